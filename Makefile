@@ -1,0 +1,37 @@
+# invokemu: build, run, test. Each folder adds its targets through its own build.mk,
+# so that this file stays the table of contents.
+
+SHELL      := /bin/bash
+.DEFAULT_GOAL := all
+B          := build
+CC         ?= gcc
+CFLAGS     ?= -O2 -g
+SAN        ?=
+# SAN=address,undefined builds everything into its own folder with those sanitizers.
+ifneq ($(SAN),)
+B          := build/san
+SAN_FLAGS  := -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+endif
+WARN       := -Wall -Wextra -Wshadow -Werror
+STD        := -std=gnu11 -D_GNU_SOURCE
+HARDEN     := -fstack-protector-strong -D_FORTIFY_SOURCE=2
+ifneq ($(SAN),)
+HARDEN     :=
+endif
+ALL_CFLAGS  = $(STD) $(CFLAGS) $(WARN) $(HARDEN) $(SAN_FLAGS) -fPIC -MMD -MP -I. -I$(B)/gen
+
+# Targets that other folders hang their products on.
+ALL        :=
+UNIT_TESTS :=
+CLEAN      := $(B)
+
+include $(sort $(wildcard */build.mk))
+
+.PHONY: all clean
+all: $(ALL)
+
+clean:
+	rm -rf build
+
+# Every compiled object keeps its own dependency file.
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
