@@ -1,0 +1,185 @@
+/* The engine as the worker's nodes see it: open a model folder in diffusers layout, turn prompts into
+ * conditioning, noise into latents, latents into pictures.
+ *
+ * Everything that crosses this border lives in ordinary memory (`imu_array`, `imu_image`); what a
+ * device needs stays behind it. An engine and its models belong to one thread at a time: the caller
+ * serialises. `imu_noise`, `imu_latents_preview` and the array and image functions may be called from
+ * any thread. No function aborts; each that can fail returns a status and fills `fault`, which may be
+ * NULL. Out-parameters are set only on IMU_ENGINE_OK and then belong to the caller.
+ */
+#ifndef IMU_DIFFUSION_PIPELINE_H
+#define IMU_DIFFUSION_PIPELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum imu_engine_status {
+    IMU_ENGINE_OK = 0,
+    IMU_ENGINE_CANCELLED,   /* a callback asked to stop */
+    IMU_ENGINE_NO_MEMORY,
+    IMU_ENGINE_BAD_INPUT,   /* the caller's arguments make no sense together */
+    IMU_ENGINE_BAD_MODEL,   /* a file of the model is missing, damaged or contradicts its config */
+    IMU_ENGINE_UNSUPPORTED, /* well-formed, but of a kind this engine can't compute */
+    IMU_ENGINE_INTERNAL     /* the compute library refused */
+} imu_engine_status;
+
+/* What went wrong, as a sentence for a person. */
+typedef struct imu_fault {
+    imu_engine_status status;
+    char text[320];
+} imu_fault;
+
+/* A dense row-major float32 array of up to four dimensions. */
+typedef struct imu_array {
+    int ndim;
+    int64_t dim[4];
+    float *data;
+} imu_array;
+
+/* Returns a zeroed array, or NULL when out of memory or when a dimension is not positive. */
+imu_array *imu_array_new(int ndim, const int64_t *dim);
+imu_array *imu_array_clone(const imu_array *a);
+void imu_array_free(imu_array *a); /* NULL is fine */
+int64_t imu_array_count(const imu_array *a);
+
+/* 8-bit RGB, rows from the top, 3 * width bytes a row without padding. */
+typedef struct imu_image {
+    int width, height;
+    uint8_t *rgb;
+} imu_image;
+
+imu_image *imu_image_new(int width, int height);
+void imu_image_free(imu_image *image);
+
+/* What a prompt becomes. `embeds` is [1, 77 * k, width]; `pooled` is [1, width] or NULL. */
+typedef struct imu_conditioning {
+    imu_array *embeds;
+    imu_array *pooled;
+} imu_conditioning;
+
+void imu_conditioning_free(imu_conditioning *c);
+
+/* ---- engine ---- */
+
+typedef struct imu_engine imu_engine;
+
+typedef enum imu_precision {
+    IMU_PRECISION_F32 = 0, /* exact mode: what the golden tensors are compared with */
+    IMU_PRECISION_BF16,    /* bf16 products, float32 sums; falls back to float32 without AVX512-BF16 */
+    IMU_PRECISION_AUTO     /* bf16 where the processor has it */
+} imu_precision;
+
+typedef struct imu_engine_options {
+    int threads; /* 0: one per processor this process may use */
+    imu_precision precision;
+} imu_engine_options;
+
+/* `options` may be NULL: all processors, float32. */
+imu_engine_status imu_engine_open(const imu_engine_options *options, imu_engine **out, imu_fault *fault);
+/* Every model must be closed before. NULL is fine. */
+void imu_engine_close(imu_engine *engine);
+/* A short description for logs and the worker's hello, e.g. "cpu, 2 threads, f32". */
+const char *imu_engine_device(const imu_engine *engine);
+
+/* ---- model ---- */
+
+typedef struct imu_model imu_model;
+
+enum { /* parts, as a bit set */
+    IMU_PART_TEXT = 1,
+    IMU_PART_UNET = 2,
+    IMU_PART_VAE = 4,
+    IMU_PART_ALL = 7
+};
+
+typedef struct imu_model_info {
+    char base[16];       /* "sd-1", "sd-2", "sdxl" */
+    char prediction[16]; /* "epsilon", "v_prediction" */
+    int parts;           /* which parts the folder has */
+    int latent_channels; /* 4 */
+    int vae_scale;       /* pixels a latent cell is wide and high: 8 */
+    int sample_size;     /* the picture edge in pixels the model is made for */
+    int context_width;   /* last dimension of `embeds` */
+    uint64_t weight_bytes[3]; /* on disk: text, unet, vae */
+} imu_model_info;
+
+/* Reads the configuration and tensor headers of a model folder (diffusers layout, safetensors in f32,
+ * f16 or bf16). A part may be missing; using it then fails. Weights are read when first needed. */
+imu_engine_status imu_model_open(imu_engine *engine, const char *folder, imu_model **out, imu_fault *fault);
+void imu_model_close(imu_model *model); /* NULL is fine */
+const imu_model_info *imu_model_get_info(const imu_model *model);
+/* Reads the weights of `parts` now; or gives their memory back. */
+imu_engine_status imu_model_load(imu_model *model, int parts, imu_fault *fault);
+void imu_model_unload(imu_model *model, int parts);
+/* Bytes of memory that the weights of `parts` occupy now. */
+uint64_t imu_model_memory(const imu_model *model, int parts);
+
+/* ---- prompt ---- */
+
+/* clip_skip: layers of the text encoder left out at its end, 0 for none. Compel syntax (weights, +, -,
+ * nesting, .blend(), .and()) is understood; plain text means what it says. Prompts longer than 75 tokens
+ * give several chunks of 77. `prompt` is UTF-8; broken sequences are replaced. */
+imu_engine_status imu_model_encode_prompt(imu_model *model, const char *prompt, int clip_skip,
+                                          imu_conditioning **out, imu_fault *fault);
+
+/* ---- noise and denoising ---- */
+
+/* Standard normal [1, channels, height / scale, width / scale], the values that torch draws on the CPU
+ * for `seed` (the low 32 bits seed mt19937, as torch's generator does with what InvokeAI passes).
+ * Sizes in pixels, multiples of `scale`. Returns NULL for a bad size or without memory. */
+imu_array *imu_noise(uint64_t seed, int channels, int width, int height, int scale);
+
+typedef struct imu_progress {
+    int step;      /* 1 .. total: model calls done */
+    int total;     /* model calls of the whole run; second-order schedulers make two a step */
+    double timestep;
+    const imu_array *latents;            /* after this step */
+    const imu_array *predicted_original; /* the scheduler's guess at the end result: use it for previews */
+} imu_progress;
+
+typedef struct imu_denoise_args {
+    const imu_conditioning *positive;
+    const imu_conditioning *negative; /* NULL: no guidance */
+    const imu_array *noise;           /* [1, C, h, w]; NULL only with latents */
+    const imu_array *latents;         /* start from these (image to image), scaled; NULL for none */
+    const imu_array *mask;            /* [1, 1, h, w], 1 = repaint, 0 = keep `latents`; NULL for none */
+    bool gradient_mask;               /* `mask` holds the share of the run at which a cell starts to move */
+    int steps;                        /* 1 .. 1000 */
+    const double *cfg_scale;          /* one value, or one for each step */
+    int cfg_scale_count;
+    double cfg_rescale; /* 0 .. 1 */
+    const char *scheduler; /* one of imu_scheduler_names() */
+    double denoising_start, denoising_end; /* 0 .. 1 */
+    uint64_t seed; /* of the noise that ancestral schedulers draw */
+    /* After each model call; nonzero cancels. May be NULL. */
+    int (*progress)(void *user, const imu_progress *progress);
+    /* Asked often, also between the blocks of the network; nonzero cancels. Cheap. May be NULL. */
+    int (*cancelled)(void *user);
+    void *user;
+} imu_denoise_args;
+
+/* Fields to zero and sensible values: 30 steps, guidance 7.5, dpmpp_3m_k, the whole range. */
+void imu_denoise_defaults(imu_denoise_args *args);
+
+imu_engine_status imu_model_denoise(imu_model *model, const imu_denoise_args *args, imu_array **out,
+                                    imu_fault *fault);
+
+/* NULL-terminated list of the scheduler names that imu_model_denoise accepts. */
+const char *const *imu_scheduler_names(void);
+
+/* ---- pictures ---- */
+
+/* latents [1, C, h, w] (scaled) to pixels. `cancelled` as above, may be NULL. */
+imu_engine_status imu_model_decode(imu_model *model, const imu_array *latents, int (*cancelled)(void *),
+                                   void *user, imu_image **out, imu_fault *fault);
+
+/* Pixels to scaled latents: the mean of the posterior. Width and height: multiples of the VAE's scale. */
+imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *image, imu_array **out,
+                                         imu_fault *fault);
+
+/* A rough picture of [1, 4, h, w] latents, one pixel per cell, by a linear map. `base` as in
+ * imu_model_info. Returns NULL for another shape or without memory. */
+imu_image *imu_latents_preview(const imu_array *latents, const char *base);
+
+#endif
