@@ -1,0 +1,79 @@
+/*
+ * db.h: one open database connection over APR DBD, and the named statements of sql/queries.
+ *
+ * Every statement is prepared by name when a connection opens; nothing else can be run through this header. Arguments are
+ * given by a format string, one letter each: s text (NULL is NULL), i apr_int64_t, b int used as 0/1, d double.
+ * A connection belongs to one thread at a time. Writes take the instance's global write lock (see design: one writer, no
+ * SQLite busy timeout), so keep write transactions tiny and never wait for anything else inside one.
+ */
+#ifndef IMU_DB_H
+#define IMU_DB_H
+
+#include <apr_dbd.h>
+#include <apr_global_mutex.h>
+#include <apr_hash.h>
+
+#include "mod_invokemu/util/err.h"
+
+typedef struct imu_db {
+    const apr_dbd_driver_t *driver;
+    apr_dbd_t *handle;
+    apr_hash_t *prepared; /**< name -> apr_dbd_prepared_t */
+    apr_global_mutex_t *write_lock; /**< may be NULL: the process writes alone */
+    apr_dbd_transaction_t *trans;
+    apr_pool_t *pool; /**< lives as long as this use of the connection */
+    int depth;
+} imu_db;
+
+/** Rows of a SELECT, all of them in memory: every query carries a LIMIT. */
+typedef struct imu_rows {
+    int count;
+    int columns;
+    const char **names;
+    const char **cells;
+} imu_rows;
+
+/** A named statement of sql/queries, generated at build time into queries.c. */
+typedef struct imu_query {
+    const char *name;
+    const char *sql;
+} imu_query;
+extern const imu_query imu_queries[];
+extern const int imu_queries_count;
+
+/**
+ * Opens a connection of its own (dispatcher, command line, tests; httpd children borrow from mod_dbd instead).
+ * @param path  SQLite file, must exist and be migrated
+ * @param lock  global write lock or NULL
+ */
+imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, imu_db **db);
+
+/** Runs a SELECT by name. Rows live in p. */
+imu_err *imu_db_select(imu_db *db, apr_pool_t *p, imu_rows **rows, const char *name, const char *fmt, ...);
+/**
+ * Runs an INSERT, UPDATE or DELETE by name, in its own transaction unless one is open.
+ * @param affected  may be NULL; number of rows changed
+ * @return error code "db_unique" or "db_constraint" (status 409) for a violated constraint, else 500
+ */
+imu_err *imu_db_exec(imu_db *db, apr_pool_t *p, int *affected, const char *name, const char *fmt, ...);
+/** Starts a write transaction (takes the write lock; nests by counting). */
+imu_err *imu_db_begin(imu_db *db);
+/**
+ * Ends it: commits when err is NULL, rolls back otherwise.
+ * @return err, or what the commit failed with. Typical use: `return imu_db_end(db, err);`
+ */
+imu_err *imu_db_end(imu_db *db, imu_err *err);
+
+/** Cell by column name; NULL for SQL NULL. Dies in debug and returns NULL for an unknown column. */
+const char *imu_text(const imu_rows *rows, int row, const char *column);
+/** The same as a number; 0 for NULL. */
+apr_int64_t imu_int(const imu_rows *rows, int row, const char *column);
+double imu_double(const imu_rows *rows, int row, const char *column);
+/** True for a non-zero number. */
+int imu_bool(const imu_rows *rows, int row, const char *column);
+/** The cell as JSON string, or JSON null. */
+json_t *imu_json_text(const imu_rows *rows, int row, const char *column);
+/** The cell's text parsed as JSON, or JSON null when absent or broken. */
+json_t *imu_json_parsed(const imu_rows *rows, int row, const char *column);
+
+#endif

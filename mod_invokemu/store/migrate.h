@@ -1,0 +1,26 @@
+/*
+ * migrate.h: brings a database file to the schema this program knows.
+ * Runs in the parent at start-up, or from the command line, never beside open prepared statements.
+ */
+#ifndef IMU_MIGRATE_H
+#define IMU_MIGRATE_H
+
+#include "mod_invokemu/util/err.h"
+
+typedef struct imu_migration {
+    int version;
+    const char *name;
+    const char *sql;
+} imu_migration;
+extern const imu_migration imu_migrations[];
+extern const int imu_migrations_count;
+
+/**
+ * Creates the file when missing, switches it to WAL, and runs the migrations it lacks, each in a transaction, after a backup
+ * copy beside it (name-YYYYMMDD-HHMMSS-vN.backup) when it already held data.
+ * @param from, to  may be NULL: versions before and after
+ * @return code "db_newer" when the file was made by a newer program
+ */
+imu_err *imu_migrate(apr_pool_t *p, const char *path, int *from, int *to);
+
+#endif

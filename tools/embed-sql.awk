@@ -1,0 +1,50 @@
+# Turns SQL files into C. Mode "queries": each statement after a line "-- :name NAME". Mode "migrations": each file whole, its
+# version and name from "NNNN_name.sql". Comment lines are left out, so that SQL stays commented and the binary small.
+function quoted(s) { gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); return "    \"" s "\\n\"" }
+function close_statement() { if (open) { print "    }," } open = 0 }
+BEGIN {
+    print "/* Generated from sql/ by tools/embed-sql.awk. */"
+    if (mode == "queries") {
+        print "#include \"mod_invokemu/store/db.h\"\nconst imu_query imu_queries[] = {"
+    } else {
+        print "#include \"mod_invokemu/store/migrate.h\"\nconst imu_migration imu_migrations[] = {"
+    }
+}
+mode == "migrations" && FNR == 1 {
+    close_statement()
+    n = split(FILENAME, parts, "/")
+    file = parts[n]
+    sub(/\.sql$/, "", file)
+    if (file !~ /^[0-9][0-9][0-9][0-9]_[a-z0-9_]+$/) {
+        print "bad migration name: " FILENAME > "/dev/stderr"
+        exit 1
+    }
+    printf "    {%d, \"%s\",\n", substr(file, 1, 4) + 0, substr(file, 6)
+    open = 1
+    count++
+}
+mode == "queries" && FNR == 1 { close_statement() }
+mode == "queries" && /^-- :name [a-z0-9_]+$/ {
+    close_statement()
+    if ($3 in seen) {
+        print "statement named twice: " $3 > "/dev/stderr"
+        exit 1
+    }
+    seen[$3] = 1
+    printf "    {\"%s\",\n", $3
+    open = 1
+    count++
+    next
+}
+/^[ \t]*--/ || /^[ \t]*$/ { next }
+open {
+    line = $0
+    if (mode == "queries") sub(/;[ \t]*$/, "", line)
+    print quoted(line)
+}
+END {
+    close_statement()
+    print "};"
+    if (mode == "queries") print "const int imu_queries_count = " count ";"
+    else print "const int imu_migrations_count = " count ";"
+}
