@@ -84,10 +84,11 @@ imu_wire_reader *imu_wire_reader_new(size_t max_frame);
 void imu_wire_reader_free(imu_wire_reader *rd);
 
 /**
- * Reads what the socket holds and hands out at most one frame.
+ * Reads what the socket holds and hands out at most one frame. Never waits.
  * @param fd  stream socket, blocking or not
- * @return 1 a frame is in *out (take or close its fds); 0 no whole frame yet (EAGAIN);
- *         -1 the peer closed, or errno says what failed; EBADMSG for a broken frame.
+ * @return 1 a frame is in *out (take or close its fds); 0 no whole frame yet;
+ *         -1 the peer closed (errno 0, or ECONNRESET within a frame), or errno says what failed;
+ *         EBADMSG for a broken frame, after which the stream can't be read on.
  *         Call again until it returns 0: several frames may already be buffered.
  */
 int imu_wire_read(imu_wire_reader *rd, int fd, imu_frame *out);
@@ -98,7 +99,8 @@ imu_wire_writer *imu_wire_writer_new(size_t max_queued);
 void imu_wire_writer_free(imu_wire_writer *wr);
 /**
  * Queues a copy of the frame (descriptors are duplicated). Nothing is sent yet.
- * @return 0, or -1 with errno ENOBUFS (queue full), EMSGSIZE, ENOMEM or dup's error.
+ * @return 0, or -1 with errno ENOBUFS (queue full), EMSGSIZE, EINVAL (header's "fds" is not n_fds), ENOMEM
+ *         or dup's error.
  */
 int imu_wire_queue(imu_wire_writer *wr, const imu_frame *frame);
 /** Sends as much as the socket takes. @return 1 all sent; 0 more is queued (wait for POLLOUT); -1 errno. */
@@ -106,7 +108,10 @@ int imu_wire_flush(imu_wire_writer *wr, int fd);
 /** Bytes waiting in the writer. */
 size_t imu_wire_pending(const imu_wire_writer *wr);
 
-/** Sends one frame on a blocking or non-blocking socket, waiting at most timeout_ms (-1: for ever). 0, or -1 errno. */
+/**
+ * Sends one frame on a blocking or non-blocking socket, waiting at most timeout_ms (-1: for ever).
+ * @return 0, or -1 errno (ETIMEDOUT; EINVAL as above). After a failure a part may be sent: close the socket.
+ */
 int imu_wire_send(int fd, const imu_frame *frame, int timeout_ms);
 /** Receives one frame, waiting at most timeout_ms. @return 1 frame; 0 timeout; -1 closed or failed. */
 int imu_wire_recv(imu_wire_reader *rd, int fd, imu_frame *out, int timeout_ms);
