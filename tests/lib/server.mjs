@@ -1,0 +1,424 @@
+// A real httpd with the module, in a temporary folder and on a free port, for one group of tests.
+//
+//     const server = useServer({ multiuser: true });        // started before, stopped after the tests of the file
+//     test('…', async () => { const me = await setupAdmin(server); … });
+//
+// stop() fails when the error log holds a line at level warn or above that no allowLog() pattern covers, when a
+// process crashed, and when a process outlives the server.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { execFileSync, spawn } from 'node:child_process';
+import { after, before } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { request } from './http.mjs';
+import { BUILD, HTTPD, MODULES, REPO, SANITIZED, reach, runUser } from './paths.mjs';
+
+const START_MS = SANITIZED ? 60000 : 20000;
+const STOP_MS = SANITIZED ? 60000 : 20000;
+const LOG_LINE = /^\[[^\]]+\] \[([^:\]]*):([a-z0-9]+)\] \[pid \d+(?::tid \d+)?\] /;
+const QUIET_LEVELS = new Set(['notice', 'info', 'debug', 'trace1', 'trace2', 'trace3', 'trace4', 'trace5']);
+const CRASH = /exit signal|AH0005[0-2]|Sanitizer|runtime error:|stack smashing|buffer overflow detected/;
+
+const running = new Set();
+process.on('exit', () => running.forEach((server) => server.killAll()));
+
+/** A TCP port that was free a moment ago. */
+export function freePort() {
+    return new Promise((resolve, reject) => {
+        const probe = net.createServer();
+        probe.on('error', reject);
+        probe.listen(0, '127.0.0.1', () => {
+            const { port } = probe.address();
+            probe.close(() => resolve(port));
+        });
+    });
+}
+
+/** Asks `probe` again and again until it answers something true. Fails after `ms`. */
+export async function until(probe, what, ms = 10000) {
+    for (const end = Date.now() + ms; ; ) {
+        const found = await probe();
+        if (found) {
+            return found;
+        }
+        if (Date.now() > end) {
+            throw new Error(`waited ${ms} ms in vain for ${what}`);
+        }
+        await pause(20);
+    }
+}
+
+/** True when somebody accepts connections on the Unix socket `file`. */
+function accepts(file) {
+    return new Promise((resolve) => {
+        const socket = net.connect(file, () => {
+            socket.destroy();
+            resolve(true);
+        });
+        socket.on('error', () => resolve(false));
+    });
+}
+
+/** Process ids whose environment carries the mark of this test server. */
+function markedProcesses(root) {
+    const mark = Buffer.from(`IMU_TEST_ROOT=${root}\0`);
+    return fs
+        .readdirSync('/proc')
+        .filter((name) => /^\d+$/.test(name))
+        .map(Number)
+        .filter((pid) => {
+            try {
+                return fs.readFileSync(`/proc/${pid}/environ`).includes(mark);
+            } catch {
+                return false;
+            }
+        });
+}
+
+/** Parent and name of a process, or null when it is gone (or a zombie). */
+export function processInfo(pid) {
+    try {
+        const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+        const [, name, state, parent] = /^\d+ \((.*)\) (\S) (\d+)/s.exec(stat);
+        return state === 'Z' ? null : { pid, name, parent: Number(parent) };
+    } catch {
+        return null;
+    }
+}
+
+export class Server {
+    /** See startServer for the options. */
+    constructor(options = {}) {
+        this.options = { multiuser: true, mpm: 'event', logLevel: 'info', ...options };
+        this.allowed = [];
+        this.workers = [];
+        this.media = null;
+        this.user = runUser();
+    }
+
+    async start() {
+        this.root = fs.mkdtempSync(path.join(os.tmpdir(), 'imu-'));
+        this.data = path.join(this.root, 'data');
+        this.run = path.join(this.root, 'run');
+        this.logs = path.join(this.root, 'logs');
+        for (const dir of [this.data, this.run, this.logs]) {
+            fs.mkdirSync(dir);
+        }
+        this.own(this.root, this.data, this.run, this.logs);
+        fs.chmodSync(this.root, 0o755);
+        running.add(this);
+        try {
+            await this.startCompanions();
+            await this.startHttpd();
+        } catch (error) {
+            this.killAll();
+            error.message += `\n--- logs in ${this.root} ---\n${this.allLogs().slice(-4000)}`;
+            throw error;
+        }
+        return this;
+    }
+
+    /** Hands files to the user that the server runs as. */
+    own(...files) {
+        if (this.user) {
+            files.forEach((file) => fs.chownSync(file, this.user.uid, this.user.gid));
+        }
+    }
+
+    async startCompanions() {
+        const { worker, media } = this.options;
+        for (let i = 0; i < Number(worker || 0); i++) {
+            await this.startWorker(i);
+        }
+        if (media) {
+            await this.startMedia();
+        }
+    }
+
+    workerSocket(i) {
+        return path.join(this.run, `worker${i}.sock`);
+    }
+
+    /** Starts (again) worker number `i`; resolves when it listens. */
+    async startWorker(i = 0) {
+        this.workers[i] = await this.startCompanion(['--socket', this.workerSocket(i)], `worker${i}`);
+        return this.workers[i];
+    }
+
+    async startMedia() {
+        this.media = await this.startCompanion(['--media', '--socket', path.join(this.run, 'media.sock')], 'media');
+        return this.media;
+    }
+
+    async startCompanion(args, name) {
+        const socket = args[args.indexOf('--socket') + 1];
+        const child = this.spawn(reach(path.join(BUILD, 'invokemu-worker')), [...args, ...(this.options.workerArgs || [])], {
+            log: `${name}.log`,
+            ...(this.user ? { uid: this.user.uid, gid: this.user.gid } : {}),
+        });
+        await until(() => child.gone || accepts(socket), `the ${name} process to listen`, START_MS);
+        if (child.gone) {
+            throw new Error(`the ${name} process ended at once (${child.gone})`);
+        }
+        return child;
+    }
+
+    spawn(program, args, { log, uid, gid } = {}) {
+        const out = fs.openSync(path.join(this.logs, log), 'a');
+        const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', IMU_TEST_ROOT: this.root, ...sanitizerEnv() };
+        const child = spawn(program, args, { cwd: this.root, env, uid, gid, stdio: ['ignore', out, out] });
+        fs.closeSync(out);
+        child.unref(); // a failed test that forgot its server must not keep the test run waiting
+        child.gone = '';
+        child.on('error', (error) => (child.gone = error.message));
+        child.on('exit', (code, signal) => (child.gone = signal || `status ${code}`));
+        return child;
+    }
+
+    /** Starts httpd; tries another port when somebody took the chosen one in between. */
+    async startHttpd() {
+        for (let attempt = 1; ; attempt++) {
+            this.port = this.options.port || (await freePort());
+            this.url = `${this.options.tls ? 'https' : 'http'}://127.0.0.1:${this.port}`;
+            this.conf = path.join(this.root, 'httpd.conf');
+            fs.writeFileSync(this.conf, this.configuration());
+            await this.launch();
+            if (!this.httpd.gone) {
+                return;
+            }
+            if (attempt === 3 || !this.allLogs().includes('AH00072')) {
+                throw new Error(`httpd ended while starting (${this.httpd.gone})`);
+            }
+            fs.rmSync(path.join(this.logs, 'error.log'), { force: true });
+            fs.rmSync(path.join(this.logs, 'httpd.log'), { force: true });
+        }
+    }
+
+    /** Starts httpd with the configuration that is there, as after hard stops in a test. */
+    async launch() {
+        // The leak checker can't look into a process that changed its user: there, httpd starts as the user itself.
+        const as = SANITIZED && this.user ? { uid: this.user.uid, gid: this.user.gid } : {};
+        const defines = this.options.hook ? ['-DInvokeMUTestHook'] : [];
+        this.httpd = this.spawn(HTTPD, ['-f', this.conf, '-DFOREGROUND', ...defines], { log: 'httpd.log', ...as });
+        const ready = async () => {
+            try {
+                return (await request(`${this.url}/api/v1/auth/status`, { timeout: 5000 })).status > 0;
+            } catch {
+                return false;
+            }
+        };
+        await until(async () => this.httpd.gone || (await ready()), 'httpd to answer', START_MS);
+    }
+
+    configuration() {
+        const { options } = this;
+        const htdocs = path.join(BUILD, 'htdocs');
+        const lines = (value) => [value || []].flat().join('\n');
+        const values = {
+            ROOT: this.root,
+            RUN: this.run,
+            LOGS: this.logs,
+            DATA: this.data,
+            MODULES,
+            MODULE: reach(path.join(BUILD, 'mod_invokemu.so')),
+            MPM: options.mpm,
+            USER: this.user ? `User ${this.user.name}\nGroup ${this.user.name}` : '',
+            LISTEN: `127.0.0.1:${this.port}`,
+            PORT: this.port,
+            LOGLEVEL: options.logLevel,
+            MULTIUSER: options.multiuser ? 'On' : 'Off',
+            WORKERS: Array.from({ length: Number(options.worker || 0) }, (_, i) => `InvokeMUWorker "${this.workerSocket(i)}"`).join('\n'),
+            MEDIA: options.media ? `InvokeMUMedia "${path.join(this.run, 'media.sock')}"` : '',
+            MODELS: options.models ? `InvokeMUModels "${reach(options.models)}"` : '',
+            GLOBAL: lines(options.conf),
+            HTDOCS: fs.existsSync(htdocs) ? reach(htdocs) : this.root,
+            VHOST: (options.tls ? this.tlsLines() : '') + lines(options.vhost),
+        };
+        if (options.tls) {
+            values.GLOBAL = `LoadModule socache_shmcb_module ${MODULES}/mod_socache_shmcb.so\nLoadModule ssl_module ${MODULES}/mod_ssl.so\nSSLSessionCache shmcb:${this.run}/ssl(131072)\n${values.GLOBAL}`;
+        }
+        const template = fs.readFileSync(path.join(REPO, 'conf/instance.conf.in'), 'utf8');
+        return template.replace(/@([A-Z]+)@/g, (_, name) => {
+            assert.ok(name in values, `conf/instance.conf.in asks for ${name}, which the tests do not give`);
+            return values[name];
+        });
+    }
+
+    tlsLines() {
+        const key = path.join(this.root, 'key.pem');
+        const cert = path.join(this.root, 'cert.pem');
+        execFileSync('openssl', [
+            ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
+            ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
+            ...['-addext', 'basicConstraints=critical,CA:FALSE'],
+            ...['-keyout', key, '-out', cert],
+        ], { stdio: 'ignore' });
+        this.own(key, cert);
+        return `SSLEngine On\nSSLCertificateFile "${cert}"\nSSLCertificateKeyFile "${key}"\n`;
+    }
+
+    /** What httpd logged so far. */
+    errorLog() {
+        const file = path.join(this.logs, 'error.log');
+        return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+    }
+
+    allLogs() {
+        const files = fs.readdirSync(this.logs).filter((name) => name !== 'access.log');
+        return files.map((name) => `== ${name}\n${fs.readFileSync(path.join(this.logs, name), 'utf8')}`).join('\n');
+    }
+
+    /** Resolves when the error log, from `from` characters on, has a match. */
+    waitLog(pattern, { ms = 10000, from = 0 } = {}) {
+        return until(() => pattern.exec(this.errorLog().slice(from)), `${pattern} in the error log`, ms);
+    }
+
+    /** Declares that lines matching `pattern` are what the test provokes. */
+    allowLog(pattern) {
+        this.allowed.push(pattern);
+    }
+
+    /** Restarts httpd in place: 'graceful' (SIGUSR1) or 'hard' (SIGHUP). Resolves when it answers again. */
+    async restart(kind = 'graceful') {
+        const from = this.errorLog().length;
+        this.httpd.kill(kind === 'graceful' ? 'SIGUSR1' : 'SIGHUP');
+        await this.waitLog(/resuming normal operations/, { ms: START_MS, from });
+        await until(
+            () => request(`${this.url}/api/v1/auth/status`, { timeout: 5000 }).then((a) => a.status > 0, () => false),
+            'httpd to answer after its restart',
+            START_MS,
+        );
+    }
+
+    /** The processes of this server that live now. */
+    pids() {
+        const all = markedProcesses(this.root).map(processInfo).filter(Boolean);
+        const below = all.filter((p) => p.parent === this.httpd.pid);
+        const dispatcher = below.find((p) => p.name.startsWith('imu-dispatch'));
+        return {
+            httpd: this.httpd.pid,
+            children: below.filter((p) => p !== dispatcher).map((p) => p.pid),
+            dispatcher: dispatcher ? dispatcher.pid : null,
+            workers: this.workers.map((w) => (w.gone ? null : w.pid)),
+            media: this.media && !this.media.gone ? this.media.pid : null,
+        };
+    }
+
+    /** Runs one SQL statement on the database, from outside. @returns {object[]} rows */
+    sql(statement) {
+        const out = execFileSync('sqlite3', ['-json', path.join(this.data, 'invokemu.db'), statement], { encoding: 'utf8' });
+        return out.trim() ? JSON.parse(out) : [];
+    }
+
+    /** Lines that no test declared, of httpd and of the companions. */
+    unexpectedLines() {
+        const found = [];
+        for (const name of fs.readdirSync(this.logs).filter((file) => file !== 'access.log')) {
+            for (const line of fs.readFileSync(path.join(this.logs, name), 'utf8').split('\n')) {
+                if (line && !this.expected(name, line) && !this.allowed.some((pattern) => pattern.test(line))) {
+                    found.push(`${name}: ${line}`);
+                }
+            }
+        }
+        return found;
+    }
+
+    expected(name, line) {
+        if (CRASH.test(line)) {
+            return false;
+        }
+        if (name !== 'error.log') {
+            return name !== 'httpd.log' && !/\b(warn(ing)?|error|fatal|assert)/i.test(line);
+        }
+        const match = LOG_LINE.exec(line);
+        return match !== null && QUIET_LEVELS.has(match[2]);
+    }
+
+    /** Stops everything and asserts that nothing went wrong. The folder is kept, and named, when it did. */
+    async stop() {
+        const problems = [];
+        for (const [name, child] of [['httpd', this.httpd], ...this.workers.map((w, i) => [`worker${i}`, w]), ['media', this.media]]) {
+            if (child) {
+                problems.push(...(await this.end(name, child)));
+            }
+        }
+        const left = await until(() => markedProcesses(this.root).length === 0, 'all processes to end', 3000).then(
+            () => [],
+            () => markedProcesses(this.root).map(processInfo).filter(Boolean),
+        );
+        problems.push(...left.map((p) => `process ${p.pid} (${p.name}) outlives the server`));
+        this.killAll();
+        problems.push(...this.unexpectedLines());
+        running.delete(this);
+        if (problems.length === 0) {
+            fs.rmSync(this.root, { recursive: true, force: true });
+        }
+        assert.equal(problems.length, 0, `the server of ${this.root} was not quiet:\n${problems.slice(0, 30).join('\n')}`);
+    }
+
+    async end(name, child) {
+        if (child.gone) {
+            return child.endedByTest ? [] : [`${name} ended by itself: ${child.gone}`];
+        }
+        child.kill('SIGTERM');
+        const ended = await until(() => child.gone, name, STOP_MS).catch(() => `no end for ${STOP_MS} ms after SIGTERM`);
+        return ended === 'status 0' || ended === 'SIGTERM' ? [] : [`${name}: ${ended}`];
+    }
+
+    /** Kills one of the companions, or httpd, as a test's step. */
+    async kill(child, signal = 'SIGKILL') {
+        child.endedByTest = true;
+        child.kill(signal);
+        await until(() => child.gone, 'the killed process to end', STOP_MS);
+    }
+
+    killAll() {
+        if (!this.root) {
+            return;
+        }
+        for (const pid of markedProcesses(this.root)) {
+            try {
+                process.kill(pid, 'SIGKILL');
+            } catch {
+                continue;
+            }
+        }
+    }
+}
+
+function sanitizerEnv() {
+    if (!SANITIZED) {
+        return {};
+    }
+    const library = (name) => execFileSync('gcc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
+    return {
+        LD_PRELOAD: `${library('libasan.so')}:${library('libubsan.so')}`,
+        ASAN_OPTIONS: 'detect_leaks=1:abort_on_error=1:detect_odr_violation=0',
+        UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
+        LSAN_OPTIONS: `suppressions=${reach(path.join(REPO, 'tests/lib/lsan.supp'))}:print_suppressions=0`,
+    };
+}
+
+/**
+ * Starts a server.
+ * @param {object} [options]
+ *   multiuser (true), mpm ('event' | 'worker' | 'prefork'), worker (number of worker processes, true: one), media (true: with
+ *   the media process), models (folder for InvokeMUModels), conf (extra lines of the main server), vhost (extra lines of the
+ *   virtual host), tls (true), hook (true: -D InvokeMUTestHook), logLevel of the module ('info'), workerArgs (more arguments),
+ *   port (a fixed one)
+ * @returns {Promise<Server>}
+ */
+export function startServer(options) {
+    return new Server(options).start();
+}
+
+/** Starts a server before the tests of the enclosing file or suite and stops it after them. */
+export function useServer(options) {
+    const server = new Server(options);
+    before(() => server.start());
+    after(() => server.stop());
+    return server;
+}
