@@ -4,7 +4,9 @@
 SHELL      := /bin/bash
 .DEFAULT_GOAL := all
 B          := build
-CC         ?= gcc
+ifeq ($(origin CC),default)
+CC         := gcc
+endif
 CFLAGS     ?= -O2 -g
 SAN        ?=
 # SAN=address,undefined builds everything into its own folder with those sanitizers.

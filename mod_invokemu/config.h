@@ -52,7 +52,8 @@ typedef struct imu_dir_conf {
     int enabled; /**< InvokeMU */
 } imu_dir_conf;
 
-extern module AP_MODULE_DECLARE_DATA invokemu_module;
+/* The one symbol that the shared object exports. */
+extern module AP_MODULE_DECLARE_DATA invokemu_module __attribute__((visibility("default")));
 extern const command_rec imu_commands[];
 
 void *imu_config_create_server(apr_pool_t *p, server_rec *s);

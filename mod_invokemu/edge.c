@@ -1,0 +1,125 @@
+#include "mod_invokemu/edge.h"
+
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <util_filter.h>
+#include <apr_strings.h>
+
+APLOG_USE_MODULE(invokemu);
+
+void imu_edge_common_headers(request_rec *r)
+{
+    apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
+    apr_table_setn(r->err_headers_out, "Referrer-Policy", "same-origin");
+    apr_table_setn(r->err_headers_out, "X-Frame-Options", "DENY");
+    apr_table_setn(r->err_headers_out, "Cross-Origin-Resource-Policy", "same-origin");
+}
+
+/* Answers that may not carry a body at all (RFC 9110 section 6.4.1). */
+static int bodiless(int status)
+{
+    return status == 204 || status == 304;
+}
+
+static int pass(request_rec *r, apr_bucket_brigade *bb)
+{
+    apr_status_t rv;
+
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    rv = ap_pass_brigade(r->output_filters, bb);
+    /* The client went away: nothing to mend, and httpd logs it where that is wanted. */
+    return rv == APR_SUCCESS || r->connection->aborted ? OK : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static int send_bytes(request_rec *r, const imu_reply *reply)
+{
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+
+    if (!bodiless(reply->status)) {
+        ap_set_content_length(r, (apr_off_t)reply->length);
+        if (reply->length)
+            APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(reply->body, reply->length, r->pool, bb->bucket_alloc));
+    }
+    return pass(r, bb);
+}
+
+static int send_file(imu_req *req)
+{
+    request_rec *r = req->r;
+    apr_bucket_brigade *bb;
+    apr_file_t *file;
+    apr_finfo_t info;
+    int status;
+
+    if (apr_file_open(&file, req->reply.file, APR_FOPEN_READ | APR_FOPEN_BINARY | APR_FOPEN_SENDFILE_ENABLED, APR_OS_DEFAULT, r->pool) !=
+            APR_SUCCESS ||
+        apr_file_info_get(&info, APR_FINFO_SIZE | APR_FINFO_MTIME | APR_FINFO_TYPE, file) != APR_SUCCESS || info.filetype != APR_REG)
+        return imu_edge_send_error(req, imu_error_log(req->p, imu_error(req->p, 404, "file_missing", "This file is no longer there."),
+                                                      "file missing: %s", req->reply.file));
+    if (req->reply.etag)
+        apr_table_setn(r->headers_out, "ETag", req->reply.etag);
+    apr_table_setn(r->headers_out, "Accept-Ranges", "bytes");
+    ap_set_content_length(r, info.size);
+    if ((status = ap_meets_conditions(r)) != OK) {
+        r->status = status;
+        return status;
+    }
+    bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    apr_brigade_insert_file(bb, file, 0, info.size, r->pool);
+    return pass(r, bb);
+}
+
+int imu_edge_send(imu_req *req)
+{
+    request_rec *r = req->r;
+    const imu_reply *reply = &req->reply;
+
+    imu_req_db_release(req);
+    imu_edge_common_headers(r);
+    if (reply->status == 0)
+        return imu_edge_send_error(req, imu_error_internal(req->p, "the handler of %s left no reply", r->uri));
+    r->status = reply->status;
+    apr_table_setn(r->headers_out, "Cache-Control", reply->cache ? reply->cache : "no-store");
+    if (reply->type)
+        ap_set_content_type(r, reply->type);
+    return reply->file ? send_file(req) : send_bytes(r, reply);
+}
+
+static const char *error_body(imu_req *req, const imu_err *err)
+{
+    json_t *body = json_object();
+    char *text;
+    const char *kept;
+
+    json_object_set_new(body, "detail", err->fields ? json_incref(err->fields) : json_string(err->detail));
+    text = json_dumps(body, JSON_COMPACT);
+    kept = text ? apr_pstrdup(req->p, text) : "{\"detail\":\"\"}";
+    free(text);
+    json_decref(body);
+    return kept;
+}
+
+int imu_edge_send_error(imu_req *req, const imu_err *err)
+{
+    request_rec *r = req->r;
+    const char *body = error_body(req, err);
+
+    imu_req_db_release(req);
+    if (err->status >= 500)
+        ap_log_rerror(APLOG_MARK, err->status == 500 ? APLOG_ERR : APLOG_WARNING, 0, r, "IMU0101: %s %s failed (%s): %s", r->method,
+                      r->uri, err->code, err->log ? err->log : err->detail);
+    else if (err->log)
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "IMU0102: %s %s refused (%s): %s", r->method, r->uri, err->code, err->log);
+    imu_edge_common_headers(r);
+    if (err->retry_after > 0)
+        apr_table_setn(r->err_headers_out, "Retry-After", apr_itoa(r->pool, err->retry_after));
+    if (err->status == 401)
+        apr_table_setn(r->err_headers_out, "WWW-Authenticate", "Bearer");
+    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    ap_set_content_type(r, "application/json");
+    r->status = err->status;
+    imu_reply_bytes(req, err->status, "application/json", body, strlen(body));
+    return send_bytes(r, &req->reply);
+}

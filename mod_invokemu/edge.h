@@ -1,0 +1,16 @@
+/*
+ * edge.h: where replies and errors become HTTP, once.
+ */
+#ifndef IMU_EDGE_H
+#define IMU_EDGE_H
+
+#include "mod_invokemu/request.h"
+
+/** Sends req->reply. @return an httpd status for the content handler */
+int imu_edge_send(imu_req *req);
+/** Turns an error into {"detail": …} and sends it; logs its cause. @return an httpd status */
+int imu_edge_send_error(imu_req *req, const imu_err *err);
+/** Headers that every answer of ours carries. */
+void imu_edge_common_headers(request_rec *r);
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * endpoint.h: Socket.IO's HTTP end in the httpd children.
+ */
+#ifndef IMU_ENDPOINT_H
+#define IMU_ENDPOINT_H
+
+#include <httpd.h>
+
+/** Answers everything below /ws/. @return an httpd status */
+int imu_events_handle(request_rec *r);
+/** Hooks of the event code (process_connection, child_stopping). */
+void imu_events_register_hooks(void);
+/** Warns at start-up when the socket limit does not fit the MPM's settings. */
+void imu_events_check(server_rec *s);
+/** Starts a child's hub thread. */
+void imu_events_child_init(apr_pool_t *pchild, server_rec *s);
+
+#endif

@@ -1,0 +1,253 @@
+/*
+ * mod_invokemu.c: the front door of the module: its record and its hooks.
+ */
+#include <httpd.h>
+#include <http_config.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <apr_dbd.h>
+#include <mod_dbd.h>
+#include <sys/stat.h>
+#include <unixd.h>
+#include <util_mutex.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/auth/secrets.h"
+#include "mod_invokemu/auth/throttle.h"
+#include "mod_invokemu/config.h"
+#include "mod_invokemu/dispatch/dispatcher.h"
+#include "mod_invokemu/events/endpoint.h"
+#include "mod_invokemu/routes.h"
+#include "mod_invokemu/store/db.h"
+#include "mod_invokemu/store/migrate.h"
+#include "mod_invokemu/store/models.h"
+
+APLOG_USE_MODULE(invokemu);
+
+#define MUTEX_TYPE "invokemu"
+
+static int is_enabled(const request_rec *r)
+{
+    const imu_dir_conf *dir = ap_get_module_config(r->per_dir_config, &invokemu_module);
+
+    return dir->enabled == 1;
+}
+
+/* Our paths name no files: keep the core from looking for any, and from the access rules of the file system. */
+static int translate_name(request_rec *r)
+{
+    if (!is_enabled(r))
+        return DECLINED;
+    r->filename = apr_pstrcat(r->pool, "invokemu:", r->uri, NULL);
+    return OK;
+}
+
+static int map_to_storage(request_rec *r)
+{
+    return is_enabled(r) && r->filename && strncmp(r->filename, "invokemu:", 9) == 0 ? OK : DECLINED;
+}
+
+static int fixups(request_rec *r)
+{
+    if (!is_enabled(r))
+        return DECLINED;
+    r->handler = "invokemu";
+    return OK;
+}
+
+static int content_handler(request_rec *r)
+{
+    if (!r->handler || strcmp(r->handler, "invokemu") != 0 || !is_enabled(r))
+        return DECLINED;
+    return imu_handle(r);
+}
+
+static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    (void)plog;
+    (void)ptemp;
+    return ap_mutex_register(pconf, MUTEX_TYPE, NULL, APR_LOCK_DEFAULT, 0) == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+/* True where the module answers at all; a server that merely loads it needs no database. */
+static int any_enabled(server_rec *s)
+{
+    for (; s; s = s->next) {
+        core_server_config *core = ap_get_core_module_config(s->module_config);
+        imu_dir_conf *dir = ap_get_module_config(s->lookup_defaults, &invokemu_module);
+
+        if (dir->enabled == 1)
+            return 1;
+        for (int i = 0; i < core->sec_url->nelts; i++) {
+            dir = ap_get_module_config(APR_ARRAY_IDX(core->sec_url, i, ap_conf_vector_t *), &invokemu_module);
+            if (dir && dir->enabled == 1)
+                return 1;
+        }
+    }
+    return 0;
+}
+
+static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    const char *why;
+
+    (void)plog;
+    (void)ptemp;
+    if (!any_enabled(s))
+        return OK;
+    if ((why = imu_config_finish(pconf, s))) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "IMU0001: %s", why);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
+}
+
+static int prepare_statements(server_rec *s)
+{
+    APR_OPTIONAL_FN_TYPE(ap_dbd_prepare) *prepare = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_prepare);
+
+    if (!prepare)
+        return 0;
+    for (int i = 0; i < imu_queries_count; i++)
+        prepare(s, imu_queries[i].sql, imu_queries[i].name);
+    return 1;
+}
+
+/* Folders that the children write to belong to their user. */
+static const char *own_folder(apr_pool_t *p, const char *path)
+{
+    apr_status_t rv = apr_dir_make_recursive(path, APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE | APR_FPROT_GREAD |
+                                                       APR_FPROT_GEXECUTE, p);
+
+    if (rv != APR_SUCCESS)
+        return apr_psprintf(p, "cannot make the folder %s: %pm", path, &rv);
+    if (geteuid() == 0 && chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0)
+        return apr_psprintf(p, "cannot give the folder %s to the server's user: %s", path, strerror(errno));
+    return NULL;
+}
+
+static const char *make_folders(apr_pool_t *p, const imu_instance *inst)
+{
+    const char *folders[] = {inst->root,
+                             apr_pstrcat(p, inst->root, "/outputs", NULL),
+                             apr_pstrcat(p, inst->root, "/outputs/images", NULL),
+                             apr_pstrcat(p, inst->root, "/outputs/images/thumbnails", NULL),
+                             apr_pstrcat(p, inst->root, "/tmp", NULL),
+                             ap_make_dirstr_parent(p, inst->database),
+                             inst->run_dir};
+    const char *why = NULL;
+
+    for (unsigned i = 0; !why && i < sizeof folders / sizeof folders[0]; i++)
+        why = own_folder(p, folders[i]);
+    return why;
+}
+
+/* The parent may be root: what it created must belong to the children's user, or they could not write it. */
+static void hand_over_database(const imu_instance *inst, apr_pool_t *p)
+{
+    static const char *const endings[] = {"", "-wal", "-shm"};
+
+    for (int i = 0; geteuid() == 0 && i < 3; i++) {
+        const char *path = apr_pstrcat(p, inst->database, endings[i], NULL);
+        if (chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0 && errno != ENOENT)
+            ap_log_perror(APLOG_MARK, APLOG_WARNING, errno, p, "IMU0004: cannot give %s to the server's user", path);
+        if (chmod(path, 0600) != 0 && errno != ENOENT)
+            ap_log_perror(APLOG_MARK, APLOG_WARNING, errno, p, "IMU0005: cannot protect %s", path);
+    }
+}
+
+/* Migrations, secrets and the model folder, on a connection that is closed again before any child opens its own. */
+static imu_err *prepare_database(apr_pool_t *p, imu_instance *inst, server_rec *s)
+{
+    apr_pool_t *own;
+    imu_db *db;
+    imu_err *err;
+    int from, to;
+
+    if ((err = imu_migrate(p, inst->database, &from, &to)))
+        return err;
+    if (from != to)
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "IMU0003: database %s brought from version %d to %d", inst->database, from, to);
+    if (apr_pool_create(&own, p) != APR_SUCCESS)
+        return imu_error_internal(p, "no memory");
+    err = imu_db_open(own, inst->database, inst->write_lock, &db);
+    if (!err)
+        err = imu_secrets_ensure(db);
+    if (!err && inst->models_dir)
+        err = imu_models_scan(db, inst->models_dir);
+    if (err)
+        err = imu_error_internal(p, "%s", err->log ? err->log : err->detail);
+    else
+        apr_dbd_close(db->driver, db->handle);
+    apr_pool_destroy(own);
+    hand_over_database(inst, p);
+    return err;
+}
+
+static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    imu_instance *inst = imu_instance_get();
+    const char *why;
+    imu_err *err;
+
+    (void)plog;
+    if (!any_enabled(s))
+        return OK;
+    if (!prepare_statements(s))
+        return HTTP_INTERNAL_SERVER_ERROR;
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
+        return OK;
+    if ((why = make_folders(ptemp, inst))) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "IMU0002: %s", why);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (ap_global_mutex_create(&inst->write_lock, NULL, MUTEX_TYPE, NULL, s, pconf, 0) != APR_SUCCESS)
+        return HTTP_INTERNAL_SERVER_ERROR;
+    if ((err = prepare_database(ptemp, inst, s))) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "IMU0006: %s", err->log ? err->log : err->detail);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (imu_throttle_create(pconf, s) != APR_SUCCESS || imu_dispatcher_start(pconf, s) != OK)
+        return HTTP_INTERNAL_SERVER_ERROR;
+    imu_events_check(s);
+    return OK;
+}
+
+static void child_init(apr_pool_t *pchild, server_rec *s)
+{
+    imu_instance *inst = imu_instance_get();
+    apr_status_t rv;
+
+    if (!inst || !inst->write_lock)
+        return;
+    rv = apr_global_mutex_child_init(&inst->write_lock, apr_global_mutex_lockfile(inst->write_lock), pchild);
+    if (rv != APR_SUCCESS)
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "IMU0007: the write lock cannot be used in this child");
+    imu_throttle_child_init(pchild, s);
+    imu_events_child_init(pchild, s);
+}
+
+static void register_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_translate_name(translate_name, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_fixups(fixups, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_handler(content_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    imu_events_register_hooks();
+}
+
+module AP_MODULE_DECLARE_DATA invokemu_module = {STANDARD20_MODULE_STUFF,
+                                                 imu_config_create_dir,
+                                                 imu_config_merge_dir,
+                                                 imu_config_create_server,
+                                                 imu_config_merge_server,
+                                                 imu_commands,
+                                                 register_hooks,
+                                                 AP_MODULE_FLAG_NONE};

@@ -1,0 +1,397 @@
+#include "mod_invokemu/request.h"
+
+#include <http_core.h>
+#include <http_log.h>
+#include <http_main.h>
+#include <http_protocol.h>
+#include <mod_dbd.h>
+#include <apr_lib.h>
+#include <apr_optional.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/validate.h"
+#include "mod_invokemu/util/ids.h"
+
+APLOG_USE_MODULE(invokemu);
+
+#define MAX_QUERY_ARGS 600
+#define OPEN_TRIES     5
+#define OPEN_PAUSE     apr_time_from_msec(50)
+
+typedef struct imu_query_arg {
+    const char *name;
+    const char *value;
+} imu_query_arg;
+
+/* ---- database ---- */
+
+imu_err *imu_req_db(imu_req *req, imu_db **db)
+{
+    static APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open;
+    ap_dbd_t *lease = NULL;
+
+    if (req->db) {
+        *db = req->db;
+        return NULL;
+    }
+    if (!dbd_open)
+        dbd_open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open);
+    for (int i = 0; dbd_open && !lease && i < OPEN_TRIES; i++) {
+        if (i > 0)
+            apr_sleep(OPEN_PAUSE);
+        lease = dbd_open(req->p, ap_server_conf);
+    }
+    if (!lease)
+        return imu_error_internal(req->p, "no database connection from mod_dbd");
+    req->db_lease = lease;
+    req->db = apr_pcalloc(req->p, sizeof *req->db);
+    req->db->driver = lease->driver;
+    req->db->handle = lease->handle;
+    req->db->prepared = lease->prepared;
+    req->db->pool = req->p;
+    req->db->write_lock = req->inst->write_lock;
+    *db = req->db;
+    return NULL;
+}
+
+void imu_req_db_release(imu_req *req)
+{
+    static APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close;
+
+    if (!req->db_lease)
+        return;
+    if (!dbd_close)
+        dbd_close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close);
+    dbd_close(ap_server_conf, req->db_lease);
+    req->db_lease = NULL;
+    req->db = NULL;
+}
+
+/* ---- path and query ---- */
+
+const char *imu_param(const imu_req *req, const char *name)
+{
+    for (int i = 0; i < req->n_params; i++)
+        if (strcmp(req->param_names[i], name) == 0)
+            return req->param_values[i];
+    return NULL;
+}
+
+static int parse_int(const char *text, apr_int64_t *value)
+{
+    char *end;
+
+    errno = 0;
+    *value = apr_strtoi64(text, &end, 10);
+    return !errno && end != text && !*end && !apr_isspace(*text);
+}
+
+imu_err *imu_param_int(imu_req *req, const char *name, apr_int64_t *value)
+{
+    const char *text = imu_param(req, name);
+
+    if (!text || !parse_int(text, value) || *value < 0)
+        return imu_invalid(req->p, "path", name, "int_parsing", "Input should be a valid integer, unable to parse string as an integer");
+    return NULL;
+}
+
+static char *unescape(apr_pool_t *p, const char *text, apr_size_t len)
+{
+    char *out = apr_pstrmemdup(p, text, len);
+
+    for (char *c = out; *c; c++)
+        if (*c == '+')
+            *c = ' ';
+    /* A broken escape or an encoded NUL or slash error leaves no value to trust. */
+    return ap_unescape_urlencoded(out) == OK && imu_is_clean_text(out) ? out : NULL;
+}
+
+/* Splits the query string once. @return 422 for text that is not UTF-8, or too many parameters */
+static imu_err *read_query(imu_req *req)
+{
+    const char *at = req->r->args;
+    imu_query_arg *list;
+    int max = 1;
+
+    if (req->query)
+        return NULL;
+    for (const char *c = at; c && *c; c++)
+        max += *c == '&';
+    if (max > MAX_QUERY_ARGS)
+        return imu_invalid(req->p, "query", NULL, "too_long", "Too many query parameters");
+    list = apr_pcalloc(req->p, sizeof *list * (apr_size_t)(max + 1));
+    while (at && *at) {
+        apr_size_t len = strcspn(at, "&");
+        const char *eq = memchr(at, '=', len);
+        apr_size_t name_len = eq ? (apr_size_t)(eq - at) : len;
+        imu_query_arg *a = &list[req->n_query];
+
+        a->name = unescape(req->p, at, name_len);
+        a->value = eq ? unescape(req->p, eq + 1, len - name_len - 1) : "";
+        if (!a->name || !a->value)
+            return imu_invalid(req->p, "query", NULL, "value_error", "Query parameters should be valid text");
+        if (*a->name)
+            req->n_query++;
+        at += len + (at[len] == '&');
+    }
+    req->query = list;
+    return NULL;
+}
+
+static imu_err *query_value(imu_req *req, const char *name, const char **value)
+{
+    imu_err *err = read_query(req);
+
+    *value = NULL;
+    for (int i = 0; !err && i < req->n_query; i++)
+        if (strcmp(req->query[i].name, name) == 0)
+            *value = req->query[i].value;
+    return err;
+}
+
+imu_err *imu_query_text(imu_req *req, const char *name, apr_size_t max_len, const char *def, const char **value)
+{
+    imu_err *err = query_value(req, name, value);
+
+    if (err)
+        return err;
+    if (!*value)
+        *value = def;
+    else if (strlen(*value) > max_len)
+        return imu_invalid(req->p, "query", name, "string_too_long",
+                           apr_psprintf(req->p, "Text should have at most %" APR_SIZE_T_FMT " characters", max_len));
+    return NULL;
+}
+
+imu_err *imu_query_required(imu_req *req, const char *name, apr_size_t max_len, const char **value)
+{
+    imu_err *err = imu_query_text(req, name, max_len, NULL, value);
+
+    if (!err && !*value)
+        err = imu_invalid(req->p, "query", name, "missing", "Field required");
+    return err;
+}
+
+imu_err *imu_query_int(imu_req *req, const char *name, apr_int64_t min, apr_int64_t max, apr_int64_t def, apr_int64_t *value)
+{
+    const char *text;
+    imu_err *err = query_value(req, name, &text);
+
+    *value = def;
+    if (err || !text)
+        return err;
+    if (!parse_int(text, value))
+        return imu_invalid(req->p, "query", name, "int_parsing", "Input should be a valid integer, unable to parse string as an integer");
+    if (*value < min || *value > max)
+        return imu_invalid(req->p, "query", name, *value < min ? "greater_than_equal" : "less_than_equal",
+                           apr_psprintf(req->p, "Input should be from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT, min, max));
+    return NULL;
+}
+
+static int one_of(const char *text, const char *const *words)
+{
+    for (; *words; words++)
+        if (ap_cstr_casecmp(text, *words) == 0)
+            return 1;
+    return 0;
+}
+
+imu_err *imu_query_bool(imu_req *req, const char *name, int def, int *value)
+{
+    static const char *const yes[] = {"true", "1", "yes", "on", "t", "y", NULL};
+    static const char *const no[] = {"false", "0", "no", "off", "f", "n", NULL};
+    const char *text;
+    imu_err *err = query_value(req, name, &text);
+
+    *value = def;
+    if (err || !text)
+        return err;
+    if (one_of(text, yes))
+        *value = 1;
+    else if (one_of(text, no))
+        *value = 0;
+    else
+        return imu_invalid(req->p, "query", name, "bool_parsing", "Input should be a valid boolean, unable to interpret input");
+    return NULL;
+}
+
+imu_err *imu_query_choice(imu_req *req, const char *name, const char *const *words, const char *def, const char **value)
+{
+    imu_err *err = query_value(req, name, value);
+
+    if (err)
+        return err;
+    if (!*value) {
+        *value = def;
+        return NULL;
+    }
+    for (int i = 0; words[i]; i++)
+        if (strcmp(words[i], *value) == 0)
+            return NULL;
+    return imu_invalid(req->p, "query", name, "enum", "Input should be one of the known values");
+}
+
+json_t *imu_query_list(imu_req *req, const char *name)
+{
+    json_t *list = imu_json_own(req->p, json_array());
+
+    if (read_query(req))
+        return list;
+    for (int i = 0; i < req->n_query; i++)
+        if (strcmp(req->query[i].name, name) == 0)
+            json_array_append_new(list, json_string(req->query[i].value));
+    return list;
+}
+
+/* ---- body ---- */
+
+static imu_err *too_large(imu_req *req, apr_int64_t max)
+{
+    /* What the client still sends is not read: the connection ends after the answer. */
+    req->r->connection->keepalive = AP_CONN_CLOSE;
+    return imu_error(req->p, 413, "body_too_large", "This is too large. At most %" APR_INT64_T_FMT " KiB can be sent here.", max / 1024);
+}
+
+static imu_err *read_error(imu_req *req, apr_status_t rv)
+{
+    req->r->connection->keepalive = AP_CONN_CLOSE;
+    if (APR_STATUS_IS_TIMEUP(rv))
+        return imu_error(req->p, 408, "body_timeout", "The request took too long to arrive.");
+    return imu_error(req->p, 400, "body_broken", "The request broke off before it was complete.");
+}
+
+imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len)
+{
+    request_rec *r = req->r;
+    const char *declared = apr_table_get(r->headers_in, "Content-Length");
+    apr_bucket_brigade *bb = apr_brigade_create(req->p, r->connection->bucket_alloc);
+    apr_size_t used = 0, room = 8192;
+    char *buf;
+    int done = 0;
+
+    if (declared && apr_atoi64(declared) > max)
+        return too_large(req, max);
+    if (declared)
+        room = (apr_size_t)apr_atoi64(declared) + 1;
+    buf = apr_palloc(req->p, room);
+    while (!done) {
+        apr_status_t rv = ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, 65536);
+
+        if (rv != APR_SUCCESS)
+            return read_error(req, rv);
+        for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b)) {
+            const char *part;
+            apr_size_t n;
+
+            if (APR_BUCKET_IS_EOS(b)) {
+                done = 1;
+                break;
+            }
+            if (APR_BUCKET_IS_METADATA(b))
+                continue;
+            if ((rv = apr_bucket_read(b, &part, &n, APR_BLOCK_READ)) != APR_SUCCESS)
+                return read_error(req, rv);
+            if ((apr_int64_t)(used + n) > max)
+                return too_large(req, max);
+            if (used + n + 1 > room) {
+                apr_size_t bigger = (used + n + 1) * 2;
+                char *grown = apr_palloc(req->p, bigger);
+                memcpy(grown, buf, used);
+                buf = grown;
+                room = bigger;
+            }
+            memcpy(buf + used, part, n);
+            used += n;
+        }
+        apr_brigade_cleanup(bb);
+    }
+    buf[used] = '\0';
+    *data = buf;
+    *len = used;
+    return NULL;
+}
+
+imu_err *imu_body_json(imu_req *req, json_t **body)
+{
+    json_error_t why;
+    const char *data;
+    apr_size_t len;
+    imu_err *err = imu_body_read(req, req->conf->max_body, &data, &len);
+
+    *body = NULL;
+    if (err)
+        return err;
+    if (len == 0)
+        return imu_invalid(req->p, "body", NULL, "missing", "Field required");
+    *body = imu_json_own(req->p, json_loadb(data, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why));
+    if (!*body)
+        return imu_invalid(req->p, "body", apr_psprintf(req->p, "%d", why.position), "json_invalid", "JSON decode error");
+    return NULL;
+}
+
+imu_err *imu_body_object(imu_req *req, json_t **body)
+{
+    imu_err *err = imu_body_json(req, body);
+
+    if (!err && !json_is_object(*body))
+        err = imu_invalid(req->p, "body", NULL, "model_attributes_type", "Input should be a valid dictionary or object to extract fields from");
+    return err;
+}
+
+const char *imu_bearer_token(imu_req *req)
+{
+    const char *value = apr_table_get(req->r->headers_in, "Authorization");
+
+    if (!value || strncasecmp(value, "Bearer ", 7) != 0)
+        return NULL;
+    value += 7;
+    while (*value == ' ')
+        value++;
+    return *value ? value : NULL;
+}
+
+/* ---- replies ---- */
+
+imu_err *imu_reply_json(imu_req *req, int status, json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    imu_err *err;
+
+    json_decref(json);
+    if (!text)
+        return imu_error_internal(req->p, "a reply could not be written as JSON");
+    apr_pool_cleanup_register(req->p, text, (apr_status_t(*)(void *))(void (*)(void))free, apr_pool_cleanup_null);
+    err = imu_reply_bytes(req, status, "application/json", text, strlen(text));
+    return err;
+}
+
+imu_err *imu_reply_empty(imu_req *req, int status)
+{
+    return imu_reply_bytes(req, status, NULL, "", 0);
+}
+
+imu_err *imu_reply_bytes(imu_req *req, int status, const char *type, const char *data, apr_size_t len)
+{
+    req->reply.status = status;
+    req->reply.type = type;
+    req->reply.body = data;
+    req->reply.length = len;
+    req->reply.file = NULL;
+    return NULL;
+}
+
+imu_err *imu_reply_file(imu_req *req, const char *path, const char *type, const char *etag, const char *cache)
+{
+    req->reply.status = 200;
+    req->reply.type = type;
+    req->reply.body = NULL;
+    req->reply.file = path;
+    req->reply.etag = etag;
+    req->reply.cache = cache;
+    return NULL;
+}
+
+void imu_reply_header(imu_req *req, const char *name, const char *value)
+{
+    apr_table_setn(req->r->err_headers_out, name, value);
+}
