@@ -35,5 +35,7 @@ all: $(ALL)
 clean:
 	rm -rf build
 
+include tools/targets.mk
+
 # Every compiled object keeps its own dependency file.
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

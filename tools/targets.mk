@@ -1,0 +1,32 @@
+# What to do with the products: tests, the private instance, installation, measurements.
+# Included last, when every folder has added its own.
+
+.PHONY: test test-built check test-san lint run stop conformance bench kill-test packages-run packages-test packages-lint
+
+packages-run:
+	@tools/install-packages run
+packages-test:
+	@tools/install-packages run test
+packages-lint:
+	@tools/install-packages run test lint
+
+tests/node_modules/.installed: tests/package.json tests/package-lock.json
+	cd tests && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+# The build needs packages, and GNU make looks for headers (by apr-1-config and the like) while it reads the makefiles:
+# so packages come first, and the build follows in a make of its own.
+test: packages-test
+	$(MAKE) test-built
+test-built: all $(UNIT_TESTS) tests/node_modules/.installed
+	IMU_BUILD=$(B) node tools/test.mjs --units "$(UNIT_TESTS)"
+
+# ONLY=http,events runs these groups alone.
+check: all $(UNIT_TESTS) tests/node_modules/.installed
+	IMU_BUILD=$(B) node tools/test.mjs --units "$(UNIT_TESTS)" --only $(or $(ONLY),guards,unit)
+
+test-san: packages-test
+	$(MAKE) SAN=address,undefined check ONLY=unit,http,events,worker
+
+lint: packages-lint
+	tools/lint

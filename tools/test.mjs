@@ -1,0 +1,140 @@
+#!/usr/bin/env node
+// Runs the test groups and adds them up:  node tools/test.mjs [--only GROUP,...] [--units "FILE FILE ..."]
+// The last line is "N passed, N failed, N skipped"; the exit status tells whether anything failed.
+// A group in which no test is found has failed: a test that went missing must not look like success.
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { countTap } from './tap.mjs';
+
+const REPO = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const BUILD = process.env.IMU_BUILD || 'build';
+const LOGS = path.join(REPO, BUILD, 'test-logs');
+const VALGRIND = [
+    'valgrind', '-q', '--error-exitcode=99', '--leak-check=full', '--errors-for-leak-kinds=definite',
+    '--suppressions=tests/lib/valgrind.supp',
+];
+// Unit tests that take minutes under valgrind: they compute pictures, and run under the sanitizers instead.
+const NOT_UNDER_VALGRIND = /engine|diffusion|tensor|worker|pipeline|replay_|bench/;
+
+function arguments_() {
+    const found = { only: null, units: [] };
+    const args = process.argv.slice(2);
+    while (args.length) {
+        const [name, value] = args.splice(0, 2);
+        if (name === '--only' && value) {
+            found.only = value.split(',');
+        } else if (name === '--units') {
+            found.units = (value || '').split(/\s+/).filter(Boolean);
+        } else {
+            console.error(`unknown argument: ${name}`);
+            process.exit(2);
+        }
+    }
+    return found;
+}
+
+function testFiles(dir) {
+    const folder = path.join(REPO, dir);
+    if (!fs.existsSync(folder)) {
+        return [];
+    }
+    return fs.readdirSync(folder).filter((f) => f.endsWith('.test.mjs')).sort().map((f) => path.join(dir, f));
+}
+
+/** One command for each unit test binary; one command for all files of a folder of node tests. */
+function groups(units) {
+    const node = (dir, jobs) => {
+        const files = testFiles(dir);
+        return files.length ? [{ name: dir, command: ['node', '--test', '--test-reporter=tap', `--test-concurrency=${jobs}`, ...files] }] : [];
+    };
+    const jobs = Math.max(1, Math.min(4, os.cpus().length));
+    return {
+        guards: node('tests/guards', jobs),
+        unit: units.map((file) => ({ name: path.basename(file), command: [file] })),
+        valgrind: units
+            .filter((file) => !NOT_UNDER_VALGRIND.test(path.basename(file)))
+            .map((file) => ({ name: `${path.basename(file)}-valgrind`, command: [...VALGRIND, file] })),
+        http: node('tests/http', jobs),
+        events: node('tests/events', jobs),
+        worker: node('tests/worker', 1),
+        browser: node('tests/browser', 1),
+        install: node('tests/install', 1),
+        kill: node('tests/kill', 1),
+    };
+}
+
+/** Runs a command, its output goes to a log file. @returns {Promise<{status: string, output: string}>} */
+function run({ name, command }) {
+    const log = path.join(LOGS, `${name.replaceAll('/', '-')}.log`);
+    const env = { ...process.env, CMOCKA_MESSAGE_OUTPUT: 'TAP' };
+    return new Promise((resolve) => {
+        const child = spawn(command[0], command.slice(1), { cwd: REPO, env, stdio: ['ignore', 'pipe', 'pipe'] });
+        const chunks = [];
+        child.stdout.on('data', (c) => chunks.push(c));
+        child.stderr.on('data', (c) => chunks.push(c));
+        const end = (status) => {
+            const output = Buffer.concat(chunks).toString('utf8');
+            fs.writeFileSync(log, output);
+            resolve({ status, output, log });
+        };
+        child.on('error', (error) => end(error.message));
+        child.on('close', (code, signal) => end(signal || (code ? `status ${code}` : '')));
+    });
+}
+
+async function runGroup(name, commands) {
+    const sum = { passed: 0, failed: 0, skipped: 0 };
+    const begin = Date.now();
+    if (commands.length === 0) {
+        console.log(`not ok  ${name}: no tests found`);
+        return { passed: 0, failed: 1, skipped: 0 };
+    }
+    for (const command of commands) {
+        const { status, output, log } = await run(command);
+        const count = countTap(output);
+        // A program that prints no TAP counts as one test; one that fails beside its tests, as one more failure.
+        if (count.passed + count.failed + count.skipped === 0) {
+            count[status ? 'failed' : 'passed'] += 1;
+        } else if (status && count.failed === 0) {
+            count.failed += 1;
+        }
+        if (count.failed) {
+            console.log(`--- ${command.name} (${status || 'status 0'}; all of it in ${path.relative(REPO, log)})`);
+            console.log(failures(output));
+        }
+        for (const key of Object.keys(sum)) {
+            sum[key] += count[key];
+        }
+    }
+    const seconds = ((Date.now() - begin) / 1000).toFixed(1);
+    console.log(`${sum.failed ? 'not ok' : 'ok    '}  ${name}: ${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped (${seconds} s)`);
+    return sum;
+}
+
+/** The failed tests with what they said, or the end of the output. */
+function failures(output) {
+    const found = [];
+    const lines = output.split('\n');
+    for (let i = 0; i < lines.length; i++) {
+        if (/^\s*not ok\b/.test(lines[i])) {
+            found.push(...lines.slice(i, i + 22));
+        }
+    }
+    return (found.length ? found : lines.slice(-30)).slice(0, 120).join('\n');
+}
+
+const { only, units } = arguments_();
+fs.mkdirSync(LOGS, { recursive: true });
+const total = { passed: 0, failed: 0, skipped: 0 };
+const all = groups(units);
+for (const name of only || Object.keys(all)) {
+    const sum = all[name] ? await runGroup(name, all[name]) : await runGroup(name, []);
+    for (const key of Object.keys(total)) {
+        total[key] += sum[key];
+    }
+}
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exit(total.failed ? 1 : 0);
