@@ -24,6 +24,9 @@ const CRASH = /exit signal|AH0005[0-2]|Sanitizer|runtime error:|stack smashing|b
 
 const running = new Set();
 process.on('exit', () => running.forEach((server) => server.killAll()));
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
+    process.once(signal, () => process.exit(1));
+}
 
 /** A TCP port that was free a moment ago. */
 export function freePort() {
@@ -115,7 +118,9 @@ export class Server {
             await this.startHttpd();
         } catch (error) {
             this.killAll();
-            error.message += `\n--- logs in ${this.root} ---\n${this.allLogs().slice(-4000)}`;
+            error.message += `\n--- logs ---\n${this.allLogs().slice(-4000)}`;
+            running.delete(this);
+            fs.rmSync(this.root, { recursive: true, force: true });
             throw error;
         }
         return this;
@@ -169,7 +174,8 @@ export class Server {
     spawn(program, args, { log, uid, gid } = {}) {
         const out = fs.openSync(path.join(this.logs, log), 'a');
         const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', IMU_TEST_ROOT: this.root, ...sanitizerEnv() };
-        const child = spawn(program, args, { cwd: this.root, env, uid, gid, stdio: ['ignore', out, out] });
+        // A process group of its own: the prefork MPM stops its children by signalling the whole group.
+        const child = spawn(program, args, { cwd: this.root, env, uid, gid, stdio: ['ignore', out, out], detached: true });
         fs.closeSync(out);
         child.unref(); // a failed test that forgot its server must not keep the test run waiting
         child.gone = '';
@@ -309,7 +315,7 @@ export class Server {
 
     /** Runs one SQL statement on the database, from outside. @returns {object[]} rows */
     sql(statement) {
-        const out = execFileSync('sqlite3', ['-json', path.join(this.data, 'invokemu.db'), statement], { encoding: 'utf8' });
+        const out = execFileSync('sqlite3', ['-json', path.join(this.data, 'databases/invokemu.db'), statement], { encoding: 'utf8' });
         return out.trim() ? JSON.parse(out) : [];
     }
 
