@@ -177,7 +177,6 @@ static const char *configure_dbd(apr_pool_t *p, server_rec *s, const imu_instanc
     keep = apr_psprintf(p, "%d", threads + 2);
     if ((why = dbd_directive(p, s, "DBDriver", "sqlite3")) ||
         (why = dbd_directive(p, s, "DBDParams", apr_pstrcat(p, "\"", i->database, "\"", NULL))) ||
-        (why = dbd_directive(p, s, "DBDInitSQL", "\"PRAGMA foreign_keys=ON\"")) ||
         (why = dbd_directive(p, s, "DBDMin", "1")) || (why = dbd_directive(p, s, "DBDKeep", keep)) ||
         (why = dbd_directive(p, s, "DBDMax", keep)))
         return why;

@@ -104,17 +104,6 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     return OK;
 }
 
-static int prepare_statements(server_rec *s)
-{
-    APR_OPTIONAL_FN_TYPE(ap_dbd_prepare) *prepare = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_prepare);
-
-    if (!prepare)
-        return 0;
-    for (int i = 0; i < imu_queries_count; i++)
-        prepare(s, imu_queries[i].sql, imu_queries[i].name);
-    return 1;
-}
-
 /* Folders that the children write to belong to their user. */
 static const char *own_folder(apr_pool_t *p, const char *path)
 {
@@ -195,8 +184,6 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     (void)plog;
     if (!any_enabled(s))
         return OK;
-    if (!prepare_statements(s))
-        return HTTP_INTERNAL_SERVER_ERROR;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
     if ((why = make_folders(ptemp, inst))) {

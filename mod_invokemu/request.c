@@ -47,11 +47,10 @@ imu_err *imu_req_db(imu_req *req, imu_db **db)
     req->db = apr_pcalloc(req->p, sizeof *req->db);
     req->db->driver = lease->driver;
     req->db->handle = lease->handle;
-    req->db->prepared = lease->prepared;
     req->db->pool = req->p;
     req->db->write_lock = req->inst->write_lock;
     *db = req->db;
-    return NULL;
+    return imu_db_adopt(req->db, lease->pool);
 }
 
 void imu_req_db_release(imu_req *req)

@@ -255,12 +255,36 @@ static imu_err *prepare_all(imu_db *db, apr_pool_t *p)
     return NULL;
 }
 
+static imu_err *set_up(imu_db *db, apr_pool_t *p)
+{
+    int nrows;
+
+    db->prepared = apr_hash_make(p);
+    if (apr_dbd_query(db->driver, db->handle, &nrows, "PRAGMA foreign_keys=ON") != 0)
+        return imu_error_internal(db->pool, "cannot switch foreign keys on");
+    return prepare_all(db, p);
+}
+
+imu_err *imu_db_adopt(imu_db *db, apr_pool_t *conn)
+{
+    void *known = NULL;
+    imu_err *err;
+
+    if (apr_pool_userdata_get(&known, "imu_db_prepared", conn) == APR_SUCCESS && known) {
+        db->prepared = known;
+        return NULL;
+    }
+    if ((err = set_up(db, conn)))
+        return err;
+    apr_pool_userdata_setn(db->prepared, "imu_db_prepared", apr_pool_cleanup_null, conn);
+    return NULL;
+}
+
 imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, imu_db **out)
 {
     imu_db *db = apr_pcalloc(p, sizeof *db);
     const char *why = NULL;
     apr_status_t rv = apr_dbd_init(p);
-    int nrows;
 
     if (rv == APR_SUCCESS)
         rv = apr_dbd_get_driver(p, "sqlite3", &db->driver);
@@ -271,9 +295,6 @@ imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, 
         return imu_error_internal(p, "cannot open the database %s: %s", path, why ? why : "no reason given");
     db->pool = p;
     db->write_lock = lock;
-    db->prepared = apr_hash_make(p);
-    if (apr_dbd_query(db->driver, db->handle, &nrows, "PRAGMA foreign_keys=ON") != 0)
-        return imu_error_internal(p, "cannot switch foreign keys on in %s", path);
     *out = db;
-    return prepare_all(db, p);
+    return set_up(db, p);
 }

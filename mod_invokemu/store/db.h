@@ -48,6 +48,15 @@ extern const int imu_queries_count;
  */
 imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, imu_db **db);
 
+/**
+ * Makes a connection that mod_dbd opened ready for use: foreign keys on, then every statement prepared, once a connection.
+ * The order matters: switching a pragma expires statements that were prepared before it, and the driver's old-style
+ * statements do not prepare themselves again, so mod_dbd's own preparing can't be used.
+ * @param db    driver and handle set; prepared is filled
+ * @param conn  the connection's pool
+ */
+imu_err *imu_db_adopt(imu_db *db, apr_pool_t *conn);
+
 /** Runs a SELECT by name. Rows live in p. */
 imu_err *imu_db_select(imu_db *db, apr_pool_t *p, imu_rows **rows, const char *name, const char *fmt, ...);
 /**
