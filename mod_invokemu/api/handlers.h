@@ -8,4 +8,15 @@
 
 imu_handler imu_api_app_version;
 
+imu_handler imu_api_board_create;
+imu_handler imu_api_board_list;
+imu_handler imu_api_board_get;
+imu_handler imu_api_board_change;
+imu_handler imu_api_board_delete;
+imu_handler imu_api_board_image_names;
+imu_handler imu_api_board_images_add;
+imu_handler imu_api_board_images_add_batch;
+imu_handler imu_api_board_images_remove;
+imu_handler imu_api_board_images_remove_batch;
+
 #endif

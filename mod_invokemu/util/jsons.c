@@ -1,0 +1,33 @@
+#include "mod_invokemu/util/jsons.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_strings.h>
+
+const char *imu_json_compact(apr_pool_t *p, const json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    const char *copy = text ? apr_pstrdup(p, text) : NULL;
+
+    free(text);
+    return copy;
+}
+
+const char *imu_json_escaped(apr_pool_t *p, const char *value)
+{
+    json_t *string = json_string(value);
+    const char *quoted = imu_json_compact(p, string);
+
+    json_decref(string);
+    return quoted ? apr_pstrmemdup(p, quoted + 1, strlen(quoted) - 2) : NULL;
+}
+
+const char *imu_json_object_text(apr_pool_t *p, const char *text)
+{
+    json_t *json = text ? json_loads(text, 0, NULL) : NULL;
+    const char *compact = json_is_object(json) ? imu_json_compact(p, json) : NULL;
+
+    json_decref(json);
+    return compact;
+}

@@ -1,0 +1,85 @@
+-- Boards. "Visible" here says in SQL what imu_policy_board_read says in C.
+
+-- :name board_insert
+INSERT INTO boards (board_id, board_name, user_id, created_by_user_id, created_at, updated_at) VALUES (%s, %s, %s, %s, %s, %s);
+
+-- :name board_get
+SELECT b.board_id, b.board_name, b.user_id, coalesce(nullif(u.display_name, ''), u.email) AS owner_name, b.board_visibility,
+  b.archived, b.created_at, b.updated_at, sb.permission,
+  coalesce(
+    (SELECT ci.image_name FROM board_images ci WHERE ci.image_name = b.cover_image_name AND ci.board_id = b.board_id LIMIT 1),
+    (SELECT i.image_name FROM board_images bi JOIN images i ON i.image_name = bi.image_name
+     WHERE bi.board_id = b.board_id AND i.is_intermediate = 0
+     ORDER BY i.starred DESC, i.created_at DESC, i.image_name LIMIT 1)) AS cover_image_name,
+  (SELECT count(*) FROM board_images bi JOIN images i ON i.image_name = bi.image_name
+   WHERE bi.board_id = b.board_id AND i.is_intermediate = 0 AND i.image_category = 'general' LIMIT 1) AS image_count,
+  (SELECT count(*) FROM board_images bi JOIN images i ON i.image_name = bi.image_name
+   WHERE bi.board_id = b.board_id AND i.is_intermediate = 0 AND i.image_category <> 'general' LIMIT 1) AS asset_count
+FROM boards b
+JOIN users u ON u.user_id = b.user_id
+LEFT JOIN shared_boards sb ON sb.board_id = b.board_id AND sb.user_id = %s
+WHERE b.board_id = %s LIMIT 1;
+
+-- What access is decided by, without the counting.
+-- :name board_facts
+SELECT b.board_id, b.user_id, b.board_visibility, sb.permission
+FROM boards b LEFT JOIN shared_boards sb ON sb.board_id = b.board_id AND sb.user_id = %s
+WHERE b.board_id = %s LIMIT 1;
+
+-- :name boards_list
+WITH ask (me, sees_all, archived, by_name, down) AS (SELECT %s, %lld, %lld, %lld, %lld)
+SELECT b.board_id, b.board_name, b.user_id, coalesce(nullif(u.display_name, ''), u.email) AS owner_name, b.board_visibility,
+  b.archived, b.created_at, b.updated_at, sb.permission,
+  coalesce(
+    (SELECT ci.image_name FROM board_images ci WHERE ci.image_name = b.cover_image_name AND ci.board_id = b.board_id LIMIT 1),
+    (SELECT i.image_name FROM board_images bi JOIN images i ON i.image_name = bi.image_name
+     WHERE bi.board_id = b.board_id AND i.is_intermediate = 0
+     ORDER BY i.starred DESC, i.created_at DESC, i.image_name LIMIT 1)) AS cover_image_name,
+  (SELECT count(*) FROM board_images bi JOIN images i ON i.image_name = bi.image_name
+   WHERE bi.board_id = b.board_id AND i.is_intermediate = 0 AND i.image_category = 'general' LIMIT 1) AS image_count,
+  (SELECT count(*) FROM board_images bi JOIN images i ON i.image_name = bi.image_name
+   WHERE bi.board_id = b.board_id AND i.is_intermediate = 0 AND i.image_category <> 'general' LIMIT 1) AS asset_count
+FROM ask
+JOIN boards b ON ask.archived = 1 OR b.archived = 0
+JOIN users u ON u.user_id = b.user_id
+LEFT JOIN shared_boards sb ON sb.board_id = b.board_id AND sb.user_id = ask.me
+WHERE ask.sees_all = 1 OR b.user_id = ask.me OR b.board_visibility <> 'private' OR sb.permission IS NOT NULL
+ORDER BY
+  CASE WHEN ask.by_name = 1 AND ask.down = 0 THEN lower(b.board_name) END,
+  CASE WHEN ask.by_name = 1 AND ask.down = 1 THEN lower(b.board_name) END DESC,
+  CASE WHEN ask.down = 0 THEN b.created_at END,
+  CASE WHEN ask.down = 1 THEN b.created_at END DESC,
+  b.board_id
+LIMIT %lld OFFSET %lld;
+
+-- :name boards_count
+WITH ask (me, sees_all, archived) AS (SELECT %s, %lld, %lld)
+SELECT count(*) AS total
+FROM ask
+JOIN boards b ON ask.archived = 1 OR b.archived = 0
+LEFT JOIN shared_boards sb ON sb.board_id = b.board_id AND sb.user_id = ask.me
+WHERE ask.sees_all = 1 OR b.user_id = ask.me OR b.board_visibility <> 'private' OR sb.permission IS NOT NULL
+LIMIT 1;
+
+-- What is NULL stays as it is.
+-- :name board_update
+UPDATE boards SET board_name = coalesce(%s, board_name), board_visibility = coalesce(%s, board_visibility),
+  cover_image_name = coalesce(%s, cover_image_name), archived = coalesce(CAST(%s AS INTEGER), archived), updated_at = %s
+WHERE board_id = %s;
+
+-- :name board_delete
+DELETE FROM boards WHERE board_id = %s;
+
+-- :name board_pictures
+SELECT i.image_name, i.user_id
+FROM board_images bi JOIN images i ON i.image_name = bi.image_name
+WHERE bi.board_id = %s
+ORDER BY i.created_at DESC, i.image_name LIMIT 1000000;
+
+-- :name board_images_put
+INSERT INTO board_images (image_name, board_id, created_at, updated_at)
+SELECT j.value, %s, %s, %s FROM json_each(%s) AS j WHERE 1 = 1
+ON CONFLICT (image_name) DO UPDATE SET board_id = excluded.board_id, updated_at = excluded.updated_at;
+
+-- :name board_images_remove
+DELETE FROM board_images WHERE image_name IN (SELECT value FROM json_each(%s));
