@@ -1,0 +1,49 @@
+/*
+ * dispatch.h: the inside of the dispatcher process, shared by its files. One thread; free of httpd but for daemon.c, so that
+ * unit tests run it.
+ *
+ *   daemon.c     the process: fork, privileges, signals, respawn
+ *   children.c   httpd children and the test hook on dispatch.sock
+ *   workers.c    connections to workers; worker_frames.c checks what they say
+ *   scheduler.c  which job runs where; runs.c its course and end
+ *   hub.c        Socket.IO sessions and rooms
+ */
+#ifndef IMU_DISPATCH_H
+#define IMU_DISPATCH_H
+
+#include <sys/types.h>
+
+#include "mod_invokemu/dispatch/conn.h"
+#include "mod_invokemu/store/db.h"
+
+struct imu_hub;
+struct imu_scheduler;
+struct imu_children;
+
+/** Settings, copied from the configuration before the fork. */
+typedef struct imu_dispatch_conf {
+    const char *root;       /**< folder of pictures */
+    const char *database;   /**< SQLite file */
+    const char *run_dir;    /**< sockets */
+    const char *models_dir; /**< models with a relative path lie here; or NULL */
+    int multiuser;
+    int fifo;               /**< first come, first served, instead of turns between people */
+    int queue_history;      /**< ended jobs kept for each person */
+    int session_idle_minutes;
+    int test_hook;
+    int n_workers;
+    const char **workers;   /**< socket paths */
+    apr_global_mutex_t *write_lock; /**< or NULL */
+} imu_dispatch_conf;
+
+typedef struct imu_dispatch {
+    const imu_dispatch_conf *conf;
+    apr_pool_t *pool;   /**< lives as long as the process */
+    imu_loop *loop;
+    imu_db *db;
+    struct imu_hub *hub;
+    struct imu_scheduler *scheduler;
+    struct imu_children *children;
+} imu_dispatch;
+
+#endif
