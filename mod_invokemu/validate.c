@@ -129,7 +129,8 @@ json_int_t imu_check_int(imu_check *c, const json_t *body, const char *field, in
     n = json_integer_value(v);
     if (n < min || n > max) {
         imu_check_fault(c, field, n < min ? "greater_than_equal" : "less_than_equal",
-                        apr_psprintf(c->p, "Input should be from %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT, min, max), v);
+                        apr_psprintf(c->p, "Input should be from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT, (apr_int64_t)min,
+                                     (apr_int64_t)max), v);
         return def;
     }
     return n;

@@ -8,6 +8,30 @@
 
 imu_handler imu_api_app_version;
 
+imu_handler imu_api_queue_enqueue_batch;
+imu_handler imu_api_queue_list_all;
+imu_handler imu_api_queue_item_ids;
+imu_handler imu_api_queue_items_by_ids;
+imu_handler imu_api_queue_summaries_by_ids;
+imu_handler imu_api_queue_current;
+imu_handler imu_api_queue_next;
+imu_handler imu_api_queue_status;
+imu_handler imu_api_queue_batch_status;
+imu_handler imu_api_queue_counts_by_destination;
+imu_handler imu_api_queue_item;
+imu_handler imu_api_queue_item_delete;
+imu_handler imu_api_queue_item_cancel;
+imu_handler imu_api_queue_cancel_all_except_current;
+imu_handler imu_api_queue_cancel_by_batch_ids;
+imu_handler imu_api_queue_cancel_by_destination;
+imu_handler imu_api_queue_delete_all_except_current;
+imu_handler imu_api_queue_delete_by_destination;
+imu_handler imu_api_queue_clear;
+imu_handler imu_api_queue_prune;
+imu_handler imu_api_queue_retry;
+imu_handler imu_api_queue_pause;
+imu_handler imu_api_queue_resume;
+
 imu_handler imu_api_board_create;
 imu_handler imu_api_board_list;
 imu_handler imu_api_board_get;

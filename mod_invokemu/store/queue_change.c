@@ -1,0 +1,183 @@
+/*
+ * queue_change.c: canceling, deleting and retrying queue items.
+ */
+#include "mod_invokemu/store/queue.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "mod_invokemu/policy.h"
+#include "mod_invokemu/store/queue_batch.h"
+#include "mod_invokemu/util/ids.h"
+
+static void change_init(const imu_queue_scope *s, imu_queue_change *c)
+{
+    c->item_ids = imu_json_own(s->p, json_array());
+    c->running = imu_json_own(s->p, json_array());
+    c->item_ids_by_user = imu_json_own(s->p, json_object());
+}
+
+static void change_add(imu_queue_change *c, apr_int64_t item_id, const char *user_id, int running)
+{
+    json_t *of_user = json_object_get(c->item_ids_by_user, user_id);
+
+    if (!of_user) {
+        of_user = json_array();
+        json_object_set_new(c->item_ids_by_user, user_id, of_user);
+    }
+    json_array_append_new(of_user, json_integer(item_id));
+    json_array_append_new(c->item_ids, json_integer(item_id));
+    if (running)
+        json_array_append_new(c->running, json_integer(item_id));
+}
+
+imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *f, imu_queue_change *change)
+{
+    const char *user = imu_queue_scope_user(s), *now = imu_now(s->p);
+    char *batches = f->batch_ids ? json_dumps(f->batch_ids, JSON_COMPACT) : NULL;
+    imu_rows *rows = NULL;
+    imu_err *err;
+
+    change_init(s, change);
+    err = imu_db_begin(s->db);
+    if (!err) {
+        err = imu_db_select(s->db, s->p, &rows, "queue_cancel", "sssssbssssii", now, now, s->queue_id, user, user, f->running, batches,
+                            batches, f->destination, f->destination, f->item_id, f->item_id);
+        err = imu_db_end(s->db, err);
+    }
+    free(batches);
+    for (int i = 0; !err && i < rows->count; i++)
+        change_add(change, imu_int(rows, i, "item_id"), imu_text(rows, i, "user_id"), imu_bool(rows, i, "was_running"));
+    return err;
+}
+
+/* Notes the items that are running before they are deleted, so that they can be stopped. */
+static imu_err *note_running(const imu_queue_scope *s, const char *destination, imu_queue_change *change)
+{
+    const char *user = imu_queue_scope_user(s);
+    imu_rows *rows;
+    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_running", "sssss", s->queue_id, user, user, destination, destination);
+
+    for (int i = 0; !err && i < rows->count; i++)
+        json_array_append_new(change->running, json_integer(imu_int(rows, i, "item_id")));
+    return err;
+}
+
+static imu_err *sweep(const imu_queue_scope *s, imu_queue_sweep what, const char *destination, int *deleted, imu_queue_change *change)
+{
+    const char *user = imu_queue_scope_user(s);
+    imu_err *err = NULL;
+
+    switch (what) {
+    case IMU_SWEEP_PENDING:
+        return imu_db_exec(s->db, s->p, deleted, "queue_delete_pending", "sss", s->queue_id, user, user);
+    case IMU_SWEEP_ENDED:
+        return imu_db_exec(s->db, s->p, deleted, "queue_delete_ended", "sss", s->queue_id, user, user);
+    case IMU_SWEEP_DESTINATION:
+        if (!(err = note_running(s, destination, change)))
+            err = imu_db_exec(s->db, s->p, deleted, "queue_delete_destination", "ssss", s->queue_id, destination, user, user);
+        return err;
+    case IMU_SWEEP_ALL:
+        if (!(err = note_running(s, NULL, change)))
+            err = imu_db_exec(s->db, s->p, deleted, "queue_delete_all", "sss", s->queue_id, user, user);
+        return err;
+    }
+    return imu_error_internal(s->p, "unknown sweep %d", (int)what);
+}
+
+imu_err *imu_queue_sweep_items(const imu_queue_scope *s, imu_queue_sweep what, const char *destination, int *deleted,
+                               imu_queue_change *change)
+{
+    imu_err *err;
+
+    change_init(s, change);
+    if ((err = imu_db_begin(s->db)))
+        return err;
+    return imu_db_end(s->db, sweep(s, what, destination, deleted, change));
+}
+
+imu_err *imu_queue_delete(const imu_queue_scope *s, apr_int64_t item_id, imu_queue_change *change)
+{
+    imu_err *err;
+    json_t *item;
+    const char *owner = NULL;
+
+    change_init(s, change);
+    if ((err = imu_db_begin(s->db)))
+        return err;
+    err = imu_queue_item_get(s, item_id, &item, &owner);
+    if (!err && !imu_policy_queue_item(s->who, owner))
+        err = imu_error(s->p, 403, "not_yours", "Only the person who started this job, or an administrator, can delete it.");
+    if (!err) {
+        const char *status = json_string_value(json_object_get(item, "status"));
+
+        change_add(change, item_id, owner, strcmp(status, "in_progress") == 0);
+        err = imu_db_exec(s->db, s->p, NULL, "queue_delete_item", "si", s->queue_id, item_id);
+    }
+    return imu_db_end(s->db, err);
+}
+
+static const char *text_of(const json_t *item, const char *key)
+{
+    return json_string_value(json_object_get(item, key));
+}
+
+static const char *dumped(apr_pool_t *p, const json_t *v)
+{
+    char *text = v && !json_is_null(v) ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    const char *kept = text ? apr_pstrdup(p, text) : NULL;
+
+    free(text);
+    return kept;
+}
+
+static imu_err *retry_one(const imu_queue_scope *s, const json_t *item, const char *owner)
+{
+    json_t *from = json_object_get(item, "retried_from_item_id");
+    apr_int64_t origin_id = json_integer_value(json_is_integer(from) ? from : json_object_get(item, "item_id"));
+    const char *session_id, *now = imu_now(s->p);
+    json_t *session = imu_json_own(s->p, imu_session_new(s->p, json_object_get(json_object_get(item, "session"), "graph"), &session_id));
+    imu_rows *rows;
+
+    return imu_db_select(s->db, s->p, &rows, "queue_insert", "ssssisssssiss", s->queue_id, text_of(item, "batch_id"), session_id, owner,
+                         (apr_int64_t)json_integer_value(json_object_get(item, "priority")), text_of(item, "origin"),
+                         text_of(item, "destination"), dumped(s->p, json_object_get(item, "field_values")), dumped(s->p, session),
+                         dumped(s->p, json_object_get(item, "workflow")), origin_id, now, now);
+}
+
+static imu_err *retry_all(const imu_queue_scope *s, const json_t *ids, imu_queue_change *change)
+{
+    json_t *id;
+    size_t i;
+
+    json_array_foreach (ids, i, id) {
+        const char *owner, *status;
+        json_t *item;
+        imu_err *err = imu_queue_item_get(s, json_integer_value(id), &item, &owner);
+
+        if (imu_error_is(err, "item_not_found"))
+            continue;
+        if (err)
+            return err;
+        if (!imu_policy_queue_item(s->who, owner))
+            return imu_error(s->p, 403, "not_yours", "Only the person who started a job, or an administrator, can run it again.");
+        status = text_of(item, "status");
+        if (strcmp(status, "failed") != 0 && strcmp(status, "canceled") != 0)
+            continue;
+        if ((err = retry_one(s, item, owner)))
+            return err;
+        change_add(change, json_integer_value(id), owner, 0);
+    }
+    return NULL;
+}
+
+imu_err *imu_queue_retry(const imu_queue_scope *s, const json_t *ids, imu_queue_change *change)
+{
+    imu_err *err;
+
+    change_init(s, change);
+    if ((err = imu_db_begin(s->db)))
+        return err;
+    return imu_db_end(s->db, retry_all(s, ids, change));
+}

@@ -1,0 +1,109 @@
+-- What people may ask of and do to the session queue. "%s IS NULL OR user_id = %s" takes the acting user twice: NULL for
+-- whoever may touch everybody's items.
+
+-- :name queue_insert
+INSERT INTO session_queue (queue_id, batch_id, session_id, user_id, status, status_sequence, priority, origin, destination,
+                           field_values, session, workflow, retried_from_item_id, created_at, updated_at)
+VALUES (%s, %s, %s, %s, 'pending', 0, %lld, %s, %s, %s, %s, %s, NULLIF(%lld, 0), %s, %s)
+RETURNING item_id;
+
+-- :name queue_next_priority
+SELECT COALESCE(MAX(priority), -1) + 1 AS priority FROM session_queue
+WHERE queue_id = %s AND user_id = %s AND status = 'pending' LIMIT 1;
+
+-- :name queue_pending_count
+SELECT COUNT(*) AS n FROM session_queue WHERE queue_id = %s AND status = 'pending' LIMIT 1;
+
+-- :name queue_item
+SELECT q.item_id, q.queue_id, q.batch_id, q.session_id, q.user_id, q.status, q.status_sequence, q.priority, q.origin, q.destination,
+       q.field_values, q.session, q.workflow, q.error_type, q.error_message, q.error_traceback, q.retried_from_item_id, q.device,
+       q.created_at, q.updated_at, q.started_at, q.completed_at, u.display_name AS user_display_name, u.email AS user_email
+FROM session_queue q LEFT JOIN users u ON u.user_id = q.user_id
+WHERE q.queue_id = %s AND q.item_id = %lld LIMIT 1;
+
+-- Texts that the asking person may not see are not even read.
+-- :name queue_list
+SELECT q.item_id, q.queue_id, q.batch_id, q.session_id, q.user_id, q.status, q.status_sequence, q.priority, q.origin, q.destination,
+       q.field_values, CASE WHEN %s IS NULL OR q.user_id = %s THEN q.session END AS session,
+       CASE WHEN %s IS NULL OR q.user_id = %s THEN q.workflow END AS workflow,
+       q.error_type, q.error_message, q.error_traceback, q.retried_from_item_id, q.device,
+       q.created_at, q.updated_at, q.started_at, q.completed_at, u.display_name AS user_display_name, u.email AS user_email
+FROM session_queue q LEFT JOIN users u ON u.user_id = q.user_id
+WHERE q.queue_id = %s AND (%s IS NULL OR q.destination = %s)
+ORDER BY q.priority DESC, q.item_id ASC LIMIT 5000;
+
+-- :name queue_list_by_ids
+SELECT q.item_id, q.queue_id, q.batch_id, q.session_id, q.user_id, q.status, q.status_sequence, q.priority, q.origin, q.destination,
+       q.field_values, CASE WHEN %s IS NULL OR q.user_id = %s THEN q.session END AS session,
+       CASE WHEN %s IS NULL OR q.user_id = %s THEN q.workflow END AS workflow,
+       q.error_type, q.error_message, q.error_traceback, q.retried_from_item_id, q.device,
+       q.created_at, q.updated_at, q.started_at, q.completed_at, u.display_name AS user_display_name, u.email AS user_email
+FROM json_each(%s) j JOIN session_queue q ON q.item_id = j.value LEFT JOIN users u ON u.user_id = q.user_id
+WHERE q.queue_id = %s
+ORDER BY j.key LIMIT 1000;
+
+-- One's own running item first, when several workers run at once.
+-- :name queue_current
+SELECT item_id FROM session_queue WHERE queue_id = %s AND status = 'in_progress'
+ORDER BY user_id = %s DESC, started_at ASC, item_id ASC LIMIT 1;
+
+-- :name queue_next
+SELECT item_id FROM session_queue WHERE queue_id = %s AND status = 'pending'
+ORDER BY priority DESC, queue_order ASC, item_id ASC LIMIT 1;
+
+-- :name queue_ids_asc
+SELECT item_id FROM session_queue WHERE queue_id = %s ORDER BY item_id ASC LIMIT 100000;
+
+-- :name queue_ids_desc
+SELECT item_id FROM session_queue WHERE queue_id = %s ORDER BY item_id DESC LIMIT 100000;
+
+-- :name queue_counts
+SELECT status, COUNT(*) AS n, SUM(user_id = %s) AS own FROM session_queue WHERE queue_id = %s GROUP BY status LIMIT 10;
+
+-- :name queue_batch_counts
+SELECT status, COUNT(*) AS n, MAX(origin) AS origin, MAX(destination) AS destination FROM session_queue
+WHERE queue_id = %s AND batch_id = %s AND (%s IS NULL OR user_id = %s) GROUP BY status LIMIT 10;
+
+-- :name queue_destination_counts
+SELECT status, COUNT(*) AS n FROM session_queue
+WHERE queue_id = %s AND destination = %s AND (%s IS NULL OR user_id = %s) GROUP BY status LIMIT 10;
+
+-- :name queue_paused
+SELECT is_paused FROM queue_state WHERE queue_id = %s LIMIT 1;
+
+-- :name queue_set_paused
+INSERT INTO queue_state (queue_id, is_paused, updated_at) VALUES (%s, %d, %s)
+ON CONFLICT (queue_id) DO UPDATE SET is_paused = excluded.is_paused, updated_at = excluded.updated_at;
+
+-- Items that a bulk cancel reaches: alive, the caller's (or all), and, where given, of a batch list or a destination; running ones
+-- only when asked for.
+-- :name queue_cancel
+UPDATE session_queue SET status = 'canceled', status_sequence = status_sequence + 1, updated_at = %s, completed_at = %s
+WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) AND (status = 'pending' OR (%d AND status = 'in_progress'))
+  AND (%s IS NULL OR batch_id IN (SELECT value FROM json_each(%s))) AND (%s IS NULL OR destination = %s)
+  AND (%lld = 0 OR item_id = %lld)
+RETURNING item_id, user_id, CASE WHEN started_at IS NULL THEN 0 ELSE 1 END AS was_running;
+
+-- :name queue_running
+SELECT item_id FROM session_queue WHERE queue_id = %s AND status = 'in_progress' AND (%s IS NULL OR user_id = %s)
+  AND (%s IS NULL OR destination = %s) LIMIT 100;
+
+-- :name queue_delete_item
+DELETE FROM session_queue WHERE queue_id = %s AND item_id = %lld;
+
+-- :name queue_delete_all
+DELETE FROM session_queue WHERE queue_id = %s AND (%s IS NULL OR user_id = %s);
+
+-- :name queue_delete_pending
+DELETE FROM session_queue WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) AND status = 'pending';
+
+-- :name queue_delete_ended
+DELETE FROM session_queue WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) AND status IN ('completed', 'failed', 'canceled');
+
+-- :name queue_delete_destination
+DELETE FROM session_queue WHERE queue_id = %s AND destination = %s AND (%s IS NULL OR user_id = %s);
+
+-- :name queue_event_item
+SELECT item_id, queue_id, batch_id, session_id, user_id, status, status_sequence, origin, destination, error_type, error_message,
+       error_traceback, created_at, updated_at, started_at, completed_at
+FROM session_queue WHERE item_id = %lld LIMIT 1;
