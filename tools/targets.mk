@@ -1,7 +1,7 @@
 # What to do with the products: tests, the private instance, installation, measurements.
 # Included last, when every folder has added its own.
 
-.PHONY: test test-built check test-san lint run stop conformance bench kill-test packages-run packages-test packages-lint
+.PHONY: test test-built check test-san lint run stop status conformance bench kill-test packages-run packages-test packages-lint
 
 packages-run:
 	@tools/install-packages run
@@ -30,3 +30,13 @@ test-san: packages-test
 
 lint: packages-lint
 	tools/lint
+
+# The private instance below ROOT (default run/): PORT=9090 LISTEN= MULTIUSER=on|off ROOT=run.
+export PORT LISTEN MULTIUSER ROOT
+run: packages-run
+	$(MAKE) all
+	B=$(B) tools/instance start
+stop:
+	tools/instance stop
+status:
+	tools/instance status
