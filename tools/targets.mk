@@ -14,10 +14,13 @@ tests/node_modules/.installed: tests/package.json tests/package-lock.json
 	cd tests && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
+# All processors, unless make was told how many.
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # The build needs packages, and GNU make looks for headers (by apr-1-config and the like) while it reads the makefiles:
 # so packages come first, and the build follows in a make of its own.
 test: packages-test
-	$(MAKE) test-built
+	$(MAKE) $(JOBS) test-built
 test-built: all $(UNIT_TESTS) tests/node_modules/.installed
 	IMU_BUILD=$(B) node tools/test.mjs --units "$(UNIT_TESTS)"
 
@@ -26,7 +29,7 @@ check: all $(UNIT_TESTS) tests/node_modules/.installed
 	IMU_BUILD=$(B) node tools/test.mjs --units "$(UNIT_TESTS)" --only $(or $(ONLY),guards,unit)
 
 test-san: packages-test
-	$(MAKE) SAN=address,undefined check ONLY=unit,http,events,worker
+	$(MAKE) $(JOBS) SAN=address,undefined check ONLY=unit,http,events,worker
 
 lint: packages-lint
 	tools/lint
@@ -34,7 +37,7 @@ lint: packages-lint
 # The private instance below ROOT (default run/): PORT=9090 LISTEN= MULTIUSER=on|off ROOT=run.
 export PORT LISTEN MULTIUSER ROOT
 run: packages-run
-	$(MAKE) all
+	$(MAKE) $(JOBS) all
 	B=$(B) tools/instance start
 stop:
 	tools/instance stop
