@@ -49,8 +49,7 @@ static const char *find_file(imu_req *req, const char *uri, apr_finfo_t *info)
         uri++;
     if (!*uri)
         return NULL;
-    if (apr_filepath_merge(&path, req->conf->client_dir, uri,
-                           APR_FILEPATH_SECUREROOT | APR_FILEPATH_NOTABSOLUTE, req->p) != APR_SUCCESS)
+    if (apr_filepath_merge(&path, req->conf->client_dir, uri, APR_FILEPATH_SECUREROOT, req->p) != APR_SUCCESS)
         return NULL;
     return is_file(req->p, path, info) ? path : NULL;
 }

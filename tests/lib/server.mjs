@@ -221,7 +221,7 @@ export class Server {
 
     configuration() {
         const { options } = this;
-        const htdocs = path.join(BUILD, 'htdocs');
+        const htdocs = options.htdocs?.(this.root) || path.join(BUILD, 'htdocs');
         const lines = (value) => [value || []].flat().join('\n');
         const values = {
             ROOT: this.root,
@@ -240,7 +240,7 @@ export class Server {
             MEDIA: options.media ? `InvokeMUMedia "${path.join(this.run, 'media.sock')}"` : '',
             MODELS: options.models ? `InvokeMUModels "${reach(options.models)}"` : '',
             GLOBAL: lines(options.conf),
-            HTDOCS: fs.existsSync(htdocs) ? reach(htdocs) : this.root,
+            HTDOCS: fs.existsSync(htdocs) ? reach(htdocs) : htdocs,
             VHOST: (options.tls ? this.tlsLines() : '') + lines(options.vhost),
         };
         if (options.tls) {
@@ -414,7 +414,7 @@ function sanitizerEnv() {
  *   multiuser (true), mpm ('event' | 'worker' | 'prefork'), worker (number of worker processes, true: one), media (true: with
  *   the media process), models (folder for InvokeMUModels), conf (extra lines of the main server), vhost (extra lines of the
  *   virtual host), tls (true), hook (true: -D InvokeMUTestHook), logLevel of the module ('info'), workerArgs (more arguments),
- *   port (a fixed one)
+ *   port (a fixed one), htdocs (function of the server's folder: another folder for InvokeMUClient)
  * @returns {Promise<Server>}
  */
 export function startServer(options) {
