@@ -14,7 +14,8 @@
 #include <util_mutex.h>
 #include <apr_strings.h>
 
-#include "mod_invokemu/auth/secrets.h"
+#include "mod_invokemu/auth/core_secret.h"
+#include "mod_invokemu/auth/core_session.h"
 #include "mod_invokemu/auth/throttle.h"
 #include "mod_invokemu/config.h"
 #include "mod_invokemu/dispatch/dispatcher.h"
@@ -196,6 +197,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "IMU0006: %s", err->log ? err->log : err->detail);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    imu_session_rules_set(&(imu_session_rules){inst->session_hours, inst->remember_hours, inst->session_idle_minutes});
     if (imu_throttle_create(pconf, s) != APR_SUCCESS || imu_dispatcher_start(pconf, s) != OK)
         return HTTP_INTERNAL_SERVER_ERROR;
     imu_events_check(s);

@@ -42,5 +42,30 @@ imu_handler imu_api_board_images_add;
 imu_handler imu_api_board_images_add_batch;
 imu_handler imu_api_board_images_remove;
 imu_handler imu_api_board_images_remove_batch;
+/* auth.c, auth_sessions.c */
+imu_handler imu_api_auth_status;
+imu_handler imu_api_auth_setup;
+imu_handler imu_api_auth_login;
+imu_handler imu_api_auth_logout;
+imu_handler imu_api_auth_media_cookie;
+imu_handler imu_api_auth_me;
+imu_handler imu_api_auth_me_patch;
+imu_handler imu_api_auth_change_password;
+imu_handler imu_api_auth_generate_password;
+imu_handler imu_api_auth_sessions;
+imu_handler imu_api_auth_sessions_delete;
+imu_handler imu_api_auth_session_delete;
+
+/* users.c */
+imu_handler imu_api_auth_users;
+imu_handler imu_api_auth_users_create;
+imu_handler imu_api_auth_user;
+imu_handler imu_api_auth_user_patch;
+imu_handler imu_api_auth_user_delete;
+imu_handler imu_api_users;
+imu_handler imu_api_users_create;
+imu_handler imu_api_user;
+imu_handler imu_api_user_patch;
+imu_handler imu_api_user_delete;
 
 #endif

@@ -4,6 +4,7 @@
 #ifndef IMU_AUTHENTICATE_H
 #define IMU_AUTHENTICATE_H
 
+#include "mod_invokemu/auth/core_session.h"
 #include "mod_invokemu/request.h"
 
 /**
@@ -12,7 +13,16 @@
  */
 imu_err *imu_authenticate(imu_req *req);
 
-/** After a handler succeeded: renews a session's token where that is due. */
+/**
+ * After a handler succeeded: a change made with a bearer token renews it (X-Refreshed-Token), unless the handler has
+ * put a token of its own there or ended the session.
+ */
 imu_err *imu_authenticate_after(imu_req *req);
+
+/** Puts the token into X-Refreshed-Token. */
+void imu_send_renewed(imu_req *req, const imu_session_token *token);
+
+/** What the request tells about the device. */
+imu_session_client imu_client_of(const imu_req *req);
 
 #endif

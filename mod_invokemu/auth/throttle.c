@@ -1,14 +1,142 @@
 #include "mod_invokemu/auth/throttle.h"
 
+#include <string.h>
+#include <http_log.h>
+#include <util_mutex.h>
+#include <apr_shm.h>
+#include <apr_strings.h>
+#include <unixd.h>
+
+#include "mod_invokemu/auth/core_gate.h"
+#include "mod_invokemu/auth/core_limit.h"
+#include "mod_invokemu/auth/core_password.h"
+
+APLOG_USE_MODULE(invokemu);
+
+/* As registered in mod_invokemu.c; ours is an instance of its own. */
+#define MUTEX_TYPE "invokemu"
+#define BUCKETS    1024
+
+#define HASH_AT_ONCE 2
+#define HASH_QUEUE   12
+#define HASH_WAIT    apr_time_from_sec(8)
+
+/* A person who mistypes has plenty; who guesses gets six tries a minute after the first fifteen. */
+static const imu_limit_rule account_rule = {15, apr_time_from_sec(10)};
+/* An address may stand for a whole office. */
+static const imu_limit_rule address_rule = {200, apr_time_from_sec(1)};
+
+static apr_global_mutex_t *lock;
+static imu_limits *limits;
+static imu_gate *gate;
+
 apr_status_t imu_throttle_create(apr_pool_t *pconf, server_rec *s)
 {
-    (void)pconf;
-    (void)s;
+    apr_shm_t *shm;
+    apr_status_t rv;
+
+    if ((rv = ap_global_mutex_create(&lock, NULL, MUTEX_TYPE, "throttle", s, pconf, 0)) != APR_SUCCESS ||
+        (rv = apr_shm_create(&shm, imu_limits_size(BUCKETS), NULL, pconf)) != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, rv, s, "IMU0205: no shared memory for counting failed sign-ins");
+        return rv;
+    }
+    limits = apr_shm_baseaddr_get(shm);
+    imu_limits_init(limits, BUCKETS);
     return APR_SUCCESS;
 }
 
 void imu_throttle_child_init(apr_pool_t *pchild, server_rec *s)
 {
-    (void)pchild;
-    (void)s;
+    apr_status_t rv = apr_global_mutex_child_init(&lock, apr_global_mutex_lockfile(lock), pchild);
+
+    if (rv == APR_SUCCESS)
+        rv = imu_gate_create(pchild, HASH_AT_ONCE, HASH_QUEUE, &gate);
+    if (rv != APR_SUCCESS)
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "IMU0206: sign-ins can't be limited in this child");
+}
+
+/** An IPv6 customer has a whole /64: its first four groups stand for all. */
+static const char *network_of(const imu_req *req)
+{
+    const apr_sockaddr_t *a = req->r->useragent_addr;
+    const unsigned char *b;
+
+    if (!a || a->family != AF_INET6)
+        return req->r->useragent_ip;
+    b = a->ipaddr_ptr;
+    if (memcmp(b, "\0\0\0\0\0\0\0\0\0\0\xFF\xFF", 12) == 0)
+        return req->r->useragent_ip;
+    return apr_psprintf(req->p, "%02x%02x:%02x%02x:%02x%02x:%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5],
+                        b[6], b[7]);
+}
+
+static imu_err *too_many(imu_req *req, apr_interval_time_t wait)
+{
+    imu_err *err = imu_error(req->p, 429, "too_many_attempts",
+                             "Too many failed attempts. Wait a moment, then try again.");
+
+    err->retry_after = (int)(apr_time_sec(wait) + 1);
+    return err;
+}
+
+imu_err *imu_throttle_attempt(imu_req *req, const char *account)
+{
+    apr_uint64_t by_account = imu_limit_key(limits, 'u', account);
+    apr_uint64_t by_address = imu_limit_key(limits, 'a', network_of(req));
+    apr_time_t now = apr_time_now();
+    apr_interval_time_t wait;
+
+    if (apr_global_mutex_lock(lock) != APR_SUCCESS)
+        return imu_error_internal(req->p, "the lock of the failed sign-ins can't be taken");
+    wait = imu_limit_take(limits, by_address, &address_rule, now);
+    if (wait == 0 && (wait = imu_limit_take(limits, by_account, &account_rule, now)) > 0)
+        imu_limit_give_back(limits, by_address, &address_rule, now);
+    apr_global_mutex_unlock(lock);
+    return wait > 0 ? too_many(req, wait) : NULL;
+}
+
+void imu_throttle_succeeded(imu_req *req, const char *account)
+{
+    apr_uint64_t by_account = imu_limit_key(limits, 'u', account);
+    apr_uint64_t by_address = imu_limit_key(limits, 'a', network_of(req));
+    apr_time_t now = apr_time_now();
+
+    if (apr_global_mutex_lock(lock) != APR_SUCCESS)
+        return;
+    imu_limit_give_back(limits, by_account, &account_rule, now);
+    imu_limit_give_back(limits, by_address, &address_rule, now);
+    apr_global_mutex_unlock(lock);
+}
+
+static imu_err *enter(imu_req *req)
+{
+    imu_err *err;
+
+    if (imu_gate_enter(gate, HASH_WAIT))
+        return NULL;
+    err = imu_error(req->p, 503, "busy", "The server is busy checking passwords. Try again in a few seconds.");
+    err->retry_after = 3;
+    return err;
+}
+
+imu_err *imu_hash_password(imu_req *req, const char *password, const char **hash)
+{
+    imu_err *err = enter(req);
+
+    if (err)
+        return err;
+    err = imu_password_hash(req->p, password, hash);
+    imu_gate_leave(gate);
+    return err;
+}
+
+imu_err *imu_check_password(imu_req *req, const char *password, const char *hash, int *right)
+{
+    imu_err *err = enter(req);
+
+    if (err)
+        return err;
+    *right = imu_password_verify(password, hash);
+    imu_gate_leave(gate);
+    return NULL;
 }

@@ -1,14 +1,28 @@
 /*
- * throttle.h: counts failed sign-ins for each account and each address in shared memory.
+ * throttle.h: sign-in attempts are limited for each account and each address, over all children, in shared memory; and each
+ * child hashes only a few passwords at once.
  */
 #ifndef IMU_THROTTLE_H
 #define IMU_THROTTLE_H
 
-#include <httpd.h>
+#include "mod_invokemu/request.h"
 
 /** Makes the shared table; called by the parent in post_config. */
 apr_status_t imu_throttle_create(apr_pool_t *pconf, server_rec *s);
 /** Attaches a child. */
 void imu_throttle_child_init(apr_pool_t *pchild, server_rec *s);
+
+/**
+ * Before a password is checked: takes one attempt from the allowance of account and address.
+ * @param account  the address as typed, whether there is such an account or not
+ * @return 429 with Retry-After when either is used up
+ */
+imu_err *imu_throttle_attempt(imu_req *req, const char *account);
+/** The password was right: the attempt doesn't count. */
+void imu_throttle_succeeded(imu_req *req, const char *account);
+
+/** Hashes and compares behind the child's gate. @return 503 with Retry-After when too many wait */
+imu_err *imu_hash_password(imu_req *req, const char *password, const char **hash);
+imu_err *imu_check_password(imu_req *req, const char *password, const char *hash, int *right);
 
 #endif

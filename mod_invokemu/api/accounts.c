@@ -1,0 +1,46 @@
+#include "mod_invokemu/api/accounts.h"
+
+#include <http_log.h>
+
+#include "mod_invokemu/auth/core_email.h"
+#include "mod_invokemu/auth/core_password.h"
+#include "mod_invokemu/auth/throttle.h"
+
+APLOG_USE_MODULE(invokemu);
+
+json_t *imu_account_json(const imu_rows *rows, int row)
+{
+    return json_pack("{s:o, s:o, s:o, s:b, s:b, s:b, s:I, s:o, s:o, s:o}", "user_id",
+                     imu_json_text(rows, row, "user_id"), "email", imu_json_text(rows, row, "email"),
+                     "display_name", imu_json_text(rows, row, "display_name"), "is_admin",
+                     imu_bool(rows, row, "is_admin"), "is_active", imu_bool(rows, row, "is_active"),
+                     "must_change_password", imu_bool(rows, row, "must_change_password"), "token_epoch",
+                     (json_int_t)imu_int(rows, row, "token_epoch"), "created_at",
+                     imu_json_text(rows, row, "created_at"), "updated_at",
+                     imu_json_text(rows, row, "updated_at"), "last_login_at",
+                     imu_json_text(rows, row, "last_login_at"));
+}
+
+const char *imu_check_email(imu_check *c, apr_pool_t *p, const json_t *body, const char *field)
+{
+    const char *given = imu_check_text(c, body, field, IMU_REQUIRED, 0, 1000);
+    const char *email = given ? imu_email_normal(p, given) : NULL;
+
+    if (given && !email)
+        imu_check_fault(c, field, "value_error", "This is not a valid e-mail address", json_object_get(body, field));
+    return email;
+}
+
+imu_err *imu_new_password(imu_req *req, const char *password, const char *email, const char *name,
+                          const char **hash)
+{
+    imu_err *err = imu_password_check(req->p, password, req->inst->strict_passwords, email, name);
+
+    return err ? err : imu_hash_password(req, password, hash);
+}
+
+void imu_audit(imu_req *req, const char *what, const char *user_id)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, req->r, "IMU0202: %s, account %s, by %s", what, user_id,
+                  req->who.user_id ? req->who.user_id : "themselves");
+}

@@ -1,0 +1,23 @@
+/*
+ * accounts.h: what the sign-in, profile and people pages share.
+ */
+#ifndef IMU_API_ACCOUNTS_H
+#define IMU_API_ACCOUNTS_H
+
+#include "mod_invokemu/request.h"
+#include "mod_invokemu/validate.h"
+
+#define IMU_NAME_MAX     200  /**< bytes of a display name */
+#define IMU_PASSWORD_BODY 1024 /**< bytes of a password that are read at all; the rules say what is accepted */
+
+/** The account in row as clients see it. */
+json_t *imu_account_json(const imu_rows *rows, int row);
+/** A required address in its stored form; faults anything else. */
+const char *imu_check_email(imu_check *c, apr_pool_t *p, const json_t *body, const char *field);
+/** Checks a new password by the configured rules and hashes it. @return 400, 503 */
+imu_err *imu_new_password(imu_req *req, const char *password, const char *email, const char *name,
+                          const char **hash);
+/** Writes one line about a change to an account, for whoever looks into what happened. */
+void imu_audit(imu_req *req, const char *what, const char *user_id);
+
+#endif

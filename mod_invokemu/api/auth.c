@@ -1,0 +1,288 @@
+/*
+ * auth.c: set-up, signing in and out, and the own account.
+ */
+#include "mod_invokemu/api/handlers.h"
+
+#include <string.h>
+#include <http_log.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/api/accounts.h"
+#include "mod_invokemu/auth/authenticate.h"
+#include "mod_invokemu/auth/cookies.h"
+#include "mod_invokemu/auth/core_email.h"
+#include "mod_invokemu/auth/core_password.h"
+#include "mod_invokemu/auth/throttle.h"
+#include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/store/users.h"
+
+APLOG_USE_MODULE(invokemu);
+
+/** GET /auth/status: whether a first administrator is wanted, and by which rules. */
+imu_err *imu_api_auth_status(imu_req *req)
+{
+    apr_int64_t admins = 1;
+    imu_db *db;
+    imu_err *err;
+
+    if (req->inst->multiuser &&
+        ((err = imu_req_db(req, &db)) || (err = imu_user_count_admins(db, req->p, &admins))))
+        return err;
+    return imu_reply_json(req, 200,
+                          json_pack("{s:b, s:b, s:b, s:n}", "setup_required", admins == 0,
+                                    "multiuser_enabled", req->inst->multiuser, "strict_password_checking",
+                                    req->inst->strict_passwords, "admin_email"));
+}
+
+static imu_err *single_user(imu_req *req)
+{
+    return imu_error(req->p, 403, "single_user", "This server runs in single-user mode: there is nothing to sign in to.");
+}
+
+/** POST /auth/setup: the first administrator. */
+imu_err *imu_api_auth_setup(imu_req *req)
+{
+    const char *email, *name, *password, *hash, *user_id;
+    apr_int64_t admins = 0;
+    imu_rows *user;
+    imu_check *c;
+    json_t *body;
+    imu_db *db;
+    imu_err *err;
+
+    if (!req->inst->multiuser)
+        return single_user(req);
+    if ((err = imu_body_object(req, &body)))
+        return err;
+    c = imu_check_new(req->p, "body");
+    email = imu_check_email(c, req->p, body, "email");
+    name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
+    password = imu_check_text(c, body, "password", IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
+    if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_user_count_admins(db, req->p, &admins)))
+        return err;
+    /* Looked at before the costly hash, and again inside the transaction that creates. */
+    if (admins > 0)
+        return imu_error(req->p, 400, "setup_done", "This server already has an administrator.");
+    if ((err = imu_new_password(req, password, email, name, &hash)) ||
+        (err = imu_user_create_first_admin(db, req->p, email, name, hash, &user_id)) ||
+        (err = imu_user_get(db, req->p, user_id, &user)))
+        return err;
+    imu_audit(req, "first administrator created", user_id);
+    return imu_reply_json(req, 200, json_pack("{s:b, s:o}", "success", 1, "user", imu_account_json(user, 0)));
+}
+
+/** One line for each failed sign-in, in a form that fail2ban can read (see the administrator's guide). */
+static void log_failure(imu_req *req, const char *email, const char *why)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, req->r, "IMU0201: sign-in failed for \"%s\" from %s: %s", email,
+                  req->r->useragent_ip, why);
+}
+
+/** Looks up the account and checks the password, in the same time whether there is such an account or not. */
+static imu_err *check_credentials(imu_req *req, imu_db *db, const char *email, const char *password,
+                                  imu_rows **user)
+{
+    int right;
+    imu_err *err = imu_throttle_attempt(req, email);
+
+    if (err) {
+        if (err->status == 429)
+            log_failure(req, email, "too many attempts");
+        return err;
+    }
+    if ((err = imu_user_secret_by_email(db, req->p, email, user)) ||
+        (err = imu_check_password(req, password,
+                                  (*user)->count ? imu_text(*user, 0, "password_hash") : NULL, &right)))
+        return err;
+    if (!right) {
+        log_failure(req, email, "wrong address or password");
+        return imu_error(req->p, 401, "bad_credentials", "Incorrect email or password");
+    }
+    imu_throttle_succeeded(req, email);
+    if (!imu_bool(*user, 0, "is_active")) {
+        log_failure(req, email, "account deactivated");
+        return imu_error(req->p, 403, "account_disabled", "This account is deactivated. Ask an administrator.");
+    }
+    return NULL;
+}
+
+/** POST /auth/login. */
+imu_err *imu_api_auth_login(imu_req *req)
+{
+    imu_session_client client = imu_client_of(req);
+    imu_session_token token;
+    const char *email, *password;
+    int remember;
+    imu_rows *user;
+    imu_check *c;
+    json_t *body;
+    imu_db *db;
+    imu_err *err;
+
+    if (!req->inst->multiuser)
+        return single_user(req);
+    if ((err = imu_body_object(req, &body)))
+        return err;
+    c = imu_check_new(req->p, "body");
+    email = imu_check_email(c, req->p, body, "email");
+    password = imu_check_text(c, body, "password", IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
+    remember = imu_check_bool(c, body, "remember_me", IMU_NULLABLE, 0);
+    if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
+        (err = check_credentials(req, db, email, password, &user)) ||
+        (err = imu_session_open(db, req->p, user, remember, &client, &token)) ||
+        (err = imu_user_get(db, req->p, imu_text(user, 0, "user_id"), &user)))
+        return err;
+    imu_cookies_set(req, token.text, token.seconds);
+    return imu_reply_json(req, 200,
+                          json_pack("{s:s, s:o, s:I, s:I}", "token", token.text, "user",
+                                    imu_account_json(user, 0), "expires_in", (json_int_t)token.seconds,
+                                    "expires_at", (json_int_t)apr_time_sec(token.expires_at)));
+}
+
+static imu_err *success(imu_req *req)
+{
+    return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
+}
+
+/** POST /auth/logout: ends this session for good. */
+imu_err *imu_api_auth_logout(imu_req *req)
+{
+    imu_db *db;
+    imu_err *err = imu_req_db(req, &db);
+
+    if (err || (err = imu_session_end(db, req->p, req->who.user_id, req->who.session_id, NULL)))
+        return err;
+    req->who.session_id = NULL;
+    imu_cookies_clear(req);
+    imu_publish_user_changed(req->who.user_id);
+    return success(req);
+}
+
+/** POST /auth/media-cookie: the cookies again, for as long as the token that asks has left. */
+imu_err *imu_api_auth_media_cookie(imu_req *req)
+{
+    apr_int64_t left;
+
+    if (req->who.via == IMU_VIA_SYSTEM)
+        return success(req);
+    if (req->who.via != IMU_VIA_BEARER)
+        return imu_error(req->p, 401, "not_signed_in", "Sign in to continue.");
+    left = apr_time_sec(req->who.expires_at - apr_time_now());
+    imu_cookies_set(req, imu_bearer_token(req), left);
+    return success(req);
+}
+
+/** GET /auth/me. */
+imu_err *imu_api_auth_me(imu_req *req)
+{
+    imu_rows *user;
+    imu_db *db;
+    imu_err *err = imu_req_db(req, &db);
+
+    if (err || (err = imu_user_get(db, req->p, req->who.user_id, &user)))
+        return err;
+    return imu_reply_json(req, 200, imu_account_json(user, 0));
+}
+
+/** The current password of whoever asks must be known; guessing it is limited like signing in. */
+static imu_err *confirm_password(imu_req *req, imu_db *db, const char *current)
+{
+    imu_rows *user;
+    int right;
+    imu_err *err;
+
+    if (!current)
+        return imu_error(req->p, 400, "current_password_missing", "Give your current password too.");
+    if ((err = imu_throttle_attempt(req, req->who.email)) ||
+        (err = imu_user_secret_by_id(db, req->p, req->who.user_id, &user)) ||
+        (err = imu_check_password(req, current, imu_text(user, 0, "password_hash"), &right)))
+        return err;
+    if (!right) {
+        log_failure(req, req->who.email, "wrong current password");
+        return imu_error(req->p, 400, "current_password_wrong", "The current password is not right.");
+    }
+    imu_throttle_succeeded(req, req->who.email);
+    return NULL;
+}
+
+/** Stores name and password at once; a new password ends every other session and replaces this one's token. */
+static imu_err *store_profile(imu_req *req, imu_db *db, const imu_user_change *change)
+{
+    imu_session_token token;
+    imu_rows *user;
+    imu_err *err = imu_db_begin(db);
+
+    if (err)
+        return err;
+    err = imu_user_update(db, req->p, req->who.user_id, change, &user);
+    if (!err && change->password_hash)
+        err = imu_session_replace(db, req->p, user, &req->who, &token);
+    if ((err = imu_db_end(db, err)) || !change->password_hash)
+        return err;
+    imu_send_renewed(req, &token);
+    imu_cookies_set(req, token.text, token.seconds);
+    imu_audit(req, "password changed", req->who.user_id);
+    imu_publish_user_changed(req->who.user_id);
+    return NULL;
+}
+
+static imu_err *change_profile(imu_req *req, const char *name, const char *current, const char *password)
+{
+    imu_user_change change = {name, NULL, IMU_KEEP, IMU_KEEP, IMU_KEEP};
+    imu_db *db;
+    imu_err *err = imu_req_db(req, &db);
+
+    if (!err && password) {
+        change.must_change_password = 0;
+        if (!(err = confirm_password(req, db, current)))
+            err = imu_new_password(req, password, req->who.email, name ? name : req->who.display_name,
+                                   &change.password_hash);
+        if (!err && current && strcmp(current, password) == 0 && req->who.must_change_password)
+            err = imu_error(req->p, 400, "password_same", "Choose another password than the one you were given.");
+    }
+    return err ? err : store_profile(req, db, &change);
+}
+
+/** PATCH /auth/me: name and password, nothing else; other fields are left unread as upstream does. */
+imu_err *imu_api_auth_me_patch(imu_req *req)
+{
+    const char *name, *current, *password;
+    imu_check *c;
+    json_t *body;
+    imu_err *err = imu_body_object(req, &body);
+
+    if (err)
+        return err;
+    c = imu_check_new(req->p, "body");
+    name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
+    current = imu_check_text(c, body, "current_password", IMU_NULLABLE, 0, IMU_PASSWORD_BODY);
+    password = imu_check_text(c, body, "new_password", IMU_NULLABLE, 0, IMU_PASSWORD_BODY);
+    if ((err = imu_check_end(c)) || (err = change_profile(req, name, current, password)))
+        return err;
+    return imu_api_auth_me(req);
+}
+
+/** POST /auth/change-password. */
+imu_err *imu_api_auth_change_password(imu_req *req)
+{
+    const char *current, *password;
+    imu_check *c;
+    json_t *body;
+    imu_err *err = imu_body_object(req, &body);
+
+    if (err)
+        return err;
+    c = imu_check_new(req->p, "body");
+    current = imu_check_text(c, body, "current_password", IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
+    password = imu_check_text(c, body, "new_password", IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
+    if ((err = imu_check_end(c)) || (err = change_profile(req, NULL, current, password)))
+        return err;
+    return success(req);
+}
+
+/** GET /auth/generate-password. */
+imu_err *imu_api_auth_generate_password(imu_req *req)
+{
+    return imu_reply_json(req, 200, json_pack("{s:s}", "password", imu_password_generate(req->p)));
+}

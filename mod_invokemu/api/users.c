@@ -1,0 +1,235 @@
+/*
+ * users.c: people administration, in upstream's form (/api/v1/auth/users) and in the specification's (/api/v1/users). Both do
+ * the same; they differ in the names of fields and in what they answer.
+ */
+#include "mod_invokemu/api/handlers.h"
+
+#include <string.h>
+
+#include "mod_invokemu/api/accounts.h"
+#include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/store/users.h"
+
+#define PAGE_MAX     1000
+#define PAGE_DEFAULT 50
+
+static json_t *accounts_json(const imu_rows *rows)
+{
+    json_t *list = json_array();
+    int i;
+
+    for (i = 0; i < rows->count; i++)
+        json_array_append_new(list, imu_account_json(rows, i));
+    return list;
+}
+
+/** The account named in the path. @return 404 */
+static imu_err *named_account(imu_req *req, imu_rows **user)
+{
+    const char *id = imu_param(req, "user_id");
+    imu_db *db;
+    imu_err *err = imu_req_db(req, &db);
+
+    if (!err)
+        err = imu_user_get(db, req->p, id, user);
+    if (!err && ((*user)->count == 0 || strcmp(id, IMU_SYSTEM_USER) == 0))
+        err = imu_error(req->p, 404, "user_not_found", "There is no such account.");
+    return err;
+}
+
+/** Creates an account from a body whose password stands in password_field. */
+static imu_err *create(imu_req *req, const char *password_field, int must_change, imu_rows **user)
+{
+    const char *email, *name, *password, *hash, *user_id;
+    int admin;
+    imu_rows *taken;
+    imu_check *c;
+    json_t *body;
+    imu_db *db;
+    imu_err *err = imu_body_object(req, &body);
+
+    if (err)
+        return err;
+    c = imu_check_new(req->p, "body");
+    email = imu_check_email(c, req->p, body, "email");
+    name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
+    password = imu_check_text(c, body, password_field, IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
+    admin = imu_check_bool(c, body, "is_admin", IMU_NULLABLE, 0);
+    if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_user_secret_by_email(db, req->p, email, &taken)))
+        return err;
+    /* Spares the hash; the unique column has the last word. */
+    if (taken->count)
+        return imu_error(req->p, 400, "email_taken", "There is already an account with the address %s.", email);
+    if ((err = imu_new_password(req, password, email, name, &hash)) ||
+        (err = imu_user_create(db, req->p, email, name, hash, admin, must_change, &user_id)))
+        return err;
+    imu_audit(req, admin ? "administrator created" : "account created", user_id);
+    return imu_user_get(db, req->p, user_id, user);
+}
+
+/** Changes the account named in the path; with_password: the body may hold a new one. */
+static imu_err *update(imu_req *req, int with_password, imu_rows **user)
+{
+    imu_user_change change = {NULL, NULL, IMU_KEEP, IMU_KEEP, IMU_KEEP};
+    const char *id = imu_param(req, "user_id"), *password = NULL;
+    imu_rows *before;
+    imu_check *c;
+    json_t *body;
+    imu_db *db;
+    imu_err *err = imu_body_object(req, &body);
+
+    if (err)
+        return err;
+    c = imu_check_new(req->p, "body");
+    change.display_name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
+    change.is_admin = imu_check_bool(c, body, "is_admin", IMU_NULLABLE, IMU_KEEP);
+    change.is_active = imu_check_bool(c, body, "is_active", IMU_NULLABLE, IMU_KEEP);
+    if (with_password)
+        password = imu_check_text(c, body, "password", IMU_NULLABLE, 0, IMU_PASSWORD_BODY);
+    if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)))
+        return err;
+    if (password && strcmp(id, IMU_SYSTEM_USER) != 0) {
+        if ((err = named_account(req, &before)) ||
+            (err = imu_new_password(req, password, imu_text(before, 0, "email"),
+                                    imu_text(before, 0, "display_name"), &change.password_hash)))
+            return err;
+    }
+    if ((err = imu_user_update(db, req->p, id, &change, user)))
+        return err;
+    imu_audit(req, change.password_hash ? "account and password changed" : "account changed", id);
+    imu_publish_user_changed(id);
+    return NULL;
+}
+
+static imu_err *remove_account(imu_req *req)
+{
+    const char *id = imu_param(req, "user_id");
+    imu_db *db;
+    imu_err *err = imu_req_db(req, &db);
+
+    if (err || (err = imu_user_delete(db, req->p, id)))
+        return err;
+    imu_audit(req, "account deleted", id);
+    imu_publish_user_changed(id);
+    return NULL;
+}
+
+/** GET /auth/users. */
+imu_err *imu_api_auth_users(imu_req *req)
+{
+    imu_user_filter all = {NULL, IMU_KEEP, 0, IMU_USERS_MAX};
+    apr_int64_t total;
+    imu_rows *rows;
+    imu_db *db;
+    imu_err *err = imu_req_db(req, &db);
+
+    if (err || (err = imu_user_list(db, req->p, &all, &rows, &total)))
+        return err;
+    return imu_reply_json(req, 200, accounts_json(rows));
+}
+
+/** POST /auth/users. */
+imu_err *imu_api_auth_users_create(imu_req *req)
+{
+    imu_rows *user;
+    imu_err *err = create(req, "password", 0, &user);
+
+    return err ? err : imu_reply_json(req, 201, imu_account_json(user, 0));
+}
+
+/** GET /auth/users/{user_id}. */
+imu_err *imu_api_auth_user(imu_req *req)
+{
+    imu_rows *user;
+    imu_err *err = named_account(req, &user);
+
+    return err ? err : imu_reply_json(req, 200, imu_account_json(user, 0));
+}
+
+/** PATCH /auth/users/{user_id}. */
+imu_err *imu_api_auth_user_patch(imu_req *req)
+{
+    imu_rows *user;
+    imu_err *err = update(req, 1, &user);
+
+    return err ? err : imu_reply_json(req, 200, imu_account_json(user, 0));
+}
+
+/** DELETE /auth/users/{user_id}. */
+imu_err *imu_api_auth_user_delete(imu_req *req)
+{
+    imu_err *err = remove_account(req);
+
+    return err ? err : imu_reply_empty(req, 204);
+}
+
+/** GET /users?offset&limit&search&role_filter. */
+imu_err *imu_api_users(imu_req *req)
+{
+    static const char *const roles[] = {"admin", "user", "all", NULL};
+    imu_user_filter filter = {NULL, IMU_KEEP, 0, PAGE_DEFAULT};
+    const char *role;
+    apr_int64_t total;
+    imu_rows *rows;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = imu_query_int(req, "offset", 0, APR_INT32_MAX, 0, &filter.offset)) ||
+        (err = imu_query_int(req, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &filter.limit)) ||
+        (err = imu_query_text(req, "search", IMU_NAME_MAX, "", &filter.search)) ||
+        (err = imu_query_choice(req, "role_filter", roles, "all", &role)))
+        return err;
+    if (strcmp(role, "all") != 0)
+        filter.is_admin = strcmp(role, "admin") == 0;
+    if ((err = imu_req_db(req, &db)) || (err = imu_user_list(db, req->p, &filter, &rows, &total)))
+        return err;
+    return imu_reply_json(req, 200,
+                          json_pack("{s:o, s:I, s:I, s:I}", "users", accounts_json(rows), "total",
+                                    (json_int_t)total, "offset", (json_int_t)filter.offset, "limit",
+                                    (json_int_t)filter.limit));
+}
+
+static imu_err *reply_user(imu_req *req, int status, const imu_rows *user)
+{
+    return imu_reply_json(req, status, json_pack("{s:o}", "user", imu_account_json(user, 0)));
+}
+
+/** POST /users: with a password that has to be changed at the first sign-in. */
+imu_err *imu_api_users_create(imu_req *req)
+{
+    imu_rows *user;
+    imu_err *err = create(req, "initial_password", 1, &user);
+
+    return err ? err : reply_user(req, 201, user);
+}
+
+/** GET /users/{user_id}. */
+imu_err *imu_api_user(imu_req *req)
+{
+    imu_rows *user;
+    imu_err *err = named_account(req, &user);
+
+    return err ? err : reply_user(req, 200, user);
+}
+
+/** PATCH /users/{user_id}. */
+imu_err *imu_api_user_patch(imu_req *req)
+{
+    imu_rows *user;
+    imu_err *err = update(req, 0, &user);
+
+    return err ? err : reply_user(req, 200, user);
+}
+
+/** DELETE /users/{user_id}: what the account owned goes with it, whatever delete_data says. */
+imu_err *imu_api_user_delete(imu_req *req)
+{
+    int delete_data;
+    imu_err *err = imu_query_bool(req, "delete_data", 1, &delete_data);
+
+    if (err || (err = remove_account(req)))
+        return err;
+    return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
+}

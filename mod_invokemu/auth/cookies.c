@@ -1,0 +1,66 @@
+#include "mod_invokemu/auth/cookies.h"
+
+#include <string.h>
+#include <http_core.h>
+#include <http_protocol.h>
+#include <apr_strings.h>
+
+static void add(imu_req *req, const char *name, const char *value, const char *attributes,
+                apr_int64_t seconds)
+{
+    request_rec *r = req->r;
+    int tls = strcmp(ap_http_scheme(r), "https") == 0;
+
+    apr_table_addn(r->err_headers_out, "Set-Cookie",
+                   apr_psprintf(r->pool, "%s=%s; %s%sMax-Age=%" APR_INT64_T_FMT "; HttpOnly%s", name, value,
+                                attributes, *attributes ? "; " : "", seconds, tls ? "; Secure" : ""));
+}
+
+void imu_cookie_set_media(imu_req *req, const char *token, apr_int64_t seconds)
+{
+    add(req, IMU_MEDIA_COOKIE, token, "Path=/api/v1; SameSite=Lax", seconds);
+}
+
+void imu_cookies_set(imu_req *req, const char *token, apr_int64_t seconds)
+{
+    imu_cookie_set_media(req, token, seconds);
+    add(req, req->conf->cookie_name, token, req->conf->cookie_attributes, seconds);
+}
+
+void imu_cookies_clear(imu_req *req)
+{
+    imu_cookies_set(req, "", 0);
+}
+
+const char *imu_cookie(imu_req *req, const char *name)
+{
+    const char *at = apr_table_get(req->r->headers_in, "Cookie"), *found = NULL;
+    apr_size_t name_len = strlen(name);
+
+    while (at && *at) {
+        apr_size_t len;
+
+        at += strspn(at, " ;");
+        len = strcspn(at, ";");
+        if (len > name_len && at[name_len] == '=' && memcmp(at, name, name_len) == 0) {
+            if (found)
+                return NULL;
+            found = apr_pstrmemdup(req->p, at + name_len + 1, len - name_len - 1);
+        }
+        at += len;
+    }
+    return found && *found ? found : NULL;
+}
+
+int imu_same_origin(const imu_req *req)
+{
+    const char *site = apr_table_get(req->r->headers_in, "Sec-Fetch-Site");
+    const char *origin = apr_table_get(req->r->headers_in, "Origin");
+    const char *host = apr_table_get(req->r->headers_in, "Host");
+    const char *authority;
+
+    if (site)
+        return strcmp(site, "same-origin") == 0;
+    authority = origin ? strstr(origin, "://") : NULL;
+    return authority && host && strcasecmp(authority + 3, host) == 0;
+}

@@ -1,0 +1,93 @@
+#include "mod_invokemu/auth/core_limit.h"
+
+#include <string.h>
+
+#include "mod_invokemu/util/ids.h"
+
+apr_size_t imu_limits_size(apr_uint32_t buckets)
+{
+    return sizeof(imu_limits) + (apr_size_t)buckets * IMU_LIMIT_WAYS * sizeof(imu_limit_entry);
+}
+
+void imu_limits_init(imu_limits *t, apr_uint32_t buckets)
+{
+    memset(t, 0, imu_limits_size(buckets));
+    imu_random_bytes(t->seed, sizeof t->seed);
+    t->buckets = buckets;
+}
+
+static apr_uint64_t mixed(apr_uint64_t h)
+{
+    h ^= h >> 30;
+    h *= 0xBF58476D1CE4E5B9ULL;
+    h ^= h >> 27;
+    h *= 0x94D049BB133111EBULL;
+    return h ^ h >> 31;
+}
+
+apr_uint64_t imu_limit_key(const imu_limits *t, char kind, const char *text)
+{
+    apr_uint64_t h = t->seed[0] ^ (unsigned char)kind;
+
+    for (; *text; text++)
+        h = mixed(h + t->seed[1] + (unsigned char)*text);
+    h = mixed(h);
+    return h ? h : 1;
+}
+
+static imu_limit_entry *bucket_of(imu_limits *t, apr_uint64_t key)
+{
+    return t->entries + (apr_size_t)(key & (t->buckets - 1)) * IMU_LIMIT_WAYS;
+}
+
+static imu_limit_entry *find(imu_limits *t, apr_uint64_t key)
+{
+    imu_limit_entry *b = bucket_of(t, key);
+    int i;
+
+    for (i = 0; i < IMU_LIMIT_WAYS; i++) {
+        if (b[i].key == key)
+            return b + i;
+    }
+    return NULL;
+}
+
+static imu_limit_entry *make(imu_limits *t, apr_uint64_t key)
+{
+    imu_limit_entry *b = bucket_of(t, key), *oldest = b;
+    int i;
+
+    for (i = 0; i < IMU_LIMIT_WAYS; i++) {
+        if (b[i].full < oldest->full)
+            oldest = b + i;
+    }
+    oldest->key = key;
+    oldest->full = 0;
+    return oldest;
+}
+
+apr_interval_time_t imu_limit_take(imu_limits *t, apr_uint64_t key, const imu_limit_rule *rule,
+                                   apr_time_t now)
+{
+    imu_limit_entry *e = find(t, key);
+    apr_time_t full = e && e->full > now ? e->full : now;
+    apr_interval_time_t over = full + rule->refill - (now + rule->burst * rule->refill);
+
+    if (over > 0)
+        return over;
+    if (!e)
+        e = make(t, key);
+    e->full = full + rule->refill;
+    return 0;
+}
+
+void imu_limit_give_back(imu_limits *t, apr_uint64_t key, const imu_limit_rule *rule, apr_time_t now)
+{
+    imu_limit_entry *e = find(t, key);
+
+    if (!e)
+        return;
+    e->full -= rule->refill;
+    if (e->full <= now)
+        memset(e, 0, sizeof *e);
+}

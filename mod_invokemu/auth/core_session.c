@@ -1,0 +1,258 @@
+#include "mod_invokemu/auth/core_session.h"
+
+#include <string.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/auth/core_secret.h"
+#include "mod_invokemu/auth/core_token.h"
+#include "mod_invokemu/util/ids.h"
+
+#define SID_BYTES   32
+#define TOUCH_AFTER apr_time_from_sec(60)
+#define AGENT_MAX   300
+#define ADDRESS_MAX 64
+
+static imu_session_rules rules = {24, 168, 0};
+
+void imu_session_rules_set(const imu_session_rules *given)
+{
+    rules = *given;
+}
+
+static apr_int64_t life_seconds(int remember)
+{
+    return (apr_int64_t)(remember ? rules.remember_hours : rules.hours) * 3600;
+}
+
+static const char *hash_of(apr_pool_t *p, const char *sid)
+{
+    return imu_sha256_hex(p, sid, strlen(sid));
+}
+
+/** Text for a list: valid UTF-8 without control characters, cut at a character's end. */
+static const char *shown(apr_pool_t *p, const char *text, apr_size_t max)
+{
+    char *cut;
+    apr_size_t n;
+
+    if (!text)
+        return NULL;
+    cut = apr_pstrndup(p, text, max);
+    n = strlen(cut);
+    if (n == max) {
+        while (n > 0 && ((unsigned char)cut[n - 1] & 0xC0) == 0x80)
+            n--;
+        if (n > 0 && (unsigned char)cut[n - 1] >= 0xC0)
+            n--;
+        cut[n] = '\0';
+    }
+    return imu_is_clean_text(cut) ? cut : NULL;
+}
+
+/** Signs a token for a session whose secret is sid. */
+static imu_err *sign(imu_db *db, apr_pool_t *p, const imu_token *about, imu_session_token *token)
+{
+    imu_token t = *about;
+    const char *key;
+    imu_err *err = imu_secret(db, p, &key);
+
+    if (err)
+        return err;
+    t.issued_at = apr_time_from_sec(apr_time_sec(apr_time_now()));
+    token->seconds = life_seconds(t.remember);
+    t.expires_at = t.issued_at + apr_time_from_sec(token->seconds);
+    token->expires_at = t.expires_at;
+    token->text = imu_token_sign(p, key, &t);
+    return token->text ? NULL : imu_error_internal(p, "a token can't be signed");
+}
+
+static void about_user(imu_token *t, const imu_rows *user)
+{
+    memset(t, 0, sizeof *t);
+    t->user_id = imu_text(user, 0, "user_id");
+    t->email = imu_text(user, 0, "email");
+    t->is_admin = imu_bool(user, 0, "is_admin");
+    t->epoch = imu_int(user, 0, "token_epoch");
+}
+
+imu_err *imu_session_open(imu_db *db, apr_pool_t *p, const imu_rows *user, int remember,
+                          const imu_session_client *client, imu_session_token *token)
+{
+    const char *now = imu_now(p);
+    imu_token about;
+    imu_err *err;
+
+    about_user(&about, user);
+    about.remember = remember;
+    about.sid = imu_random_token(p, SID_BYTES);
+    if ((err = sign(db, p, &about, token)) || (err = imu_db_begin(db)))
+        return err;
+    err = imu_db_exec(db, p, NULL, "session_purge_of_user", "ss", about.user_id, now);
+    if (!err)
+        err = imu_db_exec(db, p, NULL, "session_drop_oldest", "ss", about.user_id, about.user_id);
+    if (!err)
+        err = imu_db_exec(db, p, NULL, "session_insert", "sssbsssss", imu_uuid4(p), about.user_id,
+                          hash_of(p, about.sid), remember, imu_time_text(p, token->expires_at), now, now,
+                          shown(p, client->agent, AGENT_MAX), shown(p, client->address, ADDRESS_MAX));
+    if (!err)
+        err = imu_db_exec(db, p, NULL, "user_signed_in", "ss", now, about.user_id);
+    return imu_db_end(db, err);
+}
+
+static imu_err *refused(apr_pool_t *p, const char *why)
+{
+    return imu_error_log(p, imu_error(p, 401, "session_ended", "Your session has ended. Sign in again."),
+                         "token refused: %s", why);
+}
+
+static int idle_too_long(const imu_rows *row, apr_time_t now)
+{
+    apr_time_t last = imu_time_parse(imu_text(row, 0, "last_activity_at"));
+
+    return rules.idle_minutes > 0 && now - last > apr_time_from_sec((apr_int64_t)rules.idle_minutes * 60);
+}
+
+/** What the database has to say against the token. */
+static const char *objection(const imu_rows *row, const imu_token *t, apr_time_t now)
+{
+    if (row->count == 0)
+        return "no such session";
+    if (strcmp(imu_text(row, 0, "user_id"), t->user_id) != 0)
+        return "session of somebody else";
+    if (imu_time_parse(imu_text(row, 0, "expires_at")) <= now)
+        return "session expired";
+    if (idle_too_long(row, now))
+        return "session idle for too long";
+    if (imu_int(row, 0, "token_epoch") != t->epoch)
+        return "token of an earlier password";
+    if (!imu_bool(row, 0, "is_active"))
+        return "account deactivated";
+    return NULL;
+}
+
+imu_err *imu_session_check(imu_db *db, apr_pool_t *p, const char *text, imu_identity *who,
+                           int *touch_due)
+{
+    apr_time_t now = apr_time_now();
+    const char *key, *wrong;
+    imu_token t;
+    imu_rows *row;
+    imu_err *err = imu_secret(db, p, &key);
+
+    memset(who, 0, sizeof *who);
+    if (err)
+        return err;
+    if ((wrong = imu_token_read(p, key, text, now, &t)))
+        return refused(p, wrong);
+    if ((err = imu_db_select(db, p, &row, "session_identity", "s", hash_of(p, t.sid))))
+        return err;
+    if ((wrong = objection(row, &t, now)))
+        return refused(p, wrong);
+    who->via = IMU_VIA_BEARER;
+    who->user_id = imu_text(row, 0, "user_id");
+    who->email = imu_text(row, 0, "email");
+    who->display_name = imu_text(row, 0, "display_name");
+    who->is_admin = imu_bool(row, 0, "is_admin");
+    who->must_change_password = imu_bool(row, 0, "must_change_password");
+    who->session_id = imu_text(row, 0, "session_id");
+    who->issued_at = t.issued_at;
+    who->expires_at = t.expires_at;
+    who->remember = imu_bool(row, 0, "remember");
+    if (touch_due)
+        *touch_due = now - imu_time_parse(imu_text(row, 0, "last_activity_at")) > TOUCH_AFTER;
+    return NULL;
+}
+
+imu_err *imu_session_touch(imu_db *db, apr_pool_t *p, const imu_identity *who,
+                           const imu_session_client *client)
+{
+    return imu_db_exec(db, p, NULL, "session_touch", "sss", imu_now(p),
+                       shown(p, client->address, ADDRESS_MAX), who->session_id);
+}
+
+imu_err *imu_session_renew(imu_db *db, apr_pool_t *p, const char *old_token, const imu_identity *who,
+                           imu_session_token *token)
+{
+    const char *key, *wrong;
+    imu_token t;
+    imu_err *err = imu_secret(db, p, &key);
+
+    if (err)
+        return err;
+    if ((wrong = imu_token_read(p, key, old_token, apr_time_now(), &t)))
+        return refused(p, wrong);
+    t.email = who->email;
+    t.is_admin = who->is_admin;
+    t.remember = who->remember;
+    if ((err = sign(db, p, &t, token)))
+        return err;
+    /* The row outlives its latest token by up to a minute, so that it needn't be written for each. */
+    return imu_db_exec(db, p, NULL, "session_extend", "sss",
+                       imu_time_text(p, token->expires_at + TOUCH_AFTER), who->session_id,
+                       imu_time_text(p, token->expires_at));
+}
+
+imu_err *imu_session_replace(imu_db *db, apr_pool_t *p, const imu_rows *user, const imu_identity *who,
+                             imu_session_token *token)
+{
+    imu_token about;
+    imu_err *err = imu_session_end_all(db, p, who->user_id, who->session_id);
+
+    about_user(&about, user);
+    about.remember = who->remember;
+    about.sid = imu_random_token(p, SID_BYTES);
+    if (!err)
+        err = sign(db, p, &about, token);
+    if (!err)
+        err = imu_db_exec(db, p, NULL, "session_rekey", "sss", hash_of(p, about.sid),
+                          imu_time_text(p, token->expires_at), who->session_id);
+    return err;
+}
+
+imu_err *imu_session_end(imu_db *db, apr_pool_t *p, const char *user_id, const char *session_id,
+                         int *ended)
+{
+    int n = 0;
+    imu_err *err = imu_db_exec(db, p, &n, "session_delete", "ss", user_id, session_id);
+
+    if (ended)
+        *ended = n > 0;
+    return err;
+}
+
+imu_err *imu_session_end_all(imu_db *db, apr_pool_t *p, const char *user_id, const char *keep)
+{
+    return imu_db_exec(db, p, NULL, "session_delete_all", "ss", user_id, keep ? keep : "");
+}
+
+imu_err *imu_session_purge(imu_db *db, apr_pool_t *p, int *removed)
+{
+    return imu_db_exec(db, p, removed, "session_purge", "s", imu_now(p));
+}
+
+imu_err *imu_session_list(imu_db *db, apr_pool_t *p, const imu_identity *who, json_t **list)
+{
+    imu_rows *rows;
+    int i;
+    imu_err *err = imu_db_select(db, p, &rows, "session_list", "ss", who->user_id, imu_now(p));
+
+    if (err)
+        return err;
+    *list = json_array();
+    for (i = 0; i < rows->count; i++) {
+        const char *id = imu_text(rows, i, "session_id");
+        int current = who->session_id && strcmp(id, who->session_id) == 0;
+        json_t *one = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b}", "session_id", id, "created_at",
+                                imu_json_text(rows, i, "created_at"), "last_activity_at",
+                                imu_json_text(rows, i, "last_activity_at"), "expires_at",
+                                imu_json_text(rows, i, "expires_at"), "user_agent",
+                                imu_json_text(rows, i, "user_agent"), "ip_address",
+                                imu_json_text(rows, i, "ip_address"), "current", current);
+
+        if (!one || json_array_append_new(*list, one) != 0) {
+            json_decref(*list);
+            return imu_error_internal(p, "no memory for a list of sessions");
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,171 @@
+#include "mod_invokemu/store/users.h"
+
+#include <string.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/util/ids.h"
+
+imu_err *imu_user_get(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows **rows)
+{
+    return imu_db_select(db, p, rows, "user_by_id", "s", user_id);
+}
+
+imu_err *imu_user_secret_by_id(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows **rows)
+{
+    return imu_db_select(db, p, rows, "user_secret_by_id", "s", user_id);
+}
+
+imu_err *imu_user_secret_by_email(imu_db *db, apr_pool_t *p, const char *email, imu_rows **rows)
+{
+    return imu_db_select(db, p, rows, "user_secret_by_email", "s", email);
+}
+
+/** A LIKE pattern (escape character !) that finds text as it stands anywhere. */
+static const char *like_anywhere(apr_pool_t *p, const char *text)
+{
+    char *out = apr_palloc(p, 2 * strlen(text) + 3), *o = out;
+
+    *o++ = '%';
+    for (; *text; text++) {
+        if (strchr("%_!", *text))
+            *o++ = '!';
+        *o++ = *text >= 'A' && *text <= 'Z' ? (char)(*text - 'A' + 'a') : *text;
+    }
+    *o++ = '%';
+    *o = '\0';
+    return out;
+}
+
+imu_err *imu_user_list(imu_db *db, apr_pool_t *p, const imu_user_filter *filter, imu_rows **rows,
+                       apr_int64_t *total)
+{
+    const char *like = like_anywhere(p, filter->search ? filter->search : "");
+    apr_int64_t admin = filter->is_admin;
+    imu_err *err = imu_db_select(db, p, rows, "user_count", "ssii", like, like, admin, admin);
+
+    if (err)
+        return err;
+    *total = imu_int(*rows, 0, "total");
+    return imu_db_select(db, p, rows, "user_page", "ssiiii", like, like, admin, admin, filter->limit,
+                         filter->offset);
+}
+
+imu_err *imu_user_count_admins(imu_db *db, apr_pool_t *p, apr_int64_t *count)
+{
+    imu_rows *rows;
+    imu_err *err = imu_db_select(db, p, &rows, "user_count_admins", "s", "");
+
+    if (!err)
+        *count = imu_int(rows, 0, "total");
+    return err;
+}
+
+imu_err *imu_user_create(imu_db *db, apr_pool_t *p, const char *email, const char *display_name,
+                         const char *password_hash, int is_admin, int must_change, const char **user_id)
+{
+    const char *id = imu_uuid4(p), *now = imu_now(p);
+    imu_err *err = imu_db_exec(db, p, NULL, "user_insert", "ssssbbss", id, email, display_name,
+                               password_hash, is_admin, must_change, now, now);
+
+    if (imu_error_is(err, "db_unique"))
+        return imu_error(p, 400, "email_taken", "There is already an account with the address %s.", email);
+    *user_id = id;
+    return err;
+}
+
+imu_err *imu_user_create_first_admin(imu_db *db, apr_pool_t *p, const char *email,
+                                     const char *display_name, const char *password_hash,
+                                     const char **user_id)
+{
+    apr_int64_t admins = 0;
+    imu_err *err = imu_db_begin(db);
+
+    if (err)
+        return err;
+    err = imu_user_count_admins(db, p, &admins);
+    if (!err && admins > 0)
+        err = imu_error(p, 400, "setup_done", "This server already has an administrator.");
+    if (!err)
+        err = imu_user_create(db, p, email, display_name, password_hash, 1, 0, user_id);
+    return imu_db_end(db, err);
+}
+
+/** Refuses what would leave the server without an active administrator. Inside the transaction that makes the change. */
+static imu_err *keep_an_admin(imu_db *db, apr_pool_t *p, const imu_rows *user)
+{
+    imu_rows *others;
+    imu_err *err;
+
+    if (!imu_bool(user, 0, "is_admin") || !imu_bool(user, 0, "is_active"))
+        return NULL;
+    err = imu_db_select(db, p, &others, "user_count_admins", "s", imu_text(user, 0, "user_id"));
+    if (err || imu_int(others, 0, "total") > 0)
+        return err;
+    return imu_error(p, 400, "last_admin",
+                     "This is the last active administrator. Make somebody else an administrator first.");
+}
+
+/** The account that is about to change. @return 404 or 400 "system_user" */
+static imu_err *changeable(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows **user)
+{
+    imu_err *err;
+
+    if (strcmp(user_id, IMU_SYSTEM_USER) == 0)
+        return imu_error(p, 400, "system_user", "The internal system account can't be changed.");
+    err = imu_user_get(db, p, user_id, user);
+    if (!err && (*user)->count == 0)
+        err = imu_error(p, 404, "user_not_found", "There is no such account.");
+    return err;
+}
+
+static imu_err *write_change(imu_db *db, apr_pool_t *p, const imu_rows *user,
+                             const imu_user_change *change)
+{
+    const char *id = imu_text(user, 0, "user_id");
+    const char *name = change->display_name ? change->display_name : imu_text(user, 0, "display_name");
+    int admin = change->is_admin == IMU_KEEP ? imu_bool(user, 0, "is_admin") : change->is_admin;
+    int active = change->is_active == IMU_KEEP ? imu_bool(user, 0, "is_active") : change->is_active;
+    int must = change->must_change_password == IMU_KEEP ? imu_bool(user, 0, "must_change_password")
+                                                        : change->must_change_password;
+    imu_err *err;
+
+    if (!(admin && active) && (err = keep_an_admin(db, p, user)))
+        return err;
+    err = imu_db_exec(db, p, NULL, "user_update", "sbbbss", name, admin, active, must, imu_now(p), id);
+    if (!err && change->password_hash)
+        err = imu_db_exec(db, p, NULL, "user_set_password", "ss", change->password_hash, id);
+    if (!err && !active)
+        err = imu_db_exec(db, p, NULL, "session_delete_all", "ss", id, "");
+    return err;
+}
+
+imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id, const imu_user_change *change,
+                         imu_rows **rows)
+{
+    imu_err *err = imu_db_begin(db);
+
+    if (err)
+        return err;
+    err = changeable(db, p, user_id, rows);
+    if (!err)
+        err = write_change(db, p, *rows, change);
+    if (!err)
+        err = imu_user_get(db, p, user_id, rows);
+    return imu_db_end(db, err);
+}
+
+imu_err *imu_user_delete(imu_db *db, apr_pool_t *p, const char *user_id)
+{
+    imu_rows *user;
+    imu_err *err = imu_db_begin(db);
+
+    if (err)
+        return err;
+    err = changeable(db, p, user_id, &user);
+    if (!err)
+        err = keep_an_admin(db, p, user);
+    if (!err)
+        err = imu_db_exec(db, p, NULL, "user_delete", "s", user_id);
+    return imu_db_end(db, err);
+}

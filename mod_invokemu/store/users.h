@@ -1,0 +1,56 @@
+/*
+ * users.h: accounts in the database. Rows carry every column but the password hash, except where the name says so.
+ */
+#ifndef IMU_STORE_USERS_H
+#define IMU_STORE_USERS_H
+
+#include "mod_invokemu/store/db.h"
+
+#define IMU_USERS_MAX 10000 /**< accounts that upstream's unpaged list shows */
+
+/** What an administrator or the account itself changes; NULL and IMU_KEEP leave a field alone. */
+#define IMU_KEEP (-1)
+typedef struct imu_user_change {
+    const char *display_name;
+    const char *password_hash; /**< ends every session of the account */
+    int is_admin;
+    int is_active;
+    int must_change_password;
+} imu_user_change;
+
+/** One page of a list. */
+typedef struct imu_user_filter {
+    const char *search; /**< literal text within address or name; NULL or "": all */
+    int is_admin;       /**< 0, 1 or IMU_KEEP for both */
+    apr_int64_t offset, limit;
+} imu_user_filter;
+
+/** One account by id or address; rows->count is 0 when there is none. */
+imu_err *imu_user_get(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows **rows);
+/** The same with column password_hash. */
+imu_err *imu_user_secret_by_id(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows **rows);
+imu_err *imu_user_secret_by_email(imu_db *db, apr_pool_t *p, const char *email, imu_rows **rows);
+
+/** Every account but the system's, oldest first. */
+imu_err *imu_user_list(imu_db *db, apr_pool_t *p, const imu_user_filter *filter, imu_rows **rows,
+                       apr_int64_t *total);
+/** Active administrators, the system account not counted. */
+imu_err *imu_user_count_admins(imu_db *db, apr_pool_t *p, apr_int64_t *count);
+
+/** Adds an account. @return 400 "email_taken" */
+imu_err *imu_user_create(imu_db *db, apr_pool_t *p, const char *email, const char *display_name,
+                         const char *password_hash, int is_admin, int must_change, const char **user_id);
+/** Adds the first administrator. @return 400 "setup_done" when there is an active one */
+imu_err *imu_user_create_first_admin(imu_db *db, apr_pool_t *p, const char *email,
+                                     const char *display_name, const char *password_hash,
+                                     const char **user_id);
+/**
+ * Changes an account and leaves its new row in *rows.
+ * @return 404, 400 "system_user", or 400 "last_admin" when nobody could administer the server any more
+ */
+imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id, const imu_user_change *change,
+                         imu_rows **rows);
+/** Deletes an account with all its rows. @return as imu_user_update */
+imu_err *imu_user_delete(imu_db *db, apr_pool_t *p, const char *user_id);
+
+#endif

@@ -1,0 +1,49 @@
+-- :name user_by_id
+SELECT user_id, email, display_name, is_admin, is_active, must_change_password, token_epoch, created_at, updated_at,
+  last_login_at
+FROM users WHERE user_id = %s LIMIT 1;
+
+-- :name user_secret_by_id
+SELECT user_id, email, display_name, is_admin, is_active, must_change_password, token_epoch, created_at, updated_at,
+  last_login_at, password_hash
+FROM users WHERE user_id = %s LIMIT 1;
+
+-- :name user_secret_by_email
+SELECT user_id, email, display_name, is_admin, is_active, must_change_password, token_epoch, created_at, updated_at,
+  last_login_at, password_hash
+FROM users WHERE email = %s AND user_id <> 'system' LIMIT 1;
+
+-- :name user_count
+SELECT COUNT(*) AS total FROM users
+WHERE user_id <> 'system' AND (email LIKE %s ESCAPE '!' OR lower(COALESCE(display_name, '')) LIKE %s ESCAPE '!')
+  AND (%lld < 0 OR is_admin = %lld) LIMIT 1;
+
+-- :name user_page
+SELECT user_id, email, display_name, is_admin, is_active, must_change_password, token_epoch, created_at, updated_at,
+  last_login_at
+FROM users
+WHERE user_id <> 'system' AND (email LIKE %s ESCAPE '!' OR lower(COALESCE(display_name, '')) LIKE %s ESCAPE '!')
+  AND (%lld < 0 OR is_admin = %lld)
+ORDER BY created_at, user_id LIMIT %lld OFFSET %lld;
+
+-- Those who can still administer the server besides the one named.
+-- :name user_count_admins
+SELECT COUNT(*) AS total FROM users
+WHERE is_admin = 1 AND is_active = 1 AND user_id <> 'system' AND user_id <> %s LIMIT 1;
+
+-- :name user_insert
+INSERT INTO users (user_id, email, display_name, password_hash, is_admin, must_change_password, created_at, updated_at)
+VALUES (%s, %s, %s, %s, %d, %d, %s, %s);
+
+-- :name user_update
+UPDATE users SET display_name = %s, is_admin = %d, is_active = %d, must_change_password = %d, updated_at = %s
+WHERE user_id = %s;
+
+-- :name user_set_password
+UPDATE users SET password_hash = %s, token_epoch = token_epoch + 1 WHERE user_id = %s;
+
+-- :name user_signed_in
+UPDATE users SET last_login_at = %s WHERE user_id = %s;
+
+-- :name user_delete
+DELETE FROM users WHERE user_id = %s AND user_id <> 'system';
