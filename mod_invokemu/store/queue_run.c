@@ -1,0 +1,170 @@
+#include "mod_invokemu/store/queue_run.h"
+
+#include <apr_strings.h>
+
+#include "mod_invokemu/util/ids.h"
+
+static const char *lease_end(apr_pool_t *p)
+{
+    return imu_time_text(p, apr_time_now() + apr_time_from_sec(IMU_LEASE_SECONDS));
+}
+
+imu_err *imu_run_next(imu_db *db, apr_pool_t *p, int fifo, apr_int64_t *item_id)
+{
+    imu_rows *rows;
+    imu_err *err;
+
+    *item_id = 0;
+    if (fifo) {
+        err = imu_db_select(db, p, &rows, "run_next_fifo", "");
+    } else {
+        if ((err = imu_db_select(db, p, &rows, "run_next_person", "")) || rows->count == 0)
+            return err;
+        err = imu_db_select(db, p, &rows, "run_next_of_person", "s", imu_text(rows, 0, "user_id"));
+    }
+    if (!err && rows->count > 0)
+        *item_id = imu_int(rows, 0, "item_id");
+    return err;
+}
+
+imu_err *imu_run_job(imu_db *db, apr_pool_t *p, apr_int64_t item_id, imu_job **out)
+{
+    imu_rows *rows;
+    imu_err *err = imu_db_select(db, p, &rows, "run_job", "i", item_id);
+    imu_job *job;
+
+    *out = NULL;
+    if (err || rows->count == 0)
+        return err;
+    job = apr_pcalloc(p, sizeof *job);
+    job->item_id = item_id;
+    job->queue_id = imu_text(rows, 0, "queue_id");
+    job->batch_id = imu_text(rows, 0, "batch_id");
+    job->session_id = imu_text(rows, 0, "session_id");
+    job->user_id = imu_text(rows, 0, "user_id");
+    job->origin = imu_text(rows, 0, "origin");
+    job->destination = imu_text(rows, 0, "destination");
+    job->session = imu_text(rows, 0, "session");
+    job->workflow = imu_text(rows, 0, "workflow");
+    job->run_id = imu_text(rows, 0, "run_id");
+    job->attempts = (int)imu_int(rows, 0, "attempts");
+    *out = job;
+    return NULL;
+}
+
+static imu_err *claim_row(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_int64_t item_id, const char *device,
+                          imu_job **job)
+{
+    const char *now = imu_now(p);
+    int changed = 0;
+    imu_err *err = imu_db_exec(db, p, &changed, "run_claim", "ssssssi", imu_uuid4(p), dispatcher_id, lease_end(p), device,
+                               now, now, item_id);
+
+    if (err || changed == 0)
+        return err;
+    if ((err = imu_run_job(db, p, item_id, job)) || !*job)
+        return err;
+    return imu_db_exec(db, p, NULL, "run_turn", "ss", (*job)->user_id, now);
+}
+
+imu_err *imu_run_claim(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_int64_t item_id, const char *device,
+                         imu_job **job)
+{
+    imu_err *err = imu_db_begin(db);
+
+    *job = NULL;
+    if (err)
+        return err;
+    err = imu_db_end(db, claim_row(db, p, dispatcher_id, item_id, device, job));
+    if (err)
+        *job = NULL;
+    return err;
+}
+
+imu_err *imu_run_renew(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int *still)
+{
+    *still = 0;
+    return imu_db_exec(db, p, still, "run_renew", "sis", lease_end(p), item_id, run_id);
+}
+
+imu_err *imu_run_still(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int *still)
+{
+    imu_rows *rows;
+    imu_err *err = imu_db_select(db, p, &rows, "run_still", "is", item_id, run_id);
+
+    *still = !err && rows->count > 0;
+    return err;
+}
+
+imu_err *imu_run_finish(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, const imu_outcome *outcome,
+                          int *done)
+{
+    const char *now = imu_now(p);
+
+    *done = 0;
+    return imu_db_exec(db, p, done, "run_finish", "sssssssis", outcome->status, outcome->session, outcome->error_type,
+                       outcome->error_message, outcome->error_traceback, now, now, item_id, run_id);
+}
+
+imu_err *imu_run_release(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int *done)
+{
+    *done = 0;
+    return imu_db_exec(db, p, done, "run_release", "sis", imu_now(p), item_id, run_id);
+}
+
+static imu_err *take_over_row(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_int64_t item_id,
+                              apr_array_header_t *jobs)
+{
+    imu_job *job = NULL;
+    int changed = 0;
+    imu_err *err = imu_db_exec(db, p, &changed, "run_take_over", "sssiss", dispatcher_id, lease_end(p), imu_uuid4(p), item_id,
+                               dispatcher_id, imu_now(p));
+
+    if (err || changed == 0)
+        return err;
+    err = imu_run_job(db, p, item_id, &job);
+    if (!err && job)
+        APR_ARRAY_PUSH(jobs, imu_job *) = job;
+    return err;
+}
+
+imu_err *imu_run_take_over(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_array_header_t **jobs)
+{
+    imu_rows *rows;
+    imu_err *err = imu_db_select(db, p, &rows, "run_left_over", "ss", dispatcher_id, imu_now(p));
+
+    *jobs = apr_array_make(p, 8, sizeof(imu_job *));
+    for (int i = 0; !err && i < rows->count; i++)
+        err = take_over_row(db, p, dispatcher_id, imu_int(rows, i, "item_id"), *jobs);
+    return err;
+}
+
+imu_err *imu_run_prune_history(imu_db *db, apr_pool_t *p, int keep, int *deleted)
+{
+    *deleted = 0;
+    return imu_db_exec(db, p, deleted, "run_prune", "i", (apr_int64_t)keep);
+}
+
+imu_err *imu_run_model(imu_db *db, apr_pool_t *p, const char *key, const char **path, json_t **record)
+{
+    imu_rows *rows;
+    imu_err *err = imu_db_select(db, p, &rows, "run_model", "s", key);
+
+    *path = NULL;
+    *record = NULL;
+    if (err || rows->count == 0)
+        return err;
+    *path = imu_text(rows, 0, "path");
+    *record = imu_json_own(p, imu_json_parsed(rows, 0, "record"));
+    return NULL;
+}
+
+imu_err *imu_run_owner(imu_db *db, apr_pool_t *p, const char *user_id, int *is_admin, int *known)
+{
+    imu_rows *rows;
+    imu_err *err = imu_db_select(db, p, &rows, "run_owner", "s", user_id);
+
+    *known = !err && rows->count > 0;
+    *is_admin = *known && imu_bool(rows, 0, "is_admin");
+    return err;
+}

@@ -1,0 +1,78 @@
+-- The queue as the dispatcher runs it. Every change of a running job is guarded by its run_id: a job that was canceled, deleted
+-- or taken over meanwhile is left alone, and the number of rows changed says so.
+
+-- Whose turn it is: whoever was served longest ago; among those never served, whoever asked first.
+-- :name run_next_person
+SELECT q.user_id FROM session_queue q
+LEFT JOIN queue_turns t ON t.user_id = q.user_id
+LEFT JOIN queue_state s ON s.queue_id = q.queue_id
+WHERE q.status = 'pending' AND COALESCE(s.is_paused, 0) = 0
+GROUP BY q.user_id
+ORDER BY COALESCE(MAX(t.served_at), ''), MIN(q.item_id) LIMIT 1;
+
+-- :name run_next_of_person
+SELECT q.item_id FROM session_queue q
+LEFT JOIN queue_state s ON s.queue_id = q.queue_id
+WHERE q.user_id = %s AND q.status = 'pending' AND COALESCE(s.is_paused, 0) = 0
+ORDER BY q.priority DESC, q.queue_order, q.item_id LIMIT 1;
+
+-- :name run_next_fifo
+SELECT q.item_id FROM session_queue q
+LEFT JOIN queue_state s ON s.queue_id = q.queue_id
+WHERE q.status = 'pending' AND COALESCE(s.is_paused, 0) = 0
+ORDER BY q.priority DESC, q.queue_order, q.item_id LIMIT 1;
+
+-- :name run_claim
+UPDATE session_queue SET status = 'in_progress', run_id = %s, dispatcher_id = %s, lease_expires_at = %s, device = %s,
+  attempts = attempts + 1, status_sequence = status_sequence + 1, started_at = %s, updated_at = %s
+WHERE item_id = %lld AND status = 'pending';
+
+-- :name run_turn
+INSERT INTO queue_turns (user_id, served_at) VALUES (%s, %s)
+ON CONFLICT (user_id) DO UPDATE SET served_at = excluded.served_at;
+
+-- :name run_job
+SELECT item_id, queue_id, batch_id, session_id, user_id, origin, destination, session, workflow, run_id, attempts
+FROM session_queue WHERE item_id = %lld LIMIT 1;
+
+-- :name run_still
+SELECT item_id FROM session_queue WHERE item_id = %lld AND run_id = %s AND status = 'in_progress' LIMIT 1;
+
+-- :name run_renew
+UPDATE session_queue SET lease_expires_at = %s WHERE item_id = %lld AND run_id = %s AND status = 'in_progress';
+
+-- :name run_finish
+UPDATE session_queue SET status = %s, session = COALESCE(%s, session), error_type = %s, error_message = %s,
+  error_traceback = %s, lease_expires_at = NULL, status_sequence = status_sequence + 1, completed_at = %s, updated_at = %s
+WHERE item_id = %lld AND run_id = %s AND status = 'in_progress';
+
+-- :name run_release
+UPDATE session_queue SET status = 'pending', run_id = NULL, dispatcher_id = NULL, lease_expires_at = NULL, device = NULL,
+  started_at = NULL, status_sequence = status_sequence + 1, updated_at = %s
+WHERE item_id = %lld AND run_id = %s AND status = 'in_progress';
+
+-- Jobs in progress that this dispatcher left behind, or whose dispatcher has let its lease run out.
+-- :name run_left_over
+SELECT item_id, run_id, dispatcher_id, lease_expires_at FROM session_queue
+WHERE status = 'in_progress' AND (dispatcher_id = %s OR dispatcher_id IS NULL OR lease_expires_at IS NULL
+  OR lease_expires_at < %s)
+ORDER BY item_id LIMIT 200;
+
+-- :name run_take_over
+UPDATE session_queue SET dispatcher_id = %s, lease_expires_at = %s, run_id = COALESCE(run_id, %s)
+WHERE item_id = %lld AND status = 'in_progress'
+  AND (dispatcher_id = %s OR dispatcher_id IS NULL OR lease_expires_at IS NULL OR lease_expires_at < %s);
+
+-- :name run_owner
+SELECT user_id, is_admin FROM users WHERE user_id = %s LIMIT 1;
+
+-- :name run_model
+SELECT key, path, record FROM models WHERE key = %s LIMIT 1;
+
+-- Ended jobs beyond the number that is kept for each person.
+-- :name run_prune
+DELETE FROM session_queue WHERE item_id IN (
+  SELECT item_id FROM (
+    SELECT item_id, ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY completed_at DESC, item_id DESC) AS place
+    FROM session_queue WHERE status IN ('completed', 'failed', 'canceled')) AS ended
+  WHERE place > %lld LIMIT 500);
