@@ -3,6 +3,7 @@
 #include <httpd.h>
 #include <http_config.h>
 #include <http_log.h>
+#include <http_main.h>
 #include <stdlib.h>
 #include <string.h>
 
