@@ -7,7 +7,7 @@ HTTPD_CFLAGS = $(APR_CFLAGS) -I$(shell $(APXS) -q INCLUDEDIR 2>/dev/null)
 CORE_LIBS   := -ljansson -lcrypt -lcrypto -lzxcvbn
 
 CORE_SRC := $(wildcard mod_invokemu/util/*.c mod_invokemu/store/*.c) mod_invokemu/validate.c \
-            $(wildcard mod_invokemu/auth/core_*.c mod_invokemu/policy.c)
+            $(wildcard mod_invokemu/auth/core_*.c mod_invokemu/policy.c mod_invokemu/multipart.c)
 MOD_SRC  := $(filter-out $(CORE_SRC),$(wildcard mod_invokemu/*.c mod_invokemu/api/*.c mod_invokemu/auth/*.c \
             mod_invokemu/events/*.c mod_invokemu/dispatch/*.c))
 CORE_OBJ := $(CORE_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/queries.o $(B)/obj/gen/migrations.o

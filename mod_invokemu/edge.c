@@ -107,7 +107,7 @@ int imu_edge_send_error(imu_req *req, const imu_err *err)
     const char *body = error_body(req, err);
 
     imu_req_db_release(req);
-    if (err->status >= 500)
+    if (err->status >= 500 && err->status != 501)
         ap_log_rerror(APLOG_MARK, err->status == 500 ? APLOG_ERR : APLOG_WARNING, 0, r, "IMU0101: %s %s failed (%s): %s", r->method,
                       r->uri, err->code, err->log ? err->log : err->detail);
     else if (err->log)

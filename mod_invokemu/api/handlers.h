@@ -68,4 +68,25 @@ imu_handler imu_api_user;
 imu_handler imu_api_user_patch;
 imu_handler imu_api_user_delete;
 
+imu_handler imu_api_image_upload;
+imu_handler imu_api_image_create_entry;
+imu_handler imu_api_image_list;
+imu_handler imu_api_image_names;
+imu_handler imu_api_images_by_names;
+imu_handler imu_api_image_get;
+imu_handler imu_api_image_metadata;
+imu_handler imu_api_image_workflow;
+imu_handler imu_api_image_urls;
+imu_handler imu_api_image_full;
+imu_handler imu_api_image_thumbnail;
+imu_handler imu_api_image_change;
+imu_handler imu_api_image_delete;
+imu_handler imu_api_images_star;
+imu_handler imu_api_images_unstar;
+imu_handler imu_api_images_delete;
+imu_handler imu_api_images_delete_uncategorized;
+imu_handler imu_api_images_count_intermediates;
+imu_handler imu_api_images_delete_intermediates;
+imu_handler imu_api_gallery_item_names;
+
 #endif

@@ -77,6 +77,7 @@ typedef struct imu_sweep {
 /**
  * Finds and mends what a power cut left. Files younger than an hour are left alone: somebody may be writing them.
  * Run once when the dispatcher starts.
+ * @param p  holds some hundred bytes for each picture: give one that is destroyed afterwards
  */
 imu_err *imu_pictures_sweep(imu_db *db, apr_pool_t *p, const char *root, imu_sweep *sweep);
 

@@ -1,0 +1,160 @@
+/*
+ * picture_sweep.c: compares picture files with their rows once at start, and mends what a power cut left between.
+ */
+#include "mod_invokemu/store/picture_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <apr_hash.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/store/files.h"
+
+/* Younger files may belong to somebody who is storing a picture right now. */
+#define SETTLED_SECONDS 3600
+
+#define UUID_LENGTH 36
+
+typedef struct sweeper {
+    imu_db *db;
+    apr_pool_t *p;
+    const char *root;
+    apr_hash_t *named;  /* image names of all rows, without ".png"; the value says whether the file was seen */
+    imu_sweep *found;
+} sweeper;
+
+static const char not_seen[] = "", seen[] = "seen";
+
+/* All names, page by page: a gallery may hold many more rows than one answer should. */
+static imu_err *read_names(sweeper *s)
+{
+    const char *after = "";
+    imu_rows *rows;
+    imu_err *err;
+
+    do {
+        if ((err = imu_db_select(s->db, s->p, &rows, "images_names_after", "s", after)))
+            return err;
+        for (int i = 0; i < rows->count; i++) {
+            after = imu_text(rows, i, "image_name");
+            if (imu_picture_name_ok(after))
+                apr_hash_set(s->named, apr_pstrmemdup(s->p, after, UUID_LENGTH), UUID_LENGTH, not_seen);
+        }
+    } while (rows->count > 0);
+    return NULL;
+}
+
+static int is_settled(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_mtime < time(NULL) - SETTLED_SECONDS;
+}
+
+static imu_err *cannot(sweeper *s, const char *doing, const char *path)
+{
+    return imu_error_internal(s->p, "cannot %s %s: %s", doing, path, strerror(errno));
+}
+
+/* A picture that nobody was told of is moved aside rather than removed: the database may merely be an older copy. */
+static imu_err *move_aside(sweeper *s, const char *path, const char *name)
+{
+    const char *folder = apr_pstrcat(s->p, s->root, "/" IMU_ORPHANS_DIR, NULL);
+
+    if (mkdir(folder, 0750) != 0 && errno != EEXIST)
+        return cannot(s, "make", folder);
+    if (rename(path, apr_pstrcat(s->p, folder, "/", name, NULL)) != 0)
+        return cannot(s, "move", path);
+    s->found->orphans++;
+    return NULL;
+}
+
+static imu_err *look_at(sweeper *s, const char *folder, const char *name, const char *ending, int is_thumbnail)
+{
+    const char *path = apr_pstrcat(s->p, folder, "/", name, NULL);
+    apr_size_t len = strlen(name);
+
+    if (strncmp(name, IMU_TEMPORARY_PREFIX, sizeof IMU_TEMPORARY_PREFIX - 1) == 0) {
+        if (!is_settled(path))
+            return NULL;
+        if (unlink(path) != 0 && errno != ENOENT)
+            return cannot(s, "remove", path);
+        s->found->temporary++;
+        return NULL;
+    }
+    if (!ending || len <= UUID_LENGTH || strcmp(name + UUID_LENGTH, ending) != 0)
+        return NULL;
+    if (apr_hash_get(s->named, name, UUID_LENGTH)) {
+        if (!is_thumbnail)
+            apr_hash_set(s->named, apr_pstrmemdup(s->p, name, UUID_LENGTH), UUID_LENGTH, seen);
+        return NULL;
+    }
+    return is_settled(path) ? move_aside(s, path, name) : NULL;
+}
+
+static imu_err *sweep_folder(sweeper *s, const char *relative, const char *ending, int is_thumbnail)
+{
+    const char *folder = apr_pstrcat(s->p, s->root, "/", relative, NULL);
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    imu_err *err = NULL;
+
+    if (!dir)
+        return errno == ENOENT ? NULL : cannot(s, "read", folder);
+    while (!err && (errno = 0, entry = readdir(dir)))
+        err = look_at(s, folder, entry->d_name, ending, is_thumbnail);
+    if (!err && errno)
+        err = cannot(s, "read", folder);
+    if (closedir(dir) != 0 && !err)
+        err = cannot(s, "close", folder);
+    return err;
+}
+
+static void count_missing(sweeper *s)
+{
+    for (apr_hash_index_t *i = apr_hash_first(s->p, s->named); i; i = apr_hash_next(i)) {
+        const void *name;
+        void *state;
+
+        apr_hash_this(i, &name, NULL, &state);
+        if (state == seen)
+            continue;
+        s->found->missing++;
+        if (!s->found->first_missing)
+            s->found->first_missing = apr_pstrcat(s->p, name, ".png", NULL);
+    }
+}
+
+/* Notes of deletions that a power cut kept from their files. */
+static imu_err *finish_deletions(sweeper *s)
+{
+    imu_rows *rows;
+    imu_err *err;
+    int left = 1;
+
+    while (left) {
+        if ((err = imu_db_select(s->db, s->p, &rows, "deleted_pictures_list", "")) ||
+            (err = imu_pictures_purge(s->db, s->p, s->root, &left)))
+            return err;
+        s->found->deleted += rows->count;
+    }
+    return NULL;
+}
+
+imu_err *imu_pictures_sweep(imu_db *db, apr_pool_t *p, const char *root, imu_sweep *sweep)
+{
+    sweeper s = {db, p, root, apr_hash_make(p), sweep};
+    imu_err *err;
+
+    memset(sweep, 0, sizeof *sweep);
+    if ((err = finish_deletions(&s)) || (err = read_names(&s)) || (err = sweep_folder(&s, IMU_PICTURES_DIR, ".png", 0)) ||
+        (err = sweep_folder(&s, IMU_THUMBNAILS_DIR, ".webp", 1)) || (err = sweep_folder(&s, "tmp", NULL, 1)))
+        return err;
+    count_missing(&s);
+    return NULL;
+}
