@@ -83,3 +83,23 @@ ON CONFLICT (image_name) DO UPDATE SET board_id = excluded.board_id, updated_at 
 
 -- :name board_images_remove
 DELETE FROM board_images WHERE image_name IN (SELECT value FROM json_each(%s));
+
+-- Sharing with named people.
+
+-- :name board_shares_list
+SELECT s.user_id, s.permission, coalesce(nullif(u.display_name, ''), u.email) AS display_name
+FROM shared_boards s JOIN users u ON u.user_id = s.user_id
+WHERE s.board_id = %s ORDER BY s.created_at, s.user_id LIMIT 10000;
+
+-- :name board_shares_put
+INSERT INTO shared_boards (board_id, user_id, permission, created_at)
+SELECT %s, u.user_id, %s, %s FROM users u
+WHERE u.user_id IN (SELECT value FROM json_each(%s)) AND u.user_id <> 'system'
+ON CONFLICT (board_id, user_id) DO UPDATE SET permission = excluded.permission;
+
+-- :name board_share_remove
+DELETE FROM shared_boards WHERE board_id = %s AND user_id = %s;
+
+-- :name board_mark_shared
+UPDATE boards SET is_shared = CASE WHEN EXISTS (SELECT 1 FROM shared_boards s WHERE s.board_id = boards.board_id) THEN 1 ELSE 0 END
+WHERE board_id = %s;

@@ -1,0 +1,76 @@
+/*
+ * board_shares.c: /api/v1/boards/{board_id}/share: naming the people who may see, fill or govern a board.
+ */
+#include <string.h>
+
+#include "mod_invokemu/api/gallery.h"
+#include "mod_invokemu/api/handlers.h"
+#include "mod_invokemu/store/board_shares.h"
+#include "mod_invokemu/validate.h"
+
+#define MAX_PEOPLE 1000
+
+imu_err *imu_api_board_shares(imu_req *req)
+{
+    const char *board_id = imu_param(req, "board_id");
+    json_t *shares;
+    imu_err *err;
+
+    if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) ||
+        (err = imu_board_shares(req->db, req->p, board_id, &shares)))
+        return err;
+    return imu_reply_json(req, 200, json_pack("{s:O}", "shares", shares));
+}
+
+/* Each person once, as the store wants it. */
+static json_t *distinct_people(imu_req *req, const json_t *people)
+{
+    json_t *seen = imu_json_own(req->p, json_object()), *once = imu_json_own(req->p, json_array());
+    json_t *one;
+    size_t i;
+
+    json_array_foreach(people, i, one) {
+        if (json_object_get(seen, json_string_value(one)))
+            continue;
+        json_object_set_new(seen, json_string_value(one), json_true());
+        json_array_append(once, one);
+    }
+    return once;
+}
+
+imu_err *imu_api_board_share(imu_req *req)
+{
+    static const char *const permissions[] = {"read", "write", "admin", NULL};
+    const char *board_id = imu_param(req, "board_id"), *permission;
+    imu_check *c = imu_check_new(req->p, "body");
+    json_t *body, *people, *shared_with, *one;
+    imu_err *err;
+    size_t i;
+
+    if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) || (err = imu_body_object(req, &body)))
+        return err;
+    people = imu_check_texts(c, body, "user_ids", IMU_REQUIRED, MAX_PEOPLE, 255);
+    permission = imu_check_choice(c, body, "permission", IMU_REQUIRED, permissions);
+    if (people && json_array_size(people) == 0)
+        imu_check_fault(c, "user_ids", "too_short", "List should have at least 1 item", NULL);
+    if ((err = imu_check_end(c)))
+        return err;
+    people = distinct_people(req, people);
+    if ((err = imu_board_share(req->db, req->p, board_id, people, permission)))
+        return err;
+    shared_with = json_array();
+    json_array_foreach(people, i, one)
+        json_array_append_new(shared_with, json_pack("{s:O, s:s}", "user_id", one, "permission", permission));
+    return imu_reply_json(req, 200, json_pack("{s:b, s:o}", "success", 1, "shared_with", shared_with));
+}
+
+imu_err *imu_api_board_unshare(imu_req *req)
+{
+    const char *board_id = imu_param(req, "board_id");
+    imu_err *err;
+
+    if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) ||
+        (err = imu_board_unshare(req->db, req->p, board_id, imu_param(req, "user_id"))))
+        return err;
+    return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
+}
