@@ -114,10 +114,27 @@ static int redirect(imu_req *req, const char *uri)
     return imu_edge_send(req);
 }
 
+/* What no row names is closed like any other route: who is not signed in learns nothing about it, unless its path is public. */
+static imu_err *closed(imu_req *req, const char *uri)
+{
+    static const imu_route nothing = {M_GET, "", IMU_ACCESS_USER, NULL};
+
+    for (int i = 0; i < imu_routes_count; i++)
+        if (imu_routes[i].access == IMU_ACCESS_PUBLIC && match(req, imu_routes[i].path, uri))
+            return NULL;
+    req->route = &nothing;
+    return imu_authenticate(req);
+}
+
 static int no_route(imu_req *req, const char *uri, apr_int64_t methods)
 {
-    const char *other;
+    const char *other = methods ? NULL : other_slash(req, uri);
+    imu_err *err;
 
+    if (other)
+        return redirect(req, other);
+    if (req->r->method_number != M_OPTIONS && (err = closed(req, uri)))
+        return imu_edge_send_error(req, err);
     if (methods) {
         apr_table_setn(req->r->err_headers_out, "Allow", allow_text(req->p, methods));
         if (req->r->method_number == M_OPTIONS) {
@@ -126,8 +143,6 @@ static int no_route(imu_req *req, const char *uri, apr_int64_t methods)
         }
         return imu_edge_send_error(req, imu_error(req->p, 405, "method_not_allowed", "Method Not Allowed"));
     }
-    if ((other = other_slash(req, uri)))
-        return redirect(req, other);
     return imu_edge_send_error(req, imu_error(req->p, 404, "no_such_route", "Not Found"));
 }
 

@@ -6,7 +6,6 @@
 
 #include "mod_invokemu/request.h"
 
-imu_handler imu_api_app_version;
 
 imu_handler imu_api_queue_enqueue_batch;
 imu_handler imu_api_queue_list_all;
@@ -91,5 +90,51 @@ imu_handler imu_api_images_delete_uncategorized;
 imu_handler imu_api_images_count_intermediates;
 imu_handler imu_api_images_delete_intermediates;
 imu_handler imu_api_gallery_item_names;
+/* app.c */
+imu_handler imu_api_app_version;
+imu_handler imu_api_app_deps;
+imu_handler imu_api_patchmatch_status;
+imu_handler imu_api_runtime_config;
+imu_handler imu_api_runtime_config_patch;
+imu_handler imu_api_logging;
+imu_handler imu_api_logging_set;
+imu_handler imu_api_invocation_cache;
+imu_handler imu_api_invocation_cache_off;
+imu_handler imu_api_invocation_cache_on;
+imu_handler imu_api_external_provider;
+
+/* absent.c */
+imu_handler imu_api_empty_list;
+imu_handler imu_api_no_videos;
+imu_handler imu_api_no_relationships;
+imu_handler imu_api_no_workflows;
+imu_handler imu_api_no_workflow_categories;
+imu_handler imu_api_no_workflow_tags;
+
+/* client_state.c */
+imu_handler imu_api_client_state_get;
+imu_handler imu_api_client_state_set;
+imu_handler imu_api_client_state_keys;
+imu_handler imu_api_client_state_delete_key;
+imu_handler imu_api_client_state_delete;
+
+/* models.c */
+imu_handler imu_api_models;
+imu_handler imu_api_models_missing;
+imu_handler imu_api_model;
+imu_handler imu_api_model_by_attrs;
+imu_handler imu_api_model_by_hash;
+imu_handler imu_api_model_image;
+imu_handler imu_api_model_patch;
+imu_handler imu_api_model_in_folder;
+imu_handler imu_api_models_bulk_delete;
+imu_handler imu_api_model_installs;
+imu_handler imu_api_model_install_unknown;
+imu_handler imu_api_model_installs_prune;
+imu_handler imu_api_model_install_unsupported;
+imu_handler imu_api_model_starters;
+imu_handler imu_api_model_stats;
+imu_handler imu_api_model_hf_login;
+imu_handler imu_api_model_cache_unsupported;
 
 #endif

@@ -1,8 +1,46 @@
 #include "mod_invokemu/store/models.h"
 
-imu_err *imu_models_scan(imu_db *db, const char *dir)
+#include <stdlib.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/util/ids.h"
+
+imu_err *imu_model_get(imu_db *db, apr_pool_t *p, const char *key, imu_rows **rows)
 {
-    (void)db;
-    (void)dir;
-    return NULL;
+    return imu_db_select(db, p, rows, "model_by_key", "s", key);
+}
+
+imu_err *imu_model_list(imu_db *db, apr_pool_t *p, imu_rows **rows)
+{
+    return imu_db_select(db, p, rows, "model_list", "");
+}
+
+imu_err *imu_model_by_hash(imu_db *db, apr_pool_t *p, const char *hash, imu_rows **rows)
+{
+    return imu_db_select(db, p, rows, "model_by_hash", "s", hash);
+}
+
+imu_err *imu_model_by_attrs(imu_db *db, apr_pool_t *p, const char *name, const char *base,
+                            const char *type, imu_rows **rows)
+{
+    return imu_db_select(db, p, rows, "model_by_attrs", "sss", name, base, type);
+}
+
+static const char *field(const json_t *record, const char *name)
+{
+    return json_string_value(json_object_get(record, name));
+}
+
+imu_err *imu_model_put(imu_db *db, apr_pool_t *p, const char *path, const json_t *record)
+{
+    char *text = json_dumps(record, JSON_COMPACT);
+    const char *now = imu_now(p), *kept;
+
+    if (!text)
+        return imu_error_internal(p, "the record of the model in %s can't be written", path);
+    kept = apr_pstrdup(p, text);
+    free(text);
+    return imu_db_exec(db, p, NULL, "model_put", "sssssssss", field(record, "key"),
+                       field(record, "hash"), field(record, "base"), field(record, "type"),
+                       field(record, "name"), path, kept, now, now);
 }

@@ -1,0 +1,270 @@
+/*
+ * models.c: /api/v2/models: what there is to render with. Models come from the folder of InvokeMUModels; administrators may
+ * change how one is described. What this server doesn't do answers 501 and says what to do instead.
+ */
+#include "mod_invokemu/api/handlers.h"
+
+#include <string.h>
+#include <apr_file_info.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/store/models.h"
+#include "mod_invokemu/validate.h"
+
+#define TEXT_MAX    512
+#define ABOUT_MAX   10000
+#define PHRASES_MAX 100
+
+static imu_err *unknown(imu_req *req)
+{
+    return imu_error(req->p, 404, "model_not_found", "There is no such model.");
+}
+
+/** The model named in the path. @return 404 */
+static imu_err *named(imu_req *req, imu_rows **rows)
+{
+    imu_db *db;
+    imu_err *err = imu_req_db(req, &db);
+
+    if (!err)
+        err = imu_model_get(db, req->p, imu_param(req, "key"), rows);
+    if (!err && (*rows)->count == 0)
+        err = unknown(req);
+    return err;
+}
+
+static imu_err *reply_one(imu_req *req, const imu_rows *rows)
+{
+    return rows->count ? imu_reply_json(req, 200, imu_json_parsed(rows, 0, "record")) : unknown(req);
+}
+
+static int same(const json_t *record, const char *field, const char *wanted)
+{
+    const char *value = json_string_value(json_object_get(record, field));
+
+    return !wanted || (value && strcmp(value, wanted) == 0);
+}
+
+static int among(const json_t *record, const char *field, const json_t *wanted)
+{
+    const char *value = json_string_value(json_object_get(record, field));
+    json_t *one;
+    size_t i;
+
+    json_array_foreach (wanted, i, one) {
+        if (value && strcmp(value, json_string_value(one)) == 0)
+            return 1;
+    }
+    return json_array_size(wanted) == 0;
+}
+
+/** GET /api/v2/models/?base_models&model_type&model_name&model_format&direction. */
+imu_err *imu_api_models(imu_req *req)
+{
+    static const char *const directions[] = {"ASC", "DESC", NULL};
+    const char *type, *name, *format, *direction;
+    json_t *bases, *list;
+    imu_rows *rows;
+    int i;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = imu_query_text(req, "model_type", TEXT_MAX, NULL, &type)) ||
+        (err = imu_query_text(req, "model_name", TEXT_MAX, NULL, &name)) ||
+        (err = imu_query_text(req, "model_format", TEXT_MAX, NULL, &format)) ||
+        (err = imu_query_choice(req, "direction", directions, "ASC", &direction)) ||
+        (err = imu_req_db(req, &db)) || (err = imu_model_list(db, req->p, &rows)))
+        return err;
+    bases = imu_query_list(req, "base_models");
+    list = json_array();
+    for (i = 0; i < rows->count; i++) {
+        int row = direction[0] == 'D' ? rows->count - 1 - i : i;
+        json_t *record = imu_json_parsed(rows, row, "record");
+
+        if (same(record, "type", type) && same(record, "name", name) && same(record, "format", format) &&
+            among(record, "base", bases))
+            json_array_append(list, record);
+        json_decref(record);
+    }
+    return imu_reply_json(req, 200, json_pack("{s:o}", "models", list));
+}
+
+/** GET /api/v2/models/missing: records whose folder is gone. */
+imu_err *imu_api_models_missing(imu_req *req)
+{
+    json_t *list = json_array();
+    apr_finfo_t info;
+    imu_rows *rows;
+    int i;
+    imu_db *db;
+    imu_err *err;
+
+    imu_json_own(req->p, list);
+    if ((err = imu_req_db(req, &db)) || (err = imu_model_list(db, req->p, &rows)))
+        return err;
+    for (i = 0; i < rows->count; i++) {
+        if (APR_STATUS_IS_ENOENT(apr_stat(&info, imu_text(rows, i, "path"), APR_FINFO_TYPE, req->p)))
+            json_array_append_new(list, imu_json_parsed(rows, i, "record"));
+    }
+    return imu_reply_json(req, 200, json_pack("{s:O}", "models", list));
+}
+
+/** GET /api/v2/models/i/{key}. */
+imu_err *imu_api_model(imu_req *req)
+{
+    imu_rows *rows;
+    imu_err *err = named(req, &rows);
+
+    return err ? err : reply_one(req, rows);
+}
+
+/** GET /api/v2/models/get_by_attrs?name&base&type. */
+imu_err *imu_api_model_by_attrs(imu_req *req)
+{
+    const char *name, *base, *type;
+    imu_rows *rows;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = imu_query_required(req, "name", TEXT_MAX, &name)) ||
+        (err = imu_query_required(req, "base", TEXT_MAX, &base)) ||
+        (err = imu_query_required(req, "type", TEXT_MAX, &type)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_model_by_attrs(db, req->p, name, base, type, &rows)))
+        return err;
+    return reply_one(req, rows);
+}
+
+/** GET /api/v2/models/get_by_hash?hash. */
+imu_err *imu_api_model_by_hash(imu_req *req)
+{
+    const char *hash;
+    imu_rows *rows;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = imu_query_required(req, "hash", TEXT_MAX, &hash)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_model_by_hash(db, req->p, hash, &rows)))
+        return err;
+    return reply_one(req, rows);
+}
+
+/** GET and DELETE /api/v2/models/i/{key}/image: no model has one. */
+imu_err *imu_api_model_image(imu_req *req)
+{
+    return imu_error(req->p, 404, "model_image_not_found", "This model has no picture.");
+}
+
+/** PATCH /api/v2/models/i/{key}: name, description, trigger phrases and default settings. */
+imu_err *imu_api_model_patch(imu_req *req)
+{
+    const char *name, *description;
+    json_t *body, *record, *phrases, *settings;
+    imu_rows *rows;
+    imu_check *c;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = imu_body_object(req, &body)))
+        return err;
+    c = imu_check_new(req->p, "body");
+    name = imu_check_text(c, body, "name", IMU_NULLABLE, 1, TEXT_MAX);
+    description = imu_check_text(c, body, "description", IMU_NULLABLE, 0, ABOUT_MAX);
+    phrases = imu_check_texts(c, body, "trigger_phrases", IMU_NULLABLE, PHRASES_MAX, TEXT_MAX);
+    settings = imu_check_object(c, body, "default_settings", IMU_NULLABLE);
+    if ((err = imu_check_end(c)) || (err = named(req, &rows)) || (err = imu_req_db(req, &db)))
+        return err;
+    record = imu_json_own(req->p, imu_json_parsed(rows, 0, "record"));
+    if (name)
+        json_object_set_new(record, "name", json_string(name));
+    if (json_object_get(body, "description"))
+        json_object_set_new(record, "description", description ? json_string(description) : json_null());
+    if (json_object_get(body, "trigger_phrases"))
+        json_object_set(record, "trigger_phrases", phrases ? phrases : json_null());
+    if (json_object_get(body, "default_settings"))
+        json_object_set(record, "default_settings", settings ? settings : json_null());
+    json_object_set_new(record, IMU_MODEL_EDITED, json_true());
+    if ((err = imu_model_put(db, req->p, imu_text(rows, 0, "path"), record)))
+        return err;
+    return imu_reply_json(req, 200, json_incref(record));
+}
+
+/** DELETE /api/v2/models/i/{key}, PUT convert/{key}, POST reidentify: 404 for an unknown key, else a word on how. */
+imu_err *imu_api_model_in_folder(imu_req *req)
+{
+    imu_rows *rows;
+    imu_err *err = named(req, &rows);
+
+    if (err)
+        return err;
+    return imu_error(req->p, 409, "model_in_folder",
+                     "This model comes from the server's model folder (InvokeMUModels). Change or remove it there, then restart the server.");
+}
+
+/** POST /api/v2/models/i/bulk_delete: says of each model why it stays. */
+imu_err *imu_api_models_bulk_delete(imu_req *req)
+{
+    json_t *body, *keys, *failed, *one;
+    imu_check *c;
+    size_t i;
+    imu_err *err = imu_body_object(req, &body);
+
+    if (err)
+        return err;
+    c = imu_check_new(req->p, "body");
+    keys = imu_check_texts(c, body, "keys", IMU_REQUIRED, 1000, TEXT_MAX);
+    if ((err = imu_check_end(c)))
+        return err;
+    failed = json_array();
+    json_array_foreach (keys, i, one)
+        json_array_append_new(failed, json_pack("{s:O, s:s}", "key", one, "error", "Models are removed in the server's model folder."));
+    return imu_reply_json(req, 200, json_pack("{s:[], s:o}", "deleted", "failed", failed));
+}
+
+/** GET /api/v2/models/install: this server runs no installations, so there are none to list. */
+imu_err *imu_api_model_installs(imu_req *req)
+{
+    return imu_reply_json(req, 200, json_array());
+}
+
+/** One installation by its number. */
+imu_err *imu_api_model_install_unknown(imu_req *req)
+{
+    return imu_error(req->p, 404, "install_not_found", "There is no such installation.");
+}
+
+/** DELETE /api/v2/models/install: forgets the ended ones. */
+imu_err *imu_api_model_installs_prune(imu_req *req)
+{
+    return imu_reply_empty(req, 204);
+}
+
+/** POST /api/v2/models/install and its kin. */
+imu_err *imu_api_model_install_unsupported(imu_req *req)
+{
+    return imu_error(req->p, 501, "install_unsupported",
+                     "This server does not install models itself. Put the model into the server's model folder (InvokeMUModels) and restart the server.");
+}
+
+/** GET /api/v2/models/starter_models: none are offered. */
+imu_err *imu_api_model_starters(imu_req *req)
+{
+    return imu_reply_json(req, 200, json_pack("{s:[], s:{}}", "starter_models", "starter_bundles"));
+}
+
+/** GET /api/v2/models/stats: the caches are the workers' own. */
+imu_err *imu_api_model_stats(imu_req *req)
+{
+    return imu_reply_json(req, 200, json_null());
+}
+
+/** GET /api/v2/models/hf_login: no token is kept. */
+imu_err *imu_api_model_hf_login(imu_req *req)
+{
+    return imu_reply_json(req, 200, json_string("unknown"));
+}
+
+/** POST /api/v2/models/empty_model_cache. */
+imu_err *imu_api_model_cache_unsupported(imu_req *req)
+{
+    return imu_error(req->p, 501, "cache_unsupported", "Each worker decides for itself which models it keeps in memory.");
+}

@@ -1,0 +1,228 @@
+/*
+ * model_scan.c: finds the models of InvokeMUModels. Each folder right below it that holds a diffusers pipeline which the worker
+ * can run becomes a record; an invokemu.json beside model_index.json names and describes it. A record keeps its key for as long
+ * as its folder keeps its place. What else lies there is left alone.
+ */
+#include "mod_invokemu/store/models.h"
+
+#include <string.h>
+#include <apr_file_info.h>
+#include <apr_file_io.h>
+#include <apr_strings.h>
+#include <openssl/evp.h>
+
+#include "mod_invokemu/util/ids.h"
+
+#define MODELS_MAX    1000
+#define CONFIG_MAX    (1024 * 1024)
+#define DEPTH_MAX     4
+#define READ_SIZE     (256 * 1024)
+#define NAME_MAX_LEN  200
+#define ABOUT_MAX_LEN 2000
+
+static json_t *load(apr_pool_t *p, const char *dir, const char *name)
+{
+    const char *path = apr_pstrcat(p, dir, "/", name, NULL);
+    apr_finfo_t info;
+
+    if (apr_stat(&info, path, APR_FINFO_SIZE | APR_FINFO_TYPE, p) != APR_SUCCESS ||
+        info.filetype != APR_REG || info.size > CONFIG_MAX)
+        return NULL;
+    return imu_json_own(p, json_load_file(path, JSON_REJECT_DUPLICATES, NULL));
+}
+
+static const char *text_of(const json_t *object, const char *name, const char *def)
+{
+    const char *value = json_string_value(json_object_get(object, name));
+
+    return value ? value : def;
+}
+
+/** Bytes of all files below dir. */
+static apr_int64_t folder_size(apr_pool_t *p, const char *dir, int depth)
+{
+    apr_int64_t total = 0;
+    apr_finfo_t info;
+    apr_dir_t *d;
+
+    if (depth > DEPTH_MAX || apr_dir_open(&d, dir, p) != APR_SUCCESS)
+        return 0;
+    while (apr_dir_read(&info, APR_FINFO_NAME, d) == APR_SUCCESS) {
+        const char *path = apr_pstrcat(p, dir, "/", info.name, NULL);
+
+        if (info.name[0] == '.' || apr_stat(&info, path, APR_FINFO_SIZE | APR_FINFO_TYPE, p) != APR_SUCCESS)
+            continue;
+        total += info.filetype == APR_DIR ? folder_size(p, path, depth + 1) : info.size;
+    }
+    apr_dir_close(d);
+    return total;
+}
+
+/** "sha256:" and the digest of the file with the UNet's weights. */
+static imu_err *weights_hash(apr_pool_t *p, const char *dir, const char **hash)
+{
+    static const char *const names[] = {"diffusion_pytorch_model.safetensors",
+                                        "diffusion_pytorch_model.fp16.safetensors"};
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    char hex[2 * EVP_MAX_MD_SIZE + 1];
+    apr_file_t *file = NULL;
+    EVP_MD_CTX *ctx;
+    unsigned int n = 0, i;
+    apr_size_t got = READ_SIZE;
+    char *buf = apr_palloc(p, READ_SIZE);
+
+    for (i = 0; !file && i < sizeof names / sizeof names[0]; i++) {
+        if (apr_file_open(&file, apr_pstrcat(p, dir, "/unet/", names[i], NULL),
+                          APR_FOPEN_READ | APR_FOPEN_BINARY, 0, p) != APR_SUCCESS)
+            file = NULL;
+    }
+    if (!file)
+        return imu_error(p, 400, "no_weights", "The model in %s has no UNet in safetensors form.", dir);
+    if (!(ctx = EVP_MD_CTX_new()))
+        return imu_error_internal(p, "no memory for a digest");
+    EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
+    while (apr_file_read(file, buf, &got) == APR_SUCCESS) {
+        EVP_DigestUpdate(ctx, buf, got);
+        got = READ_SIZE;
+    }
+    EVP_DigestFinal_ex(ctx, digest, &n);
+    EVP_MD_CTX_free(ctx);
+    apr_file_close(file);
+    for (i = 0; i < n; i++)
+        apr_snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    *hash = apr_pstrcat(p, "sha256:", hex, NULL);
+    return NULL;
+}
+
+/** Only what the client knows, and of the right kind. */
+static json_t *default_settings(const json_t *about)
+{
+    static const char *const numbers[] = {"steps", "cfg_scale", "cfg_rescale_multiplier", "width", "height"};
+    const json_t *given = json_object_get(about, "default_settings");
+    const char *scheduler = text_of(given, "scheduler", NULL);
+    json_t *out;
+    unsigned i;
+
+    if (!json_is_object(given))
+        return json_null();
+    out = json_object();
+    for (i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        json_t *value = json_object_get(given, numbers[i]);
+
+        if (json_is_number(value))
+            json_object_set(out, numbers[i], value);
+    }
+    if (scheduler)
+        json_object_set_new(out, "scheduler", json_string(scheduler));
+    return out;
+}
+
+static const char *variant_of(const json_t *unet)
+{
+    switch (json_integer_value(json_object_get(unet, "in_channels"))) {
+    case 9:
+        return "inpaint";
+    case 5:
+        return "depth";
+    default:
+        return "normal";
+    }
+}
+
+/** What clients are told about the model in folder name. */
+static json_t *make_record(apr_pool_t *p, const char *dir, const char *name, const char *key,
+                           const char *hash, apr_int64_t size)
+{
+    const json_t *about = load(p, dir, "invokemu.json"), *unet = load(p, dir, "unet/config.json");
+    const json_t *scheduler = load(p, dir, "scheduler/scheduler_config.json");
+    const char *shown = text_of(about, "name", name), *description = text_of(about, "description", NULL);
+
+    if (strlen(shown) > NAME_MAX_LEN)
+        shown = name;
+    if (description && strlen(description) > ABOUT_MAX_LEN)
+        description = NULL;
+    return imu_json_own(
+        p, json_pack("{s:s, s:s, s:s, s:I, s:s, s:s?, s:s, s:s, s:n, s:n, s:n, s:s, s:n, s:o, s:s, s:s, s:s, s:s, s:s}",
+                     "key", key, "hash", hash, "path", name, "file_size", (json_int_t)size, "name", shown,
+                     "description", description, "source", name, "source_type", "path",
+                     "source_api_response", "source_url", "cover_image", "type", "main", "trigger_phrases",
+                     "default_settings", default_settings(about), "base", "sd-1", "format", "diffusers",
+                     "repo_variant", "", "variant", variant_of(unet), "prediction_type",
+                     text_of(scheduler, "prediction_type", "epsilon")));
+}
+
+/** True for a pipeline that the worker runs: Stable Diffusion 1.x (its text encoder is narrower than 2.x's 1024). */
+static int is_known_pipeline(apr_pool_t *p, const char *dir)
+{
+    const json_t *index = load(p, dir, "model_index.json"), *unet = load(p, dir, "unet/config.json");
+
+    return strcmp(text_of(index, "_class_name", ""), "StableDiffusionPipeline") == 0 && unet &&
+           json_integer_value(json_object_get(unet, "cross_attention_dim")) < 1024;
+}
+
+/** What an administrator wrote over the API outlives the folder's own description. */
+static void keep_edits(json_t *record, const json_t *old)
+{
+    static const char *const fields[] = {"name", "description", "trigger_phrases", "default_settings", IMU_MODEL_EDITED};
+    unsigned i;
+
+    for (i = 0; json_is_true(json_object_get(old, IMU_MODEL_EDITED)) && i < sizeof fields / sizeof fields[0]; i++)
+        json_object_set(record, fields[i], json_object_get(old, fields[i]));
+}
+
+static imu_err *register_folder(imu_db *db, apr_pool_t *p, const char *dir, const char *name)
+{
+    const char *key = imu_uuid4(p), *hash = NULL;
+    apr_int64_t size = folder_size(p, dir, 0);
+    json_t *record, *old = NULL;
+    imu_rows *known;
+    imu_err *err = imu_db_select(db, p, &known, "model_by_path", "s", dir);
+
+    if (err)
+        return err;
+    if (known->count) {
+        key = imu_text(known, 0, "key");
+        old = imu_json_own(p, imu_json_parsed(known, 0, "record"));
+        /* The digest of several gigabytes is taken once, and again when the folder has changed. */
+        if (json_integer_value(json_object_get(old, "file_size")) == size)
+            hash = imu_text(known, 0, "hash");
+    }
+    if (!hash && (err = weights_hash(p, dir, &hash)))
+        return imu_error_is(err, "no_weights") ? NULL : err;
+    record = make_record(p, dir, name, key, hash, size);
+    if (!record)
+        return imu_error_internal(p, "the model in %s can't be described", dir);
+    keep_edits(record, old);
+    return imu_model_put(db, p, dir, record);
+}
+
+imu_err *imu_models_scan(imu_db *db, const char *dir)
+{
+    apr_pool_t *each;
+    apr_finfo_t info;
+    apr_dir_t *d;
+    imu_err *err = NULL;
+    int n = 0;
+    apr_status_t rv = apr_dir_open(&d, dir, db->pool);
+
+    if (APR_STATUS_IS_ENOENT(rv))
+        return NULL;
+    if (rv != APR_SUCCESS)
+        return imu_error_internal(db->pool, "the model folder %s can't be read (%d)", dir, rv);
+    if (apr_pool_create(&each, db->pool) != APR_SUCCESS)
+        return imu_error_internal(db->pool, "no memory");
+    while (!err && n < MODELS_MAX && apr_dir_read(&info, APR_FINFO_NAME, d) == APR_SUCCESS) {
+        const char *path;
+
+        apr_pool_clear(each);
+        path = apr_pstrcat(each, dir, "/", info.name, NULL);
+        if (info.name[0] == '.' || !imu_is_clean_text(info.name) || !is_known_pipeline(each, path))
+            continue;
+        n++;
+        if ((err = register_folder(db, each, path, info.name)))
+            err = imu_error_internal(db->pool, "%s", err->log ? err->log : err->detail);
+    }
+    apr_dir_close(d);
+    apr_pool_destroy(each);
+    return err;
+}
