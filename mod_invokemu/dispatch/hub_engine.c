@@ -1,0 +1,365 @@
+/* hub_engine.c: Engine.IO protocol 4: sessions over long polling and WebSockets, the upgrade from one to the other, heartbeat. */
+#include "mod_invokemu/dispatch/hub_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_TYPE "text/plain; charset=UTF-8"
+#define JSON_TYPE "application/json"
+#define SEPARATOR 0x1e
+
+/* Errors as Engine.IO numbers them. */
+static void refuse(imu_hub_child *child, uint64_t conn, int code)
+{
+    static const char *const words[] = {"Transport unknown", "Session ID unknown", "Bad handshake method", "Bad request"};
+    char body[64];
+    int len = snprintf(body, sizeof body, "{\"code\":%d,\"message\":\"%s\"}", code, words[code]);
+
+    hub_send_reply(child, conn, 400, JSON_TYPE, body, (size_t)len);
+}
+
+/* ---- from server to browser ---- */
+
+static void drop_previews(hub_session *s)
+{
+    hub_packet **link = &s->first;
+
+    while (*link) {
+        hub_packet *packet = *link;
+
+        if (packet->preview) {
+            *link = packet->next;
+            s->queued -= packet->len;
+            free(packet);
+        } else {
+            link = &packet->next;
+        }
+    }
+    s->last = link;
+}
+
+/* A session that cannot keep up ends at the next turn of its timer: callers go on using it for now. */
+static void give_up(hub_session *s)
+{
+    s->connected = 0;
+    s->closing = 1;
+    imu_timer_set(s->timer, 0);
+}
+
+static void enqueue(hub_session *s, const char *text, size_t len, int preview)
+{
+    hub_packet *packet;
+
+    if (preview)
+        drop_previews(s);
+    if (s->queued + len > HUB_MAX_QUEUED)
+        drop_previews(s);
+    packet = s->queued + len > HUB_MAX_QUEUED ? NULL : malloc(sizeof *packet + len);
+    if (!packet) {
+        give_up(s);
+        return;
+    }
+    packet->next = NULL;
+    packet->len = len;
+    packet->preview = preview;
+    memcpy(packet->text, text, len);
+    *s->last = packet;
+    s->last = &packet->next;
+    s->queued += len;
+}
+
+void hub_engine_send(hub_session *s, const char *text, size_t len, int preview)
+{
+    if (s->closing)
+        return;
+    if (s->ws) {
+        hub_send_text(s->ws, text, len, preview);
+        return;
+    }
+    enqueue(s, text, len, preview);
+    hub_engine_flush(s);
+}
+
+static hub_packet *take_packet(hub_session *s)
+{
+    hub_packet *packet = s->first;
+
+    s->first = packet->next;
+    if (!s->first)
+        s->last = &s->first;
+    s->queued -= packet->len;
+    return packet;
+}
+
+void hub_engine_flush(hub_session *s)
+{
+    size_t room = s->queued, used = 0;
+    char *body;
+
+    if (!s->poll || !s->first)
+        return;
+    for (hub_packet *packet = s->first; packet; packet = packet->next)
+        room++;
+    body = malloc(room);
+    if (!body) {
+        give_up(s);
+        return;
+    }
+    while (s->first) {
+        hub_packet *packet = take_packet(s);
+
+        if (used)
+            body[used++] = SEPARATOR;
+        memcpy(body + used, packet->text, packet->len);
+        used += packet->len;
+        free(packet);
+    }
+    hub_send_reply(s->poll->child, s->poll->id, 200, TEXT_TYPE, body, used);
+    hub_conn_free(s->poll);
+    free(body);
+}
+
+/* Lets a waiting poll go with nothing to say. */
+static void release_poll(hub_session *s)
+{
+    if (!s->poll)
+        return;
+    hub_send_reply(s->poll->child, s->poll->id, 200, TEXT_TYPE, "6", 1);
+    hub_conn_free(s->poll);
+}
+
+static void send_open(hub_session *s, int upgradable)
+{
+    json_t *open = json_pack("{s:s, s:[], s:i, s:i, s:i}", "sid", s->sid, "upgrades", "pingInterval", s->hub->ping_interval, "pingTimeout",
+                             HUB_PING_TIMEOUT, "maxPayload", HUB_MAX_PAYLOAD);
+    char *json, *packet;
+    size_t len;
+
+    if (open && upgradable)
+        json_array_append_new(json_object_get(open, "upgrades"), json_string("websocket"));
+    json = open ? json_dumps(open, JSON_COMPACT) : NULL;
+    json_decref(open);
+    if (!json)
+        return;
+    len = strlen(json);
+    packet = malloc(len + 1);
+    if (packet) {
+        packet[0] = '0';
+        memcpy(packet + 1, json, len);
+        hub_engine_send(s, packet, len + 1, 0);
+    }
+    free(packet);
+    free(json);
+}
+
+/* ---- heartbeat ---- */
+
+static void arm_ping(hub_session *s)
+{
+    int64_t delay = s->hub->ping_interval;
+
+    if (s->expires) {
+        int64_t left = (s->expires - apr_time_now()) / 1000 + 1;
+
+        if (left < delay)
+            delay = left > 0 ? left : 0;
+    }
+    imu_timer_set(s->timer, delay);
+}
+
+void hub_engine_timer(void *baton)
+{
+    hub_session *s = baton;
+    int64_t now = imu_loop_now(s->hub->config.loop);
+
+    if (s->closing || s->awaiting_pong) {
+        hub_session_free(s);
+    } else if (s->connected && s->expires && apr_time_now() >= s->expires) {
+        hub_socketio_disconnect(s);
+    } else if (!s->connected && now - s->opened >= HUB_CONNECT_TIME) {
+        hub_session_close(s);
+    } else {
+        s->awaiting_pong = 1;
+        imu_timer_set(s->timer, HUB_PING_TIMEOUT);
+        hub_engine_send(s, "2", 1, 0);
+    }
+}
+
+/* ---- from browser to server ---- */
+
+/* A browser that floods ends its session. */
+static int too_fast(hub_session *s)
+{
+    int64_t now = imu_loop_now(s->hub->config.loop);
+
+    if (now - s->rate_start >= HUB_RATE_TIME) {
+        s->rate_start = now;
+        s->rate = 0;
+    }
+    return ++s->rate > HUB_RATE_PACKETS;
+}
+
+/* @return 0, or -1 when the session has to end */
+static int take(hub_session *s, const char *text, size_t len)
+{
+    if (len == 0 || too_fast(s))
+        return -1;
+    switch (text[0]) {
+    case '2': /* protocol 3 clients ping; answering is harmless */
+        hub_engine_send(s, "3", 1, 0);
+        return 0;
+    case '3':
+        s->awaiting_pong = 0;
+        arm_ping(s);
+        return 0;
+    case '4':
+        return hub_socketio_packet(s, text + 1, len - 1);
+    case '6':
+        return 0;
+    default: /* close; open and upgrade where they don't belong; binary, which nobody sends here */
+        return -1;
+    }
+}
+
+static int take_payload(hub_session *s, const char *body, size_t len)
+{
+    while (!s->closing) {
+        const char *end = memchr(body, SEPARATOR, len);
+        size_t one = end ? (size_t)(end - body) : len;
+
+        if (take(s, body, one) != 0)
+            return -1;
+        if (!end)
+            return 0;
+        body += one + 1;
+        len -= one + 1;
+    }
+    return 0;
+}
+
+static hub_session *session_of(imu_hub *hub, const json_t *header, const char **sid)
+{
+    *sid = json_string_value(json_object_get(header, "sid"));
+    return *sid ? hub_session_find(hub, *sid) : NULL;
+}
+
+static hub_session *session_for(imu_hub_child *child, const json_t *header)
+{
+    const json_t *token = json_object_get(header, "token");
+    size_t len = json_string_length(token);
+
+    return hub_session_new(child->hub, len && len <= HUB_MAX_TOKEN ? json_string_value(token) : NULL, len);
+}
+
+/* A poll waits for something to say. A second one beside it is a fault of the browser. */
+static int poll(imu_hub_child *child, hub_session *s, uint64_t id)
+{
+    if (s->ws || s->poll) {
+        refuse(child, id, 3);
+        if (!s->ws)
+            hub_session_close(s);
+        return 1;
+    }
+    if (!hub_conn_new(child, id, CONN_POLL, s))
+        return -1;
+    hub_engine_flush(s);
+    if (s->closing)
+        hub_session_free(s);
+    else if (s->probe)
+        release_poll(s);
+    return 1;
+}
+
+static int handshake(imu_hub_child *child, const json_t *header, uint64_t id)
+{
+    hub_session *s = session_for(child, header);
+
+    if (!s || !hub_conn_new(child, id, CONN_POLL, s))
+        return -1;
+    send_open(s, 1);
+    return 1;
+}
+
+int hub_engine_request(imu_hub_child *child, const json_t *header, const char *body, size_t len)
+{
+    const char *method = json_string_value(json_object_get(header, "method")), *sid;
+    uint64_t id = (uint64_t)json_integer_value(json_object_get(header, "conn"));
+    hub_session *s = session_of(child->hub, header, &sid);
+    int is_post;
+
+    if (!method)
+        return -1;
+    is_post = strcmp(method, "POST") == 0;
+    if (!s) {
+        if (sid || is_post)
+            refuse(child, id, sid ? 1 : 2);
+        else
+            return handshake(child, header, id);
+    } else if (!is_post) {
+        return poll(child, s, id);
+    } else if (s->ws || s->closing || len > HUB_MAX_PAYLOAD) {
+        refuse(child, id, 3);
+    } else {
+        int rc = take_payload(s, body, len);
+
+        hub_send_reply(child, id, 200, "text/html", "ok", 2);
+        if (rc != 0 && !s->closing)
+            hub_session_close(s);
+    }
+    return 1;
+}
+
+int hub_engine_ws_open(imu_hub_child *child, const json_t *header)
+{
+    uint64_t id = (uint64_t)json_integer_value(json_object_get(header, "conn"));
+    const char *sid;
+    hub_session *s = session_of(child->hub, header, &sid);
+
+    if (sid) {
+        if (!s || s->ws || s->probe || s->closing)
+            hub_send_close(child, id, 1008);
+        else if (!hub_conn_new(child, id, CONN_PROBE, s))
+            return -1;
+        return 1;
+    }
+    s = session_for(child, header);
+    if (!s || !hub_conn_new(child, id, CONN_WS, s))
+        return -1;
+    send_open(s, 0);
+    return 1;
+}
+
+/* The browser has seen its polls end: from now on the WebSocket carries everything. */
+static void upgrade(hub_conn *conn)
+{
+    hub_session *s = conn->session;
+
+    s->probe = NULL;
+    s->ws = conn;
+    conn->kind = CONN_WS;
+    release_poll(s);
+    while (s->first) {
+        hub_packet *packet = take_packet(s);
+
+        hub_send_text(conn, packet->text, packet->len, packet->preview);
+        free(packet);
+    }
+}
+
+void hub_engine_ws_message(hub_conn *conn, const char *text, size_t len)
+{
+    hub_session *s = conn->session;
+
+    if (conn->kind == CONN_WS) {
+        if (len > HUB_MAX_PAYLOAD || take(s, text, len) != 0)
+            hub_session_close(s);
+    } else if (len == 6 && memcmp(text, "2probe", 6) == 0) {
+        hub_send_text(conn, "3probe", 6, 0);
+        release_poll(s);
+    } else if (len == 1 && text[0] == '5') {
+        upgrade(conn);
+    } else {
+        hub_send_close(conn->child, conn->id, 1008);
+        hub_conn_free(conn);
+    }
+}

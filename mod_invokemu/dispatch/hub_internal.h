@@ -1,0 +1,117 @@
+/*
+ * hub_internal.h: what the parts of the hub share. hub.c keeps children, connections and sessions; hub_engine.c speaks
+ * Engine.IO 4; hub_socketio.c speaks Socket.IO 5; hub_emit.c sends events.
+ */
+#ifndef IMU_HUB_INTERNAL_H
+#define IMU_HUB_INTERNAL_H
+
+#include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/dispatch/hub.h"
+
+#define HUB_MAX_PAYLOAD   1000000           /* bytes of one message or POST body from a browser */
+#define HUB_MAX_QUEUED    (1024u * 1024)    /* bytes that wait for a polling browser */
+#define HUB_MAX_TOKEN     8192
+#define HUB_MAX_QUEUES    8                 /* queues a socket may listen to */
+#define HUB_QUEUE_NAME    64
+#define HUB_PING_TIMEOUT  20000             /* ms */
+#define HUB_LONGEST_PING  25000             /* ms */
+#define HUB_SHORTEST_PING 300               /* ms */
+#define HUB_CONNECT_TIME  20000             /* ms from opening to Socket.IO's CONNECT */
+#define HUB_LINGER        10000             /* ms that last words wait for a poll */
+#define HUB_RATE_PACKETS  400               /* packets in HUB_RATE_TIME from one browser */
+#define HUB_RATE_TIME     10000             /* ms */
+#define HUB_BUCKETS       4096              /* power of two */
+
+typedef struct hub_session hub_session;
+
+typedef enum hub_conn_kind { CONN_POLL = 1, CONN_PROBE, CONN_WS } hub_conn_kind;
+
+/* A request or WebSocket that a child holds open for a session. */
+typedef struct hub_conn {
+    struct hub_conn *next;
+    imu_hub_child *child;
+    uint64_t id;
+    hub_conn_kind kind;
+    hub_session *session;
+} hub_conn;
+
+struct imu_hub_child {
+    imu_hub *hub;
+    struct imu_hub_child *next;
+    imu_hub_send_fn *send;
+    void *baton;
+    hub_conn *conns[HUB_BUCKETS];
+};
+
+typedef struct hub_packet {
+    struct hub_packet *next;
+    size_t len;
+    int preview;
+    char text[];
+} hub_packet;
+
+struct hub_session {
+    hub_session *next_hash, *next, **prev_link;
+    imu_hub *hub;
+    char sid[33];
+    imu_timer *timer;
+    int64_t opened;
+    int awaiting_pong;
+    int closing; /* last words wait for a poll; nothing new is queued */
+    /* transport */
+    hub_conn *poll, *probe, *ws;
+    hub_packet *first, **last;
+    size_t queued;
+    int64_t rate_start;
+    int rate;
+    /* Socket.IO */
+    int connected;
+    char *token;
+    char *user_id;
+    int is_admin;
+    apr_time_t expires; /* 0: never */
+    int n_queues;
+    char queues[HUB_MAX_QUEUES][HUB_QUEUE_NAME + 1];
+};
+
+struct imu_hub {
+    imu_hub_config config;
+    int ping_interval; /* ms */
+    imu_hub_child *children;
+    hub_session *sessions;
+    hub_session *by_sid[HUB_BUCKETS];
+    int n_sessions;
+};
+
+/* hub.c */
+hub_session *hub_session_new(imu_hub *hub, const char *token, size_t token_len);
+hub_session *hub_session_find(imu_hub *hub, const char *sid);
+/* Forgets the session and ends what a child holds open for it. */
+void hub_session_free(hub_session *s);
+/* Refuses everything from now on, after queued packets (and Engine.IO's close) have been delivered. */
+void hub_session_close(hub_session *s);
+hub_conn *hub_conn_new(imu_hub_child *child, uint64_t id, hub_conn_kind kind, hub_session *s);
+hub_conn *hub_conn_find(imu_hub_child *child, uint64_t id);
+void hub_conn_free(hub_conn *conn);
+void hub_send_reply(imu_hub_child *child, uint64_t conn, int status, const char *type, const char *body, size_t len);
+void hub_send_text(hub_conn *conn, const char *text, size_t len, int preview);
+void hub_send_close(imu_hub_child *child, uint64_t conn, int code);
+
+/* hub_engine.c */
+int hub_engine_request(imu_hub_child *child, const json_t *header, const char *body, size_t len);
+int hub_engine_ws_open(imu_hub_child *child, const json_t *header);
+void hub_engine_ws_message(hub_conn *conn, const char *text, size_t len);
+/* Sends a packet, or queues it until the browser polls. */
+void hub_engine_send(hub_session *s, const char *text, size_t len, int preview);
+/* Answers the waiting poll with what is queued. */
+void hub_engine_flush(hub_session *s);
+void hub_engine_timer(void *baton);
+
+/* hub_socketio.c: 0, or -1 when the session has to end. The session stays valid either way. */
+int hub_socketio_packet(hub_session *s, const char *text, size_t len);
+/* Socket.IO's DISCONNECT, then the end. */
+void hub_socketio_disconnect(hub_session *s);
+/* Looks at the session's token again. */
+void hub_socketio_recheck(hub_session *s);
+
+#endif

@@ -1,0 +1,237 @@
+/* hub_socketio.c: Socket.IO protocol 5 on the default namespace: who connects, and which queues they listen to. */
+#include "mod_invokemu/dispatch/hub_internal.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mod_invokemu/util/ids.h"
+
+/* ---- answers ---- */
+
+/* Sends prefix and JSON as one message packet. json is consumed. */
+static void send_json(hub_session *s, const char *prefix, json_t *json)
+{
+    char *body = json ? json_dumps(json, JSON_COMPACT) : NULL, *text;
+    size_t before = strlen(prefix), len;
+
+    json_decref(json);
+    if (!body)
+        return;
+    len = before + strlen(body);
+    text = malloc(len + 1);
+    if (text) {
+        memcpy(text, prefix, before);
+        memcpy(text + before, body, len - before + 1);
+        hub_engine_send(s, text, len, 0);
+    }
+    free(text);
+    free(body);
+}
+
+static void refuse(hub_session *s, const char *sentence, const char *code)
+{
+    send_json(s, "44", json_pack("{s:s, s:{s:s}}", "message", sentence, "data", "code", code));
+}
+
+void hub_socketio_disconnect(hub_session *s)
+{
+    if (s->connected)
+        hub_engine_send(s, "41", 2, 0);
+    hub_session_close(s);
+}
+
+/* ---- who it is ---- */
+
+/* Fills the session from its token as the database sees it now. @return NULL, or why not (in scratch) */
+static imu_err *identify(hub_session *s, apr_pool_t *scratch)
+{
+    imu_identity who = {0};
+    imu_err *err;
+    char *user_id;
+
+    if (!s->hub->config.multiuser)
+        imu_identity_system(&who);
+    else if (!s->token)
+        return imu_error(scratch, 401, "not_signed_in", "Sign in first.");
+    else if ((err = imu_identity_from_token(s->hub->config.db, scratch, s->token, &who)))
+        return err;
+    if (who.must_change_password)
+        return imu_error(scratch, 403, "must_change_password", "Change your password first.");
+    user_id = strdup(who.user_id);
+    if (!user_id)
+        return imu_error_internal(scratch, "no memory for a socket's user");
+    free(s->user_id);
+    s->user_id = user_id;
+    s->is_admin = who.is_admin;
+    s->expires = who.expires_at;
+    return NULL;
+}
+
+static void new_socket(hub_session *s, apr_pool_t *scratch)
+{
+    s->connected = 1;
+    s->n_queues = 0;
+    send_json(s, "40", json_pack("{s:s}", "sid", imu_random_token(scratch, 15)));
+    /* The token may end before the next ping is due. */
+    if (s->expires && !s->awaiting_pong && (s->expires - apr_time_now()) / 1000 < s->hub->ping_interval) {
+        int64_t left = (s->expires - apr_time_now()) / 1000 + 1;
+        imu_timer_set(s->timer, left > 0 ? left : 0);
+    }
+}
+
+/* The token in CONNECT's payload wins over the header of the handshake, as the browser cannot set headers on a WebSocket. */
+static int take_token(hub_session *s, const char *text, size_t len)
+{
+    json_t *auth = len ? json_loadb(text, len, 0, NULL) : NULL;
+    const json_t *token = json_object_get(auth, "token");
+    int rc = 0;
+
+    if (len && !json_is_object(auth)) {
+        rc = -1;
+    } else if (json_string_length(token) > 0 && json_string_length(token) <= HUB_MAX_TOKEN) {
+        char *copy = strdup(json_string_value(token));
+
+        if (copy) {
+            free(s->token);
+            s->token = copy;
+        }
+    }
+    json_decref(auth);
+    return rc;
+}
+
+static int connect_socket(hub_session *s, const char *text, size_t len)
+{
+    apr_pool_t *scratch;
+    imu_err *err;
+
+    if (s->connected || take_token(s, text, len) != 0)
+        return -1;
+    if (apr_pool_create(&scratch, s->hub->config.pool) != APR_SUCCESS)
+        return -1;
+    if ((err = identify(s, scratch)))
+        refuse(s, err->detail, err->code);
+    else
+        new_socket(s, scratch);
+    apr_pool_destroy(scratch);
+    return 0;
+}
+
+void hub_socketio_recheck(hub_session *s)
+{
+    apr_pool_t *scratch;
+    int gone;
+
+    if (apr_pool_create(&scratch, s->hub->config.pool) != APR_SUCCESS)
+        return;
+    gone = identify(s, scratch) != NULL;
+    apr_pool_destroy(scratch);
+    if (gone)
+        hub_socketio_disconnect(s);
+}
+
+/* ---- what it listens to ---- */
+
+/* Names of queues and of rooms are different things; what could never be a queue's name is not kept. */
+static int queue_name_ok(const char *name)
+{
+    size_t len = name ? strlen(name) : 0;
+
+    if (len == 0 || len > HUB_QUEUE_NAME)
+        return 0;
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char)name[i]) && name[i] != '-' && name[i] != '_')
+            return 0;
+    return 1;
+}
+
+static int find_queue(const hub_session *s, const char *name)
+{
+    for (int i = 0; i < s->n_queues; i++)
+        if (strcmp(s->queues[i], name) == 0)
+            return i;
+    return -1;
+}
+
+static void subscribe(hub_session *s, const char *name)
+{
+    if (queue_name_ok(name) && find_queue(s, name) < 0 && s->n_queues < HUB_MAX_QUEUES)
+        memcpy(s->queues[s->n_queues++], name, strlen(name) + 1);
+}
+
+static void unsubscribe(hub_session *s, const char *name)
+{
+    int at = name ? find_queue(s, name) : -1;
+
+    if (at >= 0)
+        memmove(s->queues[at], s->queues[--s->n_queues], sizeof s->queues[at]);
+}
+
+/* Events that mean nothing here are heard and forgotten. Bulk downloads are told to whoever asked for one, with or without
+ * subscribe_bulk_download. */
+static int take_event(hub_session *s, const char *text, size_t len)
+{
+    json_t *list;
+    const char *name, *queue;
+
+    while (len && isdigit((unsigned char)*text)) { /* the number of an acknowledgement that nobody waits for */
+        text++;
+        len--;
+    }
+    list = json_loadb(text, len, 0, NULL);
+    name = json_string_value(json_array_get(list, 0));
+    queue = json_string_value(json_object_get(json_array_get(list, 1), "queue_id"));
+    if (name && strcmp(name, "subscribe_queue") == 0)
+        subscribe(s, queue);
+    else if (name && strcmp(name, "unsubscribe_queue") == 0)
+        unsubscribe(s, queue);
+    json_decref(list);
+    return name ? 0 : -1;
+}
+
+/* ---- packets ---- */
+
+/* Other namespaces do not exist. */
+static void refuse_namespace(hub_session *s, const char *name, size_t len)
+{
+    char prefix[80];
+
+    if (len < sizeof prefix - 4) {
+        snprintf(prefix, sizeof prefix, "44%.*s,", (int)len, name);
+        send_json(s, prefix, json_pack("{s:s}", "message", "Invalid namespace"));
+    }
+}
+
+int hub_socketio_packet(hub_session *s, const char *text, size_t len)
+{
+    char type;
+
+    if (len == 0)
+        return -1;
+    type = text[0];
+    text++;
+    len--;
+    if (len && text[0] == '/') {
+        const char *end = memchr(text, ',', len);
+        size_t name = end ? (size_t)(end - text) : len;
+
+        if (name != 1) {
+            if (type == '0')
+                refuse_namespace(s, text, name);
+            return 0;
+        }
+        text += end ? 2 : 1;
+        len -= end ? 2 : 1;
+    }
+    switch (type) {
+    case '0':
+        return connect_socket(s, text, len);
+    case '2':
+        return s->connected ? take_event(s, text, len) : -1;
+    case '3': /* an acknowledgement: nothing asked for one */
+        return s->connected ? 0 : -1;
+    default: /* disconnect; binary events, which nobody sends here */
+        return -1;
+    }
+}
