@@ -43,3 +43,9 @@ stop:
 	tools/instance stop
 status:
 	tools/instance status
+
+.PHONY: install
+# sudo make install, or make install DESTDIR=... for a package.
+install:
+	@[ -e $(B)/mod_invokemu.so ] && [ -e $(B)/invokemu-worker ] || { echo "run make first (as yourself, not as root)"; exit 1; }
+	tools/install $(B) "$(DESTDIR)"

@@ -1,0 +1,301 @@
+// The session queue over HTTP: what a batch becomes, who sees what of it, who may change it. No worker runs here and the queue is
+// paused, so every item stays where the test put it.
+import assert from 'node:assert/strict';
+import { before, beforeEach, describe, test } from 'node:test';
+import { Client } from '../lib/http.mjs';
+import { useServer } from '../lib/server.mjs';
+import { addUser, setupAdmin } from '../lib/users.mjs';
+import { enqueue, QUEUE, textBatch, texts } from '../lib/batches.mjs';
+
+describe('the session queue', () => {
+    const server = useServer({ multiuser: true, media: false });
+    let admin, ann, ben;
+
+    before(async () => {
+        admin = await setupAdmin(server);
+        ann = await addUser(admin, 'Ann');
+        ben = await addUser(admin, 'Ben');
+        assert.equal((await admin.put(`${QUEUE}/processor/pause`)).status, 200);
+    });
+    beforeEach(async () => {
+        assert.equal((await admin.put(`${QUEUE}/clear`)).status, 200);
+    });
+
+    const ok = async (answer, status = 200) => {
+        const got = await answer;
+        assert.equal(got.status, status, got.text.slice(0, 400));
+        return got.body;
+    };
+    const item = (client, id) => client.get(`${QUEUE}/i/${id}`);
+    const values = async (client) => (await ok(client.get(`${QUEUE}/list_all`))).map((i) => i.session.graph.nodes.text.value);
+
+    describe('a batch', () => {
+        test('is one pending item without data', async () => {
+            const made = await enqueue(ann);
+            assert.deepEqual([made.enqueued, made.requested, made.item_ids.length, made.queue_id], [1, 1, 1, 'default']);
+            const got = await ok(item(ann, made.item_ids[0]));
+            assert.deepEqual([got.status, got.user_id, got.user_email, got.batch_id], ['pending', ann.user.user_id, ann.user.email, made.batch.batch_id]);
+            assert.equal(got.session.graph.nodes.text.value, 'hello');
+            assert.deepEqual(got.session.executed, []);
+            assert.equal(got.field_values, null);
+        });
+
+        test('zips within a group, multiplies groups, and repeats the whole for each run', async () => {
+            const number = (...items) => ({ node_path: 'text', field_name: 'n', items });
+            const data = [[texts('a', 'b'), number(1, 2)], [{ node_path: 'text', field_name: 'z', items: ['x', 'y', 'z'] }]];
+            const made = await enqueue(ann, { data, runs: 2 });
+            assert.deepEqual([made.enqueued, made.requested], [12, 12]);
+            const nodes = (await ok(ann.get(`${QUEUE}/list_all`))).map((i) => i.session.graph.nodes.text);
+            const one = ['a1x', 'a1y', 'a1z', 'b2x', 'b2y', 'b2z'];
+            assert.deepEqual(nodes.map((n) => `${n.value}${n.n}${n.z}`), [...one, ...one]);
+        });
+
+        test('keeps the values it put in, by node and field', async () => {
+            const made = await enqueue(ann, { data: [[texts('only')]] });
+            const got = await ok(item(ann, made.item_ids[0]));
+            assert.deepEqual(got.field_values, [{ node_path: 'text', field_name: 'value', value: 'only' }]);
+        });
+
+        test('with prepend goes before what the same person already waits for', async () => {
+            await enqueue(ann, { value: 'first' });
+            await enqueue(ann, { value: 'urgent', prepend: true });
+            await enqueue(ann, { value: 'most urgent', prepend: true });
+            assert.deepEqual(await values(ann), ['most urgent', 'urgent', 'first']);
+        });
+
+        test('larger than the queue has room for is taken in part, and says so', async () => {
+            const many = Array.from({ length: 5001 }, (_, i) => i);
+            const data = [[{ node_path: 'text', field_name: 'n', items: many }]];
+            const made = await enqueue(ann, { data, runs: 2 });
+            assert.deepEqual([made.enqueued, made.requested, made.item_ids.length], [10000, 10002, 10000]);
+            const more = await enqueue(ben);
+            assert.deepEqual([more.enqueued, more.requested], [0, 1]);
+        });
+
+        const graph = (nodes, edges = []) => ({ id: 'g', nodes, edges });
+        const edge = (from, to) => ({ source: { node_id: from, field: 'value' }, destination: { node_id: to, field: 'value' } });
+        const node = (id) => ({ id, type: 'string' });
+        const refused = {
+            'no batch': {},
+            'a batch that is a list': { batch: [] },
+            'no graph': { batch: { runs: 1 } },
+            'runs of zero': textBatch({ runs: 0 }),
+            'runs as text': textBatch({ runs: '2' }),
+            'more runs than anybody needs': textBatch({ runs: 1e9 }),
+            'a node without a type': textBatch({ graph: graph({ a: { id: 'a' } }) }),
+            'a node under another id': textBatch({ graph: graph({ a: node('b') }) }),
+            'an edge to nowhere': textBatch({ graph: graph({ a: node('a') }, [edge('a', 'z')]) }),
+            'an edge without ends': textBatch({ graph: graph({ a: node('a') }, [{}]) }),
+            'a cycle': textBatch({ graph: graph({ a: node('a'), b: node('b') }, [edge('a', 'b'), edge('b', 'a')]) }),
+            'a node that feeds itself': textBatch({ graph: graph({ a: node('a') }, [edge('a', 'a')]) }),
+            'nodes as a list': textBatch({ graph: { id: 'g', nodes: [], edges: [] } }),
+            'zipped lists of different length': textBatch({ data: [[texts('a'), { node_path: 'text', field_name: 'n', items: [1, 2] }]] }),
+            'values of mixed type': textBatch({ data: [[texts('a', 1)]] }),
+            'the same field twice': textBatch({ data: [[texts('a')], [texts('b')]] }),
+            'data for a node that is not there': textBatch({ data: [[{ node_path: 'ghost', field_name: 'value', items: ['a'] }]] }),
+            'data that turns a node into another': textBatch({ data: [[{ node_path: 'text', field_name: 'type', items: ['l2i'] }]] }),
+            'data that is no list of lists': textBatch({ data: [{ node_path: 'text' }] }),
+            'an origin that is a number': textBatch({ origin: 7 }),
+            'more sessions than a queue can hold': textBatch({ data: [[texts(...Array(9000).fill('a'))], [{ node_path: 'text', field_name: 'n', items: Array(9000).fill(1) }], [{ node_path: 'text', field_name: 'm', items: Array(9000).fill(1) }]] }),
+        };
+        for (const [what, body] of Object.entries(refused)) {
+            test(`with ${what} is refused and queues nothing`, async () => {
+                const answer = await ann.post(`${QUEUE}/enqueue_batch`, body);
+                assert.equal(answer.status, 422, answer.text.slice(0, 300));
+                assert.ok(answer.body.detail.length > 0);
+                for (const fault of answer.body.detail) {
+                    assert.equal(fault.loc[0], 'body');
+                    assert.equal(typeof fault.msg, 'string');
+                    assert.equal(typeof fault.type, 'string');
+                }
+                assert.equal((await ok(admin.get(`${QUEUE}/item_ids`))).total_count, 0);
+            });
+        }
+
+        test('is refused as a whole when it is no JSON', async () => {
+            const answer = await ann.send('POST', `${QUEUE}/enqueue_batch`, { body: '{"batch":', headers: { 'content-type': 'application/json' } });
+            assert.equal(answer.status, 422);
+            assert.equal(answer.body.detail[0].type, 'json_invalid');
+        });
+    });
+
+    describe('other people', () => {
+        test('see that there is a job, and nothing of what it is', async () => {
+            const secret = 'a cat nobody else should know of';
+            const made = await enqueue(ann, { value: secret, data: [[texts(secret)]], origin: 'o-secret', destination: 'd-secret', workflow: { name: secret } });
+            const id = made.item_ids[0];
+            const whole = await ok(item(ann, id));
+            const hidden = [secret, 'o-secret', 'd-secret', made.batch.batch_id, whole.session_id, ann.user.user_id, ann.user.email, 'Ann'];
+            const views = {
+                item: await item(ben, id),
+                list: await ben.get(`${QUEUE}/list_all`),
+                next: await ben.get(`${QUEUE}/next`),
+                full: await ben.post(`${QUEUE}/items_by_ids`, { item_ids: [id] }),
+                short: await ben.post(`${QUEUE}/item_summaries_by_ids`, { item_ids: [id] }),
+            };
+            for (const [name, view] of Object.entries(views)) {
+                assert.equal(view.status, 200);
+                assert.ok(view.text.includes(`"item_id":${id}`), `${name} is about the item`);
+                for (const word of hidden) {
+                    assert.ok(!view.text.includes(word), `${name} shows ${word}`);
+                }
+            }
+            assert.equal(views.item.body.status, 'pending');
+            assert.equal(views.item.body.created_at, whole.created_at);
+        });
+
+        test('are shown whole to an administrator', async () => {
+            const made = await enqueue(ann, { value: 'for the record' });
+            const got = await ok(item(admin, made.item_ids[0]));
+            assert.equal(got.session.graph.nodes.text.value, 'for the record');
+            assert.equal(got.user_email, ann.user.email);
+        });
+
+        test('count in the totals, and each person knows their own share', async () => {
+            await enqueue(ann, { runs: 2 });
+            await enqueue(ben, { runs: 3 });
+            for (const [who, own] of [[ann, 2], [ben, 3], [admin, 0]]) {
+                const { queue } = await ok(who.get(`${QUEUE}/status`));
+                assert.deepEqual([queue.pending, queue.total, queue.user_pending, queue.user_in_progress], [5, 5, own, 0]);
+            }
+        });
+
+        test('can neither cancel, delete nor repeat it', async () => {
+            const [id] = (await enqueue(ann)).item_ids;
+            assert.equal((await ben.put(`${QUEUE}/i/${id}/cancel`)).status, 403);
+            assert.equal((await ben.delete(`${QUEUE}/i/${id}`)).status, 403);
+            await ok(ann.put(`${QUEUE}/i/${id}/cancel`));
+            assert.equal((await ben.put(`${QUEUE}/retry_items_by_id`, [id])).status, 403);
+            assert.equal((await ok(item(ann, id))).status, 'canceled');
+            assert.equal((await ok(admin.get(`${QUEUE}/item_ids`))).total_count, 1);
+        });
+
+        test('are not reached by what somebody does to all of their own', async () => {
+            const a = await enqueue(ann, { runs: 2, destination: 'shelf' });
+            for (const [path, key, body] of [
+                ['cancel_all_except_current', 'canceled'],
+                ['delete_all_except_current', 'deleted'],
+                ['cancel_by_batch_ids', 'canceled', { batch_ids: [a.batch.batch_id] }],
+                ['cancel_by_destination?destination=shelf', 'canceled'],
+                ['prune', 'deleted'],
+                ['clear', 'deleted'],
+            ]) {
+                assert.equal((await ok(ben.put(`${QUEUE}/${path}`, body)))[key], 0, path);
+            }
+            assert.equal((await ok(ben.delete(`${QUEUE}/d/shelf`))).deleted, 0);
+            const { queue } = await ok(ann.get(`${QUEUE}/status`));
+            assert.deepEqual([queue.pending, queue.total], [2, 2]);
+            const counts = await ok(ben.get(`${QUEUE}/b/${a.batch.batch_id}/status`));
+            assert.deepEqual([counts.total, counts.destination], [0, null]);
+            assert.equal((await ok(ben.get(`${QUEUE}/counts_by_destination?destination=shelf`))).total, 0);
+        });
+    });
+
+    describe('the owner', () => {
+        test('cancels by item, batch and destination, each once', async () => {
+            const a = await enqueue(ann, { runs: 2, destination: 'one' });
+            const b = await enqueue(ann, { runs: 3, destination: 'two' });
+            assert.equal((await ok(ann.put(`${QUEUE}/i/${a.item_ids[0]}/cancel`))).status, 'canceled');
+            assert.equal((await ok(ann.put(`${QUEUE}/i/${a.item_ids[0]}/cancel`))).status_sequence, 1, 'a second cancel changes nothing');
+            assert.equal((await ok(ann.put(`${QUEUE}/cancel_by_destination?destination=one`))).canceled, 1);
+            assert.equal((await ok(ann.put(`${QUEUE}/cancel_by_batch_ids`, { batch_ids: [b.batch.batch_id] }))).canceled, 3);
+            assert.equal((await ok(ann.get(`${QUEUE}/counts_by_destination?destination=two`))).canceled, 3);
+        });
+
+        test('repeats what was canceled, never what still waits', async () => {
+            const made = await enqueue(ann, { runs: 2, value: 'again' });
+            const [gone, waiting] = made.item_ids;
+            await ok(ann.put(`${QUEUE}/i/${gone}/cancel`));
+            const again = await ok(ann.put(`${QUEUE}/retry_items_by_id`, [gone, waiting, 99999999]));
+            assert.deepEqual(again.retried_item_ids, [gone]);
+            const fresh = (await ok(ann.get(`${QUEUE}/list_all`))).find((i) => i.retried_from_item_id === gone);
+            const old = await ok(item(ann, gone));
+            assert.deepEqual([fresh.status, fresh.session.graph.nodes.text.value, fresh.batch_id], ['pending', 'again', made.batch.batch_id]);
+            assert.notEqual(fresh.session_id, old.session_id);
+        });
+
+        test('deletes, and what is deleted is gone', async () => {
+            const [id] = (await enqueue(ann)).item_ids;
+            await ok(ann.delete(`${QUEUE}/i/${id}`));
+            assert.equal((await item(ann, id)).status, 404);
+            assert.equal((await ann.delete(`${QUEUE}/i/${id}`)).status, 404);
+        });
+
+        test('prunes what has ended and keeps what waits', async () => {
+            const made = await enqueue(ann, { runs: 2 });
+            await ok(ann.put(`${QUEUE}/i/${made.item_ids[0]}/cancel`));
+            assert.equal((await ok(ann.put(`${QUEUE}/prune`))).deleted, 1);
+            assert.deepEqual((await ok(ann.get(`${QUEUE}/item_ids`))).item_ids, [made.item_ids[1]]);
+        });
+    });
+
+    describe('reading', () => {
+        test('hydrates ids in the order asked for and leaves unknown ones out', async () => {
+            const { item_ids: ids } = await enqueue(ann, { runs: 3 });
+            const asked = [ids[2], 99999999, ids[0]];
+            assert.deepEqual((await ok(ann.post(`${QUEUE}/items_by_ids`, { item_ids: asked }))).map((i) => i.item_id), [ids[2], ids[0]]);
+            const short = await ok(ann.post(`${QUEUE}/item_summaries_by_ids`, { item_ids: asked }));
+            assert.ok(!('session' in short[0]));
+            assert.equal((await ann.post(`${QUEUE}/items_by_ids`, { item_ids: Array(1001).fill(1) })).status, 422);
+            assert.equal((await ann.post(`${QUEUE}/items_by_ids`, { item_ids: ['1'] })).status, 422);
+        });
+
+        test('lists ids newest first, or oldest first when asked', async () => {
+            const { item_ids: ids } = await enqueue(ann, { runs: 3 });
+            assert.deepEqual((await ok(ann.get(`${QUEUE}/item_ids`))).item_ids, [...ids].reverse());
+            assert.deepEqual((await ok(ann.get(`${QUEUE}/item_ids?order_dir=ASC`))).item_ids, ids);
+            assert.equal((await ann.get(`${QUEUE}/item_ids?order_dir=UP`)).status, 422);
+        });
+
+        test('keeps queues apart by name', async () => {
+            const [id] = (await enqueue(ann)).item_ids;
+            assert.equal((await ann.get(`/api/v1/queue/other/i/${id}`)).status, 404);
+            assert.deepEqual(await ok(ann.get('/api/v1/queue/other/list_all')), []);
+            assert.equal((await ann.get(`/api/v1/queue/${'q'.repeat(65)}/status`)).status, 422);
+        });
+
+        test('narrows the list to a destination', async () => {
+            await enqueue(ann, { value: 'here', destination: 'canvas:1' });
+            await enqueue(ann, { value: 'there', destination: 'canvas:2' });
+            const found = await ok(ann.get(`${QUEUE}/list_all?destination=canvas%3A2`));
+            assert.deepEqual(found.map((i) => i.session.graph.nodes.text.value), ['there']);
+        });
+
+        test('answers null for current and next of an empty queue', async () => {
+            assert.equal(await ok(ann.get(`${QUEUE}/current`)), null);
+            assert.equal(await ok(ann.get(`${QUEUE}/next`)), null);
+        });
+
+        for (const id of ['abc', '-1', '1.5', '%20', '99999999999999999999']) {
+            test(`takes ${id} for no item id`, async () => {
+                assert.equal((await item(ann, id)).status, 422);
+            });
+        }
+    });
+
+    describe('the processor', () => {
+        test('is paused and resumed by administrators alone', async () => {
+            for (const verb of ['pause', 'resume']) {
+                assert.equal((await ann.put(`${QUEUE}/processor/${verb}`)).status, 403);
+                assert.equal((await new Client(server.url).put(`${QUEUE}/processor/${verb}`)).status, 401);
+            }
+            assert.equal((await ok(admin.put(`${QUEUE}/processor/resume`))).is_started, true);
+            assert.equal((await ok(admin.get(`${QUEUE}/status`))).processor.is_started, true);
+            assert.equal((await ok(admin.put(`${QUEUE}/processor/pause`))).is_started, false);
+        });
+    });
+
+    test('every queue route wants a signed-in person', async () => {
+        const nobody = new Client(server.url);
+        const routes = [
+            ['POST', 'enqueue_batch'], ['GET', 'list_all'], ['GET', 'item_ids'], ['POST', 'items_by_ids'], ['POST', 'item_summaries_by_ids'],
+            ['GET', 'current'], ['GET', 'next'], ['GET', 'status'], ['GET', 'b/x/status'], ['GET', 'counts_by_destination?destination=x'],
+            ['GET', 'i/1'], ['DELETE', 'i/1'], ['PUT', 'i/1/cancel'], ['PUT', 'cancel_all_except_current'], ['PUT', 'cancel_by_batch_ids'],
+            ['PUT', 'cancel_by_destination?destination=x'], ['PUT', 'delete_all_except_current'], ['DELETE', 'd/x'], ['PUT', 'clear'],
+            ['PUT', 'prune'], ['PUT', 'retry_items_by_id'], ['PUT', 'processor/pause'], ['PUT', 'processor/resume'],
+        ];
+        for (const [method, path] of routes) {
+            assert.equal((await nobody.send(method, `${QUEUE}/${path}`)).status, 401, `${method} ${path}`);
+        }
+    });
+});
