@@ -69,10 +69,13 @@ imu_hub_child *imu_hub_child_add(imu_hub *hub, imu_hub_send_fn *send, void *bato
     return child;
 }
 
-static int send_nowhere(void *baton, const imu_frame *frame)
+static int send_nowhere(void *baton, uint8_t type, json_t *header, const void *payload, size_t payload_len)
 {
     (void)baton;
-    (void)frame;
+    (void)type;
+    (void)header;
+    (void)payload;
+    (void)payload_len;
     return -1;
 }
 
@@ -147,19 +150,15 @@ void hub_conn_free(hub_conn *conn)
     free(conn);
 }
 
+/* header is consumed. */
 static void send_frame(imu_hub_child *child, uint8_t type, json_t *header, const char *payload, size_t len)
 {
-    char *text = header ? json_dumps(header, JSON_COMPACT) : NULL;
-    imu_frame frame = {.type = type, .header = text, .payload = payload, .payload_len = len};
-
-    json_decref(header);
-    if (!text)
+    if (!header)
         return;
-    frame.header_len = strlen(text);
     /* A child that takes no more is dropped by whoever owns its connection; its sockets end then. */
-    if (child->send(child->baton, &frame) != 0 && child->send != send_nowhere)
+    if (child->send(child->baton, type, header, payload, len) != 0 && child->send != send_nowhere)
         imu_dlog(IMU_LOG_WARNING, "IMU0330: a child does not take its event frames");
-    free(text);
+    json_decref(header);
 }
 
 void hub_send_reply(imu_hub_child *child, uint64_t conn, int status, const char *type, const char *body, size_t len)
@@ -342,23 +341,13 @@ static int take_engine(imu_hub_child *child, const json_t *header, const imu_fra
     }
 }
 
-int imu_hub_frame(imu_hub_child *child, const imu_frame *frame)
+int imu_hub_frame(imu_hub_child *child, const imu_frame *frame, const json_t *header)
 {
-    json_t *header;
-    int rc;
-
-    if (frame->type != IMU_WIRE_EVENT && frame->type != IMU_WIRE_USER_CHANGED &&
-        (frame->type < IMU_WIRE_EIO_REQUEST || frame->type > IMU_WIRE_EIO_GONE))
-        return 0;
-    header = json_loadb(frame->header, frame->header_len, 0, NULL);
-    if (!json_is_object(header))
-        rc = -1;
-    else if (frame->type == IMU_WIRE_EVENT)
-        rc = take_event(child->hub, header, frame);
-    else if (frame->type == IMU_WIRE_USER_CHANGED)
-        rc = take_user_changed(child->hub, header);
-    else
-        rc = take_engine(child, header, frame);
-    json_decref(header);
-    return rc;
+    if (frame->type == IMU_WIRE_EVENT)
+        return take_event(child->hub, header, frame);
+    if (frame->type == IMU_WIRE_USER_CHANGED)
+        return take_user_changed(child->hub, header);
+    if (frame->type >= IMU_WIRE_EIO_REQUEST && frame->type <= IMU_WIRE_EIO_GONE)
+        return take_engine(child, header, frame);
+    return 0;
 }

@@ -26,10 +26,10 @@ typedef struct imu_hub_config {
 } imu_hub_config;
 
 /**
- * Queues one frame for a child; must not call the hub back. The frame and what it points to are borrowed.
- * @return 0, or -1 when the child cannot take it (the frame is lost; drop the child soon)
+ * Queues one frame for a child; must not call the hub back. header and payload are borrowed.
+ * @return 0, or -1 when the child cannot take it (the frame is lost; drop the child after this turn of the loop)
  */
-typedef int imu_hub_send_fn(void *baton, const imu_frame *frame);
+typedef int imu_hub_send_fn(void *baton, uint8_t type, json_t *header, const void *payload, size_t payload_len);
 
 /** @return NULL without memory */
 imu_hub *imu_hub_new(const imu_hub_config *config);
@@ -41,9 +41,10 @@ imu_hub_child *imu_hub_child_add(imu_hub *hub, imu_hub_send_fn *send, void *bato
 void imu_hub_child_remove(imu_hub_child *child);
 /**
  * Takes a frame that came from a child: EVENT, USER_CHANGED and the EIO_ ones.
+ * @param header  the frame's, parsed; borrowed
  * @return 1 taken, 0 a type that is not the hub's, -1 malformed (end that child's connection)
  */
-int imu_hub_frame(imu_hub_child *child, const imu_frame *frame);
+int imu_hub_frame(imu_hub_child *child, const imu_frame *frame, const json_t *header);
 
 /**
  * Tells the browsers that may know. The routing table in hub_routes.c decides by name who they are and what they see.
