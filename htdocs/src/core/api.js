@@ -1,0 +1,142 @@
+// The one way to the server: adds the token, follows its renewal, and turns every failure into an ApiError whose
+// message a person can read.
+import { recall, remember } from './storage.js';
+
+const TOKEN = 'auth_token';
+const V1 = '/api/v1';
+const LOST = 'The server doesn’t answer. Check that it is running and that you are on its network, then try again.';
+
+let token = recall(TOKEN);
+let onSignedOut = () => {};
+let onRenewed = () => {};
+
+export class ApiError extends Error {
+  /** @param {number} status HTTP status, 0 when no answer came at all */
+  constructor(status, message, extra = {}) {
+    super(message);
+    this.status = status;
+    Object.assign(this, extra);
+  }
+}
+
+export const getToken = () => token;
+
+export function setToken(next) {
+  token = next;
+  remember(TOKEN, next);
+}
+
+/** Another tab signed in or out: takes over its token. Returns whether it changed. */
+export function adoptToken() {
+  const stored = recall(TOKEN);
+  const changed = stored !== token;
+  token = stored;
+  return changed;
+}
+
+/** @param {{signedOut: (message: string) => void, renewed: (token: string) => void}} hooks */
+export function setHooks(hooks) {
+  onSignedOut = hooks.signedOut;
+  onRenewed = hooks.renewed;
+}
+
+const FIELDS = {
+  email: 'email address',
+  password: 'password',
+  display_name: 'name',
+  new_password: 'new password',
+  board_name: 'name of the board',
+};
+
+function sentence(status, body, retryAfter) {
+  const detail = body?.detail;
+  if (status === 429) {
+    return `Too many tries. Wait ${retryAfter ? `${retryAfter} seconds` : 'a little'}, then try again.`;
+  }
+  if (typeof detail === 'string' && detail && status < 500) {
+    return detail;
+  }
+  if (Array.isArray(detail) && detail.length) {
+    const field = FIELDS[detail[0].loc?.at(-1)];
+    return field ? `Check the ${field}: ${detail[0].msg}` : detail[0].msg;
+  }
+  if (status === 413) {
+    return 'That is larger than this server accepts.';
+  }
+  if (status === 403) {
+    return 'You aren’t allowed to do that here.';
+  }
+  if (status === 404) {
+    return 'That is no longer there.';
+  }
+  return 'Something went wrong on the server. Try again; if it goes on, tell the administrator.';
+}
+
+function address(path, query) {
+  const url = path.startsWith('/api/') ? path : V1 + path;
+  const params = new URLSearchParams();
+  for (const [key, value] of Object.entries(query || {})) {
+    if (value !== undefined && value !== null) {
+      params.append(key, value);
+    }
+  }
+  const text = params.toString();
+  return text ? `${url}?${text}` : url;
+}
+
+async function readBody(response) {
+  if (!response.headers.get('content-type')?.includes('json')) {
+    return null;
+  }
+  return response.json().catch(() => null);
+}
+
+function takeRenewal(response) {
+  const next = response.headers.get('x-refreshed-token');
+  if (next && next !== token) {
+    setToken(next);
+    onRenewed(next);
+  }
+}
+
+/**
+ * Calls the server. Paths are below /api/v1 unless they start with /api/.
+ * @param {{json?: any, form?: FormData, query?: object, anonymous?: boolean, keepalive?: boolean,
+ *          signal?: AbortSignal}} options
+ * @returns {Promise<any>} the JSON of the answer, null when it had none
+ * @throws {ApiError}
+ */
+export async function api(method, path, { json, form, query, anonymous, keepalive, signal } = {}) {
+  const used = anonymous ? null : token;
+  const headers = used ? { authorization: `Bearer ${used}` } : {};
+  if (json !== undefined) {
+    headers['content-type'] = 'application/json';
+  }
+  const body = form || (json === undefined ? undefined : JSON.stringify(json));
+  let response;
+  try {
+    response = await fetch(address(path, query), { method, headers, body, keepalive, signal });
+  } catch (error) {
+    throw error.name === 'AbortError' ? error : new ApiError(0, LOST);
+  }
+  const answer = await readBody(response);
+  if (response.ok) {
+    takeRenewal(response);
+    return answer;
+  }
+  const retryAfter = Number(response.headers.get('retry-after')) || 0;
+  const failure = new ApiError(response.status, sentence(response.status, answer, retryAfter), { retryAfter });
+  if (response.status === 401 && used && used === token) {
+    onSignedOut(typeof answer?.detail === 'string' ? answer.detail : '');
+  }
+  throw failure;
+}
+
+export const get = (path, query, options) => api('GET', path, { query, ...options });
+export const post = (path, json, options) => api('POST', path, { json, ...options });
+export const put = (path, json, options) => api('PUT', path, { json, ...options });
+export const patch = (path, json) => api('PATCH', path, { json });
+export const del = (path, options) => api('DELETE', path, options);
+
+export const thumbnailUrl = (name) => `${V1}/images/i/${encodeURIComponent(name)}/thumbnail`;
+export const pictureUrl = (name) => `${V1}/images/i/${encodeURIComponent(name)}/full`;

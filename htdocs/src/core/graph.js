@@ -1,0 +1,172 @@
+// The session graph of "text to picture" for Stable Diffusion 1.x, node for node as InvokeAI's own client posts it.
+// Prompt and seeds are not in the nodes: they come as batch data, one item for each picture.
+
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+export const MAX_SEED = 4294967295;
+
+const suffix = () => Array.from(crypto.getRandomValues(new Uint8Array(10)), (n) => LETTERS[n % 62]).join('');
+export const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0];
+const nodeId = (name) => `${name}:${suffix()}`;
+
+/** `first`, or a chance seed when it is null, and the ones after it. */
+export function seedsFrom(first, count) {
+  const start = first ?? randomSeed();
+  return Array.from({ length: count }, (_, i) => (start + i) % (MAX_SEED + 1));
+}
+
+function nodesFor(id, wish, boardId) {
+  const { key, hash, name, base, type } = wish.model;
+  const hidden = { is_intermediate: true, use_cache: true };
+  const sampling = { cfg_scale: wish.guidance, cfg_rescale_multiplier: 0, scheduler: wish.scheduler, steps: wish.steps };
+  const size = { width: wish.width, height: wish.height };
+  const list = [
+    { id: id.seed, type: 'integer', ...hidden },
+    { id: id.prompt, type: 'string', ...hidden },
+    { id: id.loader, type: 'main_model_loader', model: wish.model, ...hidden },
+    { id: id.skip, type: 'clip_skip', skipped_layers: 0, ...hidden },
+    { id: id.positive, type: 'compel', ...hidden },
+    { id: id.positives, type: 'collect', ...hidden },
+    { id: id.negative, type: 'compel', prompt: wish.negative, ...hidden },
+    { id: id.negatives, type: 'collect', ...hidden },
+    { id: id.noise, type: 'noise', use_cpu: true, ...size, ...hidden },
+    { id: id.denoise, type: 'denoise_latents', ...sampling, denoising_start: 0, denoising_end: 1, ...hidden },
+    {
+      id: id.metadata,
+      type: 'core_metadata',
+      ...hidden,
+      ...sampling,
+      ...size,
+      negative_prompt: wish.negative,
+      model: { key, hash, name, base, type },
+      rand_device: 'cpu',
+      clip_skip: 0,
+      seamless_x: false,
+      seamless_y: false,
+      generation_mode: 'txt2img',
+      ref_images: [],
+    },
+    {
+      id: id.output,
+      type: 'l2i',
+      fp32: true,
+      is_intermediate: false,
+      use_cache: false,
+      ...(boardId ? { board: { board_id: boardId } } : {}),
+    },
+  ];
+  return Object.fromEntries(list.map((node) => [node.id, node]));
+}
+
+function edgesFor(id) {
+  const edge = (from, out, to, into) => ({
+    source: { node_id: id[from], field: out },
+    destination: { node_id: id[to], field: into },
+  });
+  return [
+    edge('loader', 'unet', 'denoise', 'unet'),
+    edge('loader', 'clip', 'skip', 'clip'),
+    edge('skip', 'clip', 'positive', 'clip'),
+    edge('skip', 'clip', 'negative', 'clip'),
+    edge('prompt', 'value', 'positive', 'prompt'),
+    edge('positive', 'conditioning', 'positives', 'item'),
+    edge('positives', 'collection', 'denoise', 'positive_conditioning'),
+    edge('negative', 'conditioning', 'negatives', 'item'),
+    edge('negatives', 'collection', 'denoise', 'negative_conditioning'),
+    edge('seed', 'value', 'noise', 'seed'),
+    edge('noise', 'noise', 'denoise', 'noise'),
+    edge('denoise', 'latents', 'output', 'latents'),
+    edge('seed', 'value', 'metadata', 'seed'),
+    edge('prompt', 'value', 'metadata', 'positive_prompt'),
+    edge('loader', 'vae', 'output', 'vae'),
+    edge('metadata', 'metadata', 'output', 'metadata'),
+  ];
+}
+
+/**
+ * @param {object} wish prompt, negative, model (the whole record), width, height, steps, guidance, scheduler
+ * @param {number[]} seeds one picture each
+ * @param {?string} boardId where the pictures go
+ * @returns {object} the body of POST queue/default/enqueue_batch
+ */
+export function textToPicture(wish, seeds, boardId) {
+  const id = {
+    seed: nodeId('seed'),
+    prompt: nodeId('positive_prompt'),
+    loader: nodeId('sd1_model_loader'),
+    skip: nodeId('clip_skip'),
+    positive: nodeId('pos_cond'),
+    positives: nodeId('pos_cond_collect'),
+    negative: nodeId('neg_cond'),
+    negatives: nodeId('neg_cond_collect'),
+    noise: nodeId('noise'),
+    denoise: nodeId('denoise_latents'),
+    metadata: nodeId('core_metadata'),
+    output: nodeId('canvas_output'),
+  };
+  return {
+    prepend: false,
+    batch: {
+      graph: { id: `sd1_graph:${suffix()}`, nodes: nodesFor(id, wish, boardId), edges: edgesFor(id) },
+      runs: 1,
+      data: [
+        [{ node_path: id.seed, field_name: 'value', items: seeds }],
+        [{ node_path: id.prompt, field_name: 'value', items: [wish.prompt] }],
+      ],
+      origin: 'generate',
+      destination: 'generate',
+    },
+  };
+}
+
+/** Reads back from a queue item what was asked for. Missing parts stay undefined. */
+export function wishOf(item) {
+  const nodes = Object.values(item.session?.graph?.nodes || {});
+  const meta = nodes.find((node) => node.type === 'core_metadata') || {};
+  const loader = nodes.find((node) => node.type === 'main_model_loader');
+  const values = Object.fromEntries((item.field_values || []).map((f) => [f.node_path.split(':')[0], f.value]));
+  const promptNode = nodes.find((node) => node.id.startsWith('positive_prompt:'));
+  const seedNode = nodes.find((node) => node.id.startsWith('seed:'));
+  return {
+    prompt: values.positive_prompt ?? promptNode?.value ?? '',
+    seed: values.seed ?? seedNode?.value,
+    negative: meta.negative_prompt || '',
+    width: meta.width,
+    height: meta.height,
+    steps: meta.steps,
+    guidance: meta.cfg_scale,
+    scheduler: meta.scheduler,
+    modelKey: meta.model?.key,
+    modelName: meta.model?.name || loader?.model?.name,
+    boardId: nodes.find((node) => node.id.startsWith('canvas_output:'))?.board?.board_id || null,
+  };
+}
+
+/** Name of the finished picture of a queue item, or null. */
+export function pictureOf(item) {
+  const { source_prepared_mapping: prepared, results } = item.session || {};
+  for (const [source, ids] of Object.entries(prepared || {})) {
+    if (source.startsWith('canvas_output:') || source.startsWith('l2i:')) {
+      const name = ids.map((id) => results?.[id]?.image?.image_name).find(Boolean);
+      if (name) {
+        return name;
+      }
+    }
+  }
+  return null;
+}
+
+/** What InvokeAI's metadata of a picture says, in the shape of a wish. */
+export function wishOfMetadata(meta) {
+  return {
+    prompt: meta.positive_prompt || '',
+    negative: meta.negative_prompt || '',
+    seed: meta.seed,
+    width: meta.width,
+    height: meta.height,
+    steps: meta.steps,
+    guidance: meta.cfg_scale,
+    scheduler: meta.scheduler,
+    modelKey: meta.model?.key,
+    modelName: meta.model?.name,
+  };
+}

@@ -1,0 +1,146 @@
+// Who is here: the start of the program, signing in and out, and the theme.
+import { computed, signal } from '@preact/signals';
+import { adoptToken, get, getToken, patch, post, setHooks, setToken } from './api.js';
+import { navigate, route } from './router.js';
+import { recall, remember } from './storage.js';
+
+const COOKIE_MARK = 'media_cookie';
+const SOLO = { user_id: 'system', display_name: null, email: null, is_admin: true };
+const OPEN_PAGES = ['/login', '/setup'];
+
+/** 'loading', 'ready' or the sentence that says why the program could not start. */
+export const boot = signal('loading');
+export const server = signal({ setup_required: false, multiuser_enabled: true, strict_password_checking: true });
+export const user = signal(null);
+/** Why the sign-in page is shown, in words; '' for no special reason. */
+export const signedOutReason = signal('');
+export const theme = signal(recall('theme') || 'auto');
+
+export const solo = computed(() => !server.value.multiuser_enabled);
+export const isAdmin = computed(() => Boolean(user.value?.is_admin) && !solo.value);
+export const myId = computed(() => user.value?.user_id);
+export const myName = computed(() => user.value?.display_name || user.value?.email || 'Me');
+
+const leaveHooks = [];
+/** Runs `hook` when the person who was here is gone, so that nothing of theirs stays in memory. */
+export const onLeave = (hook) => leaveHooks.push(hook);
+
+export function setTheme(next) {
+  theme.value = next;
+  remember('theme', next === 'auto' ? null : next);
+  document.documentElement.dataset.theme = next === 'auto' ? '' : next;
+}
+
+function forget() {
+  setToken(null);
+  leaveHooks.forEach((hook) => hook());
+  user.value = null;
+  sessionStorage.removeItem(COOKIE_MARK);
+}
+
+function reasonFor(detail) {
+  const said = detail.toLowerCase();
+  if (said.includes('password')) {
+    return 'You were signed out because your password was changed. Sign in again.';
+  }
+  if (said.includes('disabled') || said.includes('deactivat') || said.includes('inactive')) {
+    return 'Your account is switched off at the moment. Ask an administrator.';
+  }
+  return 'You were signed out, because your time ran out or someone ended this session. Sign in again.';
+}
+
+function signedOut(detail) {
+  if (!user.value && boot.value === 'ready') {
+    return;
+  }
+  forget();
+  signedOutReason.value = reasonFor(detail);
+  navigate('/login', { replace: true });
+}
+
+/** <img> can't send a token; the media cookie opens pictures for them. */
+async function giveImagesTheCookie() {
+  if (sessionStorage.getItem(COOKIE_MARK) !== getToken()) {
+    await post('/auth/media-cookie').then(
+      () => sessionStorage.setItem(COOKIE_MARK, getToken()),
+      () => {},
+    );
+  }
+}
+
+function settle(person) {
+  user.value = person;
+  signedOutReason.value = '';
+  if (route.value.path === '/' || OPEN_PAGES.includes(route.value.path)) {
+    navigate('/create', { replace: true });
+  }
+}
+
+async function findOut() {
+  const status = await get('/auth/status', null, { anonymous: true });
+  server.value = status;
+  if (!status.multiuser_enabled) {
+    settle(SOLO);
+  } else if (status.setup_required) {
+    forget();
+    navigate('/setup', { replace: true });
+  } else if (getToken()) {
+    const person = await get('/auth/me');
+    await giveImagesTheCookie();
+    settle(person);
+  } else {
+    navigate('/login', { replace: true });
+  }
+}
+
+export async function start() {
+  setHooks({ signedOut, renewed: giveImagesTheCookie });
+  addEventListener('storage', (event) => {
+    if (event.key === 'auth_token' && adoptToken()) {
+      location.assign('/');
+    }
+  });
+  boot.value = 'loading';
+  try {
+    await findOut();
+    boot.value = 'ready';
+  } catch (error) {
+    boot.value = error.status === 401 ? 'ready' : error.message;
+  }
+}
+
+export async function signIn(email, password, rememberMe) {
+  const answer = await post('/auth/login', { email, password, remember_me: rememberMe }, { anonymous: true });
+  setToken(answer.token);
+  sessionStorage.setItem(COOKIE_MARK, answer.token);
+  settle(answer.user);
+}
+
+export async function setUp(account) {
+  await post('/auth/setup', account, { anonymous: true });
+  server.value = { ...server.value, setup_required: false };
+  await signIn(account.email, account.password, true);
+}
+
+export async function signOut() {
+  await post('/auth/logout').catch(() => {});
+  forget();
+  signedOutReason.value = '';
+  navigate('/login', { replace: true });
+}
+
+export async function changeName(name) {
+  user.value = { ...user.value, ...(await patch('/auth/me', { display_name: name })) };
+}
+
+/** The server ends every other session with the change and hands this one a new token. */
+export async function changePassword(current, next) {
+  const email = user.value.email;
+  await post('/auth/change-password', { current_password: current, new_password: next });
+  const person = await get('/auth/me').catch(() => null);
+  if (person) {
+    user.value = person;
+  } else {
+    await signIn(email, next, true);
+  }
+}

@@ -1,0 +1,81 @@
+// Times, sizes and counts as a reader says them.
+
+const RELATIVE = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' });
+const DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' });
+const DAY_TIME = new Intl.DateTimeFormat(undefined, { dateStyle: 'long', timeStyle: 'short' });
+const MONTH = new Intl.DateTimeFormat(undefined, { month: 'long', year: 'numeric' });
+const STEPS = [
+  [60, 1, 'second'],
+  [3600, 60, 'minute'],
+  [86400, 3600, 'hour'],
+];
+
+/** The server writes UTC without saying so. Accepts that, ISO texts and epoch seconds. */
+export function toDate(time) {
+  if (typeof time === 'number') {
+    return new Date(time * 1000);
+  }
+  const text = String(time || '').replace(' ', 'T');
+  return new Date(/[zZ]|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
+}
+
+/** "3 minutes ago" up to a day, then the date. */
+export function ago(time, now = Date.now()) {
+  const date = toDate(time);
+  if (Number.isNaN(date.getTime())) {
+    return '';
+  }
+  const seconds = (date.getTime() - now) / 1000;
+  if (Math.abs(seconds) < 10) {
+    return 'just now';
+  }
+  for (const [limit, unit, name] of STEPS) {
+    if (Math.abs(seconds) < limit) {
+      return RELATIVE.format(Math.round(seconds / unit), name);
+    }
+  }
+  return DAY.format(date);
+}
+
+export const fullTime = (time) => DAY_TIME.format(toDate(time));
+export const monthOf = (time) => MONTH.format(toDate(time));
+
+/** "about 40 seconds left" */
+export function timeLeft(seconds) {
+  if (!Number.isFinite(seconds) || seconds < 0) {
+    return '';
+  }
+  if (seconds < 5) {
+    return 'almost done';
+  }
+  if (seconds < 90) {
+    return `about ${Math.ceil(seconds / 5) * 5} s left`;
+  }
+  return `about ${Math.round(seconds / 60)} min left`;
+}
+
+export const count = (n, one, many = `${one}s`) => `${n.toLocaleString()} ${n === 1 ? one : many}`;
+
+/** "Firefox on Windows" from a user agent text; exactness is not needed, recognition is. */
+export function device(agent) {
+  if (!agent) {
+    return 'Unknown device';
+  }
+  const browser =
+    (/Edg\//.test(agent) && 'Edge') ||
+    (/OPR\//.test(agent) && 'Opera') ||
+    (/Firefox\//.test(agent) && 'Firefox') ||
+    (/HeadlessChrome\/|Chrome\//.test(agent) && 'Chrome') ||
+    (/Safari\//.test(agent) && 'Safari');
+  const system =
+    (/iPhone/.test(agent) && 'iPhone') ||
+    (/iPad/.test(agent) && 'iPad') ||
+    (/Android/.test(agent) && 'Android') ||
+    (/Windows/.test(agent) && 'Windows') ||
+    (/Mac OS X/.test(agent) && 'Mac') ||
+    (/Linux/.test(agent) && 'Linux');
+  if (!browser) {
+    return agent.slice(0, 40);
+  }
+  return system ? `${browser} on ${system}` : browser;
+}

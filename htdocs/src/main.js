@@ -1,0 +1,115 @@
+// Where everything starts: picks the page for the address and puts it on screen.
+import { render } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import { html } from './core/html.js';
+import { startLive } from './core/live.js';
+import { navigate, route, startRouter } from './core/router.js';
+import { boot, isAdmin, solo, start, user } from './core/session.js';
+import { Create } from './pages/create.js';
+import { Button } from './parts/controls.js';
+import { Guard, Shell, Toasts } from './parts/shell.js';
+import { startBoards } from './state/boards.js';
+import { startJobs } from './state/jobs.js';
+import { startPictures } from './state/pictures.js';
+import { loadCounts, startQueue } from './state/queue.js';
+import { startToasts } from './state/toasts.js';
+import { startWish } from './state/wish.js';
+
+const TITLES = {
+  '/create': 'Create',
+  '/gallery': 'Gallery',
+  '/queue': 'Queue',
+  '/people': 'People',
+  '/profile': 'Your profile',
+  '/login': 'Sign in',
+  '/setup': 'Welcome',
+};
+const LATER = {
+  '/gallery': () => import('./pages/gallery.js').then((m) => m.Gallery),
+  '/queue': () => import('./pages/queue.js').then((m) => m.Queue),
+  '/people': () => import('./pages/people.js').then((m) => m.People),
+  '/profile': () => import('./pages/profile.js').then((m) => m.Profile),
+  '/login': () => import('./pages/enter.js').then((m) => m.SignIn),
+  '/setup': () => import('./pages/enter.js').then((m) => m.SetUp),
+  '/new-password': () => import('./pages/enter.js').then((m) => m.NewPassword),
+};
+
+/** A page that arrives when it is first wanted. */
+function Later({ path }) {
+  const [state, setState] = useState({});
+  useEffect(() => {
+    let here = true;
+    LATER[path]().then(
+      (page) => here && setState({ path, page }),
+      () => here && setState({ path, failed: true }),
+    );
+    return () => {
+      here = false;
+    };
+  }, [path]);
+  if (state.path !== path) {
+    return html`<div class="page"><p class="sr" role="status">Opening…</p></div>`;
+  }
+  if (state.failed) {
+    return html`<div class="guard" role="alert"><h1>This page didn’t arrive</h1>
+      <p>The connection may be down, or the server was updated. Load the page again.</p>
+      <${Button} kind="main" icon="again" onClick=${() => location.reload()}>Load again<//></div>`;
+  }
+  return html`<${state.page} />`;
+}
+
+const Lost = () => html`<div class="blank"><h1>Nothing lives at this address</h1>
+  <p>The link may be old or mistyped.</p><a class="button main" href="/create">To the start</a></div>`;
+
+function Unreachable() {
+  return html`<main class="guard" role="alert"><h1>The server doesn’t answer</h1><p>${boot.value}</p>
+    <${Button} kind="main" icon="again" onClick=${start}>Try again<//></main>`;
+}
+
+function inner(path) {
+  if (path === '/create') {
+    return html`<${Create} />`;
+  }
+  const closed = (path === '/people' && !isAdmin.value) || path === '/login' || path === '/setup';
+  return LATER[path] && !closed ? html`<${Later} path=${path} />` : html`<${Lost} />`;
+}
+
+function App() {
+  const { path } = route.value;
+  useEffect(() => {
+    document.title = TITLES[path] ? `${TITLES[path]} · invokemu` : 'invokemu';
+    if (path === '/') {
+      navigate('/create', { replace: true });
+    }
+  }, [path]);
+  if (boot.value === 'loading') {
+    return html`<p class="boot" role="status">Opening…</p>`;
+  }
+  if (boot.value !== 'ready') {
+    return html`<${Unreachable} />`;
+  }
+  if (!user.value) {
+    return html`<${Later} path=${path === '/setup' ? '/setup' : '/login'} />`;
+  }
+  if (user.value.must_change_password && !solo.value) {
+    return html`<${Later} path="/new-password" />`;
+  }
+  return html`<${Shell}><${Guard} key=${path}>${inner(path)}<//><//>`;
+}
+
+function countOnceIn() {
+  let counted = null;
+  user.subscribe((person) => {
+    if (person && person.user_id !== counted && !person.must_change_password) {
+      loadCounts();
+    }
+    counted = person?.user_id;
+  });
+}
+
+startRouter();
+[startToasts, startWish, startJobs, startPictures, startBoards, startQueue, startLive].forEach((begin) => begin());
+countOnceIn();
+document.getElementById('app').textContent = '';
+render(html`<${Guard}><${App} /><${Toasts} /><//>`, document.getElementById('app'));
+start();

@@ -1,0 +1,131 @@
+// A card of the feed: one wish and its pictures, each in the place where it will stay.
+import { useEffect, useState } from 'preact/hooks';
+import { pictureUrl, thumbnailUrl } from '../core/api.js';
+import { html } from '../core/html.js';
+import { ago, timeLeft, toDate } from '../core/words.js';
+import { Button } from '../parts/controls.js';
+import { Icon } from '../parts/icons.js';
+import { Menu } from '../parts/menu.js';
+import { openLightbox } from '../parts/lightbox.js';
+import { Ring } from '../parts/ring.js';
+import { cancelJob, cards, createPictures, isFinal, retryJob } from '../state/jobs.js';
+import { boardById } from '../state/boards.js';
+import { picture, remove, star, want } from '../state/pictures.js';
+import { defaults, models, takeOver } from '../state/wish.js';
+import { say } from '../state/toasts.js';
+
+/** Every finished picture of the feed in reading order, for going through them in the lightbox. */
+const shownPictures = () => cards.value.flatMap((card) => card.jobs.map((job) => job.value).filter((j) => j.picture && !j.gone).map((j) => j.picture));
+
+function secondsLeft(job) {
+  const spent = (Date.now() - toDate(job.started).getTime()) / 1000;
+  return job.percent > 0.04 ? (spent / job.percent) * (1 - job.percent) : NaN;
+}
+
+function Running({ job, small }) {
+  const percent = Math.round((job.percent || 0) * 100);
+  const left = job.percent ? timeLeft(secondsLeft(job)) : job.message || 'getting ready';
+  const words = job.status === 'in_progress' ? left : job.sending ? 'sending' : 'waiting its turn';
+  return html`${job.preview && html`<img class="preview" src=${job.preview} alt="" />`}
+    <div class="running">
+      <${Ring} percent=${job.status === 'in_progress' ? percent : null} label=${`Progress of “${job.wish.prompt.slice(0, 60)}”`} />
+      <p class="running-words">${words}</p>
+      ${!job.sending && html`<${Button} kind="on-picture" icon="close" bare=${small} onClick=${() => cancelJob(job.id)}>Cancel<//>`}
+    </div>`;
+}
+
+function Ended({ job }) {
+  const failed = job.status === 'failed';
+  const gone = job.gone || job.status === 'completed';
+  return html`<div class="ended"><${Icon} name=${failed ? 'warn' : gone ? 'trash' : 'close'} />
+    <p>${failed ? html`<strong>This one didn’t work.</strong> ${job.error || ''}` : gone ? 'Deleted' : 'Cancelled'}</p>
+    ${!gone && html`<${Button} icon="again" onClick=${() => retryJob(job.id)}>Try again<//>`}</div>`;
+}
+
+function Picture({ job, full }) {
+  const name = job.picture;
+  const [sharp, setSharp] = useState(false);
+  const record = picture(name).value;
+  const open = () => openLightbox(shownPictures(), name);
+  return html`<button type="button" class="open" onClick=${open} onFocus=${() => want([name])} onPointerEnter=${() => want([name])}
+      data-picture=${name} aria-label=${`Open: ${job.wish.prompt.slice(0, 100) || 'picture'}`}>
+      ${job.preview && !sharp && html`<img class="preview" src=${job.preview} alt="" />`}
+      <img class=${sharp ? 'final sharp' : 'final'} src=${full ? pictureUrl(name) : thumbnailUrl(name)} alt="" loading="lazy" decoding="async"
+        onLoad=${() => setSharp(true)} />
+    </button>
+    <div class="on-tile">
+      <${Button} kind="on-picture" icon="star" bare class=${record?.starred ? 'starred' : ''} aria-pressed=${String(Boolean(record?.starred))}
+        onClick=${() => star([name], !record?.starred)}>Star<//>
+    </div>`;
+}
+
+function Tile({ job: source, full }) {
+  const job = source.value;
+  const { width, height } = job.wish;
+  const shape = width && height ? { '--ratio': `${width} / ${height}` } : {};
+  const done = job.picture && !job.gone;
+  const body = done
+    ? html`<${Picture} job=${job} full=${full} />`
+    : isFinal(job) && (job.status !== 'completed' || job.gone)
+      ? html`<${Ended} job=${job} />`
+      : html`<${Running} job=${job} small=${!full} />`;
+  return html`<div class=${`tile ${done ? 'done' : job.status}`} style=${shape} data-item=${job.id} data-status=${job.status}>${body}</div>`;
+}
+
+/** "2 minutes ago", kept right while it is on screen. */
+function Ago({ time }) {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => tick((n) => n + 1), 30000);
+    return () => clearInterval(timer);
+  }, []);
+  return html`<time dateTime=${toDate(time).toISOString()}>${ago(time)}</time>`;
+}
+
+function again(card, changes = {}) {
+  const { wish } = card;
+  const model = models.value.find((m) => m.key === wish.modelKey) || models.value[0];
+  if (!model) {
+    say('There is no model on this server yet.', 'bad');
+    return;
+  }
+  const boardId = wish.boardId && boardById(wish.boardId) ? wish.boardId : null;
+  const usable = Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
+  createPictures({ ...defaults.value, ...usable, model, modelKey: model.key, modelName: model.name, boardId, seed: null, count: card.jobs.length, ...changes });
+  scrollTo({ top: 0 });
+}
+
+function reuse(card, seed) {
+  takeOver(card.wish, { seed });
+  scrollTo({ top: 0 });
+  document.querySelector('.composer textarea')?.focus();
+}
+
+export function Card({ card }) {
+  const { wish, jobs } = card;
+  const finished = jobs.filter((job) => job.value.picture && !job.value.gone).map((job) => job.value.picture);
+  const waiting = jobs.filter((job) => !isFinal(job.value) && !job.value.sending);
+  const size = jobs.length === 1 ? 'n1' : jobs.length === 2 ? 'n2' : jobs.length <= 4 ? 'n4' : 'n9';
+  return html`<li class="card">
+    <div class=${`tiles ${size}`}>${jobs.map((job, i) => html`<${Tile} key=${i} job=${job} full=${jobs.length === 1} />`)}</div>
+    <div class="card-text">
+      <p class="card-prompt" title=${wish.prompt}>${wish.prompt || 'No words'}</p>
+      <div class="card-row">
+        <p class="card-meta"><${Ago} time=${card.created} /><span>${wish.modelName || ''}</span></p>
+        <${Button} kind="quiet" icon="again" onClick=${() => again(card)} title="Same settings, new seed">Again<//>
+        <${Menu} label="More for this card" entries=${[
+          { words: 'Edit the prompt', icon: 'edit', act: () => reuse(card, false) },
+          { words: 'Use all settings and the seed', icon: 'use', act: () => reuse(card, true) },
+          jobs.length === 1 && { words: 'Four of this', icon: 'gallery', act: () => again(card, { count: 4 }) },
+          waiting.length > 1 && { words: `Cancel all ${waiting.length}`, icon: 'close', act: () => waiting.forEach((job) => cancelJob(job.value.id)) },
+          finished.length && {
+            words: finished.length > 1 ? `Delete ${finished.length} pictures` : 'Delete the picture',
+            icon: 'trash',
+            danger: true,
+            act: () => remove(finished),
+          },
+        ]} />
+      </div>
+    </div>
+  </li>`;
+}

@@ -1,0 +1,92 @@
+// The composer: what to see, what to leave out, how many, and where they go.
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { html } from '../core/html.js';
+import { Button, Stepper } from '../parts/controls.js';
+import { Icon } from '../parts/icons.js';
+import { boardById, canAdd, sortedBoards } from '../state/boards.js';
+import { createPictures } from '../state/jobs.js';
+import { choose, currentWish, MAX_COUNT, model, modelsState, negative, prompt, settings } from '../state/wish.js';
+
+const touch = matchMedia('(hover: none)');
+const PROMPT_MAX = 4000;
+
+/** Grows with its text up to the limit that the style sheet sets. */
+function useGrowth(text) {
+  const ref = useRef();
+  useEffect(() => {
+    const area = ref.current;
+    area.style.height = 'auto';
+    area.style.height = `${area.scrollHeight}px`;
+  }, [text]);
+  return ref;
+}
+
+function BoardPick() {
+  const { boardId } = settings.value;
+  const mine = sortedBoards.value.filter(canAdd);
+  const current = boardId && boardById(boardId);
+  return html`<label class="board-pick"><${Icon} name="board" /><span class="sr">New pictures go to</span>
+    <select value=${current ? boardId : ''} onChange=${(e) => choose({ boardId: e.target.value || undefined })}>
+      <option value="">Unsorted</option>
+      ${mine.map((board) => html`<option key=${board.board_id} value=${board.board_id}>${board.board_name}</option>`)}
+    </select><${Icon} name="down" /></label>`;
+}
+
+function why() {
+  if (modelsState.value.failed) {
+    return 'The list of models can’t be read. Load the page again.';
+  }
+  if (modelsState.value === 'ready' && !model.value) {
+    return 'There is no model on this server yet. An administrator can add one.';
+  }
+  return '';
+}
+
+function Negative() {
+  const ref = useGrowth(negative.value);
+  return html`<div class="leave-out"><label for="negative">Leave out</label>
+    <textarea id="negative" ref=${ref} rows="1" maxlength=${PROMPT_MAX} placeholder="for example: blurry, text"
+      value=${negative.value} onInput=${(e) => (negative.value = e.target.value)}></textarea></div>`;
+}
+
+export function Composer({ toggleSettings, panelOpen }) {
+  const [showNegative, setShowNegative] = useState(Boolean(negative.value));
+  const area = useGrowth(prompt.value);
+  const problem = why();
+  const ready = model.value && prompt.value.trim();
+  const send = async () => {
+    if (!ready) {
+      area.current.focus();
+      return;
+    }
+    createPictures(currentWish());
+    if (touch.matches) {
+      area.current.blur();
+    }
+  };
+  const keys = (event) => {
+    const plain = !event.shiftKey && !event.isComposing;
+    if (event.key === 'Enter' && plain && (!touch.matches || event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      send();
+    }
+  };
+  const many = settings.value.count;
+  return html`<form class="composer" onSubmit=${(e) => (e.preventDefault(), send())}>
+    <div class="composer-box">
+      <label class="sr" for="prompt">What do you want to see?</label>
+      <textarea id="prompt" data-search ref=${area} rows="1" maxlength=${PROMPT_MAX} placeholder="What do you want to see?"
+        value=${prompt.value} onInput=${(e) => (prompt.value = e.target.value)} onKeyDown=${keys} enterkeyhint=${touch.matches ? 'enter' : 'send'}></textarea>
+      ${(showNegative || negative.value) && html`<${Negative} />`}
+      <div class="composer-row">
+        <${Stepper} label="How many" value=${many} min=${1} max=${MAX_COUNT} onNumber=${(n) => choose({ count: n })}
+          words=${(n) => html`${n}<span class="words"> ${n === 1 ? 'picture' : 'pictures'}</span>`} />
+        <${BoardPick} />
+        ${!showNegative && !negative.value && html`<${Button} kind="quiet" icon="minus" class="wide-only" onClick=${() => setShowNegative(true)}>Leave out…<//>`}
+        <${Button} kind="quiet" icon="tune" class=${panelOpen ? 'settings-toggle docked' : 'settings-toggle'} onClick=${toggleSettings}>Settings<//>
+        <${Button} kind="main" icon="send" type="submit" class="create-button" aria-disabled=${ready ? undefined : 'true'}>Create<//>
+      </div>
+    </div>
+    ${problem && html`<p class="note bad" role="status">${problem}</p>`}
+  </form>`;
+}

@@ -1,0 +1,109 @@
+// The pages before one is in: first set-up, signing in, and choosing an own password.
+import { useState } from 'preact/hooks';
+import { html } from '../core/html.js';
+import { changePassword, server, setUp, signedOutReason, signIn, signOut, user } from '../core/session.js';
+import { PASSWORD_HINT, passwordFault } from '../core/password.js';
+import { Button, Check, PasswordField, TextField } from '../parts/controls.js';
+
+function Frame({ title, lead, children }) {
+  return html`<main class="enter" id="main"><div class="enter-in">
+    <div class="enter-mark" aria-hidden="true"></div><h1>${title}</h1>${lead && html`<p class="lead">${lead}</p>`}${children}
+  </div></main>`;
+}
+
+/** Runs `act` on submit; {busy, error} tell how it stands. */
+function useSubmit(act) {
+  const [state, setState] = useState({ busy: false, error: '' });
+  const submit = async (event) => {
+    event.preventDefault();
+    if (state.busy) {
+      return;
+    }
+    setState({ busy: true, error: '' });
+    try {
+      await act();
+      setState({ busy: false, error: '' });
+    } catch (error) {
+      setState({ busy: false, error: error.message });
+    }
+  };
+  return { ...state, submit };
+}
+
+const Wrong = ({ children }) => html`<div role="alert">${children && html`<p class="message bad">${children}</p>`}</div>`;
+
+export function SignIn() {
+  const [email, setEmail] = useState('');
+  const [password, setPassword] = useState('');
+  const [stay, setStay] = useState(true);
+  const { busy, error, submit } = useSubmit(async () => {
+    if (!email.trim() || !password) {
+      throw new Error('Enter your email address and your password.');
+    }
+    try {
+      await signIn(email.trim(), password, stay);
+    } catch (failure) {
+      throw failure.status === 401 ? new Error('That email address and password don’t go together. Check both and try again.') : failure;
+    }
+  });
+  return html`<${Frame} title="Sign in">
+    ${signedOutReason.value && !error && html`<p class="message" role="status">${signedOutReason.value}</p>`}
+    <form onSubmit=${submit} novalidate>
+      <${Wrong}>${error}<//>
+      <${TextField} label="Email address" type="email" name="email" autocomplete="username" autocapitalize="off" value=${email} onText=${setEmail} required />
+      <${PasswordField} label="Password" name="password" autocomplete="current-password" value=${password} onText=${setPassword} required />
+      <${Check} label="Stay signed in on this device" checked=${stay} onCheck=${setStay} />
+      <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Signing in…' : 'Sign in'}<//>
+    </form>
+    <p class="note">No account, or the password is lost? An administrator of this server can help.</p>
+  <//>`;
+}
+
+export function SetUp() {
+  const [name, setName] = useState('');
+  const [email, setEmail] = useState('');
+  const [password, setPassword] = useState('');
+  const { busy, error, submit } = useSubmit(async () => {
+    if (!/.@./.test(email)) {
+      throw new Error('Enter the email address you want to sign in with.');
+    }
+    const fault = passwordFault(password, server.value.strict_password_checking);
+    if (fault) {
+      throw new Error(fault);
+    }
+    await setUp({ email: email.trim(), display_name: name.trim() || null, password });
+  });
+  return html`<${Frame} title="Welcome" lead="This server is new. Make the first account: it looks after the server and can add the others.">
+    <form onSubmit=${submit} novalidate>
+      <${Wrong}>${error}<//>
+      <${TextField} label="Your name" autocomplete="name" value=${name} onText=${setName} maxlength="100" />
+      <${TextField} label="Email address" type="email" autocomplete="username" autocapitalize="off" value=${email} onText=${setEmail} required
+        hint="For signing in. It doesn’t leave this server." />
+      <${PasswordField} label="Password" autocomplete="new-password" value=${password} onText=${setPassword} required hint=${PASSWORD_HINT} />
+      <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Setting up…' : 'Set up'}<//>
+    </form>
+  <//>`;
+}
+
+/** Shown when an administrator chose the password: nothing else works until there is an own one. */
+export function NewPassword() {
+  const [old, setOld] = useState('');
+  const [next, setNext] = useState('');
+  const { busy, error, submit } = useSubmit(async () => {
+    const fault = passwordFault(next, server.value.strict_password_checking);
+    if (fault) {
+      throw new Error(fault);
+    }
+    await changePassword(old, next);
+  });
+  return html`<${Frame} title="Choose your own password" lead=${`Hello ${user.value.display_name || ''}. Someone else set your first password, so only you should know the next one.`}>
+    <form onSubmit=${submit} novalidate>
+      <${Wrong}>${error}<//>
+      <input type="hidden" name="username" autocomplete="username" value=${user.value.email} />
+      <${PasswordField} label="Password you were given" autocomplete="current-password" value=${old} onText=${setOld} required />
+      <${PasswordField} label="New password" autocomplete="new-password" value=${next} onText=${setNext} required hint=${PASSWORD_HINT} />
+      <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Saving…' : 'Save and go on'}<//>
+    </form>
+    <${Button} kind="quiet" class="wide" onClick=${signOut}>Sign out<//>
+  <//>`;
+}

@@ -1,0 +1,148 @@
+// Gallery: boards along the top, pictures below, without end.
+import { signal } from '@preact/signals';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { html } from '../core/html.js';
+import { navigate, route } from '../core/router.js';
+import { recall, remember } from '../core/storage.js';
+import { count } from '../core/words.js';
+import { BoardStrip } from '../parts/boards.js';
+import { BoardMenu, MoveDialog } from '../parts/board-dialogs.js';
+import { Blank, Button, Failed } from '../parts/controls.js';
+import { Details } from '../parts/details.js';
+import { Icon } from '../parts/icons.js';
+import { boardById, boardsState, canAdd, canManage, loadBoards, visibilityWords } from '../state/boards.js';
+import { loadNames, names, namesState, picture, remove, selection, show, star, upload, uploads, view } from '../state/pictures.js';
+import { Grid } from './grid.js';
+
+const panelOpen = signal(recall('details-panel') === 'open');
+/** The picture whose details the panel shows. */
+const looked = signal(null);
+
+function togglePanel() {
+  panelOpen.value = !panelOpen.value;
+  remember('details-panel', panelOpen.value ? 'open' : null);
+}
+
+function Search() {
+  const [text, setText] = useState(view.value.search);
+  useEffect(() => {
+    const timer = setTimeout(() => text.trim() !== view.peek().search && show({ ...view.peek(), search: text.trim() }), 300);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return html`<label class="search"><${Icon} name="search" /><span class="sr">Search in prompts</span>
+    <input type="search" data-search placeholder="Search" value=${text} onInput=${(e) => setText(e.target.value)} /></label>`;
+}
+
+function Upload({ board }) {
+  const input = useRef();
+  const take = (e) => {
+    upload(e.target.files, board);
+    e.target.value = '';
+  };
+  return html`<input type="file" class="sr" tabindex="-1" aria-label="Pictures to add" accept="image/png,image/jpeg,image/webp" multiple ref=${input} onChange=${take} />
+    <${Button} icon="upload" onClick=${() => input.current.click()}>Add pictures<//>`;
+}
+
+function SelectionBar({ list }) {
+  const [moving, setMoving] = useState(false);
+  const allStarred = list.every((name) => picture(name).value?.starred);
+  const clear = () => (selection.value = new Set());
+  return html`<div class="selection-bar" role="toolbar" aria-label="With the selected pictures">
+    <${Button} kind="quiet" icon="close" bare onClick=${clear}>Select nothing<//>
+    <p role="status">${count(list.length, 'picture')}<span class="words"> selected</span></p>
+    <${Button} kind="quiet" icon="star" onClick=${() => star(list, !allStarred)}>${allStarred ? 'Unstar' : 'Star'}<//>
+    <${Button} kind="quiet" icon="move" onClick=${() => setMoving(true)}>Move…<//>
+    <${Button} kind="quiet" icon="trash" onClick=${() => remove(list)}>Delete<//>
+    ${moving && html`<${MoveDialog} list=${list} onClose=${() => setMoving(false)} />`}
+  </div>`;
+}
+
+function Empty({ board, search }) {
+  if (search) {
+    return html`<${Blank} icon="search" title="Nothing found">No picture here has “${search}” in its prompt.<//>`;
+  }
+  const here = board === 'none' ? 'Pictures that lie on no board gather here.' : 'Pictures that you move or create onto this board show up here.';
+  return html`<${Blank} icon="gallery" title="Nothing here yet" action=${html`<a class="button main" href="/create"><${Icon} name="create" /><span>Create a picture</span></a>`}>${here}<//>`;
+}
+
+function Pictures({ board, search }) {
+  const state = namesState.value;
+  if (state.failed) {
+    return html`<${Failed} what="These pictures can’t be read right now" why=${state.failed} again=${() => loadNames()} />`;
+  }
+  if (state !== 'ready') {
+    return html`<div class="grid-skeleton" aria-hidden="true">${Array.from({ length: 18 }, (_, i) => html`<i key=${i}></i>`)}</div>
+      <p class="sr" role="status">Reading the pictures</p>`;
+  }
+  return names.value.length ? html`<${Grid} onLook=${(name) => (looked.value = name)} />` : html`<${Empty} board=${board} search=${search} />`;
+}
+
+/** Files dropped anywhere on the page go to the board that is open. */
+function useFileDrop(board, allowed) {
+  const [over, setOver] = useState(false);
+  const hasFiles = (e) => allowed && [...(e.dataTransfer?.types || [])].includes('Files');
+  return {
+    over,
+    props: {
+      onDragOver: (e) => hasFiles(e) && (e.preventDefault(), setOver(true)),
+      onDragLeave: (e) => e.currentTarget.contains(e.relatedTarget) || setOver(false),
+      onDrop: (e) => {
+        if (hasFiles(e)) {
+          e.preventDefault();
+          upload(e.dataTransfer.files, board);
+        }
+        setOver(false);
+      },
+    },
+  };
+}
+
+function Uploading() {
+  const running = uploads.value;
+  return running.length ? html`<p class="uploading" role="status">Adding ${running[0].name}…</p>` : null;
+}
+
+export function Gallery() {
+  const id = route.value.query.get('board') || 'none';
+  const board = id === 'none' ? null : boardById(id);
+  const mayAdd = id === 'none' || (board && canAdd(board));
+  const drop = useFileDrop(id, mayAdd);
+  useEffect(() => {
+    loadBoards();
+  }, []);
+  useEffect(() => {
+    looked.value = null;
+    show({ board: id, search: view.peek().board === id ? view.peek().search : '' });
+  }, [id]);
+  useEffect(() => {
+    if (boardsState.value === 'ready' && id !== 'none' && !boardById(id)) {
+      navigate('/gallery', { replace: true });
+    }
+  }, [id, boardsState.value]);
+  const chosen = [...selection.value];
+  const one = chosen.length === 1 ? chosen[0] : looked.value || names.value[0];
+  const title = board ? board.board_name : 'Unsorted';
+  return html`<div class=${panelOpen.value ? 'with-panel open' : 'with-panel'} ...${drop.props}>
+    <div class=${drop.over ? 'gallery dropping' : 'gallery'}>
+      <h1 class="sr">Gallery</h1>
+      <${BoardStrip} current=${id} />
+      <div class="gallery-head">
+        ${chosen.length
+          ? html`<${SelectionBar} list=${chosen} />`
+          : html`<div class="gallery-title"><h2>${title}</h2>
+                ${board && html`<span class="seen-by"><${Icon} name=${board.board_visibility === 'private' ? 'lock' : 'eye'} />${visibilityWords(board)}</span>`}
+                ${board && canManage(board) && html`<${BoardMenu} board=${board} />`}</div>
+              <${Search} key=${id} />
+              ${mayAdd && html`<${Upload} board=${id} />`}
+              <${Button} kind="quiet" icon="info" class="panel-toggle" aria-expanded=${String(panelOpen.value)} onClick=${togglePanel}>Details<//>`}
+      </div>
+      <${Uploading} />
+      <${Pictures} board=${id} search=${view.value.search} />
+      ${drop.over && html`<p class="drop-words">Let go to add to ${title}</p>`}
+    </div>
+    ${panelOpen.value &&
+    html`<aside class="panel" aria-label="Details of a picture"><header class="panel-head">
+        <${Button} kind="quiet" icon="close" bare onClick=${togglePanel}>Close details<//></header>
+      ${one && namesState.value === 'ready' ? html`<${Details} key=${one} name=${one} />` : html`<p class="note">Select a picture to read about it here.</p>`}</aside>`}
+  </div>`;
+}

@@ -1,0 +1,118 @@
+// Profile: name, password, where one is signed in, and how the pages look.
+import { useEffect, useState } from 'preact/hooks';
+import { api, get } from '../core/api.js';
+import { html } from '../core/html.js';
+import { passwordFault, PASSWORD_HINT } from '../core/password.js';
+import { changeName, changePassword, server, signOut, solo, user } from '../core/session.js';
+import { ago, device } from '../core/words.js';
+import { Button, Failed, PasswordField, TextField } from '../parts/controls.js';
+import { Icon } from '../parts/icons.js';
+import { ThemeChoice } from '../parts/shell.js';
+import { complain, say } from '../state/toasts.js';
+
+function Name() {
+  const [name, setName] = useState(user.value.display_name || '');
+  const [error, setError] = useState('');
+  const save = async (event) => {
+    event.preventDefault();
+    if (!name.trim()) {
+      setError('Enter a name.');
+      return;
+    }
+    try {
+      await changeName(name.trim());
+      setError('');
+      say('Your name was saved.');
+    } catch (failure) {
+      setError(failure.message);
+    }
+  };
+  return html`<section class="block"><h2>You</h2><form onSubmit=${save} novalidate>
+    <${TextField} label="Name" value=${name} onText=${setName} error=${error} autocomplete="name" maxlength="100" hint="Others see it beside what you share." />
+    <${TextField} label="Email address" value=${user.value.email} readonly />
+    <div class="form-end"><${Button} type="submit">Save name<//></div></form></section>`;
+}
+
+function Password({ done }) {
+  const [old, setOld] = useState('');
+  const [next, setNext] = useState('');
+  const [error, setError] = useState('');
+  const [busy, setBusy] = useState(false);
+  const save = async (event) => {
+    event.preventDefault();
+    const fault = old ? passwordFault(next, server.value.strict_password_checking) : 'Enter your current password.';
+    if (fault) {
+      setError(fault);
+      return;
+    }
+    setBusy(true);
+    try {
+      await changePassword(old, next);
+      setOld('');
+      setNext('');
+      setError('');
+      say('Your password was changed. Other devices were signed out.');
+      done();
+    } catch (failure) {
+      setError(failure.message);
+    }
+    setBusy(false);
+  };
+  return html`<section class="block"><h2>Password</h2><form onSubmit=${save} novalidate>
+    <div role="alert">${error && html`<p class="message bad">${error}</p>`}</div>
+    <${PasswordField} label="Current password" autocomplete="current-password" value=${old} onText=${setOld} />
+    <${PasswordField} label="New password" autocomplete="new-password" value=${next} onText=${setNext} hint=${PASSWORD_HINT} />
+    <div class="form-end"><${Button} type="submit" busy=${busy}>Change password<//></div></form></section>`;
+}
+
+function Session({ session, done }) {
+  const end = async () => {
+    if (session.current) {
+      signOut();
+      return;
+    }
+    try {
+      await api('DELETE', `/auth/sessions/${encodeURIComponent(session.session_id)}`);
+      say('That device was signed out.');
+    } catch (error) {
+      complain(error);
+    }
+    done();
+  };
+  return html`<li class="session"><${Icon} name="laptop" />
+    <div><p><strong>${device(session.user_agent)}</strong>${session.current && html`<span class="tag">This one</span>`}</p>
+      <p class="note">Last used ${ago(session.last_activity_at)}${session.ip_address && html`<span class="dot">${session.ip_address}</span>`}</p></div>
+    <${Button} kind="quiet" icon="out" onClick=${end}>Sign out<//></li>`;
+}
+
+function Sessions({ list, failed, load }) {
+  return html`<section class="block"><h2>Where you are signed in</h2>
+    ${failed && html`<${Failed} what="This list can’t be read right now" why=${failed} again=${load} />`}
+    ${!failed && !list && html`<div class="session skeleton" aria-hidden="true"></div>`}
+    ${list && html`<ul class="sessions">${list.map((session) => html`<${Session} key=${session.session_id} session=${session} done=${load} />`)}</ul>`}
+  </section>`;
+}
+
+export function Profile() {
+  const [list, setList] = useState(null);
+  const [failed, setFailed] = useState('');
+  const load = async () => {
+    try {
+      const { sessions } = await get('/auth/sessions');
+      setList([...sessions].sort((a, b) => Number(b.current) - Number(a.current)));
+      setFailed('');
+    } catch (error) {
+      setFailed(error.message);
+    }
+  };
+  useEffect(() => {
+    if (!solo.value) {
+      load();
+    }
+  }, []);
+  return html`<div class="page narrow">
+    <header class="page-head"><h1>${solo.value ? 'Settings' : 'Your profile'}</h1></header>
+    ${!solo.value && html`<${Name} /><${Password} done=${load} /><${Sessions} list=${list} failed=${failed} load=${load} />`}
+    <section class="block"><h2>Look</h2><${ThemeChoice} /></section>
+  </div>`;
+}

@@ -1,0 +1,120 @@
+// The lightbox: PhotoSwipe, loaded when the first picture is opened, with our own buttons and a panel of details.
+import { render } from 'preact';
+import { pictureUrl, thumbnailUrl } from '../core/api.js';
+import { html } from '../core/html.js';
+import { complain } from '../state/toasts.js';
+import { picture, readPicture, remove, star, want } from '../state/pictures.js';
+import { recall, remember } from '../core/storage.js';
+import { Details } from './details.js';
+import { Button } from './controls.js';
+import { Icon } from './icons.js';
+
+const PANEL = 340;
+const NEAR = 12;
+let withDetails = recall('lightbox-details') === 'open';
+
+function loadStyles() {
+  const base = new URL('../photoswipe.css', import.meta.url).href;
+  if (document.querySelector(`link[href="${base}"]`)) {
+    return Promise.resolve();
+  }
+  return new Promise((resolve, reject) => {
+    const link = Object.assign(document.createElement('link'), { rel: 'stylesheet', href: base, onload: resolve, onerror: reject });
+    document.head.prepend(link);
+  });
+}
+
+const slideOf = (name) => {
+  const record = picture(name).value;
+  return { src: pictureUrl(name), msrc: thumbnailUrl(name), width: record?.width || 512, height: record?.height || 512, name, alt: 'Picture' };
+};
+
+/** The bar of buttons and the panel, drawn into PhotoSwipe's own element so that the focus stays inside. */
+function Tools({ pswp, name }) {
+  const record = picture(name).value;
+  const toggle = () => {
+    withDetails = !withDetails;
+    remember('lightbox-details', withDetails ? 'open' : null);
+    pswp.element.classList.toggle('with-details', withDetails);
+    pswp.updateSize(true);
+    redraw(pswp);
+  };
+  const erase = () => {
+    remove([name]);
+    pswp.close();
+  };
+  return html`<div class="box-tools">
+      <${Button} kind="on-picture" icon="star" bare class=${record?.starred ? 'starred' : ''} aria-pressed=${String(Boolean(record?.starred))}
+        onClick=${() => star([name], !record?.starred)}>Star<//>
+      <a class="button on-picture bare" href=${pictureUrl(name)} download=${name} aria-label="Download" title="Download"><${Icon} name="download" /></a>
+      <${Button} kind="on-picture" icon="trash" bare onClick=${erase}>Delete<//>
+      <${Button} kind="on-picture" icon="info" bare aria-expanded=${String(withDetails)} onClick=${toggle}>Details<//>
+      <${Button} kind="on-picture" icon="close" bare onClick=${() => pswp.close()}>Close<//>
+    </div>
+    ${withDetails && html`<aside class="box-details" aria-label="Details"><${Details} name=${name} onUse=${() => pswp.close()} /></aside>`}`;
+}
+
+function redraw(pswp) {
+  const name = pswp.currSlide?.data.name;
+  if (name) {
+    render(html`<${Tools} key=${name} pswp=${pswp} name=${name} />`, pswp.toolsElement);
+  }
+}
+
+/** Names around the one on screen, so that their sizes are known before they are. */
+const around = (list, i) => list.slice(Math.max(0, i - NEAR), i + NEAR);
+
+/**
+ * Opens `name` among the `list` of picture names.
+ * @param {(name: string) => void} [onLeave] gets the picture that was shown last
+ */
+export async function openLightbox(list, name, onLeave) {
+  try {
+    const [{ default: PhotoSwipe }] = await Promise.all([import('photoswipe'), loadStyles(), readPicture(name)]);
+    want(around(list, list.indexOf(name)));
+    const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    const docked = () => withDetails && innerWidth >= 820;
+    const pswp = new PhotoSwipe({
+      dataSource: list.map((one) => ({ name: one })),
+      index: list.indexOf(name),
+      showHideAnimationType: still ? 'none' : 'fade',
+      hideAnimationDuration: 160,
+      showAnimationDuration: 160,
+      bgOpacity: 1,
+      loop: false,
+      close: false,
+      zoom: false,
+      counter: list.length > 1,
+      arrowPrevTitle: 'Previous',
+      arrowNextTitle: 'Next',
+      errorMsg: 'This picture can’t be shown. It may have been deleted.',
+      getViewportSizeFn: () => ({ x: innerWidth - (docked() ? PANEL : 0), y: innerHeight }),
+    });
+    pswp.addFilter('itemData', (data, index) => slideOf(list[index]));
+    pswp.on('change', () => {
+      want(around(list, pswp.currIndex));
+      redraw(pswp);
+    });
+    pswp.on('uiRegister', () => {
+      pswp.ui.registerElement({
+        name: 'tools',
+        appendTo: 'root',
+        onInit: (element) => {
+          pswp.toolsElement = element;
+        },
+      });
+    });
+    pswp.on('destroy', () => {
+      render(null, pswp.toolsElement);
+      onLeave?.(list[pswp.currIndex]);
+    });
+    pswp.on('bindEvents', () => {
+      pswp.element.classList.toggle('with-details', withDetails);
+      pswp.element.setAttribute('aria-label', 'Picture');
+    });
+    pswp.init();
+    redraw(pswp);
+  } catch (error) {
+    complain(error);
+  }
+}

@@ -1,0 +1,55 @@
+// A button that opens a short list of actions.
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { html } from '../core/html.js';
+import { Button } from './controls.js';
+import { Icon } from './icons.js';
+
+const STEP = { ArrowDown: 1, ArrowUp: -1 };
+
+/** entries: {words, icon?, act, danger?}[]; empty places (false, null) are left out. */
+export function Menu({ label, icon = 'more', bare = true, kind = 'quiet', up, entries }) {
+  const [open, setOpen] = useState(false);
+  const root = useRef();
+  const list = useRef();
+  const id = useId();
+  const items = () => [...list.current.querySelectorAll('[role=menuitem]')];
+  const shut = () => {
+    setOpen(false);
+    root.current?.querySelector('.button')?.focus();
+  };
+  useEffect(() => {
+    if (!open) {
+      return undefined;
+    }
+    items()[0]?.focus();
+    const outside = (event) => root.current?.contains(event.target) || setOpen(false);
+    document.addEventListener('pointerdown', outside);
+    return () => document.removeEventListener('pointerdown', outside);
+  }, [open]);
+  const keys = (event) => {
+    if (event.key === 'Escape' || event.key === 'Tab') {
+      event.stopPropagation();
+      shut();
+    } else if (STEP[event.key]) {
+      const all = items();
+      all[(all.indexOf(document.activeElement) + STEP[event.key] + all.length) % all.length].focus();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  };
+  return html`<div class="menu" ref=${root}>
+    <${Button} kind=${kind} icon=${icon} bare=${bare} aria-haspopup="menu" aria-expanded=${String(open)}
+      aria-controls=${open ? id : undefined} onClick=${() => setOpen(!open)}>${label}<//>
+    ${open &&
+    html`<div class=${`menu-list ${up ? 'up' : ''}`} role="menu" id=${id} aria-label=${label} ref=${list} onKeyDown=${keys}>
+      ${entries.filter(Boolean).map(
+        (entry) => html`<button type="button" role="menuitem" tabindex="-1" class=${entry.danger ? 'danger' : ''}
+          onClick=${() => {
+            shut();
+            entry.act();
+          }}>${entry.icon && html`<${Icon} name=${entry.icon} />`}<span>${entry.words}</span></button>`,
+      )}
+    </div>`}
+  </div>`;
+}

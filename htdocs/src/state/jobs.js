@@ -1,0 +1,306 @@
+// The person's own jobs: cards of the feed, each with one job per picture, kept up to date by live events.
+import { signal } from '@preact/signals';
+import { get, post, put } from '../core/api.js';
+import { pictureOf, seedsFrom, textToPicture, wishOf } from '../core/graph.js';
+import { on } from '../core/live.js';
+import { myId, onLeave, solo } from '../core/session.js';
+import { toDate } from '../core/words.js';
+import { choose } from './wish.js';
+import { complain, spoken } from './toasts.js';
+
+const QUEUE = '/queue/default';
+const PAGE = 24;
+const FINAL = new Set(['completed', 'failed', 'canceled']);
+
+/** Cards, newest first: {key, wish, created, jobs: Signal<Job>[]}. */
+export const cards = signal([]);
+/** 'loading', 'ready' or {failed}. */
+export const feedState = signal('idle');
+export const moreJobs = signal(false);
+
+let ids = [];
+let read = 0;
+let sending = 0;
+let tempKey = 0;
+const byItem = new Map();
+let early = [];
+
+export const isFinal = (job) => FINAL.has(job.status);
+export const jobOf = (itemId) => byItem.get(itemId);
+const isMine = (thing) => solo.value || thing.user_id === myId.value;
+
+/** A Job as cards and queue show it. */
+export function toJob(item) {
+  return {
+    id: item.item_id,
+    status: item.status,
+    wish: wishOf(item),
+    picture: pictureOf(item),
+    error: item.error_message,
+    created: item.created_at,
+    started: item.started_at,
+    completed: item.completed_at,
+    percent: null,
+    preview: null,
+    message: '',
+  };
+}
+
+const change = (job, changes) => {
+  job.value = { ...job.value, ...changes };
+};
+
+function place(item) {
+  const known = byItem.get(item.item_id);
+  if (known) {
+    const { percent, preview, message } = known.value;
+    change(known, { ...toJob(item), percent, preview, message, picture: pictureOf(item) || known.value.picture });
+    return null;
+  }
+  const job = signal(toJob(item));
+  byItem.set(item.item_id, job);
+  return job;
+}
+
+function group(items) {
+  const fresh = new Map();
+  for (const item of items) {
+    const job = place(item);
+    if (!job) {
+      continue;
+    }
+    const card = fresh.get(item.batch_id) || { key: item.batch_id, wish: job.value.wish, created: item.created_at, jobs: [] };
+    card.jobs.unshift(job);
+    fresh.set(item.batch_id, card);
+  }
+  const joined = cards.value.map((card) => {
+    const more = fresh.get(card.key);
+    fresh.delete(card.key);
+    return more ? { ...card, jobs: [...card.jobs, ...more.jobs].sort((a, b) => a.value.id - b.value.id) } : card;
+  });
+  cards.value = [...joined, ...fresh.values()].sort((a, b) => toDate(b.created) - toDate(a.created));
+}
+
+const fetchItems = (itemIds) => post(`${QUEUE}/items_by_ids`, { item_ids: itemIds });
+
+async function readPage() {
+  const page = ids.slice(read, read + PAGE);
+  read += page.length;
+  if (page.length) {
+    group((await fetchItems(page)).filter((item) => isMine(item) && item.session));
+  }
+  moreJobs.value = read < ids.length;
+}
+
+/** Reads the newest jobs; on a busy server it goes on until it has met one of the person's own. */
+export async function loadFeed() {
+  if (feedState.value === 'idle' || feedState.value.failed) {
+    feedState.value = 'loading';
+  }
+  try {
+    ids = (await get(`${QUEUE}/item_ids`, { order_dir: 'DESC' })).item_ids;
+    read = 0;
+    do {
+      await readPage();
+    } while (moreJobs.value && !cards.value.length && read < PAGE * 8);
+    feedState.value = 'ready';
+  } catch (error) {
+    feedState.value = { failed: error.message };
+  }
+}
+
+let reading = false;
+export async function loadMoreJobs() {
+  if (reading) {
+    return;
+  }
+  reading = true;
+  await readPage().catch(complain);
+  reading = false;
+}
+
+function optimisticCard(wish, seeds) {
+  const created = new Date().toISOString();
+  const jobs = seeds.map((seed) =>
+    signal({ ...toJob({ status: 'pending', created_at: created }), wish: { ...wish, seed }, sending: true }),
+  );
+  return { key: `new-${++tempKey}`, wish: { ...wish, seed: seeds[0] }, created, jobs };
+}
+
+function adopt(card, answer) {
+  answer.item_ids.forEach((id, i) => {
+    if (card.jobs[i] && !byItem.has(id)) {
+      change(card.jobs[i], { id, sending: false });
+      byItem.set(id, card.jobs[i]);
+    }
+  });
+  const key = answer.batch.batch_id;
+  const mine = { ...card, key, stays: card.key };
+  cards.value = cards.value.filter((other) => other.key !== key).map((other) => (other.key === card.key ? mine : other));
+}
+
+function playEarly() {
+  const events = early;
+  early = [];
+  events.forEach(([handler, event]) => handler(event));
+}
+
+/**
+ * Asks for pictures. The card is there at once; it goes away again when the server refuses.
+ * @returns {Promise<boolean>} whether the server took it
+ */
+export async function createPictures(wish) {
+  const seeds = seedsFrom(wish.seed, wish.count);
+  const card = optimisticCard(wish, seeds);
+  cards.value = [card, ...cards.value];
+  sending += 1;
+  try {
+    const answer = await post(`${QUEUE}/enqueue_batch`, textToPicture(wish, seeds, wish.boardId));
+    adopt(card, answer);
+    return true;
+  } catch (error) {
+    cards.value = cards.value.filter((other) => other !== card);
+    if (error.status === 404 && wish.boardId) {
+      choose({ boardId: undefined });
+    }
+    complain(error);
+    return false;
+  } finally {
+    sending -= 1;
+    playEarly();
+  }
+}
+
+export async function cancelJob(id) {
+  const job = byItem.get(id);
+  const before = job?.value;
+  if (job) {
+    change(job, { status: 'canceled' });
+  }
+  try {
+    await put(`${QUEUE}/i/${id}/cancel`);
+  } catch (error) {
+    if (job) {
+      job.value = before;
+    }
+    complain(error);
+  }
+}
+
+export async function retryJob(id) {
+  try {
+    await put(`${QUEUE}/retry_items_by_id`, [id]);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+/** A picture was deleted: its place in the feed says so. */
+export function pictureGone(names, back = false) {
+  for (const job of byItem.values()) {
+    if (names.includes(job.value.picture)) {
+      change(job, { gone: !back });
+    }
+  }
+}
+
+function refreshJob(id) {
+  get(`${QUEUE}/i/${id}`).then(place, (error) => {
+    if (error.status === 404) {
+      change(byItem.get(id), { status: 'canceled' });
+    }
+  });
+}
+
+let headTimer = 0;
+function refreshHead() {
+  clearTimeout(headTimer);
+  headTimer = setTimeout(loadFeed, 250);
+}
+
+/** Finds the job of an event; events that overtake the answer to our own request wait for it. */
+function target(event, handler) {
+  const job = byItem.get(event.item_id);
+  if (!job && isMine(event)) {
+    if (sending) {
+      early.push([handler, event]);
+    } else {
+      refreshHead();
+    }
+  }
+  return job;
+}
+
+function onProgress(event) {
+  const job = target(event, onProgress);
+  if (job && !isFinal(job.value)) {
+    change(job, {
+      status: 'in_progress',
+      started: job.value.started || new Date().toISOString(),
+      percent: event.percentage ?? job.value.percent,
+      preview: event.image?.dataURL || job.value.preview,
+      message: event.message || '',
+    });
+  }
+}
+
+function onComplete(event) {
+  const job = target(event, onComplete);
+  const name = event.result?.image?.image_name;
+  const output = String(event.invocation_source_id || '');
+  if (job && name && (output.startsWith('canvas_output:') || output.startsWith('l2i:'))) {
+    change(job, { picture: name, percent: 1 });
+  }
+}
+
+function onStatus(event) {
+  const job = target(event, onStatus);
+  if (!job || (isFinal(job.value) && event.status === 'in_progress')) {
+    return;
+  }
+  const { status } = event;
+  change(job, {
+    status,
+    started: event.started_at || job.value.started,
+    completed: event.completed_at,
+    error: event.error_message || job.value.error,
+    ...(isFinal(event) ? { preview: status === 'completed' ? job.value.preview : null } : {}),
+  });
+  if (status === 'completed') {
+    spoken.value = `Your picture is ready: ${job.value.wish.prompt.slice(0, 80)}`;
+    if (!job.value.picture) {
+      refreshJob(event.item_id);
+    }
+  } else if (status === 'failed') {
+    spoken.value = 'A picture could not be made.';
+  }
+}
+
+export function startJobs() {
+  on('invocation_progress', onProgress);
+  on('invocation_complete', onComplete);
+  on('queue_item_status_changed', onStatus);
+  on('batch_enqueued', (event) => {
+    const known = sending || cards.value.some((card) => card.key === event.batch_id);
+    if (isMine(event) && !known) {
+      refreshHead();
+    }
+  });
+  on('queue_items_retried', refreshHead);
+  on('reconnected', loadFeed);
+  on('queue_cleared', () => {
+    for (const job of byItem.values()) {
+      if (!isFinal(job.value)) {
+        refreshJob(job.value.id);
+      }
+    }
+  });
+  onLeave(() => {
+    cards.value = [];
+    feedState.value = 'idle';
+    moreJobs.value = false;
+    byItem.clear();
+    early = [];
+    ids = [];
+  });
+}

@@ -1,0 +1,112 @@
+// The whole queue: how many wait, and the list of jobs with only what one may know of the jobs of others.
+import { computed, signal } from '@preact/signals';
+import { get, post, put } from '../core/api.js';
+import { on } from '../core/live.js';
+import { onLeave, user } from '../core/session.js';
+import { complain, say } from './toasts.js';
+
+const QUEUE = '/queue/default';
+const PAGE = 40;
+
+export const counts = signal(null);
+export const paused = signal(false);
+export const items = signal([]);
+/** 'idle', 'loading', 'ready' or {failed}. */
+export const itemsState = signal('idle');
+export const moreItems = signal(false);
+
+/** {mine, all}: jobs waiting or running. */
+export const busy = computed(() => {
+  const now = counts.value;
+  if (!now) {
+    return { mine: 0, all: 0 };
+  }
+  const all = now.pending + now.in_progress;
+  const mine = now.user_pending === null ? all : (now.user_pending || 0) + (now.user_in_progress || 0);
+  return { mine, all };
+});
+
+export async function loadCounts() {
+  try {
+    const answer = await get(`${QUEUE}/status`);
+    counts.value = answer.queue;
+    paused.value = !answer.processor.is_started;
+  } catch {
+    // The badge keeps its last number; the banner already says that the server is away.
+  }
+}
+
+let limit = PAGE;
+
+export async function loadItems() {
+  if (itemsState.value !== 'ready') {
+    itemsState.value = 'loading';
+  }
+  try {
+    const all = (await get(`${QUEUE}/item_ids`, { order_dir: 'DESC' })).item_ids;
+    const page = all.slice(0, limit);
+    items.value = page.length ? await post(`${QUEUE}/items_by_ids`, { item_ids: page }) : [];
+    moreItems.value = all.length > page.length;
+    itemsState.value = 'ready';
+  } catch (error) {
+    itemsState.value = { failed: error.message };
+  }
+}
+
+export function loadMoreItems() {
+  limit += PAGE;
+  return loadItems();
+}
+
+let timer = 0;
+/** Reads the numbers again, and the list where it is on screen, once a burst of events is over. */
+function refreshSoon() {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    if (user.value) {
+      loadCounts();
+      if (watching) {
+        loadItems();
+      }
+    }
+  }, 300);
+}
+
+let watching = false;
+/** The queue page says when it is on screen. */
+export function watchItems(on_) {
+  watching = on_;
+  if (on_) {
+    loadItems();
+    loadCounts();
+  }
+}
+
+async function act(path, body, done) {
+  try {
+    const answer = await put(`${QUEUE}/${path}`, body);
+    say(done(answer || {}));
+  } catch (error) {
+    complain(error);
+  }
+  refreshSoon();
+}
+
+export const stopAllWaiting = () => act('cancel_all_except_current', undefined, () => 'Waiting jobs were taken out of the queue.');
+export const tidyUp = () => act('prune', undefined, () => 'Finished jobs were removed from the list. Pictures stay in the gallery.');
+export const pause = () => act('processor/pause', undefined, () => 'The queue rests. Running jobs still finish.');
+export const resume = () => act('processor/resume', undefined, () => 'The queue goes on.');
+
+export function startQueue() {
+  ['batch_enqueued', 'queue_item_status_changed', 'queue_cleared', 'queue_items_retried', 'queue_items_canceled', 'reconnected'].forEach(
+    (event) => on(event, refreshSoon),
+  );
+  onLeave(() => {
+    clearTimeout(timer);
+    counts.value = null;
+    items.value = [];
+    itemsState.value = 'idle';
+    limit = PAGE;
+    watching = false;
+  });
+}

@@ -1,0 +1,152 @@
+// What the person is about to ask for: the prompt and every setting, with defaults from the model.
+import { computed, effect, signal } from '@preact/signals';
+import { get } from '../core/api.js';
+import { myId, onLeave } from '../core/session.js';
+import { recallJson, remember, rememberJson } from '../core/storage.js';
+
+export const SAMPLING = [
+  ['dpmpp_2m_k', 'DPM++ 2M Karras', 'good in few steps'],
+  ['dpmpp_2m', 'DPM++ 2M', 'crisp'],
+  ['euler', 'Euler', 'simple and steady'],
+  ['euler_k', 'Euler Karras', 'steady, finer details'],
+  ['euler_a', 'Euler ancestral', 'livelier, changes with every step'],
+  ['ddim', 'DDIM', 'the classic'],
+];
+export const SHAPES = [
+  ['square', 'Square', 1, 1],
+  ['portrait', 'Portrait', 2, 3],
+  ['landscape', 'Landscape', 3, 2],
+  ['tall', 'Tall', 9, 16],
+  ['wide', 'Wide', 16, 9],
+];
+export const SIDE = { min: 64, max: 1536, step: 8 };
+export const MAX_COUNT = 8;
+
+const NATIVE_SIDE = { 'sd-1': 512, 'sd-2': 768, sdxl: 1024 };
+const USABLE = new Set(['sd-1']);
+const KEPT = ['prompt', 'negative', 'modelKey', 'width', 'height', 'steps', 'guidance', 'scheduler', 'seed', 'count', 'boardId'];
+
+/** 'loading', 'ready' or {failed: sentence}. */
+export const modelsState = signal('loading');
+export const models = signal([]);
+
+export const prompt = signal('');
+export const negative = signal('');
+/** Everything below is null while the default counts. */
+const chosen = signal({});
+
+export const model = computed(() => models.value.find((m) => m.key === chosen.value.modelKey) || models.value[0] || null);
+
+/** The defaults of the chosen model. */
+export const defaults = computed(() => {
+  const own = model.value?.default_settings || {};
+  const side = NATIVE_SIDE[model.value?.base] || 512;
+  return {
+    width: own.width || side,
+    height: own.height || side,
+    steps: own.steps || 25,
+    guidance: own.cfg_scale || 7.5,
+    scheduler: SAMPLING.some(([key]) => key === own.scheduler) ? own.scheduler : 'dpmpp_2m_k',
+    seed: null,
+    count: 1,
+    boardId: null,
+  };
+});
+export const settings = computed(() => ({ ...defaults.value, ...chosen.value }));
+export const isDefault = (name) => chosen.value[name] === undefined || chosen.value[name] === defaults.value[name];
+
+/** Sets some settings; undefined goes back to the default. */
+export function choose(changes) {
+  const next = { ...chosen.value, ...changes };
+  Object.keys(next).forEach((key) => next[key] === undefined && delete next[key]);
+  chosen.value = next;
+}
+
+export const resetAll = () => {
+  chosen.value = chosen.value.modelKey ? { modelKey: chosen.value.modelKey } : {};
+};
+
+const clampSide = (n) => Math.min(SIDE.max, Math.max(SIDE.min, Math.round(n / SIDE.step) * SIDE.step));
+
+/** Width and height of a shape that hold about as many points as the model's own size. */
+export function sizeOf([, , w, h]) {
+  const area = defaults.value.width * defaults.value.height;
+  const unit = Math.sqrt(area / (w * h));
+  return { width: clampSide(unit * w), height: clampSide(unit * h) };
+}
+
+export const shapeNow = computed(() => {
+  const { width, height } = settings.value;
+  return SHAPES.find((shape) => {
+    const size = sizeOf(shape);
+    return size.width === width && size.height === height;
+  })?.[0];
+});
+
+/** Fills the composer from an earlier job; a seed is taken over only when asked for. */
+export function takeOver(wish, { seed = false } = {}) {
+  prompt.value = wish.prompt;
+  negative.value = wish.negative || '';
+  const known = models.value.some((m) => m.key === wish.modelKey);
+  choose({
+    ...(known ? { modelKey: wish.modelKey } : {}),
+    width: wish.width,
+    height: wish.height,
+    steps: wish.steps,
+    guidance: wish.guidance,
+    scheduler: wish.scheduler,
+    seed: seed ? wish.seed : undefined,
+  });
+}
+
+/** The whole wish as the graph needs it. */
+export const currentWish = () => ({
+  ...settings.value,
+  model: model.value,
+  modelKey: model.value?.key,
+  modelName: model.value?.name,
+  prompt: prompt.value.trim(),
+  negative: negative.value.trim(),
+});
+
+export async function loadModels() {
+  modelsState.value = 'loading';
+  try {
+    const answer = await get('/api/v2/models/');
+    models.value = answer.models.filter((m) => m.type === 'main' && USABLE.has(m.base));
+    modelsState.value = 'ready';
+  } catch (error) {
+    modelsState.value = { failed: error.message };
+  }
+}
+
+/** Remembers the composer on this device, for this person only, until they sign out. */
+export function startWish() {
+  let owner = null;
+  effect(() => {
+    if (myId.value && owner !== myId.value) {
+      owner = myId.value;
+      const kept = recallJson(`wish:${owner}`, {});
+      prompt.value = kept.prompt || '';
+      negative.value = kept.negative || '';
+      chosen.value = Object.fromEntries(Object.entries(kept).filter(([k]) => KEPT.includes(k) && !k.match(/prompt|negative/)));
+    }
+  });
+  effect(() => {
+    const now = { ...chosen.value, prompt: prompt.value, negative: negative.value };
+    if (owner && owner === myId.peek()) {
+      rememberJson(`wish:${owner}`, now);
+    }
+  });
+  onLeave(() => {
+    if (owner) {
+      remember(`wish:${owner}`, null);
+    }
+    owner = null;
+    prompt.value = '';
+    negative.value = '';
+    chosen.value = {};
+    models.value = [];
+    modelsState.value = 'loading';
+  });
+}
