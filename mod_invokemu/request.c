@@ -364,6 +364,34 @@ imu_err *imu_reply_json(imu_req *req, int status, json_t *json)
     return err;
 }
 
+static const char *recall_key(imu_req *req)
+{
+    return apr_pstrcat(req->p, req->who.user_id, req->who.is_admin ? " admin " : " user ", req->r->unparsed_uri, NULL);
+}
+
+int imu_reply_recalled(imu_req *req)
+{
+    apr_size_t len;
+    const char *text;
+
+    if (!req->db)
+        return 0;
+    text = imu_db_recall(req->db, req->p, recall_key(req), &len);
+    if (!text)
+        return 0;
+    imu_reply_bytes(req, 200, "application/json", text, len);
+    return 1;
+}
+
+imu_err *imu_reply_remembered(imu_req *req, json_t *json)
+{
+    imu_err *err = imu_reply_json(req, 200, json);
+
+    if (!err && req->db)
+        imu_db_remember(req->db, recall_key(req), req->reply.body, req->reply.length);
+    return err;
+}
+
 imu_err *imu_reply_empty(imu_req *req, int status)
 {
     return imu_reply_bytes(req, status, NULL, "", 0);

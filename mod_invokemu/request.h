@@ -79,6 +79,13 @@ imu_err *imu_body_object(imu_req *req, json_t **body);
 
 /** Replies. Each returns NULL so that a handler can end with `return imu_reply_json(...)`. json is consumed. */
 imu_err *imu_reply_json(imu_req *req, int status, json_t *json);
+/**
+ * Replies with what the same person was answered at the same address, if the database has not changed since. For lists that clients
+ * ask for again and again. Call before reading anything. @return 1 when the reply is made
+ */
+int imu_reply_recalled(imu_req *req);
+/** imu_reply_json with status 200, remembered for imu_reply_recalled. */
+imu_err *imu_reply_remembered(imu_req *req, json_t *json);
 imu_err *imu_reply_empty(imu_req *req, int status);
 imu_err *imu_reply_bytes(imu_req *req, int status, const char *type, const char *data, apr_size_t len);
 /** A file as it stands on disk: Range, 304 and sendfile come from httpd. */

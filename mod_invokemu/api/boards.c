@@ -98,11 +98,15 @@ imu_err *imu_api_board_list(imu_req *req)
         offset = 0;
         limit = MAX_BOARDS;
     }
-    if ((err = imu_req_db(req, &db)) || (err = imu_boards_visible(db, req->p, &req->who, &order, limit, offset, &list)))
+    if ((err = imu_req_db(req, &db)))
+        return err;
+    if (imu_reply_recalled(req))
+        return NULL;
+    if ((err = imu_boards_visible(db, req->p, &req->who, &order, limit, offset, &list)))
         return err;
     if (all)
-        return imu_reply_json(req, 200, boards_json(req, &list));
-    return imu_reply_json(req, 200, json_pack("{s:I, s:I, s:I, s:o}", "limit", (json_int_t)limit, "offset", (json_int_t)offset,
+        return imu_reply_remembered(req, boards_json(req, &list));
+    return imu_reply_remembered(req, json_pack("{s:I, s:I, s:I, s:o}", "limit", (json_int_t)limit, "offset", (json_int_t)offset,
                                               "total", (json_int_t)list.total, "items", boards_json(req, &list)));
 }
 

@@ -6,11 +6,19 @@
 
 #include <apr_strings.h>
 
+#include "mod_invokemu/store/cache.h"
+
 #define MAX_ARGS 32
 
 /* The driver asks SQLite to prepare without any retry; another connection's checkpoint may make it busy for a moment. */
 #define PREPARE_TRIES 50
 #define PREPARE_PAUSE apr_time_from_msec(20)
+
+struct imu_conn {
+    apr_hash_t *prepared; /* name -> apr_dbd_prepared_t */
+    apr_int64_t writes;   /* made through this connection; SQLite's data_version counts those of the others */
+    imu_cache *cache;
+};
 
 typedef struct bound_args {
     const void *values[MAX_ARGS];
@@ -61,7 +69,7 @@ static imu_err *failed(imu_db *db, apr_pool_t *p, const char *name, int code)
 
 static imu_err *prepared_by_name(imu_db *db, apr_pool_t *p, const char *name, apr_dbd_prepared_t **statement)
 {
-    *statement = apr_hash_get(db->prepared, name, APR_HASH_KEY_STRING);
+    *statement = apr_hash_get(db->conn->prepared, name, APR_HASH_KEY_STRING);
     return *statement ? NULL : imu_error_internal(p, "no statement named %s", name);
 }
 
@@ -132,6 +140,7 @@ imu_err *imu_db_exec(imu_db *db, apr_pool_t *p, int *affected, const char *name,
         return err;
     if (db->depth == 0 && (err = lock_writes(db)))
         return err;
+    db->conn->writes++;
     rv = apr_dbd_pbquery(db->driver, p, db->handle, &rows, statement, args.values);
     if (rv != 0)
         err = failed(db, p, name, rv);
@@ -176,6 +185,7 @@ imu_err *imu_db_end(imu_db *db, imu_err *err)
         db->depth--;
         return err;
     }
+    db->conn->writes++;
     if (err)
         apr_dbd_transaction_mode_set(db->driver, db->trans, APR_DBD_TRANSACTION_ROLLBACK);
     rv = apr_dbd_transaction_end(db->driver, db->pool, db->trans);
@@ -185,6 +195,29 @@ imu_err *imu_db_end(imu_db *db, imu_err *err)
         err = failed(db, db->pool, "commit", rv);
     unlock_err = unlock_writes(db);
     return err ? err : unlock_err;
+}
+
+/* A text that differs whenever anybody changed the database in between. */
+static const char *database_version(imu_db *db, apr_pool_t *p)
+{
+    imu_rows *rows;
+
+    if (imu_db_select(db, p, &rows, "data_version", "") || rows->count != 1)
+        return NULL;
+    return apr_psprintf(p, "%s.%" APR_INT64_T_FMT, imu_text(rows, 0, "data_version"), db->conn->writes);
+}
+
+const char *imu_db_recall(imu_db *db, apr_pool_t *p, const char *key, apr_size_t *len)
+{
+    /* Read before the data it stands for: newer data under an older version is only forgotten too early. */
+    db->version = database_version(db, p);
+    return db->version ? imu_cache_get(db->conn->cache, p, key, db->version, len) : NULL;
+}
+
+void imu_db_remember(imu_db *db, const char *key, const char *data, apr_size_t len)
+{
+    if (db->version)
+        imu_cache_put(db->conn->cache, key, db->version, data, len);
 }
 
 static int column_index(const imu_rows *rows, const char *column)
@@ -250,7 +283,7 @@ static imu_err *prepare_all(imu_db *db, apr_pool_t *p)
         }
         if (rv != 0 || !statement)
             return failed(db, p, imu_queries[i].name, rv);
-        apr_hash_set(db->prepared, imu_queries[i].name, APR_HASH_KEY_STRING, statement);
+        apr_hash_set(db->conn->prepared, imu_queries[i].name, APR_HASH_KEY_STRING, statement);
     }
     return NULL;
 }
@@ -259,7 +292,9 @@ static imu_err *set_up(imu_db *db, apr_pool_t *p)
 {
     int nrows;
 
-    db->prepared = apr_hash_make(p);
+    db->conn = apr_pcalloc(p, sizeof *db->conn);
+    db->conn->prepared = apr_hash_make(p);
+    db->conn->cache = imu_cache_new(p);
     if (apr_dbd_query(db->driver, db->handle, &nrows, "PRAGMA foreign_keys=ON") != 0)
         return imu_error_internal(db->pool, "cannot switch foreign keys on");
     return prepare_all(db, p);
@@ -270,13 +305,13 @@ imu_err *imu_db_adopt(imu_db *db, apr_pool_t *conn)
     void *known = NULL;
     imu_err *err;
 
-    if (apr_pool_userdata_get(&known, "imu_db_prepared", conn) == APR_SUCCESS && known) {
-        db->prepared = known;
+    if (apr_pool_userdata_get(&known, "imu_conn", conn) == APR_SUCCESS && known) {
+        db->conn = known;
         return NULL;
     }
     if ((err = set_up(db, conn)))
         return err;
-    apr_pool_userdata_setn(db->prepared, "imu_db_prepared", apr_pool_cleanup_null, conn);
+    apr_pool_userdata_setn(db->conn, "imu_conn", apr_pool_cleanup_null, conn);
     return NULL;
 }
 

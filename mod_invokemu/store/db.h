@@ -18,11 +18,12 @@
 typedef struct imu_db {
     const apr_dbd_driver_t *driver;
     apr_dbd_t *handle;
-    apr_hash_t *prepared; /**< name -> apr_dbd_prepared_t */
+    struct imu_conn *conn; /**< what stays with the connection: statements, count of writes, remembered answers */
     apr_global_mutex_t *write_lock; /**< may be NULL: the process writes alone */
     apr_dbd_transaction_t *trans;
     apr_pool_t *pool; /**< lives as long as this use of the connection */
     int depth;
+    const char *version; /**< of the database when imu_db_recall was called */
 } imu_db;
 
 /** Rows of a SELECT, all of them in memory: every query carries a LIMIT. */
@@ -52,7 +53,7 @@ imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, 
  * Makes a connection that mod_dbd opened ready for use: foreign keys on, then every statement prepared, once a connection.
  * The order matters: switching a pragma expires statements that were prepared before it, and the driver's old-style
  * statements do not prepare themselves again, so mod_dbd's own preparing can't be used.
- * @param db    driver and handle set; prepared is filled
+ * @param db    driver and handle set; conn is filled
  * @param conn  the connection's pool
  */
 imu_err *imu_db_adopt(imu_db *db, apr_pool_t *conn);
@@ -72,6 +73,15 @@ imu_err *imu_db_begin(imu_db *db);
  * @return err, or what the commit failed with. Typical use: `return imu_db_end(db, err);`
  */
 imu_err *imu_db_end(imu_db *db, imu_err *err);
+
+/**
+ * An answer remembered on this connection, if nobody has changed the database since (SQLite's data_version for other connections, a
+ * count for this one). Call it before reading what the answer is made of; hand the new answer to imu_db_remember.
+ * @return a copy in p, or NULL
+ */
+const char *imu_db_recall(imu_db *db, apr_pool_t *p, const char *key, apr_size_t *len);
+/** Remembers an answer made from data read after imu_db_recall with the same key. Large ones are not kept. */
+void imu_db_remember(imu_db *db, const char *key, const char *data, apr_size_t len);
 
 /** Cell by column name; NULL for SQL NULL. Dies in debug and returns NULL for an unknown column. */
 const char *imu_text(const imu_rows *rows, int row, const char *column);

@@ -7,3 +7,7 @@ INSERT INTO app_settings (key, value, updated_at) VALUES (%s, %s, %s) ON CONFLIC
 -- :name setting_put
 INSERT INTO app_settings (key, value, updated_at) VALUES (%s, %s, %s)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at;
+
+-- Changes with every commit of another connection.
+-- :name data_version
+SELECT data_version FROM pragma_data_version LIMIT 1;

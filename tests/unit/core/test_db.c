@@ -1,0 +1,219 @@
+#include "tests/unit/core/tempdb.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+#include <apr_file_io.h>
+
+#include "mod_invokemu/store/migrate.h"
+#include "mod_invokemu/util/ids.h"
+
+static imu_err *put(tempdb *t, imu_db *db, const char *key, const char *value)
+{
+    return imu_db_exec(db, t->pool, NULL, "setting_put", "sss", key, value, imu_now(t->pool));
+}
+
+static const char *get(tempdb *t, imu_db *db, const char *key)
+{
+    imu_rows *rows;
+
+    assert_no_error(imu_db_select(db, t->pool, &rows, "setting_get", "s", key));
+    return rows->count ? imu_text(rows, 0, "value") : NULL;
+}
+
+static void test_values_come_back(void **state)
+{
+    tempdb *t = *state;
+
+    assert_null(get(t, t->db, "k"));
+    assert_no_error(put(t, t->db, "k", "O'Hara; DROP TABLE users -- \xc3\xa4"));
+    assert_string_equal(get(t, t->db, "k"), "O'Hara; DROP TABLE users -- \xc3\xa4");
+}
+
+static void test_rollback_leaves_nothing(void **state)
+{
+    tempdb *t = *state;
+    imu_err *why = imu_error(t->pool, 409, "changed_my_mind", "no");
+
+    assert_no_error(imu_db_begin(t->db));
+    assert_no_error(put(t, t->db, "k", "v"));
+    assert_ptr_equal(imu_db_end(t->db, why), why);
+    assert_null(get(t, t->db, "k"));
+    assert_no_error(imu_db_begin(t->db));
+    assert_no_error(put(t, t->db, "k", "w"));
+    assert_no_error(imu_db_end(t->db, NULL));
+    assert_string_equal(get(t, t->db, "k"), "w");
+}
+
+static void test_inner_transaction_belongs_to_the_outer(void **state)
+{
+    tempdb *t = *state;
+
+    assert_no_error(imu_db_begin(t->db));
+    assert_no_error(imu_db_begin(t->db));
+    assert_no_error(put(t, t->db, "k", "v"));
+    assert_no_error(imu_db_end(t->db, NULL));
+    assert_non_null(imu_db_end(t->db, imu_error(t->pool, 500, "late", "late")));
+    assert_null(get(t, t->db, "k"));
+}
+
+static void test_constraints_have_codes(void **state)
+{
+    tempdb *t = *state;
+    const char *now = imu_now(t->pool);
+    imu_err *err;
+
+    err = imu_db_exec(t->db, t->pool, NULL, "queue_set_paused", "sbs", NULL, 1, now);
+    assert_true(imu_error_is(err, "db_constraint"));
+    assert_int_equal(err->status, 409);
+    assert_null(strstr(err->detail, "queue_state"));
+}
+
+static void test_foreign_keys_hold(void **state)
+{
+    tempdb *t = *state;
+    imu_rows *rows;
+    imu_err *err;
+    const char *now = imu_now(t->pool);
+
+    assert_no_error(imu_db_begin(t->db));
+    err = imu_db_select(t->db, t->pool, &rows, "queue_insert", "ssssisssssiss", "default", "b", "s", "nobody", (apr_int64_t)0, NULL, NULL,
+                        NULL, "{}", NULL, (apr_int64_t)0, now, now);
+    err = imu_db_end(t->db, err);
+    assert_true(imu_error_is(err, "db_constraint"));
+}
+
+static void test_unknown_statement_is_an_error(void **state)
+{
+    tempdb *t = *state;
+    imu_rows *rows;
+
+    assert_int_equal(imu_db_select(t->db, t->pool, &rows, "no_such_statement", "")->status, 500);
+}
+
+static void remembered_until(tempdb *t, imu_db *reader, imu_db *writer)
+{
+    apr_size_t len = 0;
+
+    assert_null(imu_db_recall(reader, t->pool, "list", &len));
+    imu_db_remember(reader, "list", "[1]", 3);
+    assert_string_equal(imu_db_recall(reader, t->pool, "list", &len), "[1]");
+    assert_int_equal(len, 3);
+    assert_null(imu_db_recall(reader, t->pool, "another list", &len));
+    assert_no_error(put(t, writer, "x", imu_uuid4(t->pool)));
+    assert_null(imu_db_recall(reader, t->pool, "list", &len));
+}
+
+static void test_answers_are_remembered_until_somebody_writes(void **state)
+{
+    tempdb *t = *state;
+    imu_db *other = tempdb_another(t);
+
+    remembered_until(t, t->db, other);
+    remembered_until(t, t->db, t->db);
+}
+
+/* An answer made from data older than a write that came in between must not be served after it. */
+static void test_an_answer_overtaken_by_a_write_is_not_served(void **state)
+{
+    tempdb *t = *state;
+    imu_db *other = tempdb_another(t);
+    apr_size_t len;
+
+    assert_null(imu_db_recall(t->db, t->pool, "list", &len));
+    assert_no_error(put(t, other, "x", "y"));
+    imu_db_remember(t->db, "list", "[old]", 5);
+    assert_null(imu_db_recall(t->db, t->pool, "list", &len));
+}
+
+static void test_huge_answers_are_not_kept(void **state)
+{
+    tempdb *t = *state;
+    apr_size_t len, huge = 1 << 20;
+    char *text = apr_pcalloc(t->pool, huge);
+
+    assert_null(imu_db_recall(t->db, t->pool, "list", &len));
+    imu_db_remember(t->db, "list", text, huge);
+    assert_null(imu_db_recall(t->db, t->pool, "list", &len));
+}
+
+static void test_migrating_again_changes_nothing(void **state)
+{
+    tempdb *t = *state;
+    int from = -1, to = -1;
+
+    assert_no_error(imu_migrate(t->pool, t->path, &from, &to));
+    assert_int_equal(from, imu_migrations[imu_migrations_count - 1].version);
+    assert_int_equal(to, from);
+}
+
+static void raw(tempdb *t, const char *sql)
+{
+    int rows;
+
+    assert_int_equal(apr_dbd_query(t->db->driver, t->db->handle, &rows, sql), 0);
+}
+
+static void test_newer_database_is_refused(void **state)
+{
+    tempdb *t = *state;
+    imu_err *err;
+
+    raw(t, "INSERT INTO schema_migrations (version, name, applied_at) VALUES (9999, 'future', '')");
+    err = imu_migrate(t->pool, t->path, NULL, NULL);
+    assert_true(imu_error_is(err, "db_newer"));
+    assert_non_null(strstr(err->detail, "9999"));
+}
+
+static int backups(tempdb *t)
+{
+    apr_dir_t *dir;
+    apr_finfo_t entry;
+    int n = 0;
+
+    assert_int_equal(apr_dir_open(&dir, t->dir, t->pool), APR_SUCCESS);
+    while (apr_dir_read(&entry, APR_FINFO_NAME, dir) == APR_SUCCESS)
+        n += strstr(entry.name, ".backup") != NULL;
+    apr_dir_close(dir);
+    return n;
+}
+
+static void test_a_copy_is_made_before_an_old_database_is_changed(void **state)
+{
+    tempdb *t = *state;
+    int newest = imu_migrations[imu_migrations_count - 1].version;
+
+    /* A last migration that fails (its objects are there already) must leave the version as it was, and the copy beside it. */
+    raw(t, apr_psprintf(t->pool, "DELETE FROM schema_migrations WHERE version = %d", newest));
+    assert_int_equal(backups(t), 0);
+    assert_non_null(imu_migrate(t->pool, t->path, NULL, NULL));
+    assert_int_equal(backups(t), 1);
+}
+
+static void test_versions_have_no_gap(void **state)
+{
+    (void)state;
+    for (int i = 0; i < imu_migrations_count; i++)
+        assert_int_equal(imu_migrations[i].version, i + 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_values_come_back, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_rollback_leaves_nothing, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_inner_transaction_belongs_to_the_outer, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_constraints_have_codes, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_foreign_keys_hold, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_unknown_statement_is_an_error, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_answers_are_remembered_until_somebody_writes, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_an_answer_overtaken_by_a_write_is_not_served, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_huge_answers_are_not_kept, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_migrating_again_changes_nothing, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_newer_database_is_refused, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_a_copy_is_made_before_an_old_database_is_changed, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_versions_have_no_gap, tempdb_setup, tempdb_teardown),
+    };
+
+    return cmocka_run_group_tests_name("store/db", tests, NULL, NULL);
+}
