@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mod_invokemu/api/accounts.h"
+#include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/users.h"
@@ -112,6 +113,7 @@ static imu_err *remove_account(imu_req *req)
     if (err || (err = imu_user_delete(db, req->p, id)))
         return err;
     imu_audit(req, "account deleted", id);
+    imu_gallery_purge(req);
     imu_publish_user_changed(id);
     return NULL;
 }
