@@ -49,3 +49,9 @@ status:
 install:
 	@[ -e $(B)/mod_invokemu.so ] && [ -e $(B)/invokemu-worker ] || { echo "run make first (as yourself, not as root)"; exit 1; }
 	tools/install $(B) "$(DESTDIR)"
+
+# make conformance SUITE=DIR [FILES="a.test.mjs b.test.mjs"]: a black-box suite against fresh private servers.
+SUITE ?= ../shared/conformance
+conformance: packages-test
+	$(MAKE) $(JOBS) all
+	IMU_BUILD=$(B) node tools/conformance.mjs $(SUITE) $(FILES)
