@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const SRC = path.join(HERE, 'src');
@@ -103,6 +103,18 @@ function firstLoad(files, entry) {
   return seen;
 }
 
+/** Writes a file, and compressed forms of it beside it where they are smaller. */
+function write(target, body) {
+  const whole = Buffer.from(body);
+  const forms = { '.br': brotliCompressSync(whole), '.gz': gzipSync(whole, { level: 9 }) };
+  for (const [ending, small] of Object.entries(forms)) {
+    if (small.length < whole.length) {
+      fs.writeFileSync(target + ending, small);
+    }
+  }
+  fs.writeFileSync(target, whole);
+}
+
 function main() {
   const files = collect();
   const needed = firstLoad(files, ENTRY);
@@ -117,7 +129,7 @@ function main() {
   for (const [name, body] of files) {
     const target = path.join(OUT, 'assets', version, name);
     fs.mkdirSync(path.dirname(target), { recursive: true });
-    fs.writeFileSync(target, stamp(body));
+    write(target, stamp(body));
   }
   const index = stamp(page);
   const sizes = [index, ...[...needed, 'app.css', 'theme.js'].map((name) => stamp(files.get(name)))];
@@ -126,7 +138,7 @@ function main() {
     throw new Error(`the first load is ${total} bytes compressed, more than the ${BUDGET} it may be`);
   }
   // Last, because make takes this file for the whole tree.
-  fs.writeFileSync(path.join(OUT, 'index.html'), index);
+  write(path.join(OUT, 'index.html'), index);
   console.log(`htdocs: first load ${(total / 1024).toFixed(1)} KB compressed in ${sizes.length} files`);
 }
 

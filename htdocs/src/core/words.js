@@ -5,7 +5,6 @@ const DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', 
 const DAY_TIME = new Intl.DateTimeFormat(undefined, { dateStyle: 'long', timeStyle: 'short' });
 const MONTH = new Intl.DateTimeFormat(undefined, { month: 'long', year: 'numeric' });
 const STEPS = [
-  [60, 1, 'second'],
   [3600, 60, 'minute'],
   [86400, 3600, 'hour'],
 ];
@@ -26,7 +25,7 @@ export function ago(time, now = Date.now()) {
     return '';
   }
   const seconds = (date.getTime() - now) / 1000;
-  if (Math.abs(seconds) < 10) {
+  if (Math.abs(seconds) < 45) {
     return 'just now';
   }
   for (const [limit, unit, name] of STEPS) {

@@ -61,15 +61,13 @@ function Picture({ job, full }) {
 
 function Tile({ job: source, full }) {
   const job = source.value;
-  const { width, height } = job.wish;
-  const shape = width && height ? { '--ratio': `${width} / ${height}` } : {};
   const done = job.picture && !job.gone;
   const body = done
     ? html`<${Picture} job=${job} full=${full} />`
     : isFinal(job) && (job.status !== 'completed' || job.gone)
       ? html`<${Ended} job=${job} />`
       : html`<${Running} job=${job} small=${!full} />`;
-  return html`<div class=${`tile ${done ? 'done' : job.status}`} style=${shape} data-item=${job.id} data-status=${job.status}>${body}</div>`;
+  return html`<div class=${`tile ${done ? 'done' : job.status}`} data-item=${job.id} data-status=${job.status}>${body}</div>`;
 }
 
 /** "2 minutes ago", kept right while it is on screen. */
@@ -105,13 +103,13 @@ export function Card({ card }) {
   const { wish, jobs } = card;
   const finished = jobs.filter((job) => job.value.picture && !job.value.gone).map((job) => job.value.picture);
   const waiting = jobs.filter((job) => !isFinal(job.value) && !job.value.sending);
-  const size = jobs.length === 1 ? 'n1' : jobs.length === 2 ? 'n2' : jobs.length <= 4 ? 'n4' : 'n9';
+  const size = `n${jobs.length <= 4 ? jobs.length : 9}`;
   return html`<li class="card">
     <div class=${`tiles ${size}`}>${jobs.map((job, i) => html`<${Tile} key=${i} job=${job} full=${jobs.length === 1} />`)}</div>
     <div class="card-text">
       <p class="card-prompt" title=${wish.prompt}>${wish.prompt || 'No words'}</p>
       <div class="card-row">
-        <p class="card-meta"><${Ago} time=${card.created} /><span>${wish.modelName || ''}</span></p>
+        <p class="card-meta"><${Ago} time=${card.created} /></p>
         <${Button} kind="quiet" icon="again" onClick=${() => again(card)} title="Same settings, new seed">Again<//>
         <${Menu} label="More for this card" entries=${[
           { words: 'Edit the prompt', icon: 'edit', act: () => reuse(card, false) },

@@ -1,5 +1,5 @@
-// The composer: what to see, what to leave out, how many, and where they go.
-import { useEffect, useRef, useState } from 'preact/hooks';
+// The composer: what to see, how many, and where the pictures go.
+import { useEffect, useRef } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { Button, Stepper } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
@@ -42,15 +42,11 @@ function why() {
   return '';
 }
 
-function Negative() {
-  const ref = useGrowth(negative.value);
-  return html`<div class="leave-out"><label for="negative">Leave out</label>
-    <textarea id="negative" ref=${ref} rows="1" maxlength=${PROMPT_MAX} placeholder="for example: blurry, text"
-      value=${negative.value} onInput=${(e) => (negative.value = e.target.value)}></textarea></div>`;
-}
+/** Reminds of what is left out; the words themselves are changed in the settings. */
+const LeavingOut = () => html`<p class="leaving-out"><span>Leaving out: ${negative.value}</span>
+  <${Button} kind="quiet" icon="close" bare onClick=${() => (negative.value = '')}>Leave nothing out<//></p>`;
 
 export function Composer({ toggleSettings, panelOpen }) {
-  const [showNegative, setShowNegative] = useState(Boolean(negative.value));
   const area = useGrowth(prompt.value);
   const problem = why();
   const ready = model.value && prompt.value.trim();
@@ -77,12 +73,11 @@ export function Composer({ toggleSettings, panelOpen }) {
       <label class="sr" for="prompt">What do you want to see?</label>
       <textarea id="prompt" data-search ref=${area} rows="1" maxlength=${PROMPT_MAX} placeholder="What do you want to see?"
         value=${prompt.value} onInput=${(e) => (prompt.value = e.target.value)} onKeyDown=${keys} enterkeyhint=${touch.matches ? 'enter' : 'send'}></textarea>
-      ${(showNegative || negative.value) && html`<${Negative} />`}
+      ${negative.value.trim() && html`<${LeavingOut} />`}
       <div class="composer-row">
         <${Stepper} label="How many" value=${many} min=${1} max=${MAX_COUNT} onNumber=${(n) => choose({ count: n })}
           words=${(n) => html`${n}<span class="words"> ${n === 1 ? 'picture' : 'pictures'}</span>`} />
         <${BoardPick} />
-        ${!showNegative && !negative.value && html`<${Button} kind="quiet" icon="minus" class="wide-only" onClick=${() => setShowNegative(true)}>Leave out…<//>`}
         <${Button} kind="quiet" icon="tune" class=${panelOpen ? 'settings-toggle docked' : 'settings-toggle'} onClick=${toggleSettings}>Settings<//>
         <${Button} kind="main" icon="send" type="submit" class="create-button" aria-disabled=${ready ? undefined : 'true'}>Create<//>
       </div>

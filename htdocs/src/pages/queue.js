@@ -47,7 +47,7 @@ function Known({ item }) {
   return html`<li class=${`job ${item.status}`} data-item=${item.item_id}>
     <${Mark} item=${item} name=${name} live=${live} />
     <div class="job-words"><p class="job-prompt">${wish.prompt || 'A job without words'}</p>
-      <p class="job-meta"><span class="job-status">${STATUS[item.status]}</span><span>${whenOf(item)}</span>${whose && html`<span>${whose}</span>`}
+      <p class="job-meta">${item.status !== 'completed' && html`<span class="job-status">${STATUS[item.status]}</span>`}<span>${whenOf(item)}</span>${whose && html`<span>${whose}</span>`}
         ${wish.modelName && html`<span>${wish.modelName}</span>`}</p>
       ${item.status === 'failed' && item.error_message && html`<p class="job-error">${item.error_message}</p>`}</div>
     ${isOpen(item) && html`<${Button} kind="quiet" icon="close" onClick=${() => cancelJob(item.item_id)}>Cancel<//>`}
@@ -94,15 +94,15 @@ export function Queue() {
   const rights = isAdmin.value || solo.value;
   return html`<div class="page">
     <header class="page-head"><h1>Queue</h1>
-      <p class="lead" role="status">${all ? (solo.value ? count(all, 'job') : `${mine} of yours, ${all} in all`) : 'Nothing is running'}${paused.value ? ' · resting' : ''}</p>
+      <p class="lead" role="status">${all ? (solo.value ? count(all, 'job') : `${mine} of yours, ${all} in all`) : 'Nothing is running'}${paused.value ? ' · paused' : ''}</p>
       <div class="page-acts">
-        ${rights && (paused.value ? html`<${Button} icon="play" onClick=${resume}>Go on<//>` : html`<${Button} kind="quiet" icon="pause" onClick=${pause}>Rest<//>`)}
+        ${rights && (paused.value ? html`<${Button} icon="play" onClick=${resume}>Continue<//>` : html`<${Button} kind="quiet" icon="pause" onClick=${pause}>Pause<//>`)}
         <${Menu} label="More for the queue" entries=${[
           { words: rights && !solo.value ? 'Cancel everyone’s waiting jobs' : 'Cancel all my waiting jobs', icon: 'close', act: stopAllWaiting },
           { words: 'Tidy up finished jobs', icon: 'check', act: tidyUp },
         ]} />
       </div></header>
-    ${paused.value && html`<p class="message" role="status">The queue rests. New jobs wait until ${rights ? 'you let it go on' : 'an administrator lets it go on'}.</p>`}
+    ${paused.value && html`<p class="message" role="status">The queue is paused. New jobs wait until ${rights ? 'you continue it' : 'an administrator continues it'}.</p>`}
     <${Jobs} />
   </div>`;
 }

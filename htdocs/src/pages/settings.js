@@ -23,6 +23,13 @@ function Side({ label, name }) {
     }} />`}<//>`;
 }
 
+/** The numbers lie under "More control"; this leads there. */
+function ownSize(event) {
+  const fold = event.target.closest('.settings').querySelector('.fold');
+  fold.open = true;
+  fold.querySelector('input').focus();
+}
+
 function Shape() {
   const now = shapeNow.value;
   return html`<fieldset class="choice shapes" onDblClick=${() => choose({ width: undefined, height: undefined })}>
@@ -31,8 +38,8 @@ function Shape() {
       (shape) => html`<label class=${`shape ${shape[0]}`} key=${shape[0]}>
         <input type="radio" name="shape" checked=${now === shape[0]} onChange=${() => choose(sizeOf(shape))} />
         <span><i aria-hidden="true"></i>${shape[1]}</span></label>`,
-    )}</div>
-    <p class="note">${settings.value.width} × ${settings.value.height} points${now ? '' : ', your own size'}</p>
+    )}<label class="shape own"><input type="radio" name="shape" checked=${!now} onChange=${ownSize} /><span><i aria-hidden="true"></i>Your own</span></label></div>
+    <p class="note">${settings.value.width} × ${settings.value.height} points</p>
   </fieldset>`;
 }
 
@@ -70,6 +77,6 @@ export function Settings() {
           ${SAMPLING.map(([key, name]) => html`<option key=${key} value=${key}>${name}</option>`)}</select>`}<//>
       <${Seed} />
     </div></details>
-    <${Button} kind="quiet" icon="again" onClick=${resetAll}>Everything as it was<//>
+    <${Button} kind="quiet" icon="again" onClick=${resetAll}>Back to the defaults<//>
   </div>`;
 }

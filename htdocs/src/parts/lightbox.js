@@ -30,7 +30,7 @@ const slideOf = (name) => {
 };
 
 /** The bar of buttons and the panel, drawn into PhotoSwipe's own element so that the focus stays inside. */
-function Tools({ pswp, name }) {
+function Tools({ pswp, name, details }) {
   const record = picture(name).value;
   const toggle = () => {
     withDetails = !withDetails;
@@ -48,16 +48,16 @@ function Tools({ pswp, name }) {
         onClick=${() => star([name], !record?.starred)}>Star<//>
       <a class="button on-picture bare" href=${pictureUrl(name)} download=${name} aria-label="Download" title="Download"><${Icon} name="download" /></a>
       <${Button} kind="on-picture" icon="trash" bare onClick=${erase}>Delete<//>
-      <${Button} kind="on-picture" icon="info" bare aria-expanded=${String(withDetails)} onClick=${toggle}>Details<//>
+      <${Button} kind="on-picture" icon="info" bare aria-expanded=${String(details)} onClick=${toggle}>Details<//>
       <${Button} kind="on-picture" icon="close" bare onClick=${() => pswp.close()}>Close<//>
     </div>
-    ${withDetails && html`<aside class="box-details" aria-label="Details"><${Details} name=${name} onUse=${() => pswp.close()} /></aside>`}`;
+    ${details && html`<aside class="box-details" aria-label="Details"><${Details} name=${name} onUse=${() => pswp.close()} /></aside>`}`;
 }
 
 function redraw(pswp) {
   const name = pswp.currSlide?.data.name;
   if (name) {
-    render(html`<${Tools} key=${name} pswp=${pswp} name=${name} />`, pswp.toolsElement);
+    render(html`<${Tools} key=${name} pswp=${pswp} name=${name} details=${withDetails} />`, pswp.toolsElement);
   }
 }
 

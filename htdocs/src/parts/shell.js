@@ -19,7 +19,7 @@ const PLACES = [
 export const THEMES = [
   ['light', 'Light', 'sun'],
   ['dark', 'Dark', 'moon'],
-  ['auto', 'As the device', 'auto'],
+  ['auto', 'Auto', 'auto'],
 ];
 
 function Badge() {

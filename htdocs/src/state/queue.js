@@ -94,7 +94,7 @@ async function act(path, body, done) {
 
 export const stopAllWaiting = () => act('cancel_all_except_current', undefined, () => 'Waiting jobs were taken out of the queue.');
 export const tidyUp = () => act('prune', undefined, () => 'Finished jobs were removed from the list. Pictures stay in the gallery.');
-export const pause = () => act('processor/pause', undefined, () => 'The queue rests. Running jobs still finish.');
+export const pause = () => act('processor/pause', undefined, () => 'The queue is paused. Running jobs still finish.');
 export const resume = () => act('processor/resume', undefined, () => 'The queue goes on.');
 
 export function startQueue() {
