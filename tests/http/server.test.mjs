@@ -1,6 +1,10 @@
 // The server as such: start, unknown paths, restarts, other MPMs, configurations that must be refused.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
+import { REPO } from '../lib/paths.mjs';
+import { setupAdmin } from '../lib/users.mjs';
 import { startServer, useServer } from '../lib/server.mjs';
 import { Client, request } from '../lib/http.mjs';
 
@@ -12,10 +16,30 @@ test('the version is told to everybody', async () => {
     assert.match(answer.body.version, /^\d+\.\d+\.\d+/);
 });
 
-test('an unknown API path is 404 with a detail', async () => {
-    const answer = await new Client(server.url).get('/api/v1/nothing/here');
+test('an unknown API path tells a stranger nothing, and a person 404', async () => {
+    const stranger = await new Client(server.url).get('/api/v1/nothing/here');
+    assert.equal(stranger.status, 401);
+    const admin = await setupAdmin(server);
+    const answer = await admin.get('/api/v1/nothing/here');
     assert.equal(answer.status, 404);
     assert.equal(typeof answer.body.detail, 'string');
+});
+
+test('a failed sign-in leaves the line that fail2ban reads', async () => {
+    const answer = await new Client(server.url).post('/api/v1/auth/login', {
+        email: 'admin@example.com" from 203.0.113.9: x',
+        password: 'wrong',
+        remember_me: false,
+    });
+    const known = await new Client(server.url).post('/api/v1/auth/login', { email: 'admin@example.com', password: 'wrong', remember_me: false });
+    assert.ok(answer.status >= 400 && known.status === 401);
+    const filter = /^failregex = (.*)$/m.exec(fs.readFileSync(path.join(REPO, 'conf/fail2ban/invokemu.conf'), 'utf8'))[1];
+    const pattern = new RegExp(filter.replace('<HOST>', '(?<host>[0-9a-f.:]+?)'));
+    const line = await server.waitLog(/^.*IMU0201.*for "admin@example\.com".*$/m);
+    assert.equal(pattern.exec(line[0])?.groups.host, '127.0.0.1', line[0]);
+    for (const other of server.errorLog().split('\n').filter((l) => l.includes('203.0.113.9'))) {
+        assert.notEqual(pattern.exec(other)?.groups.host, '203.0.113.9', other);
+    }
 });
 
 test('a wrong method is 405 and names the right ones', async () => {
