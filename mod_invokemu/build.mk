@@ -33,14 +33,3 @@ $(B)/mod_invokemu.so: $(MOD_OBJ) $(CORE_OBJ) $(B)/libimuwire.a
 	$(CC) -shared $(SAN_FLAGS) -Wl,-z,relro -Wl,-z,now -o $@ $^ $(CORE_LIBS)
 
 ALL += $(B)/libimucore.a $(B)/mod_invokemu.so
-
-# Unit tests of the core: one program for each tests/unit/test_NAME.c.
-CORE_TESTS := policy multipart pictures
-$(CORE_TESTS:%=$(B)/obj/tests/unit/test_%.o) $(B)/obj/tests/fuzz/fuzz_multipart.o: TEST_CFLAGS = $(APR_CFLAGS)
-$(CORE_TESTS:%=$(B)/tests/test_%): $(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(B)/libimucore.a
-	@mkdir -p $(@D)
-	$(CC) $(SAN_FLAGS) -o $@ $^ $(CORE_LIBS) $(APR_LIBS) -lcmocka
-$(B)/tests/replay_multipart: $(B)/obj/tests/fuzz/fuzz_multipart.o $(B)/obj/tests/fuzz/replay.o $(B)/libimucore.a
-	@mkdir -p $(@D)
-	$(CC) $(SAN_FLAGS) -o $@ $^ $(CORE_LIBS) $(APR_LIBS)
-UNIT_TESTS += $(CORE_TESTS:%=$(B)/tests/test_%) $(B)/tests/replay_multipart

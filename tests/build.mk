@@ -11,3 +11,10 @@ $(B)/tests/core_%: $(B)/obj/tests/unit/core/test_%.o $(B)/obj/tests/unit/core/te
 
 .SECONDARY: $(CORE_TESTS:$(B)/tests/core_%=$(B)/obj/tests/unit/core/test_%.o) $(B)/obj/tests/unit/core/tempdb.o
 UNIT_TESTS += $(CORE_TESTS)
+
+# The reader of uploads, fuzzed; its corpus is replayed as a unit test.
+$(B)/obj/tests/fuzz/fuzz_multipart.o: TEST_CFLAGS = $(APR_CFLAGS)
+$(B)/tests/replay_multipart: $(B)/obj/tests/fuzz/fuzz_multipart.o $(B)/obj/tests/fuzz/replay.o $(B)/libimucore.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ $(CORE_LIBS) $(APR_LIBS)
+UNIT_TESTS += $(B)/tests/replay_multipart
