@@ -1,0 +1,116 @@
+// The command line beside a running server: what it changes counts on the next request.
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { spawn } from 'node:child_process';
+import { before, describe, test } from 'node:test';
+import { request } from '../lib/http.mjs';
+import { BUILD } from '../lib/paths.mjs';
+import { useServer } from '../lib/server.mjs';
+import { addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
+
+const NEW = 'Other-Lantern-81-Field';
+
+describe('the command line', () => {
+    const server = useServer({ multiuser: true, media: false });
+    let admin;
+    before(async () => {
+        admin = await setupAdmin(server);
+    });
+
+    /** Runs a tool; `input` goes to its standard input. */
+    const run = (tool, args, input = '') =>
+        new Promise((resolve, reject) => {
+            const child = spawn(path.join(BUILD, 'bin', tool), args, { env: { ...process.env, INVOKEMU_ROOT: server.data } });
+            let out = '';
+            let err = '';
+            child.stdout.on('data', (d) => (out += d));
+            child.stderr.on('data', (d) => (err += d));
+            child.on('error', reject);
+            child.on('close', (code) => resolve({ code, out, err }));
+            child.stdin.on('error', () => {}); // a tool that refuses at once does not read
+            child.stdin.end(input);
+        });
+    const invokemu = (args, input) => run('invokemu', args, input);
+
+    test('adds a person, who then signs in', async () => {
+        const added = await invokemu(['users', 'add', 'Cleo@Example.com', '--name', 'Cleo', '--password-stdin'], `${PASSWORD}\n`);
+        assert.deepEqual([added.code, added.err], [0, '']);
+        const cleo = await login(server, 'cleo@example.com', PASSWORD);
+        assert.deepEqual([cleo.user.display_name, cleo.user.is_admin], ['Cleo', false]);
+    });
+
+    test('refuses weak passwords, used addresses and what is no address', async () => {
+        assert.equal((await invokemu(['users', 'add', 'weak@example.com', '--password-stdin'], 'password1\n')).code, 1);
+        assert.equal((await invokemu(['users', 'add', admin.user.email, '--password-stdin'], `${PASSWORD}\n`)).code, 1);
+        assert.equal((await invokemu(['users', 'add', 'nonsense', '--password-stdin'], `${PASSWORD}\n`)).code, 1);
+        const answer = await request(`${server.url}/api/v1/auth/login`, { method: 'POST', json: { email: 'weak@example.com', password: 'password1' } });
+        assert.equal(answer.status, 401);
+    });
+
+    test('takes no password from the argument list under its own name', async () => {
+        const refused = await invokemu(['users', 'add', 'args@example.com', '--password', PASSWORD]);
+        assert.equal(refused.code, 2);
+        assert.match(refused.err, /argument list/);
+        assert.ok(!refused.err.includes(PASSWORD));
+    });
+
+    test('changes a role at once, and a new password ends old sessions', async () => {
+        const dora = await addUser(admin, 'Dora');
+        assert.equal((await dora.get('/api/v1/auth/users')).status, 403);
+        assert.equal((await invokemu(['users', 'mod', dora.user.email, '--admin'])).code, 0);
+        assert.equal((await dora.get('/api/v1/auth/users')).status, 200);
+        assert.equal((await invokemu(['users', 'mod', dora.user.email, '--no-admin', '--password-stdin'], `${NEW}\n`)).code, 0);
+        assert.equal((await dora.get('/api/v1/auth/me')).status, 401);
+        assert.equal((await login(server, dora.user.email, NEW)).user.is_admin, false);
+    });
+
+    test('keeps the last administrator', async () => {
+        for (const change of [['users', 'mod', admin.user.email, '--no-admin'], ['users', 'mod', admin.user.email, '--inactive'], ['users', 'del', admin.user.email, '--force']]) {
+            assert.equal((await invokemu(change)).code, 1, change.join(' '));
+        }
+        assert.equal((await admin.get('/api/v1/auth/users')).status, 200);
+    });
+
+    test('lists people without secrets, and their sessions, and ends those', async () => {
+        const emil = await addUser(admin, 'Emil');
+        const people = await invokemu(['users', 'list', '--json']);
+        assert.ok(JSON.parse(people.out).some((u) => u.email === emil.user.email));
+        assert.doesNotMatch(people.out, /\$2b\$|password/);
+        assert.equal(JSON.parse((await invokemu(['sessions', 'list', emil.user.email, '--json'])).out).length, 1);
+        assert.equal((await invokemu(['sessions', 'end', emil.user.email])).code, 0);
+        assert.equal((await emil.get('/api/v1/auth/me')).status, 401);
+    });
+
+    test('deletes only when told so for sure', async () => {
+        const finn = await addUser(admin, 'Finn');
+        assert.equal((await invokemu(['users', 'del', finn.user.email])).code, 1, 'no terminal to ask on');
+        assert.equal((await finn.get('/api/v1/auth/me')).status, 200);
+        assert.equal((await invokemu(['users', 'del', finn.user.email, '--force'])).code, 0);
+        assert.equal((await finn.get('/api/v1/auth/me')).status, 401);
+        assert.equal((await invokemu(['users', 'del', finn.user.email, '--force'])).code, 1);
+    });
+
+    test("answers to upstream's names, which take --password and --root", async () => {
+        const root = ['--root', server.data];
+        assert.equal((await run('invoke-useradd', [...root, '--email', 'gus@example.com', '--password', PASSWORD, '--admin'])).code, 0);
+        assert.equal((await login(server, 'gus@example.com', PASSWORD)).user.is_admin, true);
+        assert.ok((await run('invoke-userlist', [...root, '--json'])).out.includes('gus@example.com'));
+        assert.equal((await run('invoke-usermod', [...root, '--email', 'gus@example.com', '--name', 'Gus'])).code, 0);
+        assert.equal((await run('invoke-userdel', [...root, '--email', 'gus@example.com', '--force'])).code, 0);
+    });
+
+    test('says what it did not understand, and where a database is missing', async () => {
+        assert.equal((await invokemu(['dance'])).code, 2);
+        assert.equal((await invokemu(['users', 'list', '--loudly'])).code, 2);
+        assert.equal((await invokemu(['users', 'list', 'a@b.example', 'c@d.example'])).code, 2);
+        const lost = await invokemu(['users', 'list', '--root', '/nonexistent']);
+        assert.deepEqual([lost.code, /--root/.test(lost.err)], [1, true]);
+        const help = await invokemu(['--help']);
+        assert.deepEqual([help.code, /users add/.test(help.out)], [0, true]);
+    });
+
+    test('finds the database up to date', async () => {
+        const done = await invokemu(['migrate']);
+        assert.deepEqual([done.code, /already/.test(done.out)], [0, true]);
+    });
+});
