@@ -109,7 +109,7 @@ typedef struct imu_model_info {
 imu_engine_status imu_model_open(imu_engine *engine, const char *folder, imu_model **out, imu_fault *fault);
 void imu_model_close(imu_model *model); /* NULL is fine */
 const imu_model_info *imu_model_get_info(const imu_model *model);
-/* Reads the weights of `parts` now; or gives their memory back. */
+/* Opens `parts` now, checks their tensors and has their files read ahead; or gives their memory back. */
 imu_engine_status imu_model_load(imu_model *model, int parts, imu_fault *fault);
 void imu_model_unload(imu_model *model, int parts);
 /* Bytes of memory that the weights of `parts` occupy now. */

@@ -1,0 +1,253 @@
+/* The denoising loop. */
+#include "worker/diffusion/guidance.h"
+#include "worker/diffusion/model.h"
+#include "worker/diffusion/randn.h"
+#include "worker/diffusion/scheduler.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The generator of ancestral noise is seeded with the seed's complement, so that it never repeats the
+ * starting noise. */
+#define STEP_SEED_FLIP 0xFFFFFFFFu
+
+typedef struct denoise_run {
+    imu_model *model;
+    const imu_denoise_args *args;
+    imu_scheduler *scheduler;
+    imu_rng rng;
+    size_t values;
+    imu_array *x, *x0;
+    float *scaled, *output; /* [2][values] */
+    float *context, *pooled; /* [2][...]: negative, positive */
+    float time_ids[12];
+    imu_inpaint inpaint;
+} denoise_run;
+
+void imu_denoise_defaults(imu_denoise_args *args)
+{
+    static const double guidance = 7.5;
+    *args = (imu_denoise_args){.steps = 30, .cfg_scale = &guidance, .cfg_scale_count = 1,
+                               .scheduler = "dpmpp_3m_k", .denoising_end = 1};
+}
+
+static int draw(void *user, float *dst, size_t n)
+{
+    imu_rng_normal(&((denoise_run *)user)->rng, dst, n);
+    return 0;
+}
+
+static bool same_shape(const imu_array *a, const imu_array *b)
+{
+    return a->ndim == b->ndim && !memcmp(a->dim, b->dim, (size_t)a->ndim * sizeof *a->dim);
+}
+
+static imu_engine_status check_conditioning(const imu_unet_info *info, const imu_conditioning *c, imu_fault *fault)
+{
+    if (!c->embeds || c->embeds->ndim != 3 || c->embeds->dim[0] != 1 || c->embeds->dim[2] != info->context_width)
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The conditioning was made for another kind of model.");
+    if (info->pooled_width && (!c->pooled || imu_array_count(c->pooled) != info->pooled_width))
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The conditioning lacks the pooled text of this model.");
+    return IMU_ENGINE_OK;
+}
+
+static imu_engine_status check_latents(const imu_unet_info *info, const imu_denoise_args *a, imu_fault *fault)
+{
+    const imu_array *shape = a->latents ? a->latents : a->noise;
+    if (!shape || shape->ndim != 4 || shape->dim[0] != 1 || shape->dim[1] != info->in_channels)
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The latents or the noise have the wrong shape.");
+    if (a->noise && !same_shape(shape, a->noise))
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "Noise and latents differ in size.");
+    if (!a->mask)
+        return IMU_ENGINE_OK;
+    if (!a->latents || !a->noise)
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "A mask needs latents to keep and noise.");
+    if (imu_array_count(a->mask) != shape->dim[2] * shape->dim[3])
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The mask and the latents differ in size.");
+    return IMU_ENGINE_OK;
+}
+
+static imu_engine_status check_args(const imu_unet_info *info, const imu_denoise_args *a, imu_fault *fault)
+{
+    if (info->in_channels != info->out_channels)
+        return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "Models made for inpainting are not supported yet.");
+    if (!a->positive || a->cfg_scale_count < 1 || !a->cfg_scale)
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "A positive conditioning and a guidance scale are needed.");
+    for (int i = 0; i < a->cfg_scale_count; i++)
+        if (!isfinite(a->cfg_scale[i]))
+            return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The guidance scale must be a number.");
+    if (!(a->cfg_rescale >= 0 && a->cfg_rescale <= 1))
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The guidance rescale must be from 0 to 1.");
+    if (!(a->denoising_start >= 0 && a->denoising_start <= a->denoising_end && a->denoising_end <= 1))
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "Denoising must start at 0 or later, and end by 1.");
+    imu_engine_status s = check_latents(info, a, fault);
+    if (!s)
+        s = check_conditioning(info, a->positive, fault);
+    return s || !a->negative ? s : check_conditioning(info, a->negative, fault);
+}
+
+static void lay_side_by_side(float *pair, const imu_array *first, const imu_array *second)
+{
+    size_t a = (size_t)imu_array_count(first);
+    memcpy(pair, first->data, a * sizeof *pair);
+    if (second)
+        memcpy(pair + a, second->data, (size_t)imu_array_count(second) * sizeof *pair);
+}
+
+/* Contexts one after the other: negative, positive. */
+static imu_engine_status prepare_context(denoise_run *r, imu_fault *fault)
+{
+    const imu_conditioning *p = r->args->positive, *n = r->args->negative;
+    const imu_unet_info *info = imu_unet_get_info(r->model->unet);
+    size_t size = (size_t)imu_array_count(p->embeds) + (n ? (size_t)imu_array_count(n->embeds) : 0);
+    r->context = malloc(size * sizeof *r->context);
+    r->pooled = calloc(2 * (size_t)info->pooled_width + 1, sizeof *r->pooled);
+    if (!r->context || !r->pooled)
+        return imu_fail_memory(fault);
+    lay_side_by_side(r->context, n ? n->embeds : p->embeds, n ? p->embeds : NULL);
+    if (info->pooled_width)
+        lay_side_by_side(r->pooled, n ? n->pooled : p->pooled, n ? p->pooled : NULL);
+    float height = (float)(r->x->dim[2] * r->model->info.vae_scale);
+    float width = (float)(r->x->dim[3] * r->model->info.vae_scale);
+    const float ids[6] = {height, width, 0, 0, height, width};
+    memcpy(r->time_ids, ids, sizeof ids);
+    memcpy(r->time_ids + 6, ids, sizeof ids);
+    return IMU_ENGINE_OK;
+}
+
+static imu_engine_status prepare(denoise_run *r, imu_fault *fault)
+{
+    const imu_denoise_args *a = r->args;
+    r->x = imu_array_clone(a->latents ? a->latents : a->noise);
+    r->x0 = r->x ? imu_array_clone(r->x) : NULL;
+    if (!r->x0)
+        return imu_fail_memory(fault);
+    r->values = (size_t)imu_array_count(r->x);
+    r->scaled = malloc(2 * r->values * sizeof *r->scaled);
+    r->output = malloc(2 * r->values * sizeof *r->output);
+    if (!r->scaled || !r->output)
+        return imu_fail_memory(fault);
+    imu_rng_seed(&r->rng, a->seed ^ STEP_SEED_FLIP);
+    if (a->mask)
+        r->inpaint = (imu_inpaint){a->latents->data, a->noise->data, a->mask->data, a->gradient_mask,
+                                   (size_t)r->x->dim[1], (size_t)(r->x->dim[2] * r->x->dim[3])};
+    imu_engine_status s = prepare_context(r, fault);
+    return s ? s : imu_scheduler_open(r->model->scheduler, a->scheduler, a->steps, r->values, &r->scheduler, fault);
+}
+
+/* `count` rows of the network from row `first` of (negative, positive); 77 and 154 tokens don't mix. */
+static imu_engine_status evaluate(denoise_run *r, double t, int first, int count, imu_fault *fault)
+{
+    const imu_denoise_args *a = r->args;
+    const imu_array *lead = a->negative ? a->negative->embeds : a->positive->embeds;
+    const imu_array *mine = first ? a->positive->embeds : lead;
+    double times[2] = {t, t};
+    size_t pooled = (size_t)imu_unet_get_info(r->model->unet)->pooled_width;
+    imu_unet_request q = {.batch = count, .height = r->x->dim[2], .width = r->x->dim[3], .latents = r->scaled,
+                          .timesteps = times, .tokens = mine->dim[1],
+                          .context = r->context + (first ? imu_array_count(lead) : 0),
+                          .pooled = r->pooled + (size_t)first * pooled, .time_ids = r->time_ids,
+                          .out = r->output + (size_t)first * r->values, .cancelled = a->cancelled, .user = a->user};
+    return imu_unet_run(r->model->unet, &q, fault);
+}
+
+/* The guided output of the network into r->output. */
+static imu_engine_status predict(denoise_run *r, double t, double scale, imu_fault *fault)
+{
+    const imu_denoise_args *a = r->args;
+    bool guided = a->negative && scale != 1;
+    double factor = imu_scheduler_input_scale(r->scheduler);
+    for (size_t i = 0; i < r->values; i++)
+        r->scaled[i] = r->scaled[r->values + i] = (float)((double)r->x->data[i] * factor);
+    if (!guided) { /* the positive alone; its row is the second when there is a negative one */
+        int row = a->negative ? 1 : 0;
+        imu_engine_status s = evaluate(r, t, row, 1, fault);
+        if (!s && row)
+            memcpy(r->output, r->output + r->values, r->values * sizeof *r->output);
+        return s;
+    }
+    imu_engine_status s;
+    if (a->negative->embeds->dim[1] == a->positive->embeds->dim[1]) {
+        s = evaluate(r, t, 0, 2, fault);
+    } else {
+        s = evaluate(r, t, 0, 1, fault);
+        if (!s)
+            s = evaluate(r, t, 1, 1, fault);
+    }
+    if (!s)
+        imu_guide(r->output, r->output + r->values, r->values, scale, a->cfg_rescale, r->output);
+    return s;
+}
+
+static imu_engine_status make_step(denoise_run *r, int position, int done, int total, imu_fault *fault)
+{
+    const imu_denoise_args *a = r->args;
+    double t = imu_scheduler_timestep(r->scheduler, position), keep, add;
+    double scale = a->cfg_scale[done < a->cfg_scale_count ? done : a->cfg_scale_count - 1];
+    int train;
+    imu_scheduler_alphas_cumprod(r->scheduler, &train);
+    if (a->cancelled && a->cancelled(a->user))
+        return imu_fail(fault, IMU_ENGINE_CANCELLED, "Cancelled.");
+    if (a->mask) {
+        imu_scheduler_noise_level(r->scheduler, position, &keep, &add);
+        imu_inpaint_before(&r->inpaint, keep, add, t / train, r->x->data);
+    }
+    imu_engine_status s = predict(r, t, scale, fault);
+    if (s)
+        return s;
+    if (imu_scheduler_step(r->scheduler, r->output, r->x->data, r->x0->data, draw, r))
+        return imu_fail(fault, IMU_ENGINE_INTERNAL, "The sampler could not make its step.");
+    imu_progress p = {done + 1, total, t, r->x, r->x0};
+    if (a->progress && a->progress(a->user, &p))
+        return imu_fail(fault, IMU_ENGINE_CANCELLED, "Cancelled.");
+    return IMU_ENGINE_OK;
+}
+
+static imu_engine_status loop(denoise_run *r, imu_fault *fault)
+{
+    const imu_denoise_args *a = r->args;
+    int first, count;
+    double keep, add;
+    imu_scheduler_window(r->scheduler, a->denoising_start, a->denoising_end, &first, &count);
+    if (!count) /* nothing to do: the input as it is */
+        return IMU_ENGINE_OK;
+    imu_scheduler_begin(r->scheduler, first);
+    if (a->noise) {
+        imu_scheduler_noise_level(r->scheduler, first, &keep, &add);
+        for (size_t i = 0; i < r->values; i++) {
+            double original = a->latents ? (double)a->latents->data[i] : 0;
+            r->x->data[i] = (float)(keep * original + add * (double)a->noise->data[i]);
+        }
+    }
+    imu_engine_status s = IMU_ENGINE_OK;
+    for (int i = 0; i < count && !s; i++)
+        s = make_step(r, first + i, i, count, fault);
+    if (!s && a->mask)
+        imu_inpaint_after(&r->inpaint, r->x->data);
+    return s;
+}
+
+imu_engine_status imu_model_denoise(imu_model *model, const imu_denoise_args *args, imu_array **out,
+                                    imu_fault *fault)
+{
+    denoise_run r = {.model = model, .args = args};
+    imu_engine_status s = imu_model_need(model, IMU_PART_UNET, fault);
+    if (!s)
+        s = check_args(imu_unet_get_info(model->unet), args, fault);
+    if (!s)
+        s = prepare(&r, fault);
+    if (!s)
+        s = loop(&r, fault);
+    if (s)
+        imu_array_free(r.x);
+    else
+        *out = r.x;
+    imu_array_free(r.x0);
+    imu_scheduler_close(r.scheduler);
+    free(r.scaled);
+    free(r.output);
+    free(r.context);
+    free(r.pooled);
+    return s;
+}

@@ -1,0 +1,272 @@
+/* Engines and models: opening, what a folder holds, memory. */
+#include "worker/diffusion/model.h"
+
+#include "worker/diffusion/json_file.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONFIG_BYTES ((size_t)1 << 20)
+
+imu_engine_status imu_engine_open(const imu_engine_options *options, imu_engine **out, imu_fault *fault)
+{
+    imu_engine_options defaults = {0, IMU_PRECISION_F32};
+    if (!options)
+        options = &defaults;
+    if (options->threads < 0 || options->threads > 4096)
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The number of threads must be from 0 to 4096.");
+    imu_engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return imu_fail_memory(fault);
+    e->backend = imu_backend_cpu(options->threads, options->precision != IMU_PRECISION_F32);
+    if (!e->backend) {
+        free(e);
+        return imu_fail(fault, IMU_ENGINE_INTERNAL, "The compute library could not be started.");
+    }
+    *out = e;
+    return IMU_ENGINE_OK;
+}
+
+void imu_engine_close(imu_engine *engine)
+{
+    if (!engine)
+        return;
+    engine->backend->close(engine->backend);
+    free(engine);
+}
+
+const char *imu_engine_device(const imu_engine *engine)
+{
+    return engine->backend->description;
+}
+
+static imu_engine_status part_path(const imu_model *m, const char *part, char path[PATH_MAX], imu_fault *fault)
+{
+    int n = snprintf(path, PATH_MAX, "%s/%s", m->folder, part);
+    if (n < 0 || n >= PATH_MAX)
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The model's path is too long.");
+    return IMU_ENGINE_OK;
+}
+
+/* Bytes of the safetensors file of a part, 0 when there is none. */
+static uint64_t part_bytes(const imu_model *m, const char *part)
+{
+    char path[PATH_MAX];
+    const char *name;
+    struct stat info;
+    if (part_path(m, part, path, NULL) || !(name = imu_net_file_name(path)))
+        return 0;
+    size_t used = strlen(path);
+    int n = snprintf(path + used, sizeof path - used, "/%s", name);
+    if (n < 0 || (size_t)n >= sizeof path - used || stat(path, &info))
+        return 0;
+    return (uint64_t)info.st_size;
+}
+
+static imu_engine_status describe_unet(imu_model *m, const json_t *c, imu_fault *fault)
+{
+    int sample, context;
+    bool large = *imu_json_text(c, "addition_embed_type", "") != 0;
+    bool second = imu_json_bool(c, "use_linear_projection", false);
+    imu_engine_status s = imu_json_int(c, "sample_size", 64, 1, 4096, &sample, fault);
+    if (!s)
+        s = imu_json_int(c, "cross_attention_dim", 768, 1, 8192, &context, fault);
+    if (s)
+        return s;
+    m->encoders = large ? 2 : 1;
+    snprintf(m->info.base, sizeof m->info.base, "%s", large ? "sdxl" : second ? "sd-2" : "sd-1");
+    m->info.sample_size = sample;
+    m->info.context_width = context;
+    return IMU_ENGINE_OK;
+}
+
+static imu_engine_status describe_vae(imu_model *m, const json_t *c, imu_fault *fault)
+{
+    size_t levels = json_array_size(json_object_get(c, "block_out_channels"));
+    if (levels < 1 || levels > 8)
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The VAE must have 1 to 8 levels.");
+    m->info.vae_scale = 1 << (levels - 1);
+    return imu_json_int(c, "latent_channels", 4, 1, 64, &m->info.latent_channels, fault);
+}
+
+/* Reads a part's config.json when the part is there. */
+static imu_engine_status describe_part(imu_model *m, const char *part, int bit,
+                                       imu_engine_status (*describe)(imu_model *, const json_t *, imu_fault *),
+                                       imu_fault *fault)
+{
+    char path[PATH_MAX];
+    json_t *config;
+    uint64_t bytes = part_bytes(m, part);
+    if (!bytes)
+        return IMU_ENGINE_OK;
+    imu_engine_status s = part_path(m, part, path, fault);
+    if (!s)
+        s = imu_json_read(path, "config.json", CONFIG_BYTES, &config, fault);
+    if (s)
+        return s;
+    if (describe)
+        s = describe(m, config, fault);
+    json_decref(config);
+    m->info.parts |= bit;
+    m->info.weight_bytes[bit == IMU_PART_TEXT ? 0 : bit == IMU_PART_UNET ? 1 : 2] += bytes;
+    return s;
+}
+
+static imu_engine_status describe_scheduler(imu_model *m, imu_fault *fault)
+{
+    char path[PATH_MAX];
+    imu_engine_status s = part_path(m, "scheduler", path, fault);
+    if (s || access(path, R_OK))
+        return s;
+    s = imu_json_read(path, "scheduler_config.json", CONFIG_BYTES, &m->scheduler, fault);
+    if (!s)
+        snprintf(m->info.prediction, sizeof m->info.prediction, "%s",
+                 imu_json_text(m->scheduler, "prediction_type", "epsilon"));
+    return s;
+}
+
+static imu_engine_status describe(imu_model *m, imu_fault *fault)
+{
+    m->encoders = 1;
+    m->info.latent_channels = 4;
+    m->info.vae_scale = 8;
+    m->info.sample_size = 64;
+    snprintf(m->info.base, sizeof m->info.base, "sd-1");
+    snprintf(m->info.prediction, sizeof m->info.prediction, "epsilon");
+    imu_engine_status s = describe_part(m, "text_encoder", IMU_PART_TEXT, NULL, fault);
+    if (!s)
+        s = describe_part(m, "text_encoder_2", IMU_PART_TEXT, NULL, fault);
+    if (!s)
+        s = describe_part(m, "unet", IMU_PART_UNET, describe_unet, fault);
+    if (!s)
+        s = describe_part(m, "vae", IMU_PART_VAE, describe_vae, fault);
+    if (!s)
+        s = describe_scheduler(m, fault);
+    if (!s && !m->info.parts)
+        s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "There is no model in %.200s.", m->folder);
+    m->info.sample_size *= m->info.vae_scale;
+    return s;
+}
+
+imu_engine_status imu_model_open(imu_engine *engine, const char *folder, imu_model **out, imu_fault *fault)
+{
+    imu_model *m = calloc(1, sizeof *m);
+    if (!m)
+        return imu_fail_memory(fault);
+    m->engine = engine;
+    m->folder = strdup(folder);
+    imu_engine_status s = m->folder ? describe(m, fault) : imu_fail_memory(fault);
+    if (s)
+        imu_model_close(m);
+    else
+        *out = m;
+    return s;
+}
+
+void imu_model_close(imu_model *m)
+{
+    if (!m)
+        return;
+    imu_model_unload(m, IMU_PART_ALL);
+    json_decref(m->scheduler);
+    free(m->folder);
+    free(m);
+}
+
+const imu_model_info *imu_model_get_info(const imu_model *m)
+{
+    return &m->info;
+}
+
+static imu_engine_status need_text(imu_model *m, imu_fault *fault)
+{
+    static const char *const tokenizers[] = {"tokenizer", "tokenizer_2"};
+    static const char *const encoders[] = {"text_encoder", "text_encoder_2"};
+    char path[PATH_MAX];
+    imu_engine_status s = IMU_ENGINE_OK;
+    for (int i = 0; i < m->encoders && !s; i++) {
+        s = part_path(m, tokenizers[i], path, fault);
+        if (!s && !m->tokenizer[i])
+            s = imu_tokenizer_open(path, &m->tokenizer[i], fault);
+        if (!s)
+            s = part_path(m, encoders[i], path, fault);
+        if (!s && !m->encoder[i])
+            s = imu_text_encoder_open(m->engine->backend, path, &m->encoder[i], fault);
+    }
+    return s;
+}
+
+imu_engine_status imu_model_need(imu_model *m, int parts, imu_fault *fault)
+{
+    char path[PATH_MAX];
+    imu_engine_status s = IMU_ENGINE_OK;
+    if (parts & ~m->info.parts)
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The model in %.160s lacks its %s.", m->folder,
+                        parts & ~m->info.parts & IMU_PART_TEXT   ? "text encoder"
+                        : parts & ~m->info.parts & IMU_PART_UNET ? "UNet"
+                                                                 : "VAE");
+    if (parts & IMU_PART_TEXT)
+        s = need_text(m, fault);
+    if (!s && (parts & IMU_PART_UNET) && !m->unet) {
+        s = part_path(m, "unet", path, fault);
+        if (!s)
+            s = imu_unet_open(m->engine->backend, path, &m->unet, fault);
+    }
+    if (!s && (parts & IMU_PART_VAE) && !m->vae) {
+        s = part_path(m, "vae", path, fault);
+        if (!s)
+            s = imu_vae_open(m->engine->backend, path, &m->vae, fault);
+    }
+    return s;
+}
+
+imu_engine_status imu_model_load(imu_model *m, int parts, imu_fault *fault)
+{
+    imu_engine_status s = imu_model_need(m, parts & IMU_PART_ALL, fault);
+    if (s)
+        return s;
+    for (int i = 0; i < m->encoders; i++)
+        if (parts & IMU_PART_TEXT)
+            imu_net_read_ahead(imu_text_encoder_net(m->encoder[i]));
+    if (parts & IMU_PART_UNET)
+        imu_net_read_ahead(imu_unet_net(m->unet));
+    if (parts & IMU_PART_VAE)
+        imu_net_read_ahead(imu_vae_net(m->vae));
+    return IMU_ENGINE_OK;
+}
+
+void imu_model_unload(imu_model *m, int parts)
+{
+    for (int i = 0; i < IMU_MAX_ENCODERS && (parts & IMU_PART_TEXT); i++) {
+        imu_tokenizer_close(m->tokenizer[i]);
+        imu_text_encoder_close(m->encoder[i]);
+        m->tokenizer[i] = NULL;
+        m->encoder[i] = NULL;
+    }
+    if (parts & IMU_PART_UNET) {
+        imu_unet_close(m->unet);
+        m->unet = NULL;
+    }
+    if (parts & IMU_PART_VAE) {
+        imu_vae_close(m->vae);
+        m->vae = NULL;
+    }
+    m->engine->backend->trim(m->engine->backend);
+}
+
+uint64_t imu_model_memory(const imu_model *m, int parts)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < IMU_MAX_ENCODERS; i++)
+        if ((parts & IMU_PART_TEXT) && m->encoder[i])
+            bytes += imu_net_bytes(imu_text_encoder_net(m->encoder[i]));
+    if ((parts & IMU_PART_UNET) && m->unet)
+        bytes += imu_net_bytes(imu_unet_net(m->unet));
+    if ((parts & IMU_PART_VAE) && m->vae)
+        bytes += imu_net_bytes(imu_vae_net(m->vae));
+    return bytes;
+}

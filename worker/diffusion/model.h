@@ -1,0 +1,34 @@
+/* The inside of an engine and a model, shared by the files behind pipeline.h. */
+#ifndef IMU_DIFFUSION_MODEL_H
+#define IMU_DIFFUSION_MODEL_H
+
+#include "worker/diffusion/fault.h"
+#include "worker/diffusion/text_encoder.h"
+#include "worker/diffusion/tokenizer.h"
+#include "worker/diffusion/unet.h"
+#include "worker/diffusion/vae.h"
+
+#include <jansson.h>
+
+struct imu_engine {
+    imu_backend *backend;
+};
+
+enum { IMU_MAX_ENCODERS = 2 };
+
+struct imu_model {
+    imu_engine *engine;
+    char *folder;
+    imu_model_info info;
+    int encoders; /* 2 for XL */
+    imu_tokenizer *tokenizer[IMU_MAX_ENCODERS];
+    imu_text_encoder *encoder[IMU_MAX_ENCODERS];
+    imu_unet *unet;
+    imu_vae *vae;
+    json_t *scheduler; /* its config; NULL when the folder has none */
+};
+
+/* Opens the parts that are not open yet. */
+imu_engine_status imu_model_need(imu_model *m, int parts, imu_fault *fault);
+
+#endif

@@ -1,0 +1,232 @@
+#include "worker/diffusion/safetensors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_HEADER ((uint64_t)64 << 20)
+#define MAX_ENTRIES 65536
+#define MAX_NAME 512
+#define CHUNK_BYTES ((size_t)4 << 20)
+
+static int dtype_by_name(const char *name, imu_dtype *type)
+{
+    static const struct {
+        const char *name;
+        imu_dtype type;
+    } known[] = {{"F32", IMU_F32}, {"BF16", IMU_BF16}, {"F16", IMU_F16}, {"F64", IMU_F64},
+                 {"I64", IMU_I64}, {"I32", IMU_I32},   {"U8", IMU_U8}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(name, known[i].name)) {
+            *type = known[i].type;
+            return 1;
+        }
+    return 0;
+}
+
+static imu_engine_status bad(imu_fault *fault, const char *name, const char *what)
+{
+    return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The safetensors header is damaged: %.100s: %s.", name, what);
+}
+
+static imu_engine_status parse_shape(const json_t *shape, imu_st_entry *e, imu_fault *fault)
+{
+    if (!json_is_array(shape) || json_array_size(shape) > IMU_ST_MAX_DIMS)
+        return bad(fault, e->name, "no shape or too many dimensions");
+    e->ndim = (int)json_array_size(shape);
+    e->count = 1;
+    for (int i = 0; i < e->ndim; i++) {
+        const json_t *d = json_array_get(shape, (size_t)i);
+        int64_t v = json_is_integer(d) ? json_integer_value(d) : -1;
+        if (v < 0 || (v > 0 && e->count > (uint64_t)INT64_MAX / 8 / (uint64_t)v))
+            return bad(fault, e->name, "an impossible dimension");
+        e->dim[i] = v;
+        e->count *= (uint64_t)v;
+    }
+    return IMU_ENGINE_OK;
+}
+
+static imu_engine_status parse_entry(const char *name, const json_t *value, uint64_t data_size,
+                                     imu_st_entry *e, imu_fault *fault)
+{
+    if (strlen(name) > MAX_NAME)
+        return bad(fault, name, "the name is too long");
+    e->name = strdup(name);
+    if (!e->name)
+        return imu_fail_memory(fault);
+    const char *type = json_string_value(json_object_get(value, "dtype"));
+    if (!type || !dtype_by_name(type, &e->type))
+        return bad(fault, name, "a number format this engine doesn't read");
+    imu_engine_status s = parse_shape(json_object_get(value, "shape"), e, fault);
+    if (s)
+        return s;
+    const json_t *range = json_object_get(value, "data_offsets");
+    const json_t *first = json_array_get(range, 0), *last = json_array_get(range, 1);
+    if (json_array_size(range) != 2 || !json_is_integer(first) || !json_is_integer(last))
+        return bad(fault, name, "no data offsets");
+    int64_t begin = json_integer_value(first), end = json_integer_value(last);
+    if (begin < 0 || end < begin || (uint64_t)end > data_size)
+        return bad(fault, name, "the data lie outside the file");
+    e->offset = (uint64_t)begin;
+    e->size = (uint64_t)(end - begin);
+    if (e->size != e->count * imu_dtype_size(e->type))
+        return bad(fault, name, "shape and size of the data differ");
+    return IMU_ENGINE_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const imu_st_entry *)a)->name, ((const imu_st_entry *)b)->name);
+}
+
+static imu_engine_status parse_root(json_t *root, imu_safetensors *st, imu_fault *fault)
+{
+    size_t n = json_object_size(root);
+    if (!json_is_object(root) || n > MAX_ENTRIES)
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The safetensors header is no table of tensors.");
+    st->entries = calloc(n ? n : 1, sizeof *st->entries);
+    if (!st->entries)
+        return imu_fail_memory(fault);
+    const char *name;
+    json_t *value;
+    json_object_foreach (root, name, value) {
+        if (!strcmp(name, "__metadata__"))
+            continue;
+        imu_st_entry *e = &st->entries[st->count++];
+        imu_engine_status s = parse_entry(name, value, st->data_size, e, fault);
+        if (s)
+            return s;
+    }
+    qsort(st->entries, st->count, sizeof *st->entries, by_name);
+    return IMU_ENGINE_OK;
+}
+
+imu_engine_status imu_st_parse(const char *header, size_t size, uint64_t data_size, imu_safetensors **out,
+                               imu_fault *fault)
+{
+    imu_safetensors *st = calloc(1, sizeof *st);
+    if (!st)
+        return imu_fail_memory(fault);
+    st->fd = -1;
+    st->data_size = data_size;
+    json_error_t error;
+    json_t *root = json_loadb(header, size, JSON_REJECT_DUPLICATES, &error);
+    imu_engine_status s = root ? parse_root(root, st, fault)
+                               : imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                                          "The safetensors header is no JSON: %.100s.", error.text);
+    json_decref(root);
+    if (s) {
+        imu_st_close(st);
+        return s;
+    }
+    *out = st;
+    return IMU_ENGINE_OK;
+}
+
+static int read_at(int fd, void *dst, uint64_t size, uint64_t offset)
+{
+    char *p = dst;
+    while (size) {
+        size_t part = size > ((size_t)1 << 30) ? (size_t)1 << 30 : (size_t)size;
+        ssize_t n = pread(fd, p, part, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -1;
+        p += n;
+        size -= (uint64_t)n;
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
+static imu_engine_status open_fd(int fd, const char *path, imu_safetensors **out, imu_fault *fault)
+{
+    struct stat info;
+    uint8_t head[8];
+    if (fstat(fd, &info) || !S_ISREG(info.st_mode) || info.st_size < 8 || read_at(fd, head, 8, 0))
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.200s is too short for a safetensors file.", path);
+    uint64_t size = 0;
+    for (int i = 7; i >= 0; i--)
+        size = size << 8 | head[i];
+    if (size > MAX_HEADER || size > (uint64_t)info.st_size - 8)
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.200s: the safetensors header is longer than the file.",
+                        path);
+    char *header = malloc((size_t)size + 1);
+    if (!header)
+        return imu_fail_memory(fault);
+    imu_engine_status s;
+    if (read_at(fd, header, size, 8))
+        s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't read %.200s.", path);
+    else
+        s = imu_st_parse(header, (size_t)size, (uint64_t)info.st_size - 8 - size, out, fault);
+    free(header);
+    if (!s)
+        (*out)->data_start = 8 + size;
+    return s;
+}
+
+imu_engine_status imu_st_open(const char *path, imu_safetensors **out, imu_fault *fault)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't open %.200s: %s.", path, strerror(errno));
+    imu_engine_status s = open_fd(fd, path, out, fault);
+    if (s)
+        close(fd);
+    else
+        (*out)->fd = fd;
+    return s;
+}
+
+void imu_st_close(imu_safetensors *st)
+{
+    if (!st)
+        return;
+    for (size_t i = 0; i < st->count; i++)
+        free(st->entries[i].name);
+    free(st->entries);
+    if (st->fd >= 0)
+        close(st->fd);
+    free(st);
+}
+
+const imu_st_entry *imu_st_find(const imu_safetensors *st, const char *name)
+{
+    imu_st_entry key = {.name = (char *)name};
+    return bsearch(&key, st->entries, st->count, sizeof *st->entries, by_name);
+}
+
+imu_engine_status imu_st_read_raw(const imu_safetensors *st, const imu_st_entry *entry, void *dst,
+                                  imu_fault *fault)
+{
+    if (st->fd < 0 || read_at(st->fd, dst, entry->size, st->data_start + entry->offset))
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't read the tensor %.200s.", entry->name);
+    return IMU_ENGINE_OK;
+}
+
+imu_engine_status imu_st_read_f32(const imu_safetensors *st, const imu_st_entry *entry, float *dst,
+                                  imu_fault *fault)
+{
+    if (entry->type == IMU_F32)
+        return imu_st_read_raw(st, entry, dst, fault);
+    size_t width = imu_dtype_size(entry->type), per_chunk = CHUNK_BYTES / width;
+    void *buffer = malloc(CHUNK_BYTES);
+    if (!buffer)
+        return imu_fail_memory(fault);
+    imu_engine_status s = IMU_ENGINE_OK;
+    for (uint64_t done = 0; done < entry->count && !s;) {
+        size_t n = entry->count - done < per_chunk ? (size_t)(entry->count - done) : per_chunk;
+        if (st->fd < 0 || read_at(st->fd, buffer, n * width, st->data_start + entry->offset + done * width))
+            s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't read the tensor %.200s.", entry->name);
+        else
+            imu_to_f32(entry->type, buffer, dst + done, n);
+        done += n;
+    }
+    free(buffer);
+    return s;
+}

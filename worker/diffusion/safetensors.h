@@ -1,0 +1,44 @@
+/* Reader for safetensors files. The header is hostile: sizes, types, ranges and overlaps with the end of
+ * the file are checked before anything is believed. Data is read on demand, never mapped, so that a file
+ * cut short while open gives an error and no signal. */
+#ifndef IMU_DIFFUSION_SAFETENSORS_H
+#define IMU_DIFFUSION_SAFETENSORS_H
+
+#include "worker/diffusion/fault.h"
+#include "worker/tensor/dtype.h"
+
+enum { IMU_ST_MAX_DIMS = 8 };
+
+typedef struct imu_st_entry {
+    char *name;
+    imu_dtype type;
+    int ndim;
+    int64_t dim[IMU_ST_MAX_DIMS];
+    uint64_t offset, size; /* bytes; offset from the start of the data */
+    uint64_t count;        /* values */
+} imu_st_entry;
+
+typedef struct imu_safetensors {
+    int fd; /* -1 when parsed from memory */
+    uint64_t data_start, data_size;
+    size_t count;
+    imu_st_entry *entries; /* sorted by name */
+} imu_safetensors;
+
+/* Parses a header of `size` bytes (the JSON text) that describes `data_size` bytes of data. */
+imu_engine_status imu_st_parse(const char *header, size_t size, uint64_t data_size, imu_safetensors **out,
+                               imu_fault *fault);
+imu_engine_status imu_st_open(const char *path, imu_safetensors **out, imu_fault *fault);
+void imu_st_close(imu_safetensors *st);
+
+/* NULL when there is no such tensor. */
+const imu_st_entry *imu_st_find(const imu_safetensors *st, const char *name);
+
+/* Reads all values of one tensor, widened to float32, into dst[entry->count]. */
+imu_engine_status imu_st_read_f32(const imu_safetensors *st, const imu_st_entry *entry, float *dst,
+                                  imu_fault *fault);
+/* Reads the bytes as they are. */
+imu_engine_status imu_st_read_raw(const imu_safetensors *st, const imu_st_entry *entry, void *dst,
+                                  imu_fault *fault);
+
+#endif

@@ -1,0 +1,33 @@
+/* CLIP's text transformer. */
+#ifndef IMU_DIFFUSION_TEXT_ENCODER_H
+#define IMU_DIFFUSION_TEXT_ENCODER_H
+
+#include "worker/diffusion/net.h"
+
+typedef struct imu_text_encoder imu_text_encoder;
+
+imu_engine_status imu_text_encoder_open(imu_backend *backend, const char *folder, imu_text_encoder **out,
+                                        imu_fault *fault);
+void imu_text_encoder_close(imu_text_encoder *e);
+imu_net *imu_text_encoder_net(imu_text_encoder *e);
+int imu_text_encoder_width(const imu_text_encoder *e);
+int imu_text_encoder_length(const imu_text_encoder *e); /* tokens a chunk: 77 */
+int imu_text_encoder_layers(const imu_text_encoder *e);
+/* The width of the projected embedding, 0 when there is no projection. */
+int imu_text_encoder_projection(const imu_text_encoder *e);
+
+typedef struct imu_text_request {
+    const int *ids; /* [count][length] */
+    int count;
+    int skip;       /* layers left out at the end */
+    bool final_norm;
+    bool embeddings_only; /* the sum of token and position embeddings, for comparison */
+    float *hidden;  /* [count][length][width] */
+    float *pooled;  /* NULL, or [count][width]: the final norm at the first highest id, after all layers */
+    float *projected; /* NULL, or [count][projection] of `pooled` */
+} imu_text_request;
+
+/* Encodes chunks of token ids. */
+imu_engine_status imu_text_encode(imu_text_encoder *e, const imu_text_request *request, imu_fault *fault);
+
+#endif
