@@ -62,18 +62,12 @@ static void close_fds(imu_frame *frame)
 static int handle_frame(imu_conn *conn, imu_frame *frame)
 {
     const char *why = "broken frame";
-    json_error_t at;
-    json_t *header = json_loadb(frame->header, frame->header_len, JSON_REJECT_DUPLICATES, &at);
-    int rc = -1;
+    int rc;
 
     conn->busy = 1;
-    if (json_is_object(header))
-        rc = conn->handler.on_frame(conn->baton, conn, frame, header, &why);
-    else
-        why = "a header that is no JSON object";
+    rc = conn->handler.on_frame(conn->baton, conn, frame, &why);
     conn->busy = 0;
     close_fds(frame);
-    json_decref(header);
     if (conn->closed) {
         conn_free(conn);
         return -1;
@@ -162,6 +156,15 @@ imu_conn *imu_conn_new(imu_loop *loop, int fd, size_t max_frame, size_t max_queu
     return conn;
 }
 
+int imu_conn_send_frame(imu_conn *conn, const imu_frame *frame)
+{
+    if (conn->closed || conn->broken) {
+        errno = EPIPE;
+        return -1;
+    }
+    return imu_wire_queue(conn->writer, frame) < 0 ? -1 : flush(conn);
+}
+
 int imu_conn_send(imu_conn *conn, uint8_t type, json_t *header, const void *payload, size_t payload_len, const int *fds,
                   int n_fds)
 {
@@ -169,10 +172,6 @@ int imu_conn_send(imu_conn *conn, uint8_t type, json_t *header, const void *payl
     char *text;
     int rc;
 
-    if (conn->closed || conn->broken) {
-        errno = EPIPE;
-        return -1;
-    }
     if (n_fds > IMU_WIRE_MAX_FDS || (n_fds > 0 && json_object_set_new(header, "fds", json_integer(n_fds)) < 0) ||
         !(text = json_dumps(header, JSON_COMPACT))) {
         errno = EINVAL;
@@ -182,9 +181,19 @@ int imu_conn_send(imu_conn *conn, uint8_t type, json_t *header, const void *payl
     frame.header_len = strlen(text);
     for (int i = 0; i < n_fds; i++)
         frame.fds[i] = fds[i];
-    rc = imu_wire_queue(conn->writer, &frame);
+    rc = imu_conn_send_frame(conn, &frame);
     free(text);
-    return rc < 0 ? -1 : flush(conn);
+    return rc;
+}
+
+json_t *imu_frame_header(const imu_frame *frame)
+{
+    json_t *header = json_loadb(frame->header, frame->header_len, JSON_REJECT_DUPLICATES, NULL);
+
+    if (json_is_object(header))
+        return header;
+    json_decref(header);
+    return NULL;
 }
 
 size_t imu_conn_pending(const imu_conn *conn)

@@ -15,10 +15,10 @@ typedef struct imu_conn imu_conn;
 
 typedef struct imu_conn_handler {
     /**
-     * One frame. header is its JSON object (borrowed). Set frame->fds[i] to -1 to keep a descriptor; the rest are closed.
+     * One frame. Set frame->fds[i] to -1 to keep a descriptor; the rest are closed.
      * @return 0, or -1 with *why set to a short reason: the peer broke the protocol and loses the connection
      */
-    int (*on_frame)(void *baton, imu_conn *conn, imu_frame *frame, json_t *header, const char **why);
+    int (*on_frame)(void *baton, imu_conn *conn, imu_frame *frame, const char **why);
     /** The peer went away or broke the protocol. Not called after imu_conn_close. */
     void (*on_close)(void *baton, imu_conn *conn, const char *why);
 } imu_conn_handler;
@@ -40,6 +40,10 @@ void imu_conn_close(imu_conn *conn);
  */
 int imu_conn_send(imu_conn *conn, uint8_t type, json_t *header, const void *payload, size_t payload_len, const int *fds,
                   int n_fds);
+/** The same for a frame whose header is text already. */
+int imu_conn_send_frame(imu_conn *conn, const imu_frame *frame);
+/** The header of a received frame as an object. @return new reference, or NULL when it is none */
+json_t *imu_frame_header(const imu_frame *frame);
 /** Bytes waiting to be sent. */
 size_t imu_conn_pending(const imu_conn *conn);
 /** A pointer of the owner's, NULL at first. */
