@@ -10,19 +10,18 @@
 #include <apu_version.h>
 #include <openssl/crypto.h>
 
+#include "mod_invokemu/util/version.h"
 #include "mod_invokemu/validate.h"
 
 APLOG_USE_MODULE(invokemu);
 
-/* The version of InvokeAI's API that this server answers like. */
-#define API_VERSION "6.12.0"
 /* Version of the settings' names that runtime_config uses. */
 #define SETTINGS_VERSION "4.0.2"
 
 /** GET app/version. */
 imu_err *imu_api_app_version(imu_req *req)
 {
-    return imu_reply_json(req, 200, json_pack("{s:s}", "version", API_VERSION));
+    return imu_reply_json(req, 200, json_pack("{s:s}", "version", IMU_API_VERSION));
 }
 
 /** GET app/app_deps: what this server is made of. */

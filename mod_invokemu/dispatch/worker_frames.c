@@ -1,6 +1,5 @@
 #include "mod_invokemu/dispatch/worker_frames.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -96,7 +96,7 @@ imu_err *imu_run_still(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const cha
     return err;
 }
 
-imu_err *imu_run_finish(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, const imu_outcome *outcome,
+imu_err *imu_run_end(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, const imu_outcome *outcome,
                           int *done)
 {
     const char *now = imu_now(p);
@@ -106,10 +106,10 @@ imu_err *imu_run_finish(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const ch
                        outcome->error_message, outcome->error_traceback, now, now, item_id, run_id);
 }
 
-imu_err *imu_run_release(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int *done)
+imu_err *imu_run_release(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int refund, int *done)
 {
     *done = 0;
-    return imu_db_exec(db, p, done, "run_release", "sis", imu_now(p), item_id, run_id);
+    return imu_db_exec(db, p, done, "run_release", "bsis", refund, imu_now(p), item_id, run_id);
 }
 
 static imu_err *take_over_row(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_int64_t item_id,

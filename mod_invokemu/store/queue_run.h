@@ -54,10 +54,10 @@ imu_err *imu_run_renew(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const cha
 /** Whether that attempt is still wanted. */
 imu_err *imu_run_still(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int *still);
 /** Ends an attempt. *done is 0 when it was no longer wanted: nothing has changed then. */
-imu_err *imu_run_finish(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, const imu_outcome *outcome,
+imu_err *imu_run_end(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, const imu_outcome *outcome,
                           int *done);
-/** Gives a job back for another attempt. *done as above. */
-imu_err *imu_run_release(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int *done);
+/** Gives a job back for another attempt. refund: this one did not take place and does not count. *done as above. */
+imu_err *imu_run_release(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int refund, int *done);
 /**
  * Takes over jobs in progress that this dispatcher left behind when it ended, or whose dispatcher stopped renewing its lease.
  * @param jobs  array of imu_job *, at most 200; their run_id says which attempt a worker may still be busy with

@@ -48,7 +48,7 @@ WHERE item_id = %lld AND run_id = %s AND status = 'in_progress';
 
 -- :name run_release
 UPDATE session_queue SET status = 'pending', run_id = NULL, dispatcher_id = NULL, lease_expires_at = NULL, device = NULL,
-  started_at = NULL, status_sequence = status_sequence + 1, updated_at = %s
+  started_at = NULL, attempts = attempts - %d, status_sequence = status_sequence + 1, updated_at = %s
 WHERE item_id = %lld AND run_id = %s AND status = 'in_progress';
 
 -- Jobs in progress that this dispatcher left behind, or whose dispatcher has let its lease run out.

@@ -1,0 +1,18 @@
+/* scheduler_internal.h: the inside of imu_scheduler, shared by scheduler.c and hook.c. */
+#ifndef IMU_SCHEDULER_INTERNAL_H
+#define IMU_SCHEDULER_INTERNAL_H
+
+#include "mod_invokemu/dispatch/scheduler.h"
+
+struct imu_scheduler {
+    imu_dispatch *d;
+    const char *id;
+    imu_runs runs;
+    imu_worker **workers;
+    int n_workers;
+    imu_timer *hand_out; /* armed by imu_scheduler_wake */
+    imu_timer *alone;    /* looks at runs without a worker */
+    imu_timer *renew;    /* renews leases, takes over what others left, and looks at the queue in any case */
+};
+
+#endif
