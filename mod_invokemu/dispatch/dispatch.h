@@ -3,9 +3,10 @@
  * unit tests run it.
  *
  *   daemon.c     the process: fork, privileges, signals, respawn
+ *   process.c    puts the parts together and runs them; housekeeping
  *   children.c   httpd children and the test hook on dispatch.sock
  *   workers.c    connections to workers; worker_frames.c checks what they say
- *   scheduler.c  which job runs where; runs.c its course and end
+ *   scheduler.c  which job runs where; runs.c its course and end; run_request.c what a worker is given; hook.c the test hook
  *   hub.c        Socket.IO sessions and rooms
  */
 #ifndef IMU_DISPATCH_H
@@ -29,7 +30,7 @@ typedef struct imu_dispatch_conf {
     int multiuser;
     int fifo;               /**< first come, first served, instead of turns between people */
     int queue_history;      /**< ended jobs kept for each person */
-    int session_idle_minutes;
+    int timeout_ms;         /**< smallest Timeout of the virtual hosts */
     int test_hook;
     int n_workers;
     const char **workers;   /**< socket paths */
@@ -44,6 +45,16 @@ typedef struct imu_dispatch {
     struct imu_hub *hub;
     struct imu_scheduler *scheduler;
     struct imu_children *children;
+    imu_timer *housekeeping;
 } imu_dispatch;
+
+/**
+ * Is the dispatcher: takes the lock of its run folder (waiting for an earlier dispatcher to end), opens everything and runs until
+ * stop_fd becomes readable.
+ * @return exit status of the process
+ */
+int imu_dispatch_run(const imu_dispatch_conf *conf, apr_pool_t *pool, int stop_fd);
+/** Waits for the word to stop, at most wait_ms. @return 1 when it has come */
+int imu_dispatch_wait(int stop_fd, int wait_ms);
 
 #endif
