@@ -18,6 +18,7 @@ $(B)/tests/replay_multipart: $(B)/obj/tests/fuzz/fuzz_multipart.o $(B)/obj/tests
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(CORE_LIBS) $(APR_LIBS)
 UNIT_TESTS += $(B)/tests/replay_multipart
+
 # Drives jobs without a worker, in servers started for tests.
 $(B)/imu-hook: tests/tools/imu-hook.c $(B)/libimuwire.a
 	@mkdir -p $(@D)
