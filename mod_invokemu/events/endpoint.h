@@ -1,5 +1,5 @@
 /*
- * endpoint.h: Socket.IO's HTTP end in the httpd children.
+ * endpoint.h: Socket.IO's HTTP end in the httpd children: /ws/socket.io/.
  */
 #ifndef IMU_ENDPOINT_H
 #define IMU_ENDPOINT_H
@@ -14,5 +14,7 @@ void imu_events_register_hooks(void);
 void imu_events_check(server_rec *s);
 /** Starts a child's hub thread. */
 void imu_events_child_init(apr_pool_t *pchild, server_rec *s);
+/** The shortest Timeout of the virtual hosts, in milliseconds: parked connections that are silent for so long are closed. */
+int imu_events_timeout_ms(server_rec *s);
 
 #endif

@@ -1,0 +1,501 @@
+#include "mod_invokemu/events/socket_internal.h"
+
+#include <http_connection.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <apr_date.h>
+#include <apr_portable.h>
+#include <apr_strings.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <util_filter.h>
+
+#include "mod_invokemu/events/child_hub.h"
+
+APLOG_USE_MODULE(invokemu);
+
+#define PIECE        16384           /* bytes given to the filters at once: httpd never waits for so few */
+#define MANY_QUEUED  (256u * 1024)   /* bytes from which previews are left out */
+#define MOST_QUEUED  (2048u * 1024)  /* bytes from which a browser does not read */
+#define READ_SIZE    8192
+
+/* ---- writing, under the lock ---- */
+
+void imu_socket_drop_queue(imu_socket *s)
+{
+    while (s->first) {
+        imu_out *out = s->first;
+
+        s->first = out->next;
+        free(out);
+    }
+    s->last = &s->first;
+    s->queued = 0;
+}
+
+/* Wakes the worker: the socket becomes readable for good, and what the browser still sends is not read. */
+static void wake(imu_socket *s)
+{
+    if (s->c && s->fd >= 0)
+        shutdown(s->fd, SHUT_RD);
+}
+
+static void abort_socket(imu_socket *s)
+{
+    s->abort = s->ending = 1;
+    imu_socket_drop_queue(s);
+    wake(s);
+}
+
+/* Lets the core's own filter, the last one, send what it has kept back; with nothing to add it never waits. */
+static apr_status_t push(conn_rec *c)
+{
+    ap_filter_t *f = c->output_filters;
+
+    while (f->next)
+        f = f->next;
+    return f->frec->filter_func.out_func(f, NULL);
+}
+
+static apr_status_t pass_piece(imu_socket *s, const char *data, size_t len, int wait)
+{
+    conn_rec *c = s->c;
+    apr_status_t rv;
+
+    APR_BRIGADE_INSERT_TAIL(s->out, apr_bucket_heap_create(data, len, NULL, c->bucket_alloc));
+    /* Any bucket without data makes TLS send a record now instead of waiting for more; only FLUSH would wait for the socket. */
+    APR_BRIGADE_INSERT_TAIL(s->out, wait ? apr_bucket_flush_create(c->bucket_alloc) : apr_bucket_eos_create(c->bucket_alloc));
+    rv = ap_pass_brigade(c->output_filters, s->out);
+    apr_brigade_cleanup(s->out);
+    return rv;
+}
+
+/* Writes as much as the socket takes, or everything. @return 1 all is out, 0 the rest follows, -1 broken */
+static int flush(imu_socket *s, int wait)
+{
+    conn_rec *c = s->c;
+    apr_status_t rv = APR_SUCCESS;
+
+    while (rv == APR_SUCCESS && !c->aborted) {
+        imu_out *out = s->first;
+        size_t len;
+
+        if (c->data_in_output_filters && !wait) {
+            rv = push(c);
+            if (rv == APR_SUCCESS && c->data_in_output_filters)
+                return imu_child_hub_want_write(s->fd, s->id) == 0 ? 0 : -1;
+            continue;
+        }
+        if (!out)
+            return 1;
+        len = out->len - out->sent < PIECE ? out->len - out->sent : PIECE;
+        rv = pass_piece(s, out->data + out->sent, len, wait);
+        if (rv == APR_SUCCESS && !wait)
+            rv = push(c);
+        out->sent += len;
+        s->queued -= len;
+        if (out->sent == out->len) {
+            s->first = out->next;
+            if (!s->first)
+                s->last = &s->first;
+            free(out);
+        }
+    }
+    return -1;
+}
+
+static imu_out *out_new(size_t len, int preview)
+{
+    imu_out *out = malloc(sizeof *out + len);
+
+    if (out)
+        *out = (imu_out){.len = len, .preview = preview};
+    return out;
+}
+
+static void append(imu_socket *s, imu_out *out)
+{
+    *s->last = out;
+    s->last = &out->next;
+    s->queued += out->len;
+}
+
+/* Leaves out previews that have not begun to be sent: the next one is newer. */
+static void drop_previews(imu_socket *s)
+{
+    imu_out **link = &s->first;
+
+    while (*link) {
+        imu_out *out = *link;
+
+        if (out->preview && out->sent == 0) {
+            *link = out->next;
+            s->queued -= out->len;
+            free(out);
+        } else {
+            link = &out->next;
+        }
+    }
+    s->last = link;
+}
+
+static int enqueue_frame(imu_socket *s, int opcode, const char *data, size_t len, int preview)
+{
+    unsigned char head[IMU_WS_MAX_HEAD];
+    size_t head_len = imu_ws_head(head, opcode, len);
+    imu_out *out;
+
+    if (s->queued + len > MANY_QUEUED)
+        drop_previews(s);
+    if (preview && s->queued + len > MANY_QUEUED)
+        return 0;
+    if (s->queued + len > MOST_QUEUED || !(out = out_new(head_len + len, preview)))
+        return -1;
+    memcpy(out->data, head, head_len);
+    if (len)
+        memcpy(out->data + head_len, data, len);
+    append(s, out);
+    return 0;
+}
+
+static void enqueue_close(imu_socket *s, int code)
+{
+    char data[2] = {(char)(code >> 8), (char)code};
+
+    enqueue_frame(s, IMU_WS_CLOSE, data, sizeof data, 0);
+    s->ending = 1;
+}
+
+/* Writes what is queued if that can be done now. */
+static void flush_parked(imu_socket *s)
+{
+    if (s->state == IMU_SOCKET_PARKED && s->c && flush(s, 0) < 0)
+        abort_socket(s);
+}
+
+/* ---- answers to polls, under the lock ---- */
+
+static int enqueue_answer(imu_socket *s)
+{
+    char date[APR_RFC822_DATE_LEN];
+    char line[512];
+    imu_out *out;
+    int len;
+
+    apr_rfc822_date(date, apr_time_now());
+    len = snprintf(line, sizeof line, "HTTP/1.1 %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n", ap_get_status_line(s->answer.status),
+                   date, s->answer.type, s->answer.len);
+    if (len < 0 || (size_t)len >= sizeof line || !(out = out_new((size_t)len + strlen(s->head) + s->answer.len, 0)))
+        return -1;
+    memcpy(out->data, line, (size_t)len);
+    memcpy(out->data + len, s->head, strlen(s->head));
+    memcpy(out->data + len + strlen(s->head), s->answer.body, s->answer.len);
+    append(s, out);
+    return 0;
+}
+
+/* The answer is out: the connection is the core's again at the next thing the browser sends. */
+static void poll_done(imu_socket *s)
+{
+    if (s->close_after) {
+        s->ending = 1;
+        wake(s);
+    } else {
+        s->state = IMU_SOCKET_OVER;
+    }
+}
+
+static void send_answer(imu_socket *s)
+{
+    int rc = enqueue_answer(s) == 0 ? flush(s, 0) : -1;
+
+    if (rc < 0)
+        abort_socket(s);
+    else if (rc > 0)
+        poll_done(s);
+}
+
+static void keep_answer(imu_socket *s, int status, const char *type, const char *body, size_t len)
+{
+    char *copy = malloc(len ? len : 1);
+
+    if (!copy)
+        return;
+    memcpy(copy, body, len);
+    free(s->answer.body);
+    s->answer = (imu_answer){status, strstr(type, "json") ? "application/json" : strstr(type, "html") ? "text/html" : "text/plain; charset=UTF-8",
+                             copy, len};
+}
+
+/* ---- the hub thread ---- */
+
+static void answer(imu_socket *s, int status, const char *type, const char *body, size_t len)
+{
+    pthread_mutex_lock(&s->lock);
+    if (!s->is_ws && !s->answer.status && s->state != IMU_SOCKET_OVER) {
+        keep_answer(s, status, type, body, len);
+        if (s->state == IMU_SOCKET_PARKED && s->c && s->answer.status)
+            send_answer(s);
+        else
+            pthread_cond_signal(&s->answered);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void imu_sockets_answer(uint64_t id, int status, const char *type, const char *body, size_t len)
+{
+    imu_socket *s = imu_socket_find(id);
+
+    if (!s)
+        return;
+    answer(s, status, type, body, len);
+    imu_socket_release(s);
+}
+
+void imu_sockets_send(uint64_t id, const char *text, size_t len, int preview)
+{
+    imu_socket *s = imu_socket_find(id);
+
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    if (s->is_ws && s->c && !s->ending) {
+        if (enqueue_frame(s, IMU_WS_TEXT, text, len, preview) != 0)
+            abort_socket(s);
+        else
+            flush_parked(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+    imu_socket_release(s);
+}
+
+static void end_socket(imu_socket *s, int code)
+{
+    if (!s->is_ws) {
+        answer(s, HTTP_OK, "text/plain", "6", 1);
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    if (s->c && !s->ending) {
+        enqueue_close(s, code);
+        flush_parked(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void imu_sockets_close(uint64_t id, int code)
+{
+    imu_socket *s = imu_socket_find(id);
+
+    if (!s)
+        return;
+    end_socket(s, code);
+    imu_socket_release(s);
+}
+
+static void end_parked(imu_socket *s, int code)
+{
+    pthread_mutex_lock(&s->lock);
+    s->close_after = 1;
+    pthread_mutex_unlock(&s->lock);
+    end_socket(s, code);
+}
+
+void imu_sockets_end_all(int code)
+{
+    imu_socket_each(end_parked, code);
+}
+
+void imu_sockets_writable(uint64_t id)
+{
+    imu_socket *s = imu_socket_find(id);
+
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    if (s->c && s->state == IMU_SOCKET_PARKED) {
+        int rc = flush(s, 0);
+
+        if (rc < 0)
+            abort_socket(s);
+        else if (rc > 0 && !s->is_ws)
+            poll_done(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+    imu_socket_release(s);
+}
+
+/* ---- workers ---- */
+
+void imu_socket_detach(imu_socket *s)
+{
+    int told;
+
+    pthread_mutex_lock(&s->lock);
+    told = s->is_ws || !s->answer.status;
+    if (s->c && s->fd >= 0)
+        imu_child_hub_forget(s->fd);
+    /* Farewells of a connection that takes no more would keep a worker waiting. */
+    if (s->c && (s->abort || s->first))
+        s->c->aborted = 1;
+    s->c = NULL;
+    s->fd = -1;
+    s->state = IMU_SOCKET_OVER;
+    imu_socket_drop_queue(s);
+    pthread_mutex_unlock(&s->lock);
+    if (told)
+        imu_child_hub_send(IMU_WIRE_EIO_GONE, json_pack("{s:I}", "conn", (json_int_t)s->id), NULL, 0);
+    imu_socket_forget(s);
+}
+
+int imu_socket_wait(imu_socket *s, int ms)
+{
+    struct timespec until;
+    int rc = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&s->lock);
+    while (!s->answer.status && rc == 0)
+        rc = pthread_cond_timedwait(&s->answered, &s->lock, &until);
+    rc = s->answer.status != 0;
+    if (!rc)
+        s->state = IMU_SOCKET_HANDED;
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+/* One frame from the browser. @return 0, or -1 when the connection is to end */
+static int take_event(imu_socket *s, const imu_ws_event *event)
+{
+    switch (event->what) {
+    case IMU_WS_GOT_TEXT:
+        if (imu_child_hub_send(IMU_WIRE_EIO_WS_MESSAGE, json_pack("{s:I}", "conn", (json_int_t)s->id), event->data, event->len) == 0)
+            return 0;
+        enqueue_close(s, IMU_WS_TRY_LATER);
+        return -1;
+    case IMU_WS_GOT_PING:
+        return enqueue_frame(s, IMU_WS_PONG, event->data, event->len, 0);
+    case IMU_WS_GOT_CLOSE:
+    case IMU_WS_BROKEN:
+        enqueue_close(s, event->code);
+        return -1;
+    default:
+        return 0;
+    }
+}
+
+static int take_bytes(imu_socket *s, const char *data, size_t len)
+{
+    imu_ws_event event;
+    int rc = 0;
+
+    do {
+        size_t used = imu_ws_feed(&s->reader, data, len, &event);
+
+        data += used;
+        len -= used;
+        rc = take_event(s, &event);
+    } while (rc == 0 && event.what != IMU_WS_MORE);
+    return rc;
+}
+
+static int take_brigade(imu_socket *s)
+{
+    for (apr_bucket *b = APR_BRIGADE_FIRST(s->in); b != APR_BRIGADE_SENTINEL(s->in); b = APR_BUCKET_NEXT(b)) {
+        const char *data;
+        apr_size_t len;
+
+        if (APR_BUCKET_IS_EOS(b))
+            return -1;
+        if (APR_BUCKET_IS_METADATA(b))
+            continue;
+        if (apr_bucket_read(b, &data, &len, APR_NONBLOCK_READ) != APR_SUCCESS || (len && take_bytes(s, data, len) != 0))
+            return -1;
+    }
+    return 0;
+}
+
+/* Reads until nothing is left, also not inside of TLS, where the MPM would not see it. */
+static imu_next read_frames(imu_socket *s)
+{
+    apr_status_t rv;
+    int rc;
+
+    if (s->ending)
+        return IMU_NEXT_CLOSE;
+    do {
+        rv = ap_get_brigade(s->c->input_filters, s->in, AP_MODE_READBYTES, APR_NONBLOCK_READ, READ_SIZE);
+        if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv))
+            return IMU_NEXT_CLOSE;
+        if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(s->in))
+            rv = APR_EAGAIN;
+        rc = rv == APR_SUCCESS ? take_brigade(s) : 0;
+        apr_brigade_cleanup(s->in);
+    } while (rc == 0 && rv == APR_SUCCESS);
+    if (flush(s, 0) < 0 || rc != 0)
+        return IMU_NEXT_CLOSE;
+    return IMU_NEXT_WAIT;
+}
+
+/* The browser has no business to speak before its poll is answered: it left, or sends requests ahead, which are not taken here. */
+static imu_next poll_readable(imu_socket *s)
+{
+    char byte;
+    ssize_t n;
+
+    if (s->ending)
+        return IMU_NEXT_CLOSE;
+    if (s->state == IMU_SOCKET_OVER)
+        return IMU_NEXT_REQUEST;
+    if (s->answer.status)
+        return flush(s, 1) > 0 ? IMU_NEXT_REQUEST : IMU_NEXT_CLOSE;
+    n = recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n < 0 && (errno == EAGAIN || errno == EINTR) ? IMU_NEXT_WAIT : IMU_NEXT_CLOSE;
+}
+
+imu_next imu_socket_readable(imu_socket *s)
+{
+    imu_next next;
+
+    pthread_mutex_lock(&s->lock);
+    next = s->c ? (s->is_ws ? read_frames(s) : poll_readable(s)) : IMU_NEXT_CLOSE;
+    pthread_mutex_unlock(&s->lock);
+    return next;
+}
+
+imu_next imu_socket_park(imu_socket *s)
+{
+    conn_rec *c = s->c;
+    imu_next next = IMU_NEXT_WAIT;
+    apr_os_sock_t fd = -1;
+
+    pthread_mutex_lock(&s->lock);
+    if (apr_os_sock_get(&fd, ap_get_conn_socket(c)) != APR_SUCCESS || c->aborted) {
+        next = IMU_NEXT_CLOSE;
+    } else {
+        s->fd = fd;
+        s->out = apr_brigade_create(c->pool, c->bucket_alloc);
+        s->in = apr_brigade_create(c->pool, c->bucket_alloc);
+        s->state = IMU_SOCKET_PARKED;
+        /* Requests sent ahead lie in filters where nobody would see them. */
+        if (!s->is_ws && c->data_in_input_filters)
+            s->close_after = 1;
+        if (s->is_ws && s->ending)
+            next = flush(s, 0) < 0 ? IMU_NEXT_CLOSE : IMU_NEXT_WAIT;
+        else if (s->is_ws)
+            next = read_frames(s);
+        else if (s->answer.status)
+            send_answer(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return next;
+}
