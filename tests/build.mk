@@ -24,3 +24,13 @@ $(B)/imu-hook: tests/tools/imu-hook.c $(B)/libimuwire.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(SAN_FLAGS) -MF $@.d -o $@ $< $(B)/libimuwire.a -ljansson
 ALL += $(B)/imu-hook
+
+# The reader of tokens, likewise.
+$(B)/obj/tests/fuzz/fuzz_token.o: TEST_CFLAGS = $(APR_CFLAGS)
+$(B)/tests/replay_token: $(B)/obj/tests/fuzz/fuzz_token.o $(B)/obj/tests/fuzz/replay.o $(B)/libimucore.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ $(CORE_LIBS) $(APR_LIBS)
+$(B)/fuzz/fuzz_token: tests/fuzz/fuzz_token.c $(CORE_SRC) $(B)/gen/queries.c $(B)/gen/migrations.c
+	@mkdir -p $(@D)
+	clang $(STD) -g -O1 -I. $(APR_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(CORE_LIBS) $(APR_LIBS)
+UNIT_TESTS += $(B)/tests/replay_token

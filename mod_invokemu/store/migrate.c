@@ -131,7 +131,9 @@ static imu_err *migrate(migration_db *m, int *from, int *to)
     int version = 0;
     imu_err *err;
 
-    if ((err = open_database(m)) || (err = run_pragma(m, "PRAGMA journal_mode=WAL")) || (err = run(m, VERSION_TABLE)) ||
+    /* At a graceful restart the children of before still close their connections. Waiting inside SQLite is right here alone: no
+     * other thread of this process uses the driver. */
+    if ((err = open_database(m)) || (err = run_pragma(m, "PRAGMA busy_timeout=15000")) || (err = run_pragma(m, "PRAGMA journal_mode=WAL")) || (err = run(m, VERSION_TABLE)) ||
         (err = current_version(m, &version)))
         return err;
     if (from)
