@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_ANSWER (4u * 1024 * 1024) /* three bounded texts, escaped */
+#define MAX_ANSWER (IMU_WIRE_MAX_HEADER + 64u) /* three bounded texts, escaped */
 
 void imu_media_result_free(struct imu_media_result *r)
 {

@@ -23,3 +23,4 @@ check-engine: $(B)/check-engine
 
 ALL        += $(B)/libimuengine.a
 UNIT_TESTS += $(B)/check-engine
+include worker/runtime.mk

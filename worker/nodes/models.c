@@ -1,0 +1,300 @@
+/* See models.h. */
+#include "worker/nodes/models.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_OPEN 16
+
+struct entry {
+    char *key;
+    char *path;
+    imu_model *model;
+    uint64_t used; /* counts up: the smallest was used longest ago */
+};
+
+struct imu_models {
+    imu_engine *engine;
+    char folder[PATH_MAX]; /* "" for anywhere */
+    uint64_t budget, clock;
+    struct entry open[MAX_OPEN];
+    size_t n_open;
+    pthread_mutex_t lock; /* of what follows */
+    json_t *loaded;
+    json_t *unload; /* keys to drop, or null in it for all */
+};
+
+imu_models *imu_models_new(const char *folder, int threads, uint64_t budget, imu_error *err)
+{
+    imu_models *m = calloc(1, sizeof *m);
+    if (!m) {
+        imu_fail(err, "OutOfMemory", "Not enough memory.");
+        return NULL;
+    }
+    m->budget = budget;
+    m->loaded = json_array();
+    m->unload = json_array();
+    pthread_mutex_init(&m->lock, NULL);
+    if (folder && !realpath(folder, m->folder)) {
+        imu_fail(err, "NotFound", "The folder of models does not exist.");
+        imu_models_free(m);
+        return NULL;
+    }
+    imu_engine_options options = {.threads = threads, .precision = IMU_PRECISION_AUTO};
+    imu_fault fault;
+    if (imu_engine_open(&options, &m->engine, &fault) != IMU_ENGINE_OK) {
+        imu_fail(err, "EngineError", "%s", fault.text);
+        imu_models_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+static void close_entry(imu_models *m, size_t i)
+{
+    imu_model_close(m->open[i].model);
+    free(m->open[i].key);
+    free(m->open[i].path);
+    m->open[i] = m->open[--m->n_open];
+}
+
+void imu_models_free(imu_models *m)
+{
+    if (!m)
+        return;
+    while (m->n_open > 0)
+        close_entry(m, m->n_open - 1);
+    imu_engine_close(m->engine);
+    json_decref(m->loaded);
+    json_decref(m->unload);
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
+const char *imu_models_device(const imu_models *m)
+{
+    return imu_engine_device(m->engine);
+}
+
+/* Publishes which models have weights in memory, for HELLO. */
+static void note_loaded(imu_models *m)
+{
+    json_t *keys = json_array();
+    for (size_t i = 0; i < m->n_open; i++)
+        if (imu_model_memory(m->open[i].model, IMU_PART_ALL) > 0)
+            json_array_append_new(keys, json_string(m->open[i].key));
+    pthread_mutex_lock(&m->lock);
+    json_t *old = m->loaded;
+    m->loaded = keys;
+    pthread_mutex_unlock(&m->lock);
+    json_decref(old);
+}
+
+json_t *imu_models_loaded(imu_models *m)
+{
+    pthread_mutex_lock(&m->lock);
+    json_t *keys = json_deep_copy(m->loaded);
+    pthread_mutex_unlock(&m->lock);
+    return keys;
+}
+
+void imu_models_ask_unload(imu_models *m, const char *key)
+{
+    pthread_mutex_lock(&m->lock);
+    if (json_array_size(m->unload) < MAX_OPEN)
+        json_array_append_new(m->unload, key ? json_string(key) : json_null());
+    pthread_mutex_unlock(&m->lock);
+}
+
+void imu_models_do_unload(imu_models *m)
+{
+    json_t *fresh = json_array(), *key;
+    pthread_mutex_lock(&m->lock);
+    json_t *asked = m->unload;
+    m->unload = fresh;
+    pthread_mutex_unlock(&m->lock);
+    size_t k;
+    json_array_foreach (asked, k, key)
+        for (size_t i = m->n_open; i-- > 0;)
+            if (!json_is_string(key) || !strcmp(json_string_value(key), m->open[i].key))
+                close_entry(m, i);
+    if (json_array_size(asked) > 0)
+        note_loaded(m);
+    json_decref(asked);
+}
+
+/* ---- finding ---- */
+
+static bool same(const json_t *a, const json_t *b, const char *key)
+{
+    const char *x = imu_json_text(a, key), *y = imu_json_text(b, key);
+    return x && y && *x && !strcmp(x, y);
+}
+
+const json_t *imu_models_find(const json_t *rows, const json_t *identifier)
+{
+    const json_t *row;
+    size_t i;
+    json_array_foreach (rows, i, row)
+        if (same(row, identifier, "key"))
+            return row;
+    json_array_foreach (rows, i, row)
+        if (same(json_object_get(row, "record"), identifier, "hash"))
+            return row;
+    json_array_foreach (rows, i, row) {
+        const json_t *record = json_object_get(row, "record");
+        if (same(record, identifier, "name") && same(record, identifier, "base") && same(record, identifier, "type"))
+            return row;
+    }
+    return NULL;
+}
+
+/* The model's folder as an absolute path that lies where models may lie. */
+static int resolve(imu_call *call, const imu_models *m, const char *path, char out[PATH_MAX])
+{
+    char joined[PATH_MAX];
+    int n = path[0] == '/' || !m->folder[0] ? snprintf(joined, sizeof joined, "%s", path)
+                                            : snprintf(joined, sizeof joined, "%s/%s", m->folder, path);
+    size_t len = strlen(m->folder);
+    if (n < 0 || n >= (int)sizeof joined || !realpath(joined, out))
+        return imu_fail(call->error, "ModelNotFound", "The model's files are missing.");
+    if (len && (strncmp(out, m->folder, len) || (out[len] != '/' && out[len] != 0)))
+        return imu_fail(call->error, "ModelNotFound", "The model lies outside of the folder that this worker may read.");
+    return 0;
+}
+
+int imu_models_fault(imu_call *call, const imu_fault *fault)
+{
+    static const char *const types[] = {"InternalError",  "CanceledException", "OutOfMemory", "InvalidInput",
+                                        "InvalidModel", "NotSupported",      "InternalError"};
+    unsigned status = (unsigned)fault->status;
+    if (fault->status == IMU_ENGINE_CANCELLED)
+        return imu_call_stop(call);
+    /* The engine names files by their path; people are told the file's name only. */
+    char text[sizeof fault->text];
+    size_t n = 0;
+    for (const char *c = fault->text; *c; c++) {
+        text[n++] = *c;
+        if (*c == '/' && (n == 1 || strchr(" \"'(:", text[n - 2]))) {
+            const char *end = c + strcspn(c, " \"'):,;"), *last = c;
+            for (const char *p = c; p < end; p++)
+                last = *p == '/' ? p : last;
+            n--;
+            c = last;
+        }
+    }
+    text[n] = 0;
+    return imu_fail(call->error, types[status < sizeof types / sizeof types[0] ? status : 0], "%s", text);
+}
+
+/* ---- the cache ---- */
+
+static uint64_t memory(const imu_models *m)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < m->n_open; i++)
+        sum += imu_model_memory(m->open[i].model, IMU_PART_ALL);
+    return sum;
+}
+
+/* Drops the models used longest ago, but not `keep`, until `needed` more bytes fit. */
+static void make_room(imu_models *m, const imu_model *keep, uint64_t needed)
+{
+    while (m->n_open > 1 && memory(m) + needed > m->budget) {
+        size_t oldest = MAX_OPEN;
+        for (size_t i = 0; i < m->n_open; i++)
+            if (m->open[i].model != keep && (oldest == MAX_OPEN || m->open[i].used < m->open[oldest].used))
+                oldest = i;
+        close_entry(m, oldest);
+    }
+}
+
+static int open_model(imu_call *call, imu_models *m, const json_t *row, struct entry **out)
+{
+    const char *key = imu_json_text(row, "key"), *path = imu_json_text(row, "path");
+    char folder[PATH_MAX];
+    if (!key || !path)
+        return imu_fail(call->error, "ModelNotFound", "The model's record has no key or no path.");
+    if (resolve(call, m, path, folder))
+        return -1;
+    for (size_t i = 0; i < m->n_open; i++) {
+        if (!strcmp(m->open[i].key, key) && !strcmp(m->open[i].path, folder)) {
+            *out = &m->open[i];
+            return 0;
+        }
+    }
+    if (m->n_open == MAX_OPEN) {
+        size_t oldest = 0;
+        for (size_t i = 1; i < m->n_open; i++)
+            oldest = m->open[i].used < m->open[oldest].used ? i : oldest;
+        close_entry(m, oldest);
+    }
+    struct entry e = {.key = strdup(key), .path = strdup(folder)};
+    imu_fault fault;
+    if (!e.key || !e.path || imu_model_open(m->engine, folder, &e.model, &fault) != IMU_ENGINE_OK) {
+        int rc = e.key && e.path ? imu_models_fault(call, &fault) : imu_fail(call->error, "OutOfMemory", "Not enough memory.");
+        free(e.key);
+        free(e.path);
+        return rc;
+    }
+    m->open[m->n_open] = e;
+    *out = &m->open[m->n_open++];
+    return 0;
+}
+
+/* Reads the weights of one part, and says so before and after: clients count the two. */
+static int load_part(imu_call *call, imu_models *m, struct entry *e, int part, const char *name)
+{
+    imu_env *env = call->env;
+    imu_model *model = e->model;
+    const imu_model_info *info = imu_model_get_info(model);
+    uint64_t bytes = info->weight_bytes[part == IMU_PART_TEXT ? 0 : part == IMU_PART_UNET ? 1 : 2];
+    char *key = strdup(e->key); /* the entry may move when others are dropped */
+    if (!key)
+        return imu_fail(call->error, "OutOfMemory", "Not enough memory.");
+    make_room(m, model, bytes);
+    if (env->model_load)
+        env->model_load(env->user, key, name, false);
+    imu_fault fault;
+    imu_engine_status status = imu_model_load(model, part, &fault);
+    if (env->model_load)
+        env->model_load(env->user, key, name, true);
+    free(key);
+    if (status != IMU_ENGINE_OK)
+        return imu_models_fault(call, &fault);
+    make_room(m, model, 0);
+    note_loaded(m);
+    return 0;
+}
+
+int imu_models_get(imu_call *call, const json_t *identifier, int parts, imu_model **out)
+{
+    static const struct {
+        int part;
+        const char *name;
+    } all[] = {{IMU_PART_TEXT, "text_encoder"}, {IMU_PART_UNET, "unet"}, {IMU_PART_VAE, "vae"}};
+    imu_models *m = call->env->models;
+    const json_t *row = imu_models_find(call->env->model_rows, identifier);
+    struct entry *e;
+    if (!m || !row)
+        return imu_fail(call->error, "UnknownModelException", "The model \"%.80s\" is not installed.",
+                        imu_json_text(identifier, "name") ? imu_json_text(identifier, "name") : "?");
+    if (open_model(call, m, row, &e))
+        return -1;
+    e->used = ++m->clock;
+    *out = e->model;
+    for (size_t i = 0; i < 3; i++) {
+        if (!(parts & all[i].part) || imu_model_memory(*out, all[i].part) > 0)
+            continue;
+        /* Dropping others moves entries: find this one again. */
+        for (size_t k = 0; k < m->n_open; k++)
+            if (m->open[k].model == *out)
+                e = &m->open[k];
+        if (load_part(call, m, e, all[i].part, all[i].name))
+            return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,40 @@
+/*
+ * models.h: opened models, kept until the memory budget asks for their place.
+ *
+ * Models belong to the run thread. imu_models_loaded and imu_models_ask_unload may be called from any.
+ */
+#ifndef IMU_MODELS_H
+#define IMU_MODELS_H
+
+#include "worker/nodes/env.h"
+
+typedef struct imu_models imu_models;
+
+/**
+ * @param folder   models must lie below it, and relative paths start there; NULL: anywhere
+ * @param threads  0: one per processor
+ * @param budget   bytes of weights to keep; one model in use may exceed it
+ * @return the cache, or NULL with the error (the engine does not start)
+ */
+imu_models *imu_models_new(const char *folder, int threads, uint64_t budget, imu_error *err);
+void imu_models_free(imu_models *m);
+/** A short description of the device that computes. */
+const char *imu_models_device(const imu_models *m);
+/** Keys of the models with weights in memory, a new array. */
+json_t *imu_models_loaded(imu_models *m);
+/** Asks that a model (NULL: all) be dropped; done by imu_models_do_unload. */
+void imu_models_ask_unload(imu_models *m, const char *key);
+/** Drops what was asked for. Run thread, between runs. */
+void imu_models_do_unload(imu_models *m);
+
+/** The row of RUN.models that a ModelIdentifierField means: by key, else hash, else name, base and type; or NULL. */
+const json_t *imu_models_find(const json_t *rows, const json_t *identifier);
+/**
+ * Opens the model that identifier names and reads the weights of `parts` (IMU_PART_…).
+ * @return 0 with *out, valid until the next call of this function; or -1 with call->error
+ */
+int imu_models_get(imu_call *call, const json_t *identifier, int parts, imu_model **out);
+/** Fails the call with what the engine said; paths are left out of the sentence. @return -1 */
+int imu_models_fault(imu_call *call, const imu_fault *fault);
+
+#endif

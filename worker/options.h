@@ -1,0 +1,35 @@
+/* The command line of invokemu-worker. */
+#ifndef IMU_OPTIONS_H
+#define IMU_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define IMU_MAX_PEERS 16
+
+typedef struct imu_options {
+    const char *socket;
+    const char *models; /**< folder, or NULL */
+    const char *user;   /**< to become, when started as root; or NULL */
+    const char *group;  /**< of the socket file, or NULL */
+    const char *name;   /**< how the worker calls itself; the host's name by default */
+    int threads;        /**< 0: one per processor */
+    uint64_t cache_bytes;
+    uid_t peers[IMU_MAX_PEERS]; /**< who may connect, besides root and the worker's own user */
+    int n_peers;
+    bool media, print_schemas;
+    int media_children; /**< pictures decoded at once */
+} imu_options;
+
+/** Reads the command line. @return 0 to go on, 1 help was printed, -1 an error was printed. */
+int imu_options_read(imu_options *o, int argc, char **argv);
+/**
+ * Becomes o->user when running as root; gives the socket file to that user and o->group before.
+ * @return 0, or -1 with a message on stderr
+ */
+int imu_options_drop_root(const imu_options *o);
+/** Whether that user may connect. */
+bool imu_options_peer_allowed(const imu_options *o, long uid);
+
+#endif

@@ -1,0 +1,13 @@
+# The worker's runtime: protocol, graph, nodes, pictures, media process. The engine is in build.mk.
+
+RUNTIME_SRC := $(wildcard worker/*.c worker/graph/*.c worker/nodes/*.c worker/image/*.c worker/media/*.c)
+RUNTIME_OBJ  := $(RUNTIME_SRC:%.c=$(B)/obj/%.o)
+RUNTIME_LIBS  = -ljansson -lpng -ljpeg -lwebpdemux -lwebp -lseccomp $(ENGINE_LIBS) -lpthread -lm
+
+# Everything but main, for the unit tests.
+$(B)/libimuruntime.a: $(filter-out %/worker/main.o,$(RUNTIME_OBJ))
+	rm -f $@ && ar rcs $@ $^
+$(B)/invokemu-worker: $(B)/obj/worker/main.o $(B)/libimuruntime.a $(B)/libimuengine.a $(B)/libimuwire.a
+	$(CC) $(SAN_FLAGS) -Wl,-z,relro -Wl,-z,now -o $@ $^ $(RUNTIME_LIBS)
+
+ALL += $(B)/invokemu-worker
