@@ -91,7 +91,7 @@ static struct item *make_item(const imu_message *m)
     }
     for (int k = 0; k < m->n_fds; k++)
         i->fds[i->n_fds++] = m->fds[k];
-    const char *run_id = imu_json_text(m->header, "run_id");
+    const char *run_id = imu_json_str(m->header, "run_id");
     i->type = m->type;
     i->keep = m->keep;
     i->item_id = json_integer_value(json_object_get(m->header, "item_id"));

@@ -169,17 +169,17 @@ static int run_node(imu_runner *r, imu_env *env, imu_exec *x, const imu_prepared
     imu_call call = {.type = p->type, .id = p->id, .source_id = p->source_id, .in = p->inputs, .env = env, .error = err};
     call.images = json_array();
     report(r, IMU_WIRE_NODE_STARTED, about(r, p), NULL);
-    imu_fail(err, "InternalError", "The node failed without saying why.");
+    imu_refuse(err, "InternalError", "The node failed without saying why.");
     int rc = call.images ? p->type->run(&call) : -1;
     if (!rc && atomic_load(&env->cancelled))
         rc = imu_call_stop(&call);
     if (!rc && json_object_set_new(call.out, "type", json_string(p->type->output->type)))
-        rc = imu_fail(err, "OutOfMemory", "Not enough memory for the result.");
+        rc = imu_refuse(err, "OutOfMemory", "Not enough memory for the result.");
     json_t *result = call.out;
     if (!rc)
         rc = imu_exec_complete(x, p, json_incref(result), err);
     if (!rc && report_completed(r, p, result, &call))
-        rc = imu_fail(err, "TooLarge", "The result of this node is too large to be sent.");
+        rc = imu_refuse(err, "TooLarge", "The result of this node is too large to be sent.");
     for (int i = 0; i < call.n_fds; i++)
         close(call.fds[i]);
     json_decref(result);
@@ -218,14 +218,14 @@ static int take_images(struct job *job, imu_env *env, imu_error *err)
     const json_t *image;
     size_t i;
     json_array_foreach (json_object_get(job->header, "images"), i, image) {
-        const char *name = imu_json_text(image, "image_name");
+        const char *name = imu_json_str(image, "image_name");
         json_int_t index = json_integer_value(json_object_get(image, "fd"));
         if (!name || index < 0 || index >= job->n_fds || job->fds[index] < 0)
-            return imu_fail(err, "InvalidRun", "A picture of the run has no name or no file.");
+            return imu_refuse(err, "InvalidRun", "A picture of the run has no name or no file.");
         int fd = job->fds[index];
         job->fds[index] = -1;
         if (imu_env_add_image(env, name, fd))
-            return imu_fail(err, "InvalidRun", "A picture of the run can't be used.");
+            return imu_refuse(err, "InvalidRun", "A picture of the run can't be used.");
     }
     return 0;
 }
@@ -235,7 +235,7 @@ static int set_up(imu_runner *r, struct job *job, imu_env *env, char **graph_tex
     const json_t *graph = json_object_get(json_object_get(job->header, "session"), "graph");
     env->model_rows = json_object_get(job->header, "models");
     env->metadata_extra = json_object_get(job->header, "metadata_extra");
-    env->workflow = imu_json_text(job->header, "workflow");
+    env->workflow = imu_json_str(job->header, "workflow");
     env->models = r->models;
     env->progress = on_progress;
     env->model_load = on_model_load;
@@ -257,7 +257,7 @@ static void run_job(imu_runner *r)
     struct job *job = r->job;
     imu_env *env = &job->env;
     const json_t *session = json_object_get(job->header, "session"), *posted = json_object_get(session, "graph");
-    const char *session_id = imu_json_text(session, "id");
+    const char *session_id = imu_json_str(session, "id");
     int64_t started = imu_clock_ms();
     imu_error err = {.type = ""};
     imu_prepared at = {.id = NULL};
@@ -268,7 +268,7 @@ static void run_job(imu_runner *r)
     imu_graph *g = rc ? NULL : imu_graph_load(posted, &err);
     imu_exec *x = g ? imu_exec_new(session_id ? session_id : job->run_id, g) : NULL;
     if (g && !x)
-        imu_fail(&err, "OutOfMemory", "Not enough memory for the run.");
+        imu_refuse(&err, "OutOfMemory", "Not enough memory for the run.");
     rc = x ? run_nodes(r, env, x, &at, &err) : -1;
     const char *status = rc > 0 ? "completed" : rc == 0 ? "canceled" : "failed";
     json_t *state = x ? imu_exec_state(x) : imu_exec_empty_state(session_id ? session_id : job->run_id, posted);
@@ -308,7 +308,7 @@ imu_runner *imu_runner_new(imu_models *models, imu_outbox *outbox, imu_error *er
 {
     imu_runner *r = calloc(1, sizeof *r);
     if (!r) {
-        imu_fail(err, "OutOfMemory", "Not enough memory.");
+        imu_refuse(err, "OutOfMemory", "Not enough memory.");
         return NULL;
     }
     r->models = models;
@@ -317,7 +317,7 @@ imu_runner *imu_runner_new(imu_models *models, imu_outbox *outbox, imu_error *er
     pthread_cond_init(&r->wake, NULL);
     int rc = pthread_create(&r->thread, NULL, run_thread, r);
     if (rc) {
-        imu_fail(err, "InternalError", "The run thread does not start: %s.", strerror(rc));
+        imu_refuse(err, "InternalError", "The run thread does not start: %s.", strerror(rc));
         free(r);
         return NULL;
     }
@@ -345,7 +345,7 @@ void imu_runner_free(imu_runner *r)
 int imu_runner_start(imu_runner *r, json_t *header, const int *fds, int n_fds)
 {
     struct job *job = calloc(1, sizeof *job);
-    const char *run_id = imu_json_text(header, "run_id");
+    const char *run_id = imu_json_str(header, "run_id");
     const json_t *item_id = json_object_get(header, "item_id");
     if (!job) {
         for (int i = 0; i < n_fds; i++)

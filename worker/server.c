@@ -122,7 +122,7 @@ static int on_frame(struct server *s, imu_frame *f)
 {
     json_t *h = json_loadb(f->header, f->header_len, JSON_REJECT_DUPLICATES, NULL);
     int rc = json_is_object(h) ? 0 : -1;
-    const char *run_id = imu_json_text(h, "run_id");
+    const char *run_id = imu_json_str(h, "run_id");
     const json_t *token;
     switch (rc ? 0 : f->type) {
     case IMU_WIRE_RUN:
@@ -137,7 +137,7 @@ static int on_frame(struct server *s, imu_frame *f)
             imu_outbox_ack(s->outbox, run_id, json_integer_value(json_object_get(h, "seq")));
         break;
     case IMU_WIRE_UNLOAD:
-        imu_models_ask_unload(s->models, imu_json_text(h, "key"));
+        imu_models_ask_unload(s->models, imu_json_str(h, "key"));
         imu_runner_poke(s->runner);
         break;
     case IMU_WIRE_PING:
@@ -234,12 +234,12 @@ static int start(struct server *s, imu_error *err)
     s->signals = open_signals();
     s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->signals < 0 || s->wake < 0)
-        return imu_fail(err, "InternalError", "%s", strerror(errno));
+        return imu_refuse(err, "InternalError", "%s", strerror(errno));
     s->nodes = imu_schema_nodes();
     s->outputs = imu_schema_outputs();
     s->outbox = imu_outbox_new(s->wake);
     if (!s->nodes || !s->outputs || !s->outbox)
-        return imu_fail(err, "OutOfMemory", "Not enough memory.");
+        return imu_refuse(err, "OutOfMemory", "Not enough memory.");
     s->models = imu_models_new(s->o->models, s->o->threads, s->o->cache_bytes, err);
     s->runner = s->models ? imu_runner_new(s->models, s->outbox, err) : NULL;
     return s->runner ? 0 : -1;

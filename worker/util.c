@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-int imu_fail(imu_error *err, const char *type, const char *format, ...)
+int imu_refuse(imu_error *err, const char *type, const char *format, ...)
 {
     if (!err)
         return -1;
@@ -120,7 +120,7 @@ size_t imu_json_size(const json_t *value, size_t limit, int max_depth)
     return n > limit ? limit + 1 : n;
 }
 
-const char *imu_json_text(const json_t *object, const char *key)
+const char *imu_json_str(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));
 }

@@ -14,7 +14,7 @@ typedef struct imu_error {
 } imu_error;
 
 /** Fills err (may be NULL). @return -1 always, so that a function can end with it. */
-int imu_fail(imu_error *err, const char *type, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int imu_refuse(imu_error *err, const char *type, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #define IMU_UUID_SIZE 37
 /** A random UUID v4 in lower case with its NUL. */
@@ -32,7 +32,7 @@ int64_t imu_clock_ms(void);
 size_t imu_json_size(const json_t *value, size_t limit, int max_depth);
 
 /** The string at key, or NULL when it is absent or of another type. */
-const char *imu_json_text(const json_t *object, const char *key);
+const char *imu_json_str(const json_t *object, const char *key);
 
 /** Writes all of data. @return 0, or -1 errno. */
 int imu_write_all(int fd, const void *data, size_t len);

@@ -60,7 +60,7 @@ struct imu_exec {
 
 static int out_of_memory(imu_error *err)
 {
-    return imu_fail(err, "OutOfMemory", "Not enough memory to run the graph.");
+    return imu_refuse(err, "OutOfMemory", "Not enough memory to run the graph.");
 }
 
 imu_exec *imu_exec_new(const char *session_id, const imu_graph *g)
@@ -133,7 +133,7 @@ static struct prepared *add_prepared(imu_exec *x, size_t source, imu_error *err)
 {
     struct source *s = &x->sources[source];
     if (x->n_prepared == IMU_GRAPH_MAX_PREPARED) {
-        imu_fail(err, "TooManyNodes", "The graph's iterations give more than %d nodes.", IMU_GRAPH_MAX_PREPARED);
+        imu_refuse(err, "TooManyNodes", "The graph's iterations give more than %d nodes.", IMU_GRAPH_MAX_PREPARED);
         return NULL;
     }
     if (x->n_prepared == x->cap) {
@@ -176,7 +176,7 @@ static int fill_prepared(imu_exec *x, struct prepared *p, const size_t *feeding,
         count += feeding ? 1 : x->sources[x->g->edges[n->in[k]].from].n_copies;
     x->links += count;
     if (x->links > IMU_GRAPH_MAX_LINKS)
-        return imu_fail(err, "TooManyNodes", "The graph's iterations give more than %d connections.", IMU_GRAPH_MAX_LINKS);
+        return imu_refuse(err, "TooManyNodes", "The graph's iterations give more than %d connections.", IMU_GRAPH_MAX_LINKS);
     p->inputs = calloc(count + 1, sizeof *p->inputs);
     p->path = calloc(n_path + 2, sizeof *p->path);
     p->node = json_copy(n->values);
@@ -225,7 +225,7 @@ static int add_copies(imu_exec *x, size_t source, const size_t *feeding, const s
     if (iterate) {
         const json_t *list = iterate_list(x, n, feeding);
         if (!list)
-            return imu_fail(err, "InvalidInput", "Node \"%.80s\" (iterate): its collection is not a list.", n->id);
+            return imu_refuse(err, "InvalidInput", "Node \"%.80s\" (iterate): its collection is not a list.", n->id);
         copies = json_array_size(list);
     }
     for (size_t i = 0; i < copies; i++) {
@@ -343,7 +343,7 @@ static int collect_inputs(imu_exec *x, struct prepared *p, imu_error *err)
                 continue;
             if (whole && !json_is_array(value)) {
                 json_decref(list);
-                return imu_fail(err, "InvalidInput", "What is connected to \"collection\" is not a list.");
+                return imu_refuse(err, "InvalidInput", "What is connected to \"collection\" is not a list.");
             }
             if (whole ? json_array_extend(list, value) : json_array_append(list, value ? value : json_null())) {
                 json_decref(list);
@@ -384,7 +384,7 @@ static json_t *make_values(const struct prepared *p, const imu_node_type *type, 
         if (!value)
             value = fallback(f);
         if ((f->flags & IMU_F_REQUIRED) && json_is_null(value)) {
-            imu_fail(err, "MissingInput", "The input \"%s\" has no value and no connection.", f->name);
+            imu_refuse(err, "MissingInput", "The input \"%s\" has no value and no connection.", f->name);
             json_decref(value);
             json_decref(values);
             return NULL;
@@ -432,7 +432,7 @@ static int take_inputs(imu_exec *x, struct prepared *p, imu_error *err)
     size_t bytes = imu_json_size(p->node, IMU_GRAPH_MAX_VALUE, IMU_GRAPH_MAX_DEPTH);
     x->total_bytes += bytes;
     if (bytes > IMU_GRAPH_MAX_VALUE || x->total_bytes > IMU_GRAPH_MAX_TOTAL)
-        return imu_fail(err, "TooLarge", "The values that reach this node are too large.");
+        return imu_refuse(err, "TooLarge", "The values that reach this node are too large.");
     p->values = make_values(p, type, err);
     return p->values ? 0 : -1;
 }
@@ -469,7 +469,7 @@ int imu_exec_complete(imu_exec *x, const imu_prepared *done, json_t *result, imu
     if (bytes > IMU_GRAPH_MAX_VALUE || x->total_bytes > IMU_GRAPH_MAX_TOTAL) {
         json_decref(p->result);
         p->result = NULL;
-        return imu_fail(err, "TooLarge", "The result of this node, or all results together, are too large.");
+        return imu_refuse(err, "TooLarge", "The result of this node, or all results together, are too large.");
     }
     if (note_executed(x, p->id, false) || (--s->left == 0 && note_executed(x, x->g->nodes[p->source].id, true)))
         return out_of_memory(err);
@@ -503,7 +503,7 @@ static json_t *edge_end(const char *node, const char *field)
 static json_t *execution_graph(const imu_exec *x)
 {
     json_t *nodes = json_object(), *edges = json_array();
-    const char *id = imu_json_text(x->g->posted, "id");
+    const char *id = imu_json_str(x->g->posted, "id");
     for (size_t i = 0; i < x->n_prepared; i++) {
         const struct prepared *p = &x->prepared[i];
         json_object_set(nodes, p->id, p->node);
@@ -565,7 +565,7 @@ json_t *imu_exec_state(const imu_exec *x)
 
 json_t *imu_exec_empty_state(const char *session_id, const json_t *graph)
 {
-    const char *id = imu_json_text(graph, "id");
+    const char *id = imu_json_str(graph, "id");
     return json_pack("{s:s,s:O,s:{s:s,s:{},s:[]},s:[],s:[],s:{},s:{},s:[],s:[],s:{},s:{},s:{},s:[],s:{}}", "id", session_id,
                      "graph", graph, "execution_graph", "id", id ? id : session_id, "nodes", "edges", "executed",
                      "executed_history", "results", "errors", "workflow_call_stack", "workflow_call_history",

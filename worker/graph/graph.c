@@ -8,18 +8,18 @@
 
 static int load_node(struct node *n, const char *key, const json_t *posted, imu_error *err)
 {
-    const char *type = imu_json_text(posted, "type"), *id = imu_json_text(posted, "id");
+    const char *type = imu_json_str(posted, "type"), *id = imu_json_str(posted, "id");
     if (!json_is_object(posted) || !type)
-        return imu_fail(err, BAD, "Node \"%.80s\" has no type.", key);
+        return imu_refuse(err, BAD, "Node \"%.80s\" has no type.", key);
     if (id && strcmp(id, key))
-        return imu_fail(err, BAD, "Node \"%.80s\" carries another id, \"%.80s\".", key, id);
+        return imu_refuse(err, BAD, "Node \"%.80s\" carries another id, \"%.80s\".", key, id);
     n->type = imu_node_find(type);
     if (!n->type)
-        return imu_fail(err, "UnknownNode", "This worker has no node of type \"%.80s\".", type);
+        return imu_refuse(err, "UnknownNode", "This worker has no node of type \"%.80s\".", type);
     n->id = key;
     n->values = json_copy((json_t *)posted);
     if (!n->values || json_object_set_new(n->values, "id", json_string(key)))
-        return imu_fail(err, "OutOfMemory", "Not enough memory for the graph.");
+        return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
     const char *name;
     json_t *value;
     json_object_foreach ((json_t *)posted, name, value) {
@@ -29,9 +29,9 @@ static int load_node(struct node *n, const char *key, const json_t *posted, imu_
         imu_error why;
         json_t *taken = imu_value_take(field, value, &why);
         if (!taken)
-            return imu_fail(err, "InvalidInput", "Node \"%.80s\" (%s): %.300s", key, type, why.text);
+            return imu_refuse(err, "InvalidInput", "Node \"%.80s\" (%s): %.300s", key, type, why.text);
         if (json_object_set_new(n->values, name, taken))
-            return imu_fail(err, "OutOfMemory", "Not enough memory for the graph.");
+            return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
     }
     return 0;
 }
@@ -41,22 +41,22 @@ static int load_nodes(imu_graph *g, json_t *index, imu_error *err)
     json_t *nodes = json_object_get(g->posted, "nodes"), *value;
     const char *key;
     if (!json_is_object(nodes))
-        return imu_fail(err, BAD, "The graph has no nodes object.");
+        return imu_refuse(err, BAD, "The graph has no nodes object.");
     size_t n = json_object_size(nodes);
     if (n > IMU_GRAPH_MAX_NODES)
-        return imu_fail(err, BAD, "The graph has %zu nodes; at most %d are allowed.", n, IMU_GRAPH_MAX_NODES);
+        return imu_refuse(err, BAD, "The graph has %zu nodes; at most %d are allowed.", n, IMU_GRAPH_MAX_NODES);
     g->nodes = calloc(n ? n : 1, sizeof *g->nodes);
     if (!g->nodes)
-        return imu_fail(err, "OutOfMemory", "Not enough memory for the graph.");
+        return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
     json_object_foreach (nodes, key, value) {
         if (!*key || strlen(key) > 200)
-            return imu_fail(err, BAD, "A node id must have 1 to 200 bytes.");
+            return imu_refuse(err, BAD, "A node id must have 1 to 200 bytes.");
         struct node *slot = &g->nodes[g->n_nodes];
         g->n_nodes++;
         if (load_node(slot, key, value, err))
             return -1;
         if (json_object_set_new(index, key, json_integer((json_int_t)(g->n_nodes - 1))))
-            return imu_fail(err, "OutOfMemory", "Not enough memory for the graph.");
+            return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
     }
     return 0;
 }
@@ -64,13 +64,13 @@ static int load_nodes(imu_graph *g, json_t *index, imu_error *err)
 /* One end of an edge: the node's index and the field name. */
 static int load_end(const json_t *end, const json_t *index, size_t *node, const char **field, imu_error *err)
 {
-    const char *id = imu_json_text(end, "node_id");
-    *field = imu_json_text(end, "field");
+    const char *id = imu_json_str(end, "node_id");
+    *field = imu_json_str(end, "field");
     const json_t *i = id ? json_object_get(index, id) : NULL;
     if (!id || !*field)
-        return imu_fail(err, BAD, "An edge lacks a node_id or a field.");
+        return imu_refuse(err, BAD, "An edge lacks a node_id or a field.");
     if (!i)
-        return imu_fail(err, BAD, "An edge names the node \"%.80s\", which the graph doesn't have.", id);
+        return imu_refuse(err, BAD, "An edge names the node \"%.80s\", which the graph doesn't have.", id);
     *node = (size_t)json_integer_value(i);
     return 0;
 }
@@ -83,16 +83,16 @@ static int load_edge(imu_graph *g, struct edge *e, const json_t *posted, const j
     const struct node *from = &g->nodes[e->from], *to = &g->nodes[e->to];
     const imu_field *out = imu_field_find(from->type->output->fields, e->from_field);
     if (!out)
-        return imu_fail(err, BAD, "Node \"%.80s\" (%s) has no output \"%.60s\".", from->id, from->type->type, e->from_field);
+        return imu_refuse(err, BAD, "Node \"%.80s\" (%s) has no output \"%.60s\".", from->id, from->type->type, e->from_field);
     e->to_type = imu_node_input(to->type, e->to_field);
     if (!e->to_type && (!(to->type->flags & IMU_N_EXTRA) || !strcmp(e->to_field, "id") || !strcmp(e->to_field, "type")))
-        return imu_fail(err, BAD, "Node \"%.80s\" (%s) has no input \"%.60s\".", to->id, to->type->type, e->to_field);
+        return imu_refuse(err, BAD, "Node \"%.80s\" (%s) has no input \"%.60s\".", to->id, to->type->type, e->to_field);
     if (!e->to_type)
         return 0;
     if (e->to_type->flags & IMU_F_DIRECT)
-        return imu_fail(err, BAD, "The input \"%.60s\" of node \"%.80s\" takes no connection.", e->to_field, to->id);
+        return imu_refuse(err, BAD, "The input \"%.60s\" of node \"%.80s\" takes no connection.", e->to_field, to->id);
     if (!imu_field_connects(out, e->to_type))
-        return imu_fail(err, BAD, "The output \"%.60s\" of node \"%.80s\" doesn't fit the input \"%.60s\" of node \"%.80s\".",
+        return imu_refuse(err, BAD, "The output \"%.60s\" of node \"%.80s\" doesn't fit the input \"%.60s\" of node \"%.80s\".",
                         e->from_field, from->id, e->to_field, to->id);
     return 0;
 }
@@ -104,13 +104,13 @@ static int load_edges(imu_graph *g, const json_t *index, imu_error *err)
     if (!edges || json_is_null(edges))
         return 0;
     if (!json_is_array(edges))
-        return imu_fail(err, BAD, "The graph's edges are not a list.");
+        return imu_refuse(err, BAD, "The graph's edges are not a list.");
     size_t n = json_array_size(edges);
     if (n > IMU_GRAPH_MAX_EDGES)
-        return imu_fail(err, BAD, "The graph has %zu edges; at most %d are allowed.", n, IMU_GRAPH_MAX_EDGES);
+        return imu_refuse(err, BAD, "The graph has %zu edges; at most %d are allowed.", n, IMU_GRAPH_MAX_EDGES);
     g->edges = calloc(n ? n : 1, sizeof *g->edges);
     if (!g->edges)
-        return imu_fail(err, "OutOfMemory", "Not enough memory for the graph.");
+        return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
     json_array_foreach (edges, i, value) {
         if (load_edge(g, &g->edges[i], value, index, err))
             return -1;
@@ -130,7 +130,7 @@ static int link_nodes(imu_graph *g, imu_error *err)
         n->in = calloc(count, sizeof *n->in);
         n->parents = calloc(count, sizeof *n->parents);
         if (!n->in || !n->parents)
-            return imu_fail(err, "OutOfMemory", "Not enough memory for the graph.");
+            return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
         n->n_in = 0;
     }
     for (size_t e = 0; e < g->n_edges; e++) {
@@ -157,7 +157,7 @@ static int check_fan_in(const imu_graph *g, imu_error *err)
             const char *field = g->edges[n->in[k]].to_field;
             if (json_object_get(seen, field)) {
                 json_decref(seen);
-                return imu_fail(err, BAD, "The input \"%.60s\" of node \"%.80s\" has more than one connection.", field, n->id);
+                return imu_refuse(err, BAD, "The input \"%.60s\" of node \"%.80s\" has more than one connection.", field, n->id);
             }
             json_object_set_new(seen, field, json_true());
         }
@@ -174,7 +174,7 @@ static int sort_nodes(imu_graph *g, imu_error *err)
     g->order = calloc(g->n_nodes + 1, sizeof *g->order);
     if (!left || !g->order) {
         free(left);
-        return imu_fail(err, "OutOfMemory", "Not enough memory for the graph.");
+        return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
     }
     for (size_t i = 0; i < g->n_nodes; i++) {
         left[i] = g->nodes[i].n_in;
@@ -189,24 +189,24 @@ static int sort_nodes(imu_graph *g, imu_error *err)
     }
     free(left);
     if (done < g->n_nodes)
-        return imu_fail(err, BAD, "The graph's connections form a circle.");
+        return imu_refuse(err, BAD, "The graph's connections form a circle.");
     return 0;
 }
 
 imu_graph *imu_graph_load(const json_t *posted, imu_error *err)
 {
     if (!json_is_object(posted)) {
-        imu_fail(err, BAD, "The graph is not an object.");
+        imu_refuse(err, BAD, "The graph is not an object.");
         return NULL;
     }
     if (imu_json_size(posted, IMU_GRAPH_MAX_TOTAL, IMU_GRAPH_MAX_DEPTH) > IMU_GRAPH_MAX_TOTAL) {
-        imu_fail(err, BAD, "The graph is larger than %u MiB or nested too deeply.", IMU_GRAPH_MAX_TOTAL >> 20);
+        imu_refuse(err, BAD, "The graph is larger than %u MiB or nested too deeply.", IMU_GRAPH_MAX_TOTAL >> 20);
         return NULL;
     }
     imu_graph *g = calloc(1, sizeof *g);
     json_t *index = json_object();
     if (!g || !index) {
-        imu_fail(err, "OutOfMemory", "Not enough memory for the graph.");
+        imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
         json_decref(index);
         free(g);
         return NULL;

@@ -20,7 +20,7 @@ static void on_error(j_common_ptr c)
     struct failure *f = (struct failure *)c->err;
     char message[JMSG_LENGTH_MAX];
     f->mgr.format_message(c, message);
-    imu_fail(f->err, "corrupt", "The JPEG file is damaged (%.100s).", message);
+    imu_refuse(f->err, "corrupt", "The JPEG file is damaged (%.100s).", message);
     longjmp(f->back, 1);
 }
 
@@ -33,7 +33,7 @@ static void on_message(j_common_ptr c, int level)
     if (level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE)) {
         char message[JMSG_LENGTH_MAX];
         f->mgr.format_message(c, message);
-        imu_fail(f->err, "corrupt", "The JPEG file is damaged (%.100s).", message);
+        imu_refuse(f->err, "corrupt", "The JPEG file is damaged (%.100s).", message);
         longjmp(f->back, 1);
     }
 }
@@ -122,7 +122,7 @@ static int read_jpeg(struct jpeg_decompress_struct *j, const imu_decode_limits *
     *out = imu_picture_new((int)j->output_width, (int)j->output_height, grey ? 1 : 3);
     *row = cmyk ? malloc((size_t)j->output_width * 4) : NULL;
     if (!*out || (cmyk && !*row))
-        return imu_fail(err, "too_large", "Not enough memory for the picture.");
+        return imu_refuse(err, "too_large", "Not enough memory for the picture.");
     size_t stride = (size_t)(*out)->width * (size_t)(*out)->channels;
     while (j->output_scanline < j->output_height) {
         uint8_t *to = (*out)->data + j->output_scanline * stride;
@@ -141,7 +141,7 @@ static void on_progress(j_common_ptr c)
     struct jpeg_decompress_struct *j = (struct jpeg_decompress_struct *)c;
     struct failure *f = (struct failure *)c->err;
     if (c->is_decompressor && j->input_scan_number > 100) {
-        imu_fail(f->err, "too_large", "The JPEG file has too many scans.");
+        imu_refuse(f->err, "too_large", "The JPEG file has too many scans.");
         longjmp(f->back, 1);
     }
 }
@@ -172,7 +172,7 @@ imu_picture *imu_jpeg_decode(const uint8_t *data, size_t len, const imu_decode_l
     }
     imu_picture *turned = turn(out, orientation);
     if (!turned)
-        imu_fail(err, "too_large", "Not enough memory for the picture.");
+        imu_refuse(err, "too_large", "Not enough memory for the picture.");
     return turned;
 }
 
@@ -184,7 +184,7 @@ int imu_jpeg_encode(const imu_picture *p, int quality, imu_bytes *out, imu_error
     unsigned long len = 0;
     memset(out, 0, sizeof *out);
     if (p->channels != 3)
-        return imu_fail(err, "Internal", "Only RGB pictures are written as JPEG.");
+        return imu_refuse(err, "Internal", "Only RGB pictures are written as JPEG.");
     j.err = jpeg_std_error(&f.mgr);
     f.mgr.error_exit = on_error;
     jpeg_create_compress(&j);

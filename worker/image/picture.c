@@ -92,19 +92,19 @@ imu_picture *imu_decode(const uint8_t *data, size_t len, const imu_decode_limits
     case IMU_FORMAT_OTHER:
         break;
     }
-    imu_fail(err, "unsupported", "This is not a PNG, JPEG or WebP picture.");
+    imu_refuse(err, "unsupported", "This is not a PNG, JPEG or WebP picture.");
     return NULL;
 }
 
 int imu_check_size(uint64_t width, uint64_t height, const imu_decode_limits *limits, imu_error *err)
 {
     if (width < 1 || height < 1)
-        return imu_fail(err, "corrupt", "The picture has no size.");
+        return imu_refuse(err, "corrupt", "The picture has no size.");
     if (width > (uint64_t)limits->max_side || height > (uint64_t)limits->max_side)
-        return imu_fail(err, "too_large", "The picture is %llu x %llu pixels; at most %d a side are allowed.",
+        return imu_refuse(err, "too_large", "The picture is %llu x %llu pixels; at most %d a side are allowed.",
                         (unsigned long long)width, (unsigned long long)height, limits->max_side);
     if (width * height > limits->max_pixels)
-        return imu_fail(err, "too_large", "The picture has %llu pixels; at most %llu are allowed.",
+        return imu_refuse(err, "too_large", "The picture has %llu pixels; at most %llu are allowed.",
                         (unsigned long long)(width * height), (unsigned long long)limits->max_pixels);
     return 0;
 }
@@ -119,7 +119,7 @@ int imu_thumbnail(const imu_picture *p, int side, imu_bytes *out, imu_error *err
     }
     imu_picture *small = imu_resize(p, w > 0 ? w : 1, h > 0 ? h : 1, IMU_FILTER_LANCZOS);
     if (!small)
-        return imu_fail(err, "too_large", "Not enough memory for the thumbnail.");
+        return imu_refuse(err, "too_large", "Not enough memory for the thumbnail.");
     int rc = imu_webp_encode(small, 80, out, err);
     imu_picture_free(small);
     return rc;

@@ -18,7 +18,7 @@ static void on_error(png_structp png, png_const_charp message)
 {
     struct source *s = png_get_error_ptr(png);
     if (s && s->err && !s->err->type[0])
-        imu_fail(s->err, "corrupt", "The PNG file is damaged (%.80s).", message);
+        imu_refuse(s->err, "corrupt", "The PNG file is damaged (%.80s).", message);
     png_longjmp(png, 1);
 }
 
@@ -132,10 +132,10 @@ static int read_png(png_structp png, png_infop info, const imu_decode_limits *li
     int passes = set_transforms(png, info);
     *out = imu_picture_new((int)w, (int)h, png_get_channels(png, info));
     if (!*out)
-        return imu_fail(s->err, "too_large", "Not enough memory for the picture.");
+        return imu_refuse(s->err, "too_large", "Not enough memory for the picture.");
     size_t stride = png_get_rowbytes(png, info);
     if (stride != (size_t)w * (size_t)(*out)->channels)
-        return imu_fail(s->err, "unsupported", "This kind of PNG is not supported.");
+        return imu_refuse(s->err, "unsupported", "This kind of PNG is not supported.");
     for (int pass = 0; pass < passes; pass++)
         for (uint32_t y = 0; y < h; y++)
             png_read_row(png, (*out)->data + y * stride, NULL);
@@ -156,7 +156,7 @@ imu_picture *imu_png_decode(const uint8_t *data, size_t len, const imu_decode_li
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (!info) {
         png_destroy_read_struct(&png, NULL, NULL);
-        imu_fail(err, "too_large", "Not enough memory for the picture.");
+        imu_refuse(err, "too_large", "Not enough memory for the picture.");
         return NULL;
     }
     if (!setjmp(png_jmpbuf(png))) {
@@ -258,7 +258,7 @@ int imu_png_encode(const imu_picture *p, const imu_texts *texts, imu_bytes *out,
     if (rc) {
         free(out->data);
         memset(out, 0, sizeof *out);
-        return imu_fail(err, "OutOfMemory", "The picture could not be written as PNG.");
+        return imu_refuse(err, "OutOfMemory", "The picture could not be written as PNG.");
     }
     return 0;
 }

@@ -13,10 +13,10 @@ static int first_frame(const uint8_t *data, size_t len, WebPDemuxer **demux, Web
     WebPData all = {.bytes = data, .size = len};
     *demux = WebPDemux(&all);
     if (!*demux)
-        return imu_fail(err, "corrupt", "The WebP file is damaged.");
+        return imu_refuse(err, "corrupt", "The WebP file is damaged.");
     if (!WebPDemuxGetFrame(*demux, 1, frame)) {
         WebPDemuxDelete(*demux);
-        return imu_fail(err, "corrupt", "The WebP file has no picture.");
+        return imu_refuse(err, "corrupt", "The WebP file has no picture.");
     }
     return 0;
 }
@@ -28,7 +28,7 @@ static imu_picture *decode_frame(const WebPIterator *frame, int canvas_w, int ca
     const uint8_t *d = frame->fragment.bytes;
     size_t n = frame->fragment.size;
     if (WebPGetFeatures(d, n, &info) != VP8_STATUS_OK) {
-        imu_fail(err, "corrupt", "The WebP file is damaged.");
+        imu_refuse(err, "corrupt", "The WebP file is damaged.");
         return NULL;
     }
     if (imu_check_size((uint64_t)info.width, (uint64_t)info.height, limits, err))
@@ -37,12 +37,12 @@ static imu_picture *decode_frame(const WebPIterator *frame, int canvas_w, int ca
     int ch = info.has_alpha || !whole ? 4 : 3;
     if (!whole && (frame->x_offset < 0 || frame->y_offset < 0 || frame->x_offset + info.width > canvas_w ||
                    frame->y_offset + info.height > canvas_h)) {
-        imu_fail(err, "corrupt", "The WebP file's first frame lies outside of it.");
+        imu_refuse(err, "corrupt", "The WebP file's first frame lies outside of it.");
         return NULL;
     }
     imu_picture *p = imu_picture_new(canvas_w, canvas_h, ch);
     if (!p) {
-        imu_fail(err, "too_large", "Not enough memory for the picture.");
+        imu_refuse(err, "too_large", "Not enough memory for the picture.");
         return NULL;
     }
     int stride = canvas_w * ch;
@@ -51,7 +51,7 @@ static imu_picture *decode_frame(const WebPIterator *frame, int canvas_w, int ca
     const uint8_t *ok = ch == 4 ? WebPDecodeRGBAInto(d, n, to, room, stride) : WebPDecodeRGBInto(d, n, to, room, stride);
     if (!ok) {
         imu_picture_free(p);
-        imu_fail(err, "corrupt", "The WebP file is damaged.");
+        imu_refuse(err, "corrupt", "The WebP file is damaged.");
         return NULL;
     }
     return p;
@@ -85,7 +85,7 @@ int imu_webp_encode(const imu_picture *p, float quality, imu_bytes *out, imu_err
         out->len = WebPEncodeRGB(colour->data, p->width, p->height, p->width * 3, quality, &data);
     imu_picture_free(colour);
     if (out->len == 0)
-        return imu_fail(err, "OutOfMemory", "The thumbnail could not be made.");
+        return imu_refuse(err, "OutOfMemory", "The thumbnail could not be made.");
     out->data = data; /* libwebp's allocator is malloc */
     return 0;
 }

@@ -46,13 +46,13 @@ static int write_png(const imu_picture *p, const imu_texts *texts, const uint8_t
                      imu_error *err)
 {
     if (!resized && imu_png_is_clean(data, len))
-        return imu_write_all(fd, data, len) ? imu_fail(err, "too_large", "Not enough memory for the picture.") : 0;
+        return imu_write_all(fd, data, len) ? imu_refuse(err, "too_large", "Not enough memory for the picture.") : 0;
     imu_bytes png;
     if (imu_png_encode(p, texts, &png, err))
         return -1;
     int rc = imu_write_all(fd, png.data, png.len);
     free(png.data);
-    return rc ? imu_fail(err, "too_large", "Not enough memory for the picture.") : 0;
+    return rc ? imu_refuse(err, "too_large", "Not enough memory for the picture.") : 0;
 }
 
 static int write_thumbnail(const imu_picture *p, int side, int fd, imu_error *err)
@@ -62,7 +62,7 @@ static int write_thumbnail(const imu_picture *p, int side, int fd, imu_error *er
         return -1;
     int rc = imu_write_all(fd, webp.data, webp.len);
     free(webp.data);
-    return rc ? imu_fail(err, "too_large", "Not enough memory for the thumbnail.") : 0;
+    return rc ? imu_refuse(err, "too_large", "Not enough memory for the thumbnail.") : 0;
 }
 
 json_t *imu_media_decode_bytes(const imu_media_request *q, const uint8_t *data, size_t len, int png_fd, int thumbnail_fd)
@@ -76,7 +76,7 @@ json_t *imu_media_decode_bytes(const imu_media_request *q, const uint8_t *data, 
         imu_picture_free(p);
         p = resized;
         if (!p)
-            imu_fail(&err, "too_large", "Not enough memory for the picture.");
+            imu_refuse(&err, "too_large", "Not enough memory for the picture.");
     }
     json_t *answer;
     if (p && !write_png(p, &texts, data, len, resize, png_fd, &err) && !write_thumbnail(p, q->thumbnail, thumbnail_fd, &err))

@@ -211,7 +211,7 @@ static bool is_text_or_null(const json_t *h, const char *key)
 /* Believes a child's answer only as far as it makes sense. */
 static int pass_on(struct client *c, json_t *h)
 {
-    const char *code = imu_json_text(h, "code"), *message = imu_json_text(h, "message");
+    const char *code = imu_json_str(h, "code"), *message = imu_json_str(h, "message");
     if (code && message) {
         refuse(c, code, message);
         return 0;

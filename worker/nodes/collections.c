@@ -47,12 +47,12 @@ static int out_range(imu_call *call, json_int_t start, json_int_t step, json_int
     json_t *list = json_array();
     if (count > MAX_ITEMS) {
         json_decref(list);
-        return imu_fail(call->error, "TooLarge", "The list would have more than %d numbers.", MAX_ITEMS);
+        return imu_refuse(call->error, "TooLarge", "The list would have more than %d numbers.", MAX_ITEMS);
     }
     for (json_int_t i = 0, v = start; list && i < count; i++) {
         if (json_array_append_new(list, json_integer(v)) || (i + 1 < count && __builtin_add_overflow(v, step, &v))) {
             json_decref(list);
-            return imu_fail(call->error, "ArithmeticError", "The numbers don't fit 64 bits.");
+            return imu_refuse(call->error, "ArithmeticError", "The numbers don't fit 64 bits.");
         }
     }
     return imu_out(call, json_pack("{s:o}", "collection", list));
@@ -62,7 +62,7 @@ static int run_range(imu_call *call)
 {
     json_int_t start = imu_in_int(call, "start"), stop = imu_in_int(call, "stop"), step = imu_in_int(call, "step");
     if (stop <= start || step < 1)
-        return imu_fail(call->error, "InvalidInput", "\"stop\" must be more than \"start\", and \"step\" at least 1.");
+        return imu_refuse(call->error, "InvalidInput", "\"stop\" must be more than \"start\", and \"step\" at least 1.");
     uint64_t span = (uint64_t)stop - (uint64_t)start;
     uint64_t count = (span - 1) / (uint64_t)step + 1;
     return out_range(call, start, step, count > MAX_ITEMS ? MAX_ITEMS + 1 : (json_int_t)count);
@@ -86,7 +86,7 @@ static int run_random_range(imu_call *call)
 {
     json_int_t low = imu_in_int(call, "low"), high = imu_in_int(call, "high"), size = imu_in_int(call, "size");
     if (high <= low || size < 1 || size > MAX_ITEMS)
-        return imu_fail(call->error, "InvalidInput", "\"high\" must be more than \"low\", and \"size\" 1 to %d.", MAX_ITEMS);
+        return imu_refuse(call->error, "InvalidInput", "\"high\" must be more than \"low\", and \"size\" 1 to %d.", MAX_ITEMS);
     /* Spread the seed, so that neighbouring seeds don't give similar sequences; the state may not be 0. */
     uint64_t state = ((uint64_t)imu_in_int(call, "seed") + 1) * 0x9E3779B97F4A7C15ULL;
     if (!imu_in_given(call, "seed"))
@@ -105,13 +105,13 @@ static int run_float_range(imu_call *call)
     double start = imu_in_float(call, "start"), stop = imu_in_float(call, "stop");
     json_int_t steps = imu_in_int(call, "steps");
     if (steps < 1 || steps > MAX_ITEMS)
-        return imu_fail(call->error, "InvalidInput", "\"steps\" must be 1 to %d.", MAX_ITEMS);
+        return imu_refuse(call->error, "InvalidInput", "\"steps\" must be 1 to %d.", MAX_ITEMS);
     json_t *list = json_array();
     for (json_int_t i = 0; list && i < steps; i++) {
         double v = steps == 1 ? start : start + (stop - start) * (double)i / (double)(steps - 1);
         if (!isfinite(v) || json_array_append_new(list, json_real(v))) {
             json_decref(list);
-            return imu_fail(call->error, "ArithmeticError", "A number of the range is not finite.");
+            return imu_refuse(call->error, "ArithmeticError", "A number of the range is not finite.");
         }
     }
     return imu_out(call, json_pack("{s:o}", "collection", list));

@@ -38,12 +38,12 @@ bool imu_call_cancelled(const imu_call *call)
 
 int imu_call_stop(imu_call *call)
 {
-    return imu_fail(call->error, "CanceledException", "The job was canceled.");
+    return imu_refuse(call->error, "CanceledException", "The job was canceled.");
 }
 
 const char *imu_env_app_version(const imu_env *env)
 {
-    const char *version = imu_json_text(env->metadata_extra, "app_version");
+    const char *version = imu_json_str(env->metadata_extra, "app_version");
     return version ? version : DEFAULT_VERSION;
 }
 
@@ -58,14 +58,14 @@ static struct imu_thing *add_thing(imu_call *call, size_t bytes, const char *bas
 {
     imu_env *env = call->env;
     if (env->n_things == MAX_THINGS || env->thing_bytes + bytes > MAX_THING_BYTES) {
-        imu_fail(call->error, "TooLarge", "The run keeps too many latents or prompts at once.");
+        imu_refuse(call->error, "TooLarge", "The run keeps too many latents or prompts at once.");
         return NULL;
     }
     if ((env->n_things & (env->n_things - 1)) == 0) {
         size_t cap = env->n_things ? 2 * env->n_things : 1;
         struct imu_thing *grown = realloc(env->things, cap * sizeof *grown);
         if (!grown) {
-            imu_fail(call->error, "OutOfMemory", "Not enough memory for the run.");
+            imu_refuse(call->error, "OutOfMemory", "Not enough memory for the run.");
             return NULL;
         }
         env->things = grown;
@@ -84,7 +84,7 @@ const char *imu_env_keep_latents(imu_call *call, imu_array *latents, const char 
 {
     struct imu_thing *t = latents ? add_thing(call, array_bytes(latents), base) : NULL;
     if (!latents)
-        imu_fail(call->error, "OutOfMemory", "Not enough memory for the latents.");
+        imu_refuse(call->error, "OutOfMemory", "Not enough memory for the latents.");
     if (!t) {
         imu_array_free(latents);
         return NULL;
@@ -112,18 +112,18 @@ static const struct imu_thing *find_thing(imu_call *call, const char *name, bool
         if (!strcmp(t->name, name) && (latents ? t->latents != NULL : t->conditioning != NULL))
             return t;
     }
-    imu_fail(call->error, "NotFound", "The %s that this node names was not made in this run.", latents ? "latents" : "prompt");
+    imu_refuse(call->error, "NotFound", "The %s that this node names was not made in this run.", latents ? "latents" : "prompt");
     return NULL;
 }
 
 const struct imu_thing *imu_env_latents(imu_call *call, const json_t *field)
 {
-    return find_thing(call, imu_json_text(field, "latents_name"), true);
+    return find_thing(call, imu_json_str(field, "latents_name"), true);
 }
 
 const struct imu_thing *imu_env_conditioning(imu_call *call, const json_t *field)
 {
-    return find_thing(call, imu_json_text(field, "conditioning_name"), false);
+    return find_thing(call, imu_json_str(field, "conditioning_name"), false);
 }
 
 /* ---- pictures ---- */
@@ -147,18 +147,18 @@ int imu_env_add_image(imu_env *env, const char *name, int fd)
 /* Maps the file of the picture that field names. */
 static uint8_t *map_image(imu_call *call, const json_t *field, size_t *len)
 {
-    const char *name = imu_json_text(field, "image_name");
+    const char *name = imu_json_str(field, "image_name");
     int fd = -1;
     for (size_t i = 0; name && i < call->env->n_images; i++)
         if (!strcmp(call->env->images[i].name, name))
             fd = call->env->images[i].fd;
     struct stat st;
     if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size <= 0) {
-        imu_fail(call->error, "ImageFileNotFoundException", "The picture \"%.60s\" was not found.", name ? name : "");
+        imu_refuse(call->error, "ImageFileNotFoundException", "The picture \"%.60s\" was not found.", name ? name : "");
         return NULL;
     }
     if (st.st_size > MAX_FILE) {
-        imu_fail(call->error, "TooLarge", "The picture's file is larger than %ld MiB.", MAX_FILE >> 20);
+        imu_refuse(call->error, "TooLarge", "The picture's file is larger than %ld MiB.", MAX_FILE >> 20);
         return NULL;
     }
     /* A copy, not a mapping: the file could be cut short while it is read. */
@@ -166,7 +166,7 @@ static uint8_t *map_image(imu_call *call, const json_t *field, size_t *len)
     ssize_t n = data ? pread(fd, data, (size_t)st.st_size, 0) : -1;
     if (n <= 0) {
         free(data);
-        imu_fail(call->error, "ImageFileNotFoundException", "The picture \"%.60s\" could not be read.", name);
+        imu_refuse(call->error, "ImageFileNotFoundException", "The picture \"%.60s\" could not be read.", name);
         return NULL;
     }
     *len = (size_t)n;
@@ -212,13 +212,13 @@ static char *metadata_text(const imu_call *call)
 static int add_files(imu_call *call, const imu_bytes *png, const imu_bytes *thumbnail)
 {
     if (call->n_fds + 2 > (int)(sizeof call->fds / sizeof call->fds[0]))
-        return imu_fail(call->error, "TooLarge", "One node made too many pictures.");
+        return imu_refuse(call->error, "TooLarge", "One node made too many pictures.");
     int a = imu_memfd_of("picture", png->data, png->len);
     int b = a < 0 ? -1 : imu_memfd_of("thumbnail", thumbnail->data, thumbnail->len);
     if (b < 0) {
         if (a >= 0)
             close(a);
-        return imu_fail(call->error, "OutOfMemory", "Not enough memory for the picture's file.");
+        return imu_refuse(call->error, "OutOfMemory", "Not enough memory for the picture's file.");
     }
     call->fds[call->n_fds++] = a;
     call->fds[call->n_fds++] = b;
@@ -233,16 +233,16 @@ static json_t *describe(imu_call *call, const imu_picture *p, const char *catego
     memcpy(name + IMU_UUID_SIZE - 1, ".png", 5);
     int again = fcntl(call->fds[call->n_fds - 2], F_DUPFD_CLOEXEC, 0);
     if (again < 0 || imu_env_add_image(call->env, name, again)) {
-        imu_fail(call->error, "OutOfMemory", "Not enough memory for the picture.");
+        imu_refuse(call->error, "OutOfMemory", "Not enough memory for the picture.");
         return NULL;
     }
-    const char *board = imu_json_text(imu_in(call, "board"), "board_id");
+    const char *board = imu_json_str(imu_in(call, "board"), "board_id");
     json_t *row = json_pack("{s:s,s:i,s:i,s:s,s:b,s:s?,s:s?,s:b,s:i,s:i}", "image_name", name, "width", p->width, "height",
                             p->height, "category", category, "is_intermediate", imu_in_bool(call, "is_intermediate"),
                             "board_id", board, "metadata", metadata, "has_workflow", call->env->workflow != NULL, "fd",
                             call->n_fds - 2, "thumbnail_fd", call->n_fds - 1);
     if (!row || json_array_append_new(call->images, row)) {
-        imu_fail(call->error, "OutOfMemory", "Not enough memory for the picture.");
+        imu_refuse(call->error, "OutOfMemory", "Not enough memory for the picture.");
         return NULL;
     }
     return json_pack("{s:{s:s},s:i,s:i}", "image", "image_name", name, "width", p->width, "height", p->height);

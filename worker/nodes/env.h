@@ -36,7 +36,7 @@ struct imu_progress_note {
     int step, total;        /**< 0, 0: no percentage */
     const imu_bytes *image; /**< preview, or NULL */
     const char *mime;
-    int width, height; /**< of the preview */
+    int width, height; /**< that the preview stands for */
 };
 
 typedef struct imu_env {

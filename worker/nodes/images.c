@@ -19,7 +19,7 @@
 
 static int no_memory(imu_call *call)
 {
-    return imu_fail(call->error, "OutOfMemory", "Not enough memory for the picture.");
+    return imu_refuse(call->error, "OutOfMemory", "Not enough memory for the picture.");
 }
 
 /* Stores p as the node's result and frees it; NULL means that there was no memory for it. */
@@ -35,7 +35,7 @@ static int finish(imu_call *call, imu_picture *p)
 static int check_size(imu_call *call, double w, double h)
 {
     if (!(w >= 1 && h >= 1 && w <= IMU_ENV_MAX_SIDE && h <= IMU_ENV_MAX_SIDE && w * h <= IMU_ENV_MAX_PIXELS))
-        return imu_fail(call->error, "InvalidInput", "A picture must have 1 to %d pixels a side.", IMU_ENV_MAX_SIDE);
+        return imu_refuse(call->error, "InvalidInput", "A picture must have 1 to %d pixels a side.", IMU_ENV_MAX_SIDE);
     return 0;
 }
 
@@ -135,7 +135,7 @@ static int run_crop(imu_call *call)
     if (check_size(call, (double)w, (double)h))
         return -1;
     if (x < -1000000 || x > 1000000 || y < -1000000 || y > 1000000)
-        return imu_fail(call->error, "InvalidInput", "The place of the cut lies too far outside of the picture.");
+        return imu_refuse(call->error, "InvalidInput", "The place of the cut lies too far outside of the picture.");
     imu_picture *p = imu_env_load_image(call, imu_in(call, "image"));
     if (!p)
         return -1;

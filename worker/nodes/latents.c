@@ -25,9 +25,9 @@ static int stop_asked(void *user)
 static int check_extras(imu_call *call, const json_t *part)
 {
     if (json_array_size(json_object_get(part, "loras")) > 0)
-        return imu_fail(call->error, "NotSupported", "This worker can't apply LoRAs yet. Remove them and try again.");
+        return imu_refuse(call->error, "NotSupported", "This worker can't apply LoRAs yet. Remove them and try again.");
     if (json_array_size(json_object_get(part, "seamless_axes")) > 0)
-        return imu_fail(call->error, "NotSupported", "This worker can't make pictures that tile yet.");
+        return imu_refuse(call->error, "NotSupported", "This worker can't make pictures that tile yet.");
     return 0;
 }
 
@@ -36,7 +36,7 @@ static int check_extras(imu_call *call, const json_t *part)
 static int run_noise(imu_call *call)
 {
     if (strcmp(imu_in_text(call, "noise_type"), "SD"))
-        return imu_fail(call->error, "NotSupported", "This worker makes noise for Stable Diffusion only.");
+        return imu_refuse(call->error, "NotSupported", "This worker makes noise for Stable Diffusion only.");
     uint64_t seed = (uint64_t)imu_in_int(call, "seed");
     imu_array *noise = imu_noise(seed, 4, (int)imu_in_int(call, "width"), (int)imu_in_int(call, "height"), SCALE);
     const char *name = imu_env_keep_latents(call, noise, NULL, seed);
@@ -76,14 +76,14 @@ static int run_compel(imu_call *call)
     const json_t *clip = imu_in(call, "clip");
     imu_model *model;
     if (imu_in_given(call, "mask"))
-        return imu_fail(call->error, "NotSupported", "This worker can't tie a prompt to a region yet.");
+        return imu_refuse(call->error, "NotSupported", "This worker can't tie a prompt to a region yet.");
     if (check_extras(call, clip) || imu_models_get(call, json_object_get(clip, "text_encoder"), IMU_PART_TEXT, &model))
         return -1;
     imu_conditioning *c;
     imu_fault fault;
     json_int_t skip = json_integer_value(json_object_get(clip, "skipped_layers"));
     if (skip < 0 || skip > 100)
-        return imu_fail(call->error, "InvalidInput", "\"skipped_layers\" must be 0 to 100.");
+        return imu_refuse(call->error, "InvalidInput", "\"skipped_layers\" must be 0 to 100.");
     if (imu_model_encode_prompt(model, imu_in_text(call, "prompt"), (int)skip, &c, &fault) != IMU_ENGINE_OK)
         return imu_models_fault(call, &fault);
     const char *name = imu_env_keep_conditioning(call, c, imu_model_get_info(model)->base);
@@ -116,14 +116,14 @@ static const imu_conditioning *gather(imu_call *call, const char *input, imu_con
         const struct imu_thing *t = n < 64 ? imu_env_conditioning(call, item) : NULL;
         if (!t) {
             if (n == 64)
-                imu_fail(call->error, "TooLarge", "At most 64 prompts can be used together.");
+                imu_refuse(call->error, "TooLarge", "At most 64 prompts can be used together.");
             return NULL;
         }
         parts[n++] = t;
     }
     if (n == 0) {
         if (!json_is_object(given))
-            imu_fail(call->error, "InvalidInput", "\"%s\" has no prompt.", input);
+            imu_refuse(call->error, "InvalidInput", "\"%s\" has no prompt.", input);
         return NULL;
     }
     memcpy(base, parts[0]->base, 16);
@@ -133,13 +133,13 @@ static const imu_conditioning *gather(imu_call *call, const char *input, imu_con
     for (i = 0; i < n; i++) {
         tokens += parts[i]->conditioning->embeds->dim[1];
         if (parts[i]->conditioning->embeds->dim[2] != width) {
-            imu_fail(call->error, "InvalidInput", "The prompts were encoded by different models.");
+            imu_refuse(call->error, "InvalidInput", "The prompts were encoded by different models.");
             return NULL;
         }
     }
     joined->embeds = imu_array_new(3, (const int64_t[]){1, tokens, width});
     if (!joined->embeds) {
-        imu_fail(call->error, "OutOfMemory", "Not enough memory for the prompts.");
+        imu_refuse(call->error, "OutOfMemory", "Not enough memory for the prompts.");
         return NULL;
     }
     float *to = joined->embeds->data;
@@ -178,8 +178,9 @@ static int on_step(void *user, const imu_progress *p)
         if (!imu_jpeg_encode(&view, 85, &jpeg, &unused)) {
             note.image = &jpeg;
             note.mime = "image/jpeg";
-            note.width = view.width;
-            note.height = view.height;
+            /* The size it is to be shown at: the picture's, not the preview's own. */
+            note.width = view.width * SCALE;
+            note.height = view.height * SCALE;
         }
     }
     env->progress(env->user, w->call, &note);
@@ -200,12 +201,12 @@ static double *guidance(imu_call *call, int *count)
     const json_t *given = imu_in(call, "cfg_scale"), *item;
     size_t n = json_is_array(given) ? json_array_size(given) : 1, i;
     if (n == 0 || n > 1000) {
-        imu_fail(call->error, "InvalidInput", "\"cfg_scale\" must hold 1 to 1000 numbers.");
+        imu_refuse(call->error, "InvalidInput", "\"cfg_scale\" must hold 1 to 1000 numbers.");
         return NULL;
     }
     double *scale = calloc(n, sizeof *scale);
     if (!scale) {
-        imu_fail(call->error, "OutOfMemory", "Not enough memory.");
+        imu_refuse(call->error, "OutOfMemory", "Not enough memory.");
         return NULL;
     }
     scale[0] = json_number_value(given);
@@ -214,7 +215,7 @@ static double *guidance(imu_call *call, int *count)
     for (i = 0; i < n; i++) {
         if (!(scale[i] >= 1 && scale[i] <= 1000)) {
             free(scale);
-            imu_fail(call->error, "InvalidInput", "\"cfg_scale\" must be 1 to 1000.");
+            imu_refuse(call->error, "InvalidInput", "\"cfg_scale\" must be 1 to 1000.");
             return NULL;
         }
     }
@@ -228,12 +229,12 @@ static int check_denoise(imu_call *call)
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         const json_t *v = imu_in(call, later[i]);
         if (v && !json_is_null(v) && !(json_is_array(v) && json_array_size(v) == 0))
-            return imu_fail(call->error, "NotSupported", "This worker can't use \"%s\" yet.", later[i]);
+            return imu_refuse(call->error, "NotSupported", "This worker can't use \"%s\" yet.", later[i]);
     }
     if (imu_in_bool(call, "hidiffusion"))
-        return imu_fail(call->error, "NotSupported", "This worker can't use HiDiffusion yet. Switch it off and try again.");
+        return imu_refuse(call->error, "NotSupported", "This worker can't use HiDiffusion yet. Switch it off and try again.");
     if (imu_in_float(call, "denoising_start") > imu_in_float(call, "denoising_end"))
-        return imu_fail(call->error, "InvalidInput", "\"denoising_start\" must not be more than \"denoising_end\".");
+        return imu_refuse(call->error, "InvalidInput", "\"denoising_start\" must not be more than \"denoising_end\".");
     return check_extras(call, imu_in(call, "unet"));
 }
 
@@ -246,9 +247,9 @@ static int take_latents(imu_call *call, imu_denoise_args *args)
     if (imu_in_given(call, "noise") && !(noise = imu_env_latents(call, imu_in(call, "noise"))))
         return -1;
     if (!start && !noise)
-        return imu_fail(call->error, "InvalidInput", "Connect \"noise\", \"latents\" or both.");
+        return imu_refuse(call->error, "InvalidInput", "Connect \"noise\", \"latents\" or both.");
     if (start && noise && (start->latents->dim[2] != noise->latents->dim[2] || start->latents->dim[3] != noise->latents->dim[3]))
-        return imu_fail(call->error, "InvalidInput", "\"noise\" and \"latents\" stand for pictures of different sizes.");
+        return imu_refuse(call->error, "InvalidInput", "\"noise\" and \"latents\" stand for pictures of different sizes.");
     args->noise = noise ? noise->latents : NULL;
     args->latents = start ? start->latents : NULL;
     args->seed = noise ? noise->seed : start->seed;
@@ -264,7 +265,7 @@ static int denoise(imu_call *call, imu_denoise_args *args, const char *base)
         return -1;
     const imu_model_info *info = imu_model_get_info(model);
     if (base[0] && strcmp(base, info->base))
-        return imu_fail(call->error, "InvalidInput", "The prompt was encoded by a %s model, the UNet is of a %s model.", base,
+        return imu_refuse(call->error, "InvalidInput", "The prompt was encoded by a %s model, the UNet is of a %s model.", base,
                         info->base);
     struct watch w = {.call = call, .base = info->base};
     args->user = &w;
@@ -408,7 +409,7 @@ static int run_i2l(imu_call *call)
     imu_array *latents;
     imu_fault fault;
     if (given && !rgb)
-        imu_fail(call->error, "OutOfMemory", "Not enough memory for the picture.");
+        imu_refuse(call->error, "OutOfMemory", "Not enough memory for the picture.");
     imu_picture_free(given);
     if (!rgb)
         return -1;

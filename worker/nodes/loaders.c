@@ -14,7 +14,7 @@ static json_t *identifier_of(const json_t *row, const char *part)
     json_t *id = json_object();
     json_object_set(id, "key", json_object_get(row, "key"));
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        const char *text = imu_json_text(record, keys[i]);
+        const char *text = imu_json_str(record, keys[i]);
         json_object_set_new(id, keys[i], json_string(text ? text : ""));
     }
     json_object_set_new(id, "submodel_type", part ? json_string(part) : json_null());
@@ -25,9 +25,9 @@ static const json_t *find_installed(imu_call *call, const char *input)
 {
     const json_t *given = imu_in(call, input);
     const json_t *row = imu_models_find(call->env->model_rows, given);
-    const char *name = imu_json_text(given, "name");
+    const char *name = imu_json_str(given, "name");
     if (!row)
-        imu_fail(call->error, "UnknownModelException", "The model \"%.80s\" is not installed.", name ? name : "?");
+        imu_refuse(call->error, "UnknownModelException", "The model \"%.80s\" is not installed.", name ? name : "?");
     return row;
 }
 
@@ -77,7 +77,7 @@ static int run_clip_skip(imu_call *call)
     json_int_t before = json_integer_value(json_object_get(clip, "skipped_layers")), sum;
     if (__builtin_add_overflow(before, imu_in_int(call, "skipped_layers"), &sum) || sum < 0 || sum > 100) {
         json_decref(clip);
-        return imu_fail(call->error, "InvalidInput", "\"skipped_layers\" must be 0 to 100.");
+        return imu_refuse(call->error, "InvalidInput", "\"skipped_layers\" must be 0 to 100.");
     }
     json_object_set_new(clip, "skipped_layers", json_integer(sum));
     return imu_out(call, json_pack("{s:o}", "clip", clip));
@@ -97,7 +97,7 @@ static const imu_node_type clip_skip_node = {
 static int run_seamless(imu_call *call)
 {
     if (imu_in_bool(call, "seamless_x") || imu_in_bool(call, "seamless_y"))
-        return imu_fail(call->error, "NotSupported",
+        return imu_refuse(call->error, "NotSupported",
                         "This worker can't make pictures that tile yet. Switch off seamless tiling and try again.");
     return imu_out(call, json_pack("{s:O,s:O}", "unet", imu_in(call, "unet"), "vae", imu_in(call, "vae")));
 }

@@ -20,20 +20,20 @@ static int out_int(imu_call *call, json_int_t v)
 static int out_float(imu_call *call, double v)
 {
     if (!isfinite(v))
-        return imu_fail(call->error, "ArithmeticError", "The result is not a finite number.");
+        return imu_refuse(call->error, "ArithmeticError", "The result is not a finite number.");
     return imu_out(call, json_pack("{s:f}", "value", v));
 }
 
 static int too_large(imu_call *call)
 {
-    return imu_fail(call->error, "ArithmeticError", "The result does not fit 64 bits.");
+    return imu_refuse(call->error, "ArithmeticError", "The result does not fit 64 bits.");
 }
 
 /* Floor division and its remainder, as Python has them. */
 static int divide(imu_call *call, json_int_t a, json_int_t b, bool remainder)
 {
     if (b == 0)
-        return imu_fail(call->error, "ZeroDivisionError", "Division by zero.");
+        return imu_refuse(call->error, "ZeroDivisionError", "Division by zero.");
     if (b == -1)
         return remainder ? out_int(call, 0) : a == INT64_MIN ? too_large(call) : out_int(call, -a);
     json_int_t q = a / b, r = a % b;
@@ -47,7 +47,7 @@ static int divide(imu_call *call, json_int_t a, json_int_t b, bool remainder)
 static int power(imu_call *call, json_int_t a, json_int_t b)
 {
     if (b < 0)
-        return imu_fail(call->error, "ArithmeticError", "A whole number can't be raised to a negative power here.");
+        return imu_refuse(call->error, "ArithmeticError", "A whole number can't be raised to a negative power here.");
     json_int_t v = 1;
     for (json_int_t i = 0; i < b && v != 0 && !(a == 1 || (a == -1 && i >= (b & 1))); i++)
         if (__builtin_mul_overflow(v, a, &v))
@@ -93,7 +93,7 @@ static int run_div(imu_call *call)
 {
     json_int_t a = imu_in_int(call, "a"), b = imu_in_int(call, "b");
     if (b == 0)
-        return imu_fail(call->error, "ZeroDivisionError", "Division by zero.");
+        return imu_refuse(call->error, "ZeroDivisionError", "Division by zero.");
     if (b == -1)
         return a == INT64_MIN ? too_large(call) : out_int(call, -a);
     return out_int(call, a / b);
@@ -114,7 +114,7 @@ static int run_float_math(imu_call *call)
     case 'U': /* SUB, MUL */
         return out_float(call, op[0] == 'S' ? a - b : a * b);
     case 'D':
-        return b == 0 ? imu_fail(call->error, "ZeroDivisionError", "Division by zero.") : out_float(call, a / b);
+        return b == 0 ? imu_refuse(call->error, "ZeroDivisionError", "Division by zero.") : out_float(call, a / b);
     case 'E':
         return out_float(call, pow(a, b));
     case 'Q':
@@ -138,7 +138,7 @@ static int run_rand_int(imu_call *call)
 {
     json_int_t low = imu_in_int(call, "low"), high = imu_in_int(call, "high");
     if (high <= low)
-        return imu_fail(call->error, "InvalidInput", "\"high\" must be more than \"low\".");
+        return imu_refuse(call->error, "InvalidInput", "\"high\" must be more than \"low\".");
     return out_int(call, random_between(low, high));
 }
 

@@ -79,9 +79,9 @@ static int run_metadata(imu_call *call)
     json_t *all = json_object(), *item;
     size_t i;
     if (json_is_object(items))
-        json_object_set(all, imu_json_text(items, "label"), json_object_get(items, "value"));
+        json_object_set(all, imu_json_str(items, "label"), json_object_get(items, "value"));
     json_array_foreach (items, i, item)
-        json_object_set(all, imu_json_text(item, "label"), json_object_get(item, "value"));
+        json_object_set(all, imu_json_str(item, "label"), json_object_get(item, "value"));
     json_object_set_new(all, "app_version", json_string(imu_env_app_version(call->env)));
     return imu_out(call, json_pack("{s:o}", "metadata", all));
 }

@@ -31,7 +31,7 @@ imu_models *imu_models_new(const char *folder, int threads, uint64_t budget, imu
 {
     imu_models *m = calloc(1, sizeof *m);
     if (!m) {
-        imu_fail(err, "OutOfMemory", "Not enough memory.");
+        imu_refuse(err, "OutOfMemory", "Not enough memory.");
         return NULL;
     }
     m->budget = budget;
@@ -39,14 +39,14 @@ imu_models *imu_models_new(const char *folder, int threads, uint64_t budget, imu
     m->unload = json_array();
     pthread_mutex_init(&m->lock, NULL);
     if (folder && !realpath(folder, m->folder)) {
-        imu_fail(err, "NotFound", "The folder of models does not exist.");
+        imu_refuse(err, "NotFound", "The folder of models does not exist.");
         imu_models_free(m);
         return NULL;
     }
     imu_engine_options options = {.threads = threads, .precision = IMU_PRECISION_AUTO};
     imu_fault fault;
     if (imu_engine_open(&options, &m->engine, &fault) != IMU_ENGINE_OK) {
-        imu_fail(err, "EngineError", "%s", fault.text);
+        imu_refuse(err, "EngineError", "%s", fault.text);
         imu_models_free(m);
         return NULL;
     }
@@ -130,7 +130,7 @@ void imu_models_do_unload(imu_models *m)
 
 static bool same(const json_t *a, const json_t *b, const char *key)
 {
-    const char *x = imu_json_text(a, key), *y = imu_json_text(b, key);
+    const char *x = imu_json_str(a, key), *y = imu_json_str(b, key);
     return x && y && *x && !strcmp(x, y);
 }
 
@@ -160,9 +160,9 @@ static int resolve(imu_call *call, const imu_models *m, const char *path, char o
                                             : snprintf(joined, sizeof joined, "%s/%s", m->folder, path);
     size_t len = strlen(m->folder);
     if (n < 0 || n >= (int)sizeof joined || !realpath(joined, out))
-        return imu_fail(call->error, "ModelNotFound", "The model's files are missing.");
+        return imu_refuse(call->error, "ModelNotFound", "The model's files are missing.");
     if (len && (strncmp(out, m->folder, len) || (out[len] != '/' && out[len] != 0)))
-        return imu_fail(call->error, "ModelNotFound", "The model lies outside of the folder that this worker may read.");
+        return imu_refuse(call->error, "ModelNotFound", "The model lies outside of the folder that this worker may read.");
     return 0;
 }
 
@@ -187,7 +187,7 @@ int imu_models_fault(imu_call *call, const imu_fault *fault)
         }
     }
     text[n] = 0;
-    return imu_fail(call->error, types[status < sizeof types / sizeof types[0] ? status : 0], "%s", text);
+    return imu_refuse(call->error, types[status < sizeof types / sizeof types[0] ? status : 0], "%s", text);
 }
 
 /* ---- the cache ---- */
@@ -214,10 +214,10 @@ static void make_room(imu_models *m, const imu_model *keep, uint64_t needed)
 
 static int open_model(imu_call *call, imu_models *m, const json_t *row, struct entry **out)
 {
-    const char *key = imu_json_text(row, "key"), *path = imu_json_text(row, "path");
+    const char *key = imu_json_str(row, "key"), *path = imu_json_str(row, "path");
     char folder[PATH_MAX];
     if (!key || !path)
-        return imu_fail(call->error, "ModelNotFound", "The model's record has no key or no path.");
+        return imu_refuse(call->error, "ModelNotFound", "The model's record has no key or no path.");
     if (resolve(call, m, path, folder))
         return -1;
     for (size_t i = 0; i < m->n_open; i++) {
@@ -235,7 +235,7 @@ static int open_model(imu_call *call, imu_models *m, const json_t *row, struct e
     struct entry e = {.key = strdup(key), .path = strdup(folder)};
     imu_fault fault;
     if (!e.key || !e.path || imu_model_open(m->engine, folder, &e.model, &fault) != IMU_ENGINE_OK) {
-        int rc = e.key && e.path ? imu_models_fault(call, &fault) : imu_fail(call->error, "OutOfMemory", "Not enough memory.");
+        int rc = e.key && e.path ? imu_models_fault(call, &fault) : imu_refuse(call->error, "OutOfMemory", "Not enough memory.");
         free(e.key);
         free(e.path);
         return rc;
@@ -254,7 +254,7 @@ static int load_part(imu_call *call, imu_models *m, struct entry *e, int part, c
     uint64_t bytes = info->weight_bytes[part == IMU_PART_TEXT ? 0 : part == IMU_PART_UNET ? 1 : 2];
     char *key = strdup(e->key); /* the entry may move when others are dropped */
     if (!key)
-        return imu_fail(call->error, "OutOfMemory", "Not enough memory.");
+        return imu_refuse(call->error, "OutOfMemory", "Not enough memory.");
     make_room(m, model, bytes);
     if (env->model_load)
         env->model_load(env->user, key, name, false);
@@ -280,8 +280,8 @@ int imu_models_get(imu_call *call, const json_t *identifier, int parts, imu_mode
     const json_t *row = imu_models_find(call->env->model_rows, identifier);
     struct entry *e;
     if (!m || !row)
-        return imu_fail(call->error, "UnknownModelException", "The model \"%.80s\" is not installed.",
-                        imu_json_text(identifier, "name") ? imu_json_text(identifier, "name") : "?");
+        return imu_refuse(call->error, "UnknownModelException", "The model \"%.80s\" is not installed.",
+                        imu_json_str(identifier, "name") ? imu_json_str(identifier, "name") : "?");
     if (open_model(call, m, row, &e))
         return -1;
     e->used = ++m->clock;

@@ -62,17 +62,17 @@ const imu_field *imu_node_input(const imu_node_type *type, const char *name)
 
 static json_t *refuse(const imu_field *f, imu_error *err, const char *what)
 {
-    imu_fail(err, "InvalidInput", "\"%s\" must be %s.", f->name, what);
+    imu_refuse(err, "InvalidInput", "\"%s\" must be %s.", f->name, what);
     return NULL;
 }
 
 static int check_range(const imu_field *f, double v, imu_error *err)
 {
     if ((f->flags & IMU_F_MIN) && (v < f->min || ((f->flags & IMU_F_ABOVE_MIN) && v <= f->min)))
-        return imu_fail(err, "InvalidInput", "\"%s\" must be %s %g.", f->name,
+        return imu_refuse(err, "InvalidInput", "\"%s\" must be %s %g.", f->name,
                         f->flags & IMU_F_ABOVE_MIN ? "more than" : "at least", f->min);
     if ((f->flags & IMU_F_MAX) && (v > f->max || ((f->flags & IMU_F_BELOW_MAX) && v >= f->max)))
-        return imu_fail(err, "InvalidInput", "\"%s\" must be %s %.15g.", f->name,
+        return imu_refuse(err, "InvalidInput", "\"%s\" must be %s %.15g.", f->name,
                         f->flags & IMU_F_BELOW_MAX ? "less than" : "at most", f->max);
     return 0;
 }
@@ -89,7 +89,7 @@ static json_t *take_int(const imu_field *f, json_t *v, imu_error *err)
     if (check_range(f, (double)n, err))
         return NULL;
     if (f->multiple_of && n % f->multiple_of != 0) {
-        imu_fail(err, "InvalidInput", "\"%s\" must be a multiple of %d.", f->name, f->multiple_of);
+        imu_refuse(err, "InvalidInput", "\"%s\" must be a multiple of %d.", f->name, f->multiple_of);
         return NULL;
     }
     return json_is_integer(v) ? json_incref(v) : json_integer(n);
@@ -124,7 +124,7 @@ static json_t *take_choice(const imu_field *f, json_t *v, imu_error *err)
     for (const char *const *c = f->choices; text && *c; c++)
         if (!strcmp(*c, text))
             return json_incref(v);
-    imu_fail(err, "InvalidInput", "\"%s\" has the value \"%.60s\", which is not one of its choices.", f->name,
+    imu_refuse(err, "InvalidInput", "\"%s\" has the value \"%.60s\", which is not one of its choices.", f->name,
              text ? text : "(no text)");
     return NULL;
 }
@@ -132,9 +132,9 @@ static json_t *take_choice(const imu_field *f, json_t *v, imu_error *err)
 /* An object whose key holds a text. */
 static json_t *take_named(const imu_field *f, json_t *v, const char *key, imu_error *err)
 {
-    if (imu_json_text(v, key))
+    if (imu_json_str(v, key))
         return json_incref(v);
-    imu_fail(err, "InvalidInput", "\"%s\" must be an object with \"%s\".", f->name, key);
+    imu_refuse(err, "InvalidInput", "\"%s\" must be an object with \"%s\".", f->name, key);
     return NULL;
 }
 
@@ -158,7 +158,7 @@ static json_t *take_object(const imu_field *f, json_t *v, imu_error *err)
 static json_t *take_part(const imu_field *f, json_t *v, const char *key, imu_error *err)
 {
     const json_t *model = json_object_get(v, key);
-    if (json_is_object(model) && imu_json_text(model, "key"))
+    if (json_is_object(model) && imu_json_str(model, "key"))
         return json_incref(v);
     return refuse(f, err, "a part of a loaded model");
 }
@@ -224,7 +224,7 @@ json_t *imu_value_take(const imu_field *f, json_t *v, imu_error *err)
         json_t *taken = take_one(f, item, err);
         if (!taken || !list || json_array_append_new(list, taken)) {
             if (taken)
-                imu_fail(err, "OutOfMemory", "Not enough memory for a list.");
+                imu_refuse(err, "OutOfMemory", "Not enough memory for a list.");
             json_decref(list);
             return NULL;
         }
@@ -293,5 +293,5 @@ bool imu_in_bool(const imu_call *call, const char *name)
 int imu_out(imu_call *call, json_t *value)
 {
     call->out = value;
-    return value ? 0 : imu_fail(call->error, "OutOfMemory", "Not enough memory for the result.");
+    return value ? 0 : imu_refuse(call->error, "OutOfMemory", "Not enough memory for the result.");
 }

@@ -18,10 +18,10 @@ static int join(imu_call *call, const char *const *parts)
     for (const char *const *p = parts; *p; p++)
         len += strlen(*p);
     if (len > IMU_GRAPH_MAX_VALUE)
-        return imu_fail(call->error, "TooLarge", "The text would be longer than 1 MiB.");
+        return imu_refuse(call->error, "TooLarge", "The text would be longer than 1 MiB.");
     char *text = malloc(len + 1), *to = text;
     if (!text)
-        return imu_fail(call->error, "OutOfMemory", "Not enough memory for the text.");
+        return imu_refuse(call->error, "OutOfMemory", "Not enough memory for the text.");
     for (const char *const *p = parts; *p; p++) {
         size_t n = strlen(*p);
         memcpy(to, *p, n);
@@ -60,7 +60,7 @@ static int run_replace(imu_call *call)
     const char *text = imu_in_text(call, "string"), *search = imu_in_text(call, "search_string");
     const char *with = imu_in_text(call, "replace_string");
     if (imu_in_bool(call, "use_regex"))
-        return imu_fail(call->error, "NotSupported", "This worker replaces plain text only, not regular expressions.");
+        return imu_refuse(call->error, "NotSupported", "This worker replaces plain text only, not regular expressions.");
     if (!*search)
         return imu_out(call, json_pack("{s:s}", "value", text));
     size_t search_len = strlen(search), with_len = strlen(with), len = strlen(text), found = 0;
@@ -68,10 +68,10 @@ static int run_replace(imu_call *call)
         found++;
     size_t made = len - found * search_len + found * with_len;
     if (made > IMU_GRAPH_MAX_VALUE)
-        return imu_fail(call->error, "TooLarge", "The text would be longer than 1 MiB.");
+        return imu_refuse(call->error, "TooLarge", "The text would be longer than 1 MiB.");
     char *result = malloc(made + 1), *to = result;
     if (!result)
-        return imu_fail(call->error, "OutOfMemory", "Not enough memory for the text.");
+        return imu_refuse(call->error, "OutOfMemory", "Not enough memory for the text.");
     for (const char *p; (p = strstr(text, search)); text = p + search_len) {
         memcpy(to, text, (size_t)(p - text));
         to += p - text;
