@@ -3,6 +3,9 @@
 import { recall, remember } from './storage.js';
 
 const TOKEN = 'auth_token';
+const TOKEN_SINCE = 'auth_token_since';
+/** The server offers a newer token with every change; one every few minutes keeps a session going. */
+const RENEW_MS = 5 * 60 * 1000;
 const V1 = '/api/v1';
 const LOST = 'The server doesn’t answer. Check that it is running and that you are on its network, then try again.';
 
@@ -24,6 +27,7 @@ export const getToken = () => token;
 export function setToken(next) {
   token = next;
   remember(TOKEN, next);
+  remember(TOKEN_SINCE, next && String(Date.now()));
 }
 
 /** Another tab signed in or out: takes over its token. Returns whether it changed. */
@@ -91,9 +95,10 @@ async function readBody(response) {
   return response.json().catch(() => null);
 }
 
-function takeRenewal(response) {
+function takeRenewal(response, atOnce) {
   const next = response.headers.get('x-refreshed-token');
-  if (next && next !== token) {
+  const due = atOnce || Date.now() - Number(recall(TOKEN_SINCE)) > RENEW_MS;
+  if (next && due && next !== token) {
     setToken(next);
     onRenewed(next);
   }
@@ -102,11 +107,11 @@ function takeRenewal(response) {
 /**
  * Calls the server. Paths are below /api/v1 unless they start with /api/.
  * @param {{json?: any, form?: FormData, query?: object, anonymous?: boolean, keepalive?: boolean,
- *          signal?: AbortSignal}} options
+ *          signal?: AbortSignal, newToken?: boolean}} options newToken: the call ends the token that it is made with
  * @returns {Promise<any>} the JSON of the answer, null when it had none
  * @throws {ApiError}
  */
-export async function api(method, path, { json, form, query, anonymous, keepalive, signal } = {}) {
+export async function api(method, path, { json, form, query, anonymous, keepalive, signal, newToken } = {}) {
   const used = anonymous ? null : token;
   const headers = used ? { authorization: `Bearer ${used}` } : {};
   if (json !== undefined) {
@@ -121,7 +126,7 @@ export async function api(method, path, { json, form, query, anonymous, keepaliv
   }
   const answer = await readBody(response);
   if (response.ok) {
-    takeRenewal(response);
+    takeRenewal(response, newToken);
     return answer;
   }
   const retryAfter = Number(response.headers.get('retry-after')) || 0;

@@ -136,7 +136,7 @@ export async function changeName(name) {
 /** The server ends every other session with the change and hands this one a new token. */
 export async function changePassword(current, next) {
   const email = user.value.email;
-  await post('/auth/change-password', { current_password: current, new_password: next });
+  await post('/auth/change-password', { current_password: current, new_password: next }, { newToken: true });
   const person = await get('/auth/me').catch(() => null);
   if (person) {
     user.value = person;

@@ -136,10 +136,11 @@ export function Grid({ onLook }) {
   useEffect(() => {
     want(shown);
   }, [shown.join()]);
+  const tileAt = (index) => ref.current?.querySelector(`[data-picture="${CSS.escape(names.peek()[index] || '')}"]`);
   useEffect(() => {
     if (moved.current) {
       moved.current = false;
-      ref.current.querySelector(`[data-picture="${CSS.escape(list[focus] || '')}"]`)?.focus({ preventScroll: true });
+      tileAt(focus)?.focus({ preventScroll: true });
     }
   });
   const open = (name) =>
@@ -152,8 +153,10 @@ export function Grid({ onLook }) {
     if (y < box.top + 60 || y + side > box.bottom - 80) {
       scrollBy({ top: y < box.top + 60 ? y - box.top - 80 : y + side - box.bottom + 120 });
     }
-    moved.current = true;
+    // A tile that is not drawn yet gets the focus as soon as it is.
+    moved.current = !tileAt(index);
     setAt(index);
+    tileAt(index)?.focus({ preventScroll: true });
     onLook(names.peek()[index]);
   };
   const keys = (event) => {

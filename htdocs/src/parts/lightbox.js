@@ -24,6 +24,13 @@ function loadStyles() {
   });
 }
 
+/** The page behind can't be reached while a picture fills the screen. */
+function holdBack(behind) {
+  document.querySelectorAll('.skip, .rail, #main').forEach((part) => {
+    part.inert = behind;
+  });
+}
+
 const slideOf = (name) => {
   const record = picture(name).value;
   return { src: pictureUrl(name), msrc: thumbnailUrl(name), width: record?.width || 512, height: record?.height || 512, name, alt: 'Picture' };
@@ -105,6 +112,7 @@ export async function openLightbox(list, name, onLeave) {
       });
     });
     pswp.on('destroy', () => {
+      holdBack(false);
       render(null, pswp.toolsElement);
       onLeave?.(list[pswp.currIndex]);
     });
@@ -113,6 +121,7 @@ export async function openLightbox(list, name, onLeave) {
       pswp.element.setAttribute('aria-label', 'Picture');
     });
     pswp.init();
+    holdBack(true);
     redraw(pswp);
   } catch (error) {
     complain(error);

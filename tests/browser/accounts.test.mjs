@@ -1,0 +1,116 @@
+// Set-up, signing in and out, people and the own profile, with two people at once.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { useBrowser } from '../lib/browser.mjs';
+import { useServer } from '../lib/server.mjs';
+import { ADMIN, PASSWORD } from '../lib/users.mjs';
+
+const server = useServer({ multiuser: true });
+const browser = useBrowser(server);
+const OWN_PASSWORD = 'Seven-Paper-Boats-21';
+let admin;
+let guest;
+
+test('a new server asks for its administrator and opens on Create', async () => {
+    admin = await browser.person();
+    await admin.setUp(ADMIN);
+    await admin.field('What do you want to see?').waitFor();
+    assert.equal(await admin.page.title(), 'Create · invokemu');
+});
+
+test('a weak password is refused in words, before and after the server is asked', async () => {
+    await admin.open('/people');
+    await admin.button('Add a person').click();
+    await admin.field('Name').fill('Grace');
+    await admin.field('Email address').fill('grace@example.com');
+    await admin.field('First password').fill('short');
+    await admin.button('Add', { exact: true }).click();
+    await admin.sees(/too short/);
+});
+
+test('the administrator adds a person', async () => {
+    await admin.field('First password').fill(PASSWORD);
+    await admin.button('Add', { exact: true }).click();
+    await admin.sees('grace@example.com');
+});
+
+test('a wrong password is answered in plain words', async () => {
+    guest = await browser.person();
+    guest.allow(/status of 401/);
+    await guest.signIn('grace@example.com', 'Not-The-Password-1');
+    await guest.sees(/don’t go together/);
+});
+
+test('the new person must choose an own password first, on every page', async () => {
+    await guest.signIn('grace@example.com', PASSWORD);
+    await guest.sees('Choose your own password');
+    await guest.open('/gallery');
+    await guest.sees('Choose your own password');
+    await guest.field('Password you were given').fill(PASSWORD);
+    await guest.field('New password').fill(OWN_PASSWORD);
+    await guest.button('Save and go on').click();
+    await guest.page.getByRole('heading', { name: 'Gallery', level: 1 }).waitFor();
+});
+
+test('People is for administrators alone', async () => {
+    assert.equal(await guest.page.getByRole('link', { name: 'People' }).count(), 0);
+    await guest.open('/people');
+    await guest.sees('Nothing lives at this address');
+});
+
+test('the own name and the list of own sessions', async () => {
+    await guest.open('/profile');
+    await guest.field('Name').fill('Grace H.');
+    await guest.button('Save name').click();
+    await guest.sees('Your name was saved.');
+    assert.equal(await guest.page.getByText('This one').count(), 1);
+});
+
+test('another own session is signed out from the list, and its page says so', async () => {
+    const second = await browser.person();
+    second.allow(/status of 401/);
+    await second.signIn('grace@example.com', OWN_PASSWORD);
+    await second.page.waitForURL('**/create');
+    await guest.open('/profile');
+    await guest.page.locator('.session').nth(1).getByRole('button', { name: 'Sign out' }).click();
+    await guest.sees('That device was signed out.');
+    await second.open('/gallery');
+    await second.sees(/You were signed out/);
+    assert.equal(new URL(second.page.url()).pathname, '/login');
+});
+
+test('switching a person off ends what they do, switching on lets them in again', async () => {
+    await admin.open('/people');
+    await admin.button('More for Grace H.').click();
+    await admin.page.getByRole('menuitem', { name: 'Switch off' }).click();
+    await admin.sees('Switched off');
+    guest.allow(/status of 40[13]/);
+    await guest.open('/gallery');
+    await guest.page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    await admin.button('More for Grace H.').click();
+    await admin.page.getByRole('menuitem', { name: 'Switch on' }).click();
+    await admin.page.getByText('Switched off').waitFor({ state: 'detached' });
+    await guest.signIn('grace@example.com', OWN_PASSWORD);
+    await guest.page.waitForURL('**/create');
+});
+
+test('deleting a person takes typing the name', async () => {
+    await admin.button('More for Grace H.').click();
+    await admin.page.getByRole('menuitem', { name: 'Delete' }).click();
+    await admin.button('Delete for good').click({ force: true });
+    assert.equal(await admin.page.getByRole('dialog').count(), 1, 'nothing happens without the name');
+    await admin.field('To go on, type: Grace H.').fill('Grace H.');
+    await admin.button('Delete for good').click();
+    await admin.sees('Grace H. was deleted.');
+    assert.equal(await admin.page.getByText('grace@example.com').count(), 0);
+});
+
+test('signing out leads to the sign-in page and leaves nothing behind', async () => {
+    await admin.open('/create');
+    await admin.field('What do you want to see?').fill('a secret wish');
+    await admin.open('/profile');
+    await admin.page.locator('.session').first().getByRole('button', { name: 'Sign out' }).click();
+    await admin.page.waitForURL('**/login');
+    const kept = await admin.page.evaluate(() => JSON.stringify(localStorage));
+    assert.doesNotMatch(kept, /secret wish|auth_token"/);
+});

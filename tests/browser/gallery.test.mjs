@@ -1,0 +1,146 @@
+// The gallery: adding, boards, moving, stars, deleting with undo, the lightbox; and who sees what of it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { useBrowser } from '../lib/browser.mjs';
+import { makePng } from '../lib/png.mjs';
+import { useServer } from '../lib/server.mjs';
+import { ADMIN, PASSWORD, addUser, setupAdmin } from '../lib/users.mjs';
+
+const server = useServer({ multiuser: true, media: true });
+const browser = useBrowser(server);
+let admin;
+let guest;
+
+const thumbs = (person) => person.page.locator('.thumb');
+const board = (person, name) => person.page.locator('.board', { hasText: name });
+const png = (name, color) => ({ name, mimeType: 'image/png', buffer: makePng(96, 64, { color }) });
+
+/** Waits until exactly `n` pictures are shown. */
+async function pictures(person, n) {
+    await person.page.waitForFunction((count) => document.querySelectorAll('.thumb').length === count, n);
+}
+
+/** Chooses an entry of the menu of the open board. */
+async function boardMenu(person, entry) {
+    await person.button('This board').click();
+    await person.page.getByRole('menuitem', { name: entry }).click();
+}
+
+test('two people sign in', async () => {
+    const client = await setupAdmin(server);
+    await addUser(client, 'Grace');
+    admin = await browser.person();
+    guest = await browser.person();
+    await admin.signIn(ADMIN.email, ADMIN.password);
+    await admin.page.waitForURL('**/create');
+    await guest.signIn('grace@example.com', PASSWORD);
+    await guest.page.waitForURL('**/create');
+});
+
+test('an empty gallery says what will be here', async () => {
+    await admin.open('/gallery');
+    await admin.sees('Nothing here yet');
+});
+
+test('pictures are added from files', async () => {
+    const files = [png('one.png', [200, 40, 40]), png('two.png', [40, 200, 40]), png('three.png', [40, 40, 200])];
+    await admin.page.locator('input[type=file]').setInputFiles(files);
+    await admin.sees('3 pictures added.');
+    await pictures(admin, 3);
+    await admin.page.locator('.thumb img.sharp').nth(2).waitFor();
+});
+
+test('a board is made and named', async () => {
+    await admin.button('New board').click();
+    await admin.field('Name').fill('Holiday');
+    await admin.button('Create board').click();
+    await admin.page.getByRole('heading', { name: 'Holiday' }).waitFor();
+    await admin.sees('Only you');
+});
+
+test('pictures move to a board by menu', async () => {
+    await board(admin, 'Unsorted').click();
+    await pictures(admin, 3);
+    await thumbs(admin).first().hover();
+    await admin.page.getByRole('checkbox').first().click();
+    await admin.button('Move…').click();
+    await admin.page.getByRole('dialog').getByRole('button', { name: /Holiday/ }).click();
+    await admin.sees(/1 picture moved to/);
+    await pictures(admin, 2);
+});
+
+test('pictures move to a board by dragging', async () => {
+    await admin.page.locator('.thumb-open').first().dragTo(board(admin, 'Holiday'));
+    await pictures(admin, 1);
+    await board(admin, 'Holiday').click();
+    await pictures(admin, 2);
+    await board(admin, 'Holiday').getByText('2 pictures').waitFor();
+});
+
+test('a deleted picture comes back with undo, and goes for good without', async () => {
+    await admin.page.locator('.thumb-open').first().focus();
+    await admin.page.keyboard.press('Delete');
+    await pictures(admin, 1);
+    await admin.button('Undo').click();
+    await pictures(admin, 2);
+    await admin.page.locator('.thumb-open').first().focus();
+    await admin.page.keyboard.press('Delete');
+    await pictures(admin, 1);
+    const gone = admin.page.waitForResponse((response) => response.url().endsWith('/images/delete'));
+    assert.deepEqual((await (await gone).json()).deleted_images.length, 1);
+    await admin.page.reload();
+    await pictures(admin, 1);
+});
+
+test('a star stays', async () => {
+    await admin.page.locator('.thumb-open').first().focus();
+    const done = admin.page.waitForResponse((response) => response.url().endsWith('/images/star'));
+    await admin.page.keyboard.press('s');
+    await done;
+    await admin.page.reload();
+    await admin.page.locator('.thumb-star').waitFor();
+});
+
+test('the lightbox opens by key, shows details, and gives the focus back', async () => {
+    const first = admin.page.locator('.thumb-open').first();
+    await first.focus();
+    await admin.page.keyboard.press('Enter');
+    await admin.page.locator('.pswp img.pswp__img').first().waitFor();
+    const details = admin.page.locator('.box-tools').getByRole('button', { name: 'Details' });
+    await details.click();
+    await admin.sees('96 × 64');
+    await admin.sees('This picture carries no prompt');
+    await details.click();
+    await admin.page.keyboard.press('Escape');
+    await admin.page.locator('.pswp').waitFor({ state: 'detached' });
+    await admin.page.waitForFunction(() => document.activeElement?.classList.contains('thumb-open'));
+});
+
+test('a private board, its pictures and their addresses are closed to others', async () => {
+    await guest.open('/gallery');
+    await guest.sees('Nothing here yet');
+    assert.equal(await board(guest, 'Holiday').count(), 0);
+    const name = await thumbs(admin).first().locator('[data-picture]').getAttribute('data-picture');
+    const status = await guest.page.evaluate((one) => fetch(`/api/v1/images/i/${one}/full`).then((r) => r.status), name);
+    assert.ok([403, 404].includes(status), `the address of a private picture answers ${status}`);
+    guest.allow(/status of 40[34]/);
+});
+
+test('a shared board shows itself to others, who may only look', async () => {
+    await boardMenu(admin, 'Who can see it');
+    await admin.page.getByRole('button', { name: /Everyone here can see/ }).click();
+    await admin.sees('Holiday: everyone here can see.');
+    await guest.page.reload();
+    await board(guest, 'Holiday').click();
+    await pictures(guest, 1);
+    assert.equal(await guest.button('Add pictures').count(), 0);
+    assert.equal(await guest.button('This board').count(), 0);
+});
+
+test('a deleted board comes back with undo', async () => {
+    await boardMenu(admin, 'Delete');
+    await admin.button('Delete the board, keep the pictures').click();
+    await board(admin, 'Holiday').waitFor({ state: 'detached' });
+    await admin.button('Undo').click();
+    await board(admin, 'Holiday').waitFor();
+});
