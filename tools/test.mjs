@@ -16,8 +16,9 @@ const VALGRIND = [
     'valgrind', '-q', '--error-exitcode=99', '--leak-check=full', '--errors-for-leak-kinds=definite',
     '--suppressions=tests/lib/valgrind.supp',
 ];
-// Unit tests that take minutes under valgrind: they compute pictures, and run under the sanitizers instead.
-const NOT_UNDER_VALGRIND = /engine|diffusion|tensor|worker|pipeline|replay_|bench/;
+// Unit tests that take minutes under valgrind: they compute pictures or feed millions of single bytes. They run under the
+// sanitizers instead.
+const NOT_UNDER_VALGRIND = /engine|diffusion|tensor|worker|pipeline|multipart|replay_|bench/;
 
 function arguments_() {
     const found = { only: null, units: [] };
@@ -93,7 +94,11 @@ async function runGroup(name, commands) {
         return { passed: 0, failed: 1, skipped: 0 };
     }
     for (const command of commands) {
+        const started = Date.now();
         const { status, output, log } = await run(command);
+        if (commands.length > 1 && Date.now() - started > 30000) {
+            console.log(`--- ${command.name} took ${Math.round((Date.now() - started) / 1000)} s`);
+        }
         const count = countTap(output);
         // A program that prints no TAP counts as one test; one that fails beside its tests, as one more failure.
         if (count.passed + count.failed + count.skipped === 0) {

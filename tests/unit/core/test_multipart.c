@@ -104,14 +104,14 @@ static void large_file(void **state)
 {
     apr_size_t size = 300000;
     char *body = malloc(size + 200);
-    apr_size_t len = (apr_size_t)sprintf(body, "--XX\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\n");
+    apr_size_t len = (apr_size_t)snprintf(body, size + 200, "--XX\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\n");
     char *content = body + len;
 
     (void)state;
     for (apr_size_t i = 0; i < size; i++)
         content[i] = "\r\n--XQ"[i % 6];
     len += size;
-    len += (apr_size_t)sprintf(body + len, "\r\n--XX--");
+    len += (apr_size_t)snprintf(body + len, size + 200 - len, "\r\n--XX--");
     for (int i = 0; i < 4; i++) {
         static const apr_size_t portions[] = {1, 77, 8000, 1000000};
         reading r = read_in(TYPE, body, len, portions[i], (apr_int64_t)size);
@@ -220,13 +220,13 @@ static void endless_head(void **state)
 static void text_limit(void **state)
 {
     char body[2000];
-    int len = sprintf(body, "--XX\r\n" D "\r\n\r\n%0600d\r\n--XX\r\nContent-Disposition: form-data; name=b\r\n\r\n%0401d" END, 1, 2);
+    int len = snprintf(body, sizeof body, "--XX\r\n" D "\r\n\r\n%0600d\r\n--XX\r\nContent-Disposition: form-data; name=b\r\n\r\n%0401d" END, 1, 2);
     reading r = read_in(TYPE, body, (apr_size_t)len, 50, 100);
 
     (void)state;
     assert_int_equal(r.err->status, 413);
     done(&r);
-    len = sprintf(body, "--XX\r\n" D "\r\n\r\n%0600d\r\n--XX\r\nContent-Disposition: form-data; name=b\r\n\r\n%0400d" END, 1, 2);
+    len = snprintf(body, sizeof body, "--XX\r\n" D "\r\n\r\n%0600d\r\n--XX\r\nContent-Disposition: form-data; name=b\r\n\r\n%0400d" END, 1, 2);
     r = read_in(TYPE, body, (apr_size_t)len, 50, 100);
     assert_null(r.err);
     done(&r);

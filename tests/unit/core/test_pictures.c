@@ -9,6 +9,7 @@
 #include "mod_invokemu/store/migrate.h"
 #include "mod_invokemu/store/picture_files.h"
 
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,17 +57,22 @@ static int set_up(void **state)
     return f->png_fd < 0 || f->webp_fd < 0;
 }
 
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)info;
+    (void)kind;
+    (void)where;
+    return remove(path);
+}
+
 static int tear_down(void **state)
 {
     fixture *f = *state;
-    char *command = apr_psprintf(f->p, "rm -rf '%s'", f->root);
-    FILE *remove;
 
     close(f->png_fd);
     close(f->webp_fd);
     apr_dbd_close(f->db->driver, f->db->handle);
-    remove = popen(command, "r");
-    if (!remove || pclose(remove) != 0)
+    if (nftw(f->root, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0)
         return -1;
     apr_pool_destroy(f->p);
     free(f);
