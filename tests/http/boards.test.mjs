@@ -1,0 +1,244 @@
+// Boards: who sees, fills, changes and shares them; lists and their pages; what deleting one takes along.
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { useServer } from '../lib/server.mjs';
+import { Client } from '../lib/http.mjs';
+import { addUser, setupAdmin, upload } from '../lib/users.mjs';
+
+describe('boards', () => {
+    const server = useServer({ multiuser: true, media: true });
+    let admin, owner, other, reader, writer, deputy;
+
+    before(async () => {
+        admin = await setupAdmin(server);
+        owner = await addUser(admin, 'Olga');
+        other = await addUser(admin, 'Otto');
+        reader = await addUser(admin, 'Rita');
+        writer = await addUser(admin, 'Walt');
+        deputy = await addUser(admin, 'Dora');
+    });
+
+    async function create(client, name = 'A board', changes) {
+        const made = await client.post(`/api/v1/boards/?board_name=${encodeURIComponent(name)}`);
+        assert.equal(made.status, 201, made.text);
+        if (!changes) {
+            return made.body;
+        }
+        const changed = await client.patch(`/api/v1/boards/${made.body.board_id}`, changes);
+        assert.equal(changed.status, 201, changed.text);
+        return changed.body;
+    }
+
+    const ids = async (client, query = 'all=true') => (await client.get(`/api/v1/boards/?${query}`)).body.map((b) => b.board_id);
+    const status = async (promise) => (await promise).status;
+
+    /** A board of the owner, with everybody named on it. */
+    async function shared(visibility) {
+        const board = await create(owner, `shared ${visibility}`, { board_visibility: visibility });
+        for (const [who, permission] of [[reader, 'read'], [writer, 'write'], [deputy, 'admin']]) {
+            const answer = await owner.post(`/api/v1/boards/${board.board_id}/share`, { user_ids: [who.user.user_id], permission });
+            assert.equal(answer.status, 200, answer.text);
+            assert.deepEqual(answer.body, { success: true, shared_with: [{ user_id: who.user.user_id, permission }] });
+        }
+        return board;
+    }
+
+    describe('the access matrix', () => {
+        const people = () => ({ anonymous: new Client(server.url), owner, other, reader, writer, deputy, admin });
+        const rows = {
+            private: { read: 'owner reader writer deputy admin', write: 'owner writer deputy admin' },
+            shared: { read: 'owner other reader writer deputy admin', write: 'owner writer deputy admin' },
+            public: { read: 'owner other reader writer deputy admin', write: 'owner other reader writer deputy admin' },
+        };
+        for (const [visibility, row] of Object.entries(rows)) {
+            test(`a ${visibility} board`, async () => {
+                const board = await shared(visibility);
+                const one = `/api/v1/boards/${board.board_id}`;
+                for (const [name, who] of Object.entries(people())) {
+                    const expect = (list, yes) => (name === 'anonymous' ? 401 : list.split(' ').includes(name) ? yes : 403);
+                    assert.equal(await status(who.get(one)), expect(row.read, 200), `${name} reads`);
+                    assert.equal(await status(who.get(`${one}/image_names`)), expect(row.read, 200), `${name} reads names`);
+                    assert.equal(await status(who.get(`/api/v1/images/?board_id=${board.board_id}`)), expect(row.read, 200), `${name} lists`);
+                    assert.equal(await status(who.get(`/api/v1/images/names?board_id=${board.board_id}`)), expect(row.read, 200), `${name} lists names`);
+                    assert.equal(await status(who.get(`/api/v1/gallery/item_names?board_id=${board.board_id}`)), expect(row.read, 200), `${name} lists items`);
+                    assert.equal(await status(who.patch(one, { archived: false })), expect('owner deputy admin', 201), `${name} edits`);
+                    assert.equal(await status(who.get(`${one}/shares`)), expect('owner deputy admin', 200), `${name} sees shares`);
+                    assert.equal(
+                        await status(who.post(`${one}/share`, { user_ids: [reader.user.user_id], permission: 'read' })),
+                        expect('owner deputy admin', 200),
+                        `${name} shares`,
+                    );
+                    if (name !== 'anonymous') {
+                        const own = await upload(who);
+                        assert.equal(
+                            await status(who.post('/api/v1/board_images/', { board_id: board.board_id, image_name: own.image_name })),
+                            expect(row.write, 201),
+                            `${name} puts on`,
+                        );
+                        assert.equal((await ids(who)).includes(board.board_id), row.read.split(' ').includes(name), `${name} finds it in the list`);
+                    }
+                }
+                for (const [name, who] of Object.entries(people())) {
+                    if (!['owner', 'admin'].includes(name)) {
+                        assert.equal(await status(who.delete(one)), name === 'anonymous' ? 401 : 403, `${name} deletes`);
+                    }
+                }
+                assert.equal(await status(admin.delete(one)), 200);
+                assert.equal(await status(owner.get(one)), 404);
+            });
+        }
+    });
+
+    test('a foreign board looks the same whatever is on it, and an unknown one is 404', async () => {
+        const secret = await create(owner, 'Surprise party for Otto');
+        const answer = await other.get(`/api/v1/boards/${secret.board_id}`);
+        assert.equal(answer.status, 403);
+        assert.ok(!answer.text.includes('Surprise') && !answer.text.includes(owner.user.user_id));
+        assert.equal(await status(other.get('/api/v1/boards/no-such-board')), 404);
+        assert.equal(await status(other.get('/api/v1/boards/no-such-board/image_names')), 404);
+        assert.equal(await status(other.get('/api/v1/images/?board_id=no-such-board')), 404);
+        assert.equal(await status(other.post('/api/v1/board_images/', { board_id: 'no-such-board', image_name: 'x.png' })), 404);
+    });
+
+    test('lists: order, pages, archived ones, and a total that counts what the caller may see', async () => {
+        const me = await addUser(admin, 'Lena');
+        const made = [];
+        for (const name of ['beta', 'Alpha', 'gamma']) {
+            made.push((await create(me, name)).board_id);
+        }
+        const visible = new Set(await ids(other));
+        const mine = (list) => list.filter((id) => !visible.has(id));
+        assert.deepEqual(mine(await ids(me)), [made[2], made[1], made[0]], 'newest first');
+        assert.deepEqual(mine(await ids(me, 'all=true&direction=ASC')), made);
+        assert.deepEqual(mine(await ids(me, 'all=true&order_by=board_name&direction=ASC')), [made[1], made[0], made[2]]);
+        assert.deepEqual(mine(await ids(me, 'all=true&order_by=board_name&direction=DESC')), [made[2], made[0], made[1]]);
+
+        const all = await ids(me);
+        const page = (await me.get('/api/v1/boards/?offset=1&limit=2')).body;
+        assert.deepEqual([page.offset, page.limit, page.total], [1, 2, all.length]);
+        assert.deepEqual(page.items.map((b) => b.board_id), all.slice(1, 3));
+        assert.equal((await me.get(`/api/v1/boards/?offset=${all.length + 5}&limit=2`)).body.total, all.length);
+
+        assert.equal(await status(me.patch(`/api/v1/boards/${made[0]}`, { archived: true })), 201);
+        assert.ok(!(await ids(me)).includes(made[0]));
+        assert.ok((await ids(me, 'all=true&include_archived=true')).includes(made[0]));
+    });
+
+    for (const query of ['', 'offset=0', 'limit=5']) {
+        test(`a list asked for with "${query}" is a bad request`, async () => {
+            const answer = await owner.get(`/api/v1/boards/?${query}`);
+            assert.equal(answer.status, 400);
+            assert.equal(typeof answer.body.detail, 'string');
+        });
+    }
+
+    for (const query of ['all=maybe', 'all=true&order_by=user_id', 'all=true&direction=up', 'offset=-1&limit=5', 'offset=0&limit=99999999', 'offset=a&limit=1']) {
+        test(`a list asked for with "${query}" is refused with the field's name`, async () => {
+            const answer = await owner.get(`/api/v1/boards/?${query}`);
+            assert.equal(answer.status, 422);
+            assert.equal(answer.body.detail[0].loc[0], 'query');
+        });
+    }
+
+    test('the owner is named to administrators alone', async () => {
+        const board = await create(owner, 'Named', { board_visibility: 'shared' });
+        assert.equal((await admin.get(`/api/v1/boards/${board.board_id}`)).body.owner_username, 'Olga');
+        assert.equal((await other.get(`/api/v1/boards/${board.board_id}`)).body.owner_username, null);
+    });
+
+    test('a name is any text of 1 to 300 characters, kept as it came', async () => {
+        for (const name of ['<b>&\'"\\ % _', '日本語'.repeat(100), "x'; DROP TABLE boards; --"]) {
+            assert.equal((await create(owner, name)).board_name, name);
+        }
+        assert.equal(await status(owner.post(`/api/v1/boards/?board_name=${'ü'.repeat(301)}`)), 422);
+        assert.equal(await status(owner.post('/api/v1/boards/?board_name=')), 422);
+        assert.equal(await status(owner.post('/api/v1/boards/')), 422);
+        assert.equal(await status(owner.post('/api/v1/boards/?board_name=%ff')), 422);
+    });
+
+    test('changes: nothing unknown, nothing of the wrong type, and only what is named changes', async () => {
+        const board = await create(owner, 'Before');
+        const one = `/api/v1/boards/${board.board_id}`;
+        for (const body of [{ board_nam: 'x' }, { user_id: other.user.user_id }, { archived: 'yes' }, { board_name: 1 }, { board_visibility: 'open' }, { board_name: '' }, { board_name: 'y'.repeat(301) }, { cover_image_name: 'not-there.png' }, []]) {
+            assert.equal(await status(owner.patch(one, body)), 422, JSON.stringify(body));
+        }
+        assert.deepEqual((await owner.get(one)).body, board);
+        const changed = (await owner.patch(one, { board_visibility: 'public', board_name: null })).body;
+        assert.deepEqual([changed.board_visibility, changed.board_name, changed.archived], ['public', 'Before', false]);
+        assert.equal(changed.user_id, owner.user.user_id);
+    });
+
+    test('covers are pictures of the board itself; the newest one stands in', async () => {
+        const board = await create(owner);
+        const one = `/api/v1/boards/${board.board_id}`;
+        const first = await upload(owner, { query: `&board_id=${board.board_id}` });
+        const second = await upload(owner, { query: `&board_id=${board.board_id}` });
+        const foreign = await upload(other);
+        assert.equal((await owner.get(one)).body.cover_image_name, second.image_name);
+        assert.equal((await owner.patch(one, { cover_image_name: first.image_name })).body.cover_image_name, first.image_name);
+        assert.equal(await status(owner.patch(one, { cover_image_name: foreign.image_name })), 422);
+        assert.equal(await status(owner.delete('/api/v1/board_images/', { image_name: first.image_name })), 201);
+        assert.equal((await owner.get(one)).body.cover_image_name, second.image_name);
+    });
+
+    test('counts: pictures and assets apart, intermediates not at all', async () => {
+        const board = await create(owner);
+        const on = { query: `&board_id=${board.board_id}` };
+        await upload(owner, { ...on, category: 'general' });
+        await upload(owner, { ...on, category: 'user' });
+        await upload(owner, { ...on, category: 'mask' });
+        await upload(owner, { ...on, category: 'general', intermediate: true });
+        const now = (await owner.get(`/api/v1/boards/${board.board_id}`)).body;
+        assert.deepEqual([now.image_count, now.asset_count], [1, 2]);
+        const names = async (query) => (await owner.get(`/api/v1/boards/${board.board_id}/image_names?${query}`)).body.length;
+        assert.deepEqual(
+            [await names(''), await names('is_intermediate=false'), await names('categories=general'), await names('categories=user&categories=mask&is_intermediate=false')],
+            [4, 3, 2, 2],
+        );
+    });
+
+    test('deleting a board: own pictures go when asked, those of guests stay with them', async () => {
+        const board = await create(owner, 'Open house', { board_visibility: 'public' });
+        const on = { query: `&board_id=${board.board_id}` };
+        const [mine, theirs] = [await upload(owner, on), await upload(other, on)];
+        const gone = (await owner.delete(`/api/v1/boards/${board.board_id}?include_images=true`)).body;
+        assert.deepEqual([gone.deleted_images, gone.deleted_board_images], [[mine.image_name], [theirs.image_name]]);
+        assert.equal(await status(admin.get(`/api/v1/images/i/${mine.image_name}`)), 404);
+        assert.equal((await other.get(`/api/v1/images/i/${theirs.image_name}`)).body.board_id, null);
+        assert.equal(await status(owner.get(`/api/v1/images/i/${theirs.image_name}`)), 403);
+    });
+
+    test('taking pictures off needs write access to the board, whoever owns them; a list is done as a whole', async () => {
+        const open = await create(owner, 'open', { board_visibility: 'public' });
+        const closed = await create(owner);
+        const guest = await upload(other, { query: `&board_id=${open.board_id}` });
+        const inside = await upload(owner, { query: `&board_id=${closed.board_id}` });
+        const batch = (who, image_names) => who.post('/api/v1/board_images/batch/delete', { image_names });
+        assert.equal(await status(batch(other, [guest.image_name, inside.image_name])), 403);
+        assert.equal((await other.get(`/api/v1/images/i/${guest.image_name}`)).body.board_id, open.board_id, 'nothing was done');
+        const done = (await batch(owner, [guest.image_name, inside.image_name])).body;
+        assert.deepEqual(done.removed_images, [guest.image_name, inside.image_name]);
+        assert.deepEqual(done.affected_boards.sort(), [open.board_id, closed.board_id, 'none'].sort());
+        assert.equal(await status(owner.get(`/api/v1/images/i/${guest.image_name}`)), 403, 'off the board it is its owner’s alone');
+        assert.equal(await status(other.delete('/api/v1/board_images/', { image_name: inside.image_name })), 403);
+    });
+
+    test('sharing: bad people and permissions change nothing; ending it works at once', async () => {
+        const board = await create(owner);
+        const share = (body) => owner.post(`/api/v1/boards/${board.board_id}/share`, body);
+        const person = reader.user.user_id;
+        for (const body of [{}, { user_ids: [], permission: 'read' }, { user_ids: person, permission: 'read' }, { user_ids: [1], permission: 'read' }, { user_ids: [person] }, { user_ids: [person], permission: 'Read' }, { user_ids: [person], permission: 'owner' }]) {
+            assert.equal(await status(share(body)), 422, JSON.stringify(body));
+        }
+        assert.equal(await status(share({ user_ids: [person, 'nobody'], permission: 'read' })), 404);
+        assert.equal(await status(share({ user_ids: ['system'], permission: 'read' })), 404);
+        assert.equal(await status(reader.get(`/api/v1/boards/${board.board_id}`)), 403);
+        assert.equal(await status(share({ user_ids: [person, person], permission: 'write' })), 200);
+        assert.equal(await status(share({ user_ids: [person], permission: 'read' })), 200);
+        const { shares } = (await owner.get(`/api/v1/boards/${board.board_id}/shares`)).body;
+        assert.deepEqual(shares, [{ user_id: person, display_name: 'Rita', permission: 'read' }]);
+        assert.equal(await status(reader.get(`/api/v1/boards/${board.board_id}`)), 200);
+        assert.deepEqual((await owner.delete(`/api/v1/boards/${board.board_id}/share/${person}`)).body, { success: true });
+        assert.equal(await status(reader.get(`/api/v1/boards/${board.board_id}`)), 403);
+    });
+});
