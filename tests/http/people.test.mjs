@@ -1,0 +1,139 @@
+// People administration: who may, what it does to the person at once, and that somebody can always administer.
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { startServer, useServer } from '../lib/server.mjs';
+import { Client, request } from '../lib/http.mjs';
+import { ADMIN, addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
+
+const ME = '/api/v1/auth/me';
+const USERS = '/api/v1/auth/users';
+const NEXT = 'Lantern-Orchard-27q';
+
+describe('people', () => {
+    const server = useServer({ multiuser: true });
+    let admin;
+    before(async () => (admin = await setupAdmin(server)));
+
+    test('two last administrators cannot demote each other at the same time', async () => {
+        for (const attempt of ['first', 'second', 'third']) {
+            const other = await addUser(admin, `Rival-${attempt}`, { isAdmin: true });
+            const answers = await Promise.all([
+                admin.patch(`${USERS}/${other.user.user_id}`, { is_admin: false }),
+                other.patch(`${USERS}/${admin.user.user_id}`, { is_admin: false }),
+            ]);
+            // Whoever comes second finds either no administrator's rights or the last administrator.
+            assert.deepEqual(answers.map((a) => a.status).filter((s) => s === 200).length, 1, answers.map((a) => `${a.status} ${a.text}`).join('\n'));
+            assert.ok(answers.every((a) => [200, 400, 403].includes(a.status)));
+            const left = server.sql("SELECT user_id FROM users WHERE is_admin = 1 AND is_active = 1 AND user_id <> 'system'");
+            assert.equal(left.length, 1);
+            const winner = left[0].user_id === admin.user.user_id ? admin : other;
+            assert.equal((await winner.patch(`${USERS}/${admin.user.user_id}`, { is_admin: true })).status, 200);
+            if (winner === other) {
+                assert.equal((await admin.patch(`${USERS}/${other.user.user_id}`, { is_admin: false })).status, 200);
+            }
+            assert.equal((await admin.delete(`${USERS}/${other.user.user_id}`)).status, 204);
+        }
+    });
+
+    test('many deletions of many administrators at once leave one', async () => {
+        const others = [];
+        for (const name of ['Ida', 'Jana', 'Karl']) {
+            others.push(await addUser(admin, name, { isAdmin: true }));
+        }
+        const all = [admin, ...others];
+        const answers = await Promise.all(all.map((who, i) => who.delete(`${USERS}/${all[(i + 1) % all.length].user.user_id}`)));
+        assert.ok(answers.every((a) => [204, 400, 401, 403, 404].includes(a.status)), answers.map((a) => a.status).join());
+        const left = server.sql("SELECT email FROM users WHERE is_admin = 1 AND is_active = 1 AND user_id <> 'system'");
+        assert.ok(left.length >= 1);
+        const survivor = all.find((a) => a.user.email === left[0].email);
+        if (survivor !== admin) {
+            assert.equal((await survivor.post(USERS, { email: 'root2@example.com', password: PASSWORD, is_admin: true })).status, 201);
+            admin = await login(server, 'root2@example.com', PASSWORD);
+        }
+    });
+
+    test('deactivation and deletion end sessions on the next request, and with them what they owned', async () => {
+        const lena = await addUser(admin, 'Lena');
+        assert.equal((await lena.post('/api/v1/client_state/default/set_by_key?key=k', 'v')).status, 200);
+        assert.equal((await admin.patch(`${USERS}/${lena.user.user_id}`, { is_active: false })).status, 200);
+        assert.equal((await lena.get(ME)).status, 401);
+        assert.equal((await request(`${server.url}/api/v1/auth/login`, { method: 'POST', json: { email: 'lena@example.com', password: PASSWORD } })).status, 403);
+        assert.equal((await admin.patch(`${USERS}/${lena.user.user_id}`, { is_active: true })).status, 200);
+        assert.equal((await lena.get(ME)).status, 401, 'a session that was ended stays ended');
+        const again = await login(server, 'lena@example.com', PASSWORD);
+        assert.equal((await again.get('/api/v1/client_state/default/get_by_key?key=k')).body, 'v');
+        assert.equal((await admin.delete(`${USERS}/${lena.user.user_id}`)).status, 204);
+        assert.equal((await again.get(ME)).status, 401);
+        assert.deepEqual(server.sql(`SELECT (SELECT COUNT(*) FROM client_state WHERE user_id = '${lena.user.user_id}') + (SELECT COUNT(*) FROM user_sessions WHERE user_id = '${lena.user.user_id}') AS n`), [{ n: 0 }]);
+    });
+
+    test('a password that an administrator chose opens only its own change', async () => {
+        const made = await admin.post('/api/v1/users', { email: 'mia@example.com', display_name: 'Mia', initial_password: PASSWORD });
+        assert.equal(made.status, 201);
+        assert.equal(made.body.user.must_change_password, true);
+        const mia = await login(server, 'mia@example.com', PASSWORD);
+        assert.equal((await mia.get('/api/v1/boards/?all=true')).status, 403);
+        assert.equal((await mia.get(USERS)).status, 403);
+        assert.equal((await mia.get(ME)).body.must_change_password, true);
+        const same = await mia.post('/api/v1/auth/change-password', { current_password: PASSWORD, new_password: PASSWORD });
+        assert.equal(same.status, 400, 'the given one is no choice of theirs');
+        const done = await mia.post('/api/v1/auth/change-password', { current_password: PASSWORD, new_password: NEXT });
+        assert.equal(done.status, 200);
+        const after = new Client(server.url, { token: done.headers['x-refreshed-token'] });
+        assert.equal((await after.get('/api/v1/boards/?all=true')).status, 200);
+    });
+
+    test('the last page, roles and a literal search', async () => {
+        await addUser(admin, 'Percent');
+        const by = async (query) => (await admin.get(`/api/v1/users?${query}`)).body;
+        assert.equal((await by('search=%25')).total, 0);
+        assert.equal((await by('search=_')).total, 0);
+        assert.equal((await by('search=PERCENT')).total, 1);
+        const admins = await by('role_filter=admin');
+        assert.ok(admins.users.length >= 1 && admins.users.every((u) => u.is_admin));
+        const users = await by('role_filter=user');
+        assert.ok(users.users.every((u) => !u.is_admin));
+        assert.equal((await by('')).total, admins.total + users.total);
+        assert.equal((await admin.get('/api/v1/users?limit=0')).status, 422);
+        assert.equal((await admin.get('/api/v1/users?offset=-1')).status, 422);
+        assert.equal((await admin.get('/api/v1/users?role_filter=king')).status, 422);
+    });
+
+    test('what is wrong with a body is said field by field, and nothing is created', async () => {
+        const bad = await admin.post(USERS, { email: 'x', password: 7, is_admin: 'yes' });
+        assert.equal(bad.status, 422);
+        assert.deepEqual(bad.body.detail.map((d) => d.loc.join('.')).sort(), ['body.email', 'body.is_admin', 'body.password']);
+        assert.ok(!bad.text.includes('"7"'));
+        for (const password of ['Short1', 'Password1', 'x'.repeat(73) + 'A1']) {
+            assert.equal((await admin.post(USERS, { email: 'weak@example.com', password })).status, 400, password);
+        }
+        assert.equal((await admin.post(USERS, { email: 'weak@example.com', password: `${PASSWORD}\u0000` })).status, 422);
+        assert.equal((await admin.get('/api/v1/users?search=weak')).body.total, 0);
+    });
+
+    test('one address, one account, even when asked for twice at once', async () => {
+        const answers = await Promise.all([1, 2, 3].map(() => admin.post(USERS, { email: 'Once@example.com', password: PASSWORD })));
+        assert.deepEqual(answers.map((a) => a.status).sort(), [201, 400, 400]);
+        assert.equal(answers.find((a) => a.status === 201).body.email, 'once@example.com');
+    });
+});
+
+test('in single-user mode there is nobody to administer and nothing to sign in to', async () => {
+    const server = await startServer({ multiuser: false });
+    try {
+        const me = new Client(server.url);
+        const status = (await me.get('/api/v1/auth/status')).body;
+        assert.deepEqual([status.multiuser_enabled, status.setup_required], [false, false]);
+        assert.equal((await me.post('/api/v1/auth/login', { email: ADMIN.email, password: ADMIN.password })).status, 403);
+        assert.equal((await me.post('/api/v1/auth/setup', ADMIN)).status, 403);
+        for (const path of [ME, USERS, '/api/v1/users', '/api/v1/auth/sessions']) {
+            assert.equal((await me.get(path)).status, 401, path);
+        }
+        const cookie = await me.post('/api/v1/auth/media-cookie');
+        assert.equal(cookie.status, 200);
+        assert.equal(cookie.headers['set-cookie'], undefined);
+        assert.equal((await me.get('/api/v1/app/runtime_config')).body.config.multiuser, false);
+    } finally {
+        await server.stop();
+    }
+});
