@@ -57,10 +57,11 @@ static void lose(imu_scheduler *s, imu_run *run)
     forget(s, run);
 }
 
-static int all_ready(const imu_scheduler *s)
+/* Whether every worker has said what it has, so that what nobody named is lost. */
+static int all_heard(const imu_scheduler *s)
 {
     for (int i = 0; i < s->n_workers; i++)
-        if (!imu_worker_is_ready(s->workers[i]))
+        if (!imu_worker_is_ready(s->workers[i]) && !imu_worker_is_gone(s->workers[i]))
             return 0;
     return 1;
 }
@@ -69,7 +70,7 @@ static int all_ready(const imu_scheduler *s)
 static void judge_alone(imu_scheduler *s)
 {
     int64_t now = imu_loop_now(s->d->loop), next = -1;
-    int nobody = all_ready(s);
+    int nobody = all_heard(s);
     imu_run *run, *after;
 
     for (run = s->runs.first; run; run = after) {
@@ -218,10 +219,21 @@ static void attach(imu_scheduler *s, imu_worker *worker, const imu_run_ref *ref,
         imu_worker_cancel(worker, ref->run_id);
 }
 
+/* What that worker had before, and has no more. */
+static void lose_of(imu_scheduler *s, const imu_worker *worker)
+{
+    imu_run *run, *after;
+
+    for (run = s->runs.first; run; run = after) {
+        after = run->next;
+        if (!run->worker && run->last_worker == worker)
+            lose(s, run);
+    }
+}
+
 static void on_ready(void *baton, imu_worker *worker, const imu_hello *hello)
 {
     imu_scheduler *s = baton;
-    imu_run *run, *after;
     imu_run_ref ref;
     json_t *one;
     size_t i;
@@ -231,13 +243,15 @@ static void on_ready(void *baton, imu_worker *worker, const imu_hello *hello)
     json_array_foreach (hello->held, i, one)
         if (imu_run_ref_read(one, &ref))
             attach(s, worker, &ref, 0);
-    for (run = s->runs.first; run; run = after) {
-        after = run->next;
-        if (!run->worker && run->last_worker == worker)
-            lose(s, run);
-    }
+    lose_of(s, worker);
     judge_alone(s);
     imu_scheduler_wake(s);
+}
+
+static void on_gone(void *baton, imu_worker *worker)
+{
+    lose_of(baton, worker);
+    judge_alone(baton);
 }
 
 static void on_lost(void *baton, imu_worker *worker)
@@ -430,7 +444,7 @@ static void on_renew(void *baton)
 
 imu_scheduler *imu_scheduler_new(imu_dispatch *d, const char *dispatcher_id)
 {
-    static const imu_worker_handler handler = {on_ready, on_message, on_lost};
+    static const imu_worker_handler handler = {on_ready, on_message, on_lost, on_gone};
     imu_scheduler *s = calloc(1, sizeof *s);
 
     if (!s)

@@ -4,7 +4,7 @@
  * - Work is handed out whenever a worker is idle; whose turn it is, the database says (store/queue_run.h). Among idle workers the one
  *   that has the job's models loaded gets it, which makes nobody wait.
  * - A run whose worker's connection has ended is alone: it is taken up again when that worker comes back with it, and lost when
- *   it comes back without it, or when nobody has it for IMU_ALONE_MS. A lost job gets one more attempt, then it fails ("WorkerLost").
+ *   it comes back without it, when nobody listens at its socket any more, or when nobody has it for IMU_ALONE_MS. A lost job gets one more attempt, then it fails ("WorkerLost").
  * - After a start, jobs in progress that an earlier dispatcher left are runs that are alone.
  */
 #ifndef IMU_SCHEDULER_H

@@ -25,6 +25,7 @@ struct imu_worker {
     int64_t pause_ms;
     int ready;
     int resting;
+    int gone;
     int complained;     /* the log has been told that it can't be reached */
     char busy[40];      /* run_id, or "" */
     char *name;
@@ -139,6 +140,17 @@ static void on_close(void *baton, imu_conn *conn, const char *why)
     disconnected(baton, why);
 }
 
+/* No connection could be made. A worker that lives always listens, so a refusal says that there is none. */
+static void refused(imu_worker *worker, int error)
+{
+    int was_gone = worker->gone;
+
+    worker->gone = error == ECONNREFUSED || error == ENOENT;
+    disconnected(worker, strerror(error));
+    if (worker->gone && !was_gone)
+        worker->handler.gone(worker->baton, worker);
+}
+
 static void start(imu_worker *worker)
 {
     static const imu_conn_handler handler = {on_frame, on_close};
@@ -147,9 +159,10 @@ static void start(imu_worker *worker)
     if (fd >= 0)
         worker->conn = imu_conn_new(worker->loop, fd, IMU_WIRE_MAX_FRAME, MAX_QUEUED, &handler, worker);
     if (!worker->conn) {
-        disconnected(worker, strerror(errno));
+        refused(worker, errno);
         return;
     }
+    worker->gone = 0;
     worker->heard_at = imu_loop_now(worker->loop);
     imu_timer_set(worker->timer, HELLO_MS);
 }
@@ -208,6 +221,11 @@ void imu_worker_free(imu_worker *worker)
 int imu_worker_is_ready(const imu_worker *worker)
 {
     return worker->ready;
+}
+
+int imu_worker_is_gone(const imu_worker *worker)
+{
+    return worker->gone;
 }
 
 int imu_worker_is_idle(const imu_worker *worker)

@@ -17,6 +17,8 @@ typedef struct imu_worker_handler {
     int (*message)(void *baton, imu_worker *worker, const imu_frame *frame, const imu_worker_msg *msg, const char **why);
     /** The connection has ended, after ready. It is tried again by itself. */
     void (*lost)(void *baton, imu_worker *worker);
+    /** Nobody listens at its socket any more: the process is gone, and its runs with it. */
+    void (*gone)(void *baton, imu_worker *worker);
 } imu_worker_handler;
 
 /** Starts connecting to the socket at path (borrowed). @return NULL without memory */
@@ -28,6 +30,8 @@ void imu_worker_free(imu_worker *worker);
 int imu_worker_is_ready(const imu_worker *worker);
 /** Ready and running nothing. */
 int imu_worker_is_idle(const imu_worker *worker);
+/** Nobody listens at its socket. */
+int imu_worker_is_gone(const imu_worker *worker);
 /** "cpu" or "cuda:0"; NULL before its first HELLO. */
 const char *imu_worker_device(const imu_worker *worker);
 /** Name for the log. */
