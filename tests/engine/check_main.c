@@ -1,5 +1,7 @@
 #include "tests/engine/check.h"
 
+#include "worker/tensor/threads.h"
+
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,14 +48,15 @@ static int check_all(check *c)
 
 int main(int argc, char **argv)
 {
+    imu_threads_settle(argv);
     if (argc > 2) {
         fprintf(stderr, "usage: check-engine [FOLDER with golden/ and tiny-* in it]\n");
         return 2;
     }
     check c = {.fixtures = argc == 2 ? argv[1] : "tests/fixtures/diffusion", 
-               .backend = imu_backend_cpu(0, false)};
+               .backend = imu_backend_cpu(1, false)}; /* tiny networks: threads would only wait */
     imu_fault fault = {0};
-    if (!c.backend || imu_engine_open(NULL, &c.engine, &fault)) {
+    if (!c.backend || imu_engine_open(&(imu_engine_options){1, IMU_PRECISION_F32}, &c.engine, &fault)) {
         fprintf(stderr, "Can't start the engine: %s\n", fault.text);
         return 1;
     }
