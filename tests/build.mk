@@ -34,3 +34,4 @@ $(B)/fuzz/fuzz_token: tests/fuzz/fuzz_token.c $(CORE_SRC) $(B)/gen/queries.c $(B
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. $(APR_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(CORE_LIBS) $(APR_LIBS)
 UNIT_TESTS += $(B)/tests/replay_token
+include tests/unit/events/build.mk

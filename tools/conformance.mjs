@@ -44,7 +44,7 @@ function hookProgram(server) {
     if (!fs.existsSync(hook)) {
         return '';
     }
-    fs.writeFileSync(program, `#!/bin/sh\nexec '${hook}' '${server.run}/hook.sock' "$@"\n`, { mode: 0o755 });
+    fs.writeFileSync(program, `#!/bin/sh\nexec '${hook}' '${server.run}' "$@"\n`, { mode: 0o755 });
     return program;
 }
 

@@ -7,6 +7,7 @@
 #define TEXT_TYPE "text/plain; charset=UTF-8"
 #define JSON_TYPE "application/json"
 #define SEPARATOR 0x1e
+#define EXPIRY_SLACK apr_time_from_msec(200) /* timers count from the start of a turn, and may be early */
 
 /* Errors as Engine.IO numbers them. */
 static void refuse(imu_hub_child *child, uint64_t conn, int code)
@@ -174,7 +175,7 @@ void hub_engine_timer(void *baton)
 
     if (s->closing || s->awaiting_pong) {
         hub_session_free(s);
-    } else if (s->connected && s->expires && apr_time_now() >= s->expires) {
+    } else if (s->connected && s->expires && apr_time_now() + EXPIRY_SLACK >= s->expires) {
         hub_socketio_disconnect(s);
     } else if (!s->connected && now - s->opened >= HUB_CONNECT_TIME) {
         hub_session_close(s);

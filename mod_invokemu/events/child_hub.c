@@ -25,6 +25,7 @@ APLOG_USE_MODULE(invokemu);
 
 static struct {
     pthread_mutex_t lock; /* guards fd, writer and connected against senders */
+    pthread_cond_t there; /* connected became true */
     pthread_t thread;
     int started;
     atomic_int ending;   /* the thread shall return */
@@ -38,7 +39,7 @@ static struct {
     server_rec *server;
     int pause;
     imu_child_hub_calls calls;
-} hub = {.lock = PTHREAD_MUTEX_INITIALIZER, .epoll = -1, .wake = -1, .fd = -1};
+} hub = {.lock = PTHREAD_MUTEX_INITIALIZER, .there = PTHREAD_COND_INITIALIZER, .epoll = -1, .wake = -1, .fd = -1};
 
 static void wake(void)
 {
@@ -95,6 +96,21 @@ int imu_child_hub_connected(void)
     return hub.connected;
 }
 
+int imu_child_hub_wait(int ms)
+{
+    struct timespec until;
+    int rc = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ms / 1000 + (until.tv_nsec + ms % 1000 * 1000000L) / 1000000000L;
+    until.tv_nsec = (until.tv_nsec + ms % 1000 * 1000000L) % 1000000000L;
+    pthread_mutex_lock(&hub.lock);
+    while (!hub.connected && rc == 0)
+        rc = pthread_cond_timedwait(&hub.there, &hub.lock, &until);
+    pthread_mutex_unlock(&hub.lock);
+    return hub.connected;
+}
+
 /* ---- the connection, on the thread ---- */
 
 static void lose(void)
@@ -132,6 +148,7 @@ static int connect_to_dispatcher(void)
     hub.reader = reader;
     hub.writer = writer;
     hub.connected = 1;
+    pthread_cond_broadcast(&hub.there);
     pthread_mutex_unlock(&hub.lock);
     return imu_child_hub_send(IMU_WIRE_CHILD_HELLO, json_pack("{s:i, s:i}", "protocol", IMU_WIRE_PROTOCOL, "pid", (int)getpid()), NULL, 0);
 }

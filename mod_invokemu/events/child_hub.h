@@ -32,6 +32,8 @@ apr_status_t imu_child_hub_start(apr_pool_t *pchild, server_rec *s, const char *
 int imu_child_hub_send(uint8_t type, json_t *header, const void *payload, size_t len);
 /** True while the dispatcher is there. */
 int imu_child_hub_connected(void);
+/** Waits for it at most ms. @return whether it is there */
+int imu_child_hub_wait(int ms);
 /** Asks for one writable() call for that connection, under its lock. Any thread. @return 0 or -1 */
 int imu_child_hub_want_write(int fd, uint64_t conn);
 /** Forgets fd; call before it is closed. */

@@ -26,11 +26,12 @@
 
 APLOG_USE_MODULE(invokemu);
 
-#define QUICK_MS      30    /* an answer that comes so soon needs no parking */
+#define QUICK_MS      4     /* an answer that comes so soon needs no parking */
 #define POST_MS       5000  /* the dispatcher answers a POST at once, or is in trouble */
 #define LONG_MS       60000 /* a poll that cannot be parked; answered by the next ping at the latest */
 #define MAX_SID       64
 #define SPARE_SOCKETS 64
+#define AWAY_MS       500   /* a dispatcher that starts is there after so long */
 
 /* Handlers that hold a thread because their connection cannot be parked, and how many may. */
 static atomic_int blocked;
@@ -125,6 +126,19 @@ static json_t *header_of(const ask *a, const imu_socket *s)
 
     return json_pack("{s:I, s:s, s:s?, s:s?, s:s}", "conn", (json_int_t)s->id, "method", r->method, "sid", a->sid, "token", token, "address",
                      r->useragent_ip);
+}
+
+/* Right after a start, and while the dispatcher is being replaced, a few may wait for it instead of being sent away. */
+static int dispatcher_there(void)
+{
+    int there = imu_child_hub_connected();
+
+    if (there || stopping)
+        return there;
+    if (atomic_fetch_add(&blocked, 1) < max_blocked)
+        there = imu_child_hub_wait(AWAY_MS);
+    atomic_fetch_sub(&blocked, 1);
+    return there;
 }
 
 /* ---- long polling ---- */
@@ -328,6 +342,8 @@ int imu_events_handle(request_rec *r)
     }
     if ((rc = check(a)) != DECLINED)
         return rc;
+    if (!dispatcher_there())
+        return unavailable(&a->req);
     return strcmp(a->transport, "websocket") == 0 ? websocket_request(a) : poll_request(a);
 }
 

@@ -357,12 +357,8 @@ int imu_socket_wait(imu_socket *s, int ms)
     int rc = 0;
 
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    until.tv_sec += ms / 1000 + (until.tv_nsec + ms % 1000 * 1000000L) / 1000000000L;
+    until.tv_nsec = (until.tv_nsec + ms % 1000 * 1000000L) % 1000000000L;
     pthread_mutex_lock(&s->lock);
     while (!s->answer.status && rc == 0)
         rc = pthread_cond_timedwait(&s->answered, &s->lock, &until);
