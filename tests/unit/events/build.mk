@@ -16,3 +16,9 @@ $(B)/tests/replay_hub: $(B)/obj/tests/fuzz/fuzz_hub.o $(B)/obj/tests/fuzz/replay
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -ljansson -lcrypto $(APR_LIBS)
 UNIT_TESTS += $(B)/tests/test_websocket $(B)/tests/replay_websocket $(B)/tests/test_hub $(B)/tests/replay_hub
+$(B)/fuzz/fuzz_websocket: tests/fuzz/fuzz_websocket.c mod_invokemu/events/websocket.c
+	@mkdir -p $(@D)
+	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ -lcrypto
+$(B)/fuzz/fuzz_hub: tests/fuzz/fuzz_hub.c tests/unit/events/hub_stub.c $(wildcard mod_invokemu/dispatch/hub*.c) mod_invokemu/dispatch/loop.c mod_invokemu/util/ids.c mod_invokemu/util/err.c
+	@mkdir -p $(@D)
+	clang $(STD) -g -O1 -I. $(APR_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ -ljansson -lcrypto $(APR_LIBS)
