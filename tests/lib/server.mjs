@@ -102,7 +102,13 @@ export class Server {
         this.user = runUser();
     }
 
-    async start() {
+    /** Starts everything. Later calls wait for the same start. */
+    start() {
+        this.starting ??= this.startAll();
+        return this.starting;
+    }
+
+    async startAll() {
         this.root = fs.mkdtempSync(path.join(os.tmpdir(), 'imu-'));
         this.data = path.join(this.root, 'data');
         this.run = path.join(this.root, 'run');
@@ -421,7 +427,10 @@ export function startServer(options) {
     return new Server(options).start();
 }
 
-/** Starts a server before the tests of the enclosing file or suite and stops it after them. */
+/**
+ * Starts a server before the tests of the enclosing file or suite and stops it after them. Hooks at the top of a file do not
+ * wait for each other: one that needs the server there says `await server.start()` first, as setupAdmin() does.
+ */
 export function useServer(options) {
     const server = new Server(options);
     before(() => server.start());

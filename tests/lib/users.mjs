@@ -21,6 +21,7 @@ export async function login(server, email, password, { remember = false } = {}) 
 
 /** Creates the first administrator of a fresh server and signs in. */
 export async function setupAdmin(server, account = ADMIN) {
+    await server.start?.();
     const answer = await request(`${server.url}/api/v1/auth/setup`, { method: 'POST', json: account });
     assert.equal(answer.status, 200, `setup: ${answer.status} ${answer.text.slice(0, 300)}`);
     return login(server, account.email, account.password);
