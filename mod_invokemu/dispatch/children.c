@@ -111,6 +111,8 @@ static int handle(child *c, const imu_frame *frame, const json_t *header, const 
     }
     switch (frame->type) {
     case IMU_WIRE_CHILD_HELLO:
+        /* Whatever it had to say while it was not connected is in the database. */
+        imu_scheduler_look_again(d->scheduler);
         return 0;
     case IMU_WIRE_QUEUE_CHANGED:
         imu_scheduler_wake(d->scheduler);

@@ -190,6 +190,11 @@ void imu_scheduler_wake(imu_scheduler *s)
     imu_timer_set(s->hand_out, 0);
 }
 
+void imu_scheduler_look_again(imu_scheduler *s)
+{
+    imu_timer_set(s->renew, 0);
+}
+
 void imu_scheduler_cancel(imu_scheduler *s, apr_int64_t item_id)
 {
     imu_run *run = imu_run_by_item(&s->runs, item_id);
@@ -252,6 +257,12 @@ static void on_gone(void *baton, imu_worker *worker)
 {
     lose_of(baton, worker);
     judge_alone(baton);
+}
+
+static void on_rested(void *baton, imu_worker *worker)
+{
+    (void)worker;
+    imu_scheduler_wake(baton);
 }
 
 static void on_lost(void *baton, imu_worker *worker)
@@ -444,7 +455,7 @@ static void on_renew(void *baton)
 
 imu_scheduler *imu_scheduler_new(imu_dispatch *d, const char *dispatcher_id)
 {
-    static const imu_worker_handler handler = {on_ready, on_message, on_lost, on_gone};
+    static const imu_worker_handler handler = {on_ready, on_message, on_lost, on_gone, on_rested};
     imu_scheduler *s = calloc(1, sizeof *s);
 
     if (!s)

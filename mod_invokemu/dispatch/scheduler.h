@@ -27,6 +27,8 @@ void imu_scheduler_free(imu_scheduler *s);
 
 /** Something may have changed in the queue: looks again, soon. */
 void imu_scheduler_wake(imu_scheduler *s);
+/** Messages may have been lost: compares the running jobs with their rows, then looks at the queue, soon. */
+void imu_scheduler_look_again(imu_scheduler *s);
 /** A job's row says canceled, or is gone: stops it if it is running. */
 void imu_scheduler_cancel(imu_scheduler *s, apr_int64_t item_id);
 

@@ -185,7 +185,10 @@ static void on_timer(void *baton)
 
 static void on_rested(void *baton)
 {
-    ((imu_worker *)baton)->resting = 0;
+    imu_worker *worker = baton;
+
+    worker->resting = 0;
+    worker->handler.rested(worker->baton, worker);
 }
 
 imu_worker *imu_worker_new(imu_loop *loop, const char *path, const imu_worker_handler *handler, void *baton)

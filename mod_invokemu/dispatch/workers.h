@@ -19,6 +19,8 @@ typedef struct imu_worker_handler {
     void (*lost)(void *baton, imu_worker *worker);
     /** Nobody listens at its socket any more: the process is gone, and its runs with it. */
     void (*gone)(void *baton, imu_worker *worker);
+    /** The time of imu_worker_rest is over. */
+    void (*rested)(void *baton, imu_worker *worker);
 } imu_worker_handler;
 
 /** Starts connecting to the socket at path (borrowed). @return NULL without memory */
