@@ -24,7 +24,7 @@ function secondsLeft(job) {
 
 function Running({ job, small }) {
   const percent = Math.round((job.percent || 0) * 100);
-  const left = job.percent ? timeLeft(secondsLeft(job)) : job.message || 'getting ready';
+  const left = percent >= 100 ? 'finishing' : job.percent ? timeLeft(secondsLeft(job)) : 'getting ready';
   const words = job.status === 'in_progress' ? left : job.sending ? 'sending' : 'waiting its turn';
   return html`${job.preview && html`<img class="preview" src=${job.preview} alt="" />`}
     <div class="running">

@@ -116,11 +116,14 @@ export async function openLightbox(list, name, onLeave) {
       render(null, pswp.toolsElement);
       onLeave?.(list[pswp.currIndex]);
     });
-    pswp.on('bindEvents', () => {
-      pswp.element.classList.toggle('with-details', withDetails);
-      pswp.element.setAttribute('aria-label', 'Picture');
-    });
+    // PhotoSwipe hears keys only when it has opened; an Escape before that counts too.
+    const early = (event) => event.key === 'Escape' && !pswp.opener.isOpen && pswp.on('openingAnimationEnd', () => pswp.close());
+    document.addEventListener('keydown', early);
+    pswp.on('destroy', () => document.removeEventListener('keydown', early));
     pswp.init();
+    pswp.element.classList.toggle('with-details', withDetails);
+    pswp.element.setAttribute('aria-label', 'Picture');
+    pswp.updateSize(true);
     holdBack(true);
     redraw(pswp);
   } catch (error) {

@@ -1,0 +1,72 @@
+// The whole way, with a worker: an empty server, set-up, a prompt, live progress, and the picture in the gallery.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PHONE, useBrowser } from '../lib/browser.mjs';
+import { testModels } from '../lib/models.mjs';
+import { useServer } from '../lib/server.mjs';
+import { ADMIN } from '../lib/users.mjs';
+
+const server = useServer({ multiuser: true, worker: 1, media: true, models: testModels() });
+const browser = useBrowser(server);
+const PROMPT = 'a small lighthouse in a storm';
+let me;
+
+test('set-up leads to Create', async () => {
+    me = await browser.person();
+    await me.setUp(ADMIN);
+});
+
+test('a prompt becomes a picture where its preview was', async () => {
+    await me.page.getByRole('textbox', { name: 'What do you want to see?' }).fill(PROMPT);
+    await me.button('Create', { exact: true }).click();
+    const tile = me.page.locator('.tile').first();
+    await tile.getByRole('progressbar').waitFor();
+    await tile.locator('img.preview').waitFor();
+    await tile.locator('img.final.sharp').waitFor({ timeout: 60000 });
+    assert.equal(await me.page.locator('.tile').count(), 1);
+});
+
+test('it opens in the lightbox with what was asked for', async () => {
+    await me.page.locator('.tile .open').click();
+    await me.page.locator('.pswp img.pswp__img').first().waitFor();
+    await me.page.locator('.box-tools').getByRole('button', { name: 'Details' }).click();
+    await me.page.locator('.box-details').getByText(PROMPT).waitFor();
+    await me.page.locator('.box-details').getByText('128 × 128').waitFor();
+    await me.page.keyboard.press('Escape');
+    await me.page.locator('.pswp').waitFor({ state: 'detached' });
+});
+
+test('it lies in the gallery', async () => {
+    await me.page.getByRole('link', { name: 'Gallery' }).click();
+    await me.page.locator('.thumb img.sharp').waitFor();
+    assert.equal(await me.page.locator('.thumb').count(), 1);
+});
+
+test('a search finds it by its words', async () => {
+    await me.page.getByRole('searchbox').fill('lighthouse');
+    await me.page.waitForResponse((response) => response.url().includes('search_term=lighthouse'));
+    await me.page.locator('.thumb').waitFor();
+    await me.page.getByRole('searchbox').fill('giraffe');
+    await me.sees('Nothing found');
+});
+
+test('Again makes another one with the same words, onto the board that was chosen', async () => {
+    await me.open('/gallery');
+    await me.button('New board').click();
+    await me.field('Name').fill('Storms');
+    await me.button('Create board').click();
+    await me.page.getByRole('heading', { name: 'Storms' }).waitFor();
+    await me.page.getByRole('link', { name: 'Create' }).first().click();
+    await me.page.getByLabel('New pictures go to').selectOption({ label: 'Storms' });
+    await me.button('Create', { exact: true }).click();
+    await me.page.locator('.card').nth(1).waitFor();
+    await me.page.locator('.card').first().locator('img.final.sharp').waitFor({ timeout: 60000 });
+    await me.page.getByRole('link', { name: 'Gallery' }).click();
+    await me.page.locator('.board', { hasText: 'Storms' }).getByText('1 picture', { exact: true }).waitFor();
+});
+
+test('the same account on a phone sees the same pictures', async () => {
+    const phone = await browser.person({ viewport: PHONE, hasTouch: true, isMobile: true });
+    await phone.signIn(ADMIN.email, ADMIN.password);
+    await phone.page.locator('.tile img.final.sharp').nth(1).waitFor();
+});
