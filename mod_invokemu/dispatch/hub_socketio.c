@@ -7,6 +7,8 @@
 
 #include "mod_invokemu/util/ids.h"
 
+#define MAX_ACK 10 /* digits of an acknowledgement's number */
+
 /* ---- answers ---- */
 
 /* Sends prefix and JSON as one message packet. json is consumed. */
@@ -168,18 +170,27 @@ static void unsubscribe(hub_session *s, const char *name)
         memmove(s->queues[at], s->queues[--s->n_queues], sizeof s->queues[at]);
 }
 
+static void acknowledge(hub_session *s, const char *number, size_t len)
+{
+    char prefix[MAX_ACK + 3];
+
+    if (len == 0 || len > MAX_ACK)
+        return;
+    snprintf(prefix, sizeof prefix, "43%.*s", (int)len, number);
+    send_json(s, prefix, json_array());
+}
+
 /* Events that mean nothing here are heard and forgotten. Bulk downloads are told to whoever asked for one, with or without
  * subscribe_bulk_download. */
 static int take_event(hub_session *s, const char *text, size_t len)
 {
+    const char *number = text, *name, *queue;
     json_t *list;
-    const char *name, *queue;
+    size_t digits = 0;
 
-    while (len && isdigit((unsigned char)*text)) { /* the number of an acknowledgement that nobody waits for */
-        text++;
-        len--;
-    }
-    list = json_loadb(text, len, 0, NULL);
+    while (digits < len && isdigit((unsigned char)text[digits]))
+        digits++;
+    list = json_loadb(text + digits, len - digits, 0, NULL);
     name = json_string_value(json_array_get(list, 0));
     queue = json_string_value(json_object_get(json_array_get(list, 1), "queue_id"));
     if (name && strcmp(name, "subscribe_queue") == 0)
@@ -187,7 +198,10 @@ static int take_event(hub_session *s, const char *text, size_t len)
     else if (name && strcmp(name, "unsubscribe_queue") == 0)
         unsubscribe(s, queue);
     json_decref(list);
-    return name ? 0 : -1;
+    if (!name)
+        return -1;
+    acknowledge(s, number, digits);
+    return 0;
 }
 
 /* ---- packets ---- */

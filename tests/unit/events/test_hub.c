@@ -402,6 +402,7 @@ static void who_may_connect(void **state)
     ws_text(ws, "40/,{\"token\":\"alice\"}");
     assert_non_null(strstr(told(), ":40{\"sid\":"));
     ws_text(ws, "4217[\"anything\",{}]");
+    assert_non_null(strstr(told(), ":4317[]|"));
     ws_text(ws, "4317[]");
     assert_int_equal(imu_hub_sessions(hub), 1);
     ws_text(ws, "40{\"token\":\"alice\"}"); /* twice */

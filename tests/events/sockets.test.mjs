@@ -1,0 +1,183 @@
+// Who may connect to the live events, and who hears what, with the official client.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { closeAll, connect, listen, settle } from '../lib/events.mjs';
+import { enqueue, hook, QUEUE } from '../lib/queue.mjs';
+import { useServer } from '../lib/server.mjs';
+import { addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
+
+describe('live events', () => {
+    const server = useServer({ hook: true });
+    let admin, ann, ben, people = 0;
+
+    before(async () => {
+        admin = await setupAdmin(server);
+        ann = await addUser(admin, 'Ann');
+        ben = await addUser(admin, 'Ben');
+        assert.equal((await admin.put(`${QUEUE}/processor/pause`)).status, 200);
+    });
+    afterEach(closeAll);
+    after(closeAll);
+
+    const stranger = () => addUser(admin, `Person${++people}`);
+    const trio = () => Promise.all([ann, ben, admin].map((who) => listen(server, who)));
+    const change = async (user, what) => assert.equal((await admin.patch(`/api/v1/auth/users/${user.user.user_id}`, what)).status, 200);
+
+    describe('connecting', () => {
+        test('without a token is refused with a sentence and a code', async () => {
+            await assert.rejects(connect(server), (error) => error.data?.code === 'not_signed_in' && /sign in/i.test(error.message));
+        });
+        test('with a damaged token is refused', async () => {
+            for (const token of ['rubbish', `${ann.token}x`, ann.token.slice(0, -3), 'a'.repeat(9000)]) {
+                await assert.rejects(connect(server, { token }));
+            }
+        });
+        for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
+            test(`works over ${transports.join(', then ')}`, async () => {
+                const l = await listen(server, ann, { transports });
+                if (transports.length === 2) {
+                    await l.upgraded();
+                }
+                const [id] = await enqueue(ann);
+                assert.equal((await l.heard('batch_enqueued')).enqueued, 1);
+                assert.equal((await ann.put(`${QUEUE}/i/${id}/cancel`)).status, 200);
+                assert.equal((await l.heard('queue_item_status_changed', (e) => e.status === 'canceled')).item_id, id);
+            });
+        }
+        test('takes the token from the header too', async () => {
+            const l = await connect(server, { token: ann.token, header: true, transports: ['polling'] });
+            assert.ok(l.socket.connected);
+            await assert.rejects(connect(server, { token: 'rubbish', header: true }));
+        });
+        test('a poll in the meantime hears many events in order', async () => {
+            const l = await listen(server, ann, { transports: ['polling'] });
+            const ids = [];
+            for (let i = 0; i < 20; i++) {
+                ids.push(...(await enqueue(ann)));
+            }
+            assert.equal((await ann.put(`${QUEUE}/clear`)).status, 200);
+            await l.heard('queue_cleared');
+            assert.equal(l.all('batch_enqueued').length, ids.length);
+        });
+    });
+
+    describe('routing', () => {
+        test('a batch: all of it for its owner and administrators, once; that there is one for the others', async () => {
+            const [a, b, adm] = await trio();
+            await enqueue(ann, { origin: 'secret-origin' });
+            for (const l of [a, adm]) {
+                assert.equal((await l.heard('batch_enqueued')).origin, 'secret-origin');
+            }
+            const e = await b.heard('batch_enqueued');
+            assert.deepEqual([e.user_id, e.batch_id, e.origin, e.queue_id], ['redacted', 'redacted', null, 'default']);
+            await Promise.all([a, b, adm].map(settle));
+            assert.deepEqual([a, b, adm].map((l) => l.all('batch_enqueued').length), [1, 1, 1]);
+            assert.ok(!b.text().includes('secret-origin') && !b.text().includes(ann.user.user_id));
+        });
+        test('a preview reaches the owner alone, the result of a node administrators too', async () => {
+            const [id] = await enqueue(ann);
+            const [a, b, adm] = await trio();
+            for (const step of ['start', 'progress', 'complete']) {
+                const done = await hook(server, step, id);
+                assert.equal(done.code, 0, done.text);
+            }
+            assert.ok((await a.heard('invocation_progress')).image?.dataURL);
+            for (const l of [a, b, adm]) {
+                await l.heard('queue_item_status_changed', (e) => e.item_id === id && e.status === 'completed');
+            }
+            assert.deepEqual([b, adm].map((l) => l.all('invocation_progress').length), [0, 0]);
+            assert.deepEqual(b.events.filter((e) => e.name.startsWith('invocation_')), []);
+            assert.ok(!b.text().includes(ann.user.user_id));
+        });
+        test('without a subscription to the queue nothing of it is heard', async () => {
+            const [silent, l] = [await connect(server, { token: ann.token }), await listen(server, ann)];
+            await enqueue(ann);
+            await l.heard('batch_enqueued');
+            await settle(silent);
+            assert.deepEqual(silent.events, []);
+        });
+        test('names of rooms are not names of queues', async () => {
+            const b = await connect(server, { token: ben.token });
+            for (const name of ['admin', `user:${ann.user.user_id}`, 'workflows:shared', null, 7, {}]) {
+                b.socket.emit('subscribe_queue', { queue_id: name });
+            }
+            const a = await listen(server, ann);
+            await enqueue(ann);
+            await a.heard('batch_enqueued');
+            await settle(b);
+            assert.deepEqual(b.events, []);
+        });
+    });
+
+    describe('a change of the account', () => {
+        test('deactivated: its connections end at once, and no others', async () => {
+            const u = await stranger();
+            const [mine, polling, other] = [await listen(server, u), await listen(server, u, { transports: ['polling'] }), await listen(server, ann)];
+            await change(u, { is_active: false });
+            assert.equal(await mine.dropped(), 'io server disconnect');
+            assert.equal(await polling.dropped(), 'io server disconnect');
+            await assert.rejects(connect(server, { token: u.token }));
+            await settle(other);
+            assert.ok(other.socket.connected);
+        });
+        test('deleted: its connections end', async () => {
+            const u = await stranger();
+            const l = await listen(server, u);
+            assert.equal((await admin.delete(`/api/v1/auth/users/${u.user.user_id}`)).status, 204);
+            assert.equal(await l.dropped(), 'io server disconnect');
+        });
+        test('signed out: the connections of that session end, those of another go on', async () => {
+            const u = await stranger();
+            const again = await login(server, u.user.email, PASSWORD);
+            const [mine, theirs] = [await listen(server, u), await listen(server, again)];
+            assert.equal((await u.post('/api/v1/auth/logout')).status, 200);
+            assert.equal(await mine.dropped(), 'io server disconnect');
+            await settle(theirs);
+            assert.ok(theirs.socket.connected);
+        });
+        test('promoted and demoted: hears what administrators hear, and then no longer', async () => {
+            const u = await stranger();
+            const l = await listen(server, u);
+            const told = async (origin) => {
+                await enqueue(ann, { origin });
+                return (await l.heard('batch_enqueued', (e) => l.events.at(-1).data === e)).origin;
+            };
+            assert.equal(await told('one'), null);
+            await change(u, { is_admin: true });
+            l.events.length = 0;
+            assert.equal(await told('two'), 'two');
+            await change(u, { is_admin: false });
+            l.events.length = 0;
+            assert.equal(await told('three'), null);
+            assert.ok(l.socket.connected);
+        });
+        test('a token that ends ends its connections', async () => {
+            const u = await stranger();
+            const l = await listen(server, u);
+            server.sql(`UPDATE user_sessions SET expires_at = '2000-01-01 00:00:00.000' WHERE user_id = '${u.user.user_id}'`);
+            await change(u, { display_name: 'Somebody Else' });
+            assert.equal(await l.dropped(), 'io server disconnect');
+        });
+    });
+});
+
+describe('live events with a single user', () => {
+    const server = useServer({ multiuser: false, hook: true });
+
+    afterEach(closeAll);
+
+    test('need no token, and everything is heard once', async () => {
+        const l = await listen(server, null);
+        const { Client } = await import('../lib/http.mjs');
+        const client = new Client(server.url);
+        assert.equal((await client.put(`${QUEUE}/processor/pause`)).status, 200);
+        const [id] = await enqueue(client);
+        for (const step of ['start', 'progress', 'complete']) {
+            assert.equal((await hook(server, step, id)).code, 0);
+        }
+        await l.heard('queue_item_status_changed', (e) => e.status === 'completed');
+        assert.equal(l.all('invocation_progress').length, 1);
+        assert.equal(l.all('batch_enqueued').length, 1);
+        assert.equal(l.all('batch_enqueued')[0].user_id, 'system');
+    });
+});
