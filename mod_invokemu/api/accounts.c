@@ -1,10 +1,13 @@
 #include "mod_invokemu/api/accounts.h"
 
+#include <string.h>
 #include <http_log.h>
 
 #include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/auth/core_password.h"
+#include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/auth/throttle.h"
+#include "mod_invokemu/store/users.h"
 
 APLOG_USE_MODULE(invokemu);
 
@@ -37,6 +40,19 @@ imu_err *imu_new_password(imu_req *req, const char *password, const char *email,
     imu_err *err = imu_password_check(req->p, password, req->inst->strict_passwords, email, name);
 
     return err ? err : imu_hash_password(req, password, hash);
+}
+
+imu_err *imu_named_account(imu_req *req, imu_rows **user)
+{
+    const char *id = imu_param(req, "user_id");
+    imu_db *db;
+    imu_err *err = imu_req_db(req, &db);
+
+    if (!err)
+        err = imu_user_get(db, req->p, id, user);
+    if (!err && ((*user)->count == 0 || strcmp(id, IMU_SYSTEM_USER) == 0))
+        err = imu_error(req->p, 404, "user_not_found", "There is no such account.");
+    return err;
 }
 
 void imu_audit(imu_req *req, const char *what, const char *user_id)

@@ -17,6 +17,10 @@ const char *imu_check_email(imu_check *c, apr_pool_t *p, const json_t *body, con
 /** Checks a new password by the configured rules and hashes it. @return 400, 503 */
 imu_err *imu_new_password(imu_req *req, const char *password, const char *email, const char *name,
                           const char **hash);
+/** The account named {user_id} in the path. @return 404, also for the system's */
+imu_err *imu_named_account(imu_req *req, imu_rows **user);
+/** Makes the link by which the person of a new account chooses its password (invitations.c). */
+imu_err *imu_invite(imu_req *req, imu_db *db, const imu_rows *user, const char **link);
 /** Writes one line about a change to an account, for whoever looks into what happened. */
 void imu_audit(imu_req *req, const char *what, const char *user_id);
 

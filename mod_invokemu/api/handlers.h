@@ -70,6 +70,10 @@ imu_handler imu_api_user;
 imu_handler imu_api_user_patch;
 imu_handler imu_api_user_delete;
 
+/* invitations.c */
+imu_handler imu_api_user_reset_password;
+imu_handler imu_api_auth_accept_invitation;
+
 imu_handler imu_api_image_upload;
 imu_handler imu_api_image_create_entry;
 imu_handler imu_api_image_list;

@@ -25,25 +25,17 @@ static json_t *accounts_json(const imu_rows *rows)
     return list;
 }
 
-/** The account named in the path. @return 404 */
-static imu_err *named_account(imu_req *req, imu_rows **user)
-{
-    const char *id = imu_param(req, "user_id");
-    imu_db *db;
-    imu_err *err = imu_req_db(req, &db);
+/* Matches no password: the account waits for its person to choose one. */
+#define NO_PASSWORD "*"
 
-    if (!err)
-        err = imu_user_get(db, req->p, id, user);
-    if (!err && ((*user)->count == 0 || strcmp(id, IMU_SYSTEM_USER) == 0))
-        err = imu_error(req->p, 404, "user_not_found", "There is no such account.");
-    return err;
-}
-
-/** Creates an account from a body whose password stands in password_field. */
-static imu_err *create(imu_req *req, const char *password_field, int must_change, imu_rows **user)
+/**
+ * Creates an account. Upstream's form carries the password for good; the specification's carries one that has to be changed, or
+ * asks for an invitation instead (*invited).
+ */
+static imu_err *create(imu_req *req, int *invited, imu_rows **user)
 {
-    const char *email, *name, *password, *hash, *user_id;
-    int admin;
+    const char *email, *name, *password, *hash = NO_PASSWORD, *user_id;
+    int admin, wanted = invited ? 0 : IMU_REQUIRED;
     imu_rows *taken;
     imu_check *c;
     json_t *body;
@@ -55,7 +47,11 @@ static imu_err *create(imu_req *req, const char *password_field, int must_change
     c = imu_check_new(req->p, "body");
     email = imu_check_email(c, req->p, body, "email");
     name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
-    password = imu_check_text(c, body, password_field, IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
+    if (invited) {
+        *invited = imu_check_bool(c, body, "send_invitation", IMU_NULLABLE, 0);
+        wanted = *invited ? IMU_NULLABLE : IMU_REQUIRED;
+    }
+    password = imu_check_text(c, body, invited ? "initial_password" : "password", wanted, 0, IMU_PASSWORD_BODY);
     admin = imu_check_bool(c, body, "is_admin", IMU_NULLABLE, 0);
     if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
         (err = imu_user_secret_by_email(db, req->p, email, &taken)))
@@ -63,8 +59,8 @@ static imu_err *create(imu_req *req, const char *password_field, int must_change
     /* Spares the hash; the unique column has the last word. */
     if (taken->count)
         return imu_error(req->p, 400, "email_taken", "There is already an account with the address %s.", email);
-    if ((err = imu_new_password(req, password, email, name, &hash)) ||
-        (err = imu_user_create(db, req->p, email, name, hash, admin, must_change, &user_id)))
+    if ((password && (err = imu_new_password(req, password, email, name, &hash))) ||
+        (err = imu_user_create(db, req->p, email, name, hash, admin, invited && !*invited, &user_id)))
         return err;
     imu_audit(req, admin ? "administrator created" : "account created", user_id);
     return imu_user_get(db, req->p, user_id, user);
@@ -92,7 +88,7 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
     if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)))
         return err;
     if (password && strcmp(id, IMU_SYSTEM_USER) != 0) {
-        if ((err = named_account(req, &before)) ||
+        if ((err = imu_named_account(req, &before)) ||
             (err = imu_new_password(req, password, imu_text(before, 0, "email"),
                                     imu_text(before, 0, "display_name"), &change.password_hash)))
             return err;
@@ -136,7 +132,7 @@ imu_err *imu_api_auth_users(imu_req *req)
 imu_err *imu_api_auth_users_create(imu_req *req)
 {
     imu_rows *user;
-    imu_err *err = create(req, "password", 0, &user);
+    imu_err *err = create(req, NULL, &user);
 
     return err ? err : imu_reply_json(req, 201, imu_account_json(user, 0));
 }
@@ -145,7 +141,7 @@ imu_err *imu_api_auth_users_create(imu_req *req)
 imu_err *imu_api_auth_user(imu_req *req)
 {
     imu_rows *user;
-    imu_err *err = named_account(req, &user);
+    imu_err *err = imu_named_account(req, &user);
 
     return err ? err : imu_reply_json(req, 200, imu_account_json(user, 0));
 }
@@ -198,20 +194,27 @@ static imu_err *reply_user(imu_req *req, int status, const imu_rows *user)
     return imu_reply_json(req, status, json_pack("{s:o}", "user", imu_account_json(user, 0)));
 }
 
-/** POST /users: with a password that has to be changed at the first sign-in. */
+/** POST /users: with a password that has to be changed at the first sign-in, or with a link to choose one by. */
 imu_err *imu_api_users_create(imu_req *req)
 {
+    const char *link;
+    int invited = 0;
     imu_rows *user;
-    imu_err *err = create(req, "initial_password", 1, &user);
+    imu_db *db;
+    imu_err *err = create(req, &invited, &user);
 
-    return err ? err : reply_user(req, 201, user);
+    if (err || !invited)
+        return err ? err : reply_user(req, 201, user);
+    if ((err = imu_req_db(req, &db)) || (err = imu_invite(req, db, user, &link)))
+        return err;
+    return imu_reply_json(req, 201, json_pack("{s:o, s:s}", "user", imu_account_json(user, 0), "invitation_link", link));
 }
 
 /** GET /users/{user_id}. */
 imu_err *imu_api_user(imu_req *req)
 {
     imu_rows *user;
-    imu_err *err = named_account(req, &user);
+    imu_err *err = imu_named_account(req, &user);
 
     return err ? err : reply_user(req, 200, user);
 }

@@ -2,8 +2,8 @@
  * models.h: what the server can render with. Column path is where a model lies on this machine and stays inside the server;
  * column record is the description that clients see.
  */
-#ifndef IMU_MODELS_H
-#define IMU_MODELS_H
+#ifndef IMU_STORE_MODELS_H
+#define IMU_STORE_MODELS_H
 
 #include "mod_invokemu/store/db.h"
 

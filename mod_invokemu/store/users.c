@@ -135,6 +135,8 @@ static imu_err *write_change(imu_db *db, apr_pool_t *p, const imu_rows *user,
     err = imu_db_exec(db, p, NULL, "user_update", "sbbbss", name, admin, active, must, imu_now(p), id);
     if (!err && change->password_hash)
         err = imu_db_exec(db, p, NULL, "user_set_password", "ss", change->password_hash, id);
+    if (!err && change->password_hash)
+        err = imu_db_exec(db, p, NULL, "invitation_revoke", "s", id);
     if (!err && !active)
         err = imu_db_exec(db, p, NULL, "session_delete_all", "ss", id, "");
     return err;
@@ -165,6 +167,8 @@ imu_err *imu_user_delete(imu_db *db, apr_pool_t *p, const char *user_id)
     err = changeable(db, p, user_id, &user);
     if (!err)
         err = keep_an_admin(db, p, user);
+    if (!err)
+        err = imu_db_exec(db, p, NULL, "invitation_revoke", "s", user_id);
     if (!err)
         err = imu_db_exec(db, p, NULL, "user_delete", "s", user_id);
     return imu_db_end(db, err);

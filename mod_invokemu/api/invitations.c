@@ -1,0 +1,75 @@
+/*
+ * invitations.c: links to choose a password by. An administrator hands the link over; the person redeems it once.
+ */
+#include "mod_invokemu/api/handlers.h"
+
+#include <http_core.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/api/accounts.h"
+#include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/store/invitations.h"
+
+#define INVITATION_HOURS (7 * 24)
+#define RESET_HOURS      24
+#define TOKEN_MAX        200
+
+/** The address of the page that redeems a link, as this server is called by whoever asks. */
+static imu_err *make_link(imu_req *req, imu_db *db, const imu_rows *user, int hours, const char **link)
+{
+    const char *token;
+    imu_err *err = imu_invitation_create(db, req->p, user, req->who.user_id, hours, &token);
+
+    if (!err)
+        *link = ap_construct_url(req->p, apr_pstrcat(req->p, "/invite?token=", token, NULL), req->r);
+    return err;
+}
+
+imu_err *imu_invite(imu_req *req, imu_db *db, const imu_rows *user, const char **link)
+{
+    return make_link(req, db, user, INVITATION_HOURS, link);
+}
+
+/** POST /users/{user_id}/reset-password: a link; the present password stays until it is redeemed. */
+imu_err *imu_api_user_reset_password(imu_req *req)
+{
+    const char *link;
+    imu_rows *user;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = imu_named_account(req, &user)) || (err = imu_req_db(req, &db)) ||
+        (err = make_link(req, db, user, RESET_HOURS, &link)))
+        return err;
+    imu_audit(req, "link to a new password made", imu_text(user, 0, "user_id"));
+    return imu_reply_json(req, 200, json_pack("{s:b, s:s}", "success", 1, "reset_link", link));
+}
+
+/** POST /auth/accept-invitation {token, password}. */
+imu_err *imu_api_auth_accept_invitation(imu_req *req)
+{
+    const char *token, *password, *hash, *user_id;
+    imu_rows *account;
+    imu_check *c;
+    json_t *body;
+    imu_db *db;
+    imu_err *err;
+
+    if (!req->inst->multiuser)
+        return imu_error(req->p, 403, "single_user", "This server runs in single-user mode: there is nothing to sign in to.");
+    if ((err = imu_body_object(req, &body)))
+        return err;
+    c = imu_check_new(req->p, "body");
+    token = imu_check_text(c, body, "token", IMU_REQUIRED, 1, TOKEN_MAX);
+    password = imu_check_text(c, body, "password", IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
+    if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_invitation_account(db, req->p, token, &account)) ||
+        (err = imu_new_password(req, password, imu_text(account, 0, "email"),
+                                imu_text(account, 0, "display_name"), &hash)) ||
+        (err = imu_invitation_redeem(db, req->p, account, hash)))
+        return err;
+    user_id = imu_text(account, 0, "user_id");
+    imu_audit(req, "password chosen by link", user_id);
+    imu_publish_user_changed(user_id);
+    return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
+}
