@@ -55,6 +55,7 @@ function environment(multi, single) {
         SINGLE_BASE_URL: single.url,
         JWT_SECRET: multi.sql("SELECT value FROM app_settings WHERE key = 'jwt_secret'")[0].value,
         HOOK_CMD: hookProgram(multi),
+        INVITE_ACCEPT_PATH: '/api/v1/auth/accept-invitation',
         OPENAPI_JSON: fs.existsSync(openapi) ? openapi : '',
     };
     if (fs.existsSync(path.join(BUILD, 'invoke-useradd'))) {
