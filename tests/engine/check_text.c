@@ -138,10 +138,10 @@ static void check_encoder(check *c, const char *file, const char *model, const c
     for (size_t i = 0; i < ids.count; i++)
         list[i] = (int)ids.value[i];
     const text_case cases[] = {
-        {"embeddings", {list, rows, 0, false, true, hidden, NULL, NULL}},
-        {"penultimate", {list, rows, 1, false, false, hidden, NULL, NULL}},
-        {"penultimate_normed", {list, rows, 1, true, false, hidden, NULL, NULL}},
-        {"last", {list, rows, 0, true, false, hidden, pooled, projected}},
+        {"embeddings", {list, rows, 0, false, true, NULL, hidden, NULL, NULL}},
+        {"penultimate", {list, rows, 1, false, false, NULL, hidden, NULL, NULL}},
+        {"penultimate_normed", {list, rows, 1, true, false, NULL, hidden, NULL, NULL}},
+        {"last", {list, rows, 0, true, false, NULL, hidden, pooled, projected}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         check_tensor golden = check_read(c, st, "%s", cases[i].key);
@@ -210,10 +210,9 @@ void check_weighted_prompts(check *c, const char *name)
         check_release(&golden);
         imu_conditioning_free(mine);
     }
-    if (st)
-        for (size_t k = 0; k < st->count; k++)
-            if (!strncmp(st->entries[k].name, "te1_penultimate/", 16))
-                check_skip(c, file, 1);
+    for (size_t k = 0; st && k < st->count; k++) /* only XL conditions on it, and no XL model has a golden file */
+        if (!strncmp(st->entries[k].name, "te1_penultimate/", 16))
+            check_skip(c, file, 1);
     imu_model_close(model);
     imu_st_close(st);
     json_decref(list);

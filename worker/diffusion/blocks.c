@@ -91,7 +91,7 @@ void imu_attention_add(imu_run *run, const imu_attention *a, const imu_tensor *x
     imu_tensor *q = imu_linear_run(run, &a->q, x, run->compute);
     imu_tensor *k = imu_linear_run(run, &a->k, source, run->compute);
     imu_tensor *v = imu_linear_run(run, &a->v, source, run->compute);
-    imu_tensor *mixed = imu_op_attention(run, q, k, v, a->heads, false);
+    imu_tensor *mixed = imu_op_attention(run, q, k, v, a->heads, false, NULL);
     imu_drop(run, q);
     imu_drop(run, k);
     imu_drop(run, v);

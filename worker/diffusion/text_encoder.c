@@ -172,14 +172,15 @@ static imu_engine_status embed(imu_text_encoder *e, const imu_text_request *r, f
 }
 
 /* x += layer(x) */
-static void run_layer(imu_run *run, const imu_text_encoder *e, const text_layer *l, imu_tensor *x)
+static void run_layer(imu_run *run, const imu_text_encoder *e, const text_layer *l, const imu_tensor *key_bias,
+                      imu_tensor *x)
 {
     imu_dtype type = run->compute;
     imu_tensor *n = imu_op_layer_norm(run, x, l->norm1.gamma, l->norm1.beta, e->eps, type);
     imu_tensor *q = imu_linear_run(run, &l->q, n, type), *k = imu_linear_run(run, &l->k, n, type);
     imu_tensor *v = imu_linear_run(run, &l->v, n, type);
     imu_drop(run, n);
-    imu_tensor *a = imu_op_attention(run, q, k, v, e->heads, true);
+    imu_tensor *a = imu_op_attention(run, q, k, v, e->heads, true, key_bias);
     imu_drop(run, q);
     imu_drop(run, k);
     imu_drop(run, v);
@@ -229,6 +230,7 @@ static void run_encoder(imu_run *run, imu_text_encoder *e, const imu_text_reques
 {
     int64_t dim[3] = {r->count, e->length, e->width};
     imu_tensor *x = imu_op_from(run, 3, dim, work);
+    imu_tensor *bias = r->key_bias ? imu_op_from(run, 2, dim, r->key_bias) : NULL;
     for (int i = 0; i <= e->layers && x; i++) {
         if (i == e->layers - r->skip) {
             imu_tensor *y = r->final_norm ? imu_op_layer_norm(run, x, e->final_norm.gamma, e->final_norm.beta,
@@ -240,7 +242,7 @@ static void run_encoder(imu_run *run, imu_text_encoder *e, const imu_text_reques
                 break;
         }
         if (i < e->layers)
-            run_layer(run, e, &e->layer[i], x);
+            run_layer(run, e, &e->layer[i], bias, x);
     }
     if (!r->pooled)
         return;

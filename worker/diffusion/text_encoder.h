@@ -22,6 +22,7 @@ typedef struct imu_text_request {
     int skip;       /* layers left out at the end */
     bool final_norm;
     bool embeddings_only; /* the sum of token and position embeddings, for comparison */
+    const float *key_bias; /* NULL, or [count][length]: added to every score of a token; -INFINITY hides it */
     float *hidden;  /* [count][length][width] */
     float *pooled;  /* NULL, or [count][width]: the final norm at the first highest id, after all layers */
     float *projected; /* NULL, or [count][projection] of `pooled` */

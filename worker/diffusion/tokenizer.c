@@ -22,6 +22,7 @@ struct imu_tokenizer {
     imu_int_map by_text;
     imu_int_map ranks;  /* pair of ids -> rank of their merge */
     int *merged;        /* rank -> id */
+    const char **texts; /* by id */
     int byte_id[256];   /* id of a byte inside a word */
     int byte_end_id[256]; /* id of a byte at a word's end */
     int bos, eos, pad;
@@ -42,6 +43,9 @@ static imu_engine_status read_vocab(imu_tokenizer *t, const char *folder, imu_fa
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The tokenizer's vocabulary is too large.");
     if (imu_int_map_init(&t->by_text, n))
         return imu_fail_memory(fault);
+    t->texts = calloc(MAX_VOCAB + 1, sizeof *t->texts);
+    if (!t->texts)
+        return imu_fail_memory(fault);
     const char *text;
     json_t *id;
     json_object_foreach (t->vocab, text, id) {
@@ -49,6 +53,7 @@ static imu_engine_status read_vocab(imu_tokenizer *t, const char *folder, imu_fa
             return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "vocab.json: %.60s has no proper id.", text);
         if (imu_int_map_put_text(&t->by_text, text, (int)json_integer_value(id)))
             return imu_fail_memory(fault);
+        t->texts[json_integer_value(id)] = text;
     }
     return IMU_ENGINE_OK;
 }
@@ -171,6 +176,7 @@ void imu_tokenizer_close(imu_tokenizer *t)
     imu_int_map_free(&t->by_text);
     imu_int_map_free(&t->ranks);
     free(t->merged);
+    free(t->texts);
     json_decref(t->vocab);
     free(t);
 }
@@ -188,6 +194,11 @@ int imu_tokenizer_eos(const imu_tokenizer *t)
 int imu_tokenizer_pad(const imu_tokenizer *t)
 {
     return t->pad;
+}
+
+const char *imu_tokenizer_text(const imu_tokenizer *t, int id)
+{
+    return id >= 0 && id <= MAX_VOCAB && t->texts[id] ? t->texts[id] : "";
 }
 
 /* UTF-8 to code points, with U+FFFD for what is broken, in normal form C. NULL without memory. */

@@ -15,6 +15,9 @@ int imu_tokenizer_bos(const imu_tokenizer *t);
 int imu_tokenizer_eos(const imu_tokenizer *t);
 int imu_tokenizer_pad(const imu_tokenizer *t);
 
+/* The symbol of a token id, "" for none, e.g. "cat</w>". */
+const char *imu_tokenizer_text(const imu_tokenizer *t, int id);
+
 /* Token ids of UTF-8 `text` (at most 16 KiB), without start and end, not cut. Broken UTF-8 becomes U+FFFD.
  * *ids is the caller's to free. */
 imu_engine_status imu_tokenize(const imu_tokenizer *t, const char *text, int **ids, size_t *count,

@@ -214,10 +214,10 @@ imu_tensor *imu_op_layer_norm(imu_run *run, const imu_tensor *x, const imu_tenso
 }
 
 imu_tensor *imu_op_attention(imu_run *run, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v,
-                             int heads, bool causal)
+                             int heads, bool causal, const imu_tensor *key_bias)
 {
     imu_tensor *y = q && k && v ? imu_op_new(run, q->type, q->ndim, q->dim) : NULL;
-    return y ? settle(run, run->backend->attention(run->backend, q, k, v, heads, causal, y), y) : NULL;
+    return y ? settle(run, run->backend->attention(run->backend, q, k, v, heads, causal, key_bias, y), y) : NULL;
 }
 
 imu_tensor *imu_op_activate(imu_run *run, const imu_tensor *x, imu_activation act)

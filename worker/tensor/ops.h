@@ -55,7 +55,7 @@ imu_tensor *imu_op_group_norm(imu_run *run, const imu_tensor *x, const imu_tenso
 imu_tensor *imu_op_layer_norm(imu_run *run, const imu_tensor *x, const imu_tensor *gamma, const imu_tensor *beta,
                               double eps, imu_dtype out);
 imu_tensor *imu_op_attention(imu_run *run, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v,
-                             int heads, bool causal);
+                             int heads, bool causal, const imu_tensor *key_bias);
 imu_tensor *imu_op_activate(imu_run *run, const imu_tensor *x, imu_activation act);
 imu_tensor *imu_op_geglu(imu_run *run, const imu_tensor *x);
 void imu_op_add(imu_run *run, imu_tensor *y, const imu_tensor *x);

@@ -95,9 +95,10 @@ struct imu_backend {
                       int groups, float eps, imu_activation act, imu_tensor *y);
     int (*layer_norm)(imu_backend *b, const imu_tensor *x, const imu_tensor *gamma, const imu_tensor *beta,
                       float eps, imu_tensor *y);
-    /* softmax(q k' / sqrt(width of a head)) v for each head; [N, T, heads * width]. */
+    /* softmax(q k' / sqrt(width of a head) + key_bias) v for each head; [N, T, heads * width]. key_bias is NULL
+     * or float32 [N, keys]; causal: a query sees no later key. */
     int (*attention)(imu_backend *b, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v, int heads,
-                     bool causal, imu_tensor *y);
+                     bool causal, const imu_tensor *key_bias, imu_tensor *y);
     int (*activate)(imu_backend *b, const imu_tensor *x, imu_activation act, imu_tensor *y); /* may be in place */
     /* y = first half of the last dimension * gelu(second half) */
     int (*geglu)(imu_backend *b, const imu_tensor *x, imu_tensor *y);

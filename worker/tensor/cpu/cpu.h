@@ -65,7 +65,7 @@ int imu_cpu_layer_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *ga
                        float eps, imu_tensor *y);
 /* cpu_attention.c */
 int imu_cpu_attention(imu_backend *b, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v, int heads,
-                      bool causal, imu_tensor *y);
+                      bool causal, const imu_tensor *key_bias, imu_tensor *y);
 /* cpu_pointwise.c */
 int imu_cpu_activate(imu_backend *b, const imu_tensor *x, imu_activation act, imu_tensor *y);
 int imu_cpu_geglu(imu_backend *b, const imu_tensor *x, imu_tensor *y);

@@ -11,6 +11,13 @@
 
 enum { TILE = 64 }; /* queries at a time */
 
+/* exp(x) for x <= 0; nothing below e^-70, so that no product of it gets slow denormal numbers. */
+static inline __attribute__((always_inline)) float softmax_exp(float x)
+{
+    float e = imu_expf(x);
+    return x < -70.0f ? 0.0f : e;
+}
+
 /* Softmax of row[0 .. valid), zeros from there to n. */
 IMU_CLONES static void softmax_row(float *row, int64_t valid, int64_t n)
 {
@@ -21,13 +28,13 @@ IMU_CLONES static void softmax_row(float *row, int64_t valid, int64_t n)
     int64_t i = 0;
     for (; i + 16 <= valid; i += 16)
         for (int64_t k = 0; k < 16; k++) {
-            float e = imu_expf(row[i + k] - max);
+            float e = softmax_exp(row[i + k] - max);
             row[i + k] = e;
             lanes[k] += e;
         }
     double sum = 0;
     for (; i < valid; i++) {
-        row[i] = imu_expf(row[i] - max);
+        row[i] = softmax_exp(row[i] - max);
         sum += (double)row[i];
     }
     for (int64_t k = 0; k < 16; k++)
@@ -39,9 +46,16 @@ IMU_CLONES static void softmax_row(float *row, int64_t valid, int64_t n)
         row[i] = 0;
 }
 
+IMU_CLONES static void add_row(float *restrict row, const float *restrict bias, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        row[i] += bias[i];
+}
+
 /* The geometry of one attention over float32 memory. */
 typedef struct attention_job {
     const float *q, *k, *v;
+    const float *key_bias; /* [pictures][keys], or NULL */
     float *y;
     int64_t queries, keys, width, head_width; /* width: all heads of a token */
     float scale;
@@ -58,6 +72,8 @@ static dnnl_status_t attend_tile(const attention_job *j, int64_t picture, int64_
                                  j->k + k_at, j->width, 0.0f, scores, j->keys);
     if (s != dnnl_success)
         return s;
+    for (int64_t r = 0; r < rows && j->key_bias; r++)
+        add_row(scores + r * j->keys, j->key_bias + picture * j->keys, j->keys);
     for (int64_t r = 0; r < rows; r++)
         softmax_row(scores + r * j->keys, j->causal ? first + r + 1 : j->keys, j->keys);
     return dnnl_sgemm('N', 'N', rows, j->head_width, j->keys, 1.0f, scores, j->keys, j->v + k_at, j->width, 0.0f,
@@ -97,7 +113,7 @@ static const float *widened(imu_cpu *cpu, const imu_tensor *t, imu_tensor *copy)
 }
 
 int imu_cpu_attention(imu_backend *b, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v, int heads,
-                      bool causal, imu_tensor *y)
+                      bool causal, const imu_tensor *key_bias, imu_tensor *y)
 {
     imu_cpu *cpu = (imu_cpu *)b;
     imu_tensor copies[4] = {0};
@@ -111,6 +127,7 @@ int imu_cpu_attention(imu_backend *b, const imu_tensor *q, const imu_tensor *k, 
         .width = q->dim[2],
         .head_width = q->dim[2] / heads,
         .causal = causal,
+        .key_bias = key_bias ? key_bias->data : NULL,
     };
     j.scale = 1.0f / sqrtf((float)j.head_width);
     int rc = j.q && j.k && j.v && j.y ? attend(cpu, &j, q->dim[0], heads) : IMU_TENSOR_NO_MEMORY;
