@@ -11,3 +11,15 @@ $(B)/invokemu-worker: $(B)/obj/worker/main.o $(B)/libimuruntime.a $(B)/libimueng
 	$(CC) $(SAN_FLAGS) -Wl,-z,relro -Wl,-z,now -o $@ $^ $(RUNTIME_LIBS)
 
 ALL += $(B)/invokemu-worker
+
+# Tests: the graph by itself; protocol and media process by a real process.
+RUNTIME_TEST_LIBS = $(B)/libimuruntime.a $(B)/libimuengine.a $(B)/libimuwire.a
+$(B)/obj/tests/worker/%.o: TEST_CFLAGS += -DIMU_BUILD_DIR='"$(B)"'
+$(B)/tests/test_graph: $(B)/obj/tests/worker/test_graph.o $(RUNTIME_TEST_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(RUNTIME_LIBS)
+$(B)/tests/test_protocol: $(B)/obj/tests/worker/test_protocol.o $(B)/obj/tests/worker/helper.o $(RUNTIME_TEST_LIBS) | $(B)/invokemu-worker
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(RUNTIME_LIBS)
+
+UNIT_TESTS += $(B)/tests/test_graph $(B)/tests/test_protocol
