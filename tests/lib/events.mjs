@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import net from 'node:net';
+import path from 'node:path';
 import { io } from 'socket.io-client';
+import { frame, T } from './fake-worker.mjs';
 
 const WAIT_MS = 8000;
 const open = new Set();
@@ -124,6 +126,16 @@ export function settle(listener) {
     return listener.socket.timeout(WAIT_MS).emitWithAck('settle');
 }
 
+/** Publishes events as a child of httpd does: [{name, owner, data}]. */
+export function publish(server, events) {
+    return new Promise((resolve, reject) => {
+        const socket = net.connect(path.join(server.run, 'dispatch.sock'));
+        const frames = events.map(({ name, owner, data }) => frame(T.EVENT, { name, owner }, Buffer.from(JSON.stringify(data))));
+        socket.on('error', reject).on('close', resolve).resume();
+        socket.end(Buffer.concat(frames));
+    });
+}
+
 /** A browser's end of a WebSocket, byte by byte. */
 export class RawSocket {
     constructor(server, { path = '/ws/socket.io/?EIO=4&transport=websocket', headers = {} } = {}) {
@@ -194,11 +206,12 @@ export class RawSocket {
         assert.equal(frame.opcode, 1);
         return frame.body.toString('utf8');
     }
-    /** The code of the close frame that comes, whatever comes before it. */
+    /** The code of the close frame that comes, whatever comes before it. Answers it, as a browser does. */
     async closeCode(ms) {
         for (;;) {
             const frame = await this.next(ms);
             if (frame.opcode === 8) {
+                this.socket.write(this.frame(8, frame.body));
                 return frame.body.readUInt16BE(0);
             }
         }

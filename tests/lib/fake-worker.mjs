@@ -9,7 +9,7 @@ import { until } from './server.mjs';
 
 export const T = {
     RUN: 1, CANCEL: 2, UNLOAD: 3, ACK: 4, PING: 5,
-    HELLO: 16, NODE_STARTED: 17, PROGRESS: 18, NODE_COMPLETED: 19, NODE_FAILED: 20, DONE: 21, MODEL_LOAD: 22, PONG: 23,
+    HELLO: 16, NODE_STARTED: 17, PROGRESS: 18, NODE_COMPLETED: 19, NODE_FAILED: 20, DONE: 21, MODEL_LOAD: 22, PONG: 23, EVENT: 49,
 };
 
 /** The bytes of one frame; a header that is no object is taken as raw bytes. */
