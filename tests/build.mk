@@ -35,3 +35,17 @@ $(B)/fuzz/fuzz_token: tests/fuzz/fuzz_token.c $(CORE_SRC) $(B)/gen/queries.c $(B
 	clang $(STD) -g -O1 -I. $(APR_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(CORE_LIBS) $(APR_LIBS)
 UNIT_TESTS += $(B)/tests/replay_token
 include tests/unit/events/build.mk
+
+# Unit tests of the dispatcher's parts, with a hub that only notes what it is told.
+DISPATCH_TESTS := $(patsubst tests/unit/dispatch/test_%.c,$(B)/tests/dispatch_%,$(wildcard tests/unit/dispatch/test_*.c))
+DISPATCH_PARTS := $(patsubst %,$(B)/obj/mod_invokemu/dispatch/%.o,loop conn workers worker_frames runs run_request scheduler hook)
+
+$(B)/obj/tests/unit/dispatch/%.o: tests/unit/dispatch/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(APR_CFLAGS) -c -o $@ $<
+$(B)/tests/dispatch_%: $(B)/obj/tests/unit/dispatch/test_%.o $(B)/obj/tests/unit/dispatch/fake_hub.o $(B)/obj/tests/unit/core/tempdb.o \
+		$(DISPATCH_PARTS) $(B)/libimucore.a $(B)/libimuwire.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(CORE_LIBS) $(APR_LIBS)
+.SECONDARY: $(DISPATCH_TESTS:$(B)/tests/dispatch_%=$(B)/obj/tests/unit/dispatch/test_%.o) $(B)/obj/tests/unit/dispatch/fake_hub.o
+UNIT_TESTS += $(DISPATCH_TESTS)
