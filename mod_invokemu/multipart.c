@@ -8,20 +8,20 @@
 
 #include "mod_invokemu/util/ids.h"
 
-#define MAX_BOUNDARY      70 /* RFC 2046 section 5.1.1 */
-#define MAX_PADDING       256
-#define MAX_HEADER_LINE   4096
-#define MAX_HEADER_LINES  16
-#define MAX_PART_NAME     128
-#define MAX_FILE_NAME     1024
-#define WINDOW            16384
+#define MAX_BOUNDARY     70 /* RFC 2046 section 5.1.1 */
+#define MAX_PADDING      256
+#define MAX_HEADER_LINE  4096
+#define MAX_HEADER_LINES 16
+#define MAX_PART_NAME    128
+#define MAX_FILE_NAME    1024
+#define WINDOW           16384
 
 enum state {
     PREAMBLE,  /* before the first delimiter: ignored */
     DELIMITED, /* after a delimiter: "--" ends the body, a line end begins a part */
     HEADERS,
     CONTENT,
-    EPILOGUE   /* after the closing delimiter: ignored */
+    EPILOGUE /* after the closing delimiter: ignored */
 };
 
 struct imu_multipart {
@@ -36,12 +36,12 @@ struct imu_multipart {
     imu_part *part;            /* the one that is being read */
     int header_lines;
     int has_disposition;
-    char *text;                /* content of the current text part */
+    char *text; /* content of the current text part */
     apr_size_t text_room;
     apr_size_t text_total;
     apr_size_t padding;
     int has_file;
-    char window[WINDOW];       /* bytes that are not understood yet */
+    char window[WINDOW]; /* bytes that are not understood yet */
     apr_size_t used;
 };
 
@@ -52,7 +52,8 @@ static imu_err *invalid(imu_multipart *m, const char *why)
 
 static imu_err *too_large(imu_multipart *m)
 {
-    return imu_error(m->p, 413, "upload_too_large", "This upload is too large. At most %" APR_INT64_T_FMT " MiB are accepted.",
+    return imu_error(m->p, 413, "upload_too_large",
+                     "This upload is too large. At most %" APR_INT64_T_FMT " MiB are accepted.",
                      (m->limits.file + 1048575) / 1048576);
 }
 
@@ -158,7 +159,8 @@ static imu_err *read_disposition(imu_multipart *m, const char *value)
                 return invalid(m, "the name of a part is too long or not valid text");
             m->part->name = text;
         } else if (strcasecmp(param, "filename") == 0 || strcasecmp(param, "filename*") == 0) {
-            /* Only that there is one counts: it makes the part a file. The name itself is nothing to go by. */
+            /* Only that there is one counts: it makes the part a file. The name itself is nothing
+             * to go by. */
             if (strlen(text) > MAX_FILE_NAME)
                 return invalid(m, "the name of a file is too long");
             m->part->filename = imu_is_clean_text(text) ? text : "";
@@ -183,8 +185,10 @@ static imu_err *read_header(imu_multipart *m, const char *line)
         return read_disposition(m, skip_space(colon + 1));
     if (len == 12 && strncasecmp(line, "Content-Type", len) == 0)
         m->part->type = skip_space(colon + 1);
-    else if (len == 25 && strncasecmp(line, "Content-Transfer-Encoding", len) == 0 && strcasecmp(skip_space(colon + 1), "binary") != 0 &&
-             strcasecmp(skip_space(colon + 1), "8bit") != 0 && strcasecmp(skip_space(colon + 1), "7bit") != 0)
+    else if (len == 25 && strncasecmp(line, "Content-Transfer-Encoding", len) == 0 &&
+             strcasecmp(skip_space(colon + 1), "binary") != 0 &&
+             strcasecmp(skip_space(colon + 1), "8bit") != 0 &&
+             strcasecmp(skip_space(colon + 1), "7bit") != 0)
         return invalid(m, "a part is encoded in a way that RFC 7578 does not know");
     return NULL;
 }
@@ -223,7 +227,8 @@ static imu_err *keep_text(imu_multipart *m, const char *data, apr_size_t len)
     imu_part *part = m->part;
 
     if (len > m->limits.text - m->text_total)
-        return imu_error(m->p, 413, "upload_too_large", "A text field of this upload is too large.");
+        return imu_error(m->p, 413, "upload_too_large",
+                         "A text field of this upload is too large.");
     if (part->text_len + len + 1 > m->text_room) {
         apr_size_t room = (part->text_len + len + 1) * 2;
         char *bigger = apr_palloc(m->p, room);
@@ -277,7 +282,8 @@ static int find_delimiter(const imu_multipart *m, const char *data, apr_size_t l
     return 0;
 }
 
-/* Each step takes *eaten bytes from the window's start; *eaten 0 without an error means that more bytes are needed. */
+/* Each step takes *eaten bytes from the window's start; *eaten 0 without an error means that more
+ * bytes are needed. */
 static imu_err *step_content(imu_multipart *m, const char *data, apr_size_t len, apr_size_t *eaten)
 {
     apr_size_t at;
@@ -295,7 +301,8 @@ static imu_err *step_content(imu_multipart *m, const char *data, apr_size_t len,
     return NULL;
 }
 
-static imu_err *step_delimited(imu_multipart *m, const char *data, apr_size_t len, apr_size_t *eaten)
+static imu_err *step_delimited(imu_multipart *m, const char *data, apr_size_t len,
+                               apr_size_t *eaten)
 {
     if (*data == ' ' || *data == '\t') {
         *eaten = 1;
@@ -403,8 +410,9 @@ static const char *boundary_of(apr_pool_t *p, const char *params)
     return more == 0 && boundary && is_boundary(boundary) ? boundary : NULL;
 }
 
-imu_err *imu_multipart_new(apr_pool_t *p, const char *content_type, const imu_multipart_limits *limits, imu_multipart_sink *sink,
-                           void *ctx, imu_multipart **reader)
+imu_err *imu_multipart_new(apr_pool_t *p, const char *content_type,
+                           const imu_multipart_limits *limits, imu_multipart_sink *sink, void *ctx,
+                           imu_multipart **reader)
 {
     static const char wanted[] = "multipart/form-data";
     imu_multipart *m = apr_pcalloc(p, sizeof *m);
@@ -420,8 +428,10 @@ imu_err *imu_multipart_new(apr_pool_t *p, const char *content_type, const imu_mu
     m->sink = sink;
     m->ctx = ctx;
     m->parts = apr_array_make(p, 4, sizeof(imu_part));
-    m->delimiter_len = (apr_size_t)apr_snprintf(m->delimiter, sizeof m->delimiter, "\r\n--%s", boundary);
-    /* The first delimiter may stand at the very start, without the line end that precedes the others. */
+    m->delimiter_len =
+        (apr_size_t)apr_snprintf(m->delimiter, sizeof m->delimiter, "\r\n--%s", boundary);
+    /* The first delimiter may stand at the very start, without the line end that precedes the
+     * others. */
     memcpy(m->window, "\r\n", 2);
     m->used = 2;
     m->state = PREAMBLE;

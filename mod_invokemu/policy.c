@@ -17,7 +17,8 @@ static int owns(const imu_identity *who, const char *owner_id)
     return is_known(who) && owner_id && strcmp(who->user_id, owner_id) == 0;
 }
 
-/* Administrators stand above ownership everywhere but for live previews, which are not decided here. */
+/* Administrators stand above ownership everywhere but for live previews, which are not decided
+ * here. */
 static int rules(const imu_identity *who, const char *owner_id)
 {
     return is_admin(who) || owns(who, owner_id);
@@ -50,14 +51,16 @@ int imu_policy_board_read(const imu_identity *who, const imu_board_facts *board)
 {
     if (!is_known(who))
         return 0;
-    return rules(who, board->owner_id) || board->visibility != IMU_PRIVATE || board->permission >= IMU_PERMIT_READ;
+    return rules(who, board->owner_id) || board->visibility != IMU_PRIVATE ||
+           board->permission >= IMU_PERMIT_READ;
 }
 
 int imu_policy_board_write(const imu_identity *who, const imu_board_facts *board)
 {
     if (!is_known(who))
         return 0;
-    return rules(who, board->owner_id) || board->visibility == IMU_PUBLIC || board->permission >= IMU_PERMIT_WRITE;
+    return rules(who, board->owner_id) || board->visibility == IMU_PUBLIC ||
+           board->permission >= IMU_PERMIT_WRITE;
 }
 
 int imu_policy_board_edit(const imu_identity *who, const imu_board_facts *board)
@@ -79,12 +82,14 @@ int imu_policy_board_delete(const imu_identity *who, const imu_board_facts *boar
 
 int imu_policy_picture_read(const imu_identity *who, const imu_picture_facts *picture)
 {
-    return rules(who, picture->owner_id) || (picture->board && imu_policy_board_read(who, picture->board));
+    return rules(who, picture->owner_id) ||
+           (picture->board && imu_policy_board_read(who, picture->board));
 }
 
 int imu_policy_picture_change(const imu_identity *who, const imu_picture_facts *picture)
 {
-    return rules(who, picture->owner_id) || (picture->board && imu_policy_board_write(who, picture->board));
+    return rules(who, picture->owner_id) ||
+           (picture->board && imu_policy_board_write(who, picture->board));
 }
 
 int imu_policy_picture_move(const imu_identity *who, const imu_picture_facts *picture)
@@ -95,6 +100,17 @@ int imu_policy_picture_move(const imu_identity *who, const imu_picture_facts *pi
 int imu_policy_intermediates_delete(const imu_identity *who)
 {
     return is_admin(who);
+}
+
+int imu_policy_workflow_read(const imu_identity *who, const imu_workflow_facts *workflow)
+{
+    return is_known(who) &&
+           (workflow->is_default || workflow->is_public || rules(who, workflow->owner_id));
+}
+
+int imu_policy_workflow_edit(const imu_identity *who, const imu_workflow_facts *workflow)
+{
+    return !workflow->is_default && rules(who, workflow->owner_id);
 }
 
 int imu_policy_queue_item(const imu_identity *who, const char *owner_id)

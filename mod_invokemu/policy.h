@@ -1,10 +1,11 @@
 /*
- * policy.h: who may do what with a board, a picture or a queue item. The only place that decides it.
+ * policy.h: who may do what with a board, a picture, a workflow or a queue item. The only place
+ * that decides it.
  *
- * Pure functions over facts: nothing here reads a database or a request. The one exception in kind is lists, whose rows
- * are chosen in SQL; there the statements say "visible" in the words of imu_policy_board_read, and a test holds the two
- * against each other. Anonymous callers are refused everything.
- * Each function returns 1 for allowed, 0 for refused.
+ * Pure functions over facts: nothing here reads a database or a request. The one exception in kind
+ * is lists, whose rows are chosen in SQL; there the statements say "visible" in the words of
+ * imu_policy_board_read, and a test holds the two against each other. Anonymous callers are refused
+ * everything. Each function returns 1 for allowed, 0 for refused.
  */
 #ifndef IMU_POLICY_H
 #define IMU_POLICY_H
@@ -14,7 +15,12 @@
 typedef enum imu_visibility { IMU_PRIVATE = 0, IMU_SHARED = 1, IMU_PUBLIC = 2 } imu_visibility;
 
 /** What a board's owner has granted one named person. */
-typedef enum imu_permission { IMU_PERMIT_NONE = 0, IMU_PERMIT_READ, IMU_PERMIT_WRITE, IMU_PERMIT_ADMIN } imu_permission;
+typedef enum imu_permission {
+    IMU_PERMIT_NONE = 0,
+    IMU_PERMIT_READ,
+    IMU_PERMIT_WRITE,
+    IMU_PERMIT_ADMIN
+} imu_permission;
 
 typedef struct imu_board_facts {
     const char *owner_id;
@@ -49,10 +55,23 @@ int imu_policy_board_delete(const imu_identity *who, const imu_board_facts *boar
 int imu_policy_picture_read(const imu_identity *who, const imu_picture_facts *picture);
 /** Change, star or delete it. */
 int imu_policy_picture_change(const imu_identity *who, const imu_picture_facts *picture);
-/** Put it on another board, or delete it together with a board: being able to see or even delete a picture is not enough. */
+/** Put it on another board, or delete it together with a board: being able to see or even delete a
+ * picture is not enough. */
 int imu_policy_picture_move(const imu_identity *who, const imu_picture_facts *picture);
 /** Delete everybody's intermediate pictures. */
 int imu_policy_intermediates_delete(const imu_identity *who);
+
+/** What decides about a workflow. */
+typedef struct imu_workflow_facts {
+    const char *owner_id;
+    int is_public;
+    int is_default; /**< came with the program: everybody's to read, nobody's to change */
+} imu_workflow_facts;
+
+/** Load it from the library. */
+int imu_policy_workflow_read(const imu_identity *who, const imu_workflow_facts *workflow);
+/** Change, share, mark as opened or delete it. */
+int imu_policy_workflow_edit(const imu_identity *who, const imu_workflow_facts *workflow);
 
 /** See a queue item whole, and cancel, delete or retry it; the rest see a redacted copy. */
 int imu_policy_queue_item(const imu_identity *who, const char *owner_id);

@@ -10,14 +10,14 @@
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/validate.h"
 
-#define MAX_PARTS   10
-#define MAX_TEXT    IMU_MAX_PICTURE_TEXT
+#define MAX_PARTS 10
+#define MAX_TEXT  IMU_MAX_PICTURE_TEXT
 /* What headers and boundaries may add to the parts themselves. */
 #define MAX_FRAMING 65536
 #define READ_BYTES  65536
 
-#define DECODE_MS   60000
-#define MAX_SIDE    16384
+#define DECODE_MS 60000
+#define MAX_SIDE  16384
 
 typedef struct spool {
     apr_pool_t *p;
@@ -25,7 +25,8 @@ typedef struct spool {
     int fd;
 } spool;
 
-/* The temporary file is made when the first byte of a file arrives, so that refused requests cost none. */
+/* The temporary file is made when the first byte of a file arrives, so that refused requests cost
+ * none. */
 static imu_err *spool_bytes(void *ctx, const char *data, apr_size_t len)
 {
     spool *s = ctx;
@@ -36,8 +37,10 @@ static imu_err *spool_bytes(void *ctx, const char *data, apr_size_t len)
     if (imu_write_all(s->fd, data, len) == 0)
         return NULL;
     if (errno == ENOSPC || errno == EDQUOT)
-        return imu_error(s->p, 507, "disk_full", "The server's disk is full. Please tell the administrator.");
-    return imu_error_internal(s->p, "cannot write to a temporary file in %s: %s", s->folder, strerror(errno));
+        return imu_error(s->p, 507, "disk_full",
+                         "The server's disk is full. Please tell the administrator.");
+    return imu_error_internal(s->p, "cannot write to a temporary file in %s: %s", s->folder,
+                              strerror(errno));
 }
 
 static imu_err *broken_off(imu_req *req, apr_status_t rv)
@@ -49,9 +52,11 @@ static imu_err *broken_off(imu_req *req, apr_status_t rv)
 }
 
 /* Pushes one brigade; *done is set at the end of the body. */
-static imu_err *push(imu_req *req, imu_multipart *form, apr_bucket_brigade *bb, apr_int64_t *left, int *done)
+static imu_err *push(imu_req *req, imu_multipart *form, apr_bucket_brigade *bb, apr_int64_t *left,
+                     int *done)
 {
-    for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb) && !*done; b = APR_BUCKET_NEXT(b)) {
+    for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb) && !*done;
+         b = APR_BUCKET_NEXT(b)) {
         const char *data;
         apr_status_t rv;
         apr_size_t len;
@@ -78,7 +83,8 @@ static imu_err *read_body(imu_req *req, imu_multipart *form, apr_int64_t max)
     int done = 0;
 
     while (!err && !done) {
-        apr_status_t rv = ap_get_brigade(req->r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, READ_BYTES);
+        apr_status_t rv = ap_get_brigade(req->r->input_filters, bb, AP_MODE_READBYTES,
+                                         APR_BLOCK_READ, READ_BYTES);
 
         err = rv == APR_SUCCESS ? push(req, form, bb, &max, &done) : broken_off(req, rv);
         apr_brigade_cleanup(bb);
@@ -98,10 +104,12 @@ imu_err *imu_upload_read(imu_req *req, const char *field, imu_upload *upload)
     s->p = req->p;
     s->folder = apr_pstrcat(req->p, req->inst->root, "/tmp", NULL);
     s->fd = -1;
-    if ((err = imu_multipart_new(req->p, apr_table_get(req->r->headers_in, "Content-Type"), &limits, spool_bytes, s, &upload->form)))
+    if ((err = imu_multipart_new(req->p, apr_table_get(req->r->headers_in, "Content-Type"), &limits,
+                                 spool_bytes, s, &upload->form)))
         return err;
     if (declared && apr_atoi64(declared) > max)
-        err = imu_error(req->p, 413, "upload_too_large", "This upload is too large. At most %" APR_INT64_T_FMT " MiB are accepted.",
+        err = imu_error(req->p, 413, "upload_too_large",
+                        "This upload is too large. At most %" APR_INT64_T_FMT " MiB are accepted.",
                         req->conf->max_upload / 1048576);
     else
         err = read_body(req, upload->form, max);
@@ -128,30 +136,35 @@ static apr_status_t free_result(void *data)
 static imu_err *refused(imu_req *req, const struct imu_media_result *r)
 {
     if (strcmp(r->code, "busy") == 0) {
-        imu_err *err = imu_error(req->p, 503, "media_busy", "The server is busy with other uploads. Try again in a moment.");
+        imu_err *err = imu_error(req->p, 503, "media_busy",
+                                 "The server is busy with other uploads. Try again in a moment.");
 
         err->retry_after = 2;
         return err;
     }
     if (strcmp(r->code, "too_large") == 0)
-        return imu_error(req->p, 413, "picture_too_large", "%s", *r->message ? r->message : "This picture is too large.");
-    return imu_error(req->p, 415, "no_picture", "%s", *r->message ? r->message : "This file is no picture that can be read here.");
+        return imu_error(req->p, 413, "picture_too_large", "%s",
+                         *r->message ? r->message : "This picture is too large.");
+    return imu_error(req->p, 415, "no_picture", "%s",
+                     *r->message ? r->message : "This file is no picture that can be read here.");
 }
 
 static imu_err *away(imu_req *req, int code)
 {
     imu_err *err = imu_error(req->p, 503, "media_away",
-                             "Pictures cannot be taken in at the moment: the media process does not answer. Try again in a minute.");
+                             "Pictures cannot be taken in at the moment: the media process does "
+                             "not answer. Try again in a minute.");
 
     err->retry_after = 10;
-    return imu_error_log(req->p, err, "media process at %s: %s", req->inst->media ? req->inst->media : "(not configured)",
-                         strerror(code));
+    return imu_error_log(req->p, err, "media process at %s: %s",
+                         req->inst->media ? req->inst->media : "(not configured)", strerror(code));
 }
 
-imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail, int width, int height,
-                           struct imu_media_result *out)
+imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail, int width,
+                           int height, struct imu_media_result *out)
 {
-    const struct imu_media_limits limits = {(uint64_t)req->conf->max_pixels, MAX_SIDE, thumbnail, width, height};
+    const struct imu_media_limits limits = {(uint64_t)req->conf->max_pixels, MAX_SIDE, thumbnail,
+                                            width, height};
     imu_err *err;
     int fd, rv, code;
 
@@ -159,7 +172,8 @@ imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail
         return away(req, ENOENT);
     if ((err = imu_file_reopen(req->p, upload->fd, &fd)))
         return err;
-    /* Decoding may take long: nobody else should wait for this connection to the database meanwhile. */
+    /* Decoding may take long: nobody else should wait for this connection to the database
+     * meanwhile. */
     imu_req_db_release(req);
     errno = 0;
     rv = imu_media_decode(req->inst->media, fd, &limits, DECODE_MS, out);

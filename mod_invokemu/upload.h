@@ -11,7 +11,7 @@
 typedef struct imu_upload {
     imu_multipart *form; /**< its text parts */
     const imu_part *file;
-    int fd;              /**< nameless temporary file with the file's bytes; closed with the request */
+    int fd; /**< nameless temporary file with the file's bytes; closed with the request */
 } imu_upload;
 
 /**
@@ -28,7 +28,7 @@ imu_err *imu_upload_read(imu_req *req, const char *field, imu_upload *upload);
  * @param out           descriptors and texts, freed with the request
  * @return 415 no picture, 413 too many pixels, 503 the media process is away or busy
  */
-imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail, int width, int height,
-                           struct imu_media_result *out);
+imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail, int width,
+                           int height, struct imu_media_result *out);
 
 #endif

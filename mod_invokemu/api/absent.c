@@ -38,27 +38,3 @@ imu_err *imu_api_no_relationships(imu_req *req)
         return err;
     return imu_reply_json(req, 200, json_array());
 }
-
-/** GET /api/v1/workflows/. */
-imu_err *imu_api_no_workflows(imu_req *req)
-{
-    apr_int64_t page, per_page;
-    imu_err *err;
-
-    if ((err = imu_query_int(req, "page", 0, APR_INT32_MAX, 0, &page)) ||
-        (err = imu_query_int(req, "per_page", 1, 1000, 10, &per_page)))
-        return err;
-    return imu_reply_json(req, 200, json_pack("{s:I, s:i, s:I, s:i, s:[]}", "page", (json_int_t)page, "pages", 0, "per_page", (json_int_t)per_page, "total", 0, "items"));
-}
-
-/** GET /api/v1/workflows/counts_by_category. */
-imu_err *imu_api_no_workflow_categories(imu_req *req)
-{
-    return imu_reply_json(req, 200, json_pack("{s:i, s:i}", "user", 0, "default", 0));
-}
-
-/** GET /api/v1/workflows/counts_by_tag. */
-imu_err *imu_api_no_workflow_tags(imu_req *req)
-{
-    return imu_reply_json(req, 200, json_object());
-}

@@ -1,8 +1,8 @@
 /*
  * board_images.c: /api/v1/board_images: putting pictures on boards and taking them off.
  *
- * Adding needs write access to the board and the picture itself; taking off needs write access to the board it is on, whoever
- * owns the picture. A list is done as a whole or not at all.
+ * Adding needs write access to the board and the picture itself; taking off needs write access to
+ * the board it is on, whoever owns the picture. A list is done as a whole or not at all.
  */
 #include <string.h>
 
@@ -40,13 +40,17 @@ static imu_err *put(imu_req *req, const char *board_id, const json_t *names)
     names = imu_gallery_name_list(req, &list);
     if ((err = imu_board_put(req->db, req->p, board_id, names)))
         return err;
-    return imu_reply_json(req, 201, json_pack("{s:O, s:o}", "added_images", names, "affected_boards", affected_by(&list, board_id)));
+    return imu_reply_json(req, 201,
+                          json_pack("{s:O, s:o}", "added_images", names, "affected_boards",
+                                    affected_by(&list, board_id)));
 }
 
-/* A picture on a board may be taken off by whoever may write there; one on no board is its owner's affair. */
+/* A picture on a board may be taken off by whoever may write there; one on no board is its owner's
+ * affair. */
 static int may_take_off(const imu_identity *who, const imu_picture_facts *picture)
 {
-    return picture->board ? imu_policy_board_write(who, picture->board) : imu_policy_picture_move(who, picture);
+    return picture->board ? imu_policy_board_write(who, picture->board)
+                          : imu_policy_picture_move(who, picture);
 }
 
 static imu_err *take_off(imu_req *req, const json_t *names)
@@ -59,7 +63,9 @@ static imu_err *take_off(imu_req *req, const json_t *names)
     names = imu_gallery_name_list(req, &list);
     if ((err = imu_board_take_off(req->db, req->p, names)))
         return err;
-    return imu_reply_json(req, 201, json_pack("{s:O, s:o}", "removed_images", names, "affected_boards", affected_by(&list, NULL)));
+    return imu_reply_json(req, 201,
+                          json_pack("{s:O, s:o}", "removed_images", names, "affected_boards",
+                                    affected_by(&list, NULL)));
 }
 
 /* Reads {"board_id", "image_name" or "image_names"}; a single name becomes a list of one. */
@@ -93,7 +99,8 @@ imu_err *imu_api_board_images_add(imu_req *req)
     if (!err)
         err = imu_gallery_board_may(req, board_id, imu_policy_board_write);
     if (!err)
-        err = imu_gallery_picture_named(req, json_string_value(json_array_get(names, 0)), imu_policy_picture_move, &image);
+        err = imu_gallery_picture_named(req, json_string_value(json_array_get(names, 0)),
+                                        imu_policy_picture_move, &image);
     return err ? err : put(req, board_id, names);
 }
 
@@ -113,7 +120,8 @@ imu_err *imu_api_board_images_remove(imu_req *req)
     imu_err *err = read_body(req, 1, NULL, &names);
 
     if (!err)
-        err = imu_gallery_picture_named(req, json_string_value(json_array_get(names, 0)), may_take_off, &image);
+        err = imu_gallery_picture_named(req, json_string_value(json_array_get(names, 0)),
+                                        may_take_off, &image);
     return err ? err : take_off(req, names);
 }
 

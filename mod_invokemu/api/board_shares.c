@@ -1,5 +1,6 @@
 /*
- * board_shares.c: /api/v1/boards/{board_id}/share: naming the people who may see, fill or govern a board.
+ * board_shares.c: /api/v1/boards/{board_id}/share: naming the people who may see, fill or govern a
+ * board.
  */
 #include <string.h>
 
@@ -29,7 +30,8 @@ static json_t *distinct_people(imu_req *req, const json_t *people)
     json_t *one;
     size_t i;
 
-    json_array_foreach(people, i, one) {
+    json_array_foreach(people, i, one)
+    {
         if (json_object_get(seen, json_string_value(one)))
             continue;
         json_object_set_new(seen, json_string_value(one), json_true());
@@ -47,7 +49,8 @@ imu_err *imu_api_board_share(imu_req *req)
     imu_err *err;
     size_t i;
 
-    if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) || (err = imu_body_object(req, &body)))
+    if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) ||
+        (err = imu_body_object(req, &body)))
         return err;
     people = imu_check_texts(c, body, "user_ids", IMU_REQUIRED, MAX_PEOPLE, 255);
     permission = imu_check_choice(c, body, "permission", IMU_REQUIRED, permissions);
@@ -59,9 +62,10 @@ imu_err *imu_api_board_share(imu_req *req)
     if ((err = imu_board_share(req->db, req->p, board_id, people, permission)))
         return err;
     shared_with = json_array();
-    json_array_foreach(people, i, one)
-        json_array_append_new(shared_with, json_pack("{s:O, s:s}", "user_id", one, "permission", permission));
-    return imu_reply_json(req, 200, json_pack("{s:b, s:o}", "success", 1, "shared_with", shared_with));
+    json_array_foreach(people, i, one) json_array_append_new(
+        shared_with, json_pack("{s:O, s:s}", "user_id", one, "permission", permission));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:b, s:o}", "success", 1, "shared_with", shared_with));
 }
 
 imu_err *imu_api_board_unshare(imu_req *req)

@@ -25,7 +25,8 @@ static size_t characters(const char *text)
 
 static imu_err *name_too_long(imu_req *req, const char *where)
 {
-    return imu_invalid(req->p, where, "board_name", "string_too_long", "String should have at most 300 characters");
+    return imu_invalid(req->p, where, "board_name", "string_too_long",
+                       "String should have at most 300 characters");
 }
 
 static imu_err *reply_board(imu_req *req, int status, const char *board_id)
@@ -45,10 +46,12 @@ imu_err *imu_api_board_create(imu_req *req)
     if (err)
         return err;
     if (!*name)
-        return imu_invalid(req->p, "query", "board_name", "string_too_short", "String should have at least 1 character");
+        return imu_invalid(req->p, "query", "board_name", "string_too_short",
+                           "String should have at least 1 character");
     if (characters(name) > MAX_NAME_CHARACTERS)
         return name_too_long(req, "query");
-    if ((err = imu_req_db(req, &db)) || (err = imu_board_create(db, req->p, req->who.user_id, name, &id)))
+    if ((err = imu_req_db(req, &db)) ||
+        (err = imu_board_create(db, req->p, req->who.user_id, name, &id)))
         return err;
     return reply_board(req, 201, id);
 }
@@ -78,7 +81,8 @@ static imu_err *read_order(imu_req *req, imu_board_order *order)
     return NULL;
 }
 
-/* all=true answers a plain list, offset and limit a page; neither is an error, as upstream has it. */
+/* all=true answers a plain list, offset and limit a page; neither is an error, as upstream has it.
+ */
 imu_err *imu_api_board_list(imu_req *req)
 {
     apr_int64_t limit, offset;
@@ -93,7 +97,8 @@ imu_err *imu_api_board_list(imu_req *req)
         (err = imu_query_int(req, "limit", 0, MAX_BOARDS, -1, &limit)))
         return err;
     if (!all && (offset < 0 || limit < 0))
-        return imu_error(req->p, 400, "no_page", "Ask for all=true, or for a page with offset and limit.");
+        return imu_error(req->p, 400, "no_page",
+                         "Ask for all=true, or for a page with offset and limit.");
     if (all) {
         offset = 0;
         limit = MAX_BOARDS;
@@ -106,8 +111,10 @@ imu_err *imu_api_board_list(imu_req *req)
         return err;
     if (all)
         return imu_reply_remembered(req, boards_json(req, &list));
-    return imu_reply_remembered(req, json_pack("{s:I, s:I, s:I, s:o}", "limit", (json_int_t)limit, "offset", (json_int_t)offset,
-                                              "total", (json_int_t)list.total, "items", boards_json(req, &list)));
+    return imu_reply_remembered(req, json_pack("{s:I, s:I, s:I, s:o}", "limit", (json_int_t)limit,
+                                               "offset", (json_int_t)offset, "total",
+                                               (json_int_t)list.total, "items",
+                                               boards_json(req, &list)));
 }
 
 imu_err *imu_api_board_get(imu_req *req)
@@ -115,7 +122,8 @@ imu_err *imu_api_board_get(imu_req *req)
     return reply_board(req, 200, imu_param(req, "board_id"));
 }
 
-/* A cover is one of the board's own pictures: anything else would let a board show what its viewers may not see. */
+/* A cover is one of the board's own pictures: anything else would let a board show what its viewers
+ * may not see. */
 static imu_err *check_cover(imu_req *req, const char *board_id, const char *cover)
 {
     imu_image *image;
@@ -126,13 +134,15 @@ static imu_err *check_cover(imu_req *req, const char *board_id, const char *cove
     if ((err = imu_image_get(req->db, req->p, req->who.user_id, cover, &image)))
         return err;
     if (!image || !image->board_id || strcmp(image->board_id, board_id) != 0)
-        return imu_invalid(req->p, "body", "cover_image_name", "value_error", "The cover should be a picture on this board");
+        return imu_invalid(req->p, "body", "cover_image_name", "value_error",
+                           "The cover should be a picture on this board");
     return NULL;
 }
 
 static imu_err *read_changes(imu_req *req, imu_board_changes *changes)
 {
-    static const char *const fields[] = {"board_name", "cover_image_name", "archived", "board_visibility", NULL};
+    static const char *const fields[] = {"board_name", "cover_image_name", "archived",
+                                         "board_visibility", NULL};
     imu_check *c = imu_check_new(req->p, "body");
     json_t *body;
     imu_err *err = imu_body_object(req, &body);
@@ -146,7 +156,9 @@ static imu_err *read_changes(imu_req *req, imu_board_changes *changes)
     changes->visibility = imu_check_choice(c, body, "board_visibility", IMU_NULLABLE, visibilities);
     if ((err = imu_check_end(c)))
         return err;
-    return changes->name && characters(changes->name) > MAX_NAME_CHARACTERS ? name_too_long(req, "body") : NULL;
+    return changes->name && characters(changes->name) > MAX_NAME_CHARACTERS
+               ? name_too_long(req, "body")
+               : NULL;
 }
 
 imu_err *imu_api_board_change(imu_req *req)
@@ -155,14 +167,16 @@ imu_err *imu_api_board_change(imu_req *req)
     imu_board_changes changes;
     imu_err *err;
 
-    if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_edit)) || (err = read_changes(req, &changes)) ||
+    if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_edit)) ||
+        (err = read_changes(req, &changes)) ||
         (err = check_cover(req, board_id, changes.cover_image_name)) ||
         (err = imu_board_change(req->db, req->p, board_id, &changes)))
         return err;
     return reply_board(req, 201, board_id);
 }
 
-/* Pictures go with their board only as far as the caller could have taken them: everybody's for administrators, else own ones. */
+/* Pictures go with their board only as far as the caller could have taken them: everybody's for
+ * administrators, else own ones. */
 imu_err *imu_api_board_delete(imu_req *req)
 {
     const char *board_id = imu_param(req, "board_id");
@@ -178,9 +192,11 @@ imu_err *imu_api_board_delete(imu_req *req)
     if (err)
         return err;
     imu_gallery_purge(req);
-    return imu_reply_json(req, 200, json_pack("{s:s, s:O, s:O, s:[], s:[], s:[], s:[]}", "board_id", board_id,
-                                              "deleted_board_images", kept, "deleted_images", deleted, "deleted_board_videos",
-                                              "deleted_videos", "failed_images", "failed_videos"));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:s, s:O, s:O, s:[], s:[], s:[], s:[]}", "board_id", board_id,
+                                    "deleted_board_images", kept, "deleted_images", deleted,
+                                    "deleted_board_videos", "deleted_videos", "failed_images",
+                                    "failed_videos"));
 }
 
 imu_err *imu_api_board_image_names(imu_req *req)
@@ -203,7 +219,8 @@ imu_err *imu_api_board_image_names(imu_req *req)
             return err;
         filter.board_id = board_id;
     }
-    if ((err = imu_req_db(req, &db)) || (err = imu_images_names(db, req->p, &filter, &names, &starred)))
+    if ((err = imu_req_db(req, &db)) ||
+        (err = imu_images_names(db, req->p, &filter, &names, &starred)))
         return err;
     return imu_reply_json(req, 200, json_incref(names));
 }

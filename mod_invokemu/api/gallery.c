@@ -26,7 +26,9 @@ static imu_err *no_board(imu_req *req)
 
 static imu_err *board_refused(imu_req *req)
 {
-    return imu_error(req->p, 403, "board_forbidden", "You have no permission for this on that board. Ask its owner to share it with you.");
+    return imu_error(
+        req->p, 403, "board_forbidden",
+        "You have no permission for this on that board. Ask its owner to share it with you.");
 }
 
 imu_err *imu_gallery_board_may(imu_req *req, const char *board_id, imu_board_rule *rule)
@@ -44,7 +46,8 @@ imu_err *imu_gallery_board_may(imu_req *req, const char *board_id, imu_board_rul
     return rule(&req->who, facts) ? NULL : board_refused(req);
 }
 
-imu_err *imu_gallery_board(imu_req *req, const char *board_id, imu_board_rule *rule, imu_board **board)
+imu_err *imu_gallery_board(imu_req *req, const char *board_id, imu_board_rule *rule,
+                           imu_board **board)
 {
     imu_db *db;
     imu_err *err = imu_req_db(req, &db);
@@ -62,10 +65,12 @@ static imu_err *picture_refused(imu_req *req, int exists)
 {
     if (!exists && imu_policy_sees_all(&req->who))
         return imu_error(req->p, 404, "image_not_found", "This picture does not exist (any more).");
-    return imu_error(req->p, 403, "image_forbidden", "This picture does not exist, or it is not yours to do this with.");
+    return imu_error(req->p, 403, "image_forbidden",
+                     "This picture does not exist, or it is not yours to do this with.");
 }
 
-imu_err *imu_gallery_picture_named(imu_req *req, const char *name, imu_picture_rule *rule, imu_image **image)
+imu_err *imu_gallery_picture_named(imu_req *req, const char *name, imu_picture_rule *rule,
+                                   imu_image **image)
 {
     imu_db *db;
     imu_err *err = imu_req_db(req, &db);
@@ -95,7 +100,8 @@ static int distinct(imu_req *req, const json_t *names)
     return (int)json_object_size(seen);
 }
 
-imu_err *imu_gallery_pictures(imu_req *req, const json_t *names, imu_picture_rule *rule, imu_image_list *list)
+imu_err *imu_gallery_pictures(imu_req *req, const json_t *names, imu_picture_rule *rule,
+                              imu_image_list *list)
 {
     imu_db *db;
     imu_err *err = imu_req_db(req, &db);
@@ -160,12 +166,14 @@ static imu_err *read_day(imu_req *req, const char **day)
         char c = (*day)[i];
 
         if (i == 4 || i == 7 ? c != '-' : c < '0' || c > '9')
-            return imu_invalid(req->p, "query", "created_date", "date_parsing", "Input should be a date such as 2026-01-31");
+            return imu_invalid(req->p, "query", "created_date", "date_parsing",
+                               "Input should be a date such as 2026-01-31");
     }
     return NULL;
 }
 
-/* Turns board_id into the scope of the list: a board (after asking whether it may be read), no board, or everything own. */
+/* Turns board_id into the scope of the list: a board (after asking whether it may be read), no
+ * board, or everything own. */
 static imu_err *read_scope(imu_req *req, imu_image_filter *filter)
 {
     const char *board_id;
@@ -228,24 +236,27 @@ const char *imu_board_word(const char *board_id)
 
 json_t *imu_board_json(const imu_req *req, const imu_board *board)
 {
-    return json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s, s:n, s:s?, s:n, s:b, s:s, s:I, s:i, s:I}", "board_id", board->board_id,
-                     "board_name", board->name, "user_id", board->owner_id, "owner_username",
-                     imu_policy_sees_all(&req->who) ? board->owner_name : NULL, "created_at", board->created_at, "updated_at",
-                     board->updated_at, "deleted_at", "cover_image_name", board->cover_image_name, "cover_video_name", "archived",
-                     board->archived, "board_visibility", board->visibility, "image_count", (json_int_t)board->image_count,
-                     "video_count", 0, "asset_count", (json_int_t)board->asset_count);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s?, s:s, s:s, s:n, s:s?, s:n, s:b, s:s, s:I, s:i, s:I}", "board_id",
+        board->board_id, "board_name", board->name, "user_id", board->owner_id, "owner_username",
+        imu_policy_sees_all(&req->who) ? board->owner_name : NULL, "created_at", board->created_at,
+        "updated_at", board->updated_at, "deleted_at", "cover_image_name", board->cover_image_name,
+        "cover_video_name", "archived", board->archived, "board_visibility", board->visibility,
+        "image_count", (json_int_t)board->image_count, "video_count", 0, "asset_count",
+        (json_int_t)board->asset_count);
 }
 
 json_t *imu_image_json(const imu_req *req, const imu_image *image)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:n, s:b, s:s?, s:s?, s:b, s:b, s:s, s:s?}", "image_name",
-                     image->image_name, "image_url", imu_image_url(req, image->image_name, "full"), "thumbnail_url",
-                     imu_image_url(req, image->image_name, "thumbnail"), "image_origin", image->origin, "image_category",
-                     image->category, "width", image->width, "height", image->height, "created_at", image->created_at,
-                     "updated_at", image->updated_at, "deleted_at", "is_intermediate", image->is_intermediate, "session_id",
-                     image->session_id, "node_id", image->node_id, "starred", image->starred, "has_workflow",
-                     image->has_workflow, "image_subfolder", image->subfolder ? image->subfolder : "", "board_id",
-                     image->board_id);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:n, s:b, s:s?, s:s?, s:b, s:b, s:s, s:s?}",
+        "image_name", image->image_name, "image_url", imu_image_url(req, image->image_name, "full"),
+        "thumbnail_url", imu_image_url(req, image->image_name, "thumbnail"), "image_origin",
+        image->origin, "image_category", image->category, "width", image->width, "height",
+        image->height, "created_at", image->created_at, "updated_at", image->updated_at,
+        "deleted_at", "is_intermediate", image->is_intermediate, "session_id", image->session_id,
+        "node_id", image->node_id, "starred", image->starred, "has_workflow", image->has_workflow,
+        "image_subfolder", image->subfolder ? image->subfolder : "", "board_id", image->board_id);
 }
 
 json_t *imu_images_json(const imu_req *req, const imu_image_list *list)
@@ -265,6 +276,7 @@ void imu_gallery_purge(imu_req *req)
     while (left && !err)
         err = imu_pictures_purge(req->db, req->p, req->inst->root, &left);
     if (err)
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, req->r, "IMU0301: files of deleted pictures remain until the next start: %s",
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, req->r,
+                      "IMU0301: files of deleted pictures remain until the next start: %s",
                       err->log ? err->log : err->detail);
 }

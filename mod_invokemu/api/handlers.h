@@ -94,6 +94,20 @@ imu_handler imu_api_images_delete_uncategorized;
 imu_handler imu_api_images_count_intermediates;
 imu_handler imu_api_images_delete_intermediates;
 imu_handler imu_api_gallery_item_names;
+
+imu_handler imu_api_workflow_create;
+imu_handler imu_api_workflow_get;
+imu_handler imu_api_workflow_change;
+imu_handler imu_api_workflow_delete;
+imu_handler imu_api_workflow_opened;
+imu_handler imu_api_workflow_share;
+imu_handler imu_api_workflow_list;
+imu_handler imu_api_workflow_thumbnail_get;
+imu_handler imu_api_workflow_thumbnail_put;
+imu_handler imu_api_workflow_thumbnail_delete;
+imu_handler imu_api_workflow_tags;
+imu_handler imu_api_workflow_counts_by_tag;
+imu_handler imu_api_workflow_counts_by_category;
 /* app.c */
 imu_handler imu_api_app_version;
 imu_handler imu_api_app_deps;
@@ -111,9 +125,6 @@ imu_handler imu_api_external_provider;
 imu_handler imu_api_empty_list;
 imu_handler imu_api_no_videos;
 imu_handler imu_api_no_relationships;
-imu_handler imu_api_no_workflows;
-imu_handler imu_api_no_workflow_categories;
-imu_handler imu_api_no_workflow_tags;
 
 /* client_state.c */
 imu_handler imu_api_client_state_get;

@@ -32,13 +32,16 @@ imu_err *imu_api_image_change(imu_req *req)
     json_t *body;
     imu_err *err;
 
-    if ((err = imu_gallery_picture(req, imu_policy_picture_change, &image)) || (err = imu_body_object(req, &body)))
+    if ((err = imu_gallery_picture(req, imu_policy_picture_change, &image)) ||
+        (err = imu_body_object(req, &body)))
         return err;
     changes.category = imu_check_choice(c, body, "image_category", IMU_NULLABLE, imu_categories);
     changes.session_id = imu_check_text(c, body, "session_id", IMU_NULLABLE, 0, 255);
-    changes.is_intermediate = imu_check_bool(c, body, "is_intermediate", IMU_NULLABLE, IMU_IMAGE_KEEP);
+    changes.is_intermediate =
+        imu_check_bool(c, body, "is_intermediate", IMU_NULLABLE, IMU_IMAGE_KEEP);
     changes.starred = imu_check_bool(c, body, "starred", IMU_NULLABLE, IMU_IMAGE_KEEP);
-    if ((err = imu_check_end(c)) || (err = imu_image_change(req->db, req->p, image->image_name, &changes)) ||
+    if ((err = imu_check_end(c)) ||
+        (err = imu_image_change(req->db, req->p, image->image_name, &changes)) ||
         (err = imu_gallery_picture(req, imu_policy_picture_read, &image)))
         return err;
     return imu_reply_json(req, 200, imu_image_json(req, image));
@@ -50,13 +53,15 @@ static imu_err *star(imu_req *req, int starred)
     json_t *names;
     imu_err *err;
 
-    if ((err = imu_gallery_names(req, &names)) || (err = imu_gallery_pictures(req, names, imu_policy_picture_change, &list)))
+    if ((err = imu_gallery_names(req, &names)) ||
+        (err = imu_gallery_pictures(req, names, imu_policy_picture_change, &list)))
         return err;
     names = imu_gallery_name_list(req, &list);
     if ((err = imu_images_star(req->db, req->p, names, starred)))
         return err;
-    return imu_reply_json(req, 200, json_pack("{s:O, s:o}", starred ? "starred_images" : "unstarred_images", names,
-                                              "affected_boards", boards_of(&list)));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:O, s:o}", starred ? "starred_images" : "unstarred_images",
+                                    names, "affected_boards", boards_of(&list)));
 }
 
 imu_err *imu_api_images_star(imu_req *req)
@@ -78,8 +83,9 @@ static imu_err *delete_list(imu_req *req, const imu_image_list *list)
     if (err)
         return err;
     imu_gallery_purge(req);
-    return imu_reply_json(req, 200, json_pack("{s:O, s:o, s:[]}", "deleted_images", names, "affected_boards", boards_of(list),
-                                              "failed_images"));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:O, s:o, s:[]}", "deleted_images", names, "affected_boards",
+                                    boards_of(list), "failed_images"));
 }
 
 imu_err *imu_api_image_delete(imu_req *req)
@@ -119,13 +125,16 @@ imu_err *imu_api_images_delete_uncategorized(imu_req *req)
 
     if (!imu_policy_sees_all(&req->who))
         filter.owner_id = req->who.user_id;
-    if ((err = imu_req_db(req, &db)) || (err = imu_images_names(db, req->p, &filter, &names, &starred)) ||
+    if ((err = imu_req_db(req, &db)) ||
+        (err = imu_images_names(db, req->p, &filter, &names, &starred)) ||
         (err = imu_images_delete(db, req->p, names)))
         return err;
     imu_gallery_purge(req);
-    return imu_reply_json(req, 200, json_pack("{s:O, s:o, s:[]}", "deleted_images", names, "affected_boards",
-                                              json_array_size(names) ? json_pack("[s]", IMU_NO_BOARD) : json_array(),
-                                              "failed_images"));
+    return imu_reply_json(
+        req, 200,
+        json_pack("{s:O, s:o, s:[]}", "deleted_images", names, "affected_boards",
+                  json_array_size(names) ? json_pack("[s]", IMU_NO_BOARD) : json_array(),
+                  "failed_images"));
 }
 
 imu_err *imu_api_images_count_intermediates(imu_req *req)
@@ -135,7 +144,8 @@ imu_err *imu_api_images_count_intermediates(imu_req *req)
     imu_err *err;
 
     if ((err = imu_req_db(req, &db)) ||
-        (err = imu_images_intermediate_count(db, req->p, imu_policy_sees_all(&req->who) ? NULL : req->who.user_id, &count)))
+        (err = imu_images_intermediate_count(
+             db, req->p, imu_policy_sees_all(&req->who) ? NULL : req->who.user_id, &count)))
         return err;
     return imu_reply_json(req, 200, json_integer((json_int_t)count));
 }
@@ -148,7 +158,8 @@ imu_err *imu_api_images_delete_intermediates(imu_req *req)
     imu_err *err;
 
     if (!imu_policy_intermediates_delete(&req->who))
-        return imu_error(req->p, 403, "admin_only", "Only administrators may clear everybody's intermediate pictures.");
+        return imu_error(req->p, 403, "admin_only",
+                         "Only administrators may clear everybody's intermediate pictures.");
     if ((err = imu_req_db(req, &db)))
         return err;
     while (deleted > 0) {

@@ -12,7 +12,8 @@
 #define DEFAULT_PAGE 10
 #define MAX_PAGE     10000
 
-/* In multi-user mode nothing between here and the person may keep a picture; in single-user mode browsers keep it for ever. */
+/* In multi-user mode nothing between here and the person may keep a picture; in single-user mode
+ * browsers keep it for ever. */
 #define CACHE_MULTI  "private, no-store"
 #define CACHE_SINGLE "private, max-age=31536000, immutable"
 
@@ -29,8 +30,10 @@ imu_err *imu_api_image_list(imu_req *req)
         (err = imu_gallery_filter(req, "image_origin", &filter)) || (err = imu_req_db(req, &db)) ||
         (err = imu_images_list(db, req->p, &filter, limit, offset, &list)))
         return err;
-    return imu_reply_json(req, 200, json_pack("{s:I, s:I, s:I, s:o}", "limit", (json_int_t)limit, "offset", (json_int_t)offset,
-                                              "total", (json_int_t)list.total, "items", imu_images_json(req, &list)));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:I, s:I, s:I, s:o}", "limit", (json_int_t)limit, "offset",
+                                    (json_int_t)offset, "total", (json_int_t)list.total, "items",
+                                    imu_images_json(req, &list)));
 }
 
 /* Starred ones are only counted when they lead the list, as upstream does. */
@@ -54,8 +57,10 @@ static imu_err *reply_names(imu_req *req, const char *origin, const char *key)
     json_t *names;
     imu_err *err = name_list(req, origin, &names, &starred);
 
-    return err ? err : imu_reply_json(req, 200, json_pack("{s:O, s:I, s:I}", key, names, "starred_count", starred, "total_count",
-                                                          (json_int_t)json_array_size(names)));
+    return err ? err
+               : imu_reply_json(req, 200,
+                                json_pack("{s:O, s:I, s:I}", key, names, "starred_count", starred,
+                                          "total_count", (json_int_t)json_array_size(names)));
 }
 
 imu_err *imu_api_image_names(imu_req *req)
@@ -116,7 +121,9 @@ imu_err *imu_api_image_workflow(imu_req *req)
 
     if (!err)
         err = imu_image_documents(req->db, req->p, image->image_name, &workflow, &graph);
-    return err ? err : imu_reply_json(req, 200, json_pack("{s:s?, s:s?}", "workflow", workflow, "graph", graph));
+    return err ? err
+               : imu_reply_json(req, 200,
+                                json_pack("{s:s?, s:s?}", "workflow", workflow, "graph", graph));
 }
 
 imu_err *imu_api_image_urls(imu_req *req)
@@ -126,18 +133,24 @@ imu_err *imu_api_image_urls(imu_req *req)
 
     if (err)
         return err;
-    return imu_reply_json(req, 200, json_pack("{s:s, s:s, s:s}", "image_name", image->image_name, "image_url",
-                                              imu_image_url(req, image->image_name, "full"), "thumbnail_url",
-                                              imu_image_url(req, image->image_name, "thumbnail")));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:s, s:s, s:s}", "image_name", image->image_name, "image_url",
+                                    imu_image_url(req, image->image_name, "full"), "thumbnail_url",
+                                    imu_image_url(req, image->image_name, "thumbnail")));
 }
 
 /* The bytes behind a name never change, so the name is the strong validator. */
-static imu_err *reply_file(imu_req *req, const imu_image *image, const char *path, const char *type, const char *view)
+static imu_err *reply_file(imu_req *req, const imu_image *image, const char *path, const char *type,
+                           const char *view)
 {
     const char *cache = req->who.via == IMU_VIA_SYSTEM ? CACHE_SINGLE : CACHE_MULTI;
 
-    imu_reply_header(req, "Content-Disposition", apr_pstrcat(req->p, "inline; filename=\"", strrchr(path, '/') + 1, "\"", NULL));
-    return imu_reply_file(req, path, type, apr_pstrcat(req->p, "\"", image->image_name, "-", view, "\"", NULL), cache);
+    imu_reply_header(
+        req, "Content-Disposition",
+        apr_pstrcat(req->p, "inline; filename=\"", strrchr(path, '/') + 1, "\"", NULL));
+    return imu_reply_file(req, path, type,
+                          apr_pstrcat(req->p, "\"", image->image_name, "-", view, "\"", NULL),
+                          cache);
 }
 
 imu_err *imu_api_image_full(imu_req *req)
@@ -148,8 +161,10 @@ imu_err *imu_api_image_full(imu_req *req)
     if (err)
         return err;
     if (!imu_picture_name_ok(image->image_name))
-        return imu_error_internal(req->p, "a picture's row has a name that no file of ours has: %s", image->image_name);
-    return reply_file(req, image, imu_picture_path(req->p, req->inst->root, image->image_name), "image/png", "full");
+        return imu_error_internal(req->p, "a picture's row has a name that no file of ours has: %s",
+                                  image->image_name);
+    return reply_file(req, image, imu_picture_path(req->p, req->inst->root, image->image_name),
+                      "image/png", "full");
 }
 
 imu_err *imu_api_image_thumbnail(imu_req *req)
@@ -160,6 +175,8 @@ imu_err *imu_api_image_thumbnail(imu_req *req)
     if (err)
         return err;
     if (!imu_picture_name_ok(image->image_name))
-        return imu_error_internal(req->p, "a picture's row has a name that no file of ours has: %s", image->image_name);
-    return reply_file(req, image, imu_thumbnail_path(req->p, req->inst->root, image->image_name), "image/webp", "thumbnail");
+        return imu_error_internal(req->p, "a picture's row has a name that no file of ours has: %s",
+                                  image->image_name);
+    return reply_file(req, image, imu_thumbnail_path(req->p, req->inst->root, image->image_name),
+                      "image/webp", "thumbnail");
 }

@@ -12,22 +12,26 @@ imu_err *imu_board_shares(imu_db *db, apr_pool_t *p, const char *board_id, json_
         return err;
     *shares = imu_json_own(p, json_array());
     for (int i = 0; i < rows->count; i++)
-        json_array_append_new(*shares, json_pack("{s:o, s:o, s:o}", "user_id", imu_json_text(rows, i, "user_id"), "display_name",
-                                                 imu_json_text(rows, i, "display_name"), "permission",
-                                                 imu_json_text(rows, i, "permission")));
+        json_array_append_new(
+            *shares, json_pack("{s:o, s:o, s:o}", "user_id", imu_json_text(rows, i, "user_id"),
+                               "display_name", imu_json_text(rows, i, "display_name"), "permission",
+                               imu_json_text(rows, i, "permission")));
     return NULL;
 }
 
-imu_err *imu_board_share(imu_db *db, apr_pool_t *p, const char *board_id, const json_t *user_ids, const char *permission)
+imu_err *imu_board_share(imu_db *db, apr_pool_t *p, const char *board_id, const json_t *user_ids,
+                         const char *permission)
 {
     int shared = 0;
     imu_err *err = imu_db_begin(db);
 
     if (err)
         return err;
-    err = imu_db_exec(db, p, &shared, "board_shares_put", "ssss", board_id, permission, imu_now(p), imu_json_compact(p, user_ids));
+    err = imu_db_exec(db, p, &shared, "board_shares_put", "ssss", board_id, permission, imu_now(p),
+                      imu_json_compact(p, user_ids));
     if (!err && shared != (int)json_array_size(user_ids))
-        err = imu_error(p, 404, "user_not_found", "One of these people has no account here (any more).");
+        err = imu_error(p, 404, "user_not_found",
+                        "One of these people has no account here (any more).");
     if (!err)
         err = imu_db_exec(db, p, NULL, "board_mark_shared", "s", board_id);
     return imu_db_end(db, err);

@@ -13,7 +13,8 @@ imu_err *imu_board_shares(imu_db *db, apr_pool_t *p, const char *board_id, json_
  * @param permission  "read", "write" or "admin"
  * @return code "user_not_found" (404) when one of them does not exist; then nothing is changed
  */
-imu_err *imu_board_share(imu_db *db, apr_pool_t *p, const char *board_id, const json_t *user_ids, const char *permission);
+imu_err *imu_board_share(imu_db *db, apr_pool_t *p, const char *board_id, const json_t *user_ids,
+                         const char *permission);
 /** Ends it for one person; no error when it was not shared with them. */
 imu_err *imu_board_unshare(imu_db *db, apr_pool_t *p, const char *board_id, const char *user_id);
 

@@ -30,17 +30,20 @@ static void read_board(const imu_rows *rows, int row, imu_board *board)
     read_facts(rows, row, &board->facts);
 }
 
-imu_err *imu_board_create(imu_db *db, apr_pool_t *p, const char *owner_id, const char *name, const char **id)
+imu_err *imu_board_create(imu_db *db, apr_pool_t *p, const char *owner_id, const char *name,
+                          const char **id)
 {
     const char *board_id = imu_uuid4(p);
     const char *now = imu_now(p);
 
     if (id)
         *id = board_id;
-    return imu_db_exec(db, p, NULL, "board_insert", "ssssss", board_id, name, owner_id, owner_id, now, now);
+    return imu_db_exec(db, p, NULL, "board_insert", "ssssss", board_id, name, owner_id, owner_id,
+                       now, now);
 }
 
-imu_err *imu_board_get(imu_db *db, apr_pool_t *p, const char *viewer_id, const char *board_id, imu_board **board)
+imu_err *imu_board_get(imu_db *db, apr_pool_t *p, const char *viewer_id, const char *board_id,
+                       imu_board **board)
 {
     imu_rows *rows;
     imu_err *err = imu_db_select(db, p, &rows, "board_get", "ss", viewer_id, board_id);
@@ -53,7 +56,8 @@ imu_err *imu_board_get(imu_db *db, apr_pool_t *p, const char *viewer_id, const c
     return NULL;
 }
 
-imu_err *imu_board_facts_get(imu_db *db, apr_pool_t *p, const char *viewer_id, const char *board_id, imu_board_facts **facts)
+imu_err *imu_board_facts_get(imu_db *db, apr_pool_t *p, const char *viewer_id, const char *board_id,
+                             imu_board_facts **facts)
 {
     imu_rows *rows;
     imu_err *err = imu_db_select(db, p, &rows, "board_facts", "ss", viewer_id, board_id);
@@ -66,14 +70,16 @@ imu_err *imu_board_facts_get(imu_db *db, apr_pool_t *p, const char *viewer_id, c
     return NULL;
 }
 
-imu_err *imu_boards_visible(imu_db *db, apr_pool_t *p, const imu_identity *viewer, const imu_board_order *order,
-                            apr_int64_t limit, apr_int64_t offset, imu_board_list *list)
+imu_err *imu_boards_visible(imu_db *db, apr_pool_t *p, const imu_identity *viewer,
+                            const imu_board_order *order, apr_int64_t limit, apr_int64_t offset,
+                            imu_board_list *list)
 {
     apr_int64_t sees_all = imu_policy_sees_all(viewer);
-    apr_int64_t archived = order->archived != 0, by_name = order->by_name != 0, down = order->descending != 0;
+    apr_int64_t archived = order->archived != 0, by_name = order->by_name != 0,
+                down = order->descending != 0;
     imu_rows *rows;
-    imu_err *err = imu_db_select(db, p, &rows, "boards_list", "siiiiii", viewer->user_id, sees_all, archived, by_name, down,
-                                 limit, offset);
+    imu_err *err = imu_db_select(db, p, &rows, "boards_list", "siiiiii", viewer->user_id, sees_all,
+                                 archived, by_name, down, limit, offset);
 
     if (err)
         return err;
@@ -85,23 +91,27 @@ imu_err *imu_boards_visible(imu_db *db, apr_pool_t *p, const imu_identity *viewe
         list->total = rows->count;
         return NULL;
     }
-    if ((err = imu_db_select(db, p, &rows, "boards_count", "sii", viewer->user_id, sees_all, archived)))
+    if ((err = imu_db_select(db, p, &rows, "boards_count", "sii", viewer->user_id, sees_all,
+                             archived)))
         return err;
     list->total = imu_int(rows, 0, "total");
     return NULL;
 }
 
-imu_err *imu_board_change(imu_db *db, apr_pool_t *p, const char *board_id, const imu_board_changes *changes)
+imu_err *imu_board_change(imu_db *db, apr_pool_t *p, const char *board_id,
+                          const imu_board_changes *changes)
 {
-    const char *archived = changes->archived == IMU_BOARD_KEEP ? NULL : changes->archived ? "1" : "0";
+    const char *archived = changes->archived == IMU_BOARD_KEEP ? NULL
+                           : changes->archived                 ? "1"
+                                                               : "0";
 
-    return imu_db_exec(db, p, NULL, "board_update", "ssssss", changes->name, changes->visibility, changes->cover_image_name,
-                       archived, imu_now(p), board_id);
+    return imu_db_exec(db, p, NULL, "board_update", "ssssss", changes->name, changes->visibility,
+                       changes->cover_image_name, archived, imu_now(p), board_id);
 }
 
 /* Sorts the board's pictures into those that go with it and those that stay. */
-static imu_err *sort_pictures(imu_db *db, apr_pool_t *p, const char *board_id, const char *pictures_of, int everybody,
-                              json_t *deleted, json_t *kept)
+static imu_err *sort_pictures(imu_db *db, apr_pool_t *p, const char *board_id,
+                              const char *pictures_of, int everybody, json_t *deleted, json_t *kept)
 {
     imu_rows *rows;
     imu_err *err = imu_db_select(db, p, &rows, "board_pictures", "s", board_id);
@@ -117,8 +127,8 @@ static imu_err *sort_pictures(imu_db *db, apr_pool_t *p, const char *board_id, c
     return NULL;
 }
 
-imu_err *imu_board_delete(imu_db *db, apr_pool_t *p, const char *board_id, const char *pictures_of, int everybody,
-                          json_t **deleted, json_t **kept)
+imu_err *imu_board_delete(imu_db *db, apr_pool_t *p, const char *board_id, const char *pictures_of,
+                          int everybody, json_t **deleted, json_t **kept)
 {
     imu_err *err;
 
@@ -138,7 +148,8 @@ imu_err *imu_board_put(imu_db *db, apr_pool_t *p, const char *board_id, const js
 {
     const char *now = imu_now(p);
 
-    return imu_db_exec(db, p, NULL, "board_images_put", "ssss", board_id, now, now, imu_json_compact(p, names));
+    return imu_db_exec(db, p, NULL, "board_images_put", "ssss", board_id, now, now,
+                       imu_json_compact(p, names));
 }
 
 imu_err *imu_board_take_off(imu_db *db, apr_pool_t *p, const json_t *names)

@@ -36,7 +36,9 @@ static imu_err *failed(apr_pool_t *p, const char *doing, const char *path)
     int code = errno;
 
     if (code == ENOSPC || code == EDQUOT || code == EFBIG)
-        return imu_error_log(p, imu_error(p, 507, "disk_full", "The server's disk is full. Please tell the administrator."),
+        return imu_error_log(p,
+                             imu_error(p, 507, "disk_full",
+                                       "The server's disk is full. Please tell the administrator."),
                              "cannot %s %s: %s", doing, path, strerror(code));
     return imu_error_internal(p, "cannot %s %s: %s", doing, path, strerror(code));
 }
@@ -58,7 +60,8 @@ static imu_err *invalid(apr_pool_t *p, const char *why)
     return imu_error(p, 422, "picture_invalid", "The picture cannot be stored: %s.", why);
 }
 
-static imu_err *copy(apr_pool_t *p, int from, int to, const char *path, imu_file_kind kind, apr_int64_t max)
+static imu_err *copy(apr_pool_t *p, int from, int to, const char *path, imu_file_kind kind,
+                     apr_int64_t max)
 {
     char *buf = malloc(COPY_BYTES);
     imu_err *err = buf ? NULL : imu_error_internal(p, "no memory to copy a file");
@@ -100,7 +103,8 @@ static imu_err *sync_folder(apr_pool_t *p, const char *folder)
     return err;
 }
 
-imu_err *imu_file_store(apr_pool_t *p, int fd, const char *path, imu_file_kind kind, apr_int64_t max)
+imu_err *imu_file_store(apr_pool_t *p, int fd, const char *path, imu_file_kind kind,
+                        apr_int64_t max)
 {
     const char *folder = dirname(apr_pstrdup(p, path));
     const char *temporary = apr_pstrcat(p, folder, "/" IMU_TEMPORARY_PREFIX, imu_uuid4(p), NULL);
@@ -119,7 +123,8 @@ imu_err *imu_file_store(apr_pool_t *p, int fd, const char *path, imu_file_kind k
     if (!err)
         return sync_folder(p, folder);
     if (unlink(temporary) != 0)
-        err = imu_error_log(p, err, "%s; and %s remains", err->log ? err->log : err->detail, temporary);
+        err = imu_error_log(p, err, "%s; and %s remains", err->log ? err->log : err->detail,
+                            temporary);
     return err;
 }
 

@@ -1,5 +1,6 @@
 /*
- * files.h: writing files so that a power cut leaves either the whole file or none. APR and POSIX only.
+ * files.h: writing files so that a power cut leaves either the whole file or none. APR and POSIX
+ * only.
  */
 #ifndef IMU_FILES_H
 #define IMU_FILES_H
@@ -17,13 +18,14 @@
 typedef enum imu_file_kind { IMU_FILE_ANY = 0, IMU_FILE_PNG, IMU_FILE_WEBP } imu_file_kind;
 
 /**
- * Copies what fd holds, from its start, to a new file at path: temporary file, fsync, rename, fsync of the folder. An existing
- * file is replaced. fd stays open.
+ * Copies what fd holds, from its start, to a new file at path: temporary file, fsync, rename, fsync
+ * of the folder. An existing file is replaced. fd stays open.
  * @param kind  how the content must begin
  * @param max   most bytes
  * @return code "picture_invalid" (422) for the wrong kind or too much, "disk_full" (507), else 500
  */
-imu_err *imu_file_store(apr_pool_t *p, int fd, const char *path, imu_file_kind kind, apr_int64_t max);
+imu_err *imu_file_store(apr_pool_t *p, int fd, const char *path, imu_file_kind kind,
+                        apr_int64_t max);
 
 /**
  * Opens a nameless temporary file in folder (it vanishes when closed, whatever happens).
@@ -31,7 +33,8 @@ imu_err *imu_file_store(apr_pool_t *p, int fd, const char *path, imu_file_kind k
  */
 imu_err *imu_file_temporary(apr_pool_t *p, const char *folder, int *fd);
 
-/** A second, read-only descriptor of an open file, with its own position at the start; closed with p. */
+/** A second, read-only descriptor of an open file, with its own position at the start; closed with
+ * p. */
 imu_err *imu_file_reopen(apr_pool_t *p, int fd, int *read_only);
 
 /** Writes all bytes. @return 0, or -1 with errno */

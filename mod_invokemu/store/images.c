@@ -7,7 +7,10 @@
 #include "mod_invokemu/util/jsons.h"
 
 /* The nine arguments that every list statement starts with. */
-#define FILTER "sissi" "ss" "ii"
+#define FILTER                                                                                     \
+    "sissi"                                                                                        \
+    "ss"                                                                                           \
+    "ii"
 
 static void read_image(const imu_rows *rows, int row, imu_image *image)
 {
@@ -49,16 +52,22 @@ typedef struct list_args {
 
 static list_args arguments(apr_pool_t *p, const imu_image_filter *f)
 {
-    list_args a = {"images_all_list", "images_all_names", "images_all_count", NULL, NULL, f->uncategorized != 0,
-                   f->intermediate, f->starred_first != 0, f->descending != 0};
+    list_args a = {"images_all_list",
+                   "images_all_names",
+                   "images_all_count",
+                   NULL,
+                   NULL,
+                   f->uncategorized != 0,
+                   f->intermediate,
+                   f->starred_first != 0,
+                   f->descending != 0};
 
     if (f->board_id) {
         a.list = "images_board_list";
         a.names = "images_board_names";
         a.count = "images_board_count";
         a.scope = f->board_id;
-    }
-    else if (f->owner_id) {
+    } else if (f->owner_id) {
         a.list = "images_own_list";
         a.names = "images_own_names";
         a.count = "images_own_count";
@@ -69,13 +78,14 @@ static list_args arguments(apr_pool_t *p, const imu_image_filter *f)
     return a;
 }
 
-imu_err *imu_images_list(imu_db *db, apr_pool_t *p, const imu_image_filter *filter, apr_int64_t limit, apr_int64_t offset,
-                         imu_image_list *list)
+imu_err *imu_images_list(imu_db *db, apr_pool_t *p, const imu_image_filter *filter,
+                         apr_int64_t limit, apr_int64_t offset, imu_image_list *list)
 {
     list_args a = arguments(p, filter);
     imu_rows *rows;
-    imu_err *err = imu_db_select(db, p, &rows, a.list, FILTER "ii", a.scope, a.loose, filter->origin, filter->categories,
-                                 a.intermediate, a.term, filter->day, a.starred_first, a.down, limit, offset);
+    imu_err *err = imu_db_select(db, p, &rows, a.list, FILTER "ii", a.scope, a.loose,
+                                 filter->origin, filter->categories, a.intermediate, a.term,
+                                 filter->day, a.starred_first, a.down, limit, offset);
 
     if (err)
         return err;
@@ -83,19 +93,22 @@ imu_err *imu_images_list(imu_db *db, apr_pool_t *p, const imu_image_filter *filt
     list->items = apr_pcalloc(p, sizeof(imu_image) * (apr_size_t)(rows->count + 1));
     for (int i = 0; i < rows->count; i++)
         read_image(rows, i, &list->items[i]);
-    if ((err = imu_db_select(db, p, &rows, a.count, FILTER, a.scope, a.loose, filter->origin, filter->categories,
-                             a.intermediate, a.term, filter->day, a.starred_first, a.down)))
+    if ((err = imu_db_select(db, p, &rows, a.count, FILTER, a.scope, a.loose, filter->origin,
+                             filter->categories, a.intermediate, a.term, filter->day,
+                             a.starred_first, a.down)))
         return err;
     list->total = imu_int(rows, 0, "total");
     return NULL;
 }
 
-imu_err *imu_images_names(imu_db *db, apr_pool_t *p, const imu_image_filter *filter, json_t **names, apr_int64_t *starred)
+imu_err *imu_images_names(imu_db *db, apr_pool_t *p, const imu_image_filter *filter, json_t **names,
+                          apr_int64_t *starred)
 {
     list_args a = arguments(p, filter);
     imu_rows *rows;
-    imu_err *err = imu_db_select(db, p, &rows, a.names, FILTER, a.scope, a.loose, filter->origin, filter->categories,
-                                 a.intermediate, a.term, filter->day, a.starred_first, a.down);
+    imu_err *err = imu_db_select(db, p, &rows, a.names, FILTER, a.scope, a.loose, filter->origin,
+                                 filter->categories, a.intermediate, a.term, filter->day,
+                                 a.starred_first, a.down);
 
     if (err)
         return err;
@@ -108,7 +121,8 @@ imu_err *imu_images_names(imu_db *db, apr_pool_t *p, const imu_image_filter *fil
     return NULL;
 }
 
-imu_err *imu_image_get(imu_db *db, apr_pool_t *p, const char *viewer_id, const char *name, imu_image **image)
+imu_err *imu_image_get(imu_db *db, apr_pool_t *p, const char *viewer_id, const char *name,
+                       imu_image **image)
 {
     imu_rows *rows;
     imu_err *err = imu_db_select(db, p, &rows, "image_get", "ss", viewer_id, name);
@@ -137,7 +151,8 @@ static void in_order(apr_pool_t *p, const imu_rows *rows, const json_t *names, i
     }
     list->count = 0;
     list->items = apr_pcalloc(p, sizeof(imu_image) * (apr_size_t)(rows->count + 1));
-    json_array_foreach(names, i, name) {
+    json_array_foreach(names, i, name)
+    {
         const int *row = apr_hash_get(by_name, json_string_value(name), APR_HASH_KEY_STRING);
 
         if (!row)
@@ -150,10 +165,12 @@ static void in_order(apr_pool_t *p, const imu_rows *rows, const json_t *names, i
     list->total = list->count;
 }
 
-imu_err *imu_images_by_names(imu_db *db, apr_pool_t *p, const char *viewer_id, const json_t *names, imu_image_list *list)
+imu_err *imu_images_by_names(imu_db *db, apr_pool_t *p, const char *viewer_id, const json_t *names,
+                             imu_image_list *list)
 {
     imu_rows *rows;
-    imu_err *err = imu_db_select(db, p, &rows, "images_by_names", "ss", viewer_id, imu_json_compact(p, names));
+    imu_err *err =
+        imu_db_select(db, p, &rows, "images_by_names", "ss", viewer_id, imu_json_compact(p, names));
 
     if (!err)
         in_order(p, rows, names, list);
@@ -169,7 +186,8 @@ imu_err *imu_image_metadata(imu_db *db, apr_pool_t *p, const char *name, const c
     return err;
 }
 
-imu_err *imu_image_documents(imu_db *db, apr_pool_t *p, const char *name, const char **workflow, const char **graph)
+imu_err *imu_image_documents(imu_db *db, apr_pool_t *p, const char *name, const char **workflow,
+                             const char **graph)
 {
     imu_rows *rows;
     imu_err *err = imu_db_select(db, p, &rows, "image_documents", "s", name);
@@ -184,15 +202,18 @@ static const char *flag_text(int flag)
     return flag == IMU_IMAGE_KEEP ? NULL : flag ? "1" : "0";
 }
 
-imu_err *imu_image_change(imu_db *db, apr_pool_t *p, const char *name, const imu_image_changes *changes)
+imu_err *imu_image_change(imu_db *db, apr_pool_t *p, const char *name,
+                          const imu_image_changes *changes)
 {
-    return imu_db_exec(db, p, NULL, "image_update", "ssssss", changes->category, changes->session_id,
-                       flag_text(changes->is_intermediate), flag_text(changes->starred), imu_now(p), name);
+    return imu_db_exec(db, p, NULL, "image_update", "ssssss", changes->category,
+                       changes->session_id, flag_text(changes->is_intermediate),
+                       flag_text(changes->starred), imu_now(p), name);
 }
 
 imu_err *imu_images_star(imu_db *db, apr_pool_t *p, const json_t *names, int starred)
 {
-    return imu_db_exec(db, p, NULL, "images_star", "iss", (apr_int64_t)(starred != 0), imu_now(p), imu_json_compact(p, names));
+    return imu_db_exec(db, p, NULL, "images_star", "iss", (apr_int64_t)(starred != 0), imu_now(p),
+                       imu_json_compact(p, names));
 }
 
 imu_err *imu_images_delete(imu_db *db, apr_pool_t *p, const json_t *names)
@@ -200,7 +221,8 @@ imu_err *imu_images_delete(imu_db *db, apr_pool_t *p, const json_t *names)
     return imu_db_exec(db, p, NULL, "images_delete", "s", imu_json_compact(p, names));
 }
 
-imu_err *imu_images_intermediate_count(imu_db *db, apr_pool_t *p, const char *owner_id, apr_int64_t *count)
+imu_err *imu_images_intermediate_count(imu_db *db, apr_pool_t *p, const char *owner_id,
+                                       apr_int64_t *count)
 {
     imu_rows *rows;
     imu_err *err = imu_db_select(db, p, &rows, "images_intermediate_count", "s", owner_id);

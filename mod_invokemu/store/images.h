@@ -44,8 +44,8 @@ typedef struct imu_image_filter {
     const char *origin;     /**< or NULL */
     const char *categories; /**< JSON array of words, or NULL */
     int intermediate;       /**< 0, 1, or -1 for both */
-    const char *search;     /**< text to be found literally in metadata or time of creation, or NULL */
-    const char *day;        /**< created on this day, "YYYY-MM-DD", or NULL */
+    const char *search; /**< text to be found literally in metadata or time of creation, or NULL */
+    const char *day;    /**< created on this day, "YYYY-MM-DD", or NULL */
     int starred_first;
     int descending; /**< newest first */
 } imu_image_filter;
@@ -59,25 +59,32 @@ typedef struct imu_image_changes {
 } imu_image_changes;
 #define IMU_IMAGE_KEEP (-1)
 
-imu_err *imu_images_list(imu_db *db, apr_pool_t *p, const imu_image_filter *filter, apr_int64_t limit, apr_int64_t offset,
-                         imu_image_list *list);
+imu_err *imu_images_list(imu_db *db, apr_pool_t *p, const imu_image_filter *filter,
+                         apr_int64_t limit, apr_int64_t offset, imu_image_list *list);
 /** All names of a list, unpaged. *names is owned by p; *starred counts the starred ones. */
-imu_err *imu_images_names(imu_db *db, apr_pool_t *p, const imu_image_filter *filter, json_t **names, apr_int64_t *starred);
+imu_err *imu_images_names(imu_db *db, apr_pool_t *p, const imu_image_filter *filter, json_t **names,
+                          apr_int64_t *starred);
 
 /** One picture as viewer_id stands to it; *image is NULL when there is none. */
-imu_err *imu_image_get(imu_db *db, apr_pool_t *p, const char *viewer_id, const char *name, imu_image **image);
-/** Several (JSON array of names), in the order of the names, without repetitions; unknown ones are left out. */
-imu_err *imu_images_by_names(imu_db *db, apr_pool_t *p, const char *viewer_id, const json_t *names, imu_image_list *list);
+imu_err *imu_image_get(imu_db *db, apr_pool_t *p, const char *viewer_id, const char *name,
+                       imu_image **image);
+/** Several (JSON array of names), in the order of the names, without repetitions; unknown ones are
+ * left out. */
+imu_err *imu_images_by_names(imu_db *db, apr_pool_t *p, const char *viewer_id, const json_t *names,
+                             imu_image_list *list);
 /** *metadata is JSON text or NULL. */
 imu_err *imu_image_metadata(imu_db *db, apr_pool_t *p, const char *name, const char **metadata);
 /** JSON texts or NULL. */
-imu_err *imu_image_documents(imu_db *db, apr_pool_t *p, const char *name, const char **workflow, const char **graph);
+imu_err *imu_image_documents(imu_db *db, apr_pool_t *p, const char *name, const char **workflow,
+                             const char **graph);
 
-imu_err *imu_image_change(imu_db *db, apr_pool_t *p, const char *name, const imu_image_changes *changes);
+imu_err *imu_image_change(imu_db *db, apr_pool_t *p, const char *name,
+                          const imu_image_changes *changes);
 imu_err *imu_images_star(imu_db *db, apr_pool_t *p, const json_t *names, int starred);
 imu_err *imu_images_delete(imu_db *db, apr_pool_t *p, const json_t *names);
 /** owner_id NULL counts everybody's. */
-imu_err *imu_images_intermediate_count(imu_db *db, apr_pool_t *p, const char *owner_id, apr_int64_t *count);
+imu_err *imu_images_intermediate_count(imu_db *db, apr_pool_t *p, const char *owner_id,
+                                       apr_int64_t *count);
 /** Deletes at most a thousand intermediate pictures of anybody. @param deleted  how many it were */
 imu_err *imu_images_intermediates_delete(imu_db *db, apr_pool_t *p, int *deleted);
 

@@ -24,7 +24,8 @@ int imu_picture_name_ok(const char *image_name)
 {
     char uuid[UUID_LENGTH + 1];
 
-    if (!image_name || strlen(image_name) != UUID_LENGTH + 4 || strcmp(image_name + UUID_LENGTH, ".png") != 0)
+    if (!image_name || strlen(image_name) != UUID_LENGTH + 4 ||
+        strcmp(image_name + UUID_LENGTH, ".png") != 0)
         return 0;
     memcpy(uuid, image_name, UUID_LENGTH);
     uuid[UUID_LENGTH] = '\0';
@@ -38,12 +39,14 @@ const char *imu_picture_path(apr_pool_t *p, const char *root, const char *image_
 
 const char *imu_thumbnail_path(apr_pool_t *p, const char *root, const char *image_name)
 {
-    return apr_pstrcat(p, root, "/" IMU_THUMBNAILS_DIR "/", apr_pstrmemdup(p, image_name, UUID_LENGTH), ".webp", NULL);
+    return apr_pstrcat(p, root, "/" IMU_THUMBNAILS_DIR "/",
+                       apr_pstrmemdup(p, image_name, UUID_LENGTH), ".webp", NULL);
 }
 
 imu_err *imu_picture_folders(apr_pool_t *p, const char *root, uid_t uid, gid_t gid)
 {
-    static const char *const folders[] = {"", "/outputs", "/" IMU_PICTURES_DIR, "/" IMU_THUMBNAILS_DIR, "/tmp"};
+    static const char *const folders[] = {"", "/outputs", "/" IMU_PICTURES_DIR,
+                                          "/" IMU_THUMBNAILS_DIR, "/tmp"};
 
     for (unsigned i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         const char *path = apr_pstrcat(p, root, folders[i], NULL);
@@ -52,7 +55,8 @@ imu_err *imu_picture_folders(apr_pool_t *p, const char *root, uid_t uid, gid_t g
         if (!made && errno != EEXIST)
             return imu_error_internal(p, "cannot make the folder %s: %s", path, strerror(errno));
         if (made && chown(path, uid, gid) != 0)
-            return imu_error_internal(p, "cannot give the folder %s to the server's user: %s", path, strerror(errno));
+            return imu_error_internal(p, "cannot give the folder %s to the server's user: %s", path,
+                                      strerror(errno));
     }
     return NULL;
 }
@@ -77,14 +81,18 @@ static imu_err *check_picture(apr_pool_t *p, const imu_picture *picture)
         what = "its name";
     else if (!one_of(picture->origin, origins) || !one_of(picture->category, categories))
         what = "its origin or category";
-    else if (picture->width < 1 || picture->height < 1 || picture->width > MAX_SIDE || picture->height > MAX_SIDE)
+    else if (picture->width < 1 || picture->height < 1 || picture->width > MAX_SIDE ||
+             picture->height > MAX_SIDE)
         what = "its size";
     else if (!picture->user_id)
         what = "its owner";
-    return what ? imu_error(p, 422, "picture_invalid", "The picture cannot be stored: %s is not valid.", what) : NULL;
+    return what ? imu_error(p, 422, "picture_invalid",
+                            "The picture cannot be stored: %s is not valid.", what)
+                : NULL;
 }
 
-/* A text that is too long or not what it should be is left out: the picture is worth more than its notes. */
+/* A text that is too long or not what it should be is left out: the picture is worth more than its
+ * notes. */
 static const char *kept_text(const char *text)
 {
     return text && *text && strlen(text) <= IMU_MAX_PICTURE_TEXT ? text : NULL;
@@ -99,14 +107,17 @@ static imu_err *insert_row(imu_db *db, apr_pool_t *p, const imu_picture *picture
 
     if (err)
         return err;
-    err = imu_db_exec(db, p, NULL, "image_insert", "ssssiisssiiss", picture->image_name, picture->user_id, picture->origin,
-                      picture->category, (apr_int64_t)picture->width, (apr_int64_t)picture->height, picture->session_id,
-                      picture->node_id, metadata, (apr_int64_t)(picture->is_intermediate != 0), (apr_int64_t)(workflow != NULL),
-                      now, now);
+    err = imu_db_exec(
+        db, p, NULL, "image_insert", "ssssiisssiiss", picture->image_name, picture->user_id,
+        picture->origin, picture->category, (apr_int64_t)picture->width,
+        (apr_int64_t)picture->height, picture->session_id, picture->node_id, metadata,
+        (apr_int64_t)(picture->is_intermediate != 0), (apr_int64_t)(workflow != NULL), now, now);
     if (!err && (workflow || graph))
-        err = imu_db_exec(db, p, NULL, "image_documents_insert", "sss", picture->image_name, workflow, graph);
+        err = imu_db_exec(db, p, NULL, "image_documents_insert", "sss", picture->image_name,
+                          workflow, graph);
     if (!err && picture->board_id)
-        err = imu_db_exec(db, p, NULL, "image_onto_board", "ssss", picture->image_name, now, now, picture->board_id);
+        err = imu_db_exec(db, p, NULL, "image_onto_board", "ssss", picture->image_name, now, now,
+                          picture->board_id);
     return imu_db_end(db, err);
 }
 
@@ -120,7 +131,8 @@ static imu_err *exists(imu_db *db, apr_pool_t *p, const char *name)
     return err;
 }
 
-imu_err *imu_picture_store(imu_db *db, apr_pool_t *p, const char *root, const imu_picture *picture, int png_fd, int webp_fd)
+imu_err *imu_picture_store(imu_db *db, apr_pool_t *p, const char *root, const imu_picture *picture,
+                           int png_fd, int webp_fd)
 {
     const char *png, *webp;
     imu_err *err;
@@ -136,7 +148,8 @@ imu_err *imu_picture_store(imu_db *db, apr_pool_t *p, const char *root, const im
         err = insert_row(db, p, picture);
     /* Nobody has been told of this picture: without its row the files are nobody's. */
     if (err && (unlink(webp) != 0 || (unlink(png) != 0 && errno != ENOENT)))
-        err = imu_error_log(p, err, "%s; and its file could not be removed: %s", err->log ? err->log : err->detail, strerror(errno));
+        err = imu_error_log(p, err, "%s; and its file could not be removed: %s",
+                            err->log ? err->log : err->detail, strerror(errno));
     return err;
 }
 
@@ -174,7 +187,8 @@ imu_err *imu_pictures_purge(imu_db *db, apr_pool_t *p, const char *root, int *le
             json_array_append_new(gone, json_string(name));
     }
     if (json_array_size(gone) > 0) {
-        imu_err *forget = imu_db_exec(db, p, NULL, "deleted_pictures_forget", "s", imu_json_compact(p, gone));
+        imu_err *forget =
+            imu_db_exec(db, p, NULL, "deleted_pictures_forget", "s", imu_json_compact(p, gone));
 
         err = err ? err : forget;
     }

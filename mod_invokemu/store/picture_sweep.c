@@ -1,5 +1,6 @@
 /*
- * picture_sweep.c: compares picture files with their rows once at start, and mends what a power cut left between.
+ * picture_sweep.c: compares picture files with their rows once at start, and mends what a power cut
+ * left between.
  */
 #include "mod_invokemu/store/picture_files.h"
 
@@ -24,7 +25,8 @@ typedef struct sweeper {
     imu_db *db;
     apr_pool_t *p;
     const char *root;
-    apr_hash_t *named;  /* image names of all rows, without ".png"; the value says whether the file was seen */
+    apr_hash_t *named; /* image names of all rows, without ".png"; the value says whether the file
+                          was seen */
     imu_sweep *found;
 } sweeper;
 
@@ -43,7 +45,8 @@ static imu_err *read_names(sweeper *s)
         for (int i = 0; i < rows->count; i++) {
             after = imu_text(rows, i, "image_name");
             if (imu_picture_name_ok(after))
-                apr_hash_set(s->named, apr_pstrmemdup(s->p, after, UUID_LENGTH), UUID_LENGTH, not_seen);
+                apr_hash_set(s->named, apr_pstrmemdup(s->p, after, UUID_LENGTH), UUID_LENGTH,
+                             not_seen);
         }
     } while (rows->count > 0);
     return NULL;
@@ -53,7 +56,8 @@ static int is_settled(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_mtime < time(NULL) - SETTLED_SECONDS;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+           st.st_mtime < time(NULL) - SETTLED_SECONDS;
 }
 
 static imu_err *cannot(sweeper *s, const char *doing, const char *path)
@@ -61,7 +65,8 @@ static imu_err *cannot(sweeper *s, const char *doing, const char *path)
     return imu_error_internal(s->p, "cannot %s %s: %s", doing, path, strerror(errno));
 }
 
-/* A picture that nobody was told of is moved aside rather than removed: the database may merely be an older copy. */
+/* A picture that nobody was told of is moved aside rather than removed: the database may merely be
+ * an older copy. */
 static imu_err *move_aside(sweeper *s, const char *path, const char *name)
 {
     const char *folder = apr_pstrcat(s->p, s->root, "/" IMU_ORPHANS_DIR, NULL);
@@ -74,7 +79,8 @@ static imu_err *move_aside(sweeper *s, const char *path, const char *name)
     return NULL;
 }
 
-static imu_err *look_at(sweeper *s, const char *folder, const char *name, const char *ending, int is_thumbnail)
+static imu_err *look_at(sweeper *s, const char *folder, const char *name, const char *ending,
+                        int is_thumbnail)
 {
     const char *path = apr_pstrcat(s->p, folder, "/", name, NULL);
     apr_size_t len = strlen(name);
@@ -152,8 +158,10 @@ imu_err *imu_pictures_sweep(imu_db *db, apr_pool_t *p, const char *root, imu_swe
     imu_err *err;
 
     memset(sweep, 0, sizeof *sweep);
-    if ((err = finish_deletions(&s)) || (err = read_names(&s)) || (err = sweep_folder(&s, IMU_PICTURES_DIR, ".png", 0)) ||
-        (err = sweep_folder(&s, IMU_THUMBNAILS_DIR, ".webp", 1)) || (err = sweep_folder(&s, "tmp", NULL, 1)))
+    if ((err = finish_deletions(&s)) || (err = read_names(&s)) ||
+        (err = sweep_folder(&s, IMU_PICTURES_DIR, ".png", 0)) ||
+        (err = sweep_folder(&s, IMU_THUMBNAILS_DIR, ".webp", 1)) ||
+        (err = sweep_folder(&s, "tmp", NULL, 1)))
         return err;
     count_missing(&s);
     return NULL;

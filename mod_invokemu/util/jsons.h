@@ -9,7 +9,8 @@
 
 /** The shortest text of json, in p; NULL for NULL or without memory. */
 const char *imu_json_compact(apr_pool_t *p, const json_t *json);
-/** The text of a JSON string's inside, without its quotes: how value stands inside a compact JSON text. */
+/** The text of a JSON string's inside, without its quotes: how value stands inside a compact JSON
+ * text. */
 const char *imu_json_escaped(apr_pool_t *p, const char *value);
 /** text rewritten compactly when it is one JSON object, else NULL. */
 const char *imu_json_object_text(apr_pool_t *p, const char *text);

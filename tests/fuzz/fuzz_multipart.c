@@ -1,4 +1,5 @@
-/* Fuzzes the multipart reader: the first line is the Content-Type, the byte behind it says in which portions the rest arrives. */
+/* Fuzzes the multipart reader: the first line is the Content-Type, the byte behind it says in which
+ * portions the rest arrives. */
 #include "mod_invokemu/multipart.h"
 
 #include <stdint.h>
@@ -34,7 +35,8 @@ static void check(const imu_multipart *m, const imu_multipart_limits *limits)
 
         if (!part)
             continue;
-        if (part->filename ? part->file_bytes != received || part->text : !part->text || part->text[part->text_len] != '\0')
+        if (part->filename ? part->file_bytes != received || part->text
+                           : !part->text || part->text[part->text_len] != '\0')
             abort();
         if (part->text_len > limits->text || part->file_bytes > limits->file)
             abort();
@@ -53,10 +55,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (!ready)
         ready = apr_initialize() == APR_SUCCESS;
-    if (!ready || !line || (size_t)(line - data) + 2 > size || apr_pool_create(&p, NULL) != APR_SUCCESS)
+    if (!ready || !line || (size_t)(line - data) + 2 > size ||
+        apr_pool_create(&p, NULL) != APR_SUCCESS)
         return 0;
     received = 0;
-    err = imu_multipart_new(p, apr_pstrmemdup(p, (const char *)data, (apr_size_t)(line - data)), &limits, count, NULL, &m);
+    err = imu_multipart_new(p, apr_pstrmemdup(p, (const char *)data, (apr_size_t)(line - data)),
+                            &limits, count, NULL, &m);
     at = (size_t)(line - data) + 2;
     portion = line[1] ? line[1] : 65536;
     while (!err && at < size) {

@@ -1,4 +1,5 @@
-/* The multipart reader: whole bodies in one piece and byte by byte, edges of boundaries, limits, and what must be refused. */
+/* The multipart reader: whole bodies in one piece and byte by byte, edges of boundaries, limits,
+ * and what must be refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +38,8 @@ static imu_err *keep(void *ctx, const char *data, apr_size_t len)
 }
 
 /* Reads a body in portions of the given size. */
-static reading read_in(const char *type, const char *body, apr_size_t len, apr_size_t portion, apr_int64_t max_file)
+static reading read_in(const char *type, const char *body, apr_size_t len, apr_size_t portion,
+                       apr_int64_t max_file)
 {
     imu_multipart_limits limits = {4, 1000, max_file};
     reading r = {0};
@@ -64,16 +66,17 @@ static void done(reading *r)
     apr_pool_destroy(r->p);
 }
 
-static const char whole[] = "--XX\r\n"
-                            "Content-Disposition: form-data; name=\"metadata\"\r\n"
-                            "\r\n"
-                            "{\"a\": 1}\r\n"
-                            "--XX\r\n"
-                            "content-disposition: form-data; name=\"file\"; filename=\"a\\\"b;c.png\"\r\n"
-                            "Content-Type: image/png\r\n"
-                            "\r\n"
-                            "one\r\n--X\r\n\r\n--XY\r\n-\r"
-                            "\r\n--XX--\r\n";
+static const char whole[] =
+    "--XX\r\n"
+    "Content-Disposition: form-data; name=\"metadata\"\r\n"
+    "\r\n"
+    "{\"a\": 1}\r\n"
+    "--XX\r\n"
+    "content-disposition: form-data; name=\"file\"; filename=\"a\\\"b;c.png\"\r\n"
+    "Content-Type: image/png\r\n"
+    "\r\n"
+    "one\r\n--X\r\n\r\n--XY\r\n-\r"
+    "\r\n--XX--\r\n";
 
 static void every_portion(void **state)
 {
@@ -104,7 +107,8 @@ static void large_file(void **state)
 {
     apr_size_t size = 300000;
     char *body = malloc(size + 200);
-    apr_size_t len = (apr_size_t)snprintf(body, size + 200, "--XX\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\n");
+    apr_size_t len = (apr_size_t)snprintf(
+        body, size + 200, "--XX\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\n");
     char *content = body + len;
 
     (void)state;
@@ -128,7 +132,7 @@ static void large_file(void **state)
     free(body);
 }
 
-#define D "Content-Disposition: form-data; name=a"
+#define D   "Content-Disposition: form-data; name=a"
 #define END "\r\n--XX--"
 
 static void accepted(void **state)
@@ -160,11 +164,11 @@ static void refused(void **state)
         "",
         "nothing of the kind",
         "--XX",
-        "--XX\r\n" D "\r\n\r\nv",                      /* cut off */
-        "--XX\r\n" D "\r\n\r\nv\r\n--XX-",             /* cut off within the end */
-        "--XX\r\n" D "\r\n\r\nv\r\n--XXY\r\n",         /* a boundary with something behind it */
-        "--XX\n" D "\n\nv\n--XX--",                    /* bare line feeds */
-        "--XX\r\n\r\nv" END,                           /* no head */
+        "--XX\r\n" D "\r\n\r\nv",              /* cut off */
+        "--XX\r\n" D "\r\n\r\nv\r\n--XX-",     /* cut off within the end */
+        "--XX\r\n" D "\r\n\r\nv\r\n--XXY\r\n", /* a boundary with something behind it */
+        "--XX\n" D "\n\nv\n--XX--",            /* bare line feeds */
+        "--XX\r\n\r\nv" END,                   /* no head */
         "--XX\r\nContent-Type: text/plain\r\n\r\nv" END,
         "--XX\r\nContent-Disposition: form-data\r\n\r\nv" END,
         "--XX\r\nContent-Disposition: attachment; name=a\r\n\r\nv" END,
@@ -176,9 +180,10 @@ static void refused(void **state)
         "--XX\r\nno colon\r\n\r\nv" END,
         "--XX\r\n: nameless\r\n\r\nv" END,
         "--XX\r\n" D "\r\nContent-Transfer-Encoding: base64\r\n\r\nv" END,
-        "--XX\r\n" D "; filename=x\r\n\r\nv\r\n--XX\r\n" D "; filename=y\r\n\r\nv" END, /* two files */
-        "--XX\r\n" D "\r\n\r\n1\r\n--XX\r\n" D "\r\n\r\n2\r\n--XX\r\n" D "\r\n\r\n3\r\n--XX\r\n" D "\r\n\r\n4\r\n--XX\r\n" D
-        "\r\n\r\n5" END, /* too many parts */
+        "--XX\r\n" D "; filename=x\r\n\r\nv\r\n--XX\r\n" D
+        "; filename=y\r\n\r\nv" END, /* two files */
+        "--XX\r\n" D "\r\n\r\n1\r\n--XX\r\n" D "\r\n\r\n2\r\n--XX\r\n" D "\r\n\r\n3\r\n--XX\r\n" D
+        "\r\n\r\n4\r\n--XX\r\n" D "\r\n\r\n5" END, /* too many parts */
     };
 
     (void)state;
@@ -195,7 +200,8 @@ static void refused(void **state)
 
 static void nul_in_head(void **state)
 {
-    static const char body[] = "--XX\r\nContent-Disposition: form-data; name=a\0b\r\n\r\nv\r\n--XX--";
+    static const char body[] =
+        "--XX\r\nContent-Disposition: form-data; name=a\0b\r\n\r\nv\r\n--XX--";
     reading r = read_in(TYPE, body, sizeof body - 1, 1000, 100);
 
     (void)state;
@@ -220,13 +226,21 @@ static void endless_head(void **state)
 static void text_limit(void **state)
 {
     char body[2000];
-    int len = snprintf(body, sizeof body, "--XX\r\n" D "\r\n\r\n%0600d\r\n--XX\r\nContent-Disposition: form-data; name=b\r\n\r\n%0401d" END, 1, 2);
+    int len = snprintf(
+        body, sizeof body,
+        "--XX\r\n" D
+        "\r\n\r\n%0600d\r\n--XX\r\nContent-Disposition: form-data; name=b\r\n\r\n%0401d" END,
+        1, 2);
     reading r = read_in(TYPE, body, (apr_size_t)len, 50, 100);
 
     (void)state;
     assert_int_equal(r.err->status, 413);
     done(&r);
-    len = snprintf(body, sizeof body, "--XX\r\n" D "\r\n\r\n%0600d\r\n--XX\r\nContent-Disposition: form-data; name=b\r\n\r\n%0400d" END, 1, 2);
+    len = snprintf(
+        body, sizeof body,
+        "--XX\r\n" D
+        "\r\n\r\n%0600d\r\n--XX\r\nContent-Disposition: form-data; name=b\r\n\r\n%0400d" END,
+        1, 2);
     r = read_in(TYPE, body, (apr_size_t)len, 50, 100);
     assert_null(r.err);
     done(&r);
@@ -269,8 +283,12 @@ static void content_types(void **state)
         {"multipart/form-data; boundary=\"a\"b", 422},
         {"multipart/form-data; boundary=a; boundary=b", 422},
         {"multipart/form-data; boundary=\"a\r\nb\"", 422},
-        {"multipart/form-data; boundary=12345678901234567890123456789012345678901234567890123456789012345678901", 422},
-        {"multipart/form-data; boundary=1234567890123456789012345678901234567890123456789012345678901234567890", 0},
+        {"multipart/form-data; "
+         "boundary=12345678901234567890123456789012345678901234567890123456789012345678901",
+         422},
+        {"multipart/form-data; "
+         "boundary=1234567890123456789012345678901234567890123456789012345678901234567890",
+         0},
         {"Multipart/Form-Data;charset=utf-8;Boundary=\"a=b:c?\"", 0},
     };
 
@@ -302,9 +320,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_portion), cmocka_unit_test(large_file),   cmocka_unit_test(accepted),
-        cmocka_unit_test(refused),       cmocka_unit_test(nul_in_head),  cmocka_unit_test(endless_head),
-        cmocka_unit_test(text_limit),    cmocka_unit_test(sink_fails),   cmocka_unit_test(content_types),
+        cmocka_unit_test(every_portion), cmocka_unit_test(large_file),
+        cmocka_unit_test(accepted),      cmocka_unit_test(refused),
+        cmocka_unit_test(nul_in_head),   cmocka_unit_test(endless_head),
+        cmocka_unit_test(text_limit),    cmocka_unit_test(sink_fails),
+        cmocka_unit_test(content_types),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,4 +1,5 @@
-/* Pictures on disk and in the database: storing, refusing, deleting, boards, and the sweep after a power cut. */
+/* Pictures on disk and in the database: storing, refusing, deleting, boards, and the sweep after a
+ * power cut. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -81,8 +82,12 @@ static int tear_down(void **state)
 
 static imu_picture picture(fixture *f)
 {
-    imu_picture p = {.image_name = imu_picture_name_new(f->p), .user_id = "system", .origin = "internal", .category = "general",
-                     .width = 64, .height = 32};
+    imu_picture p = {.image_name = imu_picture_name_new(f->p),
+                     .user_id = "system",
+                     .origin = "internal",
+                     .category = "general",
+                     .width = 64,
+                     .height = 32};
     return p;
 }
 
@@ -154,7 +159,8 @@ static void stores(void **state)
 static void refuses(void **state)
 {
     static const char *const names[] = {"", "x.png", "../../../../tmp/aaaaaaaaaaaaaaaaaaaaa.png",
-                                        "00000000-0000-4000-8000-000000000000.jpg", "00000000-0000-4000-8000-00000000000/.png"};
+                                        "00000000-0000-4000-8000-000000000000.jpg",
+                                        "00000000-0000-4000-8000-00000000000/.png"};
     fixture *f = *state;
     imu_picture p = picture(f);
     apr_int64_t before = rows(f);
@@ -171,7 +177,8 @@ static void refuses(void **state)
     p.width = 0;
     assert_int_equal(store(f, &p)->status, 422);
     p.width = 1;
-    assert_int_equal(imu_picture_store(f->db, f->p, f->root, &p, f->webp_fd, f->webp_fd)->status, 422);
+    assert_int_equal(imu_picture_store(f->db, f->p, f->root, &p, f->webp_fd, f->webp_fd)->status,
+                     422);
     assert_false(there(imu_picture_path(f->p, f->root, p.image_name)));
     assert_false(there(imu_thumbnail_path(f->p, f->root, p.image_name)));
     /* An owner who is gone: no row, so no files either. */
@@ -238,7 +245,8 @@ static void sweeps(void **state)
     assert_null(store(f, &kept));
     assert_null(store(f, &deleted));
     assert_null(store(f, &missing));
-    assert_null(imu_images_delete(f->db, f->p, imu_json_own(f->p, json_pack("[s]", deleted.image_name))));
+    assert_null(
+        imu_images_delete(f->db, f->p, imu_json_own(f->p, json_pack("[s]", deleted.image_name))));
     assert_int_equal(unlink(imu_picture_path(f->p, f->root, missing.image_name)), 0);
     put_file(imu_picture_path(f->p, f->root, orphan));
     make_old(imu_picture_path(f->p, f->root, orphan));
@@ -271,7 +279,10 @@ static void lists(void **state)
 {
     fixture *f = *state;
     imu_picture a = picture(f), b = picture(f), c = picture(f);
-    imu_image_filter filter = {.intermediate = 0, .starred_first = 1, .descending = 1, .owner_id = "system",
+    imu_image_filter filter = {.intermediate = 0,
+                               .starred_first = 1,
+                               .descending = 1,
+                               .owner_id = "system",
                                .categories = "[\"mask\",\"control\"]"};
     imu_image_list list;
     apr_int64_t starred;
@@ -284,7 +295,8 @@ static void lists(void **state)
     assert_null(store(f, &a));
     assert_null(store(f, &b));
     assert_null(store(f, &c));
-    assert_null(imu_images_star(f->db, f->p, imu_json_own(f->p, json_pack("[s]", a.image_name)), 1));
+    assert_null(
+        imu_images_star(f->db, f->p, imu_json_own(f->p, json_pack("[s]", a.image_name)), 1));
     assert_null(imu_images_names(f->db, f->p, &filter, &names, &starred));
     assert_int_equal(json_array_size(names), 3);
     assert_int_equal(starred, 1);

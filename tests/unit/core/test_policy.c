@@ -1,4 +1,5 @@
-/* Who may do what: every rule against every kind of caller and board, from a table that reads like the contract. */
+/* Who may do what: every rule against every kind of caller and board, from a table that reads like
+ * the contract. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +11,8 @@
 
 enum caller { ANONYMOUS, OWNER, OTHER, READER, WRITER, DEPUTY, ADMIN, SYSTEM, CALLERS };
 
-static const char *const caller_names[] = {"anonymous", "owner", "other", "reader", "writer", "deputy", "administrator", "system"};
+static const char *const caller_names[] = {"anonymous", "owner",  "other",         "reader",
+                                           "writer",    "deputy", "administrator", "system"};
 
 static imu_identity identity(enum caller c)
 {
@@ -68,7 +70,8 @@ static void boards(void **state)
                 int may = board_rules[r].rule(&who, &b);
 
                 if (may != (board_rules[r].may[v][c] == 'y'))
-                    fail_msg("%s may %s%s a board of visibility %d", caller_names[c], may ? "" : "not ", board_rules[r].name, v);
+                    fail_msg("%s may %s%s a board of visibility %d", caller_names[c],
+                             may ? "" : "not ", board_rules[r].name, v);
             }
 }
 
@@ -95,8 +98,8 @@ static void pictures_on_boards(void **state)
                 int may = picture_rules[r].rule(&who, &p);
 
                 if (may != (picture_rules[r].may[v][c] == 'y'))
-                    fail_msg("%s may %s%s a picture on a board of visibility %d", caller_names[c], may ? "" : "not ",
-                             picture_rules[r].name, v);
+                    fail_msg("%s may %s%s a picture on a board of visibility %d", caller_names[c],
+                             may ? "" : "not ", picture_rules[r].name, v);
             }
 }
 
@@ -109,7 +112,8 @@ static void own_pictures(void **state)
     (void)state;
     for (size_t r = 0; r < sizeof picture_rules / sizeof picture_rules[0]; r++) {
         assert_true(picture_rules[r].rule(&painter, &loose));
-        assert_true(picture_rules[r].rule(&painter, &on_closed)); /* even where the board has been closed to its owner */
+        assert_true(picture_rules[r].rule(
+            &painter, &on_closed)); /* even where the board has been closed to its owner */
         for (int c = 0; c < CALLERS; c++) {
             imu_identity who = identity(c);
 
@@ -133,10 +137,34 @@ static void queue_items(void **state)
     }
 }
 
+static void workflows(void **state)
+{
+    static const struct {
+        imu_workflow_facts facts;
+        const char *read, *edit;
+    } rows[] = {
+        {{"owner", 0, 0}, "nynnnnyy", "nynnnnyy"},
+        {{"owner", 1, 0}, "nyyyyyyy", "nynnnnyy"},
+        {{"owner", 0, 1}, "nyyyyyyy", "nnnnnnnn"},
+    };
+
+    (void)state;
+    for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++)
+        for (int c = 0; c < CALLERS; c++) {
+            imu_identity who = identity(c);
+
+            assert_int_equal(imu_policy_workflow_read(&who, &rows[r].facts),
+                             rows[r].read[c] == 'y');
+            assert_int_equal(imu_policy_workflow_edit(&who, &rows[r].facts),
+                             rows[r].edit[c] == 'y');
+        }
+}
+
 /* An identity that is nobody's gains nothing from flags that should not be there. */
 static void nobody(void **state)
 {
-    imu_identity odd = {.via = IMU_VIA_NONE, .user_id = "owner", .is_admin = 1}, nameless = {.via = IMU_VIA_BEARER, .is_admin = 1};
+    imu_identity odd = {.via = IMU_VIA_NONE, .user_id = "owner", .is_admin = 1},
+                 nameless = {.via = IMU_VIA_BEARER, .is_admin = 1};
     imu_board_facts open = {"owner", IMU_PUBLIC, IMU_PERMIT_ADMIN};
 
     (void)state;
@@ -165,8 +193,10 @@ static void words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(boards),      cmocka_unit_test(pictures_on_boards), cmocka_unit_test(own_pictures),
-        cmocka_unit_test(queue_items), cmocka_unit_test(nobody),             cmocka_unit_test(words),
+        cmocka_unit_test(boards),       cmocka_unit_test(pictures_on_boards),
+        cmocka_unit_test(own_pictures), cmocka_unit_test(queue_items),
+        cmocka_unit_test(workflows),    cmocka_unit_test(nobody),
+        cmocka_unit_test(words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
