@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,6 +20,17 @@ static int print_schemas(void)
     return rc || puts("") < 0 || fflush(stdout) ? 1 : 0;
 }
 
+/* Idle compute threads of OpenMP spin by default, which on processors shared with httpd costs many times what
+ * it saves. The library reads its setting before main, so the program starts itself once more with it. */
+static void sleep_when_idle(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY"))
+        return;
+    if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
+        execv("/proc/self/exe", argv);
+    perror("invokemu-worker: OMP_WAIT_POLICY");
+}
+
 int main(int argc, char **argv)
 {
     imu_options o;
@@ -28,6 +40,8 @@ int main(int argc, char **argv)
     setvbuf(stderr, NULL, _IOLBF, 0);
     if (o.print_schemas)
         return print_schemas();
+    if (!o.media)
+        sleep_when_idle(argv);
     signal(SIGPIPE, SIG_IGN);
     int listener = imu_wire_listen(o.socket, 0660, 64);
     if (listener < 0) {

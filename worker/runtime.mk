@@ -21,5 +21,8 @@ $(B)/tests/test_graph: $(B)/obj/tests/worker/test_graph.o $(RUNTIME_TEST_LIBS)
 $(B)/tests/test_protocol: $(B)/obj/tests/worker/test_protocol.o $(B)/obj/tests/worker/helper.o $(RUNTIME_TEST_LIBS) | $(B)/invokemu-worker
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(RUNTIME_LIBS)
+$(B)/tests/test_media: $(B)/obj/tests/worker/test_media.o $(B)/obj/tests/worker/helper.o $(RUNTIME_TEST_LIBS) | $(B)/invokemu-worker
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka -lz $(RUNTIME_LIBS)
 
-UNIT_TESTS += $(B)/tests/test_graph $(B)/tests/test_protocol
+UNIT_TESTS += $(B)/tests/test_graph $(B)/tests/test_protocol $(B)/tests/test_media
