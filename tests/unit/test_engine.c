@@ -1,0 +1,389 @@
+/* The engine through its public header: errors, cancelling, threads, precisions, memory. The numbers
+ * themselves are check-engine's matter. */
+#include "worker/diffusion/pipeline.h"
+#include "worker/diffusion/prompt.h"
+#include "worker/diffusion/safetensors.h"
+#include "worker/tensor/threads.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define MODEL "tests/fixtures/diffusion/tiny-sd15"
+
+static imu_engine *engine_of(int threads, imu_precision precision)
+{
+    imu_engine *e;
+    imu_fault fault = {0};
+    assert_int_equal(imu_engine_open(&(imu_engine_options){threads, precision}, &e, &fault), IMU_ENGINE_OK);
+    return e;
+}
+
+static imu_model *model_of(imu_engine *e, const char *folder)
+{
+    imu_model *m;
+    imu_fault fault = {0};
+    assert_int_equal(imu_model_open(e, folder, &m, &fault), IMU_ENGINE_OK);
+    return m;
+}
+
+static imu_conditioning *prompt_of(imu_model *m, const char *text)
+{
+    imu_conditioning *c;
+    imu_fault fault = {0};
+    assert_int_equal(imu_model_encode_prompt(m, text, 0, &c, &fault), IMU_ENGINE_OK);
+    return c;
+}
+
+/* A short run of the tiny model. */
+static imu_engine_status run_short(imu_model *m, imu_denoise_args *a, imu_array **out, imu_fault *fault)
+{
+    imu_conditioning *positive = prompt_of(m, "a cat"), *negative = prompt_of(m, "");
+    imu_array *noise = imu_noise(5, 4, 128, 64, 8);
+    assert_non_null(noise);
+    a->positive = positive;
+    a->negative = negative;
+    a->noise = noise;
+    a->steps = 3;
+    imu_engine_status s = imu_model_denoise(m, a, out, fault);
+    imu_conditioning_free(positive);
+    imu_conditioning_free(negative);
+    imu_array_free(noise);
+    return s;
+}
+
+static void test_info(void **state)
+{
+    (void)state;
+    imu_engine *e = engine_of(1, IMU_PRECISION_F32);
+    imu_model *m = model_of(e, MODEL);
+    const imu_model_info *info = imu_model_get_info(m);
+    assert_string_equal(info->base, "sd-1");
+    assert_string_equal(info->prediction, "epsilon");
+    assert_int_equal(info->parts, IMU_PART_ALL);
+    assert_int_equal(info->vae_scale, 8);
+    assert_int_equal(info->sample_size, 64);
+    assert_true(info->weight_bytes[1] > 1000000);
+    assert_string_equal(imu_engine_device(e), "cpu, 1 thread, f32");
+    imu_model_close(m);
+    imu_engine_close(e);
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    imu_engine *e = engine_of(1, IMU_PRECISION_F32);
+    imu_model *m = model_of(e, MODEL);
+    imu_fault fault = {0};
+    assert_int_equal(imu_model_memory(m, IMU_PART_ALL), 0);
+    assert_int_equal(imu_model_load(m, IMU_PART_TEXT, &fault), IMU_ENGINE_OK);
+    imu_conditioning_free(prompt_of(m, "a cat"));
+    uint64_t used = imu_model_memory(m, IMU_PART_TEXT);
+    assert_true(used > 50000);
+    assert_int_equal(imu_model_memory(m, IMU_PART_UNET), 0);
+    imu_model_unload(m, IMU_PART_ALL);
+    assert_int_equal(imu_model_memory(m, IMU_PART_ALL), 0);
+    imu_conditioning_free(prompt_of(m, "a cat"));
+    assert_int_equal(imu_model_memory(m, IMU_PART_TEXT), used);
+    imu_model_close(m);
+    imu_engine_close(e);
+}
+
+static int cancel_at_two(void *user, const imu_progress *p)
+{
+    *(int *)user = p->step;
+    assert_int_equal(p->total, 3);
+    assert_non_null(p->predicted_original);
+    return p->step == 2;
+}
+
+static int cancel_after_thirty(void *user)
+{
+    return ++*(int *)user > 30;
+}
+
+static void test_cancel(void **state)
+{
+    (void)state;
+    imu_engine *e = engine_of(1, IMU_PRECISION_F32);
+    imu_model *m = model_of(e, MODEL);
+    imu_denoise_args a;
+    imu_array *out = NULL;
+    imu_fault fault = {0};
+    int seen = 0;
+    imu_denoise_defaults(&a);
+    a.progress = cancel_at_two;
+    a.user = &seen;
+    assert_int_equal(run_short(m, &a, &out, &fault), IMU_ENGINE_CANCELLED);
+    assert_int_equal(fault.status, IMU_ENGINE_CANCELLED);
+    assert_int_equal(seen, 2);
+    seen = 0;
+    a.progress = NULL;
+    a.cancelled = cancel_after_thirty;
+    assert_int_equal(run_short(m, &a, &out, &fault), IMU_ENGINE_CANCELLED);
+    assert_int_equal(seen, 31); /* within the first evaluation of the network, and not asked again */
+    assert_null(out);
+    imu_model_close(m);
+    imu_engine_close(e);
+}
+
+/* The largest difference, as a share of the largest value of `a`. */
+static double distance(const imu_array *a, const imu_array *b)
+{
+    double worst = 0, largest = 0;
+    assert_int_equal(imu_array_count(a), imu_array_count(b));
+    for (int64_t i = 0; i < imu_array_count(a); i++) {
+        assert_true(isfinite((double)b->data[i]));
+        worst = fmax(worst, fabs((double)a->data[i] - (double)b->data[i]));
+        largest = fmax(largest, fabs((double)a->data[i]));
+    }
+    return worst / largest;
+}
+
+static imu_array *result_of(int threads, imu_precision precision, const char *scheduler)
+{
+    imu_engine *e = engine_of(threads, precision);
+    imu_model *m = model_of(e, MODEL);
+    imu_denoise_args a;
+    imu_array *out = NULL;
+    imu_fault fault = {0};
+    imu_denoise_defaults(&a);
+    a.scheduler = scheduler;
+    if (run_short(m, &a, &out, &fault))
+        fail_msg("%s", fault.text);
+    imu_model_close(m);
+    imu_engine_close(e);
+    return out;
+}
+
+static void test_threads_agree(void **state)
+{
+    (void)state;
+    imu_array *one = result_of(1, IMU_PRECISION_F32, "dpmpp_2m_k"), *two = result_of(2, IMU_PRECISION_F32, "dpmpp_2m_k");
+    assert_true(distance(one, two) < 1e-3);
+    imu_array_free(one);
+    imu_array_free(two);
+}
+
+static imu_image *picture_of(imu_precision precision)
+{
+    imu_engine *e = engine_of(1, precision);
+    imu_model *m = model_of(e, MODEL);
+    imu_array *noise = imu_noise(3, 4, 128, 128, 8);
+    imu_image *image = NULL;
+    imu_fault fault = {0};
+    assert_int_equal(imu_model_decode(m, noise, NULL, NULL, &image, &fault), IMU_ENGINE_OK);
+    imu_array_free(noise);
+    imu_model_close(m);
+    imu_engine_close(e);
+    return image;
+}
+
+static void test_bf16_is_close(void **state)
+{
+    (void)state;
+    imu_image *exact = picture_of(IMU_PRECISION_F32), *rough = picture_of(IMU_PRECISION_BF16);
+    double sum = 0;
+    for (int i = 0; i < 3 * 128 * 128; i++)
+        sum += abs((int)exact->rgb[i] - (int)rough->rgb[i]);
+    assert_true(sum / (3 * 128 * 128) < 3);
+    imu_image_free(exact);
+    imu_image_free(rough);
+    /* A run: the tiny random UNet multiplies rounding errors, so only that it gives numbers. */
+    imu_array *run = result_of(1, IMU_PRECISION_BF16, "ddim");
+    assert_true(distance(run, run) == 0);
+    imu_array_free(run);
+}
+
+static void test_bad_arguments(void **state)
+{
+    (void)state;
+    imu_engine *e = engine_of(1, IMU_PRECISION_F32);
+    imu_model *m = model_of(e, MODEL);
+    imu_denoise_args a;
+    imu_array *out = NULL;
+    imu_fault fault = {0};
+    imu_denoise_defaults(&a);
+    a.scheduler = "no such";
+    assert_int_equal(run_short(m, &a, &out, &fault), IMU_ENGINE_BAD_INPUT);
+    assert_non_null(strstr(fault.text, "no such"));
+    imu_denoise_defaults(&a);
+    a.denoising_start = 0.8;
+    a.denoising_end = 0.2;
+    assert_int_equal(run_short(m, &a, &out, &fault), IMU_ENGINE_BAD_INPUT);
+    imu_denoise_defaults(&a);
+    double nan_scale = NAN;
+    a.cfg_scale = &nan_scale;
+    assert_int_equal(run_short(m, &a, &out, &fault), IMU_ENGINE_BAD_INPUT);
+    imu_denoise_defaults(&a);
+    imu_array *small = imu_array_new(4, (int64_t[]){1, 4, 3, 3});
+    a.latents = small;
+    assert_int_equal(run_short(m, &a, &out, &fault), IMU_ENGINE_BAD_INPUT);
+    imu_image *image = NULL;
+    imu_array *flat = imu_array_new(2, (int64_t[]){4, 4});
+    assert_int_equal(imu_model_decode(m, flat, NULL, NULL, &image, &fault), IMU_ENGINE_BAD_INPUT);
+    imu_conditioning *c = NULL;
+    assert_int_equal(imu_model_encode_prompt(m, "x", 99, &c, &fault), IMU_ENGINE_BAD_INPUT);
+    assert_null(imu_noise(1, 4, 65, 64, 8));
+    assert_null(imu_noise(1, 0, 64, 64, 8));
+    imu_array_free(small);
+    imu_array_free(flat);
+    imu_model_close(m);
+    imu_engine_close(e);
+}
+
+static void test_pictures(void **state)
+{
+    (void)state;
+    imu_engine *e = engine_of(1, IMU_PRECISION_F32);
+    imu_model *m = model_of(e, MODEL);
+    imu_fault fault = {0};
+    imu_array *noise = imu_noise(3, 4, 64, 32, 8), *back = NULL;
+    imu_image *image = NULL, *small = imu_latents_preview(noise, "sd-1");
+    assert_int_equal(imu_model_decode(m, noise, NULL, NULL, &image, &fault), IMU_ENGINE_OK);
+    assert_int_equal(image->width, 64);
+    assert_int_equal(image->height, 32);
+    assert_int_equal(imu_model_encode_image(m, image, &back, &fault), IMU_ENGINE_OK);
+    assert_int_equal(back->dim[2], 4);
+    assert_int_equal(back->dim[3], 8);
+    assert_int_equal(small->width, 8);
+    assert_int_equal(small->height, 4);
+    imu_image_free(image);
+    imu_image_free(small);
+    imu_array_free(noise);
+    imu_array_free(back);
+    imu_model_close(m);
+    imu_engine_close(e);
+}
+
+/* Copies `size` bytes (all with 0) of a file of the tiny model into a folder made for the test. */
+static void copy_part(const char *folder, const char *file, long size)
+{
+    char from[512], to[512];
+    snprintf(from, sizeof from, MODEL "/unet/%s", file);
+    snprintf(to, sizeof to, "%s/unet/%s", folder, file);
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    assert_non_null(in);
+    assert_non_null(out);
+    for (int c; (c = fgetc(in)) != EOF && (!size || ftell(out) < size);)
+        assert_int_equal(fputc(c, out), c);
+    fclose(in);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void write_config(const char *folder, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/unet/config.json", folder);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static imu_engine_status load_from(imu_engine *e, const char *folder, imu_fault *fault)
+{
+    imu_model *m = NULL;
+    imu_engine_status s = imu_model_open(e, folder, &m, fault);
+    if (!s)
+        s = imu_model_load(m, IMU_PART_UNET, fault);
+    imu_model_close(m);
+    return s;
+}
+
+static void test_bad_models(void **state)
+{
+    (void)state;
+    static const char weights[] = "diffusion_pytorch_model.fp16.safetensors";
+    char folder[] = "/tmp/test_engine-XXXXXX", path[600];
+    imu_engine *e = engine_of(1, IMU_PRECISION_F32);
+    imu_fault fault = {0};
+    imu_model *m = NULL;
+    assert_int_equal(imu_model_open(e, "/nowhere", &m, &fault), IMU_ENGINE_BAD_MODEL);
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/unet", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    copy_part(folder, weights, 100000);
+    copy_part(folder, "config.json", 0);
+    assert_int_equal(load_from(e, folder, &fault), IMU_ENGINE_BAD_MODEL);
+    copy_part(folder, weights, 0);
+    assert_int_equal(load_from(e, folder, &fault), IMU_ENGINE_OK);
+    write_config(folder, "{\"block_out_channels\": [64, 64, 64, 64]}");
+    assert_int_equal(load_from(e, folder, &fault), IMU_ENGINE_BAD_MODEL);
+    write_config(folder, "{\"block_out_channels\": [1000000000]}");
+    assert_int_equal(load_from(e, folder, &fault), IMU_ENGINE_BAD_MODEL);
+    write_config(folder, "{\"act_fn\": \"tanh\", \"block_out_channels\": [32]}");
+    assert_int_equal(load_from(e, folder, &fault), IMU_ENGINE_UNSUPPORTED);
+    write_config(folder, "not json");
+    assert_int_equal(load_from(e, folder, &fault), IMU_ENGINE_BAD_MODEL);
+    snprintf(path, sizeof path, "%s/unet/%s", folder, weights);
+    assert_int_equal(unlink(path), 0);
+    snprintf(path, sizeof path, "%s/unet/config.json", folder);
+    assert_int_equal(unlink(path), 0);
+    snprintf(path, sizeof path, "%s/unet", folder);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+    imu_engine_close(e);
+}
+
+static void expect_fragments(const char *text, int count, const char *const *texts, const double *weights)
+{
+    imu_prompt p;
+    assert_int_equal(imu_prompt_parse(text, &p, NULL), IMU_ENGINE_OK);
+    assert_int_equal(p.count, 1);
+    assert_int_equal(p.phrase[0].count, count);
+    for (int i = 0; i < count; i++) {
+        assert_string_equal(p.phrase[0].fragments[i].text, texts[i]);
+        assert_true(fabs(p.phrase[0].fragments[i].weight - weights[i]) < 1e-9);
+    }
+    imu_prompt_free(&p);
+}
+
+static void test_prompt_syntax(void **state)
+{
+    (void)state;
+    expect_fragments("", 0, NULL, NULL);
+    expect_fragments("plain words", 1, (const char *[]){"plain words"}, (double[]){1});
+    expect_fragments("a (red hat)1.5 cat--", 3, (const char *[]){"a", "red hat", "cat"}, (double[]){1, 1.5, 0.81});
+}
+
+static void test_more_prompt_syntax(void **state)
+{
+    (void)state;
+    expect_fragments("(a (b)2 c)0.5", 3, (const char *[]){"a", "b", "c"}, (double[]){0.5, 1, 0.5});
+    expect_fragments("ice-cream C++", 2, (const char *[]){"ice-cream", "C"}, (double[]){1, 1.21});
+    expect_fragments("(unclosed", 1, (const char *[]){"(unclosed"}, (double[]){1});
+    expect_fragments("\\(smile\\)", 1, (const char *[]){"(smile)"}, (double[]){1});
+    imu_prompt p;
+    assert_int_equal(imu_prompt_parse("(\"a b\", c).blend(3, 1)", &p, NULL), IMU_ENGINE_OK);
+    assert_int_equal(p.count, 2);
+    assert_true(p.blend && p.normalise);
+    assert_true(p.phrase[0].weight == 3 && p.phrase[1].weight == 1);
+    imu_prompt_free(&p);
+    char *huge = malloc(20000);
+    memset(huge, 'x', 19999);
+    huge[19999] = 0;
+    assert_int_equal(imu_prompt_parse(huge, &p, NULL), IMU_ENGINE_BAD_INPUT);
+    free(huge);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    imu_threads_settle(argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_info),          cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_cancel),        cmocka_unit_test(test_threads_agree),
+        cmocka_unit_test(test_bf16_is_close), cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_pictures),      cmocka_unit_test(test_bad_models),
+        cmocka_unit_test(test_prompt_syntax), cmocka_unit_test(test_more_prompt_syntax),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
