@@ -55,3 +55,9 @@ SUITE ?= ../shared/conformance
 conformance: packages-test
 	$(MAKE) $(JOBS) all
 	IMU_BUILD=$(B) node tools/conformance.mjs $(SUITE) $(FILES)
+
+# make kill-test ROUNDS=100 [SEED=n]: kills worker, dispatcher or an httpd child while jobs run, again and again.
+ROUNDS ?= 100
+kill-test: packages-test
+	$(MAKE) $(JOBS) all
+	IMU_BUILD=$(B) node tests/kill/run.mjs $(ROUNDS) $(SEED)
