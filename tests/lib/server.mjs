@@ -166,7 +166,9 @@ export class Server {
 
     async startCompanion(args, name) {
         const socket = args[args.indexOf('--socket') + 1];
-        const child = this.spawn(reach(path.join(BUILD, 'invokemu-worker')), [...args, ...(this.options.workerArgs || [])], {
+        // One thread: on a busy machine, threads that wait for each other at every operation make a worker very slow.
+        const extra = this.options.workerArgs || (name === 'media' ? [] : ['--threads', '1']);
+        const child = this.spawn(reach(path.join(BUILD, 'invokemu-worker')), [...args, ...extra], {
             log: `${name}.log`,
             ...(this.user ? { uid: this.user.uid, gid: this.user.gid } : {}),
         });
@@ -419,7 +421,7 @@ function sanitizerEnv() {
  * @param {object} [options]
  *   multiuser (true), mpm ('event' | 'worker' | 'prefork'), worker (number of worker processes, true: one), media (true: with
  *   the media process), models (folder for InvokeMUModels), conf (extra lines of the main server), vhost (extra lines of the
- *   virtual host), tls (true), hook (true: -D InvokeMUTestHook), logLevel of the module ('info'), workerArgs (more arguments),
+ *   virtual host), tls (true), hook (true: -D InvokeMUTestHook), logLevel of the module ('info'), workerArgs (['--threads', '1']),
  *   port (a fixed one), htdocs (function of the server's folder: another folder for InvokeMUClient)
  * @returns {Promise<Server>}
  */
