@@ -151,6 +151,9 @@ const imu_route imu_routes[] = {
     ROUTE(POST, "/api/v1/model_relationships/batch", USER, no_relationships),
     ROUTE(GET, "/api/v1/model_relationships/i/{key}", USER, empty_list),
 
+    ROUTE(POST, "/api/v1/recall/{queue_id}", USER, recall_update),
+    ROUTE(GET, "/api/v1/recall/{queue_id}", USER, recall_get),
+
     ROUTE(GET, "/api/v1/style_presets/", USER, empty_list),
     ROUTE(GET, "/api/v1/system_prompts/", USER, empty_list),
     ROUTE(POST, "/api/v1/workflows/", USER, workflow_create),
