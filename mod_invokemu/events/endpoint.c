@@ -383,12 +383,13 @@ static void on_stopping(void)
 
 /* ---- hooks ---- */
 
+/* A child that ends at once closes its connections by ending; farewells would only bring answers to threads that are leaving. */
 static void child_stopping(apr_pool_t *pchild, int graceful)
 {
     (void)pchild;
-    (void)graceful;
     stopping = 1;
-    imu_child_hub_stop();
+    if (graceful)
+        imu_child_hub_stop();
 }
 
 void imu_events_register_hooks(void)
