@@ -1,5 +1,6 @@
 /*
- * absent.c: collections of InvokeAI that this server doesn't keep. They are empty, truly, and clients ask for them at start.
+ * absent.c: collections of InvokeAI that this server doesn't keep. They are empty, truly, and
+ * clients ask for them at start.
  */
 #include "mod_invokemu/api/handlers.h"
 
@@ -20,7 +21,9 @@ imu_err *imu_api_no_videos(imu_req *req)
     if ((err = imu_query_int(req, "offset", 0, APR_INT32_MAX, 0, &offset)) ||
         (err = imu_query_int(req, "limit", 0, 1000, 10, &limit)))
         return err;
-    return imu_reply_json(req, 200, json_pack("{s:I, s:I, s:i, s:[]}", "offset", (json_int_t)offset, "limit", (json_int_t)limit, "total", 0, "items"));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:I, s:I, s:i, s:[]}", "offset", (json_int_t)offset, "limit",
+                                    (json_int_t)limit, "total", 0, "items"));
 }
 
 /** POST /api/v1/model_relationships/batch: no model is related to another. */

@@ -14,11 +14,12 @@ APLOG_USE_MODULE(invokemu);
 json_t *imu_account_json(const imu_rows *rows, int row)
 {
     return json_pack("{s:o, s:o, s:o, s:b, s:b, s:b, s:I, s:o, s:o, s:o}", "user_id",
-                     imu_json_text(rows, row, "user_id"), "email", imu_json_text(rows, row, "email"),
-                     "display_name", imu_json_text(rows, row, "display_name"), "is_admin",
+                     imu_json_text(rows, row, "user_id"), "email",
+                     imu_json_text(rows, row, "email"), "display_name",
+                     imu_json_text(rows, row, "display_name"), "is_admin",
                      imu_bool(rows, row, "is_admin"), "is_active", imu_bool(rows, row, "is_active"),
-                     "must_change_password", imu_bool(rows, row, "must_change_password"), "token_epoch",
-                     (json_int_t)imu_int(rows, row, "token_epoch"), "created_at",
+                     "must_change_password", imu_bool(rows, row, "must_change_password"),
+                     "token_epoch", (json_int_t)imu_int(rows, row, "token_epoch"), "created_at",
                      imu_json_text(rows, row, "created_at"), "updated_at",
                      imu_json_text(rows, row, "updated_at"), "last_login_at",
                      imu_json_text(rows, row, "last_login_at"));
@@ -30,7 +31,8 @@ const char *imu_check_email(imu_check *c, apr_pool_t *p, const json_t *body, con
     const char *email = given ? imu_email_normal(p, given) : NULL;
 
     if (given && !email)
-        imu_check_fault(c, field, "value_error", "This is not a valid e-mail address", json_object_get(body, field));
+        imu_check_fault(c, field, "value_error", "This is not a valid e-mail address",
+                        json_object_get(body, field));
     return email;
 }
 
@@ -57,6 +59,6 @@ imu_err *imu_named_account(imu_req *req, imu_rows **user)
 
 void imu_audit(imu_req *req, const char *what, const char *user_id)
 {
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, req->r, "IMU0202: %s, account %s, by %s", what, user_id,
-                  req->who.user_id ? req->who.user_id : "themselves");
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, req->r, "IMU0202: %s, account %s, by %s", what,
+                  user_id, req->who.user_id ? req->who.user_id : "themselves");
 }

@@ -7,8 +7,9 @@
 #include "mod_invokemu/request.h"
 #include "mod_invokemu/validate.h"
 
-#define IMU_NAME_MAX     200  /**< bytes of a display name */
-#define IMU_PASSWORD_BODY 1024 /**< bytes of a password that are read at all; the rules say what is accepted */
+#define IMU_NAME_MAX 200 /**< bytes of a display name */
+#define IMU_PASSWORD_BODY                                                                          \
+    1024 /**< bytes of a password that are read at all; the rules say what is accepted */
 
 /** The account in row as clients see it. */
 json_t *imu_account_json(const imu_rows *rows, int row);

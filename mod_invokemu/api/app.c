@@ -28,9 +28,10 @@ imu_err *imu_api_app_version(imu_req *req)
 imu_err *imu_api_app_deps(imu_req *req)
 {
     return imu_reply_json(req, 200,
-                          json_pack("{s:s, s:s, s:s, s:s, s:s}", "httpd", ap_get_server_description(), "apr",
-                                    apr_version_string(), "apr-util", apu_version_string(), "jansson",
-                                    JANSSON_VERSION, "openssl", OpenSSL_version(OPENSSL_VERSION_STRING)));
+                          json_pack("{s:s, s:s, s:s, s:s, s:s}", "httpd",
+                                    ap_get_server_description(), "apr", apr_version_string(),
+                                    "apr-util", apu_version_string(), "jansson", JANSSON_VERSION,
+                                    "openssl", OpenSSL_version(OPENSSL_VERSION_STRING)));
 }
 
 /** GET app/patchmatch_status: no node fills pictures by PatchMatch. */
@@ -41,7 +42,11 @@ imu_err *imu_api_patchmatch_status(imu_req *req)
 
 static const char *level_name(int level)
 {
-    return level >= APLOG_DEBUG ? "debug" : level >= APLOG_INFO ? "info" : level >= APLOG_WARNING ? "warning" : level >= APLOG_ERR ? "error" : "critical";
+    return level >= APLOG_DEBUG     ? "debug"
+           : level >= APLOG_INFO    ? "info"
+           : level >= APLOG_WARNING ? "warning"
+           : level >= APLOG_ERR     ? "error"
+                                    : "critical";
 }
 
 static int log_level(const imu_req *req)
@@ -53,21 +58,23 @@ static int log_level(const imu_req *req)
 imu_err *imu_api_runtime_config(imu_req *req)
 {
     const imu_instance *inst = req->inst;
-    json_t *config = json_pack(
-        "{s:s, s:i, s:s, s:b, s:b, s:s, s:i, s:s, s:n, s:n, s:n, s:i, s:b}", "schema_version", SETTINGS_VERSION,
-        "port", (int)ap_get_server_port(req->r), "log_level", level_name(log_level(req)), "multiuser",
-        inst->multiuser, "strict_password_checking", inst->strict_passwords, "session_queue_mode",
-        inst->queue_mode == IMU_QUEUE_FIFO ? "FIFO" : "round_robin", "max_queue_history", inst->queue_history,
-        "image_subfolder_strategy", "flat", "allow_nodes", "deny_nodes", "remote_api_tokens", "node_cache_size", 0,
-        "patchmatch", 0);
+    json_t *config =
+        json_pack("{s:s, s:i, s:s, s:b, s:b, s:s, s:i, s:s, s:n, s:n, s:n, s:i, s:b}",
+                  "schema_version", SETTINGS_VERSION, "port", (int)ap_get_server_port(req->r),
+                  "log_level", level_name(log_level(req)), "multiuser", inst->multiuser,
+                  "strict_password_checking", inst->strict_passwords, "session_queue_mode",
+                  inst->queue_mode == IMU_QUEUE_FIFO ? "FIFO" : "round_robin", "max_queue_history",
+                  inst->queue_history, "image_subfolder_strategy", "flat", "allow_nodes",
+                  "deny_nodes", "remote_api_tokens", "node_cache_size", 0, "patchmatch", 0);
 
     return imu_reply_json(req, 200, json_pack("{s:[], s:o}", "set_fields", "config", config));
 }
 
 static imu_err *set_elsewhere(imu_req *req)
 {
-    return imu_error(req->p, 409, "set_in_configuration",
-                     "This is set in the web server's configuration. Change it there and restart the server.");
+    return imu_error(
+        req->p, 409, "set_in_configuration",
+        "This is set in the web server's configuration. Change it there and restart the server.");
 }
 
 /** PATCH app/runtime_config. */
@@ -84,7 +91,12 @@ imu_err *imu_api_logging(imu_req *req)
 {
     int level = log_level(req);
 
-    return imu_reply_json(req, 200, json_integer(level >= APLOG_DEBUG ? 10 : level >= APLOG_INFO ? 20 : level >= APLOG_WARNING ? 30 : level >= APLOG_ERR ? 40 : 50));
+    return imu_reply_json(req, 200,
+                          json_integer(level >= APLOG_DEBUG     ? 10
+                                       : level >= APLOG_INFO    ? 20
+                                       : level >= APLOG_WARNING ? 30
+                                       : level >= APLOG_ERR     ? 40
+                                                                : 50));
 }
 
 /** POST app/logging. */
@@ -103,7 +115,9 @@ imu_err *imu_api_logging_set(imu_req *req)
 /** GET app/invocation_cache/status: every node is run anew. */
 imu_err *imu_api_invocation_cache(imu_req *req)
 {
-    return imu_reply_json(req, 200, json_pack("{s:i, s:i, s:i, s:b, s:i}", "size", 0, "hits", 0, "misses", 0, "enabled", 0, "max_size", 0));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:i, s:i, s:i, s:b, s:i}", "size", 0, "hits", 0, "misses", 0,
+                                    "enabled", 0, "max_size", 0));
 }
 
 /** DELETE app/invocation_cache and PUT …/disable: it is empty and off already. */
@@ -115,7 +129,8 @@ imu_err *imu_api_invocation_cache_off(imu_req *req)
 /** PUT app/invocation_cache/enable. */
 imu_err *imu_api_invocation_cache_on(imu_req *req)
 {
-    return imu_error(req->p, 501, "no_invocation_cache", "This server keeps no results of earlier nodes.");
+    return imu_error(req->p, 501, "no_invocation_cache",
+                     "This server keeps no results of earlier nodes.");
 }
 
 /** A setting of an outside provider of pictures: there are none. */

@@ -30,13 +30,15 @@ imu_err *imu_api_auth_status(imu_req *req)
         return err;
     return imu_reply_json(req, 200,
                           json_pack("{s:b, s:b, s:b, s:n}", "setup_required", admins == 0,
-                                    "multiuser_enabled", req->inst->multiuser, "strict_password_checking",
-                                    req->inst->strict_passwords, "admin_email"));
+                                    "multiuser_enabled", req->inst->multiuser,
+                                    "strict_password_checking", req->inst->strict_passwords,
+                                    "admin_email"));
 }
 
 static imu_err *single_user(imu_req *req)
 {
-    return imu_error(req->p, 403, "single_user", "This server runs in single-user mode: there is nothing to sign in to.");
+    return imu_error(req->p, 403, "single_user",
+                     "This server runs in single-user mode: there is nothing to sign in to.");
 }
 
 /** POST /auth/setup: the first administrator. */
@@ -69,17 +71,21 @@ imu_err *imu_api_auth_setup(imu_req *req)
         (err = imu_user_get(db, req->p, user_id, &user)))
         return err;
     imu_audit(req, "first administrator created", user_id);
-    return imu_reply_json(req, 200, json_pack("{s:b, s:o}", "success", 1, "user", imu_account_json(user, 0)));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:b, s:o}", "success", 1, "user", imu_account_json(user, 0)));
 }
 
-/** One line for each failed sign-in, in a form that fail2ban can read (see the administrator's guide). */
+/** One line for each failed sign-in, in a form that fail2ban can read (see the administrator's
+ * guide). */
 static void log_failure(imu_req *req, const char *email, const char *why)
 {
-    ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, req->r, "IMU0201: sign-in failed for \"%s\" from %s: %s", email,
-                  req->r->useragent_ip, why);
+    ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, req->r,
+                  "IMU0201: sign-in failed for \"%s\" from %s: %s", email, req->r->useragent_ip,
+                  why);
 }
 
-/** Looks up the account and checks the password, in the same time whether there is such an account or not. */
+/** Looks up the account and checks the password, in the same time whether there is such an account
+ * or not. */
 static imu_err *check_credentials(imu_req *req, imu_db *db, const char *email, const char *password,
                                   imu_rows **user)
 {
@@ -92,8 +98,8 @@ static imu_err *check_credentials(imu_req *req, imu_db *db, const char *email, c
         return err;
     }
     if ((err = imu_user_secret_by_email(db, req->p, email, user)) ||
-        (err = imu_check_password(req, password,
-                                  (*user)->count ? imu_text(*user, 0, "password_hash") : NULL, &right)))
+        (err = imu_check_password(
+             req, password, (*user)->count ? imu_text(*user, 0, "password_hash") : NULL, &right)))
         return err;
     if (!right) {
         log_failure(req, email, "wrong address or password");
@@ -102,7 +108,8 @@ static imu_err *check_credentials(imu_req *req, imu_db *db, const char *email, c
     imu_throttle_succeeded(req, email);
     if (!imu_bool(*user, 0, "is_active")) {
         log_failure(req, email, "account deactivated");
-        return imu_error(req->p, 403, "account_disabled", "This account is deactivated. Ask an administrator.");
+        return imu_error(req->p, 403, "account_disabled",
+                         "This account is deactivated. Ask an administrator.");
     }
     return NULL;
 }
@@ -136,8 +143,9 @@ imu_err *imu_api_auth_login(imu_req *req)
     imu_cookies_set(req, token.text, token.seconds);
     return imu_reply_json(req, 200,
                           json_pack("{s:s, s:o, s:I, s:I}", "token", token.text, "user",
-                                    imu_account_json(user, 0), "expires_in", (json_int_t)token.seconds,
-                                    "expires_at", (json_int_t)apr_time_sec(token.expires_at)));
+                                    imu_account_json(user, 0), "expires_in",
+                                    (json_int_t)token.seconds, "expires_at",
+                                    (json_int_t)apr_time_sec(token.expires_at)));
 }
 
 static imu_err *success(imu_req *req)
@@ -193,20 +201,23 @@ static imu_err *confirm_password(imu_req *req, imu_db *db, const char *current)
     imu_err *err;
 
     if (!current)
-        return imu_error(req->p, 400, "current_password_missing", "Give your current password too.");
+        return imu_error(req->p, 400, "current_password_missing",
+                         "Give your current password too.");
     if ((err = imu_throttle_attempt(req, req->who.email)) ||
         (err = imu_user_secret_by_id(db, req->p, req->who.user_id, &user)) ||
         (err = imu_check_password(req, current, imu_text(user, 0, "password_hash"), &right)))
         return err;
     if (!right) {
         log_failure(req, req->who.email, "wrong current password");
-        return imu_error(req->p, 400, "current_password_wrong", "The current password is not right.");
+        return imu_error(req->p, 400, "current_password_wrong",
+                         "The current password is not right.");
     }
     imu_throttle_succeeded(req, req->who.email);
     return NULL;
 }
 
-/** Stores name and password at once; a new password ends every other session and replaces this one's token. */
+/** Stores name and password at once; a new password ends every other session and replaces this
+ * one's token. */
 static imu_err *store_profile(imu_req *req, imu_db *db, const imu_user_change *change)
 {
     imu_session_token token;
@@ -227,7 +238,8 @@ static imu_err *store_profile(imu_req *req, imu_db *db, const imu_user_change *c
     return NULL;
 }
 
-static imu_err *change_profile(imu_req *req, const char *name, const char *current, const char *password)
+static imu_err *change_profile(imu_req *req, const char *name, const char *current,
+                               const char *password)
 {
     imu_user_change change = {name, NULL, IMU_KEEP, IMU_KEEP, IMU_KEEP};
     imu_db *db;
@@ -236,15 +248,17 @@ static imu_err *change_profile(imu_req *req, const char *name, const char *curre
     if (!err && password) {
         change.must_change_password = 0;
         if (!(err = confirm_password(req, db, current)))
-            err = imu_new_password(req, password, req->who.email, name ? name : req->who.display_name,
-                                   &change.password_hash);
+            err = imu_new_password(req, password, req->who.email,
+                                   name ? name : req->who.display_name, &change.password_hash);
         if (!err && current && strcmp(current, password) == 0 && req->who.must_change_password)
-            err = imu_error(req->p, 400, "password_same", "Choose another password than the one you were given.");
+            err = imu_error(req->p, 400, "password_same",
+                            "Choose another password than the one you were given.");
     }
     return err ? err : store_profile(req, db, &change);
 }
 
-/** PATCH /auth/me: name and password, nothing else; other fields are left unread as upstream does. */
+/** PATCH /auth/me: name and password, nothing else; other fields are left unread as upstream does.
+ */
 imu_err *imu_api_auth_me_patch(imu_req *req)
 {
     const char *name, *current, *password;

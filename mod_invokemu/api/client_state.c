@@ -1,5 +1,6 @@
 /*
- * client_state.c: /api/v1/client_state/{queue_id}/…: text by key for each person. The queue's name in the path tells nothing.
+ * client_state.c: /api/v1/client_state/{queue_id}/…: text by key for each person. The queue's name
+ * in the path tells nothing.
  */
 #include "mod_invokemu/api/handlers.h"
 
@@ -36,7 +37,8 @@ static imu_err *read_value(imu_req *req, const char **value)
         if ((err = imu_body_read(req, req->conf->max_body, value, &len)))
             return err;
         if (strlen(*value) != len || !imu_is_clean_text(*value))
-            return imu_invalid(req->p, "body", NULL, "string_unicode", "Input should be a valid string");
+            return imu_invalid(req->p, "body", NULL, "string_unicode",
+                               "Input should be a valid string");
         return NULL;
     }
     if ((err = imu_body_json(req, &body)))
@@ -71,7 +73,8 @@ imu_err *imu_api_client_state_keys(imu_req *req)
     imu_db *db;
     imu_err *err;
 
-    if ((err = imu_query_required(req, "prefix", KEY_MAX, &prefix)) || (err = imu_req_db(req, &db)) ||
+    if ((err = imu_query_required(req, "prefix", KEY_MAX, &prefix)) ||
+        (err = imu_req_db(req, &db)) ||
         (err = imu_client_state_keys(db, req->p, req->who.user_id, prefix, &rows)))
         return err;
     list = json_array();

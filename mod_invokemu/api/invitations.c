@@ -1,5 +1,6 @@
 /*
- * invitations.c: links to choose a password by. An administrator hands the link over; the person redeems it once.
+ * invitations.c: links to choose a password by. An administrator hands the link over; the person
+ * redeems it once.
  */
 #include "mod_invokemu/api/handlers.h"
 
@@ -15,13 +16,15 @@
 #define TOKEN_MAX        200
 
 /** The address of the page that redeems a link, as this server is called by whoever asks. */
-static imu_err *make_link(imu_req *req, imu_db *db, const imu_rows *user, int hours, const char **link)
+static imu_err *make_link(imu_req *req, imu_db *db, const imu_rows *user, int hours,
+                          const char **link)
 {
     const char *token;
     imu_err *err = imu_invitation_create(db, req->p, user, req->who.user_id, hours, &token);
 
     if (!err)
-        *link = ap_construct_url(req->p, apr_pstrcat(req->p, "/invite?token=", token, NULL), req->r);
+        *link =
+            ap_construct_url(req->p, apr_pstrcat(req->p, "/invite?token=", token, NULL), req->r);
     return err;
 }
 
@@ -30,7 +33,8 @@ imu_err *imu_invite(imu_req *req, imu_db *db, const imu_rows *user, const char *
     return make_link(req, db, user, INVITATION_HOURS, link);
 }
 
-/** POST /users/{user_id}/reset-password: a link; the present password stays until it is redeemed. */
+/** POST /users/{user_id}/reset-password: a link; the present password stays until it is redeemed.
+ */
 imu_err *imu_api_user_reset_password(imu_req *req)
 {
     const char *link;
@@ -56,7 +60,8 @@ imu_err *imu_api_auth_accept_invitation(imu_req *req)
     imu_err *err;
 
     if (!req->inst->multiuser)
-        return imu_error(req->p, 403, "single_user", "This server runs in single-user mode: there is nothing to sign in to.");
+        return imu_error(req->p, 403, "single_user",
+                         "This server runs in single-user mode: there is nothing to sign in to.");
     if ((err = imu_body_object(req, &body)))
         return err;
     c = imu_check_new(req->p, "body");

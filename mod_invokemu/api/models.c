@@ -1,6 +1,7 @@
 /*
- * models.c: /api/v2/models: what there is to render with. Models come from the folder of InvokeMUModels; administrators may
- * change how one is described. What this server doesn't do answers 501 and says what to do instead.
+ * models.c: /api/v2/models: what there is to render with. Models come from the folder of
+ * InvokeMUModels; administrators may change how one is described. What this server doesn't do
+ * answers 501 and says what to do instead.
  */
 #include "mod_invokemu/api/handlers.h"
 
@@ -35,7 +36,8 @@ static imu_err *named(imu_req *req, imu_rows **rows)
 
 static imu_err *reply_one(imu_req *req, const imu_rows *rows)
 {
-    return rows->count ? imu_reply_json(req, 200, imu_json_parsed(rows, 0, "record")) : unknown(req);
+    return rows->count ? imu_reply_json(req, 200, imu_json_parsed(rows, 0, "record"))
+                       : unknown(req);
 }
 
 static int same(const json_t *record, const char *field, const char *wanted)
@@ -51,7 +53,8 @@ static int among(const json_t *record, const char *field, const json_t *wanted)
     json_t *one;
     size_t i;
 
-    json_array_foreach (wanted, i, one) {
+    json_array_foreach(wanted, i, one)
+    {
         if (value && strcmp(value, json_string_value(one)) == 0)
             return 1;
     }
@@ -81,8 +84,8 @@ imu_err *imu_api_models(imu_req *req)
         int row = direction[0] == 'D' ? rows->count - 1 - i : i;
         json_t *record = imu_json_parsed(rows, row, "record");
 
-        if (same(record, "type", type) && same(record, "name", name) && same(record, "format", format) &&
-            among(record, "base", bases))
+        if (same(record, "type", type) && same(record, "name", name) &&
+            same(record, "format", format) && among(record, "base", bases))
             json_array_append(list, record);
         json_decref(record);
     }
@@ -103,7 +106,8 @@ imu_err *imu_api_models_missing(imu_req *req)
     if ((err = imu_req_db(req, &db)) || (err = imu_model_list(db, req->p, &rows)))
         return err;
     for (i = 0; i < rows->count; i++) {
-        if (APR_STATUS_IS_ENOENT(apr_stat(&info, imu_text(rows, i, "path"), APR_FINFO_TYPE, req->p)))
+        if (APR_STATUS_IS_ENOENT(
+                apr_stat(&info, imu_text(rows, i, "path"), APR_FINFO_TYPE, req->p)))
             json_array_append_new(list, imu_json_parsed(rows, i, "record"));
     }
     return imu_reply_json(req, 200, json_pack("{s:O}", "models", list));
@@ -177,7 +181,8 @@ imu_err *imu_api_model_patch(imu_req *req)
     if (name)
         json_object_set_new(record, "name", json_string(name));
     if (json_object_get(body, "description"))
-        json_object_set_new(record, "description", description ? json_string(description) : json_null());
+        json_object_set_new(record, "description",
+                            description ? json_string(description) : json_null());
     if (json_object_get(body, "trigger_phrases"))
         json_object_set(record, "trigger_phrases", phrases ? phrases : json_null());
     if (json_object_get(body, "default_settings"))
@@ -188,7 +193,8 @@ imu_err *imu_api_model_patch(imu_req *req)
     return imu_reply_json(req, 200, json_incref(record));
 }
 
-/** DELETE /api/v2/models/i/{key}, PUT convert/{key}, POST reidentify: 404 for an unknown key, else a word on how. */
+/** DELETE /api/v2/models/i/{key}, PUT convert/{key}, POST reidentify: 404 for an unknown key, else
+ * a word on how. */
 imu_err *imu_api_model_in_folder(imu_req *req)
 {
     imu_rows *rows;
@@ -197,7 +203,8 @@ imu_err *imu_api_model_in_folder(imu_req *req)
     if (err)
         return err;
     return imu_error(req->p, 409, "model_in_folder",
-                     "This model comes from the server's model folder (InvokeMUModels). Change or remove it there, then restart the server.");
+                     "This model comes from the server's model folder (InvokeMUModels). Change or "
+                     "remove it there, then restart the server.");
 }
 
 /** POST /api/v2/models/i/bulk_delete: says of each model why it stays. */
@@ -215,8 +222,9 @@ imu_err *imu_api_models_bulk_delete(imu_req *req)
     if ((err = imu_check_end(c)))
         return err;
     failed = json_array();
-    json_array_foreach (keys, i, one)
-        json_array_append_new(failed, json_pack("{s:O, s:s}", "key", one, "error", "Models are removed in the server's model folder."));
+    json_array_foreach(keys, i, one) json_array_append_new(
+        failed, json_pack("{s:O, s:s}", "key", one, "error",
+                          "Models are removed in the server's model folder."));
     return imu_reply_json(req, 200, json_pack("{s:[], s:o}", "deleted", "failed", failed));
 }
 
@@ -242,7 +250,8 @@ imu_err *imu_api_model_installs_prune(imu_req *req)
 imu_err *imu_api_model_install_unsupported(imu_req *req)
 {
     return imu_error(req->p, 501, "install_unsupported",
-                     "This server does not install models itself. Put the model into the server's model folder (InvokeMUModels) and restart the server.");
+                     "This server does not install models itself. Put the model into the server's "
+                     "model folder (InvokeMUModels) and restart the server.");
 }
 
 /** GET /api/v2/models/starter_models: none are offered. */
@@ -266,5 +275,6 @@ imu_err *imu_api_model_hf_login(imu_req *req)
 /** POST /api/v2/models/empty_model_cache. */
 imu_err *imu_api_model_cache_unsupported(imu_req *req)
 {
-    return imu_error(req->p, 501, "cache_unsupported", "Each worker decides for itself which models it keeps in memory.");
+    return imu_error(req->p, 501, "cache_unsupported",
+                     "Each worker decides for itself which models it keeps in memory.");
 }

@@ -1,6 +1,7 @@
 /*
- * users.c: people administration, in upstream's form (/api/v1/auth/users) and in the specification's (/api/v1/users). Both do
- * the same; they differ in the names of fields and in what they answer.
+ * users.c: people administration, in upstream's form (/api/v1/auth/users) and in the
+ * specification's (/api/v1/users). Both do the same; they differ in the names of fields and in what
+ * they answer.
  */
 #include "mod_invokemu/api/handlers.h"
 
@@ -29,8 +30,8 @@ static json_t *accounts_json(const imu_rows *rows)
 #define NO_PASSWORD "*"
 
 /**
- * Creates an account. Upstream's form carries the password for good; the specification's carries one that has to be changed, or
- * asks for an invitation instead (*invited).
+ * Creates an account. Upstream's form carries the password for good; the specification's carries
+ * one that has to be changed, or asks for an invitation instead (*invited).
  */
 static imu_err *create(imu_req *req, int *invited, imu_rows **user)
 {
@@ -51,16 +52,19 @@ static imu_err *create(imu_req *req, int *invited, imu_rows **user)
         *invited = imu_check_bool(c, body, "send_invitation", IMU_NULLABLE, 0);
         wanted = *invited ? IMU_NULLABLE : IMU_REQUIRED;
     }
-    password = imu_check_text(c, body, invited ? "initial_password" : "password", wanted, 0, IMU_PASSWORD_BODY);
+    password = imu_check_text(c, body, invited ? "initial_password" : "password", wanted, 0,
+                              IMU_PASSWORD_BODY);
     admin = imu_check_bool(c, body, "is_admin", IMU_NULLABLE, 0);
     if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
         (err = imu_user_secret_by_email(db, req->p, email, &taken)))
         return err;
     /* Spares the hash; the unique column has the last word. */
     if (taken->count)
-        return imu_error(req->p, 400, "email_taken", "There is already an account with the address %s.", email);
+        return imu_error(req->p, 400, "email_taken",
+                         "There is already an account with the address %s.", email);
     if ((password && (err = imu_new_password(req, password, email, name, &hash))) ||
-        (err = imu_user_create(db, req->p, email, name, hash, admin, invited && !*invited, &user_id)))
+        (err =
+             imu_user_create(db, req->p, email, name, hash, admin, invited && !*invited, &user_id)))
         return err;
     imu_audit(req, admin ? "administrator created" : "account created", user_id);
     return imu_user_get(db, req->p, user_id, user);
@@ -194,7 +198,8 @@ static imu_err *reply_user(imu_req *req, int status, const imu_rows *user)
     return imu_reply_json(req, status, json_pack("{s:o}", "user", imu_account_json(user, 0)));
 }
 
-/** POST /users: with a password that has to be changed at the first sign-in, or with a link to choose one by. */
+/** POST /users: with a password that has to be changed at the first sign-in, or with a link to
+ * choose one by. */
 imu_err *imu_api_users_create(imu_req *req)
 {
     const char *link;
@@ -207,7 +212,9 @@ imu_err *imu_api_users_create(imu_req *req)
         return err ? err : reply_user(req, 201, user);
     if ((err = imu_req_db(req, &db)) || (err = imu_invite(req, db, user, &link)))
         return err;
-    return imu_reply_json(req, 201, json_pack("{s:o, s:s}", "user", imu_account_json(user, 0), "invitation_link", link));
+    return imu_reply_json(
+        req, 201,
+        json_pack("{s:o, s:s}", "user", imu_account_json(user, 0), "invitation_link", link));
 }
 
 /** GET /users/{user_id}. */

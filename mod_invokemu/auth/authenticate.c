@@ -33,8 +33,9 @@ imu_session_client imu_client_of(const imu_req *req)
 }
 
 /**
- * The token that this request may be judged by. An Authorization header stands alone, even when it is of no use. The media
- * cookie opens pictures and nothing else; the session cookie opens pictures too, and everything to a page of our own origin.
+ * The token that this request may be judged by. An Authorization header stands alone, even when it
+ * is of no use. The media cookie opens pictures and nothing else; the session cookie opens pictures
+ * too, and everything to a page of our own origin.
  */
 static const char *credential(imu_req *req, imu_via *via)
 {
@@ -64,12 +65,14 @@ static imu_err *recognise(imu_req *req)
 
     if (!token)
         return not_signed_in(req);
-    if ((err = imu_req_db(req, &db)) || (err = imu_session_check(db, req->p, token, &req->who, &touch_due)))
+    if ((err = imu_req_db(req, &db)) ||
+        (err = imu_session_check(db, req->p, token, &req->who, &touch_due)))
         return err;
     req->who.via = via;
     if (touch_due && (err = imu_session_touch(db, req->p, &req->who, &client)))
         /* The request itself is none the worse for it. */
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, req->r, "IMU0203: last activity not written: %s", err->log ? err->log : err->detail);
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, req->r,
+                      "IMU0203: last activity not written: %s", err->log ? err->log : err->detail);
     req->r->user = (char *)req->who.email;
     req->r->ap_auth_type = (char *)(via == IMU_VIA_BEARER ? "Bearer" : "Cookie");
     return NULL;
@@ -80,7 +83,8 @@ static imu_err *permit(imu_req *req)
     imu_access access = req->route->access;
 
     if (req->who.must_change_password && access != IMU_ACCESS_ACCOUNT)
-        return imu_error(req->p, 403, "password_change_due", "Choose a password of your own first.");
+        return imu_error(req->p, 403, "password_change_due",
+                         "Choose a password of your own first.");
     if ((access == IMU_ACCESS_ADMIN || access == IMU_ACCESS_ACCOUNT_ADMIN) && !req->who.is_admin)
         return imu_error(req->p, 403, "not_admin", "This is for administrators.");
     return NULL;
@@ -119,7 +123,8 @@ imu_err *imu_authenticate_after(imu_req *req)
     imu_err *err;
 
     if (req->who.via != IMU_VIA_BEARER || !req->who.session_id || is_read(req) ||
-        req->route->access == IMU_ACCESS_PUBLIC || apr_table_get(req->r->err_headers_out, RENEWED_HEADER))
+        req->route->access == IMU_ACCESS_PUBLIC ||
+        apr_table_get(req->r->err_headers_out, RENEWED_HEADER))
         return NULL;
     if (!(err = imu_req_db(req, &db)))
         err = imu_session_renew(db, req->p, imu_bearer_token(req), &req->who, &token);
@@ -127,6 +132,7 @@ imu_err *imu_authenticate_after(imu_req *req)
         imu_send_renewed(req, &token);
     else
         /* What was asked for is done; an answer that says otherwise would be wrong. */
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, req->r, "IMU0204: session not renewed: %s", err->log ? err->log : err->detail);
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, req->r, "IMU0204: session not renewed: %s",
+                      err->log ? err->log : err->detail);
     return NULL;
 }

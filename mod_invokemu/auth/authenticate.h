@@ -14,8 +14,8 @@
 imu_err *imu_authenticate(imu_req *req);
 
 /**
- * After a handler succeeded: a change made with a bearer token renews it (X-Refreshed-Token), unless the handler has
- * put a token of its own there or ended the session.
+ * After a handler succeeded: a change made with a bearer token renews it (X-Refreshed-Token),
+ * unless the handler has put a token of its own there or ended the session.
  */
 imu_err *imu_authenticate_after(imu_req *req);
 

@@ -12,8 +12,9 @@ static void add(imu_req *req, const char *name, const char *value, const char *a
     int tls = strcmp(ap_http_scheme(r), "https") == 0;
 
     apr_table_addn(r->err_headers_out, "Set-Cookie",
-                   apr_psprintf(r->pool, "%s=%s; %s%sMax-Age=%" APR_INT64_T_FMT "; HttpOnly%s", name, value,
-                                attributes, *attributes ? "; " : "", seconds, tls ? "; Secure" : ""));
+                   apr_psprintf(r->pool, "%s=%s; %s%sMax-Age=%" APR_INT64_T_FMT "; HttpOnly%s",
+                                name, value, attributes, *attributes ? "; " : "", seconds,
+                                tls ? "; Secure" : ""));
 }
 
 void imu_cookie_set_media(imu_req *req, const char *token, apr_int64_t seconds)

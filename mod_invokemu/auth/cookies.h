@@ -1,6 +1,7 @@
 /*
- * cookies.h: the two cookies of a sign-in. Both carry the session's token and live no longer than it: one for pictures below
- * /api/v1 under the name InvokeAI's client knows, one named by InvokeMUCookieName for our own pages and their pictures.
+ * cookies.h: the two cookies of a sign-in. Both carry the session's token and live no longer than
+ * it: one for pictures below /api/v1 under the name InvokeAI's client knows, one named by
+ * InvokeMUCookieName for our own pages and their pictures.
  */
 #ifndef IMU_COOKIES_H
 #define IMU_COOKIES_H

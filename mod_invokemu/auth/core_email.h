@@ -9,8 +9,9 @@
 #define IMU_EMAIL_MAX 254 /**< bytes (RFC 5321 section 4.5.3.1.3) */
 
 /**
- * The address as it is stored: ASCII letters small. Accepts the dot-atom form of RFC 5322 section 3.4.1, letters beyond ASCII
- * (RFC 6531), and host names of one label, which home networks have.
+ * The address as it is stored: ASCII letters small. Accepts the dot-atom form of RFC 5322
+ * section 3.4.1, letters beyond ASCII (RFC 6531), and host names of one label, which home networks
+ * have.
  * @return the address in p, or NULL when it is none
  */
 const char *imu_email_normal(apr_pool_t *p, const char *text);

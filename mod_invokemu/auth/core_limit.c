@@ -81,7 +81,8 @@ apr_interval_time_t imu_limit_take(imu_limits *t, apr_uint64_t key, const imu_li
     return 0;
 }
 
-void imu_limit_give_back(imu_limits *t, apr_uint64_t key, const imu_limit_rule *rule, apr_time_t now)
+void imu_limit_give_back(imu_limits *t, apr_uint64_t key, const imu_limit_rule *rule,
+                         apr_time_t now)
 {
     imu_limit_entry *e = find(t, key);
 

@@ -1,8 +1,10 @@
 /*
- * core_limit.h: a table of "how often has this failed lately", made to live in memory that several processes share.
+ * core_limit.h: a table of "how often has this failed lately", made to live in memory that several
+ * processes share.
  *
- * Each key has one allowance that refills steadily (the generic cell rate algorithm: a single time stamp per key). The table
- * has a fixed size; when a bucket of it is full, the entry that is closest to having recovered makes room. Callers hold a lock.
+ * Each key has one allowance that refills steadily (the generic cell rate algorithm: a single time
+ * stamp per key). The table has a fixed size; when a bucket of it is full, the entry that is
+ * closest to having recovered makes room. Callers hold a lock.
  */
 #ifndef IMU_CORE_LIMIT_H
 #define IMU_CORE_LIMIT_H
@@ -34,10 +36,12 @@ apr_size_t imu_limits_size(apr_uint32_t buckets);
 void imu_limits_init(imu_limits *t, apr_uint32_t buckets);
 /** Key of a text within a kind (so that an account and an address never meet). */
 apr_uint64_t imu_limit_key(const imu_limits *t, char kind, const char *text);
-/** Takes one from the key's allowance. @return 0, or how long until one is there (nothing is taken then) */
+/** Takes one from the key's allowance. @return 0, or how long until one is there (nothing is taken
+ * then) */
 apr_interval_time_t imu_limit_take(imu_limits *t, apr_uint64_t key, const imu_limit_rule *rule,
                                    apr_time_t now);
 /** Gives one back: the attempt was a good one. */
-void imu_limit_give_back(imu_limits *t, apr_uint64_t key, const imu_limit_rule *rule, apr_time_t now);
+void imu_limit_give_back(imu_limits *t, apr_uint64_t key, const imu_limit_rule *rule,
+                         apr_time_t now);
 
 #endif

@@ -12,7 +12,8 @@
 #define BCRYPT_COST   12
 /* Guesses a stranger needs, as a power of two, below which a password counts as well known. */
 #define LEAST_BITS 20.0
-/* Compared with when there is no account, so that the answer takes as long. Its password is not kept anywhere. */
+/* Compared with when there is no account, so that the answer takes as long. Its password is not
+ * kept anywhere. */
 #define NOBODYS_HASH "$2b$12$vO7FIqJY4WDhVYbD/14souQg9Lc51Cqr1kMi9vv/f2dc5u3TUxBM."
 
 static imu_err *weak(apr_pool_t *p, const char *why)
@@ -39,7 +40,8 @@ static int has(const char *text, char low, char high)
     return 0;
 }
 
-/** Whether lists and patterns find it at once; the account's own names count as well-known words. */
+/** Whether lists and patterns find it at once; the account's own names count as well-known words.
+ */
 static int well_known(apr_pool_t *p, const char *password, const char *email, const char *name)
 {
     const char *words[4];
@@ -82,7 +84,9 @@ imu_err *imu_password_check(apr_pool_t *p, const char *password, int strict, con
     if (!has(password, '0', '9'))
         return weak(p, "The password must contain a digit.");
     if (well_known(p, password, email, name))
-        return weak(p, "This password is one of the first that others would try. Choose a less common one.");
+        return weak(
+            p,
+            "This password is one of the first that others would try. Choose a less common one.");
     return NULL;
 }
 

@@ -1,22 +1,22 @@
 /*
  * core_password.h: the rules a password has to follow, and its bcrypt hash. Free of httpd.
  *
- * Hashing takes a quarter of a second on purpose: never inside a transaction, and in httpd only behind the gate of
- * core_gate.h.
+ * Hashing takes a quarter of a second on purpose: never inside a transaction, and in httpd only
+ * behind the gate of core_gate.h.
  */
 #ifndef IMU_CORE_PASSWORD_H
 #define IMU_CORE_PASSWORD_H
 
 #include "mod_invokemu/util/err.h"
 
-#define IMU_PASSWORD_MIN       8  /**< characters (specification 4.3) */
+#define IMU_PASSWORD_MIN       8 /**< characters (specification 4.3) */
 #define IMU_PASSWORD_MAX       72 /**< bytes: bcrypt reads no more, so more is refused instead of cut */
 #define IMU_PASSWORD_GENERATED 16 /**< characters of a suggested password */
 
 /**
- * Checks a new password. Strict: eight characters, capital and small letter, digit, and neither a well-known password
- * nor close to one or to the account's own name and address (zxcvbn's lists and estimate). Otherwise: not empty.
- * Both: at most 72 bytes, no control characters.
+ * Checks a new password. Strict: eight characters, capital and small letter, digit, and neither a
+ * well-known password nor close to one or to the account's own name and address (zxcvbn's lists and
+ * estimate). Otherwise: not empty. Both: at most 72 bytes, no control characters.
  * @param email, name  the account's, may be NULL
  * @return NULL or a 400 "password_weak" whose detail says which rule is broken
  */
@@ -26,10 +26,12 @@ imu_err *imu_password_check(apr_pool_t *p, const char *password, int strict, con
 /** bcrypt hash ($2b$, cost 12, fresh salt). @return 500 when the system offers no bcrypt */
 imu_err *imu_password_hash(apr_pool_t *p, const char *password, const char **hash);
 
-/** True when the password has that hash. Takes as long for a hash that can match nothing (NULL, "*"). */
+/** True when the password has that hash. Takes as long for a hash that can match nothing (NULL,
+ * "*"). */
 int imu_password_verify(const char *password, const char *hash);
 
-/** A random password with capital, small letter, digit and special character, as the rules want it. */
+/** A random password with capital, small letter, digit and special character, as the rules want it.
+ */
 const char *imu_password_generate(apr_pool_t *p);
 
 #endif

@@ -32,8 +32,9 @@ static imu_err *load(imu_db *db, apr_pool_t *p)
 
 imu_err *imu_secrets_ensure(imu_db *db)
 {
-    imu_err *err = imu_db_exec(db, db->pool, NULL, "setting_put_if_absent", "sss", IMU_SECRET_SETTING,
-                               imu_random_token(db->pool, SECRET_BYTES), imu_now(db->pool));
+    imu_err *err =
+        imu_db_exec(db, db->pool, NULL, "setting_put_if_absent", "sss", IMU_SECRET_SETTING,
+                    imu_random_token(db->pool, SECRET_BYTES), imu_now(db->pool));
 
     return err ? err : load(db, db->pool);
 }

@@ -92,8 +92,9 @@ imu_err *imu_session_open(imu_db *db, apr_pool_t *p, const imu_rows *user, int r
         err = imu_db_exec(db, p, NULL, "session_drop_oldest", "ss", about.user_id, about.user_id);
     if (!err)
         err = imu_db_exec(db, p, NULL, "session_insert", "sssbsssss", imu_uuid4(p), about.user_id,
-                          hash_of(p, about.sid), remember, imu_time_text(p, token->expires_at), now, now,
-                          shown(p, client->agent, AGENT_MAX), shown(p, client->address, ADDRESS_MAX));
+                          hash_of(p, about.sid), remember, imu_time_text(p, token->expires_at), now,
+                          now, shown(p, client->agent, AGENT_MAX),
+                          shown(p, client->address, ADDRESS_MAX));
     if (!err)
         err = imu_db_exec(db, p, NULL, "user_signed_in", "ss", now, about.user_id);
     return imu_db_end(db, err);
@@ -101,15 +102,17 @@ imu_err *imu_session_open(imu_db *db, apr_pool_t *p, const imu_rows *user, int r
 
 static imu_err *refused(apr_pool_t *p, const char *why)
 {
-    return imu_error_log(p, imu_error(p, 401, "session_ended", "Your session has ended. Sign in again."),
-                         "token refused: %s", why);
+    return imu_error_log(
+        p, imu_error(p, 401, "session_ended", "Your session has ended. Sign in again."),
+        "token refused: %s", why);
 }
 
 static int idle_too_long(const imu_rows *row, apr_time_t now)
 {
     apr_time_t last = imu_time_parse(imu_text(row, 0, "last_activity_at"));
 
-    return rules.idle_minutes > 0 && now - last > apr_time_from_sec((apr_int64_t)rules.idle_minutes * 60);
+    return rules.idle_minutes > 0 &&
+           now - last > apr_time_from_sec((apr_int64_t)rules.idle_minutes * 60);
 }
 
 /** What the database has to say against the token. */
@@ -170,8 +173,8 @@ imu_err *imu_session_touch(imu_db *db, apr_pool_t *p, const imu_identity *who,
                        shown(p, client->address, ADDRESS_MAX), who->session_id);
 }
 
-imu_err *imu_session_renew(imu_db *db, apr_pool_t *p, const char *old_token, const imu_identity *who,
-                           imu_session_token *token)
+imu_err *imu_session_renew(imu_db *db, apr_pool_t *p, const char *old_token,
+                           const imu_identity *who, imu_session_token *token)
 {
     const char *key, *wrong;
     imu_token t;
@@ -186,14 +189,15 @@ imu_err *imu_session_renew(imu_db *db, apr_pool_t *p, const char *old_token, con
     t.remember = who->remember;
     if ((err = sign(db, p, &t, token)))
         return err;
-    /* The row outlives its latest token by up to a minute, so that it needn't be written for each. */
+    /* The row outlives its latest token by up to a minute, so that it needn't be written for each.
+     */
     return imu_db_exec(db, p, NULL, "session_extend", "sss",
                        imu_time_text(p, token->expires_at + TOUCH_AFTER), who->session_id,
                        imu_time_text(p, token->expires_at));
 }
 
-imu_err *imu_session_replace(imu_db *db, apr_pool_t *p, const imu_rows *user, const imu_identity *who,
-                             imu_session_token *token)
+imu_err *imu_session_replace(imu_db *db, apr_pool_t *p, const imu_rows *user,
+                             const imu_identity *who, imu_session_token *token)
 {
     imu_token about;
     imu_err *err = imu_session_end_all(db, p, who->user_id, who->session_id);
@@ -242,10 +246,10 @@ imu_err *imu_session_list(imu_db *db, apr_pool_t *p, const imu_identity *who, js
     for (i = 0; i < rows->count; i++) {
         const char *id = imu_text(rows, i, "session_id");
         int current = who->session_id && strcmp(id, who->session_id) == 0;
-        json_t *one = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b}", "session_id", id, "created_at",
-                                imu_json_text(rows, i, "created_at"), "last_activity_at",
-                                imu_json_text(rows, i, "last_activity_at"), "expires_at",
-                                imu_json_text(rows, i, "expires_at"), "user_agent",
+        json_t *one = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b}", "session_id", id,
+                                "created_at", imu_json_text(rows, i, "created_at"),
+                                "last_activity_at", imu_json_text(rows, i, "last_activity_at"),
+                                "expires_at", imu_json_text(rows, i, "expires_at"), "user_agent",
                                 imu_json_text(rows, i, "user_agent"), "ip_address",
                                 imu_json_text(rows, i, "ip_address"), "current", current);
 

@@ -1,6 +1,7 @@
 /*
- * core_session.h: sessions as rows of user_sessions. A token names its session by a secret whose hash is in the row, so a
- * session ends for good when its row goes, and neither the row nor the signing key alone makes a token. Free of httpd.
+ * core_session.h: sessions as rows of user_sessions. A token names its session by a secret whose
+ * hash is in the row, so a session ends for good when its row goes, and neither the row nor the
+ * signing key alone makes a token. Free of httpd.
  */
 #ifndef IMU_CORE_SESSION_H
 #define IMU_CORE_SESSION_H
@@ -35,8 +36,8 @@ imu_err *imu_session_open(imu_db *db, apr_pool_t *p, const imu_rows *user, int r
                           const imu_session_client *client, imu_session_token *token);
 
 /**
- * Checks a token, its session and its account. @param touch_due  may be NULL; set when the last activity on record is
- * more than a minute old. @return as imu_identity_from_token
+ * Checks a token, its session and its account. @param touch_due  may be NULL; set when the last
+ * activity on record is more than a minute old. @return as imu_identity_from_token
  */
 imu_err *imu_session_check(imu_db *db, apr_pool_t *p, const char *token, imu_identity *who,
                            int *touch_due);
@@ -45,16 +46,17 @@ imu_err *imu_session_check(imu_db *db, apr_pool_t *p, const char *token, imu_ide
 imu_err *imu_session_touch(imu_db *db, apr_pool_t *p, const imu_identity *who,
                            const imu_session_client *client);
 
-/** A token of the same session that lives its full length from now on. The old one stays good until its own end. */
-imu_err *imu_session_renew(imu_db *db, apr_pool_t *p, const char *old_token, const imu_identity *who,
-                           imu_session_token *token);
+/** A token of the same session that lives its full length from now on. The old one stays good until
+ * its own end. */
+imu_err *imu_session_renew(imu_db *db, apr_pool_t *p, const char *old_token,
+                           const imu_identity *who, imu_session_token *token);
 
 /**
- * After a change of password: ends every other session of the person and gives this one a new secret, so that its old token
- * is dead too. *user is the row as it is now. Inside a transaction.
+ * After a change of password: ends every other session of the person and gives this one a new
+ * secret, so that its old token is dead too. *user is the row as it is now. Inside a transaction.
  */
-imu_err *imu_session_replace(imu_db *db, apr_pool_t *p, const imu_rows *user, const imu_identity *who,
-                             imu_session_token *token);
+imu_err *imu_session_replace(imu_db *db, apr_pool_t *p, const imu_rows *user,
+                             const imu_identity *who, imu_session_token *token);
 
 /** Ends one session of that person. *ended: whether there was one. */
 imu_err *imu_session_end(imu_db *db, apr_pool_t *p, const char *user_id, const char *session_id,
@@ -66,7 +68,8 @@ imu_err *imu_session_end_all(imu_db *db, apr_pool_t *p, const char *user_id, con
 /** Removes every session that is over, of anybody. For housekeeping. */
 imu_err *imu_session_purge(imu_db *db, apr_pool_t *p, int *removed);
 
-/** A person's sessions as they are shown: [{session_id, created_at, last_activity_at, ...}], newest use first. */
+/** A person's sessions as they are shown: [{session_id, created_at, last_activity_at, ...}], newest
+ * use first. */
 imu_err *imu_session_list(imu_db *db, apr_pool_t *p, const imu_identity *who, json_t **list);
 
 #endif

@@ -8,10 +8,11 @@
 #include "mod_invokemu/util/err.h"
 #include "mod_invokemu/util/ids.h"
 
-/* {"alg":"HS256","typ":"JWT"}: the only header there is, compared byte by byte (RFC 8725 sections 3.1, 3.2, 3.10, 3.11). */
-#define HEADER    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
-#define BLOCK     64
-#define DIGEST    32
+/* {"alg":"HS256","typ":"JWT"}: the only header there is, compared byte by byte (RFC 8725
+ * sections 3.1, 3.2, 3.10, 3.11). */
+#define HEADER     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+#define BLOCK      64
+#define DIGEST     32
 #define CLOCK_SKEW apr_time_from_sec(60)
 
 static int hex_digit(char c)
@@ -59,12 +60,12 @@ const char *imu_token_sign(apr_pool_t *p, const char *key, const imu_token *toke
     if (strlen(key) < IMU_TOKEN_KEY_MIN)
         return NULL;
     claims = imu_json_own(
-        p, json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:I, s:I, s:I}", "iss", IMU_TOKEN_ISSUER,
-                     "aud", IMU_TOKEN_ISSUER, "sub", token->user_id, "user_id", token->user_id, "email",
-                     token->email ? token->email : "", "is_admin", token->is_admin, "remember_me",
-                     token->remember, "sid", token->sid, "epoch", (json_int_t)token->epoch, "iat",
-                     (json_int_t)apr_time_sec(token->issued_at), "exp",
-                     (json_int_t)apr_time_sec(token->expires_at)));
+        p, json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:I, s:I, s:I}", "iss",
+                     IMU_TOKEN_ISSUER, "aud", IMU_TOKEN_ISSUER, "sub", token->user_id, "user_id",
+                     token->user_id, "email", token->email ? token->email : "", "is_admin",
+                     token->is_admin, "remember_me", token->remember, "sid", token->sid, "epoch",
+                     (json_int_t)token->epoch, "iat", (json_int_t)apr_time_sec(token->issued_at),
+                     "exp", (json_int_t)apr_time_sec(token->expires_at)));
     text = claims ? json_dumps(claims, JSON_COMPACT) : NULL;
     if (!text)
         return NULL;

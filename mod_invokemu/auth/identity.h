@@ -1,5 +1,6 @@
 /*
- * identity.h: who is asking. Read from the database for every request; a token or cookie only proves which session it is.
+ * identity.h: who is asking. Read from the database for every request; a token or cookie only
+ * proves which session it is.
  */
 #ifndef IMU_IDENTITY_H
 #define IMU_IDENTITY_H
@@ -24,10 +25,10 @@ typedef struct imu_identity {
     const char *display_name;
     int is_admin;
     int must_change_password;
-    const char *session_id;  /**< row of user_sessions; NULL for the system user */
-    apr_time_t issued_at;    /**< of the token */
-    apr_time_t expires_at;   /**< of the token */
-    int remember;            /**< signed in with "remember me" */
+    const char *session_id; /**< row of user_sessions; NULL for the system user */
+    apr_time_t issued_at;   /**< of the token */
+    apr_time_t expires_at;  /**< of the token */
+    int remember;           /**< signed in with "remember me" */
 } imu_identity;
 
 /** Fills *who for single-user mode. */

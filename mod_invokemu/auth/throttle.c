@@ -35,9 +35,11 @@ apr_status_t imu_throttle_create(apr_pool_t *pconf, server_rec *s)
     apr_shm_t *shm;
     apr_status_t rv;
 
-    if ((rv = ap_global_mutex_create(&lock, NULL, MUTEX_TYPE, "throttle", s, pconf, 0)) != APR_SUCCESS ||
+    if ((rv = ap_global_mutex_create(&lock, NULL, MUTEX_TYPE, "throttle", s, pconf, 0)) !=
+            APR_SUCCESS ||
         (rv = apr_shm_create(&shm, imu_limits_size(BUCKETS), NULL, pconf)) != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, rv, s, "IMU0205: no shared memory for counting failed sign-ins");
+        ap_log_error(APLOG_MARK, APLOG_EMERG, rv, s,
+                     "IMU0205: no shared memory for counting failed sign-ins");
         return rv;
     }
     limits = apr_shm_baseaddr_get(shm);
@@ -52,7 +54,8 @@ void imu_throttle_child_init(apr_pool_t *pchild, server_rec *s)
     if (rv == APR_SUCCESS)
         rv = imu_gate_create(pchild, HASH_AT_ONCE, HASH_QUEUE, &gate);
     if (rv != APR_SUCCESS)
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "IMU0206: sign-ins can't be limited in this child");
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
+                     "IMU0206: sign-ins can't be limited in this child");
 }
 
 /** An IPv6 customer has a whole /64: its first four groups stand for all. */
@@ -66,8 +69,8 @@ static const char *network_of(const imu_req *req)
     b = a->ipaddr_ptr;
     if (memcmp(b, "\0\0\0\0\0\0\0\0\0\0\xFF\xFF", 12) == 0)
         return req->r->useragent_ip;
-    return apr_psprintf(req->p, "%02x%02x:%02x%02x:%02x%02x:%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5],
-                        b[6], b[7]);
+    return apr_psprintf(req->p, "%02x%02x:%02x%02x:%02x%02x:%02x%02x", b[0], b[1], b[2], b[3], b[4],
+                        b[5], b[6], b[7]);
 }
 
 static imu_err *too_many(imu_req *req, apr_interval_time_t wait)
@@ -114,7 +117,8 @@ static imu_err *enter(imu_req *req)
 
     if (imu_gate_enter(gate, HASH_WAIT))
         return NULL;
-    err = imu_error(req->p, 503, "busy", "The server is busy checking passwords. Try again in a few seconds.");
+    err = imu_error(req->p, 503, "busy",
+                    "The server is busy checking passwords. Try again in a few seconds.");
     err->retry_after = 3;
     return err;
 }

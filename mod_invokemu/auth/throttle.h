@@ -1,6 +1,6 @@
 /*
- * throttle.h: sign-in attempts are limited for each account and each address, over all children, in shared memory; and each
- * child hashes only a few passwords at once.
+ * throttle.h: sign-in attempts are limited for each account and each address, over all children, in
+ * shared memory; and each child hashes only a few passwords at once.
  */
 #ifndef IMU_THROTTLE_H
 #define IMU_THROTTLE_H

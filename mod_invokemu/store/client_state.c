@@ -29,7 +29,8 @@ static imu_err *check_room(imu_db *db, apr_pool_t *p, const char *user_id, const
         return err;
     if (imu_int(rows, 0, "keys") >= KEYS_MAX ||
         imu_int(rows, 0, "bytes") + (apr_int64_t)strlen(value) > BYTES_MAX)
-        return imu_error(p, 413, "state_full", "Too much is kept for this account. Delete snapshots you no longer need.");
+        return imu_error(p, 413, "state_full",
+                         "Too much is kept for this account. Delete snapshots you no longer need.");
     return NULL;
 }
 

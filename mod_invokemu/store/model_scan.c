@@ -1,7 +1,8 @@
 /*
- * model_scan.c: finds the models of InvokeMUModels. Each folder right below it that holds a diffusers pipeline which the worker
- * can run becomes a record; an invokemu.json beside model_index.json names and describes it. A record keeps its key for as long
- * as its folder keeps its place. What else lies there is left alone.
+ * model_scan.c: finds the models of InvokeMUModels. Each folder right below it that holds a
+ * diffusers pipeline which the worker can run becomes a record; an invokemu.json beside
+ * model_index.json names and describes it. A record keeps its key for as long as its folder keeps
+ * its place. What else lies there is left alone.
  */
 #include "mod_invokemu/store/models.h"
 
@@ -50,7 +51,8 @@ static apr_int64_t folder_size(apr_pool_t *p, const char *dir, int depth)
     while (apr_dir_read(&info, APR_FINFO_NAME, d) == APR_SUCCESS) {
         const char *path = apr_pstrcat(p, dir, "/", info.name, NULL);
 
-        if (info.name[0] == '.' || apr_stat(&info, path, APR_FINFO_SIZE | APR_FINFO_TYPE, p) != APR_SUCCESS)
+        if (info.name[0] == '.' ||
+            apr_stat(&info, path, APR_FINFO_SIZE | APR_FINFO_TYPE, p) != APR_SUCCESS)
             continue;
         total += info.filetype == APR_DIR ? folder_size(p, path, depth + 1) : info.size;
     }
@@ -77,7 +79,8 @@ static imu_err *weights_hash(apr_pool_t *p, const char *dir, const char **hash)
             file = NULL;
     }
     if (!file)
-        return imu_error(p, 400, "no_weights", "The model in %s has no UNet in safetensors form.", dir);
+        return imu_error(p, 400, "no_weights", "The model in %s has no UNet in safetensors form.",
+                         dir);
     if (!(ctx = EVP_MD_CTX_new()))
         return imu_error_internal(p, "no memory for a digest");
     EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
@@ -97,7 +100,8 @@ static imu_err *weights_hash(apr_pool_t *p, const char *dir, const char **hash)
 /** Only what the client knows, and of the right kind. */
 static json_t *default_settings(const json_t *about)
 {
-    static const char *const numbers[] = {"steps", "cfg_scale", "cfg_rescale_multiplier", "width", "height"};
+    static const char *const numbers[] = {"steps", "cfg_scale", "cfg_rescale_multiplier", "width",
+                                          "height"};
     const json_t *given = json_object_get(about, "default_settings");
     const char *scheduler = text_of(given, "scheduler", NULL);
     json_t *out;
@@ -135,26 +139,30 @@ static json_t *make_record(apr_pool_t *p, const char *dir, const char *name, con
 {
     const json_t *about = load(p, dir, "invokemu.json"), *unet = load(p, dir, "unet/config.json");
     const json_t *scheduler = load(p, dir, "scheduler/scheduler_config.json");
-    const char *shown = text_of(about, "name", name), *description = text_of(about, "description", NULL);
+    const char *shown = text_of(about, "name", name),
+               *description = text_of(about, "description", NULL);
 
     if (strlen(shown) > NAME_MAX_LEN)
         shown = name;
     if (description && strlen(description) > ABOUT_MAX_LEN)
         description = NULL;
     return imu_json_own(
-        p, json_pack("{s:s, s:s, s:s, s:I, s:s, s:s?, s:s, s:s, s:n, s:n, s:n, s:s, s:n, s:o, s:s, s:s, s:s, s:s, s:s}",
-                     "key", key, "hash", hash, "path", name, "file_size", (json_int_t)size, "name", shown,
-                     "description", description, "source", name, "source_type", "path",
-                     "source_api_response", "source_url", "cover_image", "type", "main", "trigger_phrases",
-                     "default_settings", default_settings(about), "base", "sd-1", "format", "diffusers",
-                     "repo_variant", "", "variant", variant_of(unet), "prediction_type",
-                     text_of(scheduler, "prediction_type", "epsilon")));
+        p, json_pack("{s:s, s:s, s:s, s:I, s:s, s:s?, s:s, s:s, s:n, s:n, s:n, s:s, s:n, s:o, s:s, "
+                     "s:s, s:s, s:s, s:s}",
+                     "key", key, "hash", hash, "path", name, "file_size", (json_int_t)size, "name",
+                     shown, "description", description, "source", name, "source_type", "path",
+                     "source_api_response", "source_url", "cover_image", "type", "main",
+                     "trigger_phrases", "default_settings", default_settings(about), "base", "sd-1",
+                     "format", "diffusers", "repo_variant", "", "variant", variant_of(unet),
+                     "prediction_type", text_of(scheduler, "prediction_type", "epsilon")));
 }
 
-/** True for a pipeline that the worker runs: Stable Diffusion 1.x (its text encoder is narrower than 2.x's 1024). */
+/** True for a pipeline that the worker runs: Stable Diffusion 1.x (its text encoder is narrower
+ * than 2.x's 1024). */
 static int is_known_pipeline(apr_pool_t *p, const char *dir)
 {
-    const json_t *index = load(p, dir, "model_index.json"), *unet = load(p, dir, "unet/config.json");
+    const json_t *index = load(p, dir, "model_index.json"),
+                 *unet = load(p, dir, "unet/config.json");
 
     return strcmp(text_of(index, "_class_name", ""), "StableDiffusionPipeline") == 0 && unet &&
            json_integer_value(json_object_get(unet, "cross_attention_dim")) < 1024;
@@ -163,10 +171,13 @@ static int is_known_pipeline(apr_pool_t *p, const char *dir)
 /** What an administrator wrote over the API outlives the folder's own description. */
 static void keep_edits(json_t *record, const json_t *old)
 {
-    static const char *const fields[] = {"name", "description", "trigger_phrases", "default_settings", IMU_MODEL_EDITED};
+    static const char *const fields[] = {"name", "description", "trigger_phrases",
+                                         "default_settings", IMU_MODEL_EDITED};
     unsigned i;
 
-    for (i = 0; json_is_true(json_object_get(old, IMU_MODEL_EDITED)) && i < sizeof fields / sizeof fields[0]; i++)
+    for (i = 0; json_is_true(json_object_get(old, IMU_MODEL_EDITED)) &&
+                i < sizeof fields / sizeof fields[0];
+         i++)
         json_object_set(record, fields[i], json_object_get(old, fields[i]));
 }
 

@@ -1,6 +1,6 @@
 /*
- * models.h: what the server can render with. Column path is where a model lies on this machine and stays inside the server;
- * column record is the description that clients see.
+ * models.h: what the server can render with. Column path is where a model lies on this machine and
+ * stays inside the server; column record is the description that clients see.
  */
 #ifndef IMU_STORE_MODELS_H
 #define IMU_STORE_MODELS_H
@@ -10,10 +10,12 @@
 /** Field of a record that is true once an administrator has changed how the model is described. */
 #define IMU_MODEL_EDITED "edited"
 
-/** Makes or renews a record of each model folder right below dir (model_scan.c). For the parent, at start-up. */
+/** Makes or renews a record of each model folder right below dir (model_scan.c). For the parent, at
+ * start-up. */
 imu_err *imu_models_scan(imu_db *db, const char *dir);
 
-/** One model by key; rows->count is 0 when there is none. Columns key, path, record and the rest of the table. */
+/** One model by key; rows->count is 0 when there is none. Columns key, path, record and the rest of
+ * the table. */
 imu_err *imu_model_get(imu_db *db, apr_pool_t *p, const char *key, imu_rows **rows);
 /** All models by name. */
 imu_err *imu_model_list(imu_db *db, apr_pool_t *p, imu_rows **rows);

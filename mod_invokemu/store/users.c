@@ -47,8 +47,8 @@ imu_err *imu_user_list(imu_db *db, apr_pool_t *p, const imu_user_filter *filter,
     if (err)
         return err;
     *total = imu_int(*rows, 0, "total");
-    return imu_db_select(db, p, rows, "user_page", "ssiiii", like, like, admin, admin, filter->limit,
-                         filter->offset);
+    return imu_db_select(db, p, rows, "user_page", "ssiiii", like, like, admin, admin,
+                         filter->limit, filter->offset);
 }
 
 imu_err *imu_user_count_admins(imu_db *db, apr_pool_t *p, apr_int64_t *count)
@@ -62,14 +62,16 @@ imu_err *imu_user_count_admins(imu_db *db, apr_pool_t *p, apr_int64_t *count)
 }
 
 imu_err *imu_user_create(imu_db *db, apr_pool_t *p, const char *email, const char *display_name,
-                         const char *password_hash, int is_admin, int must_change, const char **user_id)
+                         const char *password_hash, int is_admin, int must_change,
+                         const char **user_id)
 {
     const char *id = imu_uuid4(p), *now = imu_now(p);
     imu_err *err = imu_db_exec(db, p, NULL, "user_insert", "ssssbbss", id, email, display_name,
                                password_hash, is_admin, must_change, now, now);
 
     if (imu_error_is(err, "db_unique"))
-        return imu_error(p, 400, "email_taken", "There is already an account with the address %s.", email);
+        return imu_error(p, 400, "email_taken", "There is already an account with the address %s.",
+                         email);
     *user_id = id;
     return err;
 }
@@ -91,7 +93,8 @@ imu_err *imu_user_create_first_admin(imu_db *db, apr_pool_t *p, const char *emai
     return imu_db_end(db, err);
 }
 
-/** Refuses what would leave the server without an active administrator. Inside the transaction that makes the change. */
+/** Refuses what would leave the server without an active administrator. Inside the transaction that
+ * makes the change. */
 static imu_err *keep_an_admin(imu_db *db, apr_pool_t *p, const imu_rows *user)
 {
     imu_rows *others;
@@ -102,8 +105,9 @@ static imu_err *keep_an_admin(imu_db *db, apr_pool_t *p, const imu_rows *user)
     err = imu_db_select(db, p, &others, "user_count_admins", "s", imu_text(user, 0, "user_id"));
     if (err || imu_int(others, 0, "total") > 0)
         return err;
-    return imu_error(p, 400, "last_admin",
-                     "This is the last active administrator. Make somebody else an administrator first.");
+    return imu_error(
+        p, 400, "last_admin",
+        "This is the last active administrator. Make somebody else an administrator first.");
 }
 
 /** The account that is about to change. @return 404 or 400 "system_user" */
@@ -123,7 +127,8 @@ static imu_err *write_change(imu_db *db, apr_pool_t *p, const imu_rows *user,
                              const imu_user_change *change)
 {
     const char *id = imu_text(user, 0, "user_id");
-    const char *name = change->display_name ? change->display_name : imu_text(user, 0, "display_name");
+    const char *name =
+        change->display_name ? change->display_name : imu_text(user, 0, "display_name");
     int admin = change->is_admin == IMU_KEEP ? imu_bool(user, 0, "is_admin") : change->is_admin;
     int active = change->is_active == IMU_KEEP ? imu_bool(user, 0, "is_active") : change->is_active;
     int must = change->must_change_password == IMU_KEEP ? imu_bool(user, 0, "must_change_password")
@@ -132,7 +137,8 @@ static imu_err *write_change(imu_db *db, apr_pool_t *p, const imu_rows *user,
 
     if (!(admin && active) && (err = keep_an_admin(db, p, user)))
         return err;
-    err = imu_db_exec(db, p, NULL, "user_update", "sbbbss", name, admin, active, must, imu_now(p), id);
+    err = imu_db_exec(db, p, NULL, "user_update", "sbbbss", name, admin, active, must, imu_now(p),
+                      id);
     if (!err && change->password_hash)
         err = imu_db_exec(db, p, NULL, "user_set_password", "ss", change->password_hash, id);
     if (!err && change->password_hash)
@@ -142,8 +148,8 @@ static imu_err *write_change(imu_db *db, apr_pool_t *p, const imu_rows *user,
     return err;
 }
 
-imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id, const imu_user_change *change,
-                         imu_rows **rows)
+imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id,
+                         const imu_user_change *change, imu_rows **rows)
 {
     imu_err *err = imu_db_begin(db);
 

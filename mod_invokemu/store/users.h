@@ -1,5 +1,6 @@
 /*
- * users.h: accounts in the database. Rows carry every column but the password hash, except where the name says so.
+ * users.h: accounts in the database. Rows carry every column but the password hash, except where
+ * the name says so.
  */
 #ifndef IMU_STORE_USERS_H
 #define IMU_STORE_USERS_H
@@ -39,17 +40,19 @@ imu_err *imu_user_count_admins(imu_db *db, apr_pool_t *p, apr_int64_t *count);
 
 /** Adds an account. @return 400 "email_taken" */
 imu_err *imu_user_create(imu_db *db, apr_pool_t *p, const char *email, const char *display_name,
-                         const char *password_hash, int is_admin, int must_change, const char **user_id);
+                         const char *password_hash, int is_admin, int must_change,
+                         const char **user_id);
 /** Adds the first administrator. @return 400 "setup_done" when there is an active one */
 imu_err *imu_user_create_first_admin(imu_db *db, apr_pool_t *p, const char *email,
                                      const char *display_name, const char *password_hash,
                                      const char **user_id);
 /**
  * Changes an account and leaves its new row in *rows.
- * @return 404, 400 "system_user", or 400 "last_admin" when nobody could administer the server any more
+ * @return 404, 400 "system_user", or 400 "last_admin" when nobody could administer the server any
+ * more
  */
-imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id, const imu_user_change *change,
-                         imu_rows **rows);
+imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id,
+                         const imu_user_change *change, imu_rows **rows);
 /** Deletes an account with all its rows. @return as imu_user_update */
 imu_err *imu_user_delete(imu_db *db, apr_pool_t *p, const char *user_id);
 

@@ -32,7 +32,8 @@ static void read_claims(const uint8_t *data, size_t size)
 
     HMAC(EVP_sha256(), KEY, (int)strlen(KEY), (const unsigned char *)head, strlen(head), mac, &n);
     text = apr_pstrcat(pool, head, ".", imu_base64url(pool, mac, n), NULL);
-    if (imu_token_read(pool, KEY, text, NOW, &token) == NULL && (!token.sid || !token.user_id || token.expires_at <= NOW))
+    if (imu_token_read(pool, KEY, text, NOW, &token) == NULL &&
+        (!token.sid || !token.user_id || token.expires_at <= NOW))
         abort(); /* what is accepted must be whole */
 }
 

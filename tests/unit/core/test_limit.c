@@ -30,7 +30,8 @@ static void a_burst_then_a_steady_trickle(void **state)
     for (int i = 0; i < 5; i++)
         assert_int_equal(imu_limit_take(t, key, &rule, T0), 0);
     assert_int_equal(imu_limit_take(t, key, &rule, T0), apr_time_from_sec(10));
-    assert_int_equal(imu_limit_take(t, key, &rule, T0 + apr_time_from_sec(4)), apr_time_from_sec(6));
+    assert_int_equal(imu_limit_take(t, key, &rule, T0 + apr_time_from_sec(4)),
+                     apr_time_from_sec(6));
     /* The wait that is announced is enough, and buys one attempt. */
     assert_int_equal(imu_limit_take(t, key, &rule, T0 + apr_time_from_sec(10)), 0);
     assert_true(imu_limit_take(t, key, &rule, T0 + apr_time_from_sec(10)) > 0);
@@ -120,10 +121,14 @@ static void a_gate_lets_few_in_and_few_wait(void **state)
 
 static void addresses(void **state)
 {
-    static const char *const good[] = {"a@b.c", "First.Last+tag@Sub.Example.org", "root@localhost", "x_y-z!@1.example", "j\xC3\xBCrgen@b\xC3\xBC" "cher.example"};
-    static const char *const bad[] = {"",          "a",        "@b.c",      "a@",         "a@@b.c",    "a b@c.d",     ".a@b.c",
-                                      "a.@b.c",    "a..b@c.d", "a@.b",      "a@b.",       "a@b..c",    "a@-b.c",      "a@b-.c",
-                                      "a\n@b.c",   "a@b c.d",  "a@b.c\x7f", "\"a\"@b.c",  "<a@b.c>",   "a@b.c,d@e.f", "a@b_c.d"};
+    static const char *const good[] = {"a@b.c", "First.Last+tag@Sub.Example.org", "root@localhost",
+                                       "x_y-z!@1.example",
+                                       "j\xC3\xBCrgen@b\xC3\xBC"
+                                       "cher.example"};
+    static const char *const bad[] = {
+        "",        "a",        "@b.c",      "a@",        "a@@b.c",  "a b@c.d",     ".a@b.c",
+        "a.@b.c",  "a..b@c.d", "a@.b",      "a@b.",      "a@b..c",  "a@-b.c",      "a@b-.c",
+        "a\n@b.c", "a@b c.d",  "a@b.c\x7f", "\"a\"@b.c", "<a@b.c>", "a@b.c,d@e.f", "a@b_c.d"};
     apr_pool_t *p = ((tempdb *)*state)->pool;
     char longest[400];
 

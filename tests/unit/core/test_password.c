@@ -36,13 +36,15 @@ static void eight_characters_not_bytes(void **state)
     apr_pool_t *p = ((tempdb *)*state)->pool;
 
     assert_true(refused(p, "Aq1\xC3\xA4\xC3\xB6\xC3\xBC"));
-    assert_null(imu_password_check(p, "Qx7\xC3\xA4\xC3\xB6\xC3\xBC\xC3\x9F\xC3\xA9", 1, NULL, NULL));
+    assert_null(
+        imu_password_check(p, "Qx7\xC3\xA4\xC3\xB6\xC3\xBC\xC3\x9F\xC3\xA9", 1, NULL, NULL));
 }
 
 static void well_known_ones_are_refused(void **state)
 {
-    static const char *const known[] = {"Password1", "Passw0rd1", "P@ssw0rd1", "Password123", "Qwerty123", "Welcome1",
-                                        "Letmein1",  "Iloveyou1", "Summer2024", "Michael1",   "Trustno1",  "Abcd1234"};
+    static const char *const known[] = {"Password1",  "Passw0rd1", "P@ssw0rd1", "Password123",
+                                        "Qwerty123",  "Welcome1",  "Letmein1",  "Iloveyou1",
+                                        "Summer2024", "Michael1",  "Trustno1",  "Abcd1234"};
     apr_pool_t *p = ((tempdb *)*state)->pool;
 
     for (unsigned i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -107,7 +109,8 @@ static void a_known_vector(void **state)
 {
     (void)state;
     /* From the test program of crypt_blowfish. */
-    assert_true(imu_password_verify("U*U", "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"));
+    assert_true(
+        imu_password_verify("U*U", "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"));
 }
 
 static apr_interval_time_t time_of(const char *hash)

@@ -98,7 +98,12 @@ static void a_good_signature_without_a_session_is_nothing(void **state)
     tempdb *f = *state;
     imu_rows *user = start(f);
     apr_time_t now = apr_time_now();
-    imu_token t = {.user_id = imu_text(user, 0, "user_id"), .email = "a@example.org", .is_admin = 1, .sid = "invented", .issued_at = now, .expires_at = now + apr_time_from_sec(600)};
+    imu_token t = {.user_id = imu_text(user, 0, "user_id"),
+                   .email = "a@example.org",
+                   .is_admin = 1,
+                   .sid = "invented",
+                   .issued_at = now,
+                   .expires_at = now + apr_time_from_sec(600)};
     const char *key;
 
     assert_no_error(imu_secret(f->db, f->pool, &key));
@@ -206,13 +211,17 @@ static void idle_sessions_end(void **state)
     imu_session_rules_set(&(imu_session_rules){24, 168, 30});
     assert_no_error(imu_session_check(f->db, f->pool, token, &who, &due));
     assert_false(due);
-    assert_no_error(imu_db_exec(f->db, f->pool, NULL, "session_touch", "sss", imu_time_text(f->pool, apr_time_now() - apr_time_from_sec(1740)), NULL, who.session_id));
+    assert_no_error(imu_db_exec(f->db, f->pool, NULL, "session_touch", "sss",
+                                imu_time_text(f->pool, apr_time_now() - apr_time_from_sec(1740)),
+                                NULL, who.session_id));
     assert_no_error(imu_session_check(f->db, f->pool, token, &who, &due));
     assert_true(due);
     assert_no_error(imu_session_touch(f->db, f->pool, &who, &browser));
     assert_no_error(imu_session_check(f->db, f->pool, token, &who, &due));
     assert_false(due);
-    assert_no_error(imu_db_exec(f->db, f->pool, NULL, "session_touch", "sss", imu_time_text(f->pool, apr_time_now() - apr_time_from_sec(1860)), NULL, who.session_id));
+    assert_no_error(imu_db_exec(f->db, f->pool, NULL, "session_touch", "sss",
+                                imu_time_text(f->pool, apr_time_now() - apr_time_from_sec(1860)),
+                                NULL, who.session_id));
     refused(f, token);
     imu_session_rules_set(&(imu_session_rules){24, 168, 0});
     accepted(f, token);
@@ -229,7 +238,9 @@ static void expired_rows_are_refused_and_purged(void **state)
 
     assert_no_error(imu_secret(f->db, f->pool, &key));
     assert_null(imu_token_read(f->pool, key, token, apr_time_now(), &t));
-    assert_no_error(imu_db_exec(f->db, f->pool, NULL, "session_rekey", "sss", imu_sha256_hex(f->pool, t.sid, strlen(t.sid)), "2001-01-01 00:00:00.000", who.session_id));
+    assert_no_error(imu_db_exec(f->db, f->pool, NULL, "session_rekey", "sss",
+                                imu_sha256_hex(f->pool, t.sid, strlen(t.sid)),
+                                "2001-01-01 00:00:00.000", who.session_id));
     refused(f, token);
     assert_no_error(imu_session_purge(f->db, f->pool, &removed));
     assert_int_equal(removed, 1);
@@ -250,8 +261,7 @@ static void sessions_are_listed_and_bounded(void **state)
     who = accepted(f, token);
     assert_no_error(imu_session_list(f->db, f->pool, &who, &list));
     assert_int_equal(json_array_size(list), 200);
-    json_array_foreach (list, i, one)
-        current += json_is_true(json_object_get(one, "current"));
+    json_array_foreach(list, i, one) current += json_is_true(json_object_get(one, "current"));
     assert_int_equal(current, 1);
     one = json_array_get(list, 0);
     assert_string_equal(json_string_value(json_object_get(one, "user_agent")), "Mozilla/5.0");
@@ -276,7 +286,8 @@ static void a_hostile_user_agent_is_kept_out_or_cut(void **state)
     assert_no_error(imu_session_open(f->db, f->pool, user, 0, &client, &token));
     who = accepted(f, token.text);
     assert_no_error(imu_session_list(f->db, f->pool, &who, &list));
-    assert_int_equal(strlen(json_string_value(json_object_get(json_array_get(list, 0), "user_agent"))), 299);
+    assert_int_equal(
+        strlen(json_string_value(json_object_get(json_array_get(list, 0), "user_agent"))), 299);
     json_decref(list);
     text[0] = '\x1b';
     assert_no_error(imu_session_open(f->db, f->pool, user, 0, &client, &token));
@@ -287,17 +298,24 @@ static void the_last_administrator_stays(void **state)
     tempdb *f = *state;
     const char *id, *other;
     imu_rows *user;
-    imu_user_change demote = {NULL, NULL, 0, IMU_KEEP, IMU_KEEP}, stop = {NULL, NULL, IMU_KEEP, 0, IMU_KEEP};
+    imu_user_change demote = {NULL, NULL, 0, IMU_KEEP, IMU_KEEP},
+                    stop = {NULL, NULL, IMU_KEEP, 0, IMU_KEEP};
 
-    assert_no_error(imu_user_create_first_admin(f->db, f->pool, "root@example.org", NULL, "*", &id));
-    assert_true(imu_error_is(imu_user_create_first_admin(f->db, f->pool, "two@example.org", NULL, "*", &other), "setup_done"));
+    assert_no_error(
+        imu_user_create_first_admin(f->db, f->pool, "root@example.org", NULL, "*", &id));
+    assert_true(imu_error_is(
+        imu_user_create_first_admin(f->db, f->pool, "two@example.org", NULL, "*", &other),
+        "setup_done"));
     assert_true(imu_error_is(imu_user_update(f->db, f->pool, id, &demote, &user), "last_admin"));
     assert_true(imu_error_is(imu_user_update(f->db, f->pool, id, &stop, &user), "last_admin"));
     assert_true(imu_error_is(imu_user_delete(f->db, f->pool, id), "last_admin"));
     assert_no_error(imu_user_create(f->db, f->pool, "two@example.org", NULL, "*", 1, 0, &other));
-    assert_true(imu_error_is(imu_user_create(f->db, f->pool, "two@example.org", NULL, "*", 1, 0, &other), "email_taken"));
+    assert_true(
+        imu_error_is(imu_user_create(f->db, f->pool, "two@example.org", NULL, "*", 1, 0, &other),
+                     "email_taken"));
     assert_no_error(imu_user_update(f->db, f->pool, id, &demote, &user));
-    assert_true(imu_error_is(imu_user_update(f->db, f->pool, IMU_SYSTEM_USER, &stop, &user), "system_user"));
+    assert_true(imu_error_is(imu_user_update(f->db, f->pool, IMU_SYSTEM_USER, &stop, &user),
+                             "system_user"));
     assert_true(imu_error_is(imu_user_delete(f->db, f->pool, IMU_SYSTEM_USER), "system_user"));
     assert_true(imu_error_is(imu_user_delete(f->db, f->pool, "nobody"), "user_not_found"));
 }
@@ -310,8 +328,10 @@ static void search_is_literal(void **state)
     const char *id;
     imu_rows *rows;
 
-    assert_no_error(imu_user_create(f->db, f->pool, "a@example.org", "Rebate 50%_! off", "*", 0, 0, &id));
-    assert_no_error(imu_user_create(f->db, f->pool, "b@example.org", "Rebate 500! off", "*", 1, 0, &id));
+    assert_no_error(
+        imu_user_create(f->db, f->pool, "a@example.org", "Rebate 50%_! off", "*", 0, 0, &id));
+    assert_no_error(
+        imu_user_create(f->db, f->pool, "b@example.org", "Rebate 500! off", "*", 1, 0, &id));
     assert_no_error(imu_user_list(f->db, f->pool, &filter, &rows, &total));
     assert_int_equal(total, 1);
     assert_string_equal(imu_text(rows, 0, "email"), "a@example.org");
