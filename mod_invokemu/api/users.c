@@ -9,6 +9,7 @@
 
 #include "mod_invokemu/api/accounts.h"
 #include "mod_invokemu/api/gallery.h"
+#include "mod_invokemu/auth/core_session.h"
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/users.h"
@@ -70,6 +71,20 @@ static imu_err *create(imu_req *req, int *invited, imu_rows **user)
     return imu_user_get(db, req->p, user_id, user);
 }
 
+/** A new password ends the account's sessions along with it. */
+static imu_err *store_change(apr_pool_t *p, imu_db *db, const char *id,
+                             const imu_user_change *change, imu_rows **user)
+{
+    imu_err *err = imu_db_begin(db);
+
+    if (err)
+        return err;
+    err = imu_user_update(db, p, id, change, user);
+    if (!err && change->password_hash)
+        err = imu_session_end_all(db, p, id, NULL);
+    return imu_db_end(db, err);
+}
+
 /** Changes the account named in the path; with_password: the body may hold a new one. */
 static imu_err *update(imu_req *req, int with_password, imu_rows **user)
 {
@@ -97,7 +112,7 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
                                     imu_text(before, 0, "display_name"), &change.password_hash)))
             return err;
     }
-    if ((err = imu_user_update(db, req->p, id, &change, user)))
+    if ((err = store_change(req->p, db, id, &change, user)))
         return err;
     imu_audit(req, change.password_hash ? "account and password changed" : "account changed", id);
     imu_publish_user_changed(id);

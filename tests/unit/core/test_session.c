@@ -200,6 +200,25 @@ static void what_an_administrator_does_counts_at_once(void **state)
     refused(f, token);
 }
 
+/* Deactivating and a new password end sessions; a token must not work even where its row was left
+ * over. */
+static void a_left_over_session_opens_nothing(void **state)
+{
+    tempdb *f = *state;
+    imu_rows *user = start(f);
+    const char *id = imu_text(user, 0, "user_id"), *token = opened(f, user, 0);
+    imu_user_change change = {NULL, "new", IMU_KEEP, IMU_KEEP, IMU_KEEP};
+
+    assert_no_error(imu_db_exec(f->db, f->pool, NULL, "user_update", "sbbbss", "Somebody", 0, 0, 0,
+                                imu_now(f->pool), id));
+    refused(f, token);
+    assert_no_error(imu_db_exec(f->db, f->pool, NULL, "user_update", "sbbbss", "Somebody", 0, 1, 0,
+                                imu_now(f->pool), id));
+    accepted(f, token);
+    assert_no_error(imu_user_update(f->db, f->pool, id, &change, &user));
+    refused(f, token);
+}
+
 static void idle_sessions_end(void **state)
 {
     tempdb *f = *state;
@@ -359,6 +378,7 @@ int main(void)
         TEST(renewal_keeps_the_session_and_the_old_token),
         TEST(a_new_password_leaves_one_new_token),
         TEST(what_an_administrator_does_counts_at_once),
+        TEST(a_left_over_session_opens_nothing),
         TEST(idle_sessions_end),
         TEST(expired_rows_are_refused_and_purged),
         TEST(sessions_are_listed_and_bounded),

@@ -195,6 +195,11 @@ static void only_the_canonical_spelling_counts(void **state)
     refused(p, last, "signature malformed");
     for (unsigned i = 0; i < sizeof broken / sizeof broken[0]; i++)
         refused(p, forge(p, KEY, HEADER, broken[i], EVP_sha256()), NULL);
+    assert_null(read_at(p, forge(p, KEY, HEADER, claims_with(p, "{}"), EVP_sha256()), NOW));
+    refused(p,
+            forge(p, KEY, HEADER, apr_pstrcat(p, "{\"sid\":\"s\",", claims_with(p, "{}") + 1, NULL),
+                  EVP_sha256()),
+            "claims malformed");
     refused(p, apr_pstrcat(p, " ", good, NULL), NULL);
     refused(p, apr_pstrcat(p, good, " ", NULL), NULL);
 }
