@@ -26,3 +26,12 @@ $(B)/tests/test_media: $(B)/obj/tests/worker/test_media.o $(B)/obj/tests/worker/
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka -lz $(RUNTIME_LIBS)
 
 UNIT_TESTS += $(B)/tests/test_graph $(B)/tests/test_protocol $(B)/tests/test_media
+
+# Fuzz targets, replayed by make test; $(B)/fuzz/fuzz_graph and fuzz_picture are the libFuzzer programs (clang).
+$(B)/tests/replay_graph $(B)/tests/replay_picture: $(B)/tests/replay_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/replay.o $(RUNTIME_TEST_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ $(RUNTIME_LIBS)
+$(B)/fuzz/fuzz_graph $(B)/fuzz/fuzz_picture: $(B)/fuzz/%: tests/fuzz/%.c $(filter-out worker/main.c,$(RUNTIME_SRC)) $(B)/libimuengine.a wire/wire.c wire/wire_writer.c wire/wire_socket.c
+	@mkdir -p $(@D)
+	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ $(RUNTIME_LIBS)
+UNIT_TESTS += $(B)/tests/replay_graph $(B)/tests/replay_picture
