@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { html } from './core/html.js';
 import { startLive } from './core/live.js';
 import { navigate, route, startRouter } from './core/router.js';
-import { boot, isAdmin, solo, start, user } from './core/session.js';
+import { boot, isAdmin, solo, start, user, watchSession } from './core/session.js';
 import { Create } from './pages/create.js';
 import { Button } from './parts/controls.js';
 import { Guard, Shell, Toasts } from './parts/shell.js';
@@ -24,6 +24,7 @@ const TITLES = {
   '/login': 'Sign in',
   '/setup': 'Welcome',
 };
+const RETRY_MS = 15000;
 const LATER = {
   '/gallery': () => import('./pages/gallery.js').then((m) => m.Gallery),
   '/queue': () => import('./pages/queue.js').then((m) => m.Queue),
@@ -62,7 +63,11 @@ const Lost = () => html`<div class="blank"><h1>Nothing lives at this address</h1
   <p>The link may be old or mistyped.</p><a class="button main" href="/create">To the start</a></div>`;
 
 function Unreachable() {
-  return html`<main class="guard" role="alert"><h1>The server doesn’t answer</h1><p>${boot.value}</p>
+  useEffect(() => {
+    const timer = setInterval(start, RETRY_MS);
+    return () => clearInterval(timer);
+  }, []);
+  return html`<main class="guard" role="alert"><h1>This server can’t be reached</h1><p>${boot.value}</p>
     <${Button} kind="main" icon="again" onClick=${start}>Try again<//></main>`;
 }
 
@@ -108,6 +113,7 @@ function countOnceIn() {
 }
 
 startRouter();
+watchSession();
 [startToasts, startWish, startJobs, startPictures, startBoards, startQueue, startLive].forEach((begin) => begin());
 countOnceIn();
 document.getElementById('app').textContent = '';

@@ -79,19 +79,34 @@ test('another own session is signed out from the list, and its page says so', as
     assert.equal(new URL(second.page.url()).pathname, '/login');
 });
 
-test('switching a person off ends what they do, switching on lets them in again', async () => {
+test('switching a person off ends what they do at once, switching on lets them in again', async () => {
+    guest.allow(/status of 40[13]/);
     await admin.open('/people');
     await admin.button('More for Grace H.').click();
     await admin.page.getByRole('menuitem', { name: 'Switch off' }).click();
     await admin.sees('Switched off');
-    guest.allow(/status of 40[13]/);
-    await guest.open('/gallery');
     await guest.page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    await guest.sees(/You were signed out/);
     await admin.button('More for Grace H.').click();
     await admin.page.getByRole('menuitem', { name: 'Switch on' }).click();
     await admin.page.getByText('Switched off').waitFor({ state: 'detached' });
     await guest.signIn('grace@example.com', OWN_PASSWORD);
     await guest.page.waitForURL('**/create');
+});
+
+test('a new password keeps this session and ends the others', async () => {
+    const second = await browser.person();
+    second.allow(/status of 401/);
+    await second.signIn('grace@example.com', OWN_PASSWORD);
+    await second.page.waitForURL('**/create');
+    await guest.open('/profile');
+    await guest.field('Current password').fill(OWN_PASSWORD);
+    await guest.field('New password').fill('Eight-Paper-Boats-22');
+    await guest.button('Change password').click();
+    await guest.sees('Your password was changed. Other devices were signed out.');
+    await second.page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    await guest.open('/gallery');
+    await guest.page.getByRole('heading', { name: 'Gallery', level: 1 }).waitFor();
 });
 
 test('deleting a person takes typing the name', async () => {

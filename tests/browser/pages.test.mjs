@@ -159,7 +159,7 @@ describe('with people', () => {
         person.allow(/ERR_FAILED|net::/);
         await person.page.route('**/api/**', (route) => route.abort());
         await person.open('/create');
-        await person.sees('The server doesn’t answer');
+        await person.sees('This server can’t be reached');
         await person.page.unroute('**/api/**');
         await person.button('Try again').click();
         await person.page.getByRole('heading', { name: 'Sign in' }).waitFor();

@@ -7,7 +7,7 @@ const TOKEN_SINCE = 'auth_token_since';
 /** The server offers a newer token with every change; one every few minutes keeps a session going. */
 const RENEW_MS = 5 * 60 * 1000;
 const V1 = '/api/v1';
-const LOST = 'The server doesn’t answer. Check that it is running and that you are on its network, then try again.';
+const LOST = 'No answer from the server. Check that it is running and that you are on its network, then try again.';
 
 let token = recall(TOKEN);
 let onSignedOut = () => {};
@@ -38,7 +38,7 @@ export function adoptToken() {
   return changed;
 }
 
-/** @param {{signedOut: (message: string) => void, renewed: (token: string) => void}} hooks */
+/** @param {{signedOut: () => void, renewed: (token: string) => void}} hooks */
 export function setHooks(hooks) {
   onSignedOut = hooks.signedOut;
   onRenewed = hooks.renewed;
@@ -132,7 +132,7 @@ export async function api(method, path, { json, form, query, anonymous, keepaliv
   const retryAfter = Number(response.headers.get('retry-after')) || 0;
   const failure = new ApiError(response.status, sentence(response.status, answer, retryAfter), { retryAfter });
   if (response.status === 401 && used && used === token) {
-    onSignedOut(typeof answer?.detail === 'string' ? answer.detail : '');
+    onSignedOut();
   }
   throw failure;
 }

@@ -1,11 +1,12 @@
 // Live events over Socket.IO. Loaded only when somebody is signed in.
 import { effect, signal } from '@preact/signals';
-import { getToken } from './api.js';
+import { get, getToken } from './api.js';
 import { boot, user } from './session.js';
 
 /** 'off' before the first connection, then 'on' or 'lost'. */
 export const link = signal('off');
 
+const RETRY_MS = 3000;
 const handlers = new Map();
 let socket = null;
 let owner = null;
@@ -26,6 +27,16 @@ function connected() {
   }
 }
 
+/**
+ * The server closed or refused the line, which the socket takes for final. Asking for something tells why: either the
+ * session has ended, and the sign-in page comes, or it was a passing trouble.
+ */
+async function refused() {
+  const which = socket;
+  await get('/queue/default/status').catch(() => {});
+  setTimeout(() => which === socket && socket?.connect(), RETRY_MS);
+}
+
 async function open(person) {
   owner = person;
   const { io } = await import('socket.io-client');
@@ -34,19 +45,24 @@ async function open(person) {
   }
   socket = io({ path: '/ws/socket.io', auth: (send) => send(getToken() ? { token: getToken() } : {}) });
   socket.on('connect', connected);
-  socket.on('disconnect', () => {
-    link.value = 'lost';
-  });
-  socket.on('connect_error', () => {
-    link.value = 'lost';
-  });
+  ['disconnect', 'connect_error'].forEach((event) =>
+    socket.on(event, () => {
+      if (socket) {
+        link.value = 'lost';
+        if (!socket.active) {
+          refused();
+        }
+      }
+    }),
+  );
   socket.onAny(dispatch);
 }
 
 function close() {
+  const old = socket;
   owner = null;
-  socket?.disconnect();
   socket = null;
+  old?.disconnect();
   link.value = 'off';
 }
 

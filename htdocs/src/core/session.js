@@ -6,6 +6,7 @@ import { recall, remember } from './storage.js';
 
 const COOKIE_MARK = 'media_cookie';
 const SOLO = { user_id: 'system', display_name: null, email: null, is_admin: true };
+const ENDED = 'You were signed out: your time ran out, your password was changed, or this session was ended elsewhere. Sign in again.';
 const OPEN_PAGES = ['/login', '/setup'];
 
 /** 'loading', 'ready' or the sentence that says why the program could not start. */
@@ -38,23 +39,12 @@ function forget() {
   sessionStorage.removeItem(COOKIE_MARK);
 }
 
-function reasonFor(detail) {
-  const said = detail.toLowerCase();
-  if (said.includes('password')) {
-    return 'You were signed out because your password was changed. Sign in again.';
-  }
-  if (said.includes('disabled') || said.includes('deactivat') || said.includes('inactive')) {
-    return 'Your account is switched off at the moment. Ask an administrator.';
-  }
-  return 'You were signed out, because your time ran out or someone ended this session. Sign in again.';
-}
-
-function signedOut(detail) {
+function signedOut() {
   if (!user.value && boot.value === 'ready') {
     return;
   }
   forget();
-  signedOutReason.value = reasonFor(detail);
+  signedOutReason.value = ENDED;
   navigate('/login', { replace: true });
 }
 
@@ -93,14 +83,18 @@ async function findOut() {
   }
 }
 
-export async function start() {
+/** Listens for what concerns the session; once, before the first start(). */
+export function watchSession() {
   setHooks({ signedOut, renewed: giveImagesTheCookie });
   addEventListener('storage', (event) => {
     if (event.key === 'auth_token' && adoptToken()) {
       location.assign('/');
     }
   });
-  boot.value = 'loading';
+}
+
+/** Finds out who is here. May be called again when it failed. */
+export async function start() {
   try {
     await findOut();
     boot.value = 'ready';

@@ -141,7 +141,7 @@ export function Gallery() {
       ${drop.over && html`<p class="drop-words">Let go to add to ${title}</p>`}
     </div>
     ${panelOpen.value &&
-    html`<aside class="panel" aria-label="Details of a picture"><header class="panel-head">
+    html`<aside class="panel" aria-label="Details of a picture"><header class="panel-head"><h2>Details</h2>
         <${Button} kind="quiet" icon="close" bare onClick=${togglePanel}>Close details<//></header>
       ${one && namesState.value === 'ready' ? html`<${Details} key=${one} name=${one} />` : html`<p class="note">Select a picture to read about it here.</p>`}</aside>`}
   </div>`;

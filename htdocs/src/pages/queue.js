@@ -1,4 +1,4 @@
-// Queue: what runs, what waits, what is done. Of other people's jobs only that they are there.
+// Queue: what runs, what waits, what is done. Of other people's jobs only that they are there, and only while they are.
 import { useEffect } from 'preact/hooks';
 import { thumbnailUrl } from '../core/api.js';
 import { html } from '../core/html.js';
@@ -76,12 +76,13 @@ function Jobs() {
   if (state !== 'ready') {
     return html`<ul class="jobs" aria-hidden="true">${[1, 2, 3].map((n) => html`<li class="job skeleton" key=${n}></li>`)}</ul><p class="sr" role="status">Reading the queue</p>`;
   }
-  if (!items.value.length) {
+  const shown = items.value.filter((item) => isOpen(item) || readable(item));
+  if (!shown.length && !moreItems.value) {
     return html`<${Blank} icon="queue" title="Nothing waits" action=${html`<a class="button main" href="/create"><${Icon} name="create" /><span>Create a picture</span></a>`}>
       Jobs line up here while pictures are being made.<//>`;
   }
-  const open = items.value.filter(isOpen).sort((a, b) => (a.status === 'in_progress' ? 0 : 1) - (b.status === 'in_progress' ? 0 : 1) || a.item_id - b.item_id);
-  return html`<${List} title="Now" list=${open} /><${List} title="Done" list=${items.value.filter((item) => !isOpen(item))} />
+  const open = shown.filter(isOpen).sort((a, b) => (a.status === 'in_progress' ? 0 : 1) - (b.status === 'in_progress' ? 0 : 1) || a.item_id - b.item_id);
+  return html`<${List} title="Now" list=${open} /><${List} title="Done" list=${shown.filter((item) => !isOpen(item))} />
     ${moreItems.value && html`<${Button} kind="quiet" icon="down" onClick=${loadMoreItems}>Show older jobs<//>`}`;
 }
 

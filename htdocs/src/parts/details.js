@@ -57,7 +57,6 @@ export function Details({ name, onUse }) {
     ['Board', record && (board ? board.board_name : 'Unsorted')],
   ].filter(([, value]) => value !== undefined && value !== null && value !== '');
   return html`<div class="details">
-    <h2>Details</h2>
     ${meta === undefined && html`<p class="lines" role="status"><span class="sr">Reading the details</span></p>`}
     ${wish?.prompt && html`<h3>Prompt</h3><p class="details-prompt">${wish.prompt}</p>`}
     ${wish?.negative && html`<h3>Left out</h3><p class="details-prompt">${wish.negative}</p>`}

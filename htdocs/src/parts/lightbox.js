@@ -58,7 +58,7 @@ function Tools({ pswp, name, details }) {
       <${Button} kind="on-picture" icon="info" bare aria-expanded=${String(details)} onClick=${toggle}>Details<//>
       <${Button} kind="on-picture" icon="close" bare onClick=${() => pswp.close()}>Close<//>
     </div>
-    ${details && html`<aside class="box-details" aria-label="Details"><${Details} name=${name} onUse=${() => pswp.close()} /></aside>`}`;
+    ${details && html`<aside class="box-details" aria-label="Details"><h2>Details</h2><${Details} name=${name} onUse=${() => pswp.close()} /></aside>`}`;
 }
 
 function redraw(pswp) {
