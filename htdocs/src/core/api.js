@@ -95,10 +95,10 @@ async function readBody(response) {
   return response.json().catch(() => null);
 }
 
-function takeRenewal(response, atOnce) {
+function takeRenewal(response, used, atOnce) {
   const next = response.headers.get('x-refreshed-token');
   const due = atOnce || Date.now() - Number(recall(TOKEN_SINCE)) > RENEW_MS;
-  if (next && due && next !== token) {
+  if (next && due && used === token) {
     setToken(next);
     onRenewed(next);
   }
@@ -126,7 +126,7 @@ export async function api(method, path, { json, form, query, anonymous, keepaliv
   }
   const answer = await readBody(response);
   if (response.ok) {
-    takeRenewal(response, newToken);
+    takeRenewal(response, used, newToken);
     return answer;
   }
   const retryAfter = Number(response.headers.get('retry-after')) || 0;

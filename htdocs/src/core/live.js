@@ -6,6 +6,7 @@ import { boot, user } from './session.js';
 /** 'off' before the first connection, then 'on' or 'lost'. */
 export const link = signal('off');
 
+const ASK_MS = 1000;
 const RETRY_MS = 3000;
 const handlers = new Map();
 let socket = null;
@@ -33,7 +34,11 @@ function connected() {
  */
 async function refused() {
   const which = socket;
-  await get('/queue/default/status').catch(() => {});
+  // A change of the own password closes the line too; its answer brings the new token in the meantime.
+  await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+  if (which === socket) {
+    await get('/queue/default/status').catch(() => {});
+  }
   setTimeout(() => which === socket && socket?.connect(), RETRY_MS);
 }
 
