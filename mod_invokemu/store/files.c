@@ -64,9 +64,11 @@ static imu_err *copy(apr_pool_t *p, int from, int to, const char *path, imu_file
                      apr_int64_t max)
 {
     char *buf = malloc(COPY_BYTES);
-    imu_err *err = buf ? NULL : imu_error_internal(p, "no memory to copy a file");
+    imu_err *err = NULL;
     apr_int64_t done = 0;
 
+    if (!buf)
+        return imu_error_internal(p, "no memory to copy a file");
     while (!err) {
         ssize_t n = pread(from, buf, COPY_BYTES, done);
 
