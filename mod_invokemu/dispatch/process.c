@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -104,22 +105,44 @@ static void on_housekeeping(void *baton)
     apr_pool_destroy(p);
 }
 
-/* Mends what a power cut left between the pictures and their rows. */
-static void sweep(imu_dispatch *d)
+/*
+ * Mends what a power cut left between the pictures and their rows. A large gallery takes a while to look through, so this has a
+ * thread and a connection of its own; the end of the process may come in the middle of it.
+ */
+static void *sweep(void *baton)
 {
+    const imu_dispatch_conf *conf = baton;
     imu_sweep found;
     apr_pool_t *p;
+    imu_db *db = NULL;
     imu_err *err;
 
-    apr_pool_create(&p, d->pool);
-    err = imu_pictures_sweep(d->db, p, d->conf->root, &found);
+    if (apr_pool_create(&p, NULL) != APR_SUCCESS)
+        return NULL;
+    err = imu_db_open(p, conf->database, conf->write_lock, &db);
+    if (!err)
+        err = imu_pictures_sweep(db, p, conf->root, &found);
     complain(err, "the pictures can't be looked through");
     if (!err && (found.temporary || found.deleted || found.orphans))
         imu_dlog(IMU_LOG_INFO, "IMU0452: removed %d unfinished files and %d deleted pictures, put %d files without a row aside",
                  found.temporary, found.deleted, found.orphans);
     if (!err && found.missing)
         imu_dlog(IMU_LOG_WARNING, "IMU0453: the files of %d pictures are missing, such as %s", found.missing, found.first_missing);
+    if (db)
+        apr_dbd_close(db->driver, db->handle);
     apr_pool_destroy(p);
+    return NULL;
+}
+
+static void start_sweep(const imu_dispatch_conf *conf)
+{
+    pthread_t thread;
+    int rc = pthread_create(&thread, NULL, sweep, (void *)conf);
+
+    if (rc == 0)
+        rc = pthread_detach(thread);
+    if (rc != 0)
+        imu_dlog(IMU_LOG_WARNING, "IMU0454: the pictures are not looked through: %s", strerror(rc));
 }
 
 static void on_stop(void *baton, unsigned events)
@@ -182,7 +205,7 @@ int imu_dispatch_run(const imu_dispatch_conf *conf, apr_pool_t *pool, int stop_f
     } else if (!(d.loop = imu_loop_new())) {
         imu_dlog(IMU_LOG_ERR, "IMU0408: the dispatcher has no event loop: %s", strerror(errno));
     } else {
-        sweep(&d);
+        start_sweep(conf);
         rc = run_loop(&d, dispatcher_id(pool, lock_fd), stop_fd);
         imu_loop_free(d.loop);
     }

@@ -1,8 +1,9 @@
 // The dispatcher and a worker, whatever goes away in the middle: no job lost, none run twice to its end.
 import assert from 'node:assert/strict';
 import path from 'node:path';
+import { spawnSync } from 'node:child_process';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import { until, useServer } from '../lib/server.mjs';
+import { processInfo, until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 import { QUEUE, enqueue, item, settled, textGraph } from '../lib/queue.mjs';
 import { FakeWorker, T, frame } from '../lib/fake-worker.mjs';
@@ -159,6 +160,35 @@ describe('the dispatcher with one worker', () => {
         assert.equal((await item(admin, id)).status, 'completed');
         assert.equal(worker.runs.length, 1);
         assert.notEqual(server.pids().dispatcher, dispatcher);
+    });
+
+    test('httpd killed outright takes the dispatcher along, and a new one takes up what runs', async () => {
+        server.allowLog(/AH00098/); // the pid file of the one that was killed
+        const [id] = await enqueue(admin);
+        const run = await worker.run();
+        const { dispatcher, children } = server.pids();
+        await server.kill(server.httpd);
+        children.forEach((pid) => process.kill(pid, 'SIGKILL'));
+        await until(() => !processInfo(dispatcher), 'the dispatcher to end');
+        worker.finish();
+        await server.launch();
+        await worker.connected(2);
+        await acked(run, 2);
+        assert.equal((await item(admin, id)).status, 'completed');
+        assert.equal(worker.runs.length, 1);
+    });
+
+    test('the folder of a dispatcher that hangs belongs to nobody else', async () => {
+        const { dispatcher } = server.pids();
+        await worker.connected();
+        process.kill(dispatcher, 'SIGSTOP');
+        const { status } = spawnSync('flock', ['--nonblock', path.join(server.run, 'dispatch.lock'), 'true']);
+        process.kill(dispatcher, 'SIGCONT');
+        assert.equal(status, 1);
+        const [id] = await enqueue(admin);
+        await worker.run();
+        worker.finish();
+        assert.equal((await settled(admin, id)).status, 'completed');
     });
 
     test('dispatcher and worker killed together: the job is run again', async () => {
