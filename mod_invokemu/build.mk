@@ -4,7 +4,7 @@ APXS        ?= apxs
 APR_CFLAGS  := $(shell apr-1-config --includes --cppflags 2>/dev/null) $(shell apu-1-config --includes 2>/dev/null)
 APR_LIBS    := $(shell apr-1-config --link-ld 2>/dev/null) $(shell apu-1-config --link-ld 2>/dev/null)
 HTTPD_CFLAGS = $(APR_CFLAGS) -I$(shell $(APXS) -q INCLUDEDIR 2>/dev/null)
-CORE_LIBS   := -ljansson -lcrypt -lcrypto -lzxcvbn
+CORE_LIBS   := -ljansson -lcrypt -lcrypto -lzxcvbn -larchive
 
 CORE_SRC := $(wildcard mod_invokemu/util/*.c mod_invokemu/store/*.c) mod_invokemu/validate.c \
             $(wildcard mod_invokemu/auth/core_*.c mod_invokemu/policy.c mod_invokemu/multipart.c)

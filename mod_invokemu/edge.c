@@ -58,6 +58,8 @@ static int send_file(imu_req *req)
         apr_file_info_get(&info, APR_FINFO_SIZE | APR_FINFO_MTIME | APR_FINFO_TYPE, file) != APR_SUCCESS || info.filetype != APR_REG)
         return imu_edge_send_error(req, imu_error_log(req->p, imu_error(req->p, 404, "file_missing", "This file is no longer there."),
                                                       "file missing: %s", req->reply.file));
+    if (req->reply.last_time && apr_file_remove(req->reply.file, r->pool) != APR_SUCCESS)
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "IMU0103: cannot delete %s", req->reply.file);
     if (req->reply.etag)
         apr_table_setn(r->headers_out, "ETag", req->reply.etag);
     apr_table_setn(r->headers_out, "Accept-Ranges", "bytes");

@@ -21,7 +21,9 @@
 #include "mod_invokemu/dispatch/dispatcher.h"
 #include "mod_invokemu/events/endpoint.h"
 #include "mod_invokemu/routes.h"
+#include "mod_invokemu/store/archives.h"
 #include "mod_invokemu/store/db.h"
+#include "mod_invokemu/store/files.h"
 #include "mod_invokemu/store/migrate.h"
 #include "mod_invokemu/store/models.h"
 
@@ -122,8 +124,9 @@ static const char *make_folders(apr_pool_t *p, const imu_instance *inst)
 {
     const char *folders[] = {inst->root,
                              apr_pstrcat(p, inst->root, "/outputs", NULL),
-                             apr_pstrcat(p, inst->root, "/outputs/images", NULL),
-                             apr_pstrcat(p, inst->root, "/outputs/images/thumbnails", NULL),
+                             apr_pstrcat(p, inst->root, "/" IMU_PICTURES_DIR, NULL),
+                             apr_pstrcat(p, inst->root, "/" IMU_THUMBNAILS_DIR, NULL),
+                             apr_pstrcat(p, inst->root, "/" IMU_ARCHIVES_DIR, NULL),
                              apr_pstrcat(p, inst->root, "/tmp", NULL),
                              ap_make_dirstr_parent(p, inst->database),
                              inst->run_dir};

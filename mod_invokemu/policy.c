@@ -117,3 +117,8 @@ int imu_policy_queue_item(const imu_identity *who, const char *owner_id)
 {
     return rules(who, owner_id);
 }
+
+int imu_policy_archive_fetch(const imu_identity *who, const char *owner_id)
+{
+    return rules(who, owner_id);
+}

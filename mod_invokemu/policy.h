@@ -73,6 +73,9 @@ int imu_policy_workflow_read(const imu_identity *who, const imu_workflow_facts *
 /** Change, share, mark as opened or delete it. */
 int imu_policy_workflow_edit(const imu_identity *who, const imu_workflow_facts *workflow);
 
+/** Fetch an archive of pictures that was made for owner_id. */
+int imu_policy_archive_fetch(const imu_identity *who, const char *owner_id);
+
 /** See a queue item whole, and cancel, delete or retry it; the rest see a redacted copy. */
 int imu_policy_queue_item(const imu_identity *who, const char *owner_id);
 

@@ -26,6 +26,7 @@ typedef struct imu_reply {
     const char *file;      /**< path of a file to send instead of body */
     const char *etag;      /**< strong validator with its quotes, or NULL */
     const char *cache;     /**< Cache-Control; NULL: "no-store" */
+    int last_time;         /**< the file is deleted as soon as it is open for sending */
 } imu_reply;
 
 typedef struct imu_req {

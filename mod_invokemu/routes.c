@@ -77,6 +77,8 @@ const imu_route imu_routes[] = {
     ROUTE(POST, "/api/v1/images/upload", USER, image_upload),
     ROUTE(POST, "/api/v1/images/", USER, image_create_entry),
     ROUTE(GET, "/api/v1/images/", USER, image_list),
+    ROUTE(POST, "/api/v1/images/download", USER, bulk_download_make),
+    ROUTE(GET, "/api/v1/images/download/{bulk_download_item_name}", USER, bulk_download_fetch),
     ROUTE(GET, "/api/v1/images/names", USER, image_names),
     ROUTE(POST, "/api/v1/images/images_by_names", USER, images_by_names),
     ROUTE(POST, "/api/v1/images/star", USER, images_star),

@@ -152,6 +152,8 @@ imu_handler imu_api_model_stats;
 imu_handler imu_api_model_hf_login;
 imu_handler imu_api_model_cache_unsupported;
 
+imu_handler imu_api_bulk_download_make;
+imu_handler imu_api_bulk_download_fetch;
 imu_handler imu_api_recall_update;
 imu_handler imu_api_recall_get;
 

@@ -1,0 +1,106 @@
+/*
+ * bulk_download.c: /api/v1/images/download: pictures as one ZIP file, for the person who asked, once.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "mod_invokemu/api/gallery.h"
+#include "mod_invokemu/api/handlers.h"
+#include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/store/archives.h"
+#include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/validate.h"
+
+#define MAX_PICTURES 5000
+#define MAX_ID       255
+
+static imu_err *nothing_to_pack(imu_req *req)
+{
+    return imu_error(req->p, 400, "nothing_to_pack", "Choose pictures, or a board with pictures on it, to download.");
+}
+
+/* Names of what is asked for, every one of which the caller may see. */
+static imu_err *chosen(imu_req *req, json_t **names)
+{
+    imu_check *c = imu_check_new(req->p, "body");
+    imu_image_filter on_board = {.intermediate = 0};
+    json_t *body, *given;
+    imu_image_list pictures;
+    apr_int64_t starred;
+    imu_err *err;
+
+    if ((err = imu_body_object(req, &body)))
+        return err;
+    given = imu_check_texts(c, body, "image_names", IMU_NULLABLE, MAX_PICTURES, MAX_ID);
+    on_board.board_id = imu_check_text(c, body, "board_id", IMU_NULLABLE, 1, MAX_ID);
+    if ((err = imu_check_end(c)))
+        return err;
+    if (json_array_size(given) > 0) {
+        if ((err = imu_gallery_pictures(req, given, imu_policy_picture_read, &pictures)))
+            return err;
+        *names = imu_gallery_name_list(req, &pictures);
+    } else if (on_board.board_id) {
+        if ((err = imu_gallery_board_may(req, on_board.board_id, imu_policy_board_read)) ||
+            (err = imu_images_names(req->db, req->p, &on_board, names, &starred)))
+            return err;
+    } else {
+        return nothing_to_pack(req);
+    }
+    if (json_array_size(*names) > MAX_PICTURES)
+        return imu_error(req->p, 413, "too_many_pictures", "At most %d pictures can be downloaded at once.", MAX_PICTURES);
+    return json_array_size(*names) > 0 ? NULL : nothing_to_pack(req);
+}
+
+static void announce(imu_req *req, const char *event, const char *name)
+{
+    json_t *data = json_pack("{s:I, s:s, s:s, s:s, s:s}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()), "bulk_download_id", "default",
+                             "bulk_download_item_id", apr_pstrmemdup(req->p, name, strlen(name) - 4), "bulk_download_item_name", name,
+                             "user_id", req->who.user_id);
+
+    imu_publish(event, req->who.user_id, data);
+    json_decref(data);
+}
+
+imu_err *imu_api_bulk_download_make(imu_req *req)
+{
+    const char *name = imu_archive_name_new(req->p);
+    json_t *names;
+    imu_db *db;
+    imu_err *err = chosen(req, &names);
+
+    /* Packing may take a while: it holds no connection to the database. */
+    imu_req_db_release(req);
+    if (err)
+        return err;
+    announce(req, "bulk_download_started", name);
+    if ((err = imu_archive_write(req->p, req->inst->root, name, names)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_archive_add(db, req->p, req->inst->root, name, req->who.user_id)))
+        return err;
+    announce(req, "bulk_download_complete", name);
+    return imu_reply_json(req, 202, json_pack("{s:s, s:s}", "response", "Your pictures are packed.", "bulk_download_item_name", name));
+}
+
+imu_err *imu_api_bulk_download_fetch(imu_req *req)
+{
+    const char *name = imu_param(req, "bulk_download_item_name"), *owner;
+    int taken = 0;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = imu_req_db(req, &db)) || (err = imu_archive_owner(db, req->p, name, &owner)))
+        return err;
+    if (owner && !imu_policy_archive_fetch(&req->who, owner))
+        return imu_error(req->p, 403, "not_yours", "This download was made for somebody else.");
+    if (owner && req->r->header_only)
+        taken = 1;
+    else if (owner && (err = imu_archive_take(db, req->p, name, &taken)))
+        return err;
+    if (!taken)
+        return imu_error(req->p, 404, "no_download", "There is no such download, or it has been fetched already.");
+    imu_reply_header(req, "Content-Disposition", apr_psprintf(req->p, "attachment; filename=\"%s\"", name));
+    imu_reply_file(req, imu_archive_path(req->p, req->inst->root, name), "application/zip", NULL, NULL);
+    req->reply.last_time = !req->r->header_only;
+    return NULL;
+}

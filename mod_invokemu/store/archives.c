@@ -1,0 +1,160 @@
+#include "mod_invokemu/store/archives.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_file_info.h>
+#include <apr_strings.h>
+#include <archive.h>
+#include <archive_entry.h>
+
+#include "mod_invokemu/store/files.h"
+#include "mod_invokemu/store/picture_files.h"
+#include "mod_invokemu/util/ids.h"
+
+#define KEEP        apr_time_from_sec(24 * 60 * 60)
+#define COPY_BYTES  131072
+
+const char *imu_archive_name_new(apr_pool_t *p)
+{
+    return apr_pstrcat(p, imu_uuid4(p), ".zip", NULL);
+}
+
+const char *imu_archive_path(apr_pool_t *p, const char *root, const char *name)
+{
+    return apr_pstrcat(p, root, "/" IMU_ARCHIVES_DIR "/", name, NULL);
+}
+
+static imu_err *failed(apr_pool_t *p, struct archive *zip, const char *doing)
+{
+    int code = archive_errno(zip);
+
+    if (code == ENOSPC || code == EDQUOT)
+        return imu_error(p, 507, "disk_full", "The server's disk is full. Please tell the administrator.");
+    return imu_error_internal(p, "archive: %s: %s", doing, archive_error_string(zip));
+}
+
+static imu_err *copy_file(apr_pool_t *p, struct archive *zip, int fd)
+{
+    char buf[COPY_BYTES];
+    ssize_t n;
+
+    while ((n = read(fd, buf, sizeof buf)) > 0)
+        if (archive_write_data(zip, buf, (size_t)n) != n)
+            return failed(p, zip, "data");
+    return n == 0 ? NULL : imu_error_internal(p, "archive: a picture cannot be read: %s", strerror(errno));
+}
+
+static imu_err *add_picture(apr_pool_t *p, struct archive *zip, const char *root, const char *name)
+{
+    int fd = imu_picture_name_ok(name) ? open(imu_picture_path(p, root, name), O_RDONLY | O_CLOEXEC) : -1;
+    struct archive_entry *entry;
+    struct stat info;
+    imu_err *err = NULL;
+
+    if (fd < 0)
+        return NULL;
+    entry = archive_entry_new();
+    if (!entry || fstat(fd, &info) != 0) {
+        err = imu_error_internal(p, "archive: no entry for %s", name);
+    } else {
+        archive_entry_set_pathname(entry, name);
+        archive_entry_set_size(entry, info.st_size);
+        archive_entry_set_mtime(entry, info.st_mtime, 0);
+        archive_entry_set_filetype(entry, AE_IFREG);
+        archive_entry_set_perm(entry, 0644);
+        err = archive_write_header(zip, entry) == ARCHIVE_OK ? copy_file(p, zip, fd) : failed(p, zip, "header");
+    }
+    archive_entry_free(entry);
+    close(fd);
+    return err;
+}
+
+static imu_err *write_pictures(apr_pool_t *p, struct archive *zip, const char *root, const char *path, const json_t *names)
+{
+    imu_err *err = NULL;
+    apr_pool_t *sub;
+    json_t *name;
+    size_t i;
+
+    /* PNG is compressed already. */
+    if (archive_write_set_format_zip(zip) != ARCHIVE_OK || archive_write_zip_set_compression_store(zip) != ARCHIVE_OK ||
+        archive_write_open_filename(zip, path) != ARCHIVE_OK)
+        return failed(p, zip, "open");
+    if (apr_pool_create(&sub, p) != APR_SUCCESS)
+        return imu_error_internal(p, "no memory");
+    json_array_foreach (names, i, name) {
+        if ((err = add_picture(sub, zip, root, json_string_value(name)))) {
+            err = err->status == 507 ? imu_error(p, 507, "disk_full", "%s", err->detail) : imu_error_internal(p, "%s", err->log);
+            break;
+        }
+        apr_pool_clear(sub);
+    }
+    apr_pool_destroy(sub);
+    if (!err && archive_write_close(zip) != ARCHIVE_OK)
+        err = failed(p, zip, "close");
+    return err;
+}
+
+imu_err *imu_archive_write(apr_pool_t *p, const char *root, const char *name, const json_t *names)
+{
+    const char *path = imu_archive_path(p, root, name);
+    struct archive *zip = archive_write_new();
+    imu_err *err;
+
+    if (!zip)
+        return imu_error_internal(p, "no memory for an archive");
+    err = write_pictures(p, zip, root, path, names);
+    archive_write_free(zip);
+    if (err && unlink(path) != 0 && errno != ENOENT)
+        err->log = apr_psprintf(p, "%s; and %s stays behind: %s", err->log ? err->log : err->detail, path, strerror(errno));
+    return err;
+}
+
+/* Files nobody fetched in time, also those of accounts that are gone. */
+static void remove_old_files(apr_pool_t *p, const char *root, apr_time_t before)
+{
+    const char *folder = apr_pstrcat(p, root, "/" IMU_ARCHIVES_DIR, NULL);
+    apr_finfo_t entry;
+    apr_dir_t *dir;
+
+    if (apr_dir_open(&dir, folder, p) != APR_SUCCESS)
+        return;
+    while (apr_dir_read(&entry, APR_FINFO_NAME | APR_FINFO_TYPE | APR_FINFO_MTIME, dir) == APR_SUCCESS)
+        if (entry.filetype == APR_REG && entry.mtime < before)
+            /* What cannot be deleted now is tried again at the next archive. */
+            (void)unlink(apr_pstrcat(p, folder, "/", entry.name, NULL));
+    apr_dir_close(dir);
+}
+
+imu_err *imu_archive_add(imu_db *db, apr_pool_t *p, const char *root, const char *name, const char *user_id)
+{
+    apr_time_t old = apr_time_now() - KEEP;
+    imu_err *err = imu_db_begin(db);
+
+    if (err)
+        return err;
+    if (!(err = imu_db_exec(db, p, NULL, "bulk_download_forget", "s", imu_time_text(p, old))))
+        err = imu_db_exec(db, p, NULL, "bulk_download_insert", "sss", name, user_id, imu_now(p));
+    if (!(err = imu_db_end(db, err)))
+        remove_old_files(p, root, old);
+    return err;
+}
+
+imu_err *imu_archive_owner(imu_db *db, apr_pool_t *p, const char *name, const char **user_id)
+{
+    imu_rows *rows;
+    imu_err *err = imu_db_select(db, p, &rows, "bulk_download_get", "s", name);
+
+    if (!err)
+        *user_id = imu_text(rows, 0, "user_id");
+    return err;
+}
+
+imu_err *imu_archive_take(imu_db *db, apr_pool_t *p, const char *name, int *taken)
+{
+    return imu_db_exec(db, p, taken, "bulk_download_take", "s", name);
+}

@@ -1,0 +1,12 @@
+-- :name bulk_download_insert
+INSERT INTO bulk_downloads (name, user_id, created_at) VALUES (%s, %s, %s);
+
+-- :name bulk_download_get
+SELECT name, user_id, created_at FROM bulk_downloads WHERE name = %s LIMIT 1;
+
+-- Whoever deletes the row has the archive.
+-- :name bulk_download_take
+DELETE FROM bulk_downloads WHERE name = %s;
+
+-- :name bulk_download_forget
+DELETE FROM bulk_downloads WHERE created_at < %s;

@@ -1,0 +1,91 @@
+// Pictures as one ZIP file: whose they may be, who may fetch it, how often.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { before, describe, test } from 'node:test';
+import { Client } from '../lib/http.mjs';
+import { useServer } from '../lib/server.mjs';
+import { addUser, setupAdmin, upload } from '../lib/users.mjs';
+
+const DOWNLOAD = '/api/v1/images/download';
+
+describe('bulk download', () => {
+    const server = useServer({ multiuser: true, media: true });
+    let admin, ann, ben;
+    before(async () => {
+        admin = await setupAdmin(server);
+        ann = await addUser(admin, 'Ann');
+        ben = await addUser(admin, 'Ben');
+    });
+    const make = async (who, body) => {
+        const answer = await who.post(DOWNLOAD, body);
+        assert.equal(answer.status, 202, answer.text.slice(0, 300));
+        return answer.body.bulk_download_item_name;
+    };
+    const folder = () => path.join(server.data, 'outputs/bulk_downloads');
+    /** Names in a ZIP file, as another program reads it. */
+    const list = (bytes) => {
+        const file = path.join(server.root, 'fetched.zip');
+        fs.writeFileSync(file, bytes);
+        execFileSync('unzip', ['-tq', file], { stdio: 'ignore' });
+        return execFileSync('unzip', ['-Z1', file], { encoding: 'utf8' }).trim().split('\n');
+    };
+
+    test('holds the pictures, byte for byte in name, and is gone once fetched', async () => {
+        const names = [(await upload(ann)).image_name, (await upload(ann)).image_name];
+        const name = await make(ann, { image_names: names });
+        assert.match(name, /^[0-9a-f-]{36}\.zip$/);
+        assert.equal((await ann.head(`${DOWNLOAD}/${name}`)).status, 200, 'a look does not use it up');
+        const got = await ann.get(`${DOWNLOAD}/${name}`);
+        assert.deepEqual([got.status, got.headers['content-type']], [200, 'application/zip']);
+        assert.match(got.headers['content-disposition'], /^attachment; /);
+        assert.deepEqual(list(got.raw).sort(), [...names].sort());
+        assert.equal((await ann.get(`${DOWNLOAD}/${name}`)).status, 404);
+        assert.deepEqual(fs.readdirSync(folder()), []);
+    });
+
+    test('of a board holds what is on it, for whoever may see the board', async () => {
+        const board = (await ann.post('/api/v1/boards/?board_name=trip')).body.board_id;
+        const picture = await upload(ann, { query: `&board_id=${board}` });
+        assert.equal((await ben.post(DOWNLOAD, { board_id: board })).status, 403);
+        await ann.patch(`/api/v1/boards/${board}`, { board_visibility: 'shared' });
+        const name = await make(ben, { board_id: board });
+        assert.deepEqual(list((await ben.get(`${DOWNLOAD}/${name}`)).raw), [picture.image_name]);
+        assert.equal((await ben.post(DOWNLOAD, { board_id: 'no-such-board' })).status, 404);
+    });
+
+    test('cannot be fetched by somebody else, and is not used up by their trying', async () => {
+        const name = await make(ann, { image_names: [(await upload(ann)).image_name] });
+        assert.equal((await ben.get(`${DOWNLOAD}/${name}`)).status, 403);
+        assert.equal((await new Client(server.url).get(`${DOWNLOAD}/${name}`)).status, 401);
+        assert.equal((await ann.get(`${DOWNLOAD}/${name}`)).status, 200);
+    });
+
+    test('is refused as a whole when one picture is somebody else’s', async () => {
+        const [mine, foreign] = [await upload(ben), await upload(ann)];
+        const before = fs.readdirSync(folder());
+        assert.equal((await ben.post(DOWNLOAD, { image_names: [mine.image_name, foreign.image_name] })).status, 403);
+        assert.deepEqual(fs.readdirSync(folder()), before);
+    });
+
+    test('of nothing is a bad request', async () => {
+        const empty = (await ann.post('/api/v1/boards/?board_name=empty')).body.board_id;
+        for (const body of [{}, { image_names: [] }, { image_names: null }, { board_id: empty }]) {
+            assert.equal((await ann.post(DOWNLOAD, body)).status, 400, JSON.stringify(body));
+        }
+        assert.equal((await ann.post(DOWNLOAD, { image_names: 'x' })).status, 422);
+    });
+
+    test('under a name nobody was given is 404, wherever it points', async () => {
+        for (const name of ['11111111-1111-4111-8111-111111111111.zip', '..%2f..%2fdatabases%2finvokemu.db', 'x']) {
+            assert.equal((await ann.get(`${DOWNLOAD}/${name}`)).status, 404, name);
+        }
+    });
+
+    test('fetched by many at once goes to one of them', async () => {
+        const name = await make(ann, { image_names: [(await upload(ann)).image_name] });
+        const answers = await Promise.all(Array.from({ length: 8 }, () => ann.get(`${DOWNLOAD}/${name}`)));
+        assert.deepEqual(answers.map((a) => a.status).sort(), [200, ...Array(7).fill(404)]);
+    });
+});
