@@ -61,3 +61,9 @@ ROUNDS ?= 100
 kill-test: packages-test
 	$(MAKE) $(JOBS) all
 	IMU_BUILD=$(B) node tests/kill/run.mjs $(ROUNDS) $(SEED)
+
+# make bench [SOCKETS=2000]: one table of speed, memory and delays, with the aims.
+SOCKETS ?= 2000
+bench: packages-test
+	$(MAKE) $(JOBS) all
+	ulimit -n $$(ulimit -Hn) && IMU_BUILD=$(B) node tests/bench/bench.mjs $(SOCKETS)

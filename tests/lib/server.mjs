@@ -119,6 +119,7 @@ export class Server {
         this.own(this.root, this.data, this.run, this.logs);
         fs.chmodSync(this.root, 0o755);
         running.add(this);
+        this.options.prepare?.(this.root);
         try {
             await this.startCompanions();
             await this.startHttpd();
@@ -230,7 +231,7 @@ export class Server {
     configuration() {
         const { options } = this;
         const htdocs = options.htdocs?.(this.root) || path.join(BUILD, 'htdocs');
-        const lines = (value) => [value || []].flat().join('\n');
+        const lines = (value) => [(typeof value === 'function' ? value(this.root) : value) || []].flat().join('\n');
         const values = {
             ROOT: this.root,
             RUN: this.run,
@@ -248,6 +249,7 @@ export class Server {
             MEDIA: options.media ? `InvokeMUMedia "${path.join(this.run, 'media.sock')}"` : '',
             MODELS: options.models ? `InvokeMUModels "${reach(options.models)}"` : '',
             GLOBAL: lines(options.conf),
+            SITES: lines(options.sites),
             HTDOCS: fs.existsSync(htdocs) ? reach(htdocs) : htdocs,
             VHOST: (options.tls ? this.tlsLines() : '') + lines(options.vhost),
         };
@@ -420,8 +422,8 @@ function sanitizerEnv() {
  * Starts a server.
  * @param {object} [options]
  *   multiuser (true), mpm ('event' | 'worker' | 'prefork'), worker (number of worker processes, true: one), media (true: with
- *   the media process), models (folder for InvokeMUModels), conf (extra lines of the main server), vhost (extra lines of the
- *   virtual host), tls (true), hook (true: -D InvokeMUTestHook), logLevel of the module ('info'), workerArgs (['--threads', '1']),
+ *   the media process), models (folder for InvokeMUModels), conf, vhost, sites (extra lines of the main server, in the virtual
+ *   host, behind it: text, list, or function of the server's folder), prepare (function of that folder, called first), tls (true), hook (true: -D InvokeMUTestHook), logLevel of the module ('info'), workerArgs (['--threads', '1']),
  *   port (a fixed one), htdocs (function of the server's folder: another folder for InvokeMUClient)
  * @returns {Promise<Server>}
  */
