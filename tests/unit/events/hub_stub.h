@@ -1,6 +1,6 @@
 /* hub_stub.h: accounts for tests of the hub, in the place of the database. A token is "<user>" or "<user>:<anything>". */
-#ifndef HUB_STUB_H
-#define HUB_STUB_H
+#ifndef IMU_HUB_STUB_H
+#define IMU_HUB_STUB_H
 
 #include <apr_time.h>
 
