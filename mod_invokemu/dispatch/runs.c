@@ -73,6 +73,7 @@ void imu_run_remove(imu_runs *runs, imu_run *run)
         }
     }
     json_decref(run->invocation);
+    json_decref(run->loading);
     apr_pool_destroy(run->pool);
 }
 
@@ -189,17 +190,27 @@ void imu_run_tell_failed(imu_dispatch *d, const imu_run *run, const imu_worker_m
     emit(d, "invocation_error", run, event);
 }
 
-void imu_run_tell_model(imu_dispatch *d, const imu_run *run, const imu_worker_msg *msg)
+void imu_run_tell_loaded(imu_dispatch *d, imu_run *run)
+{
+    if (!run->loading)
+        return;
+    imu_hub_emit(d->hub, "model_load_complete", run->job->user_id, run->loading);
+    json_decref(run->loading);
+    run->loading = NULL;
+}
+
+/* Told of canceled runs too, so that starts and ends stay balanced. */
+void imu_run_tell_model(imu_dispatch *d, imu_run *run, const imu_worker_msg *msg)
 {
     json_t *record = json_object_get(run->models, msg->model_key);
-    json_t *event;
 
-    if (!json_is_object(record))
+    imu_run_tell_loaded(d, run);
+    if (msg->complete || !json_is_object(record))
         return;
-    event = json_pack("{s:I, s:O, s:s}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()), "config", record, "user_id",
-                      run->job->user_id);
-    json_object_set_new(event, "submodel_type", text_or_null(msg->submodel));
-    emit(d, msg->complete ? "model_load_complete" : "model_load_started", run, event);
+    run->loading = json_pack("{s:I, s:O, s:s}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()), "config", record, "user_id",
+                             run->job->user_id);
+    json_object_set_new(run->loading, "submodel_type", text_or_null(msg->submodel));
+    imu_hub_emit(d->hub, "model_load_started", run->job->user_id, run->loading);
 }
 
 /* The board a picture goes to: the one asked for, while its owner may put pictures there. */

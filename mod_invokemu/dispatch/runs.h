@@ -22,6 +22,7 @@ typedef struct imu_run {
     int failures;            /**< results that could not be stored, in a row */
     json_t *invocation;      /**< the node that is running, or NULL */
     json_t *models;          /**< object: key -> record, as far as known; owned by pool */
+    json_t *loading;         /**< payload of a model_load_started whose end has not been told, or NULL */
 } imu_run;
 
 /** Runs of this process. */
@@ -60,7 +61,9 @@ void imu_run_tell_completed(imu_dispatch *d, const imu_run *run, const imu_worke
 /** invocation_error. */
 void imu_run_tell_failed(imu_dispatch *d, const imu_run *run, const imu_worker_msg *msg);
 /** model_load_started or model_load_complete. */
-void imu_run_tell_model(imu_dispatch *d, const imu_run *run, const imu_worker_msg *msg);
+void imu_run_tell_model(imu_dispatch *d, imu_run *run, const imu_worker_msg *msg);
+/** Ends a model_load_started that nobody will end any more: clients count them. Call before the run goes. */
+void imu_run_tell_loaded(imu_dispatch *d, imu_run *run);
 
 /** Stores the pictures of a completed node, durably. *why lives in p. */
 imu_stored imu_run_store(imu_dispatch *d, apr_pool_t *p, imu_run *run, const imu_frame *frame, const imu_worker_msg *msg,

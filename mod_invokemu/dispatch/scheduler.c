@@ -15,6 +15,7 @@
 
 static void forget(imu_scheduler *s, imu_run *run)
 {
+    imu_run_tell_loaded(s->d, run);
     imu_run_remove(&s->runs, run);
     imu_scheduler_wake(s);
 }

@@ -352,3 +352,24 @@ describe('two workers', () => {
         assert.equal((await settled(admin, ra.item_id)).status, 'completed');
     });
 });
+
+for (const mpm of ['worker', 'prefork']) {
+    describe(`the dispatcher under the ${mpm} MPM`, () => {
+        const server = useServer({ mpm });
+        let worker;
+        after(() => worker?.die());
+
+        test('is there after each kind of restart, and ends with the server', async () => {
+            server.allowLog(/IMU0313/); // events hold a thread there
+            const admin = await setupAdmin(server);
+            worker = await new FakeWorker(path.join(server.run, 'worker.sock'), { auto: true }).listen();
+            for (const how of ['graceful', 'hard', null]) {
+                const [id] = await enqueue(admin);
+                assert.equal((await settled(admin, id)).status, 'completed');
+                if (how) {
+                    await server.restart(how);
+                }
+            }
+        });
+    });
+}

@@ -338,12 +338,38 @@ static void test_progress_shows_node_and_preview(void **state)
     assert_string_equal(json_string_value(json_object_get(json_object_get(event, "image"), "dataURL")), "data:image/jpeg;base64,YWJj");
     assert_int_equal(json_integer_value(json_object_get(json_object_get(event, "invocation"), "extra")), 5);
     assert_string_equal(json_string_value(json_object_get(event, "device")), "cuda:0");
-    header = about(w, 0);
+}
+
+static void say_load(struct world *w, int complete)
+{
+    json_t *header = about(w, 0);
+
     json_object_set_new(header, "key", json_string("k1"));
-    json_object_set_new(header, "complete", json_true());
+    json_object_set_new(header, "submodel", json_string("unet"));
+    json_object_set_new(header, "complete", json_boolean(complete));
     say(w, IMU_WIRE_MODEL_LOAD, header, NULL, 0, NULL, 0);
-    event = fake_hub_last("model_load_complete");
+}
+
+/* Clients count starts and ends: each start is ended once, even when the job ends in between. */
+static void test_model_loads_are_balanced(void **state)
+{
+    struct world *w = *state;
+    json_t *event;
+
+    take_job(w);
+    say_load(w, 0);
+    event = fake_hub_last("model_load_started");
     assert_string_equal(json_string_value(json_object_get(json_object_get(event, "config"), "name")), "m");
+    assert_string_equal(json_string_value(json_object_get(event, "submodel_type")), "unet");
+    assert_int_equal(fake_hub_count("model_load_complete"), 0);
+    say_load(w, 1);
+    assert_int_equal(fake_hub_count("model_load_complete"), 1);
+    say_load(w, 1);
+    assert_int_equal(fake_hub_count("model_load_complete"), 1);
+    say_load(w, 0);
+    say_done(w, 1, "failed");
+    assert_int_equal(fake_hub_count("model_load_started"), 2);
+    assert_int_equal(fake_hub_count("model_load_complete"), 2);
 }
 
 static void test_cancel_silences_a_run(void **state)
@@ -374,7 +400,7 @@ int main(void)
         TEST(test_run_carries_what_the_job_needs),       TEST(test_picture_is_stored_before_it_is_told),
         TEST(test_repetition_is_acknowledged_and_not_told_again), TEST(test_picture_that_could_change_is_refused),
         TEST(test_end_without_results_fails),            TEST(test_progress_shows_node_and_preview),
-        TEST(test_cancel_silences_a_run),
+        TEST(test_cancel_silences_a_run),                TEST(test_model_loads_are_balanced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
