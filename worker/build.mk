@@ -13,8 +13,10 @@ $(B)/libimuengine.a: $(ENGINE_OBJS)
 	rm -f $@ && ar rcs $@ $^
 
 # Compares the engine with golden tensors: make check-engine FIXTURES=DIR
-CHECK_ENGINE_OBJS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/engine/*.c))
+CHECK_ENGINE_OBJS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/engine/check*.c))
 $(B)/check-engine: $(CHECK_ENGINE_OBJS) $(B)/libimuengine.a
+	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
+$(B)/imu-render: $(B)/obj/tests/engine/render.o $(B)/libimuengine.a
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
 FIXTURES ?= tests/fixtures/diffusion
 .PHONY: check-engine
