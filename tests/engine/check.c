@@ -112,11 +112,12 @@ void check_note(check *c, const char *file, const char *where, double error, dou
         snprintf(row->where, sizeof row->where, "%s", where);
     }
     if (getenv("CHECK_VERBOSE"))
-        printf("    %s %s: %.2e of %.2e%s\n", file, where, error, allowed, share > 1 || isnan(share) ? " !" : "");
+        printf("    %s %s: %.2e of %.2e%s\n", file, where, error, allowed,
+               share > 1 || isnan(share) ? " !" : "");
 }
 
-void check_compare(check *c, const char *file, const char *where, const float *mine, const check_tensor *golden,
-                   double tolerance, bool relative)
+void check_compare(check *c, const char *file, const char *where, const float *mine,
+                   const check_tensor *golden, double tolerance, bool relative)
 {
     double worst = 0, largest = 0;
     if (!golden->value) {
@@ -148,11 +149,12 @@ void check_fail(check *c, const char *file, const char *where, const imu_fault *
 int check_report(const check *c)
 {
     int wrong = c->failures;
-    printf("%-38s %8s %8s %12s %10s  %s\n", "file", "compared", "skipped", "worst error", "of allowed", "where");
+    printf("%-38s %8s %8s %12s %10s  %s\n", "file", "compared", "skipped", "worst error",
+           "of allowed", "where");
     for (int i = 0; i < c->row_count; i++) {
         const check_row *r = &c->rows[i];
-        printf("%-38s %8d %8d %12.2e %9.1f%%  %s%s\n", r->file, r->compared, r->skipped, r->error, 100 * r->worst,
-               r->where, r->worst > 1 ? "  EXCESS" : "");
+        printf("%-38s %8d %8d %12.2e %9.1f%%  %s%s\n", r->file, r->compared, r->skipped, r->error,
+               100 * r->worst, r->where, r->worst > 1 ? "  EXCESS" : "");
         wrong += r->worst > 1;
     }
     if (c->failures)

@@ -12,9 +12,9 @@
 typedef struct check_row {
     char file[96];
     int compared, skipped;
-    double worst;     /* largest error as a share of what is allowed */
-    double error;     /* that error, as measured */
-    char where[96];   /* and where it is */
+    double worst;   /* largest error as a share of what is allowed */
+    double error;   /* that error, as measured */
+    char where[96]; /* and where it is */
 } check_row;
 
 typedef struct check {
@@ -43,10 +43,10 @@ void check_release(check_tensor *t);
 imu_array *check_array(check *c, const imu_safetensors *st, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Compares `count` values; the allowed error is `tolerance` times the largest golden value (`relative`) or
- * `tolerance` itself. */
-void check_compare(check *c, const char *file, const char *where, const float *mine, const check_tensor *golden,
-                   double tolerance, bool relative);
+/* Compares `count` values; the allowed error is `tolerance` times the largest golden value
+ * (`relative`) or `tolerance` itself. */
+void check_compare(check *c, const char *file, const char *where, const float *mine,
+                   const check_tensor *golden, double tolerance, bool relative);
 /* Notes an error of `error` where `allowed` is allowed. */
 void check_note(check *c, const char *file, const char *where, double error, double allowed);
 void check_skip(check *c, const char *file, int entries);

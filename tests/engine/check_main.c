@@ -53,10 +53,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: check-engine [FOLDER with golden/ and tiny-* in it]\n");
         return 2;
     }
-    check c = {.fixtures = argc == 2 ? argv[1] : "tests/fixtures/diffusion", 
+    check c = {.fixtures = argc == 2 ? argv[1] : "tests/fixtures/diffusion",
                .backend = imu_backend_cpu(1, false)}; /* tiny networks: threads would only wait */
     imu_fault fault = {0};
-    if (!c.backend || imu_engine_open(&(imu_engine_options){1, IMU_PRECISION_F32}, &c.engine, &fault)) {
+    if (!c.backend ||
+        imu_engine_open(&(imu_engine_options){1, IMU_PRECISION_F32}, &c.engine, &fault)) {
         fprintf(stderr, "Can't start the engine: %s\n", fault.text);
         return 1;
     }

@@ -55,12 +55,14 @@ static float *repeat(const imu_array *a, int64_t batch)
     return out;
 }
 
-static void check_call(check *c, const char *file, imu_safetensors *st, imu_unet *u, const unet_case *k,
-                       double tolerance)
+static void check_call(check *c, const char *file, imu_safetensors *st, imu_unet *u,
+                       const unet_case *k, double tolerance)
 {
-    imu_array *latents = check_array(c, st, "%s", k->latents), *context = check_array(c, st, "%s", k->context);
+    imu_array *latents = check_array(c, st, "%s", k->latents),
+              *context = check_array(c, st, "%s", k->context);
     imu_array *pooled = check_array(c, st, "pooled_cond"), *ids = check_array(c, st, "time_ids");
-    check_tensor times = check_read(c, st, "%s", k->times ? k->times : "none"), golden = check_read(c, st, "%s", k->out);
+    check_tensor times = check_read(c, st, "%s", k->times ? k->times : "none"),
+                 golden = check_read(c, st, "%s", k->out);
     if (!latents || !golden.value) {
         imu_array_free(latents);
         imu_array_free(context);
@@ -82,10 +84,18 @@ static void check_call(check *c, const char *file, imu_safetensors *st, imu_unet
         memset(many_pooled, 0, (size_t)imu_array_count(pooled) * sizeof *many_pooled);
     float *out = calloc(golden.count, sizeof *out);
     stage_check stages = {c, file, st, tolerance};
-    imu_unet_request r = {.batch = batch, .height = latents->dim[2], .width = latents->dim[3],
-                          .latents = latents->data, .timesteps = t, .context = rows, .tokens = context->dim[1],
-                          .pooled = many_pooled, .time_ids = many_ids, .out = out,
-                          .probe = k->staged ? on_stage : NULL, .probe_user = &stages};
+    imu_unet_request r = {.batch = batch,
+                          .height = latents->dim[2],
+                          .width = latents->dim[3],
+                          .latents = latents->data,
+                          .timesteps = t,
+                          .context = rows,
+                          .tokens = context->dim[1],
+                          .pooled = many_pooled,
+                          .time_ids = many_ids,
+                          .out = out,
+                          .probe = k->staged ? on_stage : NULL,
+                          .probe_user = &stages};
     imu_fault fault = {0};
     if (imu_unet_run(u, &r, &fault))
         check_fail(c, file, k->where, &fault);
@@ -110,9 +120,11 @@ static void check_time(check *c, const char *name, imu_unet *u)
     imu_safetensors *st = check_open(c, file);
     if (!st)
         return;
-    check_tensor t = check_read(c, st, "t"), sinusoid = check_read(c, st, "sinusoid"), emb = check_read(c, st, "emb");
+    check_tensor t = check_read(c, st, "t"), sinusoid = check_read(c, st, "sinusoid"),
+                 emb = check_read(c, st, "emb");
     int n = imu_unet_get_info(u)->time_frequencies;
-    float *mine = calloc(t.count * (size_t)n + 1, sizeof *mine), *out = calloc(emb.count + 1, sizeof *out);
+    float *mine = calloc(t.count * (size_t)n + 1, sizeof *mine),
+          *out = calloc(emb.count + 1, sizeof *out);
     imu_fault fault = {0};
     for (size_t i = 0; i < t.count; i++)
         imu_unet_sinusoid(u, t.value[i], n, mine + i * (size_t)n);
@@ -129,15 +141,19 @@ static void check_time(check *c, const char *name, imu_unet *u)
     imu_st_close(st);
 }
 
-static void check_added(check *c, const char *file, imu_safetensors *st, imu_unet *u, double tolerance)
+static void check_added(check *c, const char *file, imu_safetensors *st, imu_unet *u,
+                        double tolerance)
 {
     imu_array *pooled = check_array(c, st, "pooled_cond"), *ids = check_array(c, st, "time_ids");
-    check_tensor golden = check_read(c, st, "add_embedding"), sinusoid = check_read(c, st, "time_ids_sinusoid");
+    check_tensor golden = check_read(c, st, "add_embedding"),
+                 sinusoid = check_read(c, st, "time_ids_sinusoid");
     const imu_unet_info *info = imu_unet_get_info(u);
     if (pooled && ids && golden.value && sinusoid.value) {
-        float *mine = calloc(sinusoid.count, sizeof *mine), *out = calloc(golden.count, sizeof *out);
+        float *mine = calloc(sinusoid.count, sizeof *mine),
+              *out = calloc(golden.count, sizeof *out);
         for (int i = 0; i < 6; i++)
-            imu_unet_sinusoid(u, (double)ids->data[i], info->added_frequencies, mine + i * info->added_frequencies);
+            imu_unet_sinusoid(u, (double)ids->data[i], info->added_frequencies,
+                              mine + i * info->added_frequencies);
         check_compare(c, file, "time_ids_sinusoid", mine, &sinusoid, tolerance, true);
         imu_unet_request r = {.batch = 1, .pooled = pooled->data, .time_ids = ids->data};
         imu_fault fault = {0};
@@ -186,7 +202,8 @@ void check_unet(check *c, const char *name)
     imu_st_close(st);
 }
 
-static void check_decode(check *c, const char *file, imu_safetensors *st, imu_vae *v, const char *kind)
+static void check_decode(check *c, const char *file, imu_safetensors *st, imu_vae *v,
+                         const char *kind)
 {
     imu_array *latents = check_array(c, st, "%s/latents", kind), *image = NULL;
     check_tensor golden = check_read(c, st, "%s/image", kind);
@@ -200,14 +217,16 @@ static void check_decode(check *c, const char *file, imu_safetensors *st, imu_va
     check_release(&golden);
 }
 
-static void check_encode(check *c, const char *file, imu_safetensors *st, imu_vae *v, const char *kind)
+static void check_encode(check *c, const char *file, imu_safetensors *st, imu_vae *v,
+                         const char *kind)
 {
     imu_array *image = check_array(c, st, "%s/image", kind), *mean = NULL, *logvar = NULL;
     imu_fault fault = {0};
     if (image && imu_vae_encode(v, image, &mean, &logvar, &fault))
         check_fail(c, file, kind, &fault);
     if (mean) {
-        check_tensor m = check_read(c, st, "%s/mean", kind), l = check_read(c, st, "%s/logvar", kind);
+        check_tensor m = check_read(c, st, "%s/mean", kind),
+                     l = check_read(c, st, "%s/logvar", kind);
         check_tensor z = check_read(c, st, "%s/latents", kind);
         check_compare(c, file, kind, mean->data, &m, 1e-5, true);
         check_compare(c, file, kind, logvar->data, &l, 1e-5, true);

@@ -13,10 +13,11 @@
 
 #define FORCED_TOLERANCE 3e-3
 
-/* One row of the table of kinds. `loose`: what a free run may be off by; 0 where free runs mean nothing. */
+/* One row of the table of kinds. `loose`: what a free run may be off by; 0 where free runs mean
+ * nothing. */
 typedef struct kind_row {
     const char *kind;
-    int steps; /* 0: those of inputs.json */
+    int steps;       /* 0: those of inputs.json */
     double guidance; /* 0: that of inputs.json */
     double rescale, start, end;
     bool image, mask, gradient, zero_negative;
@@ -46,7 +47,7 @@ typedef struct paths {
     imu_array *pooled_cond, *pooled_uncond, *time_ids;
     size_t values;
     float *pair, *pair_context, *pair_pooled, *pair_ids; /* [2][...]: uncond, cond */
-    float *first; /* the two outputs of a run's first call */
+    float *first;                                        /* the two outputs of a run's first call */
 } paths;
 
 typedef struct noise_tape {
@@ -72,7 +73,8 @@ static double free_tolerance(const char *model, const kind_row *k, const char *s
         return 0;
     if (!strcmp(k->kind, "txt2img"))
         return strcmp(model, "sd15") ? 5e-2 : 1e-2;
-    if (!strcmp(k->kind, "txt2img_cfg1") || !strcmp(k->kind, "txt2img_rescale") || !strcmp(k->kind, "window"))
+    if (!strcmp(k->kind, "txt2img_cfg1") || !strcmp(k->kind, "txt2img_rescale") ||
+        !strcmp(k->kind, "window"))
         return 1e-3;
     if (!strcmp(k->kind, "txt2img_8") || k->gradient)
         return 2e-2;
@@ -91,7 +93,8 @@ static double guidance_of(const paths *p, const kind_row *k)
 }
 
 /* The network's two outputs for x into out[2][values]. */
-static int evaluate(paths *p, const kind_row *k, const float *x, double factor, double t, float *out)
+static int evaluate(paths *p, const kind_row *k, const float *x, double factor, double t,
+                    float *out)
 {
     size_t context = (size_t)imu_array_count(p->cond);
     for (size_t i = 0; i < p->values; i++)
@@ -108,9 +111,16 @@ static int evaluate(paths *p, const kind_row *k, const float *x, double factor, 
             memset(p->pair_pooled, 0, n * sizeof *p->pair_pooled);
     }
     double times[2] = {t, t};
-    imu_unet_request r = {.batch = 2, .height = p->noise->dim[2], .width = p->noise->dim[3], .latents = p->pair,
-                          .timesteps = times, .context = p->pair_context, .tokens = p->cond->dim[1],
-                          .pooled = p->pair_pooled, .time_ids = p->pair_ids, .out = out};
+    imu_unet_request r = {.batch = 2,
+                          .height = p->noise->dim[2],
+                          .width = p->noise->dim[3],
+                          .latents = p->pair,
+                          .timesteps = times,
+                          .context = p->pair_context,
+                          .tokens = p->cond->dim[1],
+                          .pooled = p->pair_pooled,
+                          .time_ids = p->pair_ids,
+                          .out = out};
     imu_fault fault = {0};
     if (!imu_unet_run(p->unet, &r, &fault))
         return 0;
@@ -121,8 +131,9 @@ static int evaluate(paths *p, const kind_row *k, const float *x, double factor, 
 static imu_inpaint inpaint_of(const paths *p, const kind_row *k)
 {
     const imu_array *mask = k->gradient ? p->gradient_mask : p->mask;
-    return (imu_inpaint){p->original->data, p->noise->data, mask->data, k->gradient, (size_t)p->noise->dim[1],
-                         (size_t)imu_array_count(mask)};
+    return (imu_inpaint){
+        p->original->data, p->noise->data,           mask->data,
+        k->gradient,       (size_t)p->noise->dim[1], (size_t)imu_array_count(mask)};
 }
 
 /* Every step from the golden latents before it. */
@@ -130,13 +141,15 @@ static void run_forced(paths *p, const kind_row *k, imu_scheduler *s, int first,
                        const check_tensor *latents, noise_tape *tape)
 {
     size_t n = p->values, steps = latents->count / n - 1;
-    float *mine = calloc(latents->count, sizeof *mine), *out = calloc(2 * n, sizeof *out), *x = calloc(n, sizeof *x);
+    float *mine = calloc(latents->count, sizeof *mine), *out = calloc(2 * n, sizeof *out),
+          *x = calloc(n, sizeof *x);
     double keep, add;
     imu_scheduler_begin(s, first);
     imu_scheduler_use_recorded_noise(s);
     imu_scheduler_noise_level(s, first, &keep, &add);
     for (size_t i = 0; i < n; i++)
-        mine[i] = (float)(keep * (k->image ? (double)p->original->data[i] : 0) + add * (double)p->noise->data[i]);
+        mine[i] = (float)(keep * (k->image ? (double)p->original->data[i] : 0) +
+                          add * (double)p->noise->data[i]);
     for (size_t i = 0; i < steps; i++) {
         double t = imu_scheduler_timestep(s, first + (int)i);
         for (size_t j = 0; j < n; j++)
@@ -164,11 +177,13 @@ static void run_forced(paths *p, const kind_row *k, imu_scheduler *s, int first,
 }
 
 /* The public way, from noise to the end. */
-static void run_free(paths *p, const kind_row *k, const char *scheduler, int steps, const char *where)
+static void run_free(paths *p, const kind_row *k, const char *scheduler, int steps,
+                     const char *where)
 {
     double tolerance = free_tolerance(p->name, k, scheduler), guidance = guidance_of(p, k);
     char label[96];
-    if (tolerance == 0 || !strncmp(scheduler, "dpmpp_sde", 9)) /* a Brownian tree can't be redrawn */
+    if (tolerance == 0 ||
+        !strncmp(scheduler, "dpmpp_sde", 9)) /* a Brownian tree can't be redrawn */
         return;
     imu_conditioning positive = {p->cond, p->pooled_cond}, negative = {p->uncond, p->pooled_uncond};
     imu_denoise_args a;
@@ -203,7 +218,8 @@ static void check_times(paths *p, imu_scheduler *s, int first, int count, const 
     check_tensor t = check_read(p->c, p->st, "%s/timesteps", where);
     double worst = (size_t)count == t.count ? 0 : INFINITY;
     for (int i = 0; i < count && (size_t)i < t.count; i++)
-        worst = fmax(worst, fabs(imu_scheduler_timestep(s, first + i) - t.value[i]) / fmax(fabs(t.value[i]), 1e-3));
+        worst = fmax(worst, fabs(imu_scheduler_timestep(s, first + i) - t.value[i]) /
+                                fmax(fabs(t.value[i]), 1e-3));
     check_note(p->c, p->file, where, worst, 1e-4);
     check_release(&t);
 }
@@ -224,7 +240,8 @@ static void check_run(paths *p, const kind_row *k, const char *scheduler)
         return;
     }
     check_tensor noise = check_read(p->c, p->st, "%s/step_noise", where);
-    check_tensor u = check_read(p->c, p->st, "%s/first_uncond", where), c = check_read(p->c, p->st, "%s/first_cond", where);
+    check_tensor u = check_read(p->c, p->st, "%s/first_uncond", where),
+                 c = check_read(p->c, p->st, "%s/first_cond", where);
     noise_tape tape = {&noise, 0};
     int first, count;
     imu_scheduler_window(s, k->start, k->end, &first, &count);
@@ -250,7 +267,8 @@ static int open_paths(paths *p)
     json_error_t error;
     snprintf(file, sizeof file, "%s/inputs.json", p->name);
     p->inputs = check_json(p->c, file);
-    p->config = json_load_file(check_model_path(p->c, p->name, "scheduler/scheduler_config.json", path), 0, &error);
+    p->config = json_load_file(
+        check_model_path(p->c, p->name, "scheduler/scheduler_config.json", path), 0, &error);
     p->noise = check_array(p->c, p->st, "noise");
     p->cond = check_array(p->c, p->st, "cond");
     p->uncond = check_array(p->c, p->st, "uncond");
@@ -260,8 +278,10 @@ static int open_paths(paths *p)
     p->pooled_cond = check_array(p->c, p->st, "pooled_cond");
     p->pooled_uncond = check_array(p->c, p->st, "pooled_uncond");
     p->time_ids = check_array(p->c, p->st, "time_ids");
-    if (imu_unet_open(p->c->backend, check_model_path(p->c, p->name, "unet", path), &p->unet, &fault) ||
-        imu_model_open(p->c->engine, check_model_path(p->c, p->name, "", path), &p->model, &fault)) {
+    if (imu_unet_open(p->c->backend, check_model_path(p->c, p->name, "unet", path), &p->unet,
+                      &fault) ||
+        imu_model_open(p->c->engine, check_model_path(p->c, p->name, "", path), &p->model,
+                       &fault)) {
         check_fail(p->c, p->file, "open", &fault);
         return -1;
     }
@@ -271,7 +291,8 @@ static int open_paths(paths *p)
     p->pair = calloc(2 * p->values, sizeof *p->pair);
     p->first = calloc(2 * p->values, sizeof *p->first);
     p->pair_context = calloc(2 * (size_t)imu_array_count(p->cond), sizeof *p->pair_context);
-    p->pair_pooled = calloc(p->pooled_cond ? 2 * (size_t)imu_array_count(p->pooled_cond) : 1, sizeof(float));
+    p->pair_pooled =
+        calloc(p->pooled_cond ? 2 * (size_t)imu_array_count(p->pooled_cond) : 1, sizeof(float));
     p->pair_ids = calloc(12, sizeof *p->pair_ids);
     for (int i = 0; p->time_ids && i < 12; i++)
         p->pair_ids[i] = p->time_ids->data[i % 6];
@@ -280,8 +301,8 @@ static int open_paths(paths *p)
 
 static void close_paths(paths *p)
 {
-    imu_array *arrays[] = {p->noise, p->cond, p->uncond, p->original, p->mask, p->gradient_mask,
-                           p->pooled_cond, p->pooled_uncond, p->time_ids};
+    imu_array *arrays[] = {p->noise,         p->cond,        p->uncond,        p->original, p->mask,
+                           p->gradient_mask, p->pooled_cond, p->pooled_uncond, p->time_ids};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         imu_array_free(arrays[i]);
     free(p->pair);
@@ -331,7 +352,8 @@ static void compare_bytes(check *c, const char *file, const char *where, imu_mod
 }
 
 static void compare_picture(check *c, const char *file, const char *where, const char *name,
-                            const imu_array *latents, const check_tensor *golden, double tolerance, bool relative)
+                            const imu_array *latents, const check_tensor *golden, double tolerance,
+                            bool relative)
 {
     char path[4096];
     imu_vae *v;
@@ -349,8 +371,10 @@ static void compare_picture(check *c, const char *file, const char *where, const
     imu_vae_close(v);
 }
 
-/* From the prompts of inputs.json and the golden noise to the picture, all by the public functions. */
-static imu_array *render(check *c, const char *file, imu_model *model, const json_t *inputs, const imu_array *noise)
+/* From the prompts of inputs.json and the golden noise to the picture, all by the public functions.
+ */
+static imu_array *render(check *c, const char *file, imu_model *model, const json_t *inputs,
+                         const imu_array *noise)
 {
     imu_conditioning *positive = NULL, *negative = NULL;
     imu_array *latents = NULL;

@@ -15,12 +15,13 @@ static json_t *scheduler_config(const check *c, const char *name)
 {
     char path[4096];
     json_error_t error;
-    return json_load_file(check_model_path(c, name, "scheduler/scheduler_config.json", path), 0, &error);
+    return json_load_file(check_model_path(c, name, "scheduler/scheduler_config.json", path), 0,
+                          &error);
 }
 
 /* A list of whole numbers exactly, others (and all with `tolerant`) within 1e-4 relative. */
-static void compare_list(check *c, const char *where, const double *mine, int n, const check_tensor *golden,
-                         bool tolerant)
+static void compare_list(check *c, const char *where, const double *mine, int n,
+                         const check_tensor *golden, bool tolerant)
 {
     double worst = n == (int)golden->count ? 0 : INFINITY;
     bool whole = !tolerant;
@@ -34,20 +35,23 @@ static void compare_list(check *c, const char *where, const double *mine, int n,
     check_note(c, SCHEDULES, where, worst * 1e-4, 1e-4);
 }
 
-static void check_schedule(check *c, const imu_safetensors *st, const json_t *config, const char *name,
-                           const char *scheduler, int steps)
+static void check_schedule(check *c, const imu_safetensors *st, const json_t *config,
+                           const char *name, const char *scheduler, int steps)
 {
     char where[96];
     imu_scheduler *s;
     imu_fault fault = {0};
     snprintf(where, sizeof where, "%s/%s/%d", name, scheduler, steps);
-    check_tensor t = check_read(c, st, "%s/timesteps", where), sigmas = check_read(c, st, "%s/sigmas", where);
-    check_tensor start = check_read(c, st, "%s/init_noise_sigma", where), order = check_read(c, st, "%s/order", where);
+    check_tensor t = check_read(c, st, "%s/timesteps", where),
+                 sigmas = check_read(c, st, "%s/sigmas", where);
+    check_tensor start = check_read(c, st, "%s/init_noise_sigma", where),
+                 order = check_read(c, st, "%s/order", where);
     if (t.value && imu_scheduler_open(config, scheduler, steps, 1, &s, &fault)) {
         check_fail(c, SCHEDULES, where, &fault);
     } else if (t.value) {
         int n;
-        double times[2048], first = imu_scheduler_init_noise_sigma(s), calls = imu_scheduler_order(s);
+        double times[2048], first = imu_scheduler_init_noise_sigma(s),
+                            calls = imu_scheduler_order(s);
         for (int i = 0; i < imu_scheduler_count(s) && i < 2048; i++)
             times[i] = imu_scheduler_timestep(s, i);
         const double *mine = imu_scheduler_sigmas(s, &n);
@@ -113,17 +117,20 @@ static void made_up_model(const float *x, double scale, double t, const check_te
 {
     for (size_t i = 0; i < b->count; i++) {
         double v = (double)x[i] * scale;
-        out[i] = (float)(0.6 * v / (1 + fabs(v)) + 0.3 * sin(3 * v) * cos(t / 200) + 0.5 * b->value[i]);
+        out[i] =
+            (float)(0.6 * v / (1 + fabs(v)) + 0.3 * sin(3 * v) * cos(t / 200) + 0.5 * b->value[i]);
     }
 }
 
 static void run_made_up(check *c, const imu_safetensors *st, imu_scheduler *s, const char *where)
 {
     check_tensor b = check_read(c, st, "b"), noise = check_read(c, st, "noise");
-    check_tensor steps = check_read(c, st, "%s/step_noise", where), path = check_read(c, st, "%s/latents", where);
+    check_tensor steps = check_read(c, st, "%s/step_noise", where),
+                 path = check_read(c, st, "%s/latents", where);
     check_tensor final = check_read(c, st, "%s/final", where);
     size_t n = b.count;
-    float *x = calloc(n, sizeof *x), *out = calloc(n, sizeof *out), *all = calloc(path.count + n, sizeof *all);
+    float *x = calloc(n, sizeof *x), *out = calloc(n, sizeof *out),
+          *all = calloc(path.count + n, sizeof *all);
     recording r = {&steps, 0};
     double keep, add;
     imu_scheduler_begin(s, 0);

@@ -22,10 +22,10 @@ static int padded_differ(const imu_tokenizer *t, const int *ids, size_t count, c
 {
     int chunk[77];
     for (size_t i = 0; i < 77; i++)
-        chunk[i] = i == 0                                  ? imu_tokenizer_bos(t)
-                   : i <= count && i < 76                  ? ids[i - 1]
-                   : i == (count < 75 ? count + 1 : 76)    ? imu_tokenizer_eos(t)
-                                                           : imu_tokenizer_eos(t);
+        chunk[i] = i == 0                               ? imu_tokenizer_bos(t)
+                   : i <= count && i < 76               ? ids[i - 1]
+                   : i == (count < 75 ? count + 1 : 76) ? imu_tokenizer_eos(t)
+                                                        : imu_tokenizer_eos(t);
     return differing(chunk, 77, golden);
 }
 
@@ -34,13 +34,15 @@ static void check_rows(check *c, const char *file, const imu_tokenizer *t)
     json_t *golden = check_json(c, file);
     size_t i;
     json_t *row;
-    json_array_foreach (json_object_get(golden, "rows"), i, row) {
+    json_array_foreach(json_object_get(golden, "rows"), i, row)
+    {
         int *ids;
         size_t count;
         char where[64];
         imu_fault fault = {0};
         snprintf(where, sizeof where, "row %zu", i);
-        if (imu_tokenize(t, json_string_value(json_object_get(row, "prompt")), &ids, &count, &fault)) {
+        if (imu_tokenize(t, json_string_value(json_object_get(row, "prompt")), &ids, &count,
+                         &fault)) {
             check_fail(c, file, where, &fault);
             continue;
         }
@@ -63,7 +65,8 @@ void check_tokenizer(check *c, const char *name)
     }
     check_rows(c, "tokens_tiny.json", t);
     imu_tokenizer_close(t);
-    /* The full vocabulary is not part of the fixtures: a folder with it may be named in the environment. */
+    /* The full vocabulary is not part of the fixtures: a folder with it may be named in the
+     * environment. */
     const char *full = getenv("CLIP_TOKENIZER");
     json_t *rows = check_json(c, "tokens_full.json");
     if (full && rows && !imu_tokenizer_open(full, &t, &fault)) {
@@ -130,11 +133,14 @@ static void check_encoder(check *c, const char *file, const char *model, const c
         return;
     }
     check_tensor ids = check_read(c, st, "ids");
-    int length = imu_text_encoder_length(e), width = imu_text_encoder_width(e), rows = (int)ids.count / length;
+    int length = imu_text_encoder_length(e), width = imu_text_encoder_width(e),
+        rows = (int)ids.count / length;
     int *list = calloc(ids.count + 1, sizeof *list);
     size_t size = (size_t)rows * (size_t)length * (size_t)width;
-    float *hidden = calloc(size, sizeof *hidden), *pooled = calloc((size_t)rows, (size_t)width * sizeof *pooled);
-    float *projected = calloc((size_t)rows * (size_t)imu_text_encoder_projection(e) + 1, sizeof *projected);
+    float *hidden = calloc(size, sizeof *hidden),
+          *pooled = calloc((size_t)rows, (size_t)width * sizeof *pooled);
+    float *projected =
+        calloc((size_t)rows * (size_t)imu_text_encoder_projection(e) + 1, sizeof *projected);
     for (size_t i = 0; i < ids.count; i++)
         list[i] = (int)ids.value[i];
     const text_case cases[] = {
@@ -188,11 +194,13 @@ void check_weighted_prompts(check *c, const char *name)
     imu_safetensors *st = check_open(c, file);
     imu_model *model = NULL;
     imu_fault fault = {0};
-    if (st && list && imu_model_open(c->engine, check_model_path(c, name, "", path), &model, &fault))
+    if (st && list &&
+        imu_model_open(c->engine, check_model_path(c, name, "", path), &model, &fault))
         check_fail(c, file, "open", &fault);
     size_t i;
     json_t *prompt;
-    json_array_foreach (json_object_get(list, "prompts"), i, prompt) {
+    json_array_foreach(json_object_get(list, "prompts"), i, prompt)
+    {
         char where[32];
         imu_conditioning *mine = NULL;
         snprintf(where, sizeof where, "te1_last/%zu", i);
@@ -210,7 +218,8 @@ void check_weighted_prompts(check *c, const char *name)
         check_release(&golden);
         imu_conditioning_free(mine);
     }
-    for (size_t k = 0; st && k < st->count; k++) /* only XL conditions on it, and no XL model has a golden file */
+    for (size_t k = 0; st && k < st->count;
+         k++) /* only XL conditions on it, and no XL model has a golden file */
         if (!strncmp(st->entries[k].name, "te1_penultimate/", 16))
             check_skip(c, file, 1);
     imu_model_close(model);

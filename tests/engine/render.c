@@ -1,5 +1,6 @@
-/* imu-render: the engine from the command line, for developers: makes one picture and says how long each
- * part took. imu-render MODEL PROMPT OUT.ppm [key=value ...]; `-` as PROMPT uses random conditioning. */
+/* imu-render: the engine from the command line, for developers: makes one picture and says how long
+ * each part took. imu-render MODEL PROMPT OUT.ppm [key=value ...]; `-` as PROMPT uses random
+ * conditioning. */
 #include "worker/diffusion/pipeline.h"
 #include "worker/diffusion/randn.h"
 #include "worker/tensor/threads.h"
@@ -53,7 +54,10 @@ static int read_setting(settings *s, const char *text)
     const struct {
         const char *key;
         int *number;
-    } numbers[] = {{"width", &s->width}, {"height", &s->height}, {"steps", &s->steps}, {"threads", &s->threads}};
+    } numbers[] = {{"width", &s->width},
+                   {"height", &s->height},
+                   {"steps", &s->steps},
+                   {"threads", &s->threads}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (strlen(numbers[i].key) == n && !strncmp(text, numbers[i].key, n)) {
             *numbers[i].number = (int)strtol(value, NULL, 10);
@@ -93,8 +97,10 @@ static int write_ppm(const char *path, const imu_image *image)
     return fclose(f) || failed ? -1 : 0;
 }
 
-/* The prompt's conditioning; noise of the right shape for "-", to time models without a text encoder. */
-static imu_engine_status condition(imu_model *m, const char *text, imu_conditioning **out, imu_fault *fault)
+/* The prompt's conditioning; noise of the right shape for "-", to time models without a text
+ * encoder. */
+static imu_engine_status condition(imu_model *m, const char *text, imu_conditioning **out,
+                                   imu_fault *fault)
 {
     if (strcmp(text, "-") != 0)
         return imu_model_encode_prompt(m, text, 0, out, fault);
@@ -112,12 +118,13 @@ static imu_engine_status condition(imu_model *m, const char *text, imu_condition
     return IMU_ENGINE_OK;
 }
 
-static imu_engine_status render(imu_model *m, const settings *s, const char *prompt, imu_image **image,
-                                imu_fault *fault)
+static imu_engine_status render(imu_model *m, const settings *s, const char *prompt,
+                                imu_image **image, imu_fault *fault)
 {
     const imu_model_info *info = imu_model_get_info(m);
     imu_conditioning *positive = NULL, *negative = NULL;
-    imu_array *noise = imu_noise((uint64_t)s->seed, info->latent_channels, s->width, s->height, info->vae_scale);
+    imu_array *noise =
+        imu_noise((uint64_t)s->seed, info->latent_channels, s->width, s->height, info->vae_scale);
     imu_array *latents = NULL;
     imu_denoise_args a;
     stopwatch watch = {now(), cpu_now()};
@@ -149,18 +156,25 @@ static imu_engine_status render(imu_model *m, const settings *s, const char *pro
 
 int main(int argc, char **argv)
 {
-    settings s = {.width = 512, .height = 512, .steps = 20, .guidance = 7.5, .scheduler = "dpmpp_2m_k",
-                  .negative = "", .precision = "f32"};
+    settings s = {.width = 512,
+                  .height = 512,
+                  .steps = 20,
+                  .guidance = 7.5,
+                  .scheduler = "dpmpp_2m_k",
+                  .negative = "",
+                  .precision = "f32"};
     imu_threads_settle(argv);
     int bad = argc < 4;
     for (int i = 4; i < argc; i++)
         bad |= read_setting(&s, argv[i]);
     if (bad) {
-        fprintf(stderr, "usage: imu-render MODEL PROMPT OUT.ppm [width= height= steps= seed= guidance= scheduler= "
+        fprintf(stderr, "usage: imu-render MODEL PROMPT OUT.ppm [width= height= steps= seed= "
+                        "guidance= scheduler= "
                         "negative= threads= precision=f32|bf16]\n");
         return 2;
     }
-    imu_engine_options options = {s.threads, strcmp(s.precision, "bf16") ? IMU_PRECISION_F32 : IMU_PRECISION_BF16};
+    imu_engine_options options = {s.threads, strcmp(s.precision, "bf16") ? IMU_PRECISION_F32
+                                                                         : IMU_PRECISION_BF16};
     imu_engine *engine = NULL;
     imu_model *model = NULL;
     imu_image *image = NULL;

@@ -31,7 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!imu_prompt_parse(text, &prompt, NULL)) {
         for (int i = 0; i < prompt.count; i++)
             for (size_t k = 0; k < prompt.phrase[i].count; k++)
-                if (!imu_tokenize(tokenizer(), prompt.phrase[i].fragments[k].text, &ids, &count, NULL)) {
+                if (!imu_tokenize(tokenizer(), prompt.phrase[i].fragments[k].text, &ids, &count,
+                                  NULL)) {
                     for (size_t j = 0; j < count; j++)
                         if (!*imu_tokenizer_text(tokenizer(), ids[j]))
                             abort();

@@ -1,4 +1,5 @@
-/* Headers of safetensors files: the first 8 bytes say how much data there is, the rest is the header. */
+/* Headers of safetensors files: the first 8 bytes say how much data there is, the rest is the
+ * header. */
 #include "worker/diffusion/safetensors.h"
 
 #include <stdlib.h>

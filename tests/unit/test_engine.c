@@ -1,5 +1,5 @@
-/* The engine through its public header: errors, cancelling, threads, precisions, memory. The numbers
- * themselves are check-engine's matter. */
+/* The engine through its public header: errors, cancelling, threads, precisions, memory. The
+ * numbers themselves are check-engine's matter. */
 #include "worker/diffusion/pipeline.h"
 #include "worker/diffusion/prompt.h"
 #include "worker/diffusion/safetensors.h"
@@ -22,7 +22,8 @@ static imu_engine *engine_of(int threads, imu_precision precision)
 {
     imu_engine *e;
     imu_fault fault = {0};
-    assert_int_equal(imu_engine_open(&(imu_engine_options){threads, precision}, &e, &fault), IMU_ENGINE_OK);
+    assert_int_equal(imu_engine_open(&(imu_engine_options){threads, precision}, &e, &fault),
+                     IMU_ENGINE_OK);
     return e;
 }
 
@@ -43,7 +44,8 @@ static imu_conditioning *prompt_of(imu_model *m, const char *text)
 }
 
 /* A short run of the tiny model. */
-static imu_engine_status run_short(imu_model *m, imu_denoise_args *a, imu_array **out, imu_fault *fault)
+static imu_engine_status run_short(imu_model *m, imu_denoise_args *a, imu_array **out,
+                                   imu_fault *fault)
 {
     imu_conditioning *positive = prompt_of(m, "a cat"), *negative = prompt_of(m, "");
     imu_array *noise = imu_noise(5, 4, 128, 64, 8);
@@ -128,7 +130,8 @@ static void test_cancel(void **state)
     a.progress = NULL;
     a.cancelled = cancel_after_thirty;
     assert_int_equal(run_short(m, &a, &out, &fault), IMU_ENGINE_CANCELLED);
-    assert_int_equal(seen, 31); /* within the first evaluation of the network, and not asked again */
+    assert_int_equal(seen,
+                     31); /* within the first evaluation of the network, and not asked again */
     assert_null(out);
     imu_model_close(m);
     imu_engine_close(e);
@@ -166,7 +169,8 @@ static imu_array *result_of(int threads, imu_precision precision, const char *sc
 static void test_threads_agree(void **state)
 {
     (void)state;
-    imu_array *one = result_of(1, IMU_PRECISION_F32, "dpmpp_2m_k"), *two = result_of(2, IMU_PRECISION_F32, "dpmpp_2m_k");
+    imu_array *one = result_of(1, IMU_PRECISION_F32, "dpmpp_2m_k"),
+              *two = result_of(2, IMU_PRECISION_F32, "dpmpp_2m_k");
     assert_true(distance(one, two) < 1e-3);
     imu_array_free(one);
     imu_array_free(two);
@@ -333,7 +337,8 @@ static void test_bad_models(void **state)
     imu_engine_close(e);
 }
 
-static void expect_fragments(const char *text, int count, const char *const *texts, const double *weights)
+static void expect_fragments(const char *text, int count, const char *const *texts,
+                             const double *weights)
 {
     imu_prompt p;
     assert_int_equal(imu_prompt_parse(text, &p, NULL), IMU_ENGINE_OK);
@@ -351,7 +356,8 @@ static void test_prompt_syntax(void **state)
     (void)state;
     expect_fragments("", 0, NULL, NULL);
     expect_fragments("plain words", 1, (const char *[]){"plain words"}, (double[]){1});
-    expect_fragments("a (red hat)1.5 cat--", 3, (const char *[]){"a", "red hat", "cat"}, (double[]){1, 1.5, 0.81});
+    expect_fragments("a (red hat)1.5 cat--", 3, (const char *[]){"a", "red hat", "cat"},
+                     (double[]){1, 1.5, 0.81});
 }
 
 static void test_more_prompt_syntax(void **state)

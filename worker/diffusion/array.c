@@ -23,7 +23,8 @@ imu_engine_status imu_fail(imu_fault *fault, imu_engine_status status, const cha
 
 imu_engine_status imu_fail_memory(imu_fault *fault)
 {
-    return imu_fail(fault, IMU_ENGINE_NO_MEMORY, "Not enough memory for this model and picture size.");
+    return imu_fail(fault, IMU_ENGINE_NO_MEMORY,
+                    "Not enough memory for this model and picture size.");
 }
 
 imu_array *imu_array_new(int ndim, const int64_t *dim)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define TRANSFORMER_EPS 1e-6
-#define LAYER_EPS 1e-5
+#define LAYER_EPS       1e-5
 
 /* prefix.part in `name`; too long a name then simply isn't found in the file. */
 static const char *join(char name[320], const char *prefix, const char *part)
@@ -14,28 +14,30 @@ static const char *join(char name[320], const char *prefix, const char *part)
     return name;
 }
 
-imu_engine_status imu_resnet_build(imu_net *net, const char *prefix, int64_t in, int64_t out, int64_t time_width,
-                                   int groups, double eps, imu_resnet *r, imu_fault *fault)
+imu_engine_status imu_resnet_build(imu_net *net, const char *prefix, int64_t in, int64_t out,
+                                   int64_t time_width, int groups, double eps, imu_resnet *r,
+                                   imu_fault *fault)
 {
     char name[320];
     memset(r, 0, sizeof *r);
     r->groups = groups;
     r->eps = eps;
     if (in % groups || out % groups)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.100s: channels are no multiple of the norm groups.", prefix);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                        "%.100s: channels are no multiple of the norm groups.", prefix);
     imu_engine_status s = imu_net_norm(net, join(name, prefix, "norm1"), in, &r->norm1, fault);
     if (!s)
         s = imu_net_conv(net, join(name, prefix, "conv1"), in, out, 3, &r->conv1, fault);
     if (!s && time_width)
-        s = imu_net_linear(net, join(name, prefix, "time_emb_proj"), time_width, out, IMU_BIAS_REQUIRED, &r->time,
-                           fault);
+        s = imu_net_linear(net, join(name, prefix, "time_emb_proj"), time_width, out,
+                           IMU_BIAS_REQUIRED, &r->time, fault);
     if (!s)
         s = imu_net_norm(net, join(name, prefix, "norm2"), out, &r->norm2, fault);
     if (!s)
         s = imu_net_conv(net, join(name, prefix, "conv2"), out, out, 3, &r->conv2, fault);
     if (!s && in != out)
-        s = imu_net_linear(net, join(name, prefix, "conv_shortcut"), in, out, IMU_BIAS_REQUIRED, &r->shortcut,
-                           fault);
+        s = imu_net_linear(net, join(name, prefix, "conv_shortcut"), in, out, IMU_BIAS_REQUIRED,
+                           &r->shortcut, fault);
     return s;
 }
 
@@ -48,9 +50,11 @@ static imu_tensor *copy_of(imu_run *run, const imu_tensor *x)
     return y;
 }
 
-imu_tensor *imu_resnet_run(imu_run *run, const imu_resnet *r, const imu_tensor *x, const imu_tensor *time)
+imu_tensor *imu_resnet_run(imu_run *run, const imu_resnet *r, const imu_tensor *x,
+                           const imu_tensor *time)
 {
-    imu_tensor *n = imu_op_group_norm(run, x, r->norm1.gamma, r->norm1.beta, r->groups, r->eps, IMU_ACT_SILU);
+    imu_tensor *n =
+        imu_op_group_norm(run, x, r->norm1.gamma, r->norm1.beta, r->groups, r->eps, IMU_ACT_SILU);
     imu_tensor *h = imu_conv_run(run, &r->conv1, n, IMU_F32);
     imu_drop(run, n);
     if (r->time.w) {
@@ -66,26 +70,31 @@ imu_tensor *imu_resnet_run(imu_run *run, const imu_resnet *r, const imu_tensor *
     return y;
 }
 
-imu_engine_status imu_attention_build(imu_net *net, const char *prefix, int64_t width, int64_t context_width,
-                                      int heads, imu_attention *a, imu_fault *fault)
+imu_engine_status imu_attention_build(imu_net *net, const char *prefix, int64_t width,
+                                      int64_t context_width, int heads, imu_attention *a,
+                                      imu_fault *fault)
 {
     char name[320];
     if (heads < 1 || width % heads)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.100s: the width is no multiple of the heads.", prefix);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                        "%.100s: the width is no multiple of the heads.", prefix);
     a->heads = heads;
-    imu_engine_status s =
-        imu_net_linear(net, join(name, prefix, "to_q"), width, width, IMU_BIAS_OPTIONAL, &a->q, fault);
+    imu_engine_status s = imu_net_linear(net, join(name, prefix, "to_q"), width, width,
+                                         IMU_BIAS_OPTIONAL, &a->q, fault);
     if (!s)
-        s = imu_net_linear(net, join(name, prefix, "to_k"), context_width, width, IMU_BIAS_OPTIONAL, &a->k, fault);
+        s = imu_net_linear(net, join(name, prefix, "to_k"), context_width, width, IMU_BIAS_OPTIONAL,
+                           &a->k, fault);
     if (!s)
-        s = imu_net_linear(net, join(name, prefix, "to_v"), context_width, width, IMU_BIAS_OPTIONAL, &a->v, fault);
+        s = imu_net_linear(net, join(name, prefix, "to_v"), context_width, width, IMU_BIAS_OPTIONAL,
+                           &a->v, fault);
     if (!s)
-        s = imu_net_linear(net, join(name, prefix, "to_out.0"), width, width, IMU_BIAS_REQUIRED, &a->o, fault);
+        s = imu_net_linear(net, join(name, prefix, "to_out.0"), width, width, IMU_BIAS_REQUIRED,
+                           &a->o, fault);
     return s;
 }
 
-void imu_attention_add(imu_run *run, const imu_attention *a, const imu_tensor *x, const imu_tensor *context,
-                       imu_tensor *y)
+void imu_attention_add(imu_run *run, const imu_attention *a, const imu_tensor *x,
+                       const imu_tensor *context, imu_tensor *y)
 {
     const imu_tensor *source = context ? context : x;
     imu_tensor *q = imu_linear_run(run, &a->q, x, run->compute);
@@ -99,8 +108,9 @@ void imu_attention_add(imu_run *run, const imu_attention *a, const imu_tensor *x
     imu_drop(run, mixed);
 }
 
-static imu_engine_status build_layer(imu_net *net, const char *prefix, int64_t width, int64_t context_width,
-                                     int heads, imu_transformer_layer *l, imu_fault *fault)
+static imu_engine_status build_layer(imu_net *net, const char *prefix, int64_t width,
+                                     int64_t context_width, int heads, imu_transformer_layer *l,
+                                     imu_fault *fault)
 {
     char name[320];
     imu_engine_status s = imu_net_norm(net, join(name, prefix, "norm1"), width, &l->norm1, fault);
@@ -109,20 +119,23 @@ static imu_engine_status build_layer(imu_net *net, const char *prefix, int64_t w
     if (!s)
         s = imu_net_norm(net, join(name, prefix, "norm3"), width, &l->norm3, fault);
     if (!s)
-        s = imu_attention_build(net, join(name, prefix, "attn1"), width, width, heads, &l->self, fault);
+        s = imu_attention_build(net, join(name, prefix, "attn1"), width, width, heads, &l->self,
+                                fault);
     if (!s)
-        s = imu_attention_build(net, join(name, prefix, "attn2"), width, context_width, heads, &l->cross, fault);
+        s = imu_attention_build(net, join(name, prefix, "attn2"), width, context_width, heads,
+                                &l->cross, fault);
     if (!s)
-        s = imu_net_linear(net, join(name, prefix, "ff.net.0.proj"), width, 8 * width, IMU_BIAS_REQUIRED, &l->up,
-                           fault);
+        s = imu_net_linear(net, join(name, prefix, "ff.net.0.proj"), width, 8 * width,
+                           IMU_BIAS_REQUIRED, &l->up, fault);
     if (!s)
-        s = imu_net_linear(net, join(name, prefix, "ff.net.2"), 4 * width, width, IMU_BIAS_REQUIRED, &l->down,
-                           fault);
+        s = imu_net_linear(net, join(name, prefix, "ff.net.2"), 4 * width, width, IMU_BIAS_REQUIRED,
+                           &l->down, fault);
     return s;
 }
 
-imu_engine_status imu_transformer_build(imu_net *net, const char *prefix, int64_t width, int64_t context_width,
-                                        int heads, int depth, int groups, imu_transformer *t, imu_fault *fault)
+imu_engine_status imu_transformer_build(imu_net *net, const char *prefix, int64_t width,
+                                        int64_t context_width, int heads, int depth, int groups,
+                                        imu_transformer *t, imu_fault *fault)
 {
     char name[320];
     memset(t, 0, sizeof *t);
@@ -132,12 +145,15 @@ imu_engine_status imu_transformer_build(imu_net *net, const char *prefix, int64_
     if (!t->layer)
         return imu_fail_memory(fault);
     if (width % groups)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.100s: channels are no multiple of the norm groups.", prefix);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                        "%.100s: channels are no multiple of the norm groups.", prefix);
     imu_engine_status s = imu_net_norm(net, join(name, prefix, "norm"), width, &t->norm, fault);
     if (!s)
-        s = imu_net_linear(net, join(name, prefix, "proj_in"), width, width, IMU_BIAS_REQUIRED, &t->in, fault);
+        s = imu_net_linear(net, join(name, prefix, "proj_in"), width, width, IMU_BIAS_REQUIRED,
+                           &t->in, fault);
     if (!s)
-        s = imu_net_linear(net, join(name, prefix, "proj_out"), width, width, IMU_BIAS_REQUIRED, &t->out, fault);
+        s = imu_net_linear(net, join(name, prefix, "proj_out"), width, width, IMU_BIAS_REQUIRED,
+                           &t->out, fault);
     for (int i = 0; i < depth && !s; i++) {
         char part[128];
         snprintf(part, sizeof part, "%.90s.transformer_blocks.%d", prefix, i);
@@ -153,9 +169,11 @@ void imu_transformer_free(imu_transformer *t)
 }
 
 /* x += layer(x) */
-static void run_layer(imu_run *run, const imu_transformer_layer *l, const imu_tensor *context, imu_tensor *x)
+static void run_layer(imu_run *run, const imu_transformer_layer *l, const imu_tensor *context,
+                      imu_tensor *x)
 {
-    imu_tensor *n = imu_op_layer_norm(run, x, l->norm1.gamma, l->norm1.beta, LAYER_EPS, run->compute);
+    imu_tensor *n =
+        imu_op_layer_norm(run, x, l->norm1.gamma, l->norm1.beta, LAYER_EPS, run->compute);
     imu_attention_add(run, &l->self, n, NULL, x);
     imu_drop(run, n);
     n = imu_op_layer_norm(run, x, l->norm2.gamma, l->norm2.beta, LAYER_EPS, run->compute);
@@ -174,8 +192,8 @@ imu_tensor *imu_transformer_run(imu_run *run, const imu_transformer *t, const im
                                 const imu_tensor *context)
 {
     imu_tensor *y = copy_of(run, x);
-    imu_tensor *n = imu_op_group_norm(run, x, t->norm.gamma, t->norm.beta, t->groups, TRANSFORMER_EPS,
-                                      IMU_ACT_NONE);
+    imu_tensor *n = imu_op_group_norm(run, x, t->norm.gamma, t->norm.beta, t->groups,
+                                      TRANSFORMER_EPS, IMU_ACT_NONE);
     imu_tensor *h = imu_linear_run(run, &t->in, n, IMU_F32);
     imu_drop(run, n);
     if (h) { /* pixels become tokens: the same memory */

@@ -14,10 +14,12 @@ typedef struct imu_resnet {
 } imu_resnet;
 
 /* `time_width` 0: no time embedding. */
-imu_engine_status imu_resnet_build(imu_net *net, const char *prefix, int64_t in, int64_t out, int64_t time_width,
-                                   int groups, double eps, imu_resnet *r, imu_fault *fault);
+imu_engine_status imu_resnet_build(imu_net *net, const char *prefix, int64_t in, int64_t out,
+                                   int64_t time_width, int groups, double eps, imu_resnet *r,
+                                   imu_fault *fault);
 /* `time` is [N, time_width] after its activation, or NULL. Float32 result. */
-imu_tensor *imu_resnet_run(imu_run *run, const imu_resnet *r, const imu_tensor *x, const imu_tensor *time);
+imu_tensor *imu_resnet_run(imu_run *run, const imu_resnet *r, const imu_tensor *x,
+                           const imu_tensor *time);
 
 typedef struct imu_attention {
     imu_linear q, k, v, o;
@@ -25,11 +27,12 @@ typedef struct imu_attention {
 } imu_attention;
 
 /* to_q, to_k, to_v (with bias if there is one) and to_out.0. */
-imu_engine_status imu_attention_build(imu_net *net, const char *prefix, int64_t width, int64_t context_width,
-                                      int heads, imu_attention *a, imu_fault *fault);
+imu_engine_status imu_attention_build(imu_net *net, const char *prefix, int64_t width,
+                                      int64_t context_width, int heads, imu_attention *a,
+                                      imu_fault *fault);
 /* y += attention of x (already normed) on `context` (NULL: on x itself) */
-void imu_attention_add(imu_run *run, const imu_attention *a, const imu_tensor *x, const imu_tensor *context,
-                       imu_tensor *y);
+void imu_attention_add(imu_run *run, const imu_attention *a, const imu_tensor *x,
+                       const imu_tensor *context, imu_tensor *y);
 
 typedef struct imu_transformer_layer {
     imu_norm norm1, norm2, norm3;
@@ -44,8 +47,9 @@ typedef struct imu_transformer {
     imu_transformer_layer *layer;
 } imu_transformer;
 
-imu_engine_status imu_transformer_build(imu_net *net, const char *prefix, int64_t width, int64_t context_width,
-                                        int heads, int depth, int groups, imu_transformer *t, imu_fault *fault);
+imu_engine_status imu_transformer_build(imu_net *net, const char *prefix, int64_t width,
+                                        int64_t context_width, int heads, int depth, int groups,
+                                        imu_transformer *t, imu_fault *fault);
 void imu_transformer_free(imu_transformer *t);
 /* [N, H, W, C] on context [N, T, D]; float32 result. */
 imu_tensor *imu_transformer_run(imu_run *run, const imu_transformer *t, const imu_tensor *x,

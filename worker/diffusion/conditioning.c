@@ -35,7 +35,8 @@ static void token_list_free(token_list *t)
     free(t->place);
 }
 
-static imu_engine_status append_fragment(const encoding *e, token_list *t, const imu_fragment *f, imu_fault *fault)
+static imu_engine_status append_fragment(const encoding *e, token_list *t, const imu_fragment *f,
+                                         imu_fault *fault)
 {
     int *ids;
     size_t n;
@@ -58,8 +59,8 @@ static imu_engine_status append_fragment(const encoding *e, token_list *t, const
     return all && weights ? IMU_ENGINE_OK : imu_fail_memory(fault);
 }
 
-/* How many of ids[n] go into one chunk: up to the last full stop, else the last other stop, else the last
- * end of a word. */
+/* How many of ids[n] go into one chunk: up to the last full stop, else the last other stop, else
+ * the last end of a word. */
 static size_t split_point(const encoding *e, const int *ids, size_t n)
 {
     static const char *const stops[] = {".</w>", ",</w>", ";</w>", ":</w>"};
@@ -90,7 +91,8 @@ static imu_engine_status make_chunks(const encoding *e, token_list *t, imu_fault
     do {
         if (t->chunks == MAX_CHUNKS)
             return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The prompt is too long.");
-        size_t n = split_point(e, t->ids + done, t->count - done), base = (size_t)t->chunks++ * length;
+        size_t n = split_point(e, t->ids + done, t->count - done),
+               base = (size_t)t->chunks++ * length;
         int *row = t->chunk_ids + base;
         row[0] = imu_tokenizer_bos(e->tokenizer);
         for (size_t i = 0; i < n; i++) {
@@ -105,7 +107,8 @@ static imu_engine_status make_chunks(const encoding *e, token_list *t, imu_fault
     return IMU_ENGINE_OK;
 }
 
-static imu_engine_status tokenize_phrase(const encoding *e, const imu_phrase *ph, token_list *t, imu_fault *fault)
+static imu_engine_status tokenize_phrase(const encoding *e, const imu_phrase *ph, token_list *t,
+                                         imu_fault *fault)
 {
     imu_engine_status s = IMU_ENGINE_OK;
     memset(t, 0, sizeof *t);
@@ -117,11 +120,15 @@ static imu_engine_status tokenize_phrase(const encoding *e, const imu_phrase *ph
     return s ? s : make_chunks(e, t, fault);
 }
 
-static imu_engine_status run_encoder(const encoding *e, const int *ids, int chunks, const float *key_bias,
-                                     float *out, imu_fault *fault)
+static imu_engine_status run_encoder(const encoding *e, const int *ids, int chunks,
+                                     const float *key_bias, float *out, imu_fault *fault)
 {
-    imu_text_request r = {.ids = ids, .count = chunks, .skip = e->skip, .final_norm = e->final_norm,
-                          .key_bias = key_bias, .hidden = out};
+    imu_text_request r = {.ids = ids,
+                          .count = chunks,
+                          .skip = e->skip,
+                          .final_norm = e->final_norm,
+                          .key_bias = key_bias,
+                          .hidden = out};
     return imu_text_encode(e->encoder, &r, fault);
 }
 
@@ -136,26 +143,30 @@ static void apply_weights(const encoding *e, const token_list *t, float *z)
         float *row = z + place * width;
         const float *empty = e->empty + place % (size_t)e->length * width;
         for (size_t k = 0; k < width; k++)
-            row[k] = (float)((double)empty[k] + ((double)row[k] - (double)empty[k]) * t->weights[i]);
+            row[k] =
+                (float)((double)empty[k] + ((double)row[k] - (double)empty[k]) * t->weights[i]);
     }
 }
 
-/* Hides the tokens of one fragment, ids[first .. last], from all others; the ends of chunks stay visible. */
+/* Hides the tokens of one fragment, ids[first .. last], from all others; the ends of chunks stay
+ * visible. */
 static void hide(const encoding *e, const token_list *t, size_t first, size_t last, float *bias)
 {
     for (int i = 0; i < t->chunks * e->length; i++) {
         int within = i % e->length;
-        bool hidden = i >= t->place[first] && i <= t->place[last] && within != 0 && within != e->length - 1;
+        bool hidden =
+            i >= t->place[first] && i <= t->place[last] && within != 0 && within != e->length - 1;
         bias[i] = hidden ? -INFINITY : 0;
     }
 }
 
 /* A fragment with a weight below 1 is mixed with what the phrase says without it. */
-static imu_engine_status mix_without(const encoding *e, const token_list *t, const imu_phrase *ph, float *z,
-                                     imu_fault *fault)
+static imu_engine_status mix_without(const encoding *e, const token_list *t, const imu_phrase *ph,
+                                     float *z, imu_fault *fault)
 {
     size_t values = (size_t)t->chunks * (size_t)e->length * (size_t)e->width, start = 0;
-    float *other = malloc(values * sizeof *other), *bias = malloc((size_t)(t->chunks * e->length) * sizeof *bias);
+    float *other = malloc(values * sizeof *other),
+          *bias = malloc((size_t)(t->chunks * e->length) * sizeof *bias);
     double *sum = malloc(values * sizeof *sum), total = 1;
     imu_engine_status s = other && bias && sum ? IMU_ENGINE_OK : imu_fail_memory(fault);
     for (size_t i = 0; i < values && !s; i++)
@@ -188,7 +199,8 @@ static imu_engine_status mix_without(const encoding *e, const token_list *t, con
 }
 
 /* The embedding of one phrase, [1, chunks * length, width]. */
-static imu_engine_status encode_phrase(const encoding *e, const imu_phrase *ph, imu_array **out, imu_fault *fault)
+static imu_engine_status encode_phrase(const encoding *e, const imu_phrase *ph, imu_array **out,
+                                       imu_fault *fault)
 {
     token_list t;
     imu_array *z = NULL;
@@ -198,7 +210,8 @@ static imu_engine_status encode_phrase(const encoding *e, const imu_phrase *ph, 
     imu_engine_status s = tokenize_phrase(e, ph, &t, fault);
     if (!s) {
         z = imu_array_new(3, (int64_t[]){1, (int64_t)t.chunks * e->length, e->width});
-        s = z ? run_encoder(e, t.chunk_ids, t.chunks, NULL, z->data, fault) : imu_fail_memory(fault);
+        s = z ? run_encoder(e, t.chunk_ids, t.chunks, NULL, z->data, fault)
+              : imu_fail_memory(fault);
     }
     if (!s)
         apply_weights(e, &t, z->data);
@@ -215,15 +228,16 @@ static imu_engine_status encode_phrase(const encoding *e, const imu_phrase *ph, 
 /* sum += weight * z, where missing chunks of z are the empty prompt's. */
 static void accumulate(const encoding *e, const imu_array *z, double weight, imu_array *sum)
 {
-    int64_t have = imu_array_count(z), all = imu_array_count(sum), chunk = (int64_t)e->length * e->width;
+    int64_t have = imu_array_count(z), all = imu_array_count(sum),
+            chunk = (int64_t)e->length * e->width;
     for (int64_t i = 0; i < all; i++) {
         double v = (double)(i < have ? z->data[i] : e->empty[i % chunk]);
         sum->data[i] = (float)((double)sum->data[i] + weight * v);
     }
 }
 
-static imu_engine_status blend(const encoding *e, const imu_prompt *p, imu_array *const *z, imu_array **out,
-                               imu_fault *fault)
+static imu_engine_status blend(const encoding *e, const imu_prompt *p, imu_array *const *z,
+                               imu_array **out, imu_fault *fault)
 {
     int64_t tokens = 0;
     double total = 0;
@@ -232,7 +246,8 @@ static imu_engine_status blend(const encoding *e, const imu_prompt *p, imu_array
         total += p->phrase[i].weight;
     }
     if (p->normalise && total == 0)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The weights of a blend must not add up to zero.");
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "The weights of a blend must not add up to zero.");
     imu_array *sum = imu_array_new(3, (int64_t[]){1, tokens, e->width});
     if (!sum)
         return imu_fail_memory(fault);
@@ -242,8 +257,8 @@ static imu_engine_status blend(const encoding *e, const imu_prompt *p, imu_array
     return IMU_ENGINE_OK;
 }
 
-static imu_engine_status concatenate(const encoding *e, const imu_prompt *p, imu_array *const *z, imu_array **out,
-                                     imu_fault *fault)
+static imu_engine_status concatenate(const encoding *e, const imu_prompt *p, imu_array *const *z,
+                                     imu_array **out, imu_fault *fault)
 {
     int64_t tokens = 0, at = 0, chunk = (int64_t)e->length * e->width;
     for (int i = 0; i < p->count; i++)
@@ -253,14 +268,16 @@ static imu_engine_status concatenate(const encoding *e, const imu_prompt *p, imu
         return imu_fail_memory(fault);
     for (int i = 0; i < p->count; i++)
         for (int64_t k = 0, n = imu_array_count(z[i]); k < n; k++) {
-            double empty = (double)e->empty[k % chunk], v = (double)z[i]->data[k], w = p->phrase[i].weight;
+            double empty = (double)e->empty[k % chunk], v = (double)z[i]->data[k],
+                   w = p->phrase[i].weight;
             all->data[at++] = w == 1 ? z[i]->data[k] : (float)(empty + (v - empty) * w);
         }
     *out = all;
     return IMU_ENGINE_OK;
 }
 
-static imu_engine_status encode_with(const encoding *e, const imu_prompt *p, imu_array **out, imu_fault *fault)
+static imu_engine_status encode_with(const encoding *e, const imu_prompt *p, imu_array **out,
+                                     imu_fault *fault)
 {
     imu_array *z[IMU_MAX_PHRASES] = {NULL};
     imu_engine_status s = IMU_ENGINE_OK;
@@ -273,15 +290,18 @@ static imu_engine_status encode_with(const encoding *e, const imu_prompt *p, imu
     return s;
 }
 
-static imu_engine_status encoding_open(imu_model *m, int which, int clip_skip, encoding *e, imu_fault *fault)
+static imu_engine_status encoding_open(imu_model *m, int which, int clip_skip, encoding *e,
+                                       imu_fault *fault)
 {
     *e = (encoding){.tokenizer = m->tokenizer[which], .encoder = m->encoder[which]};
     e->length = imu_text_encoder_length(e->encoder);
     e->width = imu_text_encoder_width(e->encoder);
-    e->skip = clip_skip + (m->encoders > 1 ? 1 : 0); /* XL conditions on the last layer but one, not normed */
+    e->skip = clip_skip +
+              (m->encoders > 1 ? 1 : 0); /* XL conditions on the last layer but one, not normed */
     e->final_norm = m->encoders == 1;
     if (clip_skip < 0 || e->skip > imu_text_encoder_layers(e->encoder))
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The text encoder has fewer layers than are to be skipped.");
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "The text encoder has fewer layers than are to be skipped.");
     e->empty = malloc((size_t)e->length * (size_t)e->width * sizeof *e->empty);
     int *ids = malloc((size_t)e->length * sizeof *ids);
     imu_engine_status s = e->empty && ids ? IMU_ENGINE_OK : imu_fail_memory(fault);
@@ -310,27 +330,35 @@ static imu_array *side_by_side(const imu_array *a, const imu_array *b)
     return both;
 }
 
-/* XL's pooled text: the projection of the second encoder's view of the whole prompt, cut to one chunk. */
-static imu_engine_status encode_pooled(imu_model *m, const char *prompt, imu_array **out, imu_fault *fault)
+/* XL's pooled text: the projection of the second encoder's view of the whole prompt, cut to one
+ * chunk. */
+static imu_engine_status encode_pooled(imu_model *m, const char *prompt, imu_array **out,
+                                       imu_fault *fault)
 {
     imu_text_encoder *encoder = m->encoder[1];
     const imu_tokenizer *t = m->tokenizer[1];
-    int length = imu_text_encoder_length(encoder), *ids = NULL, *row = malloc((size_t)length * sizeof *row);
+    int length = imu_text_encoder_length(encoder), *ids = NULL,
+        *row = malloc((size_t)length * sizeof *row);
     size_t count = 0, values = (size_t)length * (size_t)imu_text_encoder_width(encoder);
     float *hidden = malloc(values * sizeof *hidden);
     float *pooled = malloc((size_t)imu_text_encoder_width(encoder) * sizeof *pooled);
     imu_array *projected = imu_array_new(2, (int64_t[]){1, imu_text_encoder_projection(encoder)});
-    imu_engine_status s = row && hidden && pooled && projected ? IMU_ENGINE_OK : imu_fail_memory(fault);
+    imu_engine_status s =
+        row && hidden && pooled && projected ? IMU_ENGINE_OK : imu_fail_memory(fault);
     if (!s)
         s = imu_tokenize(t, prompt, &ids, &count, fault);
     if (!s) {
         size_t kept = count < (size_t)length - 2 ? count : (size_t)length - 2;
         for (int i = 0; i < length; i++)
-            row[i] = i == 0                     ? imu_tokenizer_bos(t)
-                     : (size_t)i <= kept        ? ids[i - 1]
-                     : (size_t)i == kept + 1    ? imu_tokenizer_eos(t)
-                                                : imu_tokenizer_pad(t);
-        imu_text_request r = {.ids = row, .count = 1, .final_norm = true, .hidden = hidden, .pooled = pooled,
+            row[i] = i == 0                  ? imu_tokenizer_bos(t)
+                     : (size_t)i <= kept     ? ids[i - 1]
+                     : (size_t)i == kept + 1 ? imu_tokenizer_eos(t)
+                                             : imu_tokenizer_pad(t);
+        imu_text_request r = {.ids = row,
+                              .count = 1,
+                              .final_norm = true,
+                              .hidden = hidden,
+                              .pooled = pooled,
                               .projected = projected->data};
         s = imu_text_encode(encoder, &r, fault);
     }
@@ -345,8 +373,8 @@ static imu_engine_status encode_pooled(imu_model *m, const char *prompt, imu_arr
     return s;
 }
 
-static imu_engine_status encode_all(imu_model *m, const imu_prompt *parsed, const char *prompt, int clip_skip,
-                                    imu_conditioning *c, imu_fault *fault)
+static imu_engine_status encode_all(imu_model *m, const imu_prompt *parsed, const char *prompt,
+                                    int clip_skip, imu_conditioning *c, imu_fault *fault)
 {
     imu_array *z[IMU_MAX_ENCODERS] = {NULL};
     imu_engine_status s = IMU_ENGINE_OK;

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The generator of ancestral noise is seeded with the seed's complement, so that it never repeats the
- * starting noise. */
+/* The generator of ancestral noise is seeded with the seed's complement, so that it never repeats
+ * the starting noise. */
 #define STEP_SEED_FLIP 0xFFFFFFFFu
 
 typedef struct denoise_run {
@@ -19,7 +19,7 @@ typedef struct denoise_run {
     imu_rng rng;
     size_t values;
     imu_array *x, *x0;
-    float *scaled, *output; /* [2][values] */
+    float *scaled, *output;  /* [2][values] */
     float *context, *pooled; /* [2][...]: negative, positive */
     float time_ids[12];
     imu_inpaint inpaint;
@@ -28,8 +28,11 @@ typedef struct denoise_run {
 void imu_denoise_defaults(imu_denoise_args *args)
 {
     static const double guidance = 7.5;
-    *args = (imu_denoise_args){.steps = 30, .cfg_scale = &guidance, .cfg_scale_count = 1,
-                               .scheduler = "dpmpp_3m_k", .denoising_end = 1};
+    *args = (imu_denoise_args){.steps = 30,
+                               .cfg_scale = &guidance,
+                               .cfg_scale_count = 1,
+                               .scheduler = "dpmpp_3m_k",
+                               .denoising_end = 1};
 }
 
 static int draw(void *user, float *dst, size_t n)
@@ -43,20 +46,26 @@ static bool same_shape(const imu_array *a, const imu_array *b)
     return a->ndim == b->ndim && !memcmp(a->dim, b->dim, (size_t)a->ndim * sizeof *a->dim);
 }
 
-static imu_engine_status check_conditioning(const imu_unet_info *info, const imu_conditioning *c, imu_fault *fault)
+static imu_engine_status check_conditioning(const imu_unet_info *info, const imu_conditioning *c,
+                                            imu_fault *fault)
 {
-    if (!c->embeds || c->embeds->ndim != 3 || c->embeds->dim[0] != 1 || c->embeds->dim[2] != info->context_width)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The conditioning was made for another kind of model.");
+    if (!c->embeds || c->embeds->ndim != 3 || c->embeds->dim[0] != 1 ||
+        c->embeds->dim[2] != info->context_width)
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "The conditioning was made for another kind of model.");
     if (info->pooled_width && (!c->pooled || imu_array_count(c->pooled) != info->pooled_width))
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The conditioning lacks the pooled text of this model.");
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "The conditioning lacks the pooled text of this model.");
     return IMU_ENGINE_OK;
 }
 
-static imu_engine_status check_latents(const imu_unet_info *info, const imu_denoise_args *a, imu_fault *fault)
+static imu_engine_status check_latents(const imu_unet_info *info, const imu_denoise_args *a,
+                                       imu_fault *fault)
 {
     const imu_array *shape = a->latents ? a->latents : a->noise;
     if (!shape || shape->ndim != 4 || shape->dim[0] != 1 || shape->dim[1] != info->in_channels)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The latents or the noise have the wrong shape.");
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "The latents or the noise have the wrong shape.");
     if (a->noise && !same_shape(shape, a->noise))
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "Noise and latents differ in size.");
     if (!a->mask)
@@ -68,19 +77,24 @@ static imu_engine_status check_latents(const imu_unet_info *info, const imu_deno
     return IMU_ENGINE_OK;
 }
 
-static imu_engine_status check_args(const imu_unet_info *info, const imu_denoise_args *a, imu_fault *fault)
+static imu_engine_status check_args(const imu_unet_info *info, const imu_denoise_args *a,
+                                    imu_fault *fault)
 {
     if (info->in_channels != info->out_channels)
-        return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "Models made for inpainting are not supported yet.");
+        return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
+                        "Models made for inpainting are not supported yet.");
     if (!a->positive || a->cfg_scale_count < 1 || !a->cfg_scale)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "A positive conditioning and a guidance scale are needed.");
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "A positive conditioning and a guidance scale are needed.");
     for (int i = 0; i < a->cfg_scale_count; i++)
         if (!isfinite(a->cfg_scale[i]))
             return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The guidance scale must be a number.");
     if (!(a->cfg_rescale >= 0 && a->cfg_rescale <= 1))
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The guidance rescale must be from 0 to 1.");
-    if (!(a->denoising_start >= 0 && a->denoising_start <= a->denoising_end && a->denoising_end <= 1))
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "Denoising must start at 0 or later, and end by 1.");
+    if (!(a->denoising_start >= 0 && a->denoising_start <= a->denoising_end &&
+          a->denoising_end <= 1))
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "Denoising must start at 0 or later, and end by 1.");
     imu_engine_status s = check_latents(info, a, fault);
     if (!s)
         s = check_conditioning(info, a->positive, fault);
@@ -130,13 +144,17 @@ static imu_engine_status prepare(denoise_run *r, imu_fault *fault)
         return imu_fail_memory(fault);
     imu_rng_seed(&r->rng, a->seed ^ STEP_SEED_FLIP);
     if (a->mask)
-        r->inpaint = (imu_inpaint){a->latents->data, a->noise->data, a->mask->data, a->gradient_mask,
+        r->inpaint = (imu_inpaint){a->latents->data,     a->noise->data,
+                                   a->mask->data,        a->gradient_mask,
                                    (size_t)r->x->dim[1], (size_t)(r->x->dim[2] * r->x->dim[3])};
     imu_engine_status s = prepare_context(r, fault);
-    return s ? s : imu_scheduler_open(r->model->scheduler, a->scheduler, a->steps, r->values, &r->scheduler, fault);
+    return s ? s
+             : imu_scheduler_open(r->model->scheduler, a->scheduler, a->steps, r->values,
+                                  &r->scheduler, fault);
 }
 
-/* `count` rows of the network from row `first` of (negative, positive); 77 and 154 tokens don't mix. */
+/* `count` rows of the network from row `first` of (negative, positive); 77 and 154 tokens don't
+ * mix. */
 static imu_engine_status evaluate(denoise_run *r, double t, int first, int count, imu_fault *fault)
 {
     const imu_denoise_args *a = r->args;
@@ -144,11 +162,18 @@ static imu_engine_status evaluate(denoise_run *r, double t, int first, int count
     const imu_array *mine = first ? a->positive->embeds : lead;
     double times[2] = {t, t};
     size_t pooled = (size_t)imu_unet_get_info(r->model->unet)->pooled_width;
-    imu_unet_request q = {.batch = count, .height = r->x->dim[2], .width = r->x->dim[3], .latents = r->scaled,
-                          .timesteps = times, .tokens = mine->dim[1],
+    imu_unet_request q = {.batch = count,
+                          .height = r->x->dim[2],
+                          .width = r->x->dim[3],
+                          .latents = r->scaled,
+                          .timesteps = times,
+                          .tokens = mine->dim[1],
                           .context = r->context + (first ? imu_array_count(lead) : 0),
-                          .pooled = r->pooled + (size_t)first * pooled, .time_ids = r->time_ids,
-                          .out = r->output + (size_t)first * r->values, .cancelled = a->cancelled, .user = a->user};
+                          .pooled = r->pooled + (size_t)first * pooled,
+                          .time_ids = r->time_ids,
+                          .out = r->output + (size_t)first * r->values,
+                          .cancelled = a->cancelled,
+                          .user = a->user};
     return imu_unet_run(r->model->unet, &q, fault);
 }
 
@@ -180,7 +205,8 @@ static imu_engine_status predict(denoise_run *r, double t, double scale, imu_fau
     return s;
 }
 
-static imu_engine_status make_step(denoise_run *r, int position, int done, int total, imu_fault *fault)
+static imu_engine_status make_step(denoise_run *r, int position, int done, int total,
+                                   imu_fault *fault)
 {
     const imu_denoise_args *a = r->args;
     double t = imu_scheduler_timestep(r->scheduler, position), keep, add;

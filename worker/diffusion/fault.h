@@ -4,8 +4,8 @@
 
 #include "worker/diffusion/pipeline.h"
 
-/* Writes status and sentence into `fault` (may be NULL); returns `status`, so that a function can end with
- * `return imu_fail(...)`. */
+/* Writes status and sentence into `fault` (may be NULL); returns `status`, so that a function can
+ * end with `return imu_fail(...)`. */
 imu_engine_status imu_fail(imu_fault *fault, imu_engine_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

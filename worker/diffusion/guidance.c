@@ -13,7 +13,8 @@ static double deviation(const float *v, size_t n)
     return n > 1 ? sqrt(squares / (double)(n - 1)) : 0;
 }
 
-void imu_guide(const float *uncond, const float *cond, size_t n, double scale, double rescale, float *out)
+void imu_guide(const float *uncond, const float *cond, size_t n, double scale, double rescale,
+               float *out)
 {
     double wanted = rescale > 0 ? deviation(cond, n) : 0;
     for (size_t i = 0; i < n; i++)

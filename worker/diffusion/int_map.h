@@ -1,4 +1,5 @@
-/* A hash map from 64-bit keys to ints and one from byte strings to ints, for vocabularies and merges. */
+/* A hash map from 64-bit keys to ints and one from byte strings to ints, for vocabularies and
+ * merges. */
 #ifndef IMU_DIFFUSION_INT_MAP_H
 #define IMU_DIFFUSION_INT_MAP_H
 
@@ -12,13 +13,14 @@ typedef struct imu_int_map {
         const char *text; /* NULL in number maps */
         int value;
         int used;
-    } *slots;
+    } * slots;
 } imu_int_map;
 
 /* Room for `capacity` entries. 0, or -1 without memory. */
 int imu_int_map_init(imu_int_map *m, size_t capacity);
 void imu_int_map_free(imu_int_map *m);
-/* An entry that exists keeps its first value. `text` must outlive the map. -1 when the map is full. */
+/* An entry that exists keeps its first value. `text` must outlive the map. -1 when the map is full.
+ */
 int imu_int_map_put(imu_int_map *m, uint64_t key, int value);
 int imu_int_map_put_text(imu_int_map *m, const char *text, int value);
 /* The value, or -1. */

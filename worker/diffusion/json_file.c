@@ -10,12 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static imu_engine_status read_fd(int fd, const char *path, size_t max_bytes, char **out, size_t *size,
-                                 imu_fault *fault)
+static imu_engine_status read_fd(int fd, const char *path, size_t max_bytes, char **out,
+                                 size_t *size, imu_fault *fault)
 {
     struct stat info;
     if (fstat(fd, &info) || !S_ISREG(info.st_mode) || (uint64_t)info.st_size > max_bytes)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.200s is no file of at most %zu bytes.", path, max_bytes);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.200s is no file of at most %zu bytes.",
+                        path, max_bytes);
     size_t want = (size_t)info.st_size, have = 0;
     char *text = malloc(want + 1);
     if (!text)
@@ -38,8 +39,8 @@ static imu_engine_status read_fd(int fd, const char *path, size_t max_bytes, cha
     return IMU_ENGINE_OK;
 }
 
-imu_engine_status imu_file_read(const char *folder, const char *name, size_t max_bytes, char **out, size_t *size,
-                                imu_fault *fault)
+imu_engine_status imu_file_read(const char *folder, const char *name, size_t max_bytes, char **out,
+                                size_t *size, imu_fault *fault)
 {
     char path[PATH_MAX];
     int n = snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -47,14 +48,15 @@ imu_engine_status imu_file_read(const char *folder, const char *name, size_t max
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The path of %.100s is too long.", name);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't open %.200s: %s.", path, strerror(errno));
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't open %.200s: %s.", path,
+                        strerror(errno));
     imu_engine_status s = read_fd(fd, path, max_bytes, out, size, fault);
     close(fd);
     return s;
 }
 
-imu_engine_status imu_json_read(const char *folder, const char *name, size_t max_bytes, json_t **out,
-                                imu_fault *fault)
+imu_engine_status imu_json_read(const char *folder, const char *name, size_t max_bytes,
+                                json_t **out, imu_fault *fault)
 {
     char *text;
     size_t size;
@@ -66,22 +68,23 @@ imu_engine_status imu_json_read(const char *folder, const char *name, size_t max
     free(text);
     if (!json_is_object(root)) {
         json_decref(root);
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.150s/%.60s holds no JSON object.", folder, name);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.150s/%.60s holds no JSON object.", folder,
+                        name);
     }
     *out = root;
     return IMU_ENGINE_OK;
 }
 
-imu_engine_status imu_json_int(const json_t *o, const char *key, int fallback, int low, int high, int *out,
-                               imu_fault *fault)
+imu_engine_status imu_json_int(const json_t *o, const char *key, int fallback, int low, int high,
+                               int *out, imu_fault *fault)
 {
     const json_t *v = json_object_get(o, key);
     *out = fallback;
     if (!v || json_is_null(v))
         return IMU_ENGINE_OK;
     if (!json_is_integer(v) || json_integer_value(v) < low || json_integer_value(v) > high)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The model's config: %s must be from %d to %d.", key, low,
-                        high);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                        "The model's config: %s must be from %d to %d.", key, low, high);
     *out = (int)json_integer_value(v);
     return IMU_ENGINE_OK;
 }
@@ -94,7 +97,8 @@ imu_engine_status imu_json_double(const json_t *o, const char *key, double fallb
     if (!v || json_is_null(v))
         return IMU_ENGINE_OK;
     if (!json_is_number(v) || !isfinite(json_number_value(v)))
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The model's config: %s must be a number.", key);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The model's config: %s must be a number.",
+                        key);
     *out = json_number_value(v);
     return IMU_ENGINE_OK;
 }
@@ -111,8 +115,8 @@ const char *imu_json_text(const json_t *o, const char *key, const char *fallback
     return text ? text : fallback;
 }
 
-imu_engine_status imu_json_ints(const json_t *o, const char *key, int fallback, int low, int high, int count,
-                                int *out, imu_fault *fault)
+imu_engine_status imu_json_ints(const json_t *o, const char *key, int fallback, int low, int high,
+                                int count, int *out, imu_fault *fault)
 {
     const json_t *v = json_object_get(o, key);
     if (!json_is_array(v)) {
@@ -123,12 +127,13 @@ imu_engine_status imu_json_ints(const json_t *o, const char *key, int fallback, 
         return s;
     }
     if (json_array_size(v) != (size_t)count)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The model's config: %s must have %d entries.", key, count);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The model's config: %s must have %d entries.",
+                        key, count);
     for (int i = 0; i < count; i++) {
         const json_t *e = json_array_get(v, (size_t)i);
         if (!json_is_integer(e) || json_integer_value(e) < low || json_integer_value(e) > high)
-            return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The model's config: %s must be from %d to %d.", key,
-                            low, high);
+            return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                            "The model's config: %s must be from %d to %d.", key, low, high);
         out[i] = (int)json_integer_value(e);
     }
     return IMU_ENGINE_OK;

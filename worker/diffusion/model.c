@@ -12,13 +12,15 @@
 
 #define CONFIG_BYTES ((size_t)1 << 20)
 
-imu_engine_status imu_engine_open(const imu_engine_options *options, imu_engine **out, imu_fault *fault)
+imu_engine_status imu_engine_open(const imu_engine_options *options, imu_engine **out,
+                                  imu_fault *fault)
 {
     imu_engine_options defaults = {0, IMU_PRECISION_F32};
     if (!options)
         options = &defaults;
     if (options->threads < 0 || options->threads > 4096)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The number of threads must be from 0 to 4096.");
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "The number of threads must be from 0 to 4096.");
     imu_engine *e = calloc(1, sizeof *e);
     if (!e)
         return imu_fail_memory(fault);
@@ -44,7 +46,8 @@ const char *imu_engine_device(const imu_engine *engine)
     return engine->backend->description;
 }
 
-static imu_engine_status part_path(const imu_model *m, const char *part, char path[PATH_MAX], imu_fault *fault)
+static imu_engine_status part_path(const imu_model *m, const char *part, char path[PATH_MAX],
+                                   imu_fault *fault)
 {
     int n = snprintf(path, PATH_MAX, "%s/%s", m->folder, part);
     if (n < 0 || n >= PATH_MAX)
@@ -95,7 +98,8 @@ static imu_engine_status describe_vae(imu_model *m, const json_t *c, imu_fault *
 
 /* Reads a part's config.json when the part is there. */
 static imu_engine_status describe_part(imu_model *m, const char *part, int bit,
-                                       imu_engine_status (*describe)(imu_model *, const json_t *, imu_fault *),
+                                       imu_engine_status (*describe)(imu_model *, const json_t *,
+                                                                     imu_fault *),
                                        imu_fault *fault)
 {
     char path[PATH_MAX];
@@ -152,7 +156,8 @@ static imu_engine_status describe(imu_model *m, imu_fault *fault)
     return s;
 }
 
-imu_engine_status imu_model_open(imu_engine *engine, const char *folder, imu_model **out, imu_fault *fault)
+imu_engine_status imu_model_open(imu_engine *engine, const char *folder, imu_model **out,
+                                 imu_fault *fault)
 {
     imu_model *m = calloc(1, sizeof *m);
     if (!m)

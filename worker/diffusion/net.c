@@ -20,7 +20,8 @@ struct imu_net {
 const char *imu_net_file_name(const char *folder)
 {
     static const char *const names[] = {"diffusion_pytorch_model.safetensors", "model.safetensors",
-                                        "diffusion_pytorch_model.fp16.safetensors", "model.fp16.safetensors"};
+                                        "diffusion_pytorch_model.fp16.safetensors",
+                                        "model.fp16.safetensors"};
     char path[PATH_MAX];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         int n = snprintf(path, sizeof path, "%s/%s", folder, names[i]);
@@ -30,13 +31,15 @@ const char *imu_net_file_name(const char *folder)
     return NULL;
 }
 
-imu_engine_status imu_net_open(imu_backend *backend, const char *folder, imu_net **out, imu_fault *fault)
+imu_engine_status imu_net_open(imu_backend *backend, const char *folder, imu_net **out,
+                               imu_fault *fault)
 {
     char path[PATH_MAX];
     const char *name = imu_net_file_name(folder);
     int n = name ? snprintf(path, sizeof path, "%s/%s", folder, name) : -1;
     if (n < 0 || (size_t)n >= sizeof path)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "There is no safetensors file in %.200s.", folder);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "There is no safetensors file in %.200s.",
+                        folder);
     imu_net *net = calloc(1, sizeof *net);
     if (!net)
         return imu_fail_memory(fault);
@@ -122,10 +125,12 @@ static int read_source(void *user, const void *key, float *dst, size_t count)
     imu_net *net = user;
     const imu_st_entry *entry = key;
     if (entry->count != count) {
-        imu_fail(&net->read_fault, IMU_ENGINE_INTERNAL, "%.200s: another size than asked for.", entry->name);
+        imu_fail(&net->read_fault, IMU_ENGINE_INTERNAL, "%.200s: another size than asked for.",
+                 entry->name);
         return IMU_TENSOR_SOURCE;
     }
-    return imu_st_read_f32(net->file, entry, dst, &net->read_fault) ? IMU_TENSOR_SOURCE : IMU_TENSOR_OK;
+    return imu_st_read_f32(net->file, entry, dst, &net->read_fault) ? IMU_TENSOR_SOURCE
+                                                                    : IMU_TENSOR_OK;
 }
 
 static imu_engine_status require(imu_net *net, const char *name, int ndim, const int64_t *dim,
@@ -138,21 +143,23 @@ static imu_engine_status require(imu_net *net, const char *name, int ndim, const
     for (int i = 0; i < e->ndim && same; i++)
         same = e->dim[i] == (i < ndim ? dim[i] : 1);
     if (!same)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The tensor %.160s has another shape than config.json says.",
-                        name);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                        "The tensor %.160s has another shape than config.json says.", name);
     *out = e;
     return IMU_ENGINE_OK;
 }
 
-static imu_engine_status member(char name[512], const char *prefix, const char *suffix, imu_fault *fault)
+static imu_engine_status member(char name[512], const char *prefix, const char *suffix,
+                                imu_fault *fault)
 {
     int n = snprintf(name, 512, "%s.%s", prefix, suffix);
     return n > 0 && n < 512 ? IMU_ENGINE_OK
-                            : imu_fail(fault, IMU_ENGINE_INTERNAL, "The tensor name %.100s is too long.", prefix);
+                            : imu_fail(fault, IMU_ENGINE_INTERNAL,
+                                       "The tensor name %.100s is too long.", prefix);
 }
 
-static imu_engine_status new_weight(imu_net *net, const char *prefix, imu_weight_desc *desc, imu_bias bias,
-                                    imu_weight **out, imu_fault *fault)
+static imu_engine_status new_weight(imu_net *net, const char *prefix, imu_weight_desc *desc,
+                                    imu_bias bias, imu_weight **out, imu_fault *fault)
 {
     char name[512];
     const imu_st_entry *e;
@@ -181,16 +188,16 @@ static imu_engine_status new_weight(imu_net *net, const char *prefix, imu_weight
     return IMU_ENGINE_OK;
 }
 
-imu_engine_status imu_net_linear(imu_net *net, const char *prefix, int64_t in, int64_t out, imu_bias bias,
-                                 imu_linear *layer, imu_fault *fault)
+imu_engine_status imu_net_linear(imu_net *net, const char *prefix, int64_t in, int64_t out,
+                                 imu_bias bias, imu_linear *layer, imu_fault *fault)
 {
     imu_weight_desc desc = {.out = out, .in = in};
     *layer = (imu_linear){.in = in, .out = out};
     return new_weight(net, prefix, &desc, bias, &layer->w, fault);
 }
 
-imu_engine_status imu_net_conv(imu_net *net, const char *prefix, int64_t in, int64_t out, int kernel,
-                               imu_conv *layer, imu_fault *fault)
+imu_engine_status imu_net_conv(imu_net *net, const char *prefix, int64_t in, int64_t out,
+                               int kernel, imu_conv *layer, imu_fault *fault)
 {
     imu_weight_desc desc = {.out = out, .in = in, .kernel_h = kernel, .kernel_w = kernel};
     *layer = (imu_conv){.in = in, .out = out, .kernel = kernel};
@@ -207,10 +214,12 @@ static imu_engine_status load_param(imu_net *net, const char *name, int64_t widt
     imu_tensor *t = calloc(1, sizeof *t);
     float *values = calloc((size_t)width, sizeof *values);
     if (t) {
-        *t = (imu_tensor){.type = IMU_F32, .ndim = 1, .dim = {width}, .bytes = (size_t)width * sizeof(float)};
+        *t = (imu_tensor){
+            .type = IMU_F32, .ndim = 1, .dim = {width}, .bytes = (size_t)width * sizeof(float)};
         t->data = net->backend->alloc(net->backend, t->bytes);
     }
-    s = t && t->data && values ? imu_st_read_f32(net->file, e, values, fault) : imu_fail_memory(fault);
+    s = t && t->data && values ? imu_st_read_f32(net->file, e, values, fault)
+                               : imu_fail_memory(fault);
     if (!s && net->backend->upload(net->backend, t, values))
         s = imu_fail(fault, IMU_ENGINE_INTERNAL, "Can't move %.200s to the device.", name);
     free(values);
@@ -239,12 +248,13 @@ imu_engine_status imu_net_norm(imu_net *net, const char *prefix, int64_t width, 
     return s;
 }
 
-imu_engine_status imu_net_row(imu_net *net, const char *name, int64_t row, int64_t width, float *dst,
-                              imu_fault *fault)
+imu_engine_status imu_net_row(imu_net *net, const char *name, int64_t row, int64_t width,
+                              float *dst, imu_fault *fault)
 {
     const imu_st_entry *e = imu_st_find(net->file, name);
     if (!e || e->ndim != 2 || e->dim[1] != width || row < 0 || row >= e->dim[0])
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The table %.160s has no row %lld of the right width.", name,
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                        "The table %.160s has no row %lld of the right width.", name,
                         (long long)row);
     imu_st_entry one = *e;
     one.count = (uint64_t)width;
@@ -267,7 +277,8 @@ imu_engine_status imu_net_status(imu_net *net, int run_status, imu_fault *fault)
             *fault = net->read_fault;
         return net->read_fault.status ? net->read_fault.status : IMU_ENGINE_BAD_MODEL;
     default:
-        return imu_fail(fault, IMU_ENGINE_INTERNAL, "The computation failed: %.200s.", net->backend->error);
+        return imu_fail(fault, IMU_ENGINE_INTERNAL, "The computation failed: %.200s.",
+                        net->backend->error);
     }
 }
 

@@ -21,8 +21,9 @@ static imu_image *to_rgb(const imu_array *a)
     return image;
 }
 
-imu_engine_status imu_model_decode(imu_model *model, const imu_array *latents, int (*cancelled)(void *),
-                                   void *user, imu_image **out, imu_fault *fault)
+imu_engine_status imu_model_decode(imu_model *model, const imu_array *latents,
+                                   int (*cancelled)(void *), void *user, imu_image **out,
+                                   imu_fault *fault)
 {
     imu_array *picture;
     imu_engine_status s = imu_model_need(model, IMU_PART_VAE, fault);
@@ -44,7 +45,8 @@ imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *imag
     imu_engine_status s = imu_model_need(model, IMU_PART_VAE, fault);
     if (s)
         return s;
-    imu_array *picture = imu_array_new(4, (int64_t[]){1, 3, image->height, image->width}), *mean, *logvar;
+    imu_array *picture = imu_array_new(4, (int64_t[]){1, 3, image->height, image->width}), *mean,
+              *logvar;
     if (!picture)
         return imu_fail_memory(fault);
     size_t area = (size_t)image->width * (size_t)image->height;
@@ -65,13 +67,17 @@ imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *imag
 imu_image *imu_latents_preview(const imu_array *latents, const char *base)
 {
     /* Least-squares maps from a latent cell to its mean colour, known for each family of VAE. */
-    static const float first[4][3] = {{0.298f, 0.207f, 0.208f}, {0.187f, 0.286f, 0.173f},
-                                      {-0.158f, 0.189f, 0.264f}, {-0.184f, -0.271f, -0.473f}};
-    static const float large[4][3] = {{0.3920f, 0.4054f, 0.4549f}, {-0.2634f, -0.0196f, 0.0653f},
-                                      {0.0568f, 0.1687f, -0.0755f}, {-0.3112f, -0.2359f, -0.2076f}};
+    static const float first[4][3] = {{0.298f, 0.207f, 0.208f},
+                                      {0.187f, 0.286f, 0.173f},
+                                      {-0.158f, 0.189f, 0.264f},
+                                      {-0.184f, -0.271f, -0.473f}};
+    static const float large[4][3] = {{0.3920f, 0.4054f, 0.4549f},
+                                      {-0.2634f, -0.0196f, 0.0653f},
+                                      {0.0568f, 0.1687f, -0.0755f},
+                                      {-0.3112f, -0.2359f, -0.2076f}};
     const float(*map)[3] = base && !strcmp(base, "sdxl") ? large : first;
-    if (latents->ndim != 4 || latents->dim[0] != 1 || latents->dim[1] != 4 || latents->dim[2] > 65535 ||
-        latents->dim[3] > 65535)
+    if (latents->ndim != 4 || latents->dim[0] != 1 || latents->dim[1] != 4 ||
+        latents->dim[2] > 65535 || latents->dim[3] > 65535)
         return NULL;
     imu_image *image = imu_image_new((int)latents->dim[3], (int)latents->dim[2]);
     size_t area = (size_t)(latents->dim[2] * latents->dim[3]);

@@ -1,11 +1,11 @@
-/* The engine as the worker's nodes see it: open a model folder in diffusers layout, turn prompts into
- * conditioning, noise into latents, latents into pictures.
+/* The engine as the worker's nodes see it: open a model folder in diffusers layout, turn prompts
+ * into conditioning, noise into latents, latents into pictures.
  *
  * Everything that crosses this border lives in ordinary memory (`imu_array`, `imu_image`); what a
  * device needs stays behind it. An engine and its models belong to one thread at a time: the caller
- * serialises. `imu_noise`, `imu_latents_preview` and the array and image functions may be called from
- * any thread. No function aborts; each that can fail returns a status and fills `fault`, which may be
- * NULL. Out-parameters are set only on IMU_ENGINE_OK and then belong to the caller.
+ * serialises. `imu_noise`, `imu_latents_preview` and the array and image functions may be called
+ * from any thread. No function aborts; each that can fail returns a status and fills `fault`, which
+ * may be NULL. Out-parameters are set only on IMU_ENGINE_OK and then belong to the caller.
  */
 #ifndef IMU_DIFFUSION_PIPELINE_H
 #define IMU_DIFFUSION_PIPELINE_H
@@ -16,7 +16,7 @@
 
 typedef enum imu_engine_status {
     IMU_ENGINE_OK = 0,
-    IMU_ENGINE_CANCELLED,   /* a callback asked to stop */
+    IMU_ENGINE_CANCELLED, /* a callback asked to stop */
     IMU_ENGINE_NO_MEMORY,
     IMU_ENGINE_BAD_INPUT,   /* the caller's arguments make no sense together */
     IMU_ENGINE_BAD_MODEL,   /* a file of the model is missing, damaged or contradicts its config */
@@ -66,8 +66,8 @@ typedef struct imu_engine imu_engine;
 
 typedef enum imu_precision {
     IMU_PRECISION_F32 = 0, /* exact mode: what the golden tensors are compared with */
-    IMU_PRECISION_BF16,    /* bf16 products, float32 sums; falls back to float32 without AVX512-BF16 */
-    IMU_PRECISION_AUTO     /* bf16 where the processor has it */
+    IMU_PRECISION_BF16, /* bf16 products, float32 sums; falls back to float32 without AVX512-BF16 */
+    IMU_PRECISION_AUTO  /* bf16 where the processor has it */
 } imu_precision;
 
 typedef struct imu_engine_options {
@@ -76,7 +76,8 @@ typedef struct imu_engine_options {
 } imu_engine_options;
 
 /* `options` may be NULL: all processors, float32. */
-imu_engine_status imu_engine_open(const imu_engine_options *options, imu_engine **out, imu_fault *fault);
+imu_engine_status imu_engine_open(const imu_engine_options *options, imu_engine **out,
+                                  imu_fault *fault);
 /* Every model must be closed before. NULL is fine. */
 void imu_engine_close(imu_engine *engine);
 /* A short description for logs and the worker's hello, e.g. "cpu, 2 threads, f32". */
@@ -87,29 +88,32 @@ const char *imu_engine_device(const imu_engine *engine);
 typedef struct imu_model imu_model;
 
 enum { /* parts, as a bit set */
-    IMU_PART_TEXT = 1,
-    IMU_PART_UNET = 2,
-    IMU_PART_VAE = 4,
-    IMU_PART_ALL = 7
+       IMU_PART_TEXT = 1,
+       IMU_PART_UNET = 2,
+       IMU_PART_VAE = 4,
+       IMU_PART_ALL = 7
 };
 
 typedef struct imu_model_info {
-    char base[16];       /* "sd-1", "sd-2", "sdxl" */
-    char prediction[16]; /* "epsilon", "v_prediction" */
-    int parts;           /* which parts the folder has */
-    int latent_channels; /* 4 */
-    int vae_scale;       /* pixels a latent cell is wide and high: 8 */
-    int sample_size;     /* the picture edge in pixels the model is made for */
-    int context_width;   /* last dimension of `embeds` */
+    char base[16];            /* "sd-1", "sd-2", "sdxl" */
+    char prediction[16];      /* "epsilon", "v_prediction" */
+    int parts;                /* which parts the folder has */
+    int latent_channels;      /* 4 */
+    int vae_scale;            /* pixels a latent cell is wide and high: 8 */
+    int sample_size;          /* the picture edge in pixels the model is made for */
+    int context_width;        /* last dimension of `embeds` */
     uint64_t weight_bytes[3]; /* on disk: text, unet, vae */
 } imu_model_info;
 
-/* Reads the configuration and tensor headers of a model folder (diffusers layout, safetensors in f32,
- * f16 or bf16). A part may be missing; using it then fails. Weights are read when first needed. */
-imu_engine_status imu_model_open(imu_engine *engine, const char *folder, imu_model **out, imu_fault *fault);
+/* Reads the configuration and tensor headers of a model folder (diffusers layout, safetensors in
+ * f32, f16 or bf16). A part may be missing; using it then fails. Weights are read when first
+ * needed. */
+imu_engine_status imu_model_open(imu_engine *engine, const char *folder, imu_model **out,
+                                 imu_fault *fault);
 void imu_model_close(imu_model *model); /* NULL is fine */
 const imu_model_info *imu_model_get_info(const imu_model *model);
-/* Opens `parts` now, checks their tensors and has their files read ahead; or gives their memory back. */
+/* Opens `parts` now, checks their tensors and has their files read ahead; or gives their memory
+ * back. */
 imu_engine_status imu_model_load(imu_model *model, int parts, imu_fault *fault);
 void imu_model_unload(imu_model *model, int parts);
 /* Bytes of memory that the weights of `parts` occupy now. */
@@ -117,25 +121,26 @@ uint64_t imu_model_memory(const imu_model *model, int parts);
 
 /* ---- prompt ---- */
 
-/* clip_skip: layers of the text encoder left out at its end, 0 for none. Compel syntax (weights, +, -,
- * nesting, .blend(), .and()) is understood; plain text means what it says. Prompts longer than 75 tokens
- * give several chunks of 77. `prompt` is UTF-8; broken sequences are replaced. */
+/* clip_skip: layers of the text encoder left out at its end, 0 for none. Compel syntax (weights, +,
+ * -, nesting, .blend(), .and()) is understood; plain text means what it says. Prompts longer than
+ * 75 tokens give several chunks of 77. `prompt` is UTF-8; broken sequences are replaced. */
 imu_engine_status imu_model_encode_prompt(imu_model *model, const char *prompt, int clip_skip,
                                           imu_conditioning **out, imu_fault *fault);
 
 /* ---- noise and denoising ---- */
 
-/* Standard normal [1, channels, height / scale, width / scale], the values that torch draws on the CPU
- * for `seed` (the low 32 bits seed mt19937, as torch's generator does with what InvokeAI passes).
- * Sizes in pixels, multiples of `scale`. Returns NULL for a bad size or without memory. */
+/* Standard normal [1, channels, height / scale, width / scale], the values that torch draws on the
+ * CPU for `seed` (the low 32 bits seed mt19937, as torch's generator does with what InvokeAI
+ * passes). Sizes in pixels, multiples of `scale`. Returns NULL for a bad size or without memory. */
 imu_array *imu_noise(uint64_t seed, int channels, int width, int height, int scale);
 
 typedef struct imu_progress {
-    int step;      /* 1 .. total: model calls done */
-    int total;     /* model calls of the whole run; second-order schedulers make two a step */
+    int step;  /* 1 .. total: model calls done */
+    int total; /* model calls of the whole run; second-order schedulers make two a step */
     double timestep;
-    const imu_array *latents;            /* after this step */
-    const imu_array *predicted_original; /* the scheduler's guess at the end result: use it for previews */
+    const imu_array *latents; /* after this step */
+    const imu_array
+        *predicted_original; /* the scheduler's guess at the end result: use it for previews */
 } imu_progress;
 
 typedef struct imu_denoise_args {
@@ -143,15 +148,15 @@ typedef struct imu_denoise_args {
     const imu_conditioning *negative; /* NULL: no guidance */
     const imu_array *noise;           /* [1, C, h, w]; NULL only with latents */
     const imu_array *latents;         /* start from these (image to image), scaled; NULL for none */
-    const imu_array *mask;            /* [1, 1, h, w], 1 = repaint, 0 = keep `latents`; NULL for none */
-    bool gradient_mask;               /* `mask` holds the share of the run at which a cell starts to move */
-    int steps;                        /* 1 .. 1000 */
-    const double *cfg_scale;          /* one value, or one for each step */
+    const imu_array *mask;   /* [1, 1, h, w], 1 = repaint, 0 = keep `latents`; NULL for none */
+    bool gradient_mask;      /* `mask` holds the share of the run at which a cell starts to move */
+    int steps;               /* 1 .. 1000 */
+    const double *cfg_scale; /* one value, or one for each step */
     int cfg_scale_count;
-    double cfg_rescale; /* 0 .. 1 */
-    const char *scheduler; /* one of imu_scheduler_names() */
+    double cfg_rescale;                    /* 0 .. 1 */
+    const char *scheduler;                 /* one of imu_scheduler_names() */
     double denoising_start, denoising_end; /* 0 .. 1 */
-    uint64_t seed; /* of the noise that ancestral schedulers draw */
+    uint64_t seed;                         /* of the noise that ancestral schedulers draw */
     /* After each model call; nonzero cancels. May be NULL. */
     int (*progress)(void *user, const imu_progress *progress);
     /* Asked often, also between the blocks of the network; nonzero cancels. Cheap. May be NULL. */
@@ -171,10 +176,12 @@ const char *const *imu_scheduler_names(void);
 /* ---- pictures ---- */
 
 /* latents [1, C, h, w] (scaled) to pixels. `cancelled` as above, may be NULL. */
-imu_engine_status imu_model_decode(imu_model *model, const imu_array *latents, int (*cancelled)(void *),
-                                   void *user, imu_image **out, imu_fault *fault);
+imu_engine_status imu_model_decode(imu_model *model, const imu_array *latents,
+                                   int (*cancelled)(void *), void *user, imu_image **out,
+                                   imu_fault *fault);
 
-/* Pixels to scaled latents: the mean of the posterior. Width and height: multiples of the VAE's scale. */
+/* Pixels to scaled latents: the mean of the posterior. Width and height: multiples of the VAE's
+ * scale. */
 imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *image, imu_array **out,
                                          imu_fault *fault);
 

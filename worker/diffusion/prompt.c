@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define MAX_PROMPT ((size_t)16 << 10)
-#define PLUS_BASE 1.1
+#define PLUS_BASE  1.1
 #define MINUS_BASE 0.9
 
 enum { MAX_DEPTH = 64, MAX_QUOTES = 4 };
@@ -141,7 +141,8 @@ static size_t plain_word_length(const parser *p)
         char c = peek(p, n), next = peek(p, n + 1);
         if (c == '\\' && is_one_of(next, symbols))
             n += 2;
-        else if ((c == '+' || c == '-') && next && !is_one_of(next, spaces) && !is_one_of(next, symbols))
+        else if ((c == '+' || c == '-') && next && !is_one_of(next, spaces) &&
+                 !is_one_of(next, symbols))
             n++;
         else if (c && !is_one_of(c, spaces) && !is_one_of(c, symbols))
             n++;
@@ -170,7 +171,8 @@ static bool skip_arguments(parser *p)
     return false;
 }
 
-/* An operator behind a term whose fragments start at `first`: a weight, .attend(...) or .swap(...). */
+/* An operator behind a term whose fragments start at `first`: a weight, .attend(...) or .swap(...).
+ */
 static bool apply_operator(parser *p, size_t first, bool numbers)
 {
     double weight = 1;
@@ -262,7 +264,11 @@ static bool parse_quotes(parser *p)
     size_t close = peek(p, 0) == '"' ? closing_quote(p) : 0, first = p->phrase->count;
     if (!close || p->quotes >= MAX_QUOTES)
         return false;
-    parser inner = {.text = p->text, .at = p->at + 1, .end = close, .phrase = p->phrase, .depth = p->depth,
+    parser inner = {.text = p->text,
+                    .at = p->at + 1,
+                    .end = close,
+                    .phrase = p->phrase,
+                    .depth = p->depth,
                     .quotes = p->quotes + 1};
     while (!inner.no_memory && parse_inner_term(&inner))
         continue;
@@ -418,7 +424,8 @@ imu_engine_status imu_prompt_parse(const char *text, imu_prompt *out, imu_fault 
 {
     memset(out, 0, sizeof *out);
     if (strnlen(text, MAX_PROMPT + 1) > MAX_PROMPT)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The prompt is longer than %zu bytes.", MAX_PROMPT);
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The prompt is longer than %zu bytes.",
+                        MAX_PROMPT);
     char *spread = spread_commas(text);
     if (!spread)
         return imu_fail_memory(fault);

@@ -1,5 +1,6 @@
 /* The prompt syntax of the compel library: weights "(a cat)1.2", "cat++", "cat-", nesting, quotes,
- * ("a", "b").blend(0.7, 0.3) and ("a", "b").and(1, 0.5). Text that doesn't fit the syntax is taken as words. */
+ * ("a", "b").blend(0.7, 0.3) and ("a", "b").and(1, 0.5). Text that doesn't fit the syntax is taken
+ * as words. */
 #ifndef IMU_DIFFUSION_PROMPT_H
 #define IMU_DIFFUSION_PROMPT_H
 

@@ -96,8 +96,8 @@ void imu_rng_normal(imu_rng *rng, float *out, size_t count)
 
 imu_array *imu_noise(uint64_t seed, int channels, int width, int height, int scale)
 {
-    if (channels < 1 || channels > 64 || scale < 1 || scale > 64 || width < scale || height < scale ||
-        width > 65536 || height > 65536 || width % scale || height % scale)
+    if (channels < 1 || channels > 64 || scale < 1 || scale > 64 || width < scale ||
+        height < scale || width > 65536 || height > 65536 || width % scale || height % scale)
         return NULL;
     imu_array *noise = imu_array_new(4, (int64_t[]){1, channels, height / scale, width / scale});
     if (!noise)

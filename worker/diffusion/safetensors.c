@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_HEADER ((uint64_t)64 << 20)
+#define MAX_HEADER  ((uint64_t)64 << 20)
 #define MAX_ENTRIES 65536
-#define MAX_NAME 512
+#define MAX_NAME    512
 #define CHUNK_BYTES ((size_t)4 << 20)
 
 static int dtype_by_name(const char *name, imu_dtype *type)
@@ -30,7 +30,8 @@ static int dtype_by_name(const char *name, imu_dtype *type)
 
 static imu_engine_status bad(imu_fault *fault, const char *name, const char *what)
 {
-    return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The safetensors header is damaged: %.100s: %s.", name, what);
+    return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The safetensors header is damaged: %.100s: %s.",
+                    name, what);
 }
 
 static imu_engine_status parse_shape(const json_t *shape, imu_st_entry *e, imu_fault *fault)
@@ -87,13 +88,15 @@ static imu_engine_status parse_root(json_t *root, imu_safetensors *st, imu_fault
 {
     size_t n = json_object_size(root);
     if (!json_is_object(root) || n > MAX_ENTRIES)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The safetensors header is no table of tensors.");
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                        "The safetensors header is no table of tensors.");
     st->entries = calloc(n ? n : 1, sizeof *st->entries);
     if (!st->entries)
         return imu_fail_memory(fault);
     const char *name;
     json_t *value;
-    json_object_foreach (root, name, value) {
+    json_object_foreach(root, name, value)
+    {
         if (!strcmp(name, "__metadata__"))
             continue;
         imu_st_entry *e = &st->entries[st->count++];
@@ -105,8 +108,8 @@ static imu_engine_status parse_root(json_t *root, imu_safetensors *st, imu_fault
     return IMU_ENGINE_OK;
 }
 
-imu_engine_status imu_st_parse(const char *header, size_t size, uint64_t data_size, imu_safetensors **out,
-                               imu_fault *fault)
+imu_engine_status imu_st_parse(const char *header, size_t size, uint64_t data_size,
+                               imu_safetensors **out, imu_fault *fault)
 {
     imu_safetensors *st = calloc(1, sizeof *st);
     if (!st)
@@ -149,13 +152,14 @@ static imu_engine_status open_fd(int fd, const char *path, imu_safetensors **out
     struct stat info;
     uint8_t head[8];
     if (fstat(fd, &info) || !S_ISREG(info.st_mode) || info.st_size < 8 || read_at(fd, head, 8, 0))
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.200s is too short for a safetensors file.", path);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.200s is too short for a safetensors file.",
+                        path);
     uint64_t size = 0;
     for (int i = 7; i >= 0; i--)
         size = size << 8 | head[i];
     if (size > MAX_HEADER || size > (uint64_t)info.st_size - 8)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.200s: the safetensors header is longer than the file.",
-                        path);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                        "%.200s: the safetensors header is longer than the file.", path);
     char *header = malloc((size_t)size + 1);
     if (!header)
         return imu_fail_memory(fault);
@@ -174,7 +178,8 @@ imu_engine_status imu_st_open(const char *path, imu_safetensors **out, imu_fault
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't open %.200s: %s.", path, strerror(errno));
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't open %.200s: %s.", path,
+                        strerror(errno));
     imu_engine_status s = open_fd(fd, path, out, fault);
     if (s)
         close(fd);
@@ -221,7 +226,8 @@ imu_engine_status imu_st_read_f32(const imu_safetensors *st, const imu_st_entry 
     imu_engine_status s = IMU_ENGINE_OK;
     for (uint64_t done = 0; done < entry->count && !s;) {
         size_t n = entry->count - done < per_chunk ? (size_t)(entry->count - done) : per_chunk;
-        if (st->fd < 0 || read_at(st->fd, buffer, n * width, st->data_start + entry->offset + done * width))
+        if (st->fd < 0 ||
+            read_at(st->fd, buffer, n * width, st->data_start + entry->offset + done * width))
             s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't read the tensor %.200s.", entry->name);
         else
             imu_to_f32(entry->type, buffer, dst + done, n);

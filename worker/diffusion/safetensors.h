@@ -1,6 +1,6 @@
-/* Reader for safetensors files. The header is hostile: sizes, types, ranges and overlaps with the end of
- * the file are checked before anything is believed. Data is read on demand, never mapped, so that a file
- * cut short while open gives an error and no signal. */
+/* Reader for safetensors files. The header is hostile: sizes, types, ranges and overlaps with the
+ * end of the file are checked before anything is believed. Data is read on demand, never mapped, so
+ * that a file cut short while open gives an error and no signal. */
 #ifndef IMU_DIFFUSION_SAFETENSORS_H
 #define IMU_DIFFUSION_SAFETENSORS_H
 
@@ -26,8 +26,8 @@ typedef struct imu_safetensors {
 } imu_safetensors;
 
 /* Parses a header of `size` bytes (the JSON text) that describes `data_size` bytes of data. */
-imu_engine_status imu_st_parse(const char *header, size_t size, uint64_t data_size, imu_safetensors **out,
-                               imu_fault *fault);
+imu_engine_status imu_st_parse(const char *header, size_t size, uint64_t data_size,
+                               imu_safetensors **out, imu_fault *fault);
 imu_engine_status imu_st_open(const char *path, imu_safetensors **out, imu_fault *fault);
 void imu_st_close(imu_safetensors *st);
 

@@ -51,26 +51,29 @@ enum { SAMPLERS = sizeof samplers / sizeof *samplers };
 const char *const *imu_scheduler_names(void)
 {
     static const char *const names[] = {
-        "ddim",       "ddpm",       "deis",       "deis_k",     "lms",          "lms_k",          "pndm",
-        "heun",       "heun_k",     "euler",      "euler_k",    "euler_a",      "kdpm_2",         "kdpm_2_k",
-        "kdpm_2_a",   "kdpm_2_a_k", "dpmpp_2s",   "dpmpp_2s_k", "dpmpp_2m",     "dpmpp_2m_k",     "dpmpp_2m_sde",
-        "dpmpp_2m_sde_k", "dpmpp_3m", "dpmpp_3m_k", "dpmpp_sde", "dpmpp_sde_k", "unipc",          "unipc_k",
-        "lcm",        "tcd",        NULL};
+        "ddim",      "ddpm",        "deis",         "deis_k",         "lms",      "lms_k",
+        "pndm",      "heun",        "heun_k",       "euler",          "euler_k",  "euler_a",
+        "kdpm_2",    "kdpm_2_k",    "kdpm_2_a",     "kdpm_2_a_k",     "dpmpp_2s", "dpmpp_2s_k",
+        "dpmpp_2m",  "dpmpp_2m_k",  "dpmpp_2m_sde", "dpmpp_2m_sde_k", "dpmpp_3m", "dpmpp_3m_k",
+        "dpmpp_sde", "dpmpp_sde_k", "unipc",        "unipc_k",        "lcm",      "tcd",
+        NULL};
     _Static_assert(sizeof names / sizeof *names == SAMPLERS + 1, "names and samplers must agree");
     return names;
 }
 
-/* torch.linspace in float32, rounded as its vector code rounds: blocks of eight from a base that is counted
- * from the nearer end, each by a fused multiply-add. */
+/* torch.linspace in float32, rounded as its vector code rounds: blocks of eight from a base that is
+ * counted from the nearer end, each by a fused multiply-add. */
 static float linspace32(float from, float to, int i, int n)
 {
     float step = (to - from) / (float)(n - 1);
     int lane = i / 8 * 8 + 8 <= n ? i % 8 : 0, first = i - lane;
-    float base = first < n / 2 ? fmaf(step, (float)first, from) : fmaf(-step, (float)(n - 1 - first), to);
+    float base =
+        first < n / 2 ? fmaf(step, (float)first, from) : fmaf(-step, (float)(n - 1 - first), to);
     return fmaf(step, (float)lane, base);
 }
 
-static imu_engine_status fill_alphas(imu_scheduler *s, double start, double end, bool scaled, imu_fault *fault)
+static imu_engine_status fill_alphas(imu_scheduler *s, double start, double end, bool scaled,
+                                     imu_fault *fault)
 {
     size_t n = (size_t)s->train_steps;
     s->betas = calloc(2 * n, sizeof *s->betas);
@@ -99,7 +102,8 @@ static imu_engine_status read_choices(imu_scheduler *s, const json_t *c, imu_fau
     else if (!strcmp(prediction, "sample"))
         s->prediction = IMU_PREDICT_SAMPLE;
     else
-        return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The prediction type %.40s is unknown.", prediction);
+        return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The prediction type %.40s is unknown.",
+                        prediction);
     s->spacing = !strcmp(spacing, "linspace")   ? IMU_LINSPACE
                  : !strcmp(spacing, "leading")  ? IMU_LEADING
                  : !strcmp(spacing, "trailing") ? IMU_TRAILING
@@ -107,7 +111,8 @@ static imu_engine_status read_choices(imu_scheduler *s, const json_t *c, imu_fau
     static const char *const off[] = {"clip_sample", "thresholding", "rescale_betas_zero_snr"};
     for (size_t i = 0; i < sizeof off / sizeof *off; i++)
         if (imu_json_bool(c, off[i], false))
-            return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The scheduler setting %s is not supported.", off[i]);
+            return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
+                            "The scheduler setting %s is not supported.", off[i]);
     return IMU_ENGINE_OK;
 }
 
@@ -117,7 +122,8 @@ static imu_engine_status read_config(imu_scheduler *s, const json_t *c, imu_faul
     const char *schedule = imu_json_text(c, "beta_schedule", "scaled_linear");
     bool scaled = !strcmp(schedule, "scaled_linear");
     if (!scaled && strcmp(schedule, "linear"))
-        return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The beta schedule %.40s is not supported.", schedule);
+        return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The beta schedule %.40s is not supported.",
+                        schedule);
     imu_engine_status f = read_choices(s, c, fault);
     if (!f)
         f = imu_json_int(c, "num_train_timesteps", 1000, 50, 10000, &s->train_steps, fault);
@@ -128,11 +134,13 @@ static imu_engine_status read_config(imu_scheduler *s, const json_t *c, imu_faul
     if (!f)
         f = imu_json_double(c, "beta_end", 0.012, &end, fault);
     if (!f && !(start > 0 && start < 1 && end > 0 && end < 1))
-        f = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The scheduler's betas must lie between 0 and 1.");
+        f = imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                     "The scheduler's betas must lie between 0 and 1.");
     if (!f)
         f = fill_alphas(s, start, end, scaled, fault);
     if (!f)
-        s->final_alpha = imu_json_bool(c, "set_alpha_to_one", false) ? 1.0 : (double)s->alphas_cumprod[0];
+        s->final_alpha =
+            imu_json_bool(c, "set_alpha_to_one", false) ? 1.0 : (double)s->alphas_cumprod[0];
     return f;
 }
 
@@ -148,17 +156,19 @@ static imu_engine_status make_vectors(imu_scheduler *s, imu_fault *fault)
     return IMU_ENGINE_OK;
 }
 
-imu_engine_status imu_scheduler_open(const json_t *config, const char *name, int steps, size_t values,
-                                     imu_scheduler **out, imu_fault *fault)
+imu_engine_status imu_scheduler_open(const json_t *config, const char *name, int steps,
+                                     size_t values, imu_scheduler **out, imu_fault *fault)
 {
     const struct sampler_row *row = NULL;
     for (int i = 0; i < SAMPLERS && name && !row; i++)
         if (!strcmp(samplers[i].name, name))
             row = &samplers[i];
     if (!row)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "There is no scheduler named %.40s.", name ? name : "(none)");
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "There is no scheduler named %.40s.",
+                        name ? name : "(none)");
     if (steps < 1 || steps > MAX_STEPS)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The number of steps must be from 1 to %d.", MAX_STEPS);
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The number of steps must be from 1 to %d.",
+                        MAX_STEPS);
     imu_scheduler *s = calloc(1, sizeof *s);
     if (!s)
         return imu_fail_memory(fault);
@@ -170,7 +180,8 @@ imu_engine_status imu_scheduler_open(const json_t *config, const char *name, int
     s->values = values;
     imu_engine_status f = read_config(s, config, fault);
     if (!f && steps > s->train_steps)
-        f = imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The model knows only %d timesteps.", s->train_steps);
+        f = imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The model knows only %d timesteps.",
+                     s->train_steps);
     if (!f)
         f = imu_scheduler_fill_tables(s, fault);
     if (!f)
@@ -240,7 +251,8 @@ const float *imu_scheduler_betas(const imu_scheduler *s)
 
 void imu_scheduler_window(const imu_scheduler *s, double start, double end, int *first, int *count)
 {
-    double from = nearbyint(s->train_steps * (1 - start)), to = nearbyint(s->train_steps * (1 - end));
+    double from = nearbyint(s->train_steps * (1 - start)),
+           to = nearbyint(s->train_steps * (1 - end));
     int skipped = 0, kept = 0;
     for (int i = 0; i < s->count; i += s->order) {
         if (s->timesteps[i] >= from)
@@ -284,7 +296,8 @@ double imu_scheduler_alpha(const imu_scheduler *s, int t)
     return (double)s->alphas_cumprod[t < s->train_steps ? t : s->train_steps - 1];
 }
 
-void imu_prediction_weights(imu_prediction p, double alpha, double share, double *from_x, double *from_output)
+void imu_prediction_weights(imu_prediction p, double alpha, double share, double *from_x,
+                            double *from_output)
 {
     switch (p) {
     case IMU_PREDICT_NOISE:
@@ -350,8 +363,8 @@ void imu_scheduler_remember(imu_scheduler *s, const float *v)
         s->history_count++;
 }
 
-int imu_scheduler_step(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw,
-                       void *user)
+int imu_scheduler_step(imu_scheduler *s, const float *output, float *x, float *x0,
+                       imu_draw_noise draw, void *user)
 {
     if (s->index >= s->count)
         return -1;

@@ -1,8 +1,9 @@
-/* Samplers: which times a run visits and how each model output moves the latents. Thirty of them, with the
- * names InvokeAI's clients use, computing what diffusers' classes of those names compute.
+/* Samplers: which times a run visits and how each model output moves the latents. Thirty of them,
+ * with the names InvokeAI's clients use, computing what diffusers' classes of those names compute.
  *
- * A scheduler holds the state of one run. Calls: open, begin, then for each position i: scale the latents
- * with imu_scheduler_input_scale, evaluate the model at imu_scheduler_timestep(i), imu_scheduler_step. */
+ * A scheduler holds the state of one run. Calls: open, begin, then for each position i: scale the
+ * latents with imu_scheduler_input_scale, evaluate the model at imu_scheduler_timestep(i),
+ * imu_scheduler_step. */
 #ifndef IMU_DIFFUSION_SCHEDULER_H
 #define IMU_DIFFUSION_SCHEDULER_H
 
@@ -15,17 +16,18 @@ typedef struct imu_scheduler imu_scheduler;
 /* How noise is asked for: fills dst[n]. Nonzero ends the step with that failure. */
 typedef int (*imu_draw_noise)(void *user, float *dst, size_t n);
 
-/* `config`: the model's scheduler_config.json, or NULL for Stable Diffusion's values. `values`: how many
- * numbers the latents have. steps: 1 .. 1000. */
-imu_engine_status imu_scheduler_open(const json_t *config, const char *name, int steps, size_t values,
-                                     imu_scheduler **out, imu_fault *fault);
+/* `config`: the model's scheduler_config.json, or NULL for Stable Diffusion's values. `values`: how
+ * many numbers the latents have. steps: 1 .. 1000. */
+imu_engine_status imu_scheduler_open(const json_t *config, const char *name, int steps,
+                                     size_t values, imu_scheduler **out, imu_fault *fault);
 void imu_scheduler_close(imu_scheduler *s);
 
 /* Model calls of the whole schedule, and how many make one step (1 or 2). */
 int imu_scheduler_count(const imu_scheduler *s);
 int imu_scheduler_order(const imu_scheduler *s);
 double imu_scheduler_timestep(const imu_scheduler *s, int i);
-/* For comparison: the sigmas (count in *n; 0 for those without), and what unit noise is scaled by. */
+/* For comparison: the sigmas (count in *n; 0 for those without), and what unit noise is scaled by.
+ */
 const double *imu_scheduler_sigmas(const imu_scheduler *s, int *n);
 double imu_scheduler_init_noise_sigma(const imu_scheduler *s);
 const float *imu_scheduler_alphas_cumprod(const imu_scheduler *s, int *n);
@@ -42,9 +44,9 @@ void imu_scheduler_noise_level(const imu_scheduler *s, int i, double *keep, doub
 double imu_scheduler_input_scale(const imu_scheduler *s);
 /* Takes the noise that a Brownian path wants as final: it comes from a recording. */
 void imu_scheduler_use_recorded_noise(imu_scheduler *s);
-/* Moves x[values] by the model's output at the current position, and on to the next. x0 (may be NULL)
- * becomes the guess at the end result. -1 when `draw` failed. */
-int imu_scheduler_step(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw,
-                       void *user);
+/* Moves x[values] by the model's output at the current position, and on to the next. x0 (may be
+ * NULL) becomes the guess at the end result. -1 when `draw` failed. */
+int imu_scheduler_step(imu_scheduler *s, const float *output, float *x, float *x0,
+                       imu_draw_noise draw, void *user);
 
 #endif

@@ -5,49 +5,59 @@
 #include <string.h>
 
 #define LCM_TIMESTEP_SCALING 10.0
-#define LCM_SIGMA_DATA 0.5
-#define SMALLEST_VARIANCE 1e-20
+#define LCM_SIGMA_DATA       0.5
+#define SMALLEST_VARIANCE    1e-20
 
 /* The noise that an output means: eps = *from_x * x + *from_output * output. */
-static void noise_weights(imu_prediction p, double alpha, double share, double *from_x, double *from_output)
+static void noise_weights(imu_prediction p, double alpha, double share, double *from_x,
+                          double *from_output)
 {
     *from_x = p == IMU_PREDICT_V ? share : p == IMU_PREDICT_SAMPLE ? 1 / share : 0;
     *from_output = p == IMU_PREDICT_V ? alpha : p == IMU_PREDICT_SAMPLE ? -alpha / share : 1;
 }
 
 /* x = for_x0 * x0 + for_noise * (the noise that the output means) */
-static void mix(imu_scheduler *s, double a, double for_x0, double for_noise, const float *output, float *x,
-                const float *x0)
+static void mix(imu_scheduler *s, double a, double for_x0, double for_noise, const float *output,
+                float *x, const float *x0)
 {
     double fx, fo;
     noise_weights(s->prediction, sqrt(a), sqrt(1 - a), &fx, &fo);
-    imu_combine(x, s->values, 3, (imu_term[]){{for_x0, x0}, {for_noise * fx, x}, {for_noise * fo, output}});
+    imu_combine(x, s->values, 3,
+                (imu_term[]){{for_x0, x0}, {for_noise * fx, x}, {for_noise * fo, output}});
 }
 
-static void step_ddim(imu_scheduler *s, int t, double a, const float *output, float *x, const float *x0)
+static void step_ddim(imu_scheduler *s, int t, double a, const float *output, float *x,
+                      const float *x0)
 {
     double before = imu_scheduler_alpha(s, t - s->train_steps / s->steps);
     mix(s, a, sqrt(before), sqrt(1 - before), output, x, x0);
 }
 
-static int step_ddpm(imu_scheduler *s, int t, double a, float *x, const float *x0, imu_draw_noise draw, void *user)
+static int step_ddpm(imu_scheduler *s, int t, double a, float *x, const float *x0,
+                     imu_draw_noise draw, void *user)
 {
-    double before = s->index + 1 < s->count ? imu_scheduler_alpha(s, (int)s->timesteps[s->index + 1]) : 1;
+    double before =
+        s->index + 1 < s->count ? imu_scheduler_alpha(s, (int)s->timesteps[s->index + 1]) : 1;
     double current = a / before, beta = 1 - current;
     double variance = fmax((1 - before) / (1 - a) * beta, SMALLEST_VARIANCE);
     double deviation = t > 0 ? sqrt(variance) : 0;
     if (t > 0 && draw(user, s->noise, s->values))
         return -1;
-    imu_combine(x, s->values, 3, (imu_term[]){{sqrt(before) * beta / (1 - a), x0},
-                                              {sqrt(current) * (1 - before) / (1 - a), x},
-                                              {deviation, s->noise}});
+    imu_combine(x, s->values, 3,
+                (imu_term[]){{sqrt(before) * beta / (1 - a), x0},
+                             {sqrt(current) * (1 - before) / (1 - a), x},
+                             {deviation, s->noise}});
     return 0;
 }
 
-/* The linear multistep part of PNDM. The second call repeats the first step with the mean of both slopes. */
+/* The linear multistep part of PNDM. The second call repeats the first step with the mean of both
+ * slopes. */
 static void step_pndm(imu_scheduler *s, int t, const float *output, float *x)
 {
-    static const double weights[5][4] = {{0}, {1}, {1.5, -0.5}, {23.0 / 12, -16.0 / 12, 5.0 / 12},
+    static const double weights[5][4] = {{0},
+                                         {1},
+                                         {1.5, -0.5},
+                                         {23.0 / 12, -16.0 / 12, 5.0 / 12},
                                          {55.0 / 24, -59.0 / 24, 37.0 / 24, -9.0 / 24}};
     int apart = s->train_steps / s->steps, before = t - apart;
     float *slope = s->noise; /* no noise is drawn here: the work space is free */
@@ -73,7 +83,8 @@ static void step_pndm(imu_scheduler *s, int t, const float *output, float *x)
     imu_combine(x, s->values, 2, (imu_term[]){{sqrt(b / a), x}, {-(b - a) / divisor, slope}});
 }
 
-static int step_lcm(imu_scheduler *s, int t, float *x, const float *x0, imu_draw_noise draw, void *user)
+static int step_lcm(imu_scheduler *s, int t, float *x, const float *x0, imu_draw_noise draw,
+                    void *user)
 {
     bool last = s->index + 1 >= s->count;
     double before = imu_scheduler_alpha(s, last ? t : (int)s->timesteps[s->index + 1]);
@@ -103,7 +114,8 @@ static int step_tcd(imu_scheduler *s, double a, const float *output, float *x, c
     return 0;
 }
 
-int imu_step_alpha(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw, void *user)
+int imu_step_alpha(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw,
+                   void *user)
 {
     int t = (int)s->timesteps[s->index];
     double a = imu_scheduler_alpha(s, t), fx, fo;

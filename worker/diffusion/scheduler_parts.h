@@ -1,18 +1,38 @@
-/* The inside of a scheduler, shared by the files that make its tables and the families that step. */
+/* The inside of a scheduler, shared by the files that make its tables and the families that step.
+ */
 #ifndef IMU_DIFFUSION_SCHEDULER_PARTS_H
 #define IMU_DIFFUSION_SCHEDULER_PARTS_H
 
 #include "worker/diffusion/scheduler.h"
 
 typedef enum imu_sampler {
-    IMU_DDIM, IMU_DDPM, IMU_PNDM, IMU_LCM, IMU_TCD,                 /* in terms of alphas */
-    IMU_EULER, IMU_EULER_A, IMU_LMS, IMU_HEUN, IMU_KDPM2, IMU_KDPM2_A, IMU_DPM_SDE, /* of sigmas */
-    IMU_DPM_SINGLE, IMU_DPM_MULTI, IMU_DPM_MULTI_SDE, IMU_DEIS, IMU_UNIPC           /* of half log SNR */
+    IMU_DDIM,
+    IMU_DDPM,
+    IMU_PNDM,
+    IMU_LCM,
+    IMU_TCD, /* in terms of alphas */
+    IMU_EULER,
+    IMU_EULER_A,
+    IMU_LMS,
+    IMU_HEUN,
+    IMU_KDPM2,
+    IMU_KDPM2_A,
+    IMU_DPM_SDE, /* of sigmas */
+    IMU_DPM_SINGLE,
+    IMU_DPM_MULTI,
+    IMU_DPM_MULTI_SDE,
+    IMU_DEIS,
+    IMU_UNIPC /* of half log SNR */
 } imu_sampler;
 
 typedef enum imu_prediction { IMU_PREDICT_NOISE, IMU_PREDICT_V, IMU_PREDICT_SAMPLE } imu_prediction;
 
-typedef enum imu_spacing { IMU_SPACING_DEFAULT, IMU_LINSPACE, IMU_LEADING, IMU_TRAILING } imu_spacing;
+typedef enum imu_spacing {
+    IMU_SPACING_DEFAULT,
+    IMU_LINSPACE,
+    IMU_LEADING,
+    IMU_TRAILING
+} imu_spacing;
 
 enum { IMU_HISTORY = 4 };
 
@@ -34,18 +54,18 @@ struct imu_scheduler {
     double *between, *up, *down; /* KDPM2: sigmas between two, ancestral parts; as long as sigmas */
 
     size_t values;
-    int index;   /* position of the next call */
-    int made;    /* calls so far */
-    bool second; /* the next call is the second of its step */
+    int index;                   /* position of the next call */
+    int made;                    /* calls so far */
+    bool second;                 /* the next call is the second of its step */
     float *history[IMU_HISTORY]; /* newest first */
     int history_count;
-    float *saved;  /* the sample a step began with */
-    float *saved2; /* the first slope of a Heun step; the last sample of UniPC */
+    float *saved;         /* the sample a step began with */
+    float *saved2;        /* the first slope of a Heun step; the last sample of UniPC */
     float *noise, *guess; /* work space */
     bool has_saved2;
-    int last_order;   /* UniPC: order of the step just made */
-    double midpoint;  /* DPM SDE: sigma between */
-    bool recorded;    /* DPM SDE: noise is taken as it comes */
+    int last_order;  /* UniPC: order of the step just made */
+    double midpoint; /* DPM SDE: sigma between */
+    bool recorded;   /* DPM SDE: noise is taken as it comes */
 };
 
 /* One term of a weighted sum of vectors. */
@@ -63,14 +83,18 @@ double imu_scheduler_alpha(const imu_scheduler *s, int t);
 /* What a sigma is as signal and noise share: alpha^2 + sigma^2 = 1. */
 void imu_sigma_split(double sigma, double *alpha, double *share);
 /* x0 = *from_x * x + *from_output * output at the given alpha and noise share. */
-void imu_prediction_weights(imu_prediction p, double alpha, double share, double *from_x, double *from_output);
+void imu_prediction_weights(imu_prediction p, double alpha, double share, double *from_x,
+                            double *from_output);
 
 /* scheduler_tables.c: timesteps and sigmas. */
 imu_engine_status imu_scheduler_fill_tables(imu_scheduler *s, imu_fault *fault);
 
 /* One step each; `x0` has room for the guess. 0, or -1 when drawing failed. */
-int imu_step_alpha(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw, void *user);
-int imu_step_sigma(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw, void *user);
-int imu_step_solver(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw, void *user);
+int imu_step_alpha(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw,
+                   void *user);
+int imu_step_sigma(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw,
+                   void *user);
+int imu_step_solver(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw,
+                    void *user);
 
 #endif

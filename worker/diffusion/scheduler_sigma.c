@@ -5,7 +5,8 @@
 #include <string.h>
 
 /* x = (from + slope * dt), where slope = (x - x0) / sigma */
-static void follow(imu_scheduler *s, const float *from, float *x, const float *x0, double sigma, double dt)
+static void follow(imu_scheduler *s, const float *from, float *x, const float *x0, double sigma,
+                   double dt)
 {
     imu_combine(x, s->values, 3, (imu_term[]){{1, from}, {dt / sigma, x}, {-dt / sigma, x0}});
 }
@@ -25,7 +26,8 @@ static void ancestral(double from, double to, double *up, double *down)
     *down = sqrt(fmax(to * to - *up * *up, 0));
 }
 
-static int step_euler_a(imu_scheduler *s, float *x, const float *x0, imu_draw_noise draw, void *user)
+static int step_euler_a(imu_scheduler *s, float *x, const float *x0, imu_draw_noise draw,
+                        void *user)
 {
     double up, down, sigma = s->sigmas[s->index];
     ancestral(sigma, s->sigmas[s->index + 1], &up, &down);
@@ -33,14 +35,14 @@ static int step_euler_a(imu_scheduler *s, float *x, const float *x0, imu_draw_no
     return add_noise(s, x, up, draw, user);
 }
 
-/* Integral from sigma[i] to sigma[i + 1] of the Lagrange polynomial that is 1 at sigma[i - which], by a
- * Gauss-Legendre rule that is exact for it. */
+/* Integral from sigma[i] to sigma[i + 1] of the Lagrange polynomial that is 1 at sigma[i - which],
+ * by a Gauss-Legendre rule that is exact for it. */
 static double lms_weight(const imu_scheduler *s, int order, int which)
 {
-    static const double node[] = {-0.861136311594052575, -0.339981043584856265, 0.339981043584856265,
-                                  0.861136311594052575};
-    static const double weight[] = {0.347854845137453857, 0.652145154862546143, 0.652145154862546143,
-                                    0.347854845137453857};
+    static const double node[] = {-0.861136311594052575, -0.339981043584856265,
+                                  0.339981043584856265, 0.861136311594052575};
+    static const double weight[] = {0.347854845137453857, 0.652145154862546143,
+                                    0.652145154862546143, 0.347854845137453857};
     int i = s->index;
     double from = s->sigmas[i], to = s->sigmas[i + 1], half = (to - from) / 2, sum = 0;
     for (int k = 0; k < 4; k++) {
@@ -75,8 +77,10 @@ static void step_heun(imu_scheduler *s, float *x, const float *x0)
         imu_combine(x, s->values, 2, (imu_term[]){{1, s->saved}, {dt, s->saved2}});
     } else {
         double next = s->sigmas[s->index], dt = next - s->sigmas[s->index - 1];
-        imu_combine(x, s->values, 4, (imu_term[]){{1, s->saved}, {dt / 2, s->saved2},
-                                                  {dt / 2 / next, x}, {-dt / 2 / next, x0}});
+        imu_combine(
+            x, s->values, 4,
+            (imu_term[]){
+                {1, s->saved}, {dt / 2, s->saved2}, {dt / 2 / next, x}, {-dt / 2 / next, x0}});
     }
     s->second = !s->second;
 }
@@ -94,7 +98,8 @@ static void step_kdpm2(imu_scheduler *s, float *x, const float *x0)
     s->second = !s->second;
 }
 
-static int step_kdpm2_a(imu_scheduler *s, float *x, const float *x0, imu_draw_noise draw, void *user)
+static int step_kdpm2_a(imu_scheduler *s, float *x, const float *x0, imu_draw_noise draw,
+                        void *user)
 {
     s->second = !s->second;
     if (s->second) {
@@ -108,8 +113,8 @@ static int step_kdpm2_a(imu_scheduler *s, float *x, const float *x0, imu_draw_no
     return add_noise(s, x, s->up[i], draw, user);
 }
 
-/* Noise of a Brownian path from sigma `from` down to `to`, of unit variance. A step's second call covers
- * the way its first call began, so the two share that part: it lies in saved2. */
+/* Noise of a Brownian path from sigma `from` down to `to`, of unit variance. A step's second call
+ * covers the way its first call began, so the two share that part: it lies in saved2. */
 static int brownian(imu_scheduler *s, double from, double to, imu_draw_noise draw, void *user)
 {
     if (draw(user, s->noise, s->values))
@@ -126,7 +131,8 @@ static int brownian(imu_scheduler *s, double from, double to, imu_draw_noise dra
     return 0;
 }
 
-static int step_dpm_sde(imu_scheduler *s, float *x, const float *x0, imu_draw_noise draw, void *user)
+static int step_dpm_sde(imu_scheduler *s, float *x, const float *x0, imu_draw_noise draw,
+                        void *user)
 {
     int i = s->second ? s->index - 1 : s->index;
     double from = s->sigmas[i], next = s->sigmas[i + 1], up, down;
@@ -142,8 +148,9 @@ static int step_dpm_sde(imu_scheduler *s, float *x, const float *x0, imu_draw_no
     ancestral(from, to, &up, &down);
     if (brownian(s, from, to, draw, user))
         return -1;
-    imu_combine(x, s->values, 3,
-                (imu_term[]){{down / from, s->saved}, {1 - down / from, x0}, {fmin(up, to), s->noise}});
+    imu_combine(
+        x, s->values, 3,
+        (imu_term[]){{down / from, s->saved}, {1 - down / from, x0}, {fmin(up, to), s->noise}});
     s->second = !s->second;
     return 0;
 }
@@ -172,7 +179,8 @@ static void guess(imu_scheduler *s, const float *output, const float *x, float *
     imu_combine(x0, s->values, 2, (imu_term[]){{fx, x}, {fo, output}});
 }
 
-int imu_step_sigma(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw, void *user)
+int imu_step_sigma(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw,
+                   void *user)
 {
     guess(s, output, x, x0);
     switch (s->kind) {

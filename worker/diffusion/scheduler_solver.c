@@ -1,4 +1,5 @@
-/* Multistep and singlestep solvers in the half log signal-to-noise ratio: DPM-Solver++, DEIS, UniPC. */
+/* Multistep and singlestep solvers in the half log signal-to-noise ratio: DPM-Solver++, DEIS,
+ * UniPC. */
 #include "worker/diffusion/scheduler_parts.h"
 
 #include <math.h>
@@ -19,14 +20,16 @@ static level level_at(const imu_scheduler *s, int i)
     return l;
 }
 
-/* From the sample `x` at level `from`; history holds guesses at x0. `sde`: noise lies in s->noise. */
+/* From the sample `x` at level `from`; history holds guesses at x0. `sde`: noise lies in s->noise.
+ */
 static void first_order(imu_scheduler *s, level from, level to, bool sde, float *x)
 {
     double h = to.lambda - from.lambda, decay = exp(-h);
     if (sde) {
-        imu_combine(x, s->values, 3, (imu_term[]){{to.sigma / from.sigma * decay, x},
-                                                  {to.alpha * (1 - decay * decay), s->history[0]},
-                                                  {to.sigma * sqrt(1 - decay * decay), s->noise}});
+        imu_combine(x, s->values, 3,
+                    (imu_term[]){{to.sigma / from.sigma * decay, x},
+                                 {to.alpha * (1 - decay * decay), s->history[0]},
+                                 {to.sigma * sqrt(1 - decay * decay), s->noise}});
         return;
     }
     imu_combine(x, s->values, 2,
@@ -49,7 +52,8 @@ static void third_order(imu_scheduler *s, level to, level from, level b1, level 
 {
     double h = to.lambda - from.lambda, e = exp(-h) - 1;
     double r0 = (from.lambda - b1.lambda) / h, r1 = (b1.lambda - b2.lambda) / h;
-    double c0 = -to.alpha * e, c1 = to.alpha * (e / h + 1), c2 = -to.alpha * ((e + h) / (h * h) - 0.5);
+    double c0 = -to.alpha * e, c1 = to.alpha * (e / h + 1),
+           c2 = -to.alpha * ((e + h) / (h * h) - 0.5);
     /* The divided differences of the last three guesses. */
     double d1 = 1 + r0 / (r0 + r1), d1_old = -r0 / (r0 + r1), d2 = 1 / (r0 + r1);
     double near = c1 * d1 + c2 * d2, far = c1 * d1_old - c2 * d2;
@@ -88,10 +92,12 @@ static void step_single(imu_scheduler *s, float *x)
         return;
     }
     level start = level_at(s, i - 1);
-    double h = to.lambda - start.lambda, r = (here.lambda - start.lambda) / h, c = -to.alpha * (exp(-h) - 1);
-    imu_combine(x, s->values, 3, (imu_term[]){{to.sigma / start.sigma, s->saved},
-                                              {c * 0.5 / r, s->history[0]},
-                                              {c * (1 - 0.5 / r), s->history[1]}});
+    double h = to.lambda - start.lambda, r = (here.lambda - start.lambda) / h,
+           c = -to.alpha * (exp(-h) - 1);
+    imu_combine(x, s->values, 3,
+                (imu_term[]){{to.sigma / start.sigma, s->saved},
+                             {c * 0.5 / r, s->history[0]},
+                             {c * (1 - 0.5 / r), s->history[1]}});
 }
 
 /* Antiderivative of log(t / c) / log(b / c). */
@@ -107,16 +113,18 @@ static void step_deis(imu_scheduler *s, float *x)
     level to = level_at(s, i + 1), from = level_at(s, i);
     double h = to.lambda - from.lambda;
     if (s->made < 1 || (left == 0 && s->count < FEW_STEPS)) {
-        imu_combine(x, s->values, 2,
-                    (imu_term[]){{to.alpha / from.alpha, x}, {-to.sigma * (exp(h) - 1), s->history[0]}});
+        imu_combine(
+            x, s->values, 2,
+            (imu_term[]){{to.alpha / from.alpha, x}, {-to.sigma * (exp(h) - 1), s->history[0]}});
         return;
     }
     double rt = s->sigmas[i + 1], r0 = s->sigmas[i], r1 = s->sigmas[i - 1];
     double c0 = deis_integral(rt, r0, r1) - deis_integral(r0, r0, r1);
     double c1 = deis_integral(rt, r1, r0) - deis_integral(r0, r1, r0);
-    imu_combine(x, s->values, 3, (imu_term[]){{to.alpha / from.alpha, x},
-                                              {to.alpha * c0, s->history[0]},
-                                              {to.alpha * c1, s->history[1]}});
+    imu_combine(x, s->values, 3,
+                (imu_term[]){{to.alpha / from.alpha, x},
+                             {to.alpha * c0, s->history[0]},
+                             {to.alpha * c1, s->history[1]}});
 }
 
 /* UniPC's B(h) variant 2, orders 1 and 2. */
@@ -129,7 +137,8 @@ typedef struct unipc_terms {
 static unipc_terms unipc_setup(level to, level from, level before, int order)
 {
     double h = to.lambda - from.lambda, hh = -h, phi1 = expm1(hh), phi_k = phi1 / hh - 1;
-    unipc_terms u = {.keep = to.sigma / from.sigma, .start = -to.alpha * phi1, .b = to.alpha * phi1};
+    unipc_terms u = {
+        .keep = to.sigma / from.sigma, .start = -to.alpha * phi1, .b = to.alpha * phi1};
     u.r = order == 2 ? (before.lambda - from.lambda) / h : 1;
     u.b1 = phi_k / phi1;
     u.b2 = (phi_k / hh - 0.5) * 2 / phi1;
@@ -149,10 +158,11 @@ static void unipc_correct(imu_scheduler *s, const float *x0, float *x)
     }
     /* history[0] is the guess at the start of the step, history[1] the one before it. */
     double slope = order == 2 ? far / u.r : 0;
-    imu_combine(x, s->values, 4, (imu_term[]){{u.keep, s->saved2},
-                                              {u.start + u.b * (slope + near), s->history[0]},
-                                              {-u.b * slope, s->history[1]},
-                                              {-u.b * near, x0}});
+    imu_combine(x, s->values, 4,
+                (imu_term[]){{u.keep, s->saved2},
+                             {u.start + u.b * (slope + near), s->history[0]},
+                             {-u.b * slope, s->history[1]},
+                             {-u.b * near, x0}});
 }
 
 static void step_unipc(imu_scheduler *s, const float *x0, float *x)
@@ -170,12 +180,14 @@ static void step_unipc(imu_scheduler *s, const float *x0, float *x)
     level from = level_at(s, i), before = order == 2 ? level_at(s, i - 1) : from;
     unipc_terms u = unipc_setup(level_at(s, i + 1), from, before, order);
     double slope = order == 2 ? 0.5 / u.r : 0;
-    imu_combine(x, s->values, 3, (imu_term[]){{u.keep, x},
-                                              {u.start + u.b * slope, s->history[0]},
-                                              {-u.b * slope, s->history[1]}});
+    imu_combine(x, s->values, 3,
+                (imu_term[]){{u.keep, x},
+                             {u.start + u.b * slope, s->history[0]},
+                             {-u.b * slope, s->history[1]}});
 }
 
-int imu_step_solver(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw, void *user)
+int imu_step_solver(imu_scheduler *s, const float *output, float *x, float *x0, imu_draw_noise draw,
+                    void *user)
 {
     double fx, fo;
     level here = level_at(s, s->index);
@@ -186,7 +198,8 @@ int imu_step_solver(imu_scheduler *s, const float *output, float *x, float *x0, 
         step_unipc(s, x0, x);
         return 0;
     case IMU_DEIS:
-        imu_combine(s->noise, s->values, 2, (imu_term[]){{1 / here.sigma, x}, {-here.alpha / here.sigma, x0}});
+        imu_combine(s->noise, s->values, 2,
+                    (imu_term[]){{1 / here.sigma, x}, {-here.alpha / here.sigma, x0}});
         imu_scheduler_remember(s, s->noise);
         step_deis(s, x);
         return 0;

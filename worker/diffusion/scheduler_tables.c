@@ -49,7 +49,8 @@ static double sigma_to_timestep(const imu_scheduler *s, double sigma)
     return (1 - w) * low + w * (low + 1);
 }
 
-/* The same as the reference computes it from a float32 sigma, where near a whole timestep digits are lost. */
+/* The same as the reference computes it from a float32 sigma, where near a whole timestep digits
+ * are lost. */
 static double sigma32_to_timestep(const imu_scheduler *s, float sigma)
 {
     float wanted = logf(fmaxf(sigma, 1e-10f));
@@ -68,15 +69,17 @@ static double halfway(double from, double to)
     return (double)expf(b - (b - a) * 0.5f);
 }
 
-/* The timesteps before any Karras change, highest first. Whole numbers except for `fractional` ones evenly
- * spread. `extra` 1: one point more is spread and the lowest left out. */
-static void spread_timesteps(const imu_scheduler *s, imu_spacing spacing, int extra, bool fractional, double *t)
+/* The timesteps before any Karras change, highest first. Whole numbers except for `fractional` ones
+ * evenly spread. `extra` 1: one point more is spread and the lowest left out. */
+static void spread_timesteps(const imu_scheduler *s, imu_spacing spacing, int extra,
+                             bool fractional, double *t)
 {
     int n = s->steps, points = n + extra, train = s->train_steps;
     for (int i = 0; i < n; i++) {
         int rank = points - 1 - i; /* counted from the lowest */
         if (spacing == IMU_LINSPACE) {
-            double v = points > 1 ? rank * ((double)(train - 1) / (points - 1)) : 0; /* rounds as numpy does */
+            double v = points > 1 ? rank * ((double)(train - 1) / (points - 1))
+                                  : 0; /* rounds as numpy does */
             t[i] = fractional ? (double)(float)v : nearbyint(v);
         } else if (spacing == IMU_LEADING) {
             t[i] = (double)rank * (train / points) + s->steps_offset;
@@ -146,9 +149,10 @@ static imu_engine_status fill_alpha(imu_scheduler *s, imu_fault *fault)
 {
     bool distilled = s->kind == IMU_LCM || s->kind == IMU_TCD;
     if (distilled && s->steps > LCM_ORIGINAL_STEPS)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The schedulers lcm and tcd take at most %d steps.",
-                        LCM_ORIGINAL_STEPS);
-    bool repeats = s->kind == IMU_PNDM && s->steps > 1; /* PNDM warms up by visiting its second time twice */
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "The schedulers lcm and tcd take at most %d steps.", LCM_ORIGINAL_STEPS);
+    bool repeats =
+        s->kind == IMU_PNDM && s->steps > 1; /* PNDM warms up by visiting its second time twice */
     if (make_room(s, s->steps + repeats, 0))
         return imu_fail_memory(fault);
     if (distilled) {
@@ -166,7 +170,8 @@ static imu_engine_status fill_alpha(imu_scheduler *s, imu_fault *fault)
     return IMU_ENGINE_OK;
 }
 
-/* KDPM2 looks halfway (in log sigma) between a sigma and the next, or the next's deterministic part. */
+/* KDPM2 looks halfway (in log sigma) between a sigma and the next, or the next's deterministic
+ * part. */
 static void fill_kdpm2(imu_scheduler *s, const double *t, const double *sigma, double *work)
 {
     int n = s->steps;

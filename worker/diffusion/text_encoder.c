@@ -7,9 +7,9 @@
 #include <string.h>
 
 #define CONFIG_BYTES ((size_t)1 << 20)
-#define TOKENS "text_model.embeddings.token_embedding.weight"
-#define POSITIONS "text_model.embeddings.position_embedding.weight"
-#define MAX_CHUNKS 64
+#define TOKENS       "text_model.embeddings.token_embedding.weight"
+#define POSITIONS    "text_model.embeddings.position_embedding.weight"
+#define MAX_CHUNKS   64
 
 typedef struct text_layer {
     imu_norm norm1, norm2;
@@ -48,19 +48,22 @@ static imu_engine_status read_config(imu_text_encoder *e, const char *folder, im
     if (!s)
         s = imu_json_double(c, "layer_norm_eps", 1e-5, &e->eps, fault);
     if (!s && e->width % e->heads)
-        s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The text encoder's width is no multiple of its heads.");
+        s = imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                     "The text encoder's width is no multiple of its heads.");
     const char *act = imu_json_text(c, "hidden_act", "quick_gelu");
     if (!strcmp(act, "quick_gelu"))
         e->act = IMU_ACT_QUICK_GELU;
     else if (!strcmp(act, "gelu"))
         e->act = IMU_ACT_GELU;
     else if (!s)
-        s = imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The text encoder's activation %.40s is unknown.", act);
+        s = imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
+                     "The text encoder's activation %.40s is unknown.", act);
     json_decref(c);
     return s;
 }
 
-static imu_engine_status build_layer(imu_text_encoder *e, int index, text_layer *l, imu_fault *fault)
+static imu_engine_status build_layer(imu_text_encoder *e, int index, text_layer *l,
+                                     imu_fault *fault)
 {
     char base[96], name[160];
     snprintf(base, sizeof base, "text_model.encoder.layers.%d", index);
@@ -68,13 +71,16 @@ static imu_engine_status build_layer(imu_text_encoder *e, int index, text_layer 
         const char *part;
         int64_t in, out;
         imu_linear *layer;
-    } linear[] = {{"self_attn.q_proj", e->width, e->width, &l->q},   {"self_attn.k_proj", e->width, e->width, &l->k},
-                  {"self_attn.v_proj", e->width, e->width, &l->v},   {"self_attn.out_proj", e->width, e->width, &l->o},
-                  {"mlp.fc1", e->width, e->inner, &l->up},           {"mlp.fc2", e->inner, e->width, &l->down}};
+    } linear[] = {{"self_attn.q_proj", e->width, e->width, &l->q},
+                  {"self_attn.k_proj", e->width, e->width, &l->k},
+                  {"self_attn.v_proj", e->width, e->width, &l->v},
+                  {"self_attn.out_proj", e->width, e->width, &l->o},
+                  {"mlp.fc1", e->width, e->inner, &l->up},
+                  {"mlp.fc2", e->inner, e->width, &l->down}};
     for (size_t i = 0; i < sizeof linear / sizeof *linear; i++) {
         snprintf(name, sizeof name, "%s.%s", base, linear[i].part);
-        imu_engine_status s = imu_net_linear(e->net, name, linear[i].in, linear[i].out, IMU_BIAS_REQUIRED,
-                                             linear[i].layer, fault);
+        imu_engine_status s = imu_net_linear(e->net, name, linear[i].in, linear[i].out,
+                                             IMU_BIAS_REQUIRED, linear[i].layer, fault);
         if (s)
             return s;
     }
@@ -84,7 +90,8 @@ static imu_engine_status build_layer(imu_text_encoder *e, int index, text_layer 
     return s ? s : imu_net_norm(e->net, name, e->width, &l->norm2, fault);
 }
 
-static imu_engine_status build(imu_text_encoder *e, imu_backend *backend, const char *folder, imu_fault *fault)
+static imu_engine_status build(imu_text_encoder *e, imu_backend *backend, const char *folder,
+                               imu_fault *fault)
 {
     imu_engine_status s = read_config(e, folder, fault);
     if (!s)
@@ -101,11 +108,12 @@ static imu_engine_status build(imu_text_encoder *e, imu_backend *backend, const 
         e->projection = 0;
         return IMU_ENGINE_OK;
     }
-    return imu_net_linear(e->net, "text_projection", e->width, e->projection, IMU_BIAS_NONE, &e->project, fault);
+    return imu_net_linear(e->net, "text_projection", e->width, e->projection, IMU_BIAS_NONE,
+                          &e->project, fault);
 }
 
-imu_engine_status imu_text_encoder_open(imu_backend *backend, const char *folder, imu_text_encoder **out,
-                                        imu_fault *fault)
+imu_engine_status imu_text_encoder_open(imu_backend *backend, const char *folder,
+                                        imu_text_encoder **out, imu_fault *fault)
 {
     imu_text_encoder *e = calloc(1, sizeof *e);
     if (!e)
@@ -153,7 +161,8 @@ int imu_text_encoder_projection(const imu_text_encoder *e)
 }
 
 /* Token plus position embedding of every id into `out`. */
-static imu_engine_status embed(imu_text_encoder *e, const imu_text_request *r, float *out, imu_fault *fault)
+static imu_engine_status embed(imu_text_encoder *e, const imu_text_request *r, float *out,
+                               imu_fault *fault)
 {
     size_t width = (size_t)e->width;
     float *position = malloc(width * sizeof *position);
@@ -172,8 +181,8 @@ static imu_engine_status embed(imu_text_encoder *e, const imu_text_request *r, f
 }
 
 /* x += layer(x) */
-static void run_layer(imu_run *run, const imu_text_encoder *e, const text_layer *l, const imu_tensor *key_bias,
-                      imu_tensor *x)
+static void run_layer(imu_run *run, const imu_text_encoder *e, const text_layer *l,
+                      const imu_tensor *key_bias, imu_tensor *x)
 {
     imu_dtype type = run->compute;
     imu_tensor *n = imu_op_layer_norm(run, x, l->norm1.gamma, l->norm1.beta, e->eps, type);
@@ -205,7 +214,8 @@ static int first_highest(const int *ids, int n)
 }
 
 /* Picks each chunk's pooled row out of the final hidden states, and projects it. */
-static void pool(imu_run *run, const imu_text_encoder *e, const imu_text_request *r, const float *last)
+static void pool(imu_run *run, const imu_text_encoder *e, const imu_text_request *r,
+                 const float *last)
 {
     size_t width = (size_t)e->width;
     for (int n = 0; n < r->count; n++) {
@@ -233,8 +243,8 @@ static void run_encoder(imu_run *run, imu_text_encoder *e, const imu_text_reques
     imu_tensor *bias = r->key_bias ? imu_op_from(run, 2, dim, r->key_bias) : NULL;
     for (int i = 0; i <= e->layers && x; i++) {
         if (i == e->layers - r->skip) {
-            imu_tensor *y = r->final_norm ? imu_op_layer_norm(run, x, e->final_norm.gamma, e->final_norm.beta,
-                                                              e->eps, IMU_F32)
+            imu_tensor *y = r->final_norm ? imu_op_layer_norm(run, x, e->final_norm.gamma,
+                                                              e->final_norm.beta, e->eps, IMU_F32)
                                           : NULL;
             fetch(run, r->final_norm ? y : x, r->hidden);
             imu_drop(run, y);
@@ -246,7 +256,8 @@ static void run_encoder(imu_run *run, imu_text_encoder *e, const imu_text_reques
     }
     if (!r->pooled)
         return;
-    imu_tensor *last = imu_op_layer_norm(run, x, e->final_norm.gamma, e->final_norm.beta, e->eps, IMU_F32);
+    imu_tensor *last =
+        imu_op_layer_norm(run, x, e->final_norm.gamma, e->final_norm.beta, e->eps, IMU_F32);
     fetch(run, last, work);
     if (!run->status)
         pool(run, e, r, work);
@@ -255,7 +266,8 @@ static void run_encoder(imu_run *run, imu_text_encoder *e, const imu_text_reques
 imu_engine_status imu_text_encode(imu_text_encoder *e, const imu_text_request *r, imu_fault *fault)
 {
     if (r->count < 1 || r->count > MAX_CHUNKS || r->skip < 0 || r->skip > e->layers)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The prompt is too long or skips more layers than there are.");
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "The prompt is too long or skips more layers than there are.");
     size_t count = (size_t)r->count * (size_t)e->length * (size_t)e->width;
     float *work = malloc(count * sizeof *work);
     imu_engine_status s = work ? embed(e, r, work, fault) : imu_fail_memory(fault);

@@ -6,8 +6,8 @@
 
 typedef struct imu_text_encoder imu_text_encoder;
 
-imu_engine_status imu_text_encoder_open(imu_backend *backend, const char *folder, imu_text_encoder **out,
-                                        imu_fault *fault);
+imu_engine_status imu_text_encoder_open(imu_backend *backend, const char *folder,
+                                        imu_text_encoder **out, imu_fault *fault);
 void imu_text_encoder_close(imu_text_encoder *e);
 imu_net *imu_text_encoder_net(imu_text_encoder *e);
 int imu_text_encoder_width(const imu_text_encoder *e);
@@ -19,16 +19,19 @@ int imu_text_encoder_projection(const imu_text_encoder *e);
 typedef struct imu_text_request {
     const int *ids; /* [count][length] */
     int count;
-    int skip;       /* layers left out at the end */
+    int skip; /* layers left out at the end */
     bool final_norm;
-    bool embeddings_only; /* the sum of token and position embeddings, for comparison */
-    const float *key_bias; /* NULL, or [count][length]: added to every score of a token; -INFINITY hides it */
-    float *hidden;  /* [count][length][width] */
-    float *pooled;  /* NULL, or [count][width]: the final norm at the first highest id, after all layers */
+    bool embeddings_only;  /* the sum of token and position embeddings, for comparison */
+    const float *key_bias; /* NULL, or [count][length]: added to every score of a token; -INFINITY
+                              hides it */
+    float *hidden;         /* [count][length][width] */
+    float *pooled;    /* NULL, or [count][width]: the final norm at the first highest id, after all
+                         layers */
     float *projected; /* NULL, or [count][projection] of `pooled` */
 } imu_text_request;
 
 /* Encodes chunks of token ids. */
-imu_engine_status imu_text_encode(imu_text_encoder *e, const imu_text_request *request, imu_fault *fault);
+imu_engine_status imu_text_encode(imu_text_encoder *e, const imu_text_request *request,
+                                  imu_fault *fault);
 
 #endif

@@ -11,19 +11,19 @@
 #include <uninorm.h>
 #include <unistr.h>
 
-#define MAX_FILE ((size_t)16 << 20)
-#define MAX_VOCAB 200000
+#define MAX_FILE   ((size_t)16 << 20)
+#define MAX_VOCAB  200000
 #define MAX_PROMPT ((size_t)16 << 10)
-#define BOS_TEXT "<|startoftext|>"
-#define EOS_TEXT "<|endoftext|>"
+#define BOS_TEXT   "<|startoftext|>"
+#define EOS_TEXT   "<|endoftext|>"
 
 struct imu_tokenizer {
     json_t *vocab; /* owns the strings that `by_text` points to */
     imu_int_map by_text;
-    imu_int_map ranks;  /* pair of ids -> rank of their merge */
-    int *merged;        /* rank -> id */
-    const char **texts; /* by id */
-    int byte_id[256];   /* id of a byte inside a word */
+    imu_int_map ranks;    /* pair of ids -> rank of their merge */
+    int *merged;          /* rank -> id */
+    const char **texts;   /* by id */
+    int byte_id[256];     /* id of a byte inside a word */
     int byte_end_id[256]; /* id of a byte at a word's end */
     int bos, eos, pad;
 };
@@ -48,9 +48,12 @@ static imu_engine_status read_vocab(imu_tokenizer *t, const char *folder, imu_fa
         return imu_fail_memory(fault);
     const char *text;
     json_t *id;
-    json_object_foreach (t->vocab, text, id) {
-        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > MAX_VOCAB)
-            return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "vocab.json: %.60s has no proper id.", text);
+    json_object_foreach(t->vocab, text, id)
+    {
+        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
+            json_integer_value(id) > MAX_VOCAB)
+            return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "vocab.json: %.60s has no proper id.",
+                            text);
         if (imu_int_map_put_text(&t->by_text, text, (int)json_integer_value(id)))
             return imu_fail_memory(fault);
         t->texts[json_integer_value(id)] = text;
@@ -58,7 +61,8 @@ static imu_engine_status read_vocab(imu_tokenizer *t, const char *folder, imu_fa
     return IMU_ENGINE_OK;
 }
 
-/* CLIP's byte alphabet: printable bytes stand for themselves, the others for U+0100 and on, in order. */
+/* CLIP's byte alphabet: printable bytes stand for themselves, the others for U+0100 and on, in
+ * order. */
 static imu_engine_status map_bytes(imu_tokenizer *t, imu_fault *fault)
 {
     uint32_t next = 256;
@@ -74,7 +78,8 @@ static imu_engine_status map_bytes(imu_tokenizer *t, imu_fault *fault)
         memcpy(text + n, "</w>", 5);
         t->byte_end_id[b] = imu_int_map_get_text(&t->by_text, (char *)text);
         if (t->byte_id[b] < 0 || t->byte_end_id[b] < 0)
-            return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "vocab.json lacks the symbol of byte %d.", b);
+            return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "vocab.json lacks the symbol of byte %d.",
+                            b);
     }
     return IMU_ENGINE_OK;
 }
@@ -89,10 +94,12 @@ static imu_engine_status add_merge(imu_tokenizer *t, char *line, int rank, imu_f
     int n = snprintf(joined, sizeof joined, "%s%s", line, space + 1);
     if (n < 0 || (size_t)n >= sizeof joined)
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "merges.txt: line %d is too long.", rank + 2);
-    int a = imu_int_map_get_text(&t->by_text, line), b = imu_int_map_get_text(&t->by_text, space + 1);
+    int a = imu_int_map_get_text(&t->by_text, line),
+        b = imu_int_map_get_text(&t->by_text, space + 1);
     int m = imu_int_map_get_text(&t->by_text, joined);
     if (a < 0 || b < 0 || m < 0)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "merges.txt: line %d is not in the vocabulary.", rank + 2);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                        "merges.txt: line %d is not in the vocabulary.", rank + 2);
     t->merged[rank] = m;
     if (imu_int_map_put(&t->ranks, pair_key(a, b), rank))
         return imu_fail_memory(fault);
@@ -114,7 +121,8 @@ static imu_engine_status read_merges(imu_tokenizer *t, const char *folder, imu_f
     int rank = 0;
     bool first = true;
     char *save = NULL;
-    for (char *line = strtok_r(text, "\r\n", &save); line && !s; line = strtok_r(NULL, "\r\n", &save)) {
+    for (char *line = strtok_r(text, "\r\n", &save); line && !s;
+         line = strtok_r(NULL, "\r\n", &save)) {
         if (first && !strncmp(line, "#version", 8)) {
             first = false;
             continue;
@@ -127,7 +135,8 @@ static imu_engine_status read_merges(imu_tokenizer *t, const char *folder, imu_f
 }
 
 /* A special token of tokenizer_config.json is a string, or an object with `content`. */
-static int special_id(const imu_tokenizer *t, const json_t *config, const char *key, const char *fallback)
+static int special_id(const imu_tokenizer *t, const json_t *config, const char *key,
+                      const char *fallback)
 {
     const json_t *v = json_object_get(config, key);
     const char *text = json_is_object(v) ? imu_json_text(v, "content", NULL) : json_string_value(v);
@@ -145,7 +154,8 @@ static imu_engine_status read_special(imu_tokenizer *t, const char *folder, imu_
     t->pad = special_id(t, config, "pad_token", EOS_TEXT);
     json_decref(config);
     if (t->bos < 0 || t->eos < 0 || t->pad < 0)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The tokenizer lacks a start, end or padding token.");
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                        "The tokenizer lacks a start, end or padding token.");
     return IMU_ENGINE_OK;
 }
 
@@ -215,7 +225,8 @@ static ucs4_t *decode_nfc(const char *text, size_t *count)
     return out;
 }
 
-/* Lower case, runs of white space to one blank; grows by the one letter (I with dot) that becomes two. */
+/* Lower case, runs of white space to one blank; grows by the one letter (I with dot) that becomes
+ * two. */
 static ucs4_t *fold(const ucs4_t *in, size_t n, size_t *count)
 {
     ucs4_t *out = malloc((2 * n + 1) * sizeof *out);
@@ -255,7 +266,8 @@ static bool starts_with(const ucs4_t *p, size_t n, const char *text)
     return true;
 }
 
-/* How many code points the next word takes: a contraction, letters, one digit, or a run of the rest. */
+/* How many code points the next word takes: a contraction, letters, one digit, or a run of the
+ * rest. */
 static size_t word_length(const ucs4_t *p, size_t n)
 {
     static const char *const contractions[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
@@ -313,7 +325,8 @@ static size_t encode_word(const imu_tokenizer *t, const ucs4_t *word, size_t n, 
     return apply_merges(t, ids, count);
 }
 
-static void encode_points(const imu_tokenizer *t, const ucs4_t *p, size_t n, int *ids, size_t *count)
+static void encode_points(const imu_tokenizer *t, const ucs4_t *p, size_t n, int *ids,
+                          size_t *count)
 {
     for (size_t i = 0; i < n;) {
         if (kind_of(p[i]) == SPACE) {
@@ -336,7 +349,8 @@ imu_engine_status imu_tokenize(const imu_tokenizer *t, const char *text, int **i
                                imu_fault *fault)
 {
     if (strnlen(text, MAX_PROMPT + 1) > MAX_PROMPT)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The prompt is longer than %zu bytes.", MAX_PROMPT);
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The prompt is longer than %zu bytes.",
+                        MAX_PROMPT);
     size_t normal_count = 0, folded_count = 0;
     ucs4_t *normal = decode_nfc(text, &normal_count);
     ucs4_t *folded = normal ? fold(normal, normal_count, &folded_count) : NULL;

@@ -1,5 +1,5 @@
-/* The CLIP tokenizer: NFC, collapsed white space, lower case, CLIP's word pattern, byte-level BPE with
- * an end-of-word mark. Read-only after opening, so any thread may use it. */
+/* The CLIP tokenizer: NFC, collapsed white space, lower case, CLIP's word pattern, byte-level BPE
+ * with an end-of-word mark. Read-only after opening, so any thread may use it. */
 #ifndef IMU_DIFFUSION_TOKENIZER_H
 #define IMU_DIFFUSION_TOKENIZER_H
 
@@ -18,8 +18,8 @@ int imu_tokenizer_pad(const imu_tokenizer *t);
 /* The symbol of a token id, "" for none, e.g. "cat</w>". */
 const char *imu_tokenizer_text(const imu_tokenizer *t, int id);
 
-/* Token ids of UTF-8 `text` (at most 16 KiB), without start and end, not cut. Broken UTF-8 becomes U+FFFD.
- * *ids is the caller's to free. */
+/* Token ids of UTF-8 `text` (at most 16 KiB), without start and end, not cut. Broken UTF-8 becomes
+ * U+FFFD. *ids is the caller's to free. */
 imu_engine_status imu_tokenize(const imu_tokenizer *t, const char *text, int **ids, size_t *count,
                                imu_fault *fault);
 

@@ -10,15 +10,24 @@
 #define CONFIG_BYTES ((size_t)1 << 20)
 #define MAX_CHANNELS 8192
 
-/* Settings that change the arithmetic and that this engine does not compute: each must be absent, null,
- * false or the one value that means "off". */
+/* Settings that change the arithmetic and that this engine does not compute: each must be absent,
+ * null, false or the one value that means "off". */
 static imu_engine_status refuse_unknown(const json_t *c, imu_fault *fault)
 {
-    static const char *const off[] = {"dual_cross_attention", "encoder_hid_dim", "class_embed_type",
-                                      "time_cond_proj_dim", "center_input_sample", "only_cross_attention",
-                                      "resnet_skip_time_act", "class_embeddings_concat", "cross_attention_norm",
-                                      "timestep_post_act", "reverse_transformer_layers_per_block",
-                                      "mid_block_only_cross_attention", "num_class_embeds", "time_embedding_dim",
+    static const char *const off[] = {"dual_cross_attention",
+                                      "encoder_hid_dim",
+                                      "class_embed_type",
+                                      "time_cond_proj_dim",
+                                      "center_input_sample",
+                                      "only_cross_attention",
+                                      "resnet_skip_time_act",
+                                      "class_embeddings_concat",
+                                      "cross_attention_norm",
+                                      "timestep_post_act",
+                                      "reverse_transformer_layers_per_block",
+                                      "mid_block_only_cross_attention",
+                                      "num_class_embeds",
+                                      "time_embedding_dim",
                                       "time_embedding_act_fn"};
     static const struct {
         const char *key, *value;
@@ -30,26 +39,29 @@ static imu_engine_status refuse_unknown(const json_t *c, imu_fault *fault)
     for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
         const json_t *v = json_object_get(c, off[i]);
         if (v && !json_is_null(v) && !json_is_false(v))
-            return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The UNet uses %s, which this engine doesn't know.",
-                            off[i]);
+            return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
+                            "The UNet uses %s, which this engine doesn't know.", off[i]);
     }
     for (size_t i = 0; i < sizeof only / sizeof *only; i++)
         if (strcmp(imu_json_text(c, only[i].key, only[i].value), only[i].value) != 0)
-            return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The UNet's %s must be %s.", only[i].key, only[i].value);
+            return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The UNet's %s must be %s.", only[i].key,
+                            only[i].value);
     return IMU_ENGINE_OK;
 }
 
-static imu_engine_status read_block_types(const json_t *c, const char *key, int levels, const char *plain,
-                                          const char *attending, int *attends, imu_fault *fault)
+static imu_engine_status read_block_types(const json_t *c, const char *key, int levels,
+                                          const char *plain, const char *attending, int *attends,
+                                          imu_fault *fault)
 {
     const json_t *list = json_object_get(c, key);
     if (json_array_size(list) != (size_t)levels)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The UNet's %s must have %d entries.", key, levels);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The UNet's %s must have %d entries.", key,
+                        levels);
     for (int i = 0; i < levels; i++) {
         const char *type = json_string_value(json_array_get(list, (size_t)i));
         if (!type || (strcmp(type, plain) && strcmp(type, attending)))
-            return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The UNet has a block of unknown type %.60s.",
-                            type ? type : "(none)");
+            return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
+                            "The UNet has a block of unknown type %.60s.", type ? type : "(none)");
         attends[i] = !strcmp(type, attending);
     }
     return IMU_ENGINE_OK;
@@ -59,11 +71,14 @@ static imu_engine_status read_levels(imu_unet *u, const json_t *c, imu_fault *fa
 {
     size_t levels = json_array_size(json_object_get(c, "block_out_channels"));
     if (levels < 1 || levels > IMU_UNET_MAX_LEVELS)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The UNet must have 1 to %d levels.", IMU_UNET_MAX_LEVELS);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The UNet must have 1 to %d levels.",
+                        IMU_UNET_MAX_LEVELS);
     u->levels = (int)levels;
-    /* attention_head_dim has always been the number of heads; num_attention_heads, if set, says so. */
+    /* attention_head_dim has always been the number of heads; num_attention_heads, if set, says so.
+     */
     const json_t *heads = json_object_get(c, "num_attention_heads");
-    const char *heads_key = heads && !json_is_null(heads) ? "num_attention_heads" : "attention_head_dim";
+    const char *heads_key =
+        heads && !json_is_null(heads) ? "num_attention_heads" : "attention_head_dim";
     imu_engine_status s =
         imu_json_ints(c, "block_out_channels", 0, 1, MAX_CHANNELS, u->levels, u->channels, fault);
     if (!s)
@@ -71,11 +86,11 @@ static imu_engine_status read_levels(imu_unet *u, const json_t *c, imu_fault *fa
     if (!s)
         s = imu_json_ints(c, "transformer_layers_per_block", 1, 1, 64, u->levels, u->depth, fault);
     if (!s)
-        s = read_block_types(c, "down_block_types", u->levels, "DownBlock2D", "CrossAttnDownBlock2D",
-                             u->down_attends, fault);
+        s = read_block_types(c, "down_block_types", u->levels, "DownBlock2D",
+                             "CrossAttnDownBlock2D", u->down_attends, fault);
     if (!s)
-        s = read_block_types(c, "up_block_types", u->levels, "UpBlock2D", "CrossAttnUpBlock2D", u->up_attends,
-                             fault);
+        s = read_block_types(c, "up_block_types", u->levels, "UpBlock2D", "CrossAttnUpBlock2D",
+                             u->up_attends, fault);
     return s;
 }
 
@@ -85,7 +100,8 @@ static imu_engine_status read_added(imu_unet *u, const json_t *c, imu_fault *fau
     if (!*type)
         return IMU_ENGINE_OK;
     if (strcmp(type, "text_time"))
-        return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The UNet's addition_embed_type %.40s is unknown.", type);
+        return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
+                        "The UNet's addition_embed_type %.40s is unknown.", type);
     int whole;
     imu_engine_status s =
         imu_json_int(c, "addition_time_embed_dim", 256, 2, 4096, &u->info.added_frequencies, fault);
@@ -95,7 +111,8 @@ static imu_engine_status read_added(imu_unet *u, const json_t *c, imu_fault *fau
         return s;
     u->info.pooled_width = whole - 6 * u->info.added_frequencies;
     if (u->info.pooled_width < 1)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The UNet's added embedding is too narrow for its size numbers.");
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                        "The UNet's added embedding is too narrow for its size numbers.");
     return IMU_ENGINE_OK;
 }
 
@@ -116,7 +133,8 @@ static imu_engine_status read_config(imu_unet *u, const json_t *c, imu_fault *fa
     if (!s)
         s = imu_json_int(c, "sample_size", 64, 1, 4096, &u->info.sample_size, fault);
     if (!s)
-        s = imu_json_int(c, "cross_attention_dim", 1280, 1, MAX_CHANNELS, &u->info.context_width, fault);
+        s = imu_json_int(c, "cross_attention_dim", 1280, 1, MAX_CHANNELS, &u->info.context_width,
+                         fault);
     if (!s)
         s = imu_json_double(c, "norm_eps", 1e-5, &u->eps, fault);
     if (!s)
@@ -135,18 +153,18 @@ static imu_engine_status read_config(imu_unet *u, const json_t *c, imu_fault *fa
     return s;
 }
 
-static imu_engine_status build_layer(imu_unet *u, imu_unet_level *l, const char *base, int index, int in, int out,
-                                     int level, imu_fault *fault)
+static imu_engine_status build_layer(imu_unet *u, imu_unet_level *l, const char *base, int index,
+                                     int in, int out, int level, imu_fault *fault)
 {
     char name[96];
     snprintf(name, sizeof name, "%s.resnets.%d", base, index);
-    imu_engine_status s = imu_resnet_build(u->net, name, in, out, u->info.time_width, u->groups, u->eps,
-                                           &l->resnet[index], fault);
+    imu_engine_status s = imu_resnet_build(u->net, name, in, out, u->info.time_width, u->groups,
+                                           u->eps, &l->resnet[index], fault);
     if (s || !l->attends)
         return s;
     snprintf(name, sizeof name, "%s.attentions.%d", base, index);
-    return imu_transformer_build(u->net, name, out, u->info.context_width, u->heads[level], u->depth[level],
-                                 u->groups, &l->transformer[index], fault);
+    return imu_transformer_build(u->net, name, out, u->info.context_width, u->heads[level],
+                                 u->depth[level], u->groups, &l->transformer[index], fault);
 }
 
 static imu_engine_status build_down(imu_unet *u, int i, imu_fault *fault)
@@ -165,8 +183,8 @@ static imu_engine_status build_down(imu_unet *u, int i, imu_fault *fault)
     return s || !l->resamples ? s : imu_net_conv(u->net, name, out, out, 3, &l->resample, fault);
 }
 
-/* Going up, a layer takes what comes from below and one skip connection. Of a level's layers + 1 skips,
- * the last one popped comes from the level above on the way down. */
+/* Going up, a layer takes what comes from below and one skip connection. Of a level's layers + 1
+ * skips, the last one popped comes from the level above on the way down. */
 static imu_engine_status build_up(imu_unet *u, int i, imu_fault *fault)
 {
     char base[48], name[96];
@@ -189,31 +207,32 @@ static imu_engine_status build_up(imu_unet *u, int i, imu_fault *fault)
 static imu_engine_status build_mid(imu_unet *u, imu_fault *fault)
 {
     int top = u->levels - 1, c = u->channels[top];
-    imu_engine_status s = imu_resnet_build(u->net, "mid_block.resnets.0", c, c, u->info.time_width, u->groups,
-                                           u->eps, &u->mid1, fault);
+    imu_engine_status s = imu_resnet_build(u->net, "mid_block.resnets.0", c, c, u->info.time_width,
+                                           u->groups, u->eps, &u->mid1, fault);
     if (!s)
-        s = imu_transformer_build(u->net, "mid_block.attentions.0", c, u->info.context_width, u->heads[top],
-                                  u->depth[top], u->groups, &u->mid, fault);
+        s = imu_transformer_build(u->net, "mid_block.attentions.0", c, u->info.context_width,
+                                  u->heads[top], u->depth[top], u->groups, &u->mid, fault);
     if (!s)
-        s = imu_resnet_build(u->net, "mid_block.resnets.1", c, c, u->info.time_width, u->groups, u->eps, &u->mid2,
-                             fault);
+        s = imu_resnet_build(u->net, "mid_block.resnets.1", c, c, u->info.time_width, u->groups,
+                             u->eps, &u->mid2, fault);
     return s;
 }
 
 static imu_engine_status build_embeddings(imu_unet *u, imu_fault *fault)
 {
     const imu_unet_info *n = &u->info;
-    imu_engine_status s = imu_net_linear(u->net, "time_embedding.linear_1", n->time_frequencies, n->time_width,
-                                         IMU_BIAS_REQUIRED, &u->time1, fault);
+    imu_engine_status s = imu_net_linear(u->net, "time_embedding.linear_1", n->time_frequencies,
+                                         n->time_width, IMU_BIAS_REQUIRED, &u->time1, fault);
     if (!s)
-        s = imu_net_linear(u->net, "time_embedding.linear_2", n->time_width, n->time_width, IMU_BIAS_REQUIRED,
-                           &u->time2, fault);
+        s = imu_net_linear(u->net, "time_embedding.linear_2", n->time_width, n->time_width,
+                           IMU_BIAS_REQUIRED, &u->time2, fault);
     if (!s && n->added_frequencies)
-        s = imu_net_linear(u->net, "add_embedding.linear_1", n->pooled_width + 6 * n->added_frequencies,
-                           n->time_width, IMU_BIAS_REQUIRED, &u->added1, fault);
+        s = imu_net_linear(u->net, "add_embedding.linear_1",
+                           n->pooled_width + 6 * n->added_frequencies, n->time_width,
+                           IMU_BIAS_REQUIRED, &u->added1, fault);
     if (!s && n->added_frequencies)
-        s = imu_net_linear(u->net, "add_embedding.linear_2", n->time_width, n->time_width, IMU_BIAS_REQUIRED,
-                           &u->added2, fault);
+        s = imu_net_linear(u->net, "add_embedding.linear_2", n->time_width, n->time_width,
+                           IMU_BIAS_REQUIRED, &u->added2, fault);
     return s;
 }
 
@@ -222,7 +241,8 @@ static imu_engine_status build(imu_unet *u, imu_fault *fault)
     int first = u->channels[0];
     imu_engine_status s = build_embeddings(u, fault);
     if (!s && first % u->groups)
-        s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The UNet's channels are no multiple of its norm groups.");
+        s = imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                     "The UNet's channels are no multiple of its norm groups.");
     if (!s)
         s = imu_net_conv(u->net, "conv_in", u->info.in_channels, first, 3, &u->conv_in, fault);
     for (int i = 0; i < u->levels && !s; i++)
@@ -238,7 +258,8 @@ static imu_engine_status build(imu_unet *u, imu_fault *fault)
     return s;
 }
 
-imu_engine_status imu_unet_open(imu_backend *backend, const char *folder, imu_unet **out, imu_fault *fault)
+imu_engine_status imu_unet_open(imu_backend *backend, const char *folder, imu_unet **out,
+                                imu_fault *fault)
 {
     json_t *config;
     imu_engine_status s = imu_json_read(folder, "config.json", CONFIG_BYTES, &config, fault);

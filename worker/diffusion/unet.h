@@ -6,16 +6,17 @@
 
 typedef struct imu_unet imu_unet;
 
-imu_engine_status imu_unet_open(imu_backend *backend, const char *folder, imu_unet **out, imu_fault *fault);
+imu_engine_status imu_unet_open(imu_backend *backend, const char *folder, imu_unet **out,
+                                imu_fault *fault);
 void imu_unet_close(imu_unet *u);
 imu_net *imu_unet_net(imu_unet *u);
 
 typedef struct imu_unet_info {
     int in_channels, out_channels, sample_size, context_width;
-    int time_frequencies;   /* width of the sinusoid of a timestep */
-    int time_width;         /* of its embedding */
-    int added_frequencies;  /* XL: sinusoid width of one size number; 0 when there is none */
-    int pooled_width;       /* XL; else 0 */
+    int time_frequencies;  /* width of the sinusoid of a timestep */
+    int time_width;        /* of its embedding */
+    int added_frequencies; /* XL: sinusoid width of one size number; 0 when there is none */
+    int pooled_width;      /* XL; else 0 */
 } imu_unet_info;
 
 const imu_unet_info *imu_unet_get_info(const imu_unet *u);
@@ -31,17 +32,19 @@ typedef struct imu_unet_request {
     float *out;            /* [batch, out_channels, height, width] */
     int (*cancelled)(void *user);
     void *user;
-    void (*probe)(void *user, const char *stage, const imu_tensor *value); /* inner stages, for comparison */
+    void (*probe)(void *user, const char *stage,
+                  const imu_tensor *value); /* inner stages, for comparison */
     void *probe_user;
 } imu_unet_request;
 
 imu_engine_status imu_unet_run(imu_unet *u, const imu_unet_request *request, imu_fault *fault);
 
-/* The sinusoid of a timestep, width `n`: cosines first, unless the model's config says otherwise. */
+/* The sinusoid of a timestep, width `n`: cosines first, unless the model's config says otherwise.
+ */
 void imu_unet_sinusoid(const imu_unet *u, double t, int n, float *out);
 /* The time MLP alone: sinusoids [count, time_frequencies] to embeddings [count, time_width]. */
-imu_engine_status imu_unet_embed_time(imu_unet *u, const float *sinusoids, int64_t count, float *out,
-                                      imu_fault *fault);
+imu_engine_status imu_unet_embed_time(imu_unet *u, const float *sinusoids, int64_t count,
+                                      float *out, imu_fault *fault);
 /* XL: pooled and time ids to the added embedding [batch, time_width]. */
 imu_engine_status imu_unet_embed_added(imu_unet *u, const imu_unet_request *request, float *out,
                                        imu_fault *fault);

@@ -27,7 +27,8 @@ void imu_unet_sinusoid(const imu_unet *u, double t, int n, float *out)
         out[n - 1] = 0;
 }
 
-static imu_tensor *run_mlp(imu_run *run, const imu_linear *first, const imu_linear *second, const imu_tensor *x)
+static imu_tensor *run_mlp(imu_run *run, const imu_linear *first, const imu_linear *second,
+                           const imu_tensor *x)
 {
     imu_tensor *h = imu_linear_run(run, first, x, IMU_F32);
     imu_tensor *a = imu_op_activate(run, h, IMU_ACT_SILU);
@@ -40,7 +41,8 @@ static imu_tensor *run_mlp(imu_run *run, const imu_linear *first, const imu_line
 /* The sinusoids of the size numbers, after the pooled text. */
 static imu_tensor *embed_added(imu_run *run, const imu_unet *u, const imu_unet_request *r)
 {
-    int frequencies = u->info.added_frequencies, pooled = u->info.pooled_width, width = pooled + 6 * frequencies;
+    int frequencies = u->info.added_frequencies, pooled = u->info.pooled_width,
+        width = pooled + 6 * frequencies;
     float *row = malloc((size_t)r->batch * (size_t)width * sizeof *row);
     if (!row) {
         imu_run_fail(run, IMU_TENSOR_NO_MEMORY);
@@ -50,7 +52,8 @@ static imu_tensor *embed_added(imu_run *run, const imu_unet *u, const imu_unet_r
         float *to = row + n * width;
         memcpy(to, r->pooled + n * pooled, (size_t)pooled * sizeof *to);
         for (int i = 0; i < 6; i++)
-            imu_unet_sinusoid(u, r->time_ids[n * 6 + i], frequencies, to + pooled + i * frequencies);
+            imu_unet_sinusoid(u, r->time_ids[n * 6 + i], frequencies,
+                              to + pooled + i * frequencies);
     }
     imu_tensor *x = imu_op_from(run, 2, (int64_t[]){r->batch, width}, row);
     free(row);
@@ -99,8 +102,8 @@ static void push(skip_stack *s, imu_tensor *x)
 }
 
 /* Each result is a skip too, so the stack owns them all; the last one is returned. */
-static imu_tensor *run_down(imu_run *run, const imu_unet *u, int i, imu_tensor *x, const imu_tensor *time,
-                            const imu_tensor *context, skip_stack *skips)
+static imu_tensor *run_down(imu_run *run, const imu_unet *u, int i, imu_tensor *x,
+                            const imu_tensor *time, const imu_tensor *context, skip_stack *skips)
 {
     const imu_unet_level *l = &u->down[i];
     for (int k = 0; k < l->layers; k++) {
@@ -118,7 +121,8 @@ static imu_tensor *run_down(imu_run *run, const imu_unet *u, int i, imu_tensor *
         x = y;
     }
     if (l->resamples) {
-        x = imu_op_conv(run, l->resample.w, l->resample.out, 3, x, &(imu_conv_geometry){2, 1, 1, 1, 1}, IMU_F32);
+        x = imu_op_conv(run, l->resample.w, l->resample.out, 3, x,
+                        &(imu_conv_geometry){2, 1, 1, 1, 1}, IMU_F32);
         push(skips, x);
     }
     probe(run, x, "down%d", i, 0);
@@ -126,8 +130,8 @@ static imu_tensor *run_down(imu_run *run, const imu_unet *u, int i, imu_tensor *
 }
 
 /* Takes x over. */
-static imu_tensor *run_up(imu_run *run, const imu_unet *u, int i, imu_tensor *x, const imu_tensor *time,
-                          const imu_tensor *context, skip_stack *skips)
+static imu_tensor *run_up(imu_run *run, const imu_unet *u, int i, imu_tensor *x,
+                          const imu_tensor *time, const imu_tensor *context, skip_stack *skips)
 {
     const imu_unet_level *l = &u->up[i];
     for (int k = 0; k < l->layers; k++) {
@@ -154,8 +158,8 @@ static imu_tensor *run_up(imu_run *run, const imu_unet *u, int i, imu_tensor *x,
     return x;
 }
 
-static imu_tensor *run_mid(imu_run *run, const imu_unet *u, const imu_tensor *x, const imu_tensor *time,
-                           const imu_tensor *context)
+static imu_tensor *run_mid(imu_run *run, const imu_unet *u, const imu_tensor *x,
+                           const imu_tensor *time, const imu_tensor *context)
 {
     imu_tensor *a = imu_resnet_run(run, &u->mid1, x, time);
     imu_tensor *b = imu_transformer_run(run, &u->mid, a, context);
@@ -169,12 +173,13 @@ static imu_tensor *run_mid(imu_run *run, const imu_unet *u, const imu_tensor *x,
 static imu_tensor *run_out(imu_run *run, const imu_unet *u, imu_tensor *x)
 {
     if (run->probe) {
-        imu_tensor *plain = imu_op_group_norm(run, x, u->norm_out.gamma, u->norm_out.beta, u->groups, u->eps,
-                                              IMU_ACT_NONE);
+        imu_tensor *plain = imu_op_group_norm(run, x, u->norm_out.gamma, u->norm_out.beta,
+                                              u->groups, u->eps, IMU_ACT_NONE);
         imu_run_probe(run, "conv_norm_out", plain);
         imu_drop(run, plain);
     }
-    imu_tensor *n = imu_op_group_norm(run, x, u->norm_out.gamma, u->norm_out.beta, u->groups, u->eps, IMU_ACT_SILU);
+    imu_tensor *n = imu_op_group_norm(run, x, u->norm_out.gamma, u->norm_out.beta, u->groups,
+                                      u->eps, IMU_ACT_SILU);
     imu_drop(run, x);
     imu_tensor *y = imu_conv_run(run, &u->conv_out, n, IMU_F32);
     imu_drop(run, n);
@@ -187,8 +192,8 @@ static void run_network(imu_run *run, const imu_unet *u, const imu_unet_request 
     imu_tensor *time = embed(run, u, r);
     imu_tensor *context =
         imu_op_from(run, 3, (int64_t[]){r->batch, r->tokens, u->info.context_width}, r->context);
-    imu_tensor *in =
-        imu_op_from_nchw(run, (int64_t[]){r->batch, u->info.in_channels, r->height, r->width}, r->latents);
+    imu_tensor *in = imu_op_from_nchw(
+        run, (int64_t[]){r->batch, u->info.in_channels, r->height, r->width}, r->latents);
     imu_tensor *x = imu_conv_run(run, &u->conv_in, in, IMU_F32);
     imu_drop(run, in);
     imu_run_probe(run, "conv_in", x);
@@ -208,7 +213,8 @@ imu_engine_status imu_unet_run(imu_unet *u, const imu_unet_request *r, imu_fault
     if (r->batch < 1 || r->height < 1 || r->width < 1 || r->tokens < 1)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The latents or the conditioning are empty.");
     if (u->info.added_frequencies && (!r->pooled || !r->time_ids))
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "This model needs the pooled text and the picture's size.");
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "This model needs the pooled text and the picture's size.");
     imu_run run;
     imu_run_begin(&run, imu_net_backend(u->net), r->cancelled, r->user);
     run.probe = r->probe;
@@ -217,8 +223,8 @@ imu_engine_status imu_unet_run(imu_unet *u, const imu_unet_request *r, imu_fault
     return imu_net_status(u->net, imu_run_end(&run), fault);
 }
 
-imu_engine_status imu_unet_embed_time(imu_unet *u, const float *sinusoids, int64_t count, float *out,
-                                      imu_fault *fault)
+imu_engine_status imu_unet_embed_time(imu_unet *u, const float *sinusoids, int64_t count,
+                                      float *out, imu_fault *fault)
 {
     imu_run run;
     imu_run_begin(&run, imu_net_backend(u->net), NULL, NULL);
@@ -229,7 +235,8 @@ imu_engine_status imu_unet_embed_time(imu_unet *u, const float *sinusoids, int64
     return imu_net_status(u->net, imu_run_end(&run), fault);
 }
 
-imu_engine_status imu_unet_embed_added(imu_unet *u, const imu_unet_request *r, float *out, imu_fault *fault)
+imu_engine_status imu_unet_embed_added(imu_unet *u, const imu_unet_request *r, float *out,
+                                       imu_fault *fault)
 {
     if (!u->info.added_frequencies)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "This model has no added embedding.");

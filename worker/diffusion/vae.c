@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define CONFIG_BYTES ((size_t)1 << 20)
-#define VAE_EPS 1e-6
+#define VAE_EPS      1e-6
 
 enum { MAX_LEVELS = 8, MAX_LAYERS = 8, MAX_LATENT_EDGE = 2048 };
 
@@ -41,13 +41,15 @@ struct imu_vae {
     imu_linear quant, post_quant; /* 1x1 convolutions; w NULL when the model has none */
 };
 
-static imu_engine_status check_types(const json_t *c, const char *key, const char *type, imu_fault *fault)
+static imu_engine_status check_types(const json_t *c, const char *key, const char *type,
+                                     imu_fault *fault)
 {
     const json_t *list = json_object_get(c, key);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *name = json_string_value(json_array_get(list, i));
         if (!name || strcmp(name, type))
-            return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The VAE's %s must all be %s.", key, type);
+            return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The VAE's %s must all be %s.", key,
+                            type);
     }
     return IMU_ENGINE_OK;
 }
@@ -56,11 +58,13 @@ static imu_engine_status read_config(imu_vae *v, const json_t *c, imu_fault *fau
 {
     size_t levels = json_array_size(json_object_get(c, "block_out_channels"));
     if (levels < 1 || levels > MAX_LEVELS)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The VAE must have 1 to %d levels.", MAX_LEVELS);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The VAE must have 1 to %d levels.",
+                        MAX_LEVELS);
     int colours;
     v->levels = (int)levels;
     v->attends = imu_json_bool(c, "mid_block_add_attention", true);
-    imu_engine_status s = imu_json_ints(c, "block_out_channels", 0, 1, 8192, v->levels, v->channels, fault);
+    imu_engine_status s =
+        imu_json_ints(c, "block_out_channels", 0, 1, 8192, v->levels, v->channels, fault);
     if (!s)
         s = imu_json_int(c, "layers_per_block", 1, 1, MAX_LAYERS, &v->layers, fault);
     if (!s)
@@ -91,7 +95,8 @@ static imu_engine_status build_mid(imu_vae *v, const char *half, vae_mid *m, imu
     char name[96];
     int c = v->channels[v->levels - 1];
     snprintf(name, sizeof name, "%s.mid_block.resnets.0", half);
-    imu_engine_status s = imu_resnet_build(v->net, name, c, c, 0, v->groups, VAE_EPS, &m->first, fault);
+    imu_engine_status s =
+        imu_resnet_build(v->net, name, c, c, 0, v->groups, VAE_EPS, &m->first, fault);
     snprintf(name, sizeof name, "%s.mid_block.resnets.1", half);
     if (!s)
         s = imu_resnet_build(v->net, name, c, c, 0, v->groups, VAE_EPS, &m->second, fault);
@@ -111,7 +116,8 @@ static imu_engine_status build_level(imu_vae *v, const char *base, int layers, i
     l->layers = layers;
     for (int k = 0; k < layers && !s; k++) {
         snprintf(name, sizeof name, "%s.resnets.%d", base, k);
-        s = imu_resnet_build(v->net, name, k ? out : in, out, 0, v->groups, VAE_EPS, &l->resnet[k], fault);
+        s = imu_resnet_build(v->net, name, k ? out : in, out, 0, v->groups, VAE_EPS, &l->resnet[k],
+                             fault);
     }
     if (s || !resampler)
         return s;
@@ -123,21 +129,24 @@ static imu_engine_status build_decoder(imu_vae *v, imu_fault *fault)
 {
     vae_half *d = &v->decoder;
     int top = v->levels - 1;
-    imu_engine_status s = imu_net_conv(v->net, "decoder.conv_in", v->latent, v->channels[top], 3, &d->conv_in, fault);
+    imu_engine_status s =
+        imu_net_conv(v->net, "decoder.conv_in", v->latent, v->channels[top], 3, &d->conv_in, fault);
     if (!s)
         s = build_mid(v, "decoder", &d->mid, fault);
     for (int i = 0; i < v->levels && !s; i++) {
         char base[48];
         int out = v->channels[top - i], in = i ? v->channels[top - i + 1] : out;
         snprintf(base, sizeof base, "decoder.up_blocks.%d", i);
-        s = build_level(v, base, v->layers + 1, in, out, i < top ? "upsamplers" : NULL, &d->level[i], fault);
+        s = build_level(v, base, v->layers + 1, in, out, i < top ? "upsamplers" : NULL,
+                        &d->level[i], fault);
     }
     if (!s)
         s = imu_net_norm(v->net, "decoder.conv_norm_out", v->channels[0], &d->norm_out, fault);
     if (!s)
         s = imu_net_conv(v->net, "decoder.conv_out", v->channels[0], 3, 3, &d->conv_out, fault);
     if (!s && imu_net_find(v->net, "post_quant_conv.weight"))
-        s = imu_net_linear(v->net, "post_quant_conv", v->latent, v->latent, IMU_BIAS_REQUIRED, &v->post_quant, fault);
+        s = imu_net_linear(v->net, "post_quant_conv", v->latent, v->latent, IMU_BIAS_REQUIRED,
+                           &v->post_quant, fault);
     return s;
 }
 
@@ -145,25 +154,30 @@ static imu_engine_status build_encoder(imu_vae *v, imu_fault *fault)
 {
     vae_half *e = &v->encoder;
     int top = v->levels - 1;
-    imu_engine_status s = imu_net_conv(v->net, "encoder.conv_in", 3, v->channels[0], 3, &e->conv_in, fault);
+    imu_engine_status s =
+        imu_net_conv(v->net, "encoder.conv_in", 3, v->channels[0], 3, &e->conv_in, fault);
     for (int i = 0; i < v->levels && !s; i++) {
         char base[48];
         int out = v->channels[i], in = i ? v->channels[i - 1] : out;
         snprintf(base, sizeof base, "encoder.down_blocks.%d", i);
-        s = build_level(v, base, v->layers, in, out, i < top ? "downsamplers" : NULL, &e->level[i], fault);
+        s = build_level(v, base, v->layers, in, out, i < top ? "downsamplers" : NULL, &e->level[i],
+                        fault);
     }
     if (!s)
         s = build_mid(v, "encoder", &e->mid, fault);
     if (!s)
         s = imu_net_norm(v->net, "encoder.conv_norm_out", v->channels[top], &e->norm_out, fault);
     if (!s)
-        s = imu_net_conv(v->net, "encoder.conv_out", v->channels[top], 2 * v->latent, 3, &e->conv_out, fault);
+        s = imu_net_conv(v->net, "encoder.conv_out", v->channels[top], 2 * v->latent, 3,
+                         &e->conv_out, fault);
     if (!s && imu_net_find(v->net, "quant_conv.weight"))
-        s = imu_net_linear(v->net, "quant_conv", 2 * v->latent, 2 * v->latent, IMU_BIAS_REQUIRED, &v->quant, fault);
+        s = imu_net_linear(v->net, "quant_conv", 2 * v->latent, 2 * v->latent, IMU_BIAS_REQUIRED,
+                           &v->quant, fault);
     return s;
 }
 
-imu_engine_status imu_vae_open(imu_backend *backend, const char *folder, imu_vae **out, imu_fault *fault)
+imu_engine_status imu_vae_open(imu_backend *backend, const char *folder, imu_vae **out,
+                               imu_fault *fault)
 {
     json_t *config;
     imu_engine_status s = imu_json_read(folder, "config.json", CONFIG_BYTES, &config, fault);
@@ -174,7 +188,8 @@ imu_engine_status imu_vae_open(imu_backend *backend, const char *folder, imu_vae
     json_decref(config);
     for (int i = 0; !s && i < v->levels; i++)
         if (v->channels[i] % v->groups)
-            s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The VAE's channels are no multiple of its norm groups.");
+            s = imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                         "The VAE's channels are no multiple of its norm groups.");
     if (!s)
         s = imu_net_open(backend, folder, &v->net, fault);
     if (!s)
@@ -232,7 +247,8 @@ static imu_tensor *run_mid(imu_run *run, const imu_vae *v, const vae_mid *m, imu
     x = run_resnet(run, &m->first, x);
     if (v->attends && x) {
         int64_t h = x->dim[1], w = x->dim[2];
-        imu_tensor *n = imu_op_group_norm(run, x, m->norm.gamma, m->norm.beta, v->groups, VAE_EPS, IMU_ACT_NONE);
+        imu_tensor *n = imu_op_group_norm(run, x, m->norm.gamma, m->norm.beta, v->groups, VAE_EPS,
+                                          IMU_ACT_NONE);
         if (n) { /* pixels as tokens */
             n->ndim = x->ndim = 3;
             n->dim[1] = x->dim[1] = h * w;
@@ -251,8 +267,8 @@ static imu_tensor *run_mid(imu_run *run, const imu_vae *v, const vae_mid *m, imu
 /* Takes x over. */
 static imu_tensor *run_end(imu_run *run, const imu_vae *v, const vae_half *half, imu_tensor *x)
 {
-    imu_tensor *n = imu_op_group_norm(run, x, half->norm_out.gamma, half->norm_out.beta, v->groups, VAE_EPS,
-                                      IMU_ACT_SILU);
+    imu_tensor *n = imu_op_group_norm(run, x, half->norm_out.gamma, half->norm_out.beta, v->groups,
+                                      VAE_EPS, IMU_ACT_SILU);
     imu_drop(run, x);
     imu_tensor *y = imu_conv_run(run, &half->conv_out, n, IMU_F32);
     imu_drop(run, n);
@@ -269,7 +285,8 @@ static imu_tensor *run_point(imu_run *run, const imu_linear *l, imu_tensor *x)
     return y;
 }
 
-static void run_decoder(imu_run *run, const imu_vae *v, const int64_t *dim, const float *latents, float *image)
+static void run_decoder(imu_run *run, const imu_vae *v, const int64_t *dim, const float *latents,
+                        float *image)
 {
     const vae_half *d = &v->decoder;
     imu_tensor *z = run_point(run, &v->post_quant, imu_op_from_nchw(run, dim, latents));
@@ -289,7 +306,8 @@ static void run_decoder(imu_run *run, const imu_vae *v, const int64_t *dim, cons
     imu_op_to_nchw(run, run_end(run, v, d, x), image);
 }
 
-static void run_encoder(imu_run *run, const imu_vae *v, const int64_t *dim, const float *image, float *moments)
+static void run_encoder(imu_run *run, const imu_vae *v, const int64_t *dim, const float *image,
+                        float *moments)
 {
     const vae_half *e = &v->encoder;
     imu_tensor *in = imu_op_from_nchw(run, dim, image);
@@ -300,7 +318,8 @@ static void run_encoder(imu_run *run, const imu_vae *v, const int64_t *dim, cons
             x = run_resnet(run, &e->level[i].resnet[k], x);
         const imu_conv *c = &e->level[i].resample;
         if (c->w) { /* padded below and to the right only */
-            imu_tensor *y = imu_op_conv(run, c->w, c->out, 3, x, &(imu_conv_geometry){2, 0, 0, 1, 1}, IMU_F32);
+            imu_tensor *y =
+                imu_op_conv(run, c->w, c->out, 3, x, &(imu_conv_geometry){2, 0, 0, 1, 1}, IMU_F32);
             imu_drop(run, x);
             x = y;
         }
@@ -309,15 +328,17 @@ static void run_encoder(imu_run *run, const imu_vae *v, const int64_t *dim, cons
     imu_op_to_nchw(run, run_point(run, &v->quant, x), moments);
 }
 
-imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, int (*cancelled)(void *), void *user,
-                                 imu_array **image, imu_fault *fault)
+imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, int (*cancelled)(void *),
+                                 void *user, imu_array **image, imu_fault *fault)
 {
     if (latents->ndim != 4 || latents->dim[0] != 1 || latents->dim[1] != v->latent ||
         latents->dim[2] > MAX_LATENT_EDGE || latents->dim[3] > MAX_LATENT_EDGE)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The latents don't have the shape this VAE decodes.");
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "The latents don't have the shape this VAE decodes.");
     int scale = imu_vae_scale(v);
     imu_array *z = imu_array_clone(latents);
-    imu_array *out = imu_array_new(4, (int64_t[]){1, 3, latents->dim[2] * scale, latents->dim[3] * scale});
+    imu_array *out =
+        imu_array_new(4, (int64_t[]){1, 3, latents->dim[2] * scale, latents->dim[3] * scale});
     imu_engine_status s = z && out ? IMU_ENGINE_OK : imu_fail_memory(fault);
     if (!s) {
         for (int64_t i = 0, n = imu_array_count(z); i < n; i++)
@@ -336,15 +357,17 @@ imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, int (*can
     return s;
 }
 
-imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, imu_array **mean, imu_array **logvar,
-                                 imu_fault *fault)
+imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, imu_array **mean,
+                                 imu_array **logvar, imu_fault *fault)
 {
     int scale = imu_vae_scale(v);
     if (!v->has_encoder)
         return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "This VAE has no encoder.");
     if (image->ndim != 4 || image->dim[0] != 1 || image->dim[1] != 3 || image->dim[2] % scale ||
-        image->dim[3] % scale || image->dim[2] / scale > MAX_LATENT_EDGE || image->dim[3] / scale > MAX_LATENT_EDGE)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The picture's sides must be multiples of %d.", scale);
+        image->dim[3] % scale || image->dim[2] / scale > MAX_LATENT_EDGE ||
+        image->dim[3] / scale > MAX_LATENT_EDGE)
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The picture's sides must be multiples of %d.",
+                        scale);
     int64_t dim[4] = {1, 2 * v->latent, image->dim[2] / scale, image->dim[3] / scale};
     imu_array *moments = imu_array_new(4, dim);
     dim[1] = v->latent;

@@ -27,8 +27,8 @@ static inline uint32_t float_to_bits(float f)
     return bits;
 }
 
-/* Shifting the half's exponent into place leaves it 112 too small; the product mends that for normal and
- * denormal numbers alike, infinities and NaN get their exponent set. */
+/* Shifting the half's exponent into place leaves it 112 too small; the product mends that for
+ * normal and denormal numbers alike, infinities and NaN get their exponent set. */
 IMU_CLONES static void widen_f16(const uint16_t *src, float *dst, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A result and its links in the run's list; the tensor comes first so that the two pointers are one. */
+/* A result and its links in the run's list; the tensor comes first so that the two pointers are
+ * one. */
 struct imu_run_node {
     imu_tensor tensor;
     struct imu_run_node *before, *after;
@@ -118,7 +119,8 @@ void imu_op_to_nchw(imu_run *run, const imu_tensor *x, float *dst)
 {
     if (run->status || !x)
         return;
-    imu_tensor *y = imu_op_new(run, IMU_F32, 4, (int64_t[]){x->dim[0], x->dim[3], x->dim[1], x->dim[2]});
+    imu_tensor *y =
+        imu_op_new(run, IMU_F32, 4, (int64_t[]){x->dim[0], x->dim[3], x->dim[1], x->dim[2]});
     if (!y)
         return;
     int rc = run->backend->to_channels_first(run->backend, x, y);
@@ -128,7 +130,8 @@ void imu_op_to_nchw(imu_run *run, const imu_tensor *x, float *dst)
 }
 
 /* x in `type`: x itself with *made NULL, or a converted copy that is also *made. */
-static const imu_tensor *as_type(imu_run *run, const imu_tensor *x, imu_dtype type, imu_tensor **made)
+static const imu_tensor *as_type(imu_run *run, const imu_tensor *x, imu_dtype type,
+                                 imu_tensor **made)
 {
     *made = NULL;
     if (!x || run->status || x->type == type)
@@ -147,7 +150,8 @@ static const imu_tensor *product_input(imu_run *run, const imu_tensor *x, imu_te
     return imu_run_check(run) ? NULL : as_type(run, x, run->compute, made);
 }
 
-imu_tensor *imu_op_linear(imu_run *run, imu_weight *w, int64_t width, const imu_tensor *x, imu_dtype out)
+imu_tensor *imu_op_linear(imu_run *run, imu_weight *w, int64_t width, const imu_tensor *x,
+                          imu_dtype out)
 {
     imu_tensor *made, *y = NULL;
     const imu_tensor *in = product_input(run, x, &made);
@@ -172,8 +176,8 @@ void imu_op_linear_add(imu_run *run, imu_weight *w, const imu_tensor *x, imu_ten
     imu_drop(run, made);
 }
 
-imu_tensor *imu_op_conv(imu_run *run, imu_weight *w, int64_t channels, int kernel, const imu_tensor *x,
-                        const imu_conv_geometry *g, imu_dtype out)
+imu_tensor *imu_op_conv(imu_run *run, imu_weight *w, int64_t channels, int kernel,
+                        const imu_tensor *x, const imu_conv_geometry *g, imu_dtype out)
 {
     imu_tensor *made, *y = NULL;
     const imu_tensor *in = product_input(run, x, &made);
@@ -188,7 +192,8 @@ imu_tensor *imu_op_conv(imu_run *run, imu_weight *w, int64_t channels, int kerne
     return y;
 }
 
-void imu_op_conv_add(imu_run *run, imu_weight *w, const imu_tensor *x, const imu_conv_geometry *g, imu_tensor *y)
+void imu_op_conv_add(imu_run *run, imu_weight *w, const imu_tensor *x, const imu_conv_geometry *g,
+                     imu_tensor *y)
 {
     imu_tensor *made;
     const imu_tensor *in = product_input(run, x, &made);
@@ -197,27 +202,32 @@ void imu_op_conv_add(imu_run *run, imu_weight *w, const imu_tensor *x, const imu
     imu_drop(run, made);
 }
 
-imu_tensor *imu_op_group_norm(imu_run *run, const imu_tensor *x, const imu_tensor *gamma, const imu_tensor *beta,
-                              int groups, double eps, imu_activation act)
+imu_tensor *imu_op_group_norm(imu_run *run, const imu_tensor *x, const imu_tensor *gamma,
+                              const imu_tensor *beta, int groups, double eps, imu_activation act)
 {
     imu_tensor *y = x ? imu_op_new(run, run->compute, x->ndim, x->dim) : NULL;
     if (!y)
         return NULL;
-    return settle(run, run->backend->group_norm(run->backend, x, gamma, beta, groups, (float)eps, act, y), y);
+    return settle(
+        run, run->backend->group_norm(run->backend, x, gamma, beta, groups, (float)eps, act, y), y);
 }
 
-imu_tensor *imu_op_layer_norm(imu_run *run, const imu_tensor *x, const imu_tensor *gamma, const imu_tensor *beta,
-                              double eps, imu_dtype out)
+imu_tensor *imu_op_layer_norm(imu_run *run, const imu_tensor *x, const imu_tensor *gamma,
+                              const imu_tensor *beta, double eps, imu_dtype out)
 {
     imu_tensor *y = x ? imu_op_new(run, out, x->ndim, x->dim) : NULL;
-    return y ? settle(run, run->backend->layer_norm(run->backend, x, gamma, beta, (float)eps, y), y) : NULL;
+    return y ? settle(run, run->backend->layer_norm(run->backend, x, gamma, beta, (float)eps, y), y)
+             : NULL;
 }
 
-imu_tensor *imu_op_attention(imu_run *run, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v,
-                             int heads, bool causal, const imu_tensor *key_bias)
+imu_tensor *imu_op_attention(imu_run *run, const imu_tensor *q, const imu_tensor *k,
+                             const imu_tensor *v, int heads, bool causal,
+                             const imu_tensor *key_bias)
 {
     imu_tensor *y = q && k && v ? imu_op_new(run, q->type, q->ndim, q->dim) : NULL;
-    return y ? settle(run, run->backend->attention(run->backend, q, k, v, heads, causal, key_bias, y), y) : NULL;
+    return y ? settle(run,
+                      run->backend->attention(run->backend, q, k, v, heads, causal, key_bias, y), y)
+             : NULL;
 }
 
 imu_tensor *imu_op_activate(imu_run *run, const imu_tensor *x, imu_activation act)
@@ -253,7 +263,8 @@ imu_tensor *imu_op_upsample(imu_run *run, const imu_tensor *x, int64_t height, i
 {
     if (!x)
         return NULL;
-    imu_tensor *y = imu_op_new(run, run->compute, 4, (int64_t[]){x->dim[0], height, width, x->dim[3]});
+    imu_tensor *y =
+        imu_op_new(run, run->compute, 4, (int64_t[]){x->dim[0], height, width, x->dim[3]});
     return y ? settle(run, run->backend->upsample(run->backend, x, y), y) : NULL;
 }
 

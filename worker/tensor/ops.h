@@ -1,8 +1,10 @@
-/* Operations as the networks write them: each makes its result, and does nothing once something failed.
+/* Operations as the networks write them: each makes its result, and does nothing once something
+ * failed.
  *
- * A run is one evaluation of a network. Its first failure, or cancellation, sticks: from then on every
- * operation returns NULL and accepts NULL, so that network code needs one check at its end. Results
- * belong to the caller, who gives them back with imu_drop; what is left when a run ends is freed by it.
+ * A run is one evaluation of a network. Its first failure, or cancellation, sticks: from then on
+ * every operation returns NULL and accepts NULL, so that network code needs one check at its end.
+ * Results belong to the caller, who gives them back with imu_drop; what is left when a run ends is
+ * freed by it.
  */
 #ifndef IMU_TENSOR_OPS_H
 #define IMU_TENSOR_OPS_H
@@ -11,8 +13,8 @@
 
 typedef struct imu_run {
     imu_backend *backend;
-    imu_dtype compute; /* what products take in; starts as the backend's */
-    int status;        /* IMU_TENSOR_..., or IMU_RUN_CANCELLED */
+    imu_dtype compute;            /* what products take in; starts as the backend's */
+    int status;                   /* IMU_TENSOR_..., or IMU_RUN_CANCELLED */
     int (*cancelled)(void *user); /* may be NULL */
     void *user;
     struct imu_run_node *live; /* results not yet given back */
@@ -41,21 +43,25 @@ void imu_drop(imu_run *run, imu_tensor *t); /* NULL is fine */
 imu_tensor *imu_op_from_nchw(imu_run *run, const int64_t *dim, const float *values);
 void imu_op_to_nchw(imu_run *run, const imu_tensor *x, float *dst);
 
-/* `out` is the type of the result. x in another type than the backend's products take is converted. */
-imu_tensor *imu_op_linear(imu_run *run, imu_weight *w, int64_t width, const imu_tensor *x, imu_dtype out);
+/* `out` is the type of the result. x in another type than the backend's products take is converted.
+ */
+imu_tensor *imu_op_linear(imu_run *run, imu_weight *w, int64_t width, const imu_tensor *x,
+                          imu_dtype out);
 /* y += linear(x) */
 void imu_op_linear_add(imu_run *run, imu_weight *w, const imu_tensor *x, imu_tensor *y);
-imu_tensor *imu_op_conv(imu_run *run, imu_weight *w, int64_t channels, int kernel, const imu_tensor *x,
-                        const imu_conv_geometry *g, imu_dtype out);
+imu_tensor *imu_op_conv(imu_run *run, imu_weight *w, int64_t channels, int kernel,
+                        const imu_tensor *x, const imu_conv_geometry *g, imu_dtype out);
 /* y += conv(x) */
-void imu_op_conv_add(imu_run *run, imu_weight *w, const imu_tensor *x, const imu_conv_geometry *g, imu_tensor *y);
+void imu_op_conv_add(imu_run *run, imu_weight *w, const imu_tensor *x, const imu_conv_geometry *g,
+                     imu_tensor *y);
 /* Norms give the type that products take. */
-imu_tensor *imu_op_group_norm(imu_run *run, const imu_tensor *x, const imu_tensor *gamma, const imu_tensor *beta,
-                              int groups, double eps, imu_activation act);
-imu_tensor *imu_op_layer_norm(imu_run *run, const imu_tensor *x, const imu_tensor *gamma, const imu_tensor *beta,
-                              double eps, imu_dtype out);
-imu_tensor *imu_op_attention(imu_run *run, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v,
-                             int heads, bool causal, const imu_tensor *key_bias);
+imu_tensor *imu_op_group_norm(imu_run *run, const imu_tensor *x, const imu_tensor *gamma,
+                              const imu_tensor *beta, int groups, double eps, imu_activation act);
+imu_tensor *imu_op_layer_norm(imu_run *run, const imu_tensor *x, const imu_tensor *gamma,
+                              const imu_tensor *beta, double eps, imu_dtype out);
+imu_tensor *imu_op_attention(imu_run *run, const imu_tensor *q, const imu_tensor *k,
+                             const imu_tensor *v, int heads, bool causal,
+                             const imu_tensor *key_bias);
 imu_tensor *imu_op_activate(imu_run *run, const imu_tensor *x, imu_activation act);
 imu_tensor *imu_op_geglu(imu_run *run, const imu_tensor *x);
 void imu_op_add(imu_run *run, imu_tensor *y, const imu_tensor *x);

@@ -1,11 +1,12 @@
 /* Tensors and the interface that every compute backend fills in.
  *
- * Layout: dense, last dimension fastest. Pictures inside a network are channels-last, [N, H, W, C]; token
- * sequences are [N, T, C], so that one is the other without a copy. Activations are float32 or bf16.
+ * Layout: dense, last dimension fastest. Pictures inside a network are channels-last, [N, H, W, C];
+ * token sequences are [N, T, C], so that one is the other without a copy. Activations are float32
+ * or bf16.
  *
- * A backend belongs to one thread at a time. Kernels write into tensors the caller has made, and answer
- * IMU_TENSOR_OK or an error whose sentence lies in backend->error. Networks use worker/tensor/ops.h, which
- * adds allocation, sticky errors and cancellation.
+ * A backend belongs to one thread at a time. Kernels write into tensors the caller has made, and
+ * answer IMU_TENSOR_OK or an error whose sentence lies in backend->error. Networks use
+ * worker/tensor/ops.h, which adds allocation, sticky errors and cancellation.
  */
 #ifndef IMU_TENSOR_TENSOR_H
 #define IMU_TENSOR_TENSOR_H
@@ -14,7 +15,12 @@
 
 #include <stdbool.h>
 
-enum { IMU_TENSOR_OK = 0, IMU_TENSOR_NO_MEMORY = -1, IMU_TENSOR_REFUSED = -2, IMU_TENSOR_SOURCE = -3 };
+enum {
+    IMU_TENSOR_OK = 0,
+    IMU_TENSOR_NO_MEMORY = -1,
+    IMU_TENSOR_REFUSED = -2,
+    IMU_TENSOR_SOURCE = -3
+};
 
 typedef struct imu_tensor {
     imu_dtype type;
@@ -32,15 +38,18 @@ static inline int64_t imu_tensor_count(const imu_tensor *t)
     return n;
 }
 
-/* Where the values of a weight come from; read again whenever the backend needs them in another form. */
+/* Where the values of a weight come from; read again whenever the backend needs them in another
+ * form. */
 typedef struct imu_weight_source {
-    /* Writes `count` float32 values, row-major. 0, or IMU_TENSOR_SOURCE after noting why elsewhere. */
+    /* Writes `count` float32 values, row-major. 0, or IMU_TENSOR_SOURCE after noting why elsewhere.
+     */
     int (*read)(void *user, const void *key, float *dst, size_t count);
     void *user;
     const void *key; /* NULL: there is none (a layer without bias) */
 } imu_weight_source;
 
-/* A linear layer's [out, in] or a convolution's [out, in, kernel_h, kernel_w] and its bias [out]. */
+/* A linear layer's [out, in] or a convolution's [out, in, kernel_h, kernel_w] and its bias [out].
+ */
 typedef struct imu_weight_desc {
     int64_t out, in;
     int kernel_h, kernel_w; /* 0, 0 for a linear layer */
@@ -87,25 +96,31 @@ struct imu_backend {
     uint64_t (*weight_bytes)(const imu_weight *w);
 
     /* y[rows, out] = x[rows, in] W' + bias, plus the old y with `accumulate`. */
-    int (*linear)(imu_backend *b, imu_weight *w, const imu_tensor *x, imu_tensor *y, bool accumulate);
-    int (*conv2d)(imu_backend *b, imu_weight *w, const imu_tensor *x, const imu_conv_geometry *g, imu_tensor *y,
+    int (*linear)(imu_backend *b, imu_weight *w, const imu_tensor *x, imu_tensor *y,
                   bool accumulate);
-    /* Normalises over pixels and the channels of a group, scales and shifts by channel, activates. */
-    int (*group_norm)(imu_backend *b, const imu_tensor *x, const imu_tensor *gamma, const imu_tensor *beta,
-                      int groups, float eps, imu_activation act, imu_tensor *y);
-    int (*layer_norm)(imu_backend *b, const imu_tensor *x, const imu_tensor *gamma, const imu_tensor *beta,
-                      float eps, imu_tensor *y);
-    /* softmax(q k' / sqrt(width of a head) + key_bias) v for each head; [N, T, heads * width]. key_bias is NULL
-     * or float32 [N, keys]; causal: a query sees no later key. */
-    int (*attention)(imu_backend *b, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v, int heads,
-                     bool causal, const imu_tensor *key_bias, imu_tensor *y);
-    int (*activate)(imu_backend *b, const imu_tensor *x, imu_activation act, imu_tensor *y); /* may be in place */
+    int (*conv2d)(imu_backend *b, imu_weight *w, const imu_tensor *x, const imu_conv_geometry *g,
+                  imu_tensor *y, bool accumulate);
+    /* Normalises over pixels and the channels of a group, scales and shifts by channel, activates.
+     */
+    int (*group_norm)(imu_backend *b, const imu_tensor *x, const imu_tensor *gamma,
+                      const imu_tensor *beta, int groups, float eps, imu_activation act,
+                      imu_tensor *y);
+    int (*layer_norm)(imu_backend *b, const imu_tensor *x, const imu_tensor *gamma,
+                      const imu_tensor *beta, float eps, imu_tensor *y);
+    /* softmax(q k' / sqrt(width of a head) + key_bias) v for each head; [N, T, heads * width].
+     * key_bias is NULL or float32 [N, keys]; causal: a query sees no later key. */
+    int (*attention)(imu_backend *b, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v,
+                     int heads, bool causal, const imu_tensor *key_bias, imu_tensor *y);
+    int (*activate)(imu_backend *b, const imu_tensor *x, imu_activation act,
+                    imu_tensor *y); /* may be in place */
     /* y = first half of the last dimension * gelu(second half) */
     int (*geglu)(imu_backend *b, const imu_tensor *x, imu_tensor *y);
-    int (*add)(imu_backend *b, imu_tensor *y, const imu_tensor *x);          /* y += x */
-    int (*add_channels)(imu_backend *b, imu_tensor *y, const imu_tensor *c); /* y[n, ..., i] += c[n, i] */
-    int (*upsample)(imu_backend *b, const imu_tensor *x, imu_tensor *y);     /* nearest, to y's size */
-    int (*concat)(imu_backend *b, const imu_tensor *x1, const imu_tensor *x2, imu_tensor *y); /* last dim */
+    int (*add)(imu_backend *b, imu_tensor *y, const imu_tensor *x); /* y += x */
+    int (*add_channels)(imu_backend *b, imu_tensor *y,
+                        const imu_tensor *c); /* y[n, ..., i] += c[n, i] */
+    int (*upsample)(imu_backend *b, const imu_tensor *x, imu_tensor *y); /* nearest, to y's size */
+    int (*concat)(imu_backend *b, const imu_tensor *x1, const imu_tensor *x2,
+                  imu_tensor *y); /* last dim */
     int (*cast)(imu_backend *b, const imu_tensor *x, imu_tensor *y);
     int (*to_channels_last)(imu_backend *b, const imu_tensor *nchw, imu_tensor *nhwc);
     int (*to_channels_first)(imu_backend *b, const imu_tensor *nhwc, imu_tensor *nchw);

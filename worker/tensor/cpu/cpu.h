@@ -28,9 +28,10 @@ static inline dnnl_data_type_t imu_cpu_dnnl_type(imu_dtype type)
     return type == IMU_BF16 ? dnnl_bf16 : dnnl_f32;
 }
 
-/* Up to `count` values of a float32 or bf16 tensor from index `at`, as float32. Returns the tensor's own
- * memory when it is float32, else `buffer` filled. */
-static inline const float *imu_cpu_load(const imu_tensor *t, int64_t at, size_t count, float *buffer)
+/* Up to `count` values of a float32 or bf16 tensor from index `at`, as float32. Returns the
+ * tensor's own memory when it is float32, else `buffer` filled. */
+static inline const float *imu_cpu_load(const imu_tensor *t, int64_t at, size_t count,
+                                        float *buffer)
 {
     if (t->type == IMU_F32)
         return (const float *)t->data + at;
@@ -38,7 +39,8 @@ static inline const float *imu_cpu_load(const imu_tensor *t, int64_t at, size_t 
     return buffer;
 }
 
-/* Where to compute float32 results meant for t[at ...]: in place, or in `buffer`, stored by imu_cpu_store. */
+/* Where to compute float32 results meant for t[at ...]: in place, or in `buffer`, stored by
+ * imu_cpu_store. */
 static inline float *imu_cpu_target(imu_tensor *t, int64_t at, float *buffer)
 {
     return t->type == IMU_F32 ? (float *)t->data + at : buffer;
@@ -55,17 +57,19 @@ int imu_cpu_weight_new(imu_backend *b, const imu_weight_desc *desc, imu_weight *
 void imu_cpu_weight_free(imu_backend *b, imu_weight *w);
 void imu_cpu_weight_unload(imu_backend *b, imu_weight *w);
 uint64_t imu_cpu_weight_bytes(const imu_weight *w);
-int imu_cpu_linear(imu_backend *b, imu_weight *w, const imu_tensor *x, imu_tensor *y, bool accumulate);
+int imu_cpu_linear(imu_backend *b, imu_weight *w, const imu_tensor *x, imu_tensor *y,
+                   bool accumulate);
 int imu_cpu_conv2d(imu_backend *b, imu_weight *w, const imu_tensor *x, const imu_conv_geometry *g,
                    imu_tensor *y, bool accumulate);
 /* cpu_norm.c */
-int imu_cpu_group_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *gamma, const imu_tensor *beta,
-                       int groups, float eps, imu_activation act, imu_tensor *y);
-int imu_cpu_layer_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *gamma, const imu_tensor *beta,
-                       float eps, imu_tensor *y);
+int imu_cpu_group_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *gamma,
+                       const imu_tensor *beta, int groups, float eps, imu_activation act,
+                       imu_tensor *y);
+int imu_cpu_layer_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *gamma,
+                       const imu_tensor *beta, float eps, imu_tensor *y);
 /* cpu_attention.c */
-int imu_cpu_attention(imu_backend *b, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v, int heads,
-                      bool causal, const imu_tensor *key_bias, imu_tensor *y);
+int imu_cpu_attention(imu_backend *b, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v,
+                      int heads, bool causal, const imu_tensor *key_bias, imu_tensor *y);
 /* cpu_pointwise.c */
 int imu_cpu_activate(imu_backend *b, const imu_tensor *x, imu_activation act, imu_tensor *y);
 int imu_cpu_geglu(imu_backend *b, const imu_tensor *x, imu_tensor *y);

@@ -1,5 +1,5 @@
-/* Attention, tile by tile: the scores of some queries against all keys stay in cache between the two
- * products, so the full score matrix never exists. */
+/* Attention, tile by tile: the scores of some queries against all keys stay in cache between the
+ * two products, so the full score matrix never exists. */
 #include "worker/tensor/cpu/cpu.h"
 
 #include "worker/tensor/clones.h"
@@ -7,7 +7,6 @@
 
 #include <math.h>
 #include <omp.h>
-#include <stdlib.h>
 
 enum { TILE = 64 }; /* queries at a time */
 
@@ -18,14 +17,24 @@ static inline __attribute__((always_inline)) float softmax_exp(float x)
     return x < -70.0f ? 0.0f : e;
 }
 
-/* Softmax of row[0 .. valid), zeros from there to n. */
-IMU_CLONES static void softmax_row(float *row, int64_t valid, int64_t n)
+/* exp(row - max) of row[0 .. valid), zeros from there to n. Returns what the sum must be divided
+ * out by: the caller does that on the much shorter result. */
+IMU_CLONES static float softmax_row(float *row, int64_t valid, int64_t n)
 {
-    float max = row[0];
-    for (int64_t i = 1; i < valid; i++)
-        max = row[i] > max ? row[i] : max;
-    float lanes[16] = {0};
+    float lanes[16], max = row[0];
     int64_t i = 0;
+    for (int64_t k = 0; k < 16; k++)
+        lanes[k] = max;
+    for (; i + 16 <= valid; i += 16)
+        for (int64_t k = 0; k < 16; k++)
+            lanes[k] = row[i + k] > lanes[k] ? row[i + k] : lanes[k];
+    for (; i < valid; i++)
+        max = row[i] > max ? row[i] : max;
+    for (int64_t k = 0; k < 16; k++) {
+        max = lanes[k] > max ? lanes[k] : max;
+        lanes[k] = 0;
+    }
+    i = 0;
     for (; i + 16 <= valid; i += 16)
         for (int64_t k = 0; k < 16; k++) {
             float e = softmax_exp(row[i + k] - max);
@@ -39,11 +48,15 @@ IMU_CLONES static void softmax_row(float *row, int64_t valid, int64_t n)
     }
     for (int64_t k = 0; k < 16; k++)
         sum += (double)lanes[k];
-    float inverse = (float)(1.0 / sum);
-    for (i = 0; i < valid; i++)
-        row[i] *= inverse;
     for (i = valid; i < n; i++)
         row[i] = 0;
+    return (float)(1.0 / sum);
+}
+
+IMU_CLONES static void scale_row(float *row, float factor, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        row[i] *= factor;
 }
 
 IMU_CLONES static void add_row(float *restrict row, const float *restrict bias, int64_t n)
@@ -62,39 +75,46 @@ typedef struct attention_job {
     bool causal;
 } attention_job;
 
-static dnnl_status_t attend_tile(const attention_job *j, int64_t picture, int64_t head, int64_t first,
-                                 float *scores)
+static dnnl_status_t attend_tile(const attention_job *j, int64_t picture, int64_t head,
+                                 int64_t first, float *scores)
 {
     int64_t rows = j->queries - first < TILE ? j->queries - first : TILE;
     int64_t q_at = (picture * j->queries + first) * j->width + head * j->head_width;
     int64_t k_at = picture * j->keys * j->width + head * j->head_width;
-    dnnl_status_t s = dnnl_sgemm('N', 'T', rows, j->keys, j->head_width, j->scale, j->q + q_at, j->width,
-                                 j->k + k_at, j->width, 0.0f, scores, j->keys);
+    dnnl_status_t s = dnnl_sgemm('N', 'T', rows, j->keys, j->head_width, j->scale, j->q + q_at,
+                                 j->width, j->k + k_at, j->width, 0.0f, scores, j->keys);
     if (s != dnnl_success)
         return s;
     for (int64_t r = 0; r < rows && j->key_bias; r++)
         add_row(scores + r * j->keys, j->key_bias + picture * j->keys, j->keys);
+    float inverse[TILE];
     for (int64_t r = 0; r < rows; r++)
-        softmax_row(scores + r * j->keys, j->causal ? first + r + 1 : j->keys, j->keys);
-    return dnnl_sgemm('N', 'N', rows, j->head_width, j->keys, 1.0f, scores, j->keys, j->v + k_at, j->width, 0.0f,
-                      j->y + q_at, j->width);
+        inverse[r] =
+            softmax_row(scores + r * j->keys, j->causal ? first + r + 1 : j->keys, j->keys);
+    s = dnnl_sgemm('N', 'N', rows, j->head_width, j->keys, 1.0f, scores, j->keys, j->v + k_at,
+                   j->width, 0.0f, j->y + q_at, j->width);
+    for (int64_t r = 0; r < rows; r++)
+        scale_row(j->y + q_at + r * j->width, inverse[r], j->head_width);
+    return s;
 }
 
 static int attend(imu_cpu *cpu, const attention_job *j, int64_t pictures, int64_t heads)
 {
     int64_t tiles = (j->queries + TILE - 1) / TILE, jobs = pictures * heads * tiles;
-    size_t space = (size_t)TILE * (size_t)j->keys;
-    float *scores = malloc((size_t)cpu->threads * space * sizeof *scores);
+    size_t space = (size_t)TILE * (size_t)j->keys,
+           bytes = (size_t)cpu->threads * space * sizeof(float);
+    float *scores = cpu->base.alloc(&cpu->base, bytes);
     if (!scores)
         return IMU_TENSOR_NO_MEMORY;
     int failed = 0;
 #pragma omp parallel for num_threads(cpu->threads) schedule(dynamic, 1) reduction(| : failed)
     for (int64_t i = 0; i < jobs; i++) {
         float *mine = scores + (size_t)omp_get_thread_num() * space;
-        dnnl_status_t s = attend_tile(j, i / tiles / heads, i / tiles % heads, i % tiles * TILE, mine);
+        dnnl_status_t s =
+            attend_tile(j, i / tiles / heads, i / tiles % heads, i % tiles * TILE, mine);
         failed |= s != dnnl_success;
     }
-    free(scores);
+    cpu->base.release(&cpu->base, scores, bytes);
     return failed ? imu_cpu_dnnl_error(cpu, dnnl_runtime_error, "an attention") : IMU_TENSOR_OK;
 }
 
@@ -112,8 +132,8 @@ static const float *widened(imu_cpu *cpu, const imu_tensor *t, imu_tensor *copy)
     return copy->data;
 }
 
-int imu_cpu_attention(imu_backend *b, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v, int heads,
-                      bool causal, const imu_tensor *key_bias, imu_tensor *y)
+int imu_cpu_attention(imu_backend *b, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v,
+                      int heads, bool causal, const imu_tensor *key_bias, imu_tensor *y)
 {
     imu_cpu *cpu = (imu_cpu *)b;
     imu_tensor copies[4] = {0};

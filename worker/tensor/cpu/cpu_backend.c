@@ -17,7 +17,8 @@ bool imu_cpu_has_bf16(void)
 
 int imu_cpu_dnnl_error(imu_cpu *cpu, dnnl_status_t status, const char *what)
 {
-    snprintf(cpu->base.error, sizeof cpu->base.error, "oneDNN refused %s (status %d)", what, (int)status);
+    snprintf(cpu->base.error, sizeof cpu->base.error, "oneDNN refused %s (status %d)", what,
+             (int)status);
     return status == dnnl_out_of_memory ? IMU_TENSOR_NO_MEMORY : IMU_TENSOR_REFUSED;
 }
 
@@ -125,8 +126,9 @@ imu_backend *imu_backend_cpu(int threads, bool bf16)
     cpu->base = cpu_table;
     cpu->threads = threads > 0 ? threads : omp_get_num_procs();
     cpu->base.compute = bf16 && imu_cpu_has_bf16() ? IMU_BF16 : IMU_F32;
-    snprintf(cpu->base.description, sizeof cpu->base.description, "cpu, %d thread%s, %s", cpu->threads,
-             cpu->threads == 1 ? "" : "s", cpu->base.compute == IMU_BF16 ? "bf16" : "f32");
+    snprintf(cpu->base.description, sizeof cpu->base.description, "cpu, %d thread%s, %s",
+             cpu->threads, cpu->threads == 1 ? "" : "s",
+             cpu->base.compute == IMU_BF16 ? "bf16" : "f32");
     if (dnnl_engine_create(&cpu->engine, dnnl_cpu, 0) != dnnl_success ||
         dnnl_stream_create(&cpu->stream, cpu->engine, dnnl_stream_default_flags) != dnnl_success) {
         cpu_close(&cpu->base);

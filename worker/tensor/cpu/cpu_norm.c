@@ -1,5 +1,5 @@
-/* Group norm and layer norm. Sums are kept per channel over short runs of pixels in float32 and then in
- * double, in two passes, so that large means cost no digits. */
+/* Group norm and layer norm. Sums are kept per channel over short runs of pixels in float32 and
+ * then in double, in two passes, so that large means cost no digits. */
 #include "worker/tensor/cpu/cpu.h"
 
 #include "worker/tensor/clones.h"
@@ -18,8 +18,8 @@ IMU_CLONES static void add_row(float *restrict sum, const float *restrict x, siz
         sum[i] += x[i];
 }
 
-IMU_CLONES static void add_row_squared(float *restrict sum, const float *restrict x, const float *restrict mean,
-                                       size_t n)
+IMU_CLONES static void add_row_squared(float *restrict sum, const float *restrict x,
+                                       const float *restrict mean, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         float d = x[i] - mean[i];
@@ -66,8 +66,10 @@ static int space_open(norm_space *s, size_t channels, int threads)
     return IMU_TENSOR_OK;
 }
 
-/* Per-channel sums of x (squared: of (x - mean)^2) over the pixels of one picture into partial[0]. */
-static void channel_sums(norm_space *s, const imu_tensor *x, int64_t start, int64_t pixels, bool squared)
+/* Per-channel sums of x (squared: of (x - mean)^2) over the pixels of one picture into partial[0].
+ */
+static void channel_sums(norm_space *s, const imu_tensor *x, int64_t start, int64_t pixels,
+                         bool squared)
 {
     size_t c = s->channels;
     memset(s->partial, 0, (size_t)s->threads * c * sizeof *s->partial);
@@ -103,8 +105,8 @@ static double group_sum(const norm_space *s, size_t group, size_t width)
     return sum;
 }
 
-static void group_statistics(norm_space *s, const imu_tensor *x, int64_t start, int64_t pixels, int groups,
-                             float eps, const float *gamma, const float *beta)
+static void group_statistics(norm_space *s, const imu_tensor *x, int64_t start, int64_t pixels,
+                             int groups, float eps, const float *gamma, const float *beta)
 {
     size_t width = s->channels / (size_t)groups;
     double n = (double)pixels * (double)width;
@@ -119,13 +121,14 @@ static void group_statistics(norm_space *s, const imu_tensor *x, int64_t start, 
         double inverse = 1.0 / sqrt(group_sum(s, g, width) / n + (double)eps);
         for (size_t i = g * width; i < (g + 1) * width; i++) {
             s->scale[i] = (float)(inverse * (double)gamma[i]);
-            s->shift[i] = (float)((double)beta[i] - (double)s->mean[i] * inverse * (double)gamma[i]);
+            s->shift[i] =
+                (float)((double)beta[i] - (double)s->mean[i] * inverse * (double)gamma[i]);
         }
     }
 }
 
-static void normalise(norm_space *s, const imu_tensor *x, int64_t start, int64_t pixels, imu_activation act,
-                      imu_tensor *y)
+static void normalise(norm_space *s, const imu_tensor *x, int64_t start, int64_t pixels,
+                      imu_activation act, imu_tensor *y)
 {
     size_t c = s->channels;
 #pragma omp parallel num_threads(s->threads)
@@ -145,8 +148,9 @@ static void normalise(norm_space *s, const imu_tensor *x, int64_t start, int64_t
     }
 }
 
-int imu_cpu_group_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *gamma, const imu_tensor *beta,
-                       int groups, float eps, imu_activation act, imu_tensor *y)
+int imu_cpu_group_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *gamma,
+                       const imu_tensor *beta, int groups, float eps, imu_activation act,
+                       imu_tensor *y)
 {
     imu_cpu *cpu = (imu_cpu *)b;
     norm_space s;
@@ -157,7 +161,8 @@ int imu_cpu_group_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *ga
     if (space_open(&s, (size_t)channels, threads))
         return IMU_TENSOR_NO_MEMORY;
     for (int64_t n = 0; n < x->dim[0]; n++) {
-        group_statistics(&s, x, n * pixels * channels, pixels, groups, eps, gamma->data, beta->data);
+        group_statistics(&s, x, n * pixels * channels, pixels, groups, eps, gamma->data,
+                         beta->data);
         normalise(&s, x, n * pixels * channels, pixels, act, y);
     }
     free(s.partial);
@@ -196,15 +201,16 @@ IMU_CLONES static double row_squares(const float *x, float mean, size_t n)
     return sum;
 }
 
-IMU_CLONES static void layer_row(const float *restrict x, float mean, float inverse, const float *restrict gamma,
-                                 const float *restrict beta, float *restrict y, size_t n)
+IMU_CLONES static void layer_row(const float *restrict x, float mean, float inverse,
+                                 const float *restrict gamma, const float *restrict beta,
+                                 float *restrict y, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         y[i] = (x[i] - mean) * inverse * gamma[i] + beta[i];
 }
 
-int imu_cpu_layer_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *gamma, const imu_tensor *beta,
-                       float eps, imu_tensor *y)
+int imu_cpu_layer_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *gamma,
+                       const imu_tensor *beta, float eps, imu_tensor *y)
 {
     imu_cpu *cpu = (imu_cpu *)b;
     size_t c = (size_t)x->dim[x->ndim - 1];

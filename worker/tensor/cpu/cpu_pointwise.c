@@ -51,8 +51,8 @@ int imu_cpu_cast(imu_backend *b, const imu_tensor *x, imu_tensor *y)
     return imu_cpu_activate(b, x, IMU_ACT_NONE, y);
 }
 
-IMU_CLONES static void geglu_block(const float *restrict value, const float *restrict gate, float *restrict y,
-                                   size_t n)
+IMU_CLONES static void geglu_block(const float *restrict value, const float *restrict gate,
+                                   float *restrict y, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         y[i] = value[i] * imu_gelu(gate[i]);
@@ -70,7 +70,8 @@ int imu_cpu_geglu(imu_backend *b, const imu_tensor *x, imu_tensor *y)
         for (int64_t c = 0; c < width; c += BLOCK) {
             size_t n = (size_t)(width - c < BLOCK ? width - c : BLOCK);
             int64_t from = r * 2 * width + c, to = r * width + c;
-            const float *v = imu_cpu_load(x, from, n, value), *g = imu_cpu_load(x, from + width, n, gate);
+            const float *v = imu_cpu_load(x, from, n, value),
+                        *g = imu_cpu_load(x, from + width, n, gate);
             float *out = imu_cpu_target(y, to, result);
             geglu_block(v, g, out, n);
             imu_cpu_store(y, to, n, out);
@@ -123,7 +124,8 @@ static void copy_values(const imu_tensor *x, int64_t from, imu_tensor *y, int64_
 {
     if (x->type == y->type) {
         size_t size = imu_dtype_size(x->type);
-        memcpy((char *)y->data + (size_t)to * size, (const char *)x->data + (size_t)from * size, (size_t)n * size);
+        memcpy((char *)y->data + (size_t)to * size, (const char *)x->data + (size_t)from * size,
+               (size_t)n * size);
         return;
     }
     float wide[BLOCK];
@@ -154,7 +156,8 @@ int imu_cpu_upsample(imu_backend *b, const imu_tensor *x, imu_tensor *y)
 int imu_cpu_concat(imu_backend *b, const imu_tensor *x1, const imu_tensor *x2, imu_tensor *y)
 {
     imu_cpu *cpu = (imu_cpu *)b;
-    int64_t c1 = x1->dim[x1->ndim - 1], c2 = x2->dim[x2->ndim - 1], rows = imu_tensor_count(x1) / c1;
+    int64_t c1 = x1->dim[x1->ndim - 1], c2 = x2->dim[x2->ndim - 1],
+            rows = imu_tensor_count(x1) / c1;
     if (imu_tensor_count(x2) != rows * c2 || imu_tensor_count(y) != rows * (c1 + c2))
         return IMU_TENSOR_REFUSED;
 #pragma omp parallel for num_threads(cpu->threads)

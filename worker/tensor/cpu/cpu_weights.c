@@ -1,5 +1,5 @@
-/* Linear layers and convolutions: oneDNN primitives, each made once per shape, on weights that are kept in
- * the blocked layout the primitive asked for. */
+/* Linear layers and convolutions: oneDNN primitives, each made once per shape, on weights that are
+ * kept in the blocked layout the primitive asked for. */
 #include "worker/tensor/cpu/cpu.h"
 
 #include <stdio.h>
@@ -135,8 +135,9 @@ static int reorder_into(imu_cpu *cpu, imu_weight *w, float *values, dnnl_memory_
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t reorder = NULL;
     const dnnl_memory_desc_t *to;
-    dnnl_status_t s = d->kernel_h ? dnnl_memory_desc_init_by_tag(&from, 4, conv, dnnl_f32, dnnl_abcd)
-                                  : dnnl_memory_desc_init_by_tag(&from, 2, linear, dnnl_f32, dnnl_ba);
+    dnnl_status_t s = d->kernel_h
+                          ? dnnl_memory_desc_init_by_tag(&from, 4, conv, dnnl_f32, dnnl_abcd)
+                          : dnnl_memory_desc_init_by_tag(&from, 2, linear, dnnl_f32, dnnl_ba);
     if (s == dnnl_success)
         s = dnnl_memory_create(&source, &from, cpu->engine, values);
     if (s == dnnl_success)
@@ -235,8 +236,9 @@ static dnnl_status_t describe_linear(imu_cpu *cpu, const imu_weight *w, const pl
     return s == dnnl_success ? dnnl_primitive_desc_create(pd, &op, attr, cpu->engine, NULL) : s;
 }
 
-static dnnl_status_t describe_conv(imu_cpu *cpu, const imu_weight *w, const plan_key *key, const imu_tensor *out,
-                                   dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *pd)
+static dnnl_status_t describe_conv(imu_cpu *cpu, const imu_weight *w, const plan_key *key,
+                                   const imu_tensor *out, dnnl_primitive_attr_t attr,
+                                   dnnl_primitive_desc_t *pd)
 {
     const imu_weight_desc *d = &w->desc;
     dnnl_dims_t x = {key->n, d->in, key->h, key->w}, wt = {d->out, d->in, d->kernel_h, d->kernel_w};
@@ -254,14 +256,16 @@ static dnnl_status_t describe_conv(imu_cpu *cpu, const imu_weight *w, const plan
     if (s == dnnl_success)
         s = dnnl_memory_desc_init_by_tag(&mb, 1, bias, dnnl_f32, dnnl_a);
     if (s == dnnl_success)
-        s = dnnl_convolution_forward_desc_init(&op, dnnl_forward_inference, dnnl_convolution_direct, &mx, &mw,
-                                               d->bias.key ? &mb : NULL, &my, stride, before, after);
+        s = dnnl_convolution_forward_desc_init(&op, dnnl_forward_inference, dnnl_convolution_direct,
+                                               &mx, &mw, d->bias.key ? &mb : NULL, &my, stride,
+                                               before, after);
     return s == dnnl_success ? dnnl_primitive_desc_create(pd, &op, attr, cpu->engine, NULL) : s;
 }
 
 static int plan_from_desc(imu_cpu *cpu, imu_weight *w, const_dnnl_primitive_desc_t pd, plan *p)
 {
-    int rc = find_pack(cpu, w, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), &p->pack);
+    int rc =
+        find_pack(cpu, w, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), &p->pack);
     if (!rc)
         rc = load_bias(cpu, w);
     if (rc)
@@ -276,16 +280,19 @@ static int plan_from_desc(imu_cpu *cpu, imu_weight *w, const_dnnl_primitive_desc
     return s == dnnl_success ? IMU_TENSOR_OK : imu_cpu_dnnl_error(cpu, s, "a layer");
 }
 
-static int make_plan(imu_cpu *cpu, imu_weight *w, const plan_key *key, const imu_tensor *out, plan **result)
+static int make_plan(imu_cpu *cpu, imu_weight *w, const plan_key *key, const imu_tensor *out,
+                     plan **result)
 {
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
     plan made = {.key = *key};
     dnnl_status_t s = accumulate_attr(key->accumulate, &attr);
     if (s == dnnl_success)
-        s = w->desc.kernel_h ? describe_conv(cpu, w, key, out, attr, &pd) : describe_linear(cpu, w, key, attr, &pd);
-    int rc = s == dnnl_success ? plan_from_desc(cpu, w, pd, &made)
-                               : imu_cpu_dnnl_error(cpu, s, w->desc.kernel_h ? "a convolution" : "a product");
+        s = w->desc.kernel_h ? describe_conv(cpu, w, key, out, attr, &pd)
+                             : describe_linear(cpu, w, key, attr, &pd);
+    int rc = s == dnnl_success
+                 ? plan_from_desc(cpu, w, pd, &made)
+                 : imu_cpu_dnnl_error(cpu, s, w->desc.kernel_h ? "a convolution" : "a product");
     if (pd)
         dnnl_primitive_desc_destroy(pd);
     if (attr)
@@ -306,7 +313,8 @@ static int make_plan(imu_cpu *cpu, imu_weight *w, const plan_key *key, const imu
     return IMU_TENSOR_OK;
 }
 
-static int run_plan(imu_cpu *cpu, imu_weight *w, const plan_key *key, const imu_tensor *x, imu_tensor *y)
+static int run_plan(imu_cpu *cpu, imu_weight *w, const plan_key *key, const imu_tensor *x,
+                    imu_tensor *y)
 {
     plan *p = NULL;
     for (int i = 0; i < w->plan_count && !p; i++)
@@ -331,7 +339,8 @@ static int run_plan(imu_cpu *cpu, imu_weight *w, const plan_key *key, const imu_
     return s == dnnl_success ? IMU_TENSOR_OK : imu_cpu_dnnl_error(cpu, s, "to run a layer");
 }
 
-int imu_cpu_linear(imu_backend *b, imu_weight *w, const imu_tensor *x, imu_tensor *y, bool accumulate)
+int imu_cpu_linear(imu_backend *b, imu_weight *w, const imu_tensor *x, imu_tensor *y,
+                   bool accumulate)
 {
     plan_key key;
     memset(&key, 0, sizeof key); /* keys are compared as bytes */
@@ -342,8 +351,8 @@ int imu_cpu_linear(imu_backend *b, imu_weight *w, const imu_tensor *x, imu_tenso
     return run_plan((imu_cpu *)b, w, &key, x, y);
 }
 
-int imu_cpu_conv2d(imu_backend *b, imu_weight *w, const imu_tensor *x, const imu_conv_geometry *g, imu_tensor *y,
-                   bool accumulate)
+int imu_cpu_conv2d(imu_backend *b, imu_weight *w, const imu_tensor *x, const imu_conv_geometry *g,
+                   imu_tensor *y, bool accumulate)
 {
     plan_key key;
     memset(&key, 0, sizeof key);

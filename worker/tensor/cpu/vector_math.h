@@ -1,4 +1,5 @@
-/* exp, erf and the activations in a form that compilers turn into vector code: no branches, no calls. */
+/* exp, erf and the activations in a form that compilers turn into vector code: no branches, no
+ * calls. */
 #ifndef IMU_TENSOR_CPU_VECTOR_MATH_H
 #define IMU_TENSOR_CPU_VECTOR_MATH_H
 
