@@ -37,20 +37,30 @@ static void on_read(png_structp png, png_bytep to, size_t len)
     s->at += len;
 }
 
-bool imu_png_is_clean(const uint8_t *data, size_t len)
+/* Walks the chunks from IHDR to IEND: each must lie within the file, and only picture data may be long.
+ * libpng takes a chunk's length at its word and fills memory of that size before it reads.
+ * @return the length of the PNG, or 0 when it is none */
+static size_t walk_chunks(const uint8_t *data, size_t len)
 {
     if (imu_format_of(data, len) != IMU_FORMAT_PNG)
-        return false;
+        return 0;
     for (size_t at = 8; len - at >= 12;) {
         size_t size = (size_t)data[at] << 24 | (size_t)data[at + 1] << 16 | (size_t)data[at + 2] << 8 | data[at + 3];
         const uint8_t *type = data + at + 4;
         if ((at == 8) != !memcmp(type, "IHDR", 4) || size > len - at - 12)
-            return false;
+            return 0;
+        if (size > MAX_CHUNK && memcmp(type, "IDAT", 4))
+            return 0;
         at += 12 + size;
         if (!memcmp(type, "IEND", 4))
-            return size == 0 && at == len;
+            return size == 0 ? at : 0;
     }
-    return false;
+    return 0;
+}
+
+bool imu_png_is_clean(const uint8_t *data, size_t len)
+{
+    return len > 0 && walk_chunks(data, len) == len;
 }
 
 /* Strict UTF-8 without NUL: what may go into JSON. */
@@ -152,6 +162,10 @@ imu_picture *imu_png_decode(const uint8_t *data, size_t len, const imu_decode_li
     volatile bool ok = false;
     if (err)
         err->type[0] = 0;
+    if (walk_chunks(data, len) == 0) {
+        imu_refuse(err, "corrupt", "The PNG file is damaged (it ends too early or has an impossible part).");
+        return NULL;
+    }
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &s, on_error, on_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (!info) {
