@@ -26,10 +26,12 @@ void imu_media_result_free(struct imu_media_result *r)
 
 static char *make_header(const struct imu_media_limits *l)
 {
-    json_t *header = json_pack("{s:i,s:I,s:i,s:i}", "fds", 1, "max_pixels", (json_int_t)l->max_pixels, "max_side",
-                               l->max_side, "thumbnail", l->thumbnail);
+    json_t *header =
+        json_pack("{s:i,s:I,s:i,s:i}", "fds", 1, "max_pixels", (json_int_t)l->max_pixels,
+                  "max_side", l->max_side, "thumbnail", l->thumbnail);
     if (header && (l->resize_width || l->resize_height))
-        json_object_set_new(header, "resize_to", json_pack("[i,i]", l->resize_width, l->resize_height));
+        json_object_set_new(header, "resize_to",
+                            json_pack("[i,i]", l->resize_width, l->resize_height));
     char *text = header ? json_dumps(header, JSON_COMPACT) : NULL;
     json_decref(header);
     return text;
@@ -42,7 +44,11 @@ static int send_request(int fd, int file_fd, const struct imu_media_limits *limi
         errno = ENOMEM;
         return -1;
     }
-    imu_frame f = {.type = IMU_WIRE_DECODE, .header = header, .header_len = strlen(header), .n_fds = 1, .fds = {file_fd}};
+    imu_frame f = {.type = IMU_WIRE_DECODE,
+                   .header = header,
+                   .header_len = strlen(header),
+                   .n_fds = 1,
+                   .fds = {file_fd}};
     int rc = imu_wire_send(fd, &f, timeout_ms);
     free(header);
     return rc;
@@ -90,10 +96,11 @@ static int take_decoded(const json_t *header, imu_frame *f, struct imu_media_res
     out->height = (int)json_integer_value(json_object_get(header, "height"));
     if (out->width <= 0 || out->height <= 0)
         return -1;
-    if (take_size(out->png_fd, &out->png_bytes) || take_size(out->thumbnail_fd, &out->thumbnail_bytes))
+    if (take_size(out->png_fd, &out->png_bytes) ||
+        take_size(out->thumbnail_fd, &out->thumbnail_bytes))
         return -1;
-    if (take_text(header, "metadata", &out->metadata) || take_text(header, "workflow", &out->workflow) ||
-        take_text(header, "graph", &out->graph))
+    if (take_text(header, "metadata", &out->metadata) ||
+        take_text(header, "workflow", &out->workflow) || take_text(header, "graph", &out->graph))
         return -1;
     return 0;
 }
@@ -107,7 +114,8 @@ static int take_answer(imu_frame *f, struct imu_media_result *out)
         rc = take_decoded(header, f, out);
     } else if (header && f->type == IMU_WIRE_REJECTED) {
         copy_text(out->code, sizeof out->code, json_string_value(json_object_get(header, "code")));
-        copy_text(out->message, sizeof out->message, json_string_value(json_object_get(header, "message")));
+        copy_text(out->message, sizeof out->message,
+                  json_string_value(json_object_get(header, "message")));
         rc = out->code[0] ? 1 : -1;
     }
     for (int i = 0; i < f->n_fds; i++)
@@ -143,8 +151,8 @@ static int exchange(int fd, int file_fd, const struct imu_media_limits *limits, 
     return rc;
 }
 
-int imu_media_decode(const char *socket, int file_fd, const struct imu_media_limits *limits, int timeout_ms,
-                     struct imu_media_result *out)
+int imu_media_decode(const char *socket, int file_fd, const struct imu_media_limits *limits,
+                     int timeout_ms, struct imu_media_result *out)
 {
     memset(out, 0, sizeof *out);
     out->png_fd = out->thumbnail_fd = -1;

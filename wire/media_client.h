@@ -1,8 +1,8 @@
 /*
  * media_client.h: asks the media process to decode an uploaded picture.
  *
- * One call opens one connection, sends the file's descriptor and waits for the answer. Safe from any
- * thread; blocks its caller. Needs jansson.
+ * One call opens one connection, sends the file's descriptor and waits for the answer. Safe from
+ * any thread; blocks its caller. Needs jansson.
  */
 #ifndef IMU_MEDIA_CLIENT_H
 #define IMU_MEDIA_CLIENT_H
@@ -18,15 +18,15 @@ struct imu_media_limits {
 };
 
 struct imu_media_result {
-    int width, height;  /**< of the stored picture */
-    int png_fd;         /**< the picture to store, a sealed memfd read from offset 0; -1 unless decoded */
+    int width, height; /**< of the stored picture */
+    int png_fd; /**< the picture to store, a sealed memfd read from offset 0; -1 unless decoded */
     int thumbnail_fd;   /**< its WebP thumbnail, likewise */
     uint64_t png_bytes; /**< sizes of the two */
     uint64_t thumbnail_bytes;
-    char *metadata; /**< text chunk invokeai_metadata, UTF-8, or NULL */
-    char *workflow; /**< text chunk invokeai_workflow, or NULL */
-    char *graph;    /**< text chunk invokeai_graph, or NULL */
-    char code[16];  /**< when refused: "unsupported", "too_large", "corrupt" or "busy" */
+    char *metadata;    /**< text chunk invokeai_metadata, UTF-8, or NULL */
+    char *workflow;    /**< text chunk invokeai_workflow, or NULL */
+    char *graph;       /**< text chunk invokeai_graph, or NULL */
+    char code[16];     /**< when refused: "unsupported", "too_large", "corrupt" or "busy" */
     char message[256]; /**< when refused: a sentence for the person who uploads */
 };
 
@@ -34,11 +34,11 @@ struct imu_media_result {
  * Decodes the picture in file_fd (read from offset 0, position left alone; stays the caller's).
  * @param socket      path of the media process's socket
  * @param timeout_ms  for the whole call
- * @return 0 decoded; 1 refused, see code and message; -1 errno: the process can't be reached, took too
- *         long (ETIMEDOUT), or answered nonsense (EPROTO). In every case call imu_media_result_free.
+ * @return 0 decoded; 1 refused, see code and message; -1 errno: the process can't be reached, took
+ * too long (ETIMEDOUT), or answered nonsense (EPROTO). In every case call imu_media_result_free.
  */
-int imu_media_decode(const char *socket, int file_fd, const struct imu_media_limits *limits, int timeout_ms,
-                     struct imu_media_result *out);
+int imu_media_decode(const char *socket, int file_fd, const struct imu_media_limits *limits,
+                     int timeout_ms, struct imu_media_result *out);
 
 /** Closes descriptors and frees texts of a result that imu_media_decode filled. */
 void imu_media_result_free(struct imu_media_result *r);

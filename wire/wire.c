@@ -102,7 +102,8 @@ int imu_wire_header_fds(const char *text, size_t len)
             if (!next)
                 return -1;
             size_t colon = skip_space(text, len, next);
-            if (depth == 1 && next - i == 5 && !memcmp(text + i, "\"fds\"", 5) && colon < len && text[colon] == ':')
+            if (depth == 1 && next - i == 5 && !memcmp(text + i, "\"fds\"", 5) && colon < len &&
+                text[colon] == ':')
                 return small_number(text, len, skip_space(text, len, colon + 1));
             i = next;
             continue;
@@ -123,7 +124,8 @@ static int broken(imu_wire_reader *rd)
     return -1;
 }
 
-/* Hands out the frame at the start of the buffer: 1, 0 when it is not whole, -1 when it is broken. */
+/* Hands out the frame at the start of the buffer: 1, 0 when it is not whole, -1 when it is broken.
+ */
 static int take_frame(imu_wire_reader *rd, imu_frame *out)
 {
     size_t have = rd->end - rd->start;
@@ -220,7 +222,10 @@ static int receive(imu_wire_reader *rd, int fd)
     if (make_room(rd))
         return -1;
     struct iovec iov = {.iov_base = rd->buf + rd->end, .iov_len = READ_STEP};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.buf,
+                         .msg_controllen = sizeof control.buf};
     ssize_t n;
     do {
         n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);

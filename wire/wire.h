@@ -9,9 +9,9 @@
  *   header             UTF-8 JSON text, one object
  *   payload            the remaining bytes, meaning given by the type
  *
- * File descriptors travel by SCM_RIGHTS with the first byte of their frame; the header key "fds" states
- * how many belong to it. Both sides treat the other's bytes as hostile: every length is checked before
- * anything is allocated, and a broken frame ends the connection.
+ * File descriptors travel by SCM_RIGHTS with the first byte of their frame; the header key "fds"
+ * states how many belong to it. Both sides treat the other's bytes as hostile: every length is
+ * checked before anything is allocated, and a broken frame ends the connection.
  *
  * Owner: a reader or writer belongs to one thread. This folder includes nothing of the others.
  */
@@ -71,14 +71,16 @@ typedef struct imu_frame {
     size_t header_len;
     const void *payload;
     size_t payload_len;
-    int fds[IMU_WIRE_MAX_FDS]; /**< received: owned by whoever took the frame; sent: duplicated by the kernel */
+    int fds[IMU_WIRE_MAX_FDS]; /**< received: owned by whoever took the frame; sent: duplicated by
+                                  the kernel */
     int n_fds;
 } imu_frame;
 
 typedef struct imu_wire_reader imu_wire_reader;
 typedef struct imu_wire_writer imu_wire_writer;
 
-/** Makes a reader for frames of at most max_frame bytes (at most IMU_WIRE_MAX_FRAME). NULL without memory. */
+/** Makes a reader for frames of at most max_frame bytes (at most IMU_WIRE_MAX_FRAME). NULL without
+ * memory. */
 imu_wire_reader *imu_wire_reader_new(size_t max_frame);
 /** Frees a reader and closes descriptors it still holds. */
 void imu_wire_reader_free(imu_wire_reader *rd);
@@ -99,24 +101,28 @@ imu_wire_writer *imu_wire_writer_new(size_t max_queued);
 void imu_wire_writer_free(imu_wire_writer *wr);
 /**
  * Queues a copy of the frame (descriptors are duplicated). Nothing is sent yet.
- * @return 0, or -1 with errno ENOBUFS (queue full), EMSGSIZE, EINVAL (header's "fds" is not n_fds), ENOMEM
- *         or dup's error.
+ * @return 0, or -1 with errno ENOBUFS (queue full), EMSGSIZE, EINVAL (header's "fds" is not n_fds),
+ * ENOMEM or dup's error.
  */
 int imu_wire_queue(imu_wire_writer *wr, const imu_frame *frame);
-/** Sends as much as the socket takes. @return 1 all sent; 0 more is queued (wait for POLLOUT); -1 errno. */
+/** Sends as much as the socket takes. @return 1 all sent; 0 more is queued (wait for POLLOUT); -1
+ * errno. */
 int imu_wire_flush(imu_wire_writer *wr, int fd);
 /** Bytes waiting in the writer. */
 size_t imu_wire_pending(const imu_wire_writer *wr);
 
 /**
  * Sends one frame on a blocking or non-blocking socket, waiting at most timeout_ms (-1: for ever).
- * @return 0, or -1 errno (ETIMEDOUT; EINVAL as above). After a failure a part may be sent: close the socket.
+ * @return 0, or -1 errno (ETIMEDOUT; EINVAL as above). After a failure a part may be sent: close
+ * the socket.
  */
 int imu_wire_send(int fd, const imu_frame *frame, int timeout_ms);
-/** Receives one frame, waiting at most timeout_ms. @return 1 frame; 0 timeout; -1 closed or failed. */
+/** Receives one frame, waiting at most timeout_ms. @return 1 frame; 0 timeout; -1 closed or failed.
+ */
 int imu_wire_recv(imu_wire_reader *rd, int fd, imu_frame *out, int timeout_ms);
 
-/** Connects to the stream socket at path; close-on-exec, non-blocking. @return descriptor or -1 errno. */
+/** Connects to the stream socket at path; close-on-exec, non-blocking. @return descriptor or -1
+ * errno. */
 int imu_wire_connect(const char *path);
 /**
  * Listens on path with the given mode, replacing a stale socket file that nobody answers on.

@@ -63,7 +63,8 @@ size_t imu_wire_pending(const imu_wire_writer *wr)
     return wr->pending;
 }
 
-/* Writes the nine bytes before the header, or fails with errno for a frame that no reader would take. */
+/* Writes the nine bytes before the header, or fails with errno for a frame that no reader would
+ * take. */
 static int make_prefix(const imu_frame *f, uint8_t prefix[PREFIX_BYTES])
 {
     if (f->header_len > IMU_WIRE_MAX_HEADER || f->payload_len > IMU_WIRE_MAX_FRAME ||
@@ -71,7 +72,8 @@ static int make_prefix(const imu_frame *f, uint8_t prefix[PREFIX_BYTES])
         errno = EMSGSIZE;
         return -1;
     }
-    if (f->n_fds < 0 || f->n_fds > IMU_WIRE_MAX_FDS || imu_wire_header_fds(f->header, f->header_len) != f->n_fds) {
+    if (f->n_fds < 0 || f->n_fds > IMU_WIRE_MAX_FDS ||
+        imu_wire_header_fds(f->header, f->header_len) != f->n_fds) {
         errno = EINVAL;
         return -1;
     }
@@ -147,7 +149,8 @@ static ssize_t send_once(int fd, struct iovec *iov, size_t n_iov, const int *fds
     return n;
 }
 
-/* Gathers the head of the queue; a frame with descriptors that has not begun starts its own call. */
+/* Gathers the head of the queue; a frame with descriptors that has not begun starts its own call.
+ */
 static size_t gather(const imu_wire_writer *wr, struct iovec iov[MAX_GATHER])
 {
     size_t n = 0;

@@ -20,8 +20,9 @@ static int print_schemas(void)
     return rc || puts("") < 0 || fflush(stdout) ? 1 : 0;
 }
 
-/* Idle compute threads of OpenMP spin by default, which on processors shared with httpd costs many times what
- * it saves. The library reads its setting before main, so the program starts itself once more with it. */
+/* Idle compute threads of OpenMP spin by default, which on processors shared with httpd costs many
+ * times what it saves. The library reads its setting before main, so the program starts itself once
+ * more with it. */
 static void sleep_when_idle(char **argv)
 {
     if (getenv("OMP_WAIT_POLICY"))

@@ -19,7 +19,8 @@ static const char usage[] =
     "  --models DIR        models lie below this folder (default: anywhere)\n"
     "  --user NAME         become this user, when started as root\n"
     "  --group NAME        group of the socket file, whose mode is 0660\n"
-    "  --peer-uid USER     a user (name or number) who may connect, besides root and the worker's own; repeatable\n"
+    "  --peer-uid USER     a user (name or number) who may connect, besides root and the worker's "
+    "own; repeatable\n"
     "  --name TEXT         what the worker calls itself (default: the host's name)\n"
     "  --device cpu        what computes; this build knows the processor only\n"
     "  --threads N         threads that compute (default: one for each processor)\n"
@@ -80,7 +81,9 @@ static int read_one(imu_options *o, int c, const char *value)
     case 'p':
         return add_peer(o, value);
     case 'd':
-        return strcmp(value, "cpu") ? complain("this build computes on the processor only; not on", value) : 0;
+        return strcmp(value, "cpu")
+                   ? complain("this build computes on the processor only; not on", value)
+                   : 0;
     case 't':
         if (read_number(value, 0, 1024, &n))
             return complain("--threads must be 0 to 1024, not", value);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define WRITER_LOW   (4u * 1024 * 1024) /* the writer gets more while it holds less than this */
-#define MAX_PROGRESS 8                  /* previews that wait; a slow dispatcher gets fewer, not later ones */
+#define MAX_PROGRESS 8 /* previews that wait; a slow dispatcher gets fewer, not later ones */
 
 struct item {
     struct item *next;
@@ -150,8 +150,12 @@ static void drop_item(imu_outbox *o, struct item **at)
 
 static int queue_item(imu_wire_writer *wr, const struct item *i)
 {
-    imu_frame f = {.type = i->type, .header = i->header, .header_len = strlen(i->header), .payload = i->payload,
-                   .payload_len = i->payload_len, .n_fds = i->n_fds};
+    imu_frame f = {.type = i->type,
+                   .header = i->header,
+                   .header_len = strlen(i->header),
+                   .payload = i->payload,
+                   .payload_len = i->payload_len,
+                   .n_fds = i->n_fds};
     memcpy(f.fds, i->fds, sizeof f.fds);
     return imu_wire_queue(wr, &f);
 }
@@ -210,7 +214,8 @@ json_t *imu_outbox_held(imu_outbox *o)
         if (!i->keep || (last && !strcmp(last, i->run_id)))
             continue; /* frames of one run follow each other */
         last = i->run_id;
-        json_array_append_new(held, json_pack("{s:s,s:I}", "run_id", i->run_id, "item_id", i->item_id));
+        json_array_append_new(held,
+                              json_pack("{s:s,s:I}", "run_id", i->run_id, "item_id", i->item_id));
     }
     pthread_mutex_unlock(&o->lock);
     return held;

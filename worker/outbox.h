@@ -1,6 +1,7 @@
 /*
- * outbox.h: frames from the run thread to the dispatcher. Results (with a sequence number) stay until they
- * are acknowledged, across connections; everything else is forgotten when nobody is connected.
+ * outbox.h: frames from the run thread to the dispatcher. Results (with a sequence number) stay
+ * until they are acknowledged, across connections; everything else is forgotten when nobody is
+ * connected.
  *
  * Safe from any thread; the I/O thread pumps.
  */

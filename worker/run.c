@@ -57,7 +57,10 @@ static json_t *about(const imu_runner *r, const imu_prepared *p)
 
 static int report(imu_runner *r, uint8_t type, json_t *header, const imu_bytes *payload)
 {
-    imu_message m = {.type = type, .header = header, .payload = payload ? payload->data : NULL, .payload_len = payload ? payload->len : 0};
+    imu_message m = {.type = type,
+                     .header = header,
+                     .payload = payload ? payload->data : NULL,
+                     .payload_len = payload ? payload->len : 0};
     int rc = header ? imu_outbox_put(r->outbox, &m) : -1;
     json_decref(header);
     return rc;
@@ -66,12 +69,17 @@ static int report(imu_runner *r, uint8_t type, json_t *header, const imu_bytes *
 static void on_progress(void *user, const imu_call *call, const struct imu_progress_note *note)
 {
     imu_runner *r = user;
-    json_t *h = json_pack("{s:s,s:I,s:s,s:s,s:{s:s,s:s},s:s,s:i,s:i}", "run_id", r->job->run_id, "item_id", r->job->item_id,
-                          "node_id", call->id, "source_id", call->source_id, "invocation", "id", call->id, "type",
-                          call->type->type, "message", note->message, "step", note->step, "total", note->total);
-    json_object_set_new(h, "percentage", note->total > 0 ? json_real((double)note->step / note->total) : json_null());
-    json_object_set_new(h, "image", note->image ? json_pack("{s:i,s:i,s:s}", "width", note->width, "height", note->height, "mime", note->mime)
-                                                : json_null());
+    json_t *h = json_pack("{s:s,s:I,s:s,s:s,s:{s:s,s:s},s:s,s:i,s:i}", "run_id", r->job->run_id,
+                          "item_id", r->job->item_id, "node_id", call->id, "source_id",
+                          call->source_id, "invocation", "id", call->id, "type", call->type->type,
+                          "message", note->message, "step", note->step, "total", note->total);
+    json_object_set_new(h, "percentage",
+                        note->total > 0 ? json_real((double)note->step / note->total)
+                                        : json_null());
+    json_object_set_new(h, "image",
+                        note->image ? json_pack("{s:i,s:i,s:s}", "width", note->width, "height",
+                                                note->height, "mime", note->mime)
+                                    : json_null());
     report(r, IMU_WIRE_PROGRESS, h, note->image);
 }
 
@@ -85,13 +93,18 @@ static void on_model_load(void *user, const char *key, const char *part, bool co
     report(r, IMU_WIRE_MODEL_LOAD, h, NULL);
 }
 
-static int report_completed(imu_runner *r, const imu_prepared *p, const json_t *result, imu_call *call)
+static int report_completed(imu_runner *r, const imu_prepared *p, const json_t *result,
+                            imu_call *call)
 {
     json_t *h = about(r, p);
     json_object_set_new(h, "seq", json_integer(++r->seq));
     json_object_set(h, "result", (json_t *)result);
     json_object_set(h, "images", call->images);
-    imu_message m = {.type = IMU_WIRE_NODE_COMPLETED, .header = h, .fds = call->fds, .n_fds = call->n_fds, .keep = true};
+    imu_message m = {.type = IMU_WIRE_NODE_COMPLETED,
+                     .header = h,
+                     .fds = call->fds,
+                     .n_fds = call->n_fds,
+                     .keep = true};
     call->n_fds = 0;
     int rc = h ? imu_outbox_put(r->outbox, &m) : -1;
     json_decref(h);
@@ -103,7 +116,8 @@ static json_t *traceback(const imu_prepared *p, const imu_error *err)
     char text[1200];
     if (!p || !p->id)
         return json_string(err->text);
-    snprintf(text, sizeof text, "%s in node \"%.200s\" (%s): %s", err->type, p->source_id, p->type->type, err->text);
+    snprintf(text, sizeof text, "%s in node \"%.200s\" (%s): %s", err->type, p->source_id,
+             p->type->type, err->text);
     json_t *value = json_string(text);
     return value ? value : json_string(err->text);
 }
@@ -117,7 +131,8 @@ static void report_failed(imu_runner *r, const imu_prepared *p, const imu_error 
     report(r, IMU_WIRE_NODE_FAILED, h, NULL);
 }
 
-static json_t *done_header(imu_runner *r, const char *status, json_t *session, const imu_prepared *p, const imu_error *err)
+static json_t *done_header(imu_runner *r, const char *status, json_t *session,
+                           const imu_prepared *p, const imu_error *err)
 {
     json_t *h = about(r, NULL);
     json_object_set_new(h, "seq", json_integer(r->seq));
@@ -130,7 +145,8 @@ static json_t *done_header(imu_runner *r, const char *status, json_t *session, c
 }
 
 /* Ends the job: DONE is in the outbox in the same moment in which the runner is free again. */
-static void finish(imu_runner *r, const char *status, json_t *session, const imu_prepared *p, const imu_error *err)
+static void finish(imu_runner *r, const char *status, json_t *session, const imu_prepared *p,
+                   const imu_error *err)
 {
     r->seq++;
     json_t *h = done_header(r, status, session, p, err);
@@ -138,7 +154,8 @@ static void finish(imu_runner *r, const char *status, json_t *session, const imu
     if (!r->quit) {
         imu_message m = {.type = IMU_WIRE_DONE, .header = h, .keep = true};
         if (imu_outbox_put(r->outbox, &m)) {
-            imu_error large = {.type = "TooLarge", .text = "The session's state is too large to be sent."};
+            imu_error large = {.type = "TooLarge",
+                               .text = "The session's state is too large to be sent."};
             json_t *small = done_header(r, "failed", json_null(), NULL, &large);
             m.header = small;
             if (imu_outbox_put(r->outbox, &m))
@@ -166,7 +183,12 @@ static void wait_for_acks(imu_runner *r, imu_env *env)
 /* Runs one prepared node and reports it. @return 0, or -1 with the error */
 static int run_node(imu_runner *r, imu_env *env, imu_exec *x, const imu_prepared *p, imu_error *err)
 {
-    imu_call call = {.type = p->type, .id = p->id, .source_id = p->source_id, .in = p->inputs, .env = env, .error = err};
+    imu_call call = {.type = p->type,
+                     .id = p->id,
+                     .source_id = p->source_id,
+                     .in = p->inputs,
+                     .env = env,
+                     .error = err};
     call.images = json_array();
     report(r, IMU_WIRE_NODE_STARTED, about(r, p), NULL);
     imu_refuse(err, "InternalError", "The node failed without saying why.");
@@ -188,7 +210,8 @@ static int run_node(imu_runner *r, imu_env *env, imu_exec *x, const imu_prepared
     return rc;
 }
 
-/* Runs all nodes. @return 1 completed, 0 canceled, -1 failed with *p and *err saying where and why */
+/* Runs all nodes. @return 1 completed, 0 canceled, -1 failed with *p and *err saying where and why
+ */
 static int run_nodes(imu_runner *r, imu_env *env, imu_exec *x, imu_prepared *p, imu_error *err)
 {
     for (;;) {
@@ -217,7 +240,8 @@ static int take_images(struct job *job, imu_env *env, imu_error *err)
 {
     const json_t *image;
     size_t i;
-    json_array_foreach (json_object_get(job->header, "images"), i, image) {
+    json_array_foreach(json_object_get(job->header, "images"), i, image)
+    {
         const char *name = imu_json_str(image, "image_name");
         json_int_t index = json_integer_value(json_object_get(image, "fd"));
         if (!name || index < 0 || index >= job->n_fds || job->fds[index] < 0)
@@ -248,15 +272,17 @@ static int set_up(imu_runner *r, struct job *job, imu_env *env, char **graph_tex
 static void log_run(const imu_runner *r, const char *status, int64_t started, const imu_error *err)
 {
     double seconds = (double)(imu_clock_ms() - started) / 1000;
-    fprintf(stderr, "run %s item %lld: %s, %zu nodes, %.2f s%s%s%s%s\n", r->job->run_id, (long long)r->job->item_id, status,
-            r->nodes_run, seconds, err ? ", " : "", err ? err->type : "", err ? ": " : "", err ? err->text : "");
+    fprintf(stderr, "run %s item %lld: %s, %zu nodes, %.2f s%s%s%s%s\n", r->job->run_id,
+            (long long)r->job->item_id, status, r->nodes_run, seconds, err ? ", " : "",
+            err ? err->type : "", err ? ": " : "", err ? err->text : "");
 }
 
 static void run_job(imu_runner *r)
 {
     struct job *job = r->job;
     imu_env *env = &job->env;
-    const json_t *session = json_object_get(job->header, "session"), *posted = json_object_get(session, "graph");
+    const json_t *session = json_object_get(job->header, "session"),
+                 *posted = json_object_get(session, "graph");
     const char *session_id = imu_json_str(session, "id");
     int64_t started = imu_clock_ms();
     imu_error err = {.type = ""};
@@ -271,7 +297,8 @@ static void run_job(imu_runner *r)
         imu_refuse(&err, "OutOfMemory", "Not enough memory for the run.");
     rc = x ? run_nodes(r, env, x, &at, &err) : -1;
     const char *status = rc > 0 ? "completed" : rc == 0 ? "canceled" : "failed";
-    json_t *state = x ? imu_exec_state(x) : imu_exec_empty_state(session_id ? session_id : job->run_id, posted);
+    json_t *state =
+        x ? imu_exec_state(x) : imu_exec_empty_state(session_id ? session_id : job->run_id, posted);
     log_run(r, status, started, rc < 0 ? &err : NULL);
     imu_env_clear(env);
     finish(r, status, state ? state : json_null(), &at, rc < 0 ? &err : NULL);
@@ -397,7 +424,9 @@ void imu_runner_poke(imu_runner *r)
 json_t *imu_runner_status(imu_runner *r)
 {
     pthread_mutex_lock(&r->lock);
-    json_t *running = r->job ? json_pack("{s:s,s:I}", "run_id", r->job->run_id, "item_id", r->job->item_id) : json_null();
+    json_t *running =
+        r->job ? json_pack("{s:s,s:I}", "run_id", r->job->run_id, "item_id", r->job->item_id)
+               : json_null();
     json_t *held = imu_outbox_held(r->outbox);
     pthread_mutex_unlock(&r->lock);
     return json_pack("{s:o,s:o}", "running", running, "held", held);

@@ -59,11 +59,13 @@ static json_t *hello(struct server *s)
     char host[256] = "worker";
     if (gethostname(host, sizeof host - 1))
         memcpy(host, "worker", 7);
-    json_t *h = json_pack("{s:i,s:s,s:s,s:s,s:I,s:i,s:o,s:O,s:O}", "protocol", IMU_WIRE_PROTOCOL, "name",
-                          s->o->name ? s->o->name : host, "device", "cpu", "device_name", imu_models_device(s->models),
-                          "memory_bytes", (json_int_t)((uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE)),
-                          "threads", s->o->threads ? s->o->threads : (int)sysconf(_SC_NPROCESSORS_ONLN), "loaded",
-                          imu_models_loaded(s->models), "nodes", s->nodes, "outputs", s->outputs);
+    json_t *h =
+        json_pack("{s:i,s:s,s:s,s:s,s:I,s:i,s:o,s:O,s:O}", "protocol", IMU_WIRE_PROTOCOL, "name",
+                  s->o->name ? s->o->name : host, "device", "cpu", "device_name",
+                  imu_models_device(s->models), "memory_bytes",
+                  (json_int_t)((uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE)),
+                  "threads", s->o->threads ? s->o->threads : (int)sysconf(_SC_NPROCESSORS_ONLN),
+                  "loaded", imu_models_loaded(s->models), "nodes", s->nodes, "outputs", s->outputs);
     json_t *status = imu_runner_status(s->runner);
     if (h && status)
         json_object_update(h, status);
@@ -80,7 +82,8 @@ static void greet(struct server *s, int fd)
         disconnect(s, "no memory for a connection");
         return;
     }
-    /* From here on results are sent again and progress is sent; what is put in between follows HELLO. */
+    /* From here on results are sent again and progress is sent; what is put in between follows
+     * HELLO. */
     imu_outbox_connected(s->outbox, true);
     if (queue(s, IMU_WIRE_HELLO, hello(s)))
         disconnect(s, "the greeting could not be sent");
@@ -112,9 +115,10 @@ static int on_run(struct server *s, json_t *header, imu_frame *f)
     int rc = imu_runner_start(s->runner, header, f->fds, n_fds);
     if (rc <= 0)
         return rc;
-    json_t *done = json_pack("{s:O,s:O,s:i,s:s,s:n,s:s,s:s,s:n}", "run_id", json_object_get(header, "run_id"), "item_id",
-                             json_object_get(header, "item_id"), "seq", 1, "status", "failed", "session", "error_type",
-                             "WorkerBusy", "error_message", "This worker is busy with another job.", "error_traceback");
+    json_t *done = json_pack(
+        "{s:O,s:O,s:i,s:s,s:n,s:s,s:s,s:n}", "run_id", json_object_get(header, "run_id"), "item_id",
+        json_object_get(header, "item_id"), "seq", 1, "status", "failed", "session", "error_type",
+        "WorkerBusy", "error_message", "This worker is busy with another job.", "error_traceback");
     return queue(s, IMU_WIRE_DONE, done);
 }
 
@@ -209,7 +213,8 @@ static void serve(struct server *s)
         uint64_t count;
         if (p[1].revents && read(s->wake, &count, sizeof count) < 0 && errno != EAGAIN)
             perror("eventfd");
-        /* The old connection's end is seen before a new one is accepted: a restarted dispatcher finds room. */
+        /* The old connection's end is seen before a new one is accepted: a restarted dispatcher
+         * finds room. */
         if (s->conn >= 0 && p[2].revents)
             read_frames(s);
         if (p[3].revents)
@@ -257,7 +262,8 @@ int imu_server_run(const imu_options *o, int listener)
         serve(&s);
         fprintf(stderr, "stopping\n");
     }
-    /* The connection first: a dispatcher that sees it end runs the job elsewhere, instead of taking it for canceled. */
+    /* The connection first: a dispatcher that sees it end runs the job elsewhere, instead of taking
+     * it for canceled. */
     if (s.outbox)
         disconnect(&s, NULL);
     imu_runner_free(s.runner);

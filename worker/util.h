@@ -14,7 +14,8 @@ typedef struct imu_error {
 } imu_error;
 
 /** Fills err (may be NULL). @return -1 always, so that a function can end with it. */
-int imu_refuse(imu_error *err, const char *type, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int imu_refuse(imu_error *err, const char *type, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #define IMU_UUID_SIZE 37
 /** A random UUID v4 in lower case with its NUL. */

@@ -1,5 +1,5 @@
-/* Fuzzes the graph reader and executor: a posted graph as JSON text. Nodes that need no model run for real,
- * but for those that make pictures, whose size would make it slow. */
+/* Fuzzes the graph reader and executor: a posted graph as JSON text. Nodes that need no model run
+ * for real, but for those that make pictures, whose size would make it slow. */
 #include "worker/graph/graph.h"
 #include "worker/nodes/env.h"
 
@@ -12,9 +12,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int run_one(imu_env *env, imu_exec *x, const imu_prepared *p, imu_error *err)
 {
-    imu_call call = {.type = p->type, .id = p->id, .source_id = p->source_id, .in = p->inputs, .env = env, .error = err};
+    imu_call call = {.type = p->type,
+                     .id = p->id,
+                     .source_id = p->source_id,
+                     .in = p->inputs,
+                     .env = env,
+                     .error = err};
     call.images = json_array();
-    int rc = !strcmp(p->type->category, "image") || !strcmp(p->type->type, "noise") ? -1 : p->type->run(&call);
+    int rc = !strcmp(p->type->category, "image") || !strcmp(p->type->type, "noise")
+                 ? -1
+                 : p->type->run(&call);
     json_decref(call.images);
     return rc ? -1 : imu_exec_complete(x, p, call.out, err);
 }

@@ -1,4 +1,5 @@
-/* Fuzzes the picture decoders and our own PNG chunk walk. What decodes must encode and decode again. */
+/* Fuzzes the picture decoders and our own PNG chunk walk. What decodes must encode and decode
+ * again. */
 #include "worker/image/picture.h"
 
 #include <stdlib.h>
@@ -8,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const imu_decode_limits limits = {.max_pixels = 1 << 18, .max_side = 2048, .max_text = 4096};
+    static const imu_decode_limits limits = {
+        .max_pixels = 1 << 18, .max_side = 2048, .max_text = 4096};
     imu_error err = {.text = ""};
     imu_texts texts = {.text = {NULL}};
     bool clean = imu_png_is_clean(data, size);
@@ -20,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     imu_bytes png, thumbnail;
     if (p && imu_png_encode(p, &texts, &png, &err) == 0) {
         imu_picture *again = imu_decode(png.data, png.len, &limits, NULL, &err);
-        if (!again || again->width != p->width || again->height != p->height || !imu_png_is_clean(png.data, png.len))
+        if (!again || again->width != p->width || again->height != p->height ||
+            !imu_png_is_clean(png.data, png.len))
             abort();
         imu_picture_free(again);
         free(png.data);

@@ -1,6 +1,6 @@
-/* Runs a fuzz target over its corpus, as a unit test: replay_NAME reads tests/fuzz/corpus/NAME, or the
- * files and folders given. Each file is also run cut short at several places, which finds reads past the
- * end under the address sanitizer. An empty corpus fails. */
+/* Runs a fuzz target over its corpus, as a unit test: replay_NAME reads tests/fuzz/corpus/NAME, or
+ * the files and folders given. Each file is also run cut short at several places, which finds reads
+ * past the end under the address sanitizer. An empty corpus fails. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

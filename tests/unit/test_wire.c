@@ -1,4 +1,5 @@
-/* The frame format: whole frames, portions, descriptors, limits, broken and hostile streams, sockets. */
+/* The frame format: whole frames, portions, descriptors, limits, broken and hostile streams,
+ * sockets. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,7 +56,11 @@ static int teardown(void **state)
 
 static imu_frame frame_of(uint8_t type, const char *header, const void *payload, size_t len)
 {
-    imu_frame f = {.type = type, .header = header, .header_len = strlen(header), .payload = payload, .payload_len = len};
+    imu_frame f = {.type = type,
+                   .header = header,
+                   .header_len = strlen(header),
+                   .payload = payload,
+                   .payload_len = len};
     return f;
 }
 
@@ -275,11 +280,8 @@ static void test_bad_lengths_break(void **state)
         const char *bytes;
         size_t len;
     } bad[] = {
-        {"\0\0\0\4", 4},
-        {"\xff\xff\xff\xff", 4},
-        {"\2\0\0\1", 4},
-        {"\0\0\0\6\1\0\0\0\2", 9},
-        {"\1\0\0\0\1\xff\xff\xff\xff", 9},
+        {"\0\0\0\4", 4},           {"\xff\xff\xff\xff", 4},           {"\2\0\0\1", 4},
+        {"\0\0\0\6\1\0\0\0\2", 9}, {"\1\0\0\0\1\xff\xff\xff\xff", 9},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         imu_frame got;

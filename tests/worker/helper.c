@@ -159,6 +159,7 @@ json_t *parse(const char *text)
 
 json_t *make_run(const char *run_id, const char *graph)
 {
-    return json_pack("{s:s,s:i,s:{s:s,s:o},s:[],s:[],s:n}", "run_id", run_id, "item_id", 7, "session", "id",
-                     "11111111-1111-4111-8111-111111111111", "graph", parse(graph), "models", "images", "workflow");
+    return json_pack("{s:s,s:i,s:{s:s,s:o},s:[],s:[],s:n}", "run_id", run_id, "item_id", 7,
+                     "session", "id", "11111111-1111-4111-8111-111111111111", "graph", parse(graph),
+                     "models", "images", "workflow");
 }

@@ -1,5 +1,5 @@
-/* For tests that talk to a real worker process: start it, connect, send frames, expect frames. Every failure
- * fails the test. */
+/* For tests that talk to a real worker process: start it, connect, send frames, expect frames.
+ * Every failure fails the test. */
 #ifndef IMU_TEST_HELPER_H
 #define IMU_TEST_HELPER_H
 
@@ -20,7 +20,8 @@ struct process {
     char dir[64], socket[96], log[96];
 };
 
-/** Starts invokemu-worker with --socket and further arguments (NULL-terminated) and waits until it listens. */
+/** Starts invokemu-worker with --socket and further arguments (NULL-terminated) and waits until it
+ * listens. */
 void start_process(struct process *p, ...) __attribute__((sentinel));
 /** Ends it by SIGTERM and expects exit status 0; removes its folder. */
 void stop_process(struct process *p);

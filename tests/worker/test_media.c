@@ -1,4 +1,5 @@
-/* The media process through its client, and the sandbox: kept bytes, text chunks, formats, bombs, damage. */
+/* The media process through its client, and the sandbox: kept bytes, text chunks, formats, bombs,
+ * damage. */
 #include "tests/worker/helper.h"
 #include "wire/media_client.h"
 #include "worker/image/picture.h"
@@ -41,7 +42,10 @@ static imu_picture *gradient(int width, int height, int channels)
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++)
             for (int c = 0; c < channels; c++)
-                p->data[(y * width + x) * channels + c] = (uint8_t)(c == 0 ? x * 255 / width : c == 1 ? y * 255 / height : c == 2 ? 128 : 200);
+                p->data[(y * width + x) * channels + c] = (uint8_t)(c == 0   ? x * 255 / width
+                                                                    : c == 1 ? y * 255 / height
+                                                                    : c == 2 ? 128
+                                                                             : 200);
     return p;
 }
 
@@ -56,7 +60,8 @@ static imu_bytes png_of(int width, int height, int channels, const imu_texts *te
     return out;
 }
 
-static int decode(const void *data, size_t len, const struct imu_media_limits *limits, struct imu_media_result *r)
+static int decode(const void *data, size_t len, const struct imu_media_limits *limits,
+                  struct imu_media_result *r)
 {
     int fd = imu_memfd_of("upload", data, len);
     assert_true(fd >= 0);
@@ -76,7 +81,8 @@ static uint8_t *content(int fd, uint64_t len)
 
 static imu_picture *picture_of(int fd, uint64_t len, imu_texts *texts)
 {
-    static const imu_decode_limits limits = {.max_pixels = 1 << 24, .max_side = 4096, .max_text = 1 << 21};
+    static const imu_decode_limits limits = {
+        .max_pixels = 1 << 24, .max_side = 4096, .max_text = 1 << 21};
     imu_error err = {.text = ""};
     uint8_t *data = content(fd, len);
     imu_picture *p = imu_decode(data, len, &limits, texts, &err);
@@ -86,7 +92,8 @@ static imu_picture *picture_of(int fd, uint64_t len, imu_texts *texts)
     return p;
 }
 
-static void expect_refused(const void *data, size_t len, const struct imu_media_limits *limits, const char *code)
+static void expect_refused(const void *data, size_t len, const struct imu_media_limits *limits,
+                           const char *code)
 {
     struct imu_media_result r;
     int rc = decode(data, len, limits, &r);
@@ -100,7 +107,8 @@ static void test_png_is_kept(void **state)
 {
     (void)state;
     struct imu_media_result r;
-    imu_texts texts = {.text = {(char *)"{\"seed\":1,\"p\":\"füß\"}", (char *)"{\"name\":\"flow\"}", (char *)"{\"nodes\":{}}"}};
+    imu_texts texts = {.text = {(char *)"{\"seed\":1,\"p\":\"füß\"}", (char *)"{\"name\":\"flow\"}",
+                                (char *)"{\"nodes\":{}}"}};
     imu_bytes png = png_of(300, 100, 3, &texts);
     assert_int_equal(decode(png.data, png.len, &usual, &r), 0);
     assert_int_equal(r.width, 300);
@@ -136,7 +144,8 @@ static void test_resize_keeps_texts(void **state)
     assert_int_equal(p->width, 60);
     assert_int_equal(p->height, 50);
     assert_int_equal(p->channels, 4);
-    assert_true(abs(p->data[(25 * 60 + 30) * 4] - 128) < 6); /* the middle of the gradient is still its middle */
+    assert_true(abs(p->data[(25 * 60 + 30) * 4] - 128) <
+                6); /* the middle of the gradient is still its middle */
     assert_int_equal(p->data[(25 * 60 + 30) * 4 + 3], 200);
     assert_string_equal(found.text[0], "{\"a\":1}");
     assert_string_equal(r.metadata, "{\"a\":1}");
@@ -150,8 +159,9 @@ static void test_resize_keeps_texts(void **state)
 static void test_jpeg_orientation(void **state)
 {
     (void)state;
-    static const uint8_t exif[] = {0xff, 0xe1, 0, 34, 'E', 'x', 'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1,
-                                   0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0};
+    static const uint8_t exif[] = {0xff, 0xe1, 0, 34, 'E', 'x', 'i', 'f', 0,    0,    'M', 'M',
+                                   0,    42,   0, 0,  0,   8,   0,   1,   0x01, 0x12, 0,   3,
+                                   0,    0,    0, 1,  0,   6,   0,   0,   0,    0,    0,   0};
     struct imu_media_result r;
     imu_error err;
     imu_bytes jpeg;
@@ -166,9 +176,9 @@ static void test_jpeg_orientation(void **state)
     assert_int_equal(r.width, 32);
     assert_int_equal(r.height, 64);
     p = picture_of(r.png_fd, r.png_bytes, NULL);
-    assert_true(p->data[0] < 20 && p->data[1] > 235);                 /* was the lower left corner */
-    assert_true(p->data[31 * 3] < 20 && p->data[31 * 3 + 1] < 20);    /* was the upper left one */
-    assert_true(p->data[(63 * 32 + 31) * 3] > 235);                   /* was the upper right one */
+    assert_true(p->data[0] < 20 && p->data[1] > 235);              /* was the lower left corner */
+    assert_true(p->data[31 * 3] < 20 && p->data[31 * 3 + 1] < 20); /* was the upper left one */
+    assert_true(p->data[(63 * 32 + 31) * 3] > 235);                /* was the upper right one */
     imu_picture_free(p);
     imu_media_result_free(&r);
     for (size_t len = jpeg.len - 3; len > jpeg.len / 2; len -= jpeg.len / 9)
@@ -217,7 +227,8 @@ static size_t add_chunk(uint8_t *to, size_t at, const char *type, const void *da
 }
 
 /* A PNG made by hand: header fields as given, rows of raw samples. */
-static size_t hand_made(uint8_t *to, size_t room, uint32_t w, uint32_t h, int depth, int colour, const void *rows, size_t len)
+static size_t hand_made(uint8_t *to, size_t room, uint32_t w, uint32_t h, int depth, int colour,
+                        const void *rows, size_t len)
 {
     uint8_t head[13] = {0}, *packed = malloc(room);
     uLongf packed_len = room;
@@ -243,16 +254,21 @@ static void test_kinds_of_png(void **state)
     static const struct {
         int depth, colour;
         size_t row; /* bytes of a row of four pixels, filter included */
-    } kinds[] = {{1, 0, 2}, {4, 0, 3}, {16, 0, 9}, {8, 4, 9}, {16, 2, 25}, {16, 6, 33}, {8, 3, 5}, {2, 3, 2}};
+    } kinds[] = {{1, 0, 2},   {4, 0, 3},   {16, 0, 9}, {8, 4, 9},
+                 {16, 2, 25}, {16, 6, 33}, {8, 3, 5},  {2, 3, 2}};
     uint8_t file[4096], rows[256];
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         struct imu_media_result r;
         memset(rows, 0, sizeof rows);
-        size_t len = hand_made(file, sizeof file, 4, 4, kinds[i].depth, kinds[i].colour, rows, 4 * kinds[i].row);
+        size_t len = hand_made(file, sizeof file, 4, 4, kinds[i].depth, kinds[i].colour, rows,
+                               4 * kinds[i].row);
         assert_int_equal(decode(file, len, &usual, &r), 0);
         assert_int_equal(r.png_bytes, len); /* kept as it is, 16 bits and palette included */
         imu_picture *p = picture_of(r.png_fd, r.png_bytes, NULL);
-        assert_int_equal(p->channels, kinds[i].colour == 3 || kinds[i].colour == 6 ? 4 : kinds[i].colour == 4 ? 2 : kinds[i].colour == 2 ? 3 : 1);
+        assert_int_equal(p->channels, kinds[i].colour == 3 || kinds[i].colour == 6 ? 4
+                                      : kinds[i].colour == 4                       ? 2
+                                      : kinds[i].colour == 2                       ? 3
+                                                                                   : 1);
         if (kinds[i].colour == 3)
             assert_memory_equal(p->data, "\xff\0\0\x80", 4);
         imu_picture_free(p);
@@ -268,7 +284,8 @@ static void test_bombs(void **state)
     expect_refused(file, len, &usual, "too_large");
     len = hand_made(file, sizeof file, 16000, 16000, 8, 2, rows, sizeof rows);
     expect_refused(file, len, &usual, "too_large");
-    len = hand_made(file, sizeof file, 4000, 4000, 8, 2, rows, sizeof rows); /* allowed in size, but hardly any data */
+    len = hand_made(file, sizeof file, 4000, 4000, 8, 2, rows,
+                    sizeof rows); /* allowed in size, but hardly any data */
     expect_refused(file, len, &usual, "corrupt");
     struct imu_media_limits small = {.thumbnail = 64, .max_pixels = 1000, .max_side = 0};
     imu_bytes png = png_of(40, 40, 1, NULL);
@@ -349,9 +366,11 @@ static void test_text_encodings(void **state)
         const char *chunk;
         size_t len;
         const char *want;
-    } rows[] = {{"invokeai_metadata\0{\"a\":\"\xfc\"}", 27, "{\"a\":\"ü\"}"},  /* Latin-1, as the standard says */
-                {"invokeai_metadata\0{\"a\":\"\xc3\xbc\"}", 28, "{\"a\":\"ü\"}"}, /* UTF-8 all the same */
-                {"other_keyword\0text", 18, NULL}};
+    } rows[] = {
+        {"invokeai_metadata\0{\"a\":\"\xfc\"}", 27,
+         "{\"a\":\"ü\"}"}, /* Latin-1, as the standard says */
+        {"invokeai_metadata\0{\"a\":\"\xc3\xbc\"}", 28, "{\"a\":\"ü\"}"}, /* UTF-8 all the same */
+        {"other_keyword\0text", 18, NULL}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct imu_media_result r;
         uint8_t file[8192];
@@ -396,8 +415,10 @@ static void test_many_at_once(void **state)
 static void test_hostile_requests(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"{'fds':1,'max_side':-1}", "{'fds':1,'resize_to':[0,5]}", "{'fds':1,'resize_to':[1e9,5]}",
-                                      "{'fds':1,'resize_to':[99999,99999]}", "{'fds':1,'thumbnail':'x'}", "[1]"};
+    static const char *const bad[] = {
+        "{'fds':1,'max_side':-1}",       "{'fds':1,'resize_to':[0,5]}",
+        "{'fds':1,'resize_to':[1e9,5]}", "{'fds':1,'resize_to':[99999,99999]}",
+        "{'fds':1,'thumbnail':'x'}",     "[1]"};
     struct got g = {.h = NULL};
     struct peer c;
     int fd = imu_memfd_of("x", "x", 1);
@@ -527,20 +548,13 @@ static void test_endless_work_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_png_is_kept),
-        cmocka_unit_test(test_resize_keeps_texts),
-        cmocka_unit_test(test_jpeg_orientation),
-        cmocka_unit_test(test_webp),
-        cmocka_unit_test(test_kinds_of_png),
-        cmocka_unit_test(test_bombs),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_polyglot),
-        cmocka_unit_test(test_text_encodings),
-        cmocka_unit_test(test_many_at_once),
-        cmocka_unit_test(test_hostile_requests),
-        cmocka_unit_test(test_client_errors),
-        cmocka_unit_test(test_sandbox),
-        cmocka_unit_test(test_endless_work_ends),
+        cmocka_unit_test(test_png_is_kept),      cmocka_unit_test(test_resize_keeps_texts),
+        cmocka_unit_test(test_jpeg_orientation), cmocka_unit_test(test_webp),
+        cmocka_unit_test(test_kinds_of_png),     cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_damage),           cmocka_unit_test(test_polyglot),
+        cmocka_unit_test(test_text_encodings),   cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_hostile_requests), cmocka_unit_test(test_client_errors),
+        cmocka_unit_test(test_sandbox),          cmocka_unit_test(test_endless_work_ends),
     };
     return cmocka_run_group_tests_name("media process", tests, setup, teardown);
 }

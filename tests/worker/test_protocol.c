@@ -1,4 +1,5 @@
-/* The worker protocol spoken with a real worker process: runs, pictures, cancel, reconnects, hostile frames. */
+/* The worker protocol spoken with a real worker process: runs, pictures, cancel, reconnects,
+ * hostile frames. */
 #include "tests/worker/helper.h"
 #include "worker/image/picture.h"
 
@@ -10,9 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RUN_ID "22222222-2222-4222-8222-22222222222"
+#define RUN_ID               "22222222-2222-4222-8222-22222222222"
 #define NODE(id, type, rest) "'" id "':{'id':'" id "','type':'" type "'" rest "}"
-#define EDGE(from, out, to, in) "{'source':{'node_id':'" from "','field':'" out "'},'destination':{'node_id':'" to "','field':'" in "'}}"
+#define EDGE(from, out, to, in)                                                                    \
+    "{'source':{'node_id':'" from "','field':'" out "'},'destination':{'node_id':'" to             \
+    "','field':'" in "'}}"
 #define MODEL_FOLDER "tests/fixtures/diffusion/tiny-sd15"
 
 static struct process worker;
@@ -42,7 +45,10 @@ static void greet(struct peer *c)
 
 static void ack(struct peer *c)
 {
-    send_json(c, IMU_WIRE_ACK, json_pack("{s:O,s:O}", "run_id", json_object_get(g.h, "run_id"), "seq", json_object_get(g.h, "seq")), NULL, 0);
+    send_json(c, IMU_WIRE_ACK,
+              json_pack("{s:O,s:O}", "run_id", json_object_get(g.h, "run_id"), "seq",
+                        json_object_get(g.h, "seq")),
+              NULL, 0);
 }
 
 static void expect_done(struct peer *c, const char *status)
@@ -53,7 +59,8 @@ static void expect_done(struct peer *c, const char *status)
             ack(c);
     } while (g.type != IMU_WIRE_DONE);
     if (strcmp(imu_json_str(g.h, "status"), status))
-        fail_msg("%s (%s), expected %s", imu_json_str(g.h, "status"), imu_json_str(g.h, "error_message"), status);
+        fail_msg("%s (%s), expected %s", imu_json_str(g.h, "status"),
+                 imu_json_str(g.h, "error_message"), status);
 }
 
 /* A PING answered means that everything sent before has been worked on. */
@@ -85,7 +92,10 @@ static void test_string_graph(void **state)
     (void)state;
     struct peer c;
     greet(&c);
-    send_json(&c, IMU_WIRE_RUN, make_run(RUN_ID "1", "{'id':'gr','nodes':{" NODE("s", "string", ",'value':'hello'") "}}"), NULL, 0);
+    send_json(
+        &c, IMU_WIRE_RUN,
+        make_run(RUN_ID "1", "{'id':'gr','nodes':{" NODE("s", "string", ",'value':'hello'") "}}"),
+        NULL, 0);
     assert_true(next_frame(&c, &g));
     assert_int_equal(g.type, IMU_WIRE_NODE_STARTED);
     assert_string_equal(imu_json_str(g.h, "source_id"), "s");
@@ -112,7 +122,8 @@ static void test_string_graph(void **state)
 
 static imu_picture *picture_of(int fd, imu_texts *texts)
 {
-    static const imu_decode_limits limits = {.max_pixels = 1 << 24, .max_side = 4096, .max_text = 1 << 20};
+    static const imu_decode_limits limits = {
+        .max_pixels = 1 << 24, .max_side = 4096, .max_text = 1 << 20};
     struct stat st;
     imu_error err = {.text = ""};
     assert_int_equal(fstat(fd, &st), 0);
@@ -132,9 +143,21 @@ static void test_picture(void **state)
     struct peer c;
     imu_texts texts = {.text = {NULL}};
     greet(&c);
-    json_t *run = make_run(RUN_ID "2", "{'id':'gr','nodes':{" NODE("b", "blank_image", ",'width':600,'height':300,'color':{'r':9,'g':8,'b':7,'a':255},"
-                                       "'is_intermediate':true,'board':{'board_id':'board-1'}") "," NODE("m", "core_metadata", ",'seed':5,'x':'ü'")
-                                       "},'edges':[" EDGE("m", "metadata", "b", "metadata") "]}");
+    json_t *run = make_run(
+        RUN_ID "2", "{'id':'gr','nodes':{" NODE("b", "blank_image",
+                                                ",'width':600,'height':300,'color':{'r':9,'g':8,'b'"
+                                                ":7,'a':255},"
+                                                "'is_intermediate':true,'board':{'board_id':'board-"
+                                                "1'}") "," NODE("m", "core_metadata",
+                                                                ",'seed':5,'x':'ü'") "},'edges':"
+                                                                                     "[" EDGE("m",
+                                                                                              "meta"
+                                                                                              "dat"
+                                                                                              "a",
+                                                                                              "b",
+                                                                                              "meta"
+                                                                                              "dat"
+                                                                                              "a") "]}");
     json_object_set_new(run, "workflow", json_string("{\"name\":\"flow\"}"));
     json_object_set_new(run, "metadata_extra", json_pack("{s:s}", "invokemu", "yes"));
     send_json(&c, IMU_WIRE_RUN, run, NULL, 0);
@@ -148,8 +171,11 @@ static void test_picture(void **state)
     assert_string_equal(imu_json_str(image, "category"), "general");
     assert_true(json_is_true(json_object_get(image, "is_intermediate")));
     assert_true(json_is_true(json_object_get(image, "has_workflow")));
-    assert_string_equal(imu_json_str(image, "metadata"), "{\"seed\":5,\"x\":\"ü\",\"app_version\":\"6.12.0\",\"invokemu\":\"yes\"}");
-    assert_string_equal(imu_json_str(json_object_get(json_object_get(g.h, "result"), "image"), "image_name"), imu_json_str(image, "image_name"));
+    assert_string_equal(imu_json_str(image, "metadata"),
+                        "{\"seed\":5,\"x\":\"ü\",\"app_version\":\"6.12.0\",\"invokemu\":\"yes\"}");
+    assert_string_equal(
+        imu_json_str(json_object_get(json_object_get(g.h, "result"), "image"), "image_name"),
+        imu_json_str(image, "image_name"));
     imu_picture *p = picture_of(g.fds[json_integer_value(json_object_get(image, "fd"))], &texts);
     assert_int_equal(p->width, 600);
     assert_int_equal(p->height, 300);
@@ -193,18 +219,25 @@ static void test_input_picture(void **state)
     int fd = imu_memfd_of("in", png.data, png.len);
     free(png.data);
     greet(&c);
-    json_t *run = make_run(RUN_ID "3", "{'nodes':{" NODE("i", "image", ",'image':{'image_name':'in.png'}") "," NODE("r", "img_scale", ",'scale_factor':0.5")
-                                       "},'edges':[" EDGE("i", "image", "r", "image") "]}");
-    json_array_append_new(json_object_get(run, "images"), json_pack("{s:s,s:i}", "image_name", "in.png", "fd", 0));
+    json_t *run = make_run(
+        RUN_ID "3", "{'nodes':{" NODE("i", "image", ",'image':{'image_name':'in.png'}") "," NODE(
+                        "r", "img_scale",
+                        ",'scale_factor':0.5") "},'edges':[" EDGE("i", "image", "r", "image") "]}");
+    json_array_append_new(json_object_get(run, "images"),
+                          json_pack("{s:s,s:i}", "image_name", "in.png", "fd", 0));
     send_json(&c, IMU_WIRE_RUN, run, &fd, 1);
     close(fd);
     do
         expect_type(&c, &g, IMU_WIRE_NODE_COMPLETED);
     while (strcmp(imu_json_str(g.h, "source_id"), "r"));
-    assert_int_equal(json_integer_value(json_object_get(json_object_get(g.h, "result"), "width")), 20);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(g.h, "result"), "width")),
+                     20);
     ack(&c);
     expect_done(&c, "completed");
-    send_json(&c, IMU_WIRE_RUN, make_run(RUN_ID "4", "{'nodes':{" NODE("i", "image", ",'image':{'image_name':'in.png'}") "}}"), NULL, 0);
+    send_json(&c, IMU_WIRE_RUN,
+              make_run(RUN_ID "4",
+                       "{'nodes':{" NODE("i", "image", ",'image':{'image_name':'in.png'}") "}}"),
+              NULL, 0);
     expect_done(&c, "failed"); /* pictures of one run are not those of the next */
     assert_string_equal(imu_json_str(g.h, "error_type"), "ImageFileNotFoundException");
     close_peer(&c);
@@ -215,42 +248,73 @@ static void test_failures_are_told(void **state)
     (void)state;
     struct peer c;
     greet(&c);
-    send_json(&c, IMU_WIRE_RUN, make_run(RUN_ID "5", "{'nodes':{" NODE("d", "div", ",'a':1") "}}"), NULL, 0);
+    send_json(&c, IMU_WIRE_RUN, make_run(RUN_ID "5", "{'nodes':{" NODE("d", "div", ",'a':1") "}}"),
+              NULL, 0);
     expect_type(&c, &g, IMU_WIRE_NODE_FAILED);
     assert_string_equal(imu_json_str(g.h, "source_id"), "d");
     assert_string_equal(imu_json_str(g.h, "error_type"), "ZeroDivisionError");
     expect_done(&c, "failed");
-    assert_int_equal(json_object_size(json_object_get(json_object_get(g.h, "session"), "errors")), 1);
-    send_json(&c, IMU_WIRE_RUN, make_run(RUN_ID "6", "{'nodes':{" NODE("d", "nonsense", "") "}}"), NULL, 0);
+    assert_int_equal(json_object_size(json_object_get(json_object_get(g.h, "session"), "errors")),
+                     1);
+    send_json(&c, IMU_WIRE_RUN, make_run(RUN_ID "6", "{'nodes':{" NODE("d", "nonsense", "") "}}"),
+              NULL, 0);
     expect_done(&c, "failed");
     assert_string_equal(imu_json_str(g.h, "error_type"), "UnknownNode");
-    assert_true(json_is_object(json_object_get(json_object_get(g.h, "session"), "source_prepared_mapping")));
+    assert_true(json_is_object(
+        json_object_get(json_object_get(g.h, "session"), "source_prepared_mapping")));
     close_peer(&c);
 }
 
 /* The graph that the web client posts for Stable Diffusion 1.x, on the tiny model. */
 static json_t *denoise_run(const char *run_id, int side, int steps)
 {
-    json_t *run = make_run(run_id, "{'id':'sd','nodes':{" NODE("seed", "integer", ",'value':42") "," NODE("prompt", "string", ",'value':'a fox (red)1.2'") ","
-        NODE("loader", "main_model_loader", ",'model':{'key':'tiny','hash':'h','name':'n','base':'sd-1','type':'main'}") ","
-        NODE("skip", "clip_skip", ",'skipped_layers':0") "," NODE("pos", "compel", "") "," NODE("posc", "collect", "") ","
-        NODE("neg", "compel", ",'prompt':'blurry'") "," NODE("negc", "collect", "") "," NODE("noise", "noise", ",'use_cpu':true") ","
-        NODE("den", "denoise_latents", ",'cfg_scale':7.5,'scheduler':'dpmpp_3m_k','denoising_start':0,'denoising_end':1") ","
-        NODE("out", "l2i", ",'fp32':true,'is_intermediate':false") "},'edges':["
-        EDGE("loader", "unet", "den", "unet") "," EDGE("loader", "clip", "skip", "clip") "," EDGE("skip", "clip", "pos", "clip") ","
-        EDGE("skip", "clip", "neg", "clip") "," EDGE("prompt", "value", "pos", "prompt") "," EDGE("pos", "conditioning", "posc", "item") ","
-        EDGE("posc", "collection", "den", "positive_conditioning") "," EDGE("neg", "conditioning", "negc", "item") ","
-        EDGE("negc", "collection", "den", "negative_conditioning") "," EDGE("seed", "value", "noise", "seed") ","
-        EDGE("noise", "noise", "den", "noise") "," EDGE("den", "latents", "out", "latents") "," EDGE("loader", "vae", "out", "vae") "]}");
-    json_t *nodes = json_object_get(json_object_get(json_object_get(run, "session"), "graph"), "nodes");
+    json_t *run =
+        make_run(
+            run_id, "{'id':'sd','nodes':{" NODE("seed", "integer", ",'value':42") "," NODE(
+                        "prompt", "string",
+                        ",'value':'a fox (red)1.2'") "," NODE("loader", "main_model_loader",
+                                                              ",'model':{'key':'tiny','hash':'h','"
+                                                              "name':'n','base':'sd-1','type':'"
+                                                              "main'}") "," NODE("skip",
+                                                                                 "clip_skip",
+                                                                                 ",'skipped_layers'"
+                                                                                 ":0") "," NODE("po"
+                                                                                                "s",
+                                                                                                "co"
+                                                                                                "mp"
+                                                                                                "e"
+                                                                                                "l",
+                                                                                                "") "," NODE("posc",
+                                                                                                             "collect", "") "," NODE("neg",
+                                                                                                                                     "compel", ",'prompt':'blurry'") "," NODE("negc",
+                                                                                                                                                                              "collect", "") "," NODE("noise", "noise", ",'use_cpu':true") "," NODE("den", "denoise_latents", ",'cfg_scale':7.5,'scheduler':'dpmpp_3m_k','denoising_start':0,'denoising_end':1") "," NODE("out", "l2i", ",'fp32':true,'is_intermediate':false") "},'edges':[" EDGE("loader",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                   "unet",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                   "den", "unet") "," EDGE("loader",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "clip", "skip", "clip") "," EDGE("skip", "clip", "pos", "clip") "," EDGE("skip", "clip", "neg", "clip") "," EDGE("prompt",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            "value", "pos", "prompt") "," EDGE("pos",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               "conditioning", "posc", "item") "," EDGE("posc",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                        "collection", "den", "positive_conditioning") "," EDGE("neg",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               "conditioning",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               "negc",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               "item") "," EDGE("negc",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "collection",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "den", "negative_conditioning") "," EDGE("seed", "value", "noise", "seed") "," EDGE("noise",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    "noise", "den", "noise") "," EDGE("den",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      "latents", "out", "latents") "," EDGE("loader",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            "vae",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            "out",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            "vae") "]}");
+    json_t *nodes =
+        json_object_get(json_object_get(json_object_get(run, "session"), "graph"), "nodes");
     json_object_set_new(json_object_get(nodes, "noise"), "width", json_integer(side));
     json_object_set_new(json_object_get(nodes, "noise"), "height", json_integer(side));
     json_object_set_new(json_object_get(nodes, "den"), "steps", json_integer(steps));
     char *path = realpath(MODEL_FOLDER, NULL);
     assert_non_null(path);
     json_array_append_new(json_object_get(run, "models"),
-                          json_pack("{s:s,s:s,s:{s:s,s:s,s:s,s:s}}", "key", "tiny", "path", path, "record", "hash", "h", "name", "n",
-                                    "base", "sd-1", "type", "main"));
+                          json_pack("{s:s,s:s,s:{s:s,s:s,s:s,s:s}}", "key", "tiny", "path", path,
+                                    "record", "hash", "h", "name", "n", "base", "sd-1", "type",
+                                    "main"));
     free(path);
     return run;
 }
@@ -272,10 +336,13 @@ static void test_denoise(void **state)
             assert_true(share > last);
             last = share;
             assert_string_equal(imu_json_str(g.h, "message"), "Denoising");
-            assert_string_equal(imu_json_str(json_object_get(g.h, "invocation"), "type"), "denoise_latents");
+            assert_string_equal(imu_json_str(json_object_get(g.h, "invocation"), "type"),
+                                "denoise_latents");
             if (g.payload_len) {
                 assert_int_equal(imu_format_of(g.payload, g.payload_len), IMU_FORMAT_JPEG);
-                assert_int_equal(json_integer_value(json_object_get(json_object_get(g.h, "image"), "width")), 64);
+                assert_int_equal(
+                    json_integer_value(json_object_get(json_object_get(g.h, "image"), "width")),
+                    64);
                 previews++;
             }
         }
@@ -300,7 +367,8 @@ static void test_denoise(void **state)
     assert_int_equal(json_array_size(json_object_get(g.h, "loaded")), 1);
     send_json(&c, IMU_WIRE_UNLOAD, json_pack("{s:n}", "key"), NULL, 0);
     close_peer(&c);
-    for (int64_t end = imu_clock_ms() + WAIT_MS; json_array_size(json_object_get(g.h, "loaded")) > 0;) {
+    for (int64_t end = imu_clock_ms() + WAIT_MS;
+         json_array_size(json_object_get(g.h, "loaded")) > 0;) {
         greet(&c);
         close_peer(&c);
         assert_true(imu_clock_ms() < end);
@@ -318,7 +386,8 @@ static void test_missing_model(void **state)
     expect_done(&c, "failed");
     assert_non_null(strstr(imu_json_str(g.h, "error_message"), "not installed"));
     run = denoise_run(RUN_ID "9", 64, 2);
-    json_object_set_new(json_array_get(json_object_get(run, "models"), 0), "path", json_string("/tmp"));
+    json_object_set_new(json_array_get(json_object_get(run, "models"), 0), "path",
+                        json_string("/tmp"));
     send_json(&c, IMU_WIRE_RUN, run, NULL, 0);
     expect_done(&c, "failed");
     assert_null(strstr(imu_json_str(g.h, "error_message"), "/tmp")); /* people are shown no paths */
@@ -340,7 +409,8 @@ static void test_cancel_within_denoising(void **state)
             continue;
         step = (int)json_integer_value(json_object_get(g.h, "step"));
     }
-    send_json(&c, IMU_WIRE_CANCEL, json_pack("{s:s}", "run_id", RUN_ID "b"), NULL, 0); /* another run: no effect */
+    send_json(&c, IMU_WIRE_CANCEL, json_pack("{s:s}", "run_id", RUN_ID "b"), NULL,
+              0); /* another run: no effect */
     send_json(&c, IMU_WIRE_RUN, denoise_run(RUN_ID "c", 64, 1), NULL, 0);
     expect_type(&c, &g, IMU_WIRE_DONE);
     assert_string_equal(imu_json_str(g.h, "error_type"), "WorkerBusy");
@@ -355,7 +425,8 @@ static void test_cancel_within_denoising(void **state)
     assert_string_equal(imu_json_str(g.h, "status"), "canceled");
     assert_true(step < 900);
     const json_t *session = json_object_get(g.h, "session");
-    assert_true(json_object_size(json_object_get(session, "results")) >= 8); /* what was done before is in it */
+    assert_true(json_object_size(json_object_get(session, "results")) >=
+                8); /* what was done before is in it */
     ack(&c);
     sync_with(&c);
     close_peer(&c);
@@ -371,7 +442,8 @@ static void test_reconnect_in_the_middle(void **state)
     close_peer(&c);
     greet(&c);
     assert_string_equal(imu_json_str(json_object_get(g.h, "running"), "run_id"), RUN_ID "d");
-    assert_int_equal(json_integer_value(json_object_get(json_object_get(g.h, "running"), "item_id")), 7);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(g.h, "running"), "item_id")), 7);
     int next = 1;
     do { /* every result from the first on, in order, without a gap */
         assert_true(next_frame(&c, &g));
@@ -390,20 +462,23 @@ static void test_results_wait_for_their_ack(void **state)
     (void)state;
     struct peer c;
     greet(&c);
-    send_json(&c, IMU_WIRE_RUN, make_run(RUN_ID "e", "{'nodes':{" NODE("s", "string", "") "}}"), NULL, 0);
+    send_json(&c, IMU_WIRE_RUN, make_run(RUN_ID "e", "{'nodes':{" NODE("s", "string", "") "}}"),
+              NULL, 0);
     expect_type(&c, &g, IMU_WIRE_DONE);
     close_peer(&c);
     for (int round = 0; round < 2; round++) {
         greet(&c);
         assert_true(json_is_null(json_object_get(g.h, "running")));
-        assert_string_equal(imu_json_str(json_array_get(json_object_get(g.h, "held"), 0), "run_id"), RUN_ID "e");
+        assert_string_equal(imu_json_str(json_array_get(json_object_get(g.h, "held"), 0), "run_id"),
+                            RUN_ID "e");
         expect_type(&c, &g, IMU_WIRE_NODE_COMPLETED);
         expect_type(&c, &g, IMU_WIRE_DONE);
         if (round == 0)
             close_peer(&c);
     }
     for (int seq = 1; seq <= 2; seq++)
-        send_json(&c, IMU_WIRE_ACK, json_pack("{s:s,s:i}", "run_id", RUN_ID "e", "seq", seq), NULL, 0);
+        send_json(&c, IMU_WIRE_ACK, json_pack("{s:s,s:i}", "run_id", RUN_ID "e", "seq", seq), NULL,
+                  0);
     sync_with(&c);
     close_peer(&c);
     greet(&c);
@@ -429,15 +504,23 @@ static void test_hostile_frames(void **state)
     static const struct {
         uint8_t type;
         const char *header;
-    } bad[] = {{IMU_WIRE_RUN, "{}"}, {IMU_WIRE_RUN, "[]"}, {IMU_WIRE_RUN, "{"}, {IMU_WIRE_RUN, ""}, {99, "{}"}, {IMU_WIRE_HELLO, "{}"},
-               {IMU_WIRE_RUN, "{\"run_id\":\"x\",\"item_id\":1,\"session\":{\"graph\":{}}}"},
-               {IMU_WIRE_RUN, "{\"run_id\":\"" RUN_ID "f\",\"item_id\":\"1\",\"session\":{\"graph\":{}}}"},
-               {IMU_WIRE_RUN, "{\"run_id\":\"" RUN_ID "f\",\"item_id\":1,\"session\":7}"},
-               {IMU_WIRE_PING, "{\"token\":1,\"token\":2}"}, {IMU_WIRE_ACK, "\xff\xfe"}};
+    } bad[] = {
+        {IMU_WIRE_RUN, "{}"},
+        {IMU_WIRE_RUN, "[]"},
+        {IMU_WIRE_RUN, "{"},
+        {IMU_WIRE_RUN, ""},
+        {99, "{}"},
+        {IMU_WIRE_HELLO, "{}"},
+        {IMU_WIRE_RUN, "{\"run_id\":\"x\",\"item_id\":1,\"session\":{\"graph\":{}}}"},
+        {IMU_WIRE_RUN, "{\"run_id\":\"" RUN_ID "f\",\"item_id\":\"1\",\"session\":{\"graph\":{}}}"},
+        {IMU_WIRE_RUN, "{\"run_id\":\"" RUN_ID "f\",\"item_id\":1,\"session\":7}"},
+        {IMU_WIRE_PING, "{\"token\":1,\"token\":2}"},
+        {IMU_WIRE_ACK, "\xff\xfe"}};
     struct peer c;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         greet(&c);
-        imu_frame f = {.type = bad[i].type, .header = bad[i].header, .header_len = strlen(bad[i].header)};
+        imu_frame f = {
+            .type = bad[i].type, .header = bad[i].header, .header_len = strlen(bad[i].header)};
         assert_int_equal(imu_wire_send(c.fd, &f, WAIT_MS), 0);
         assert_false(next_frame(&c, &g)); /* the connection ends, the worker does not */
         close_peer(&c);

@@ -1,10 +1,10 @@
 /* Expands and runs a checked graph. See graph.h.
  *
- * A source node is prepared as soon as all the nodes that feed it are; `iterate` only once they have run,
- * because its list decides how many copies there will be. Each prepared node remembers through which
- * iterations it came (its path), and takes as inputs those prepared nodes whose paths agree with each
- * other: the natural join of the paths. Ready nodes are taken last in, first out, so that the first
- * iteration's picture is finished before the second one's noise is drawn. */
+ * A source node is prepared as soon as all the nodes that feed it are; `iterate` only once they
+ * have run, because its list decides how many copies there will be. Each prepared node remembers
+ * through which iterations it came (its path), and takes as inputs those prepared nodes whose paths
+ * agree with each other: the natural join of the paths. Ready nodes are taken last in, first out,
+ * so that the first iteration's picture is finished before the second one's noise is drawn. */
 #include "worker/graph/graph_internal.h"
 
 #include <stdlib.h>
@@ -133,7 +133,8 @@ static struct prepared *add_prepared(imu_exec *x, size_t source, imu_error *err)
 {
     struct source *s = &x->sources[source];
     if (x->n_prepared == IMU_GRAPH_MAX_PREPARED) {
-        imu_refuse(err, "TooManyNodes", "The graph's iterations give more than %d nodes.", IMU_GRAPH_MAX_PREPARED);
+        imu_refuse(err, "TooManyNodes", "The graph's iterations give more than %d nodes.",
+                   IMU_GRAPH_MAX_PREPARED);
         return NULL;
     }
     if (x->n_prepared == x->cap) {
@@ -165,10 +166,10 @@ static struct prepared *add_prepared(imu_exec *x, size_t source, imu_error *err)
     return p;
 }
 
-/* Copies the path and, for every edge, the prepared node that feeds it. `feeding` is indexed like the node's
- * parents; NULL takes every copy of each parent (collect). */
-static int fill_prepared(imu_exec *x, struct prepared *p, const size_t *feeding, const struct step *path, size_t n_path,
-                         imu_error *err)
+/* Copies the path and, for every edge, the prepared node that feeds it. `feeding` is indexed like
+ * the node's parents; NULL takes every copy of each parent (collect). */
+static int fill_prepared(imu_exec *x, struct prepared *p, const size_t *feeding,
+                         const struct step *path, size_t n_path, imu_error *err)
 {
     const struct node *n = &x->g->nodes[p->source];
     size_t count = 0;
@@ -176,11 +177,14 @@ static int fill_prepared(imu_exec *x, struct prepared *p, const size_t *feeding,
         count += feeding ? 1 : x->sources[x->g->edges[n->in[k]].from].n_copies;
     x->links += count;
     if (x->links > IMU_GRAPH_MAX_LINKS)
-        return imu_refuse(err, "TooManyNodes", "The graph's iterations give more than %d connections.", IMU_GRAPH_MAX_LINKS);
+        return imu_refuse(err, "TooManyNodes",
+                          "The graph's iterations give more than %d connections.",
+                          IMU_GRAPH_MAX_LINKS);
     p->inputs = calloc(count + 1, sizeof *p->inputs);
     p->path = calloc(n_path + 2, sizeof *p->path);
     p->node = json_copy(n->values);
-    if (!p->inputs || !p->path || !p->node || json_object_set_new(p->node, "id", json_string(p->id)))
+    if (!p->inputs || !p->path || !p->node ||
+        json_object_set_new(p->node, "id", json_string(p->id)))
         return out_of_memory(err);
     if (n_path)
         memcpy(p->path, path, n_path * sizeof *path);
@@ -200,7 +204,8 @@ static int fill_prepared(imu_exec *x, struct prepared *p, const size_t *feeding,
     return 0;
 }
 
-/* The list that an iterate node goes through, from its edge or its own value; NULL when it is none. */
+/* The list that an iterate node goes through, from its edge or its own value; NULL when it is none.
+ */
 static const json_t *iterate_list(const imu_exec *x, const struct node *n, const size_t *feeding)
 {
     const json_t *list = json_object_get(n->values, "collection");
@@ -216,8 +221,8 @@ static const json_t *iterate_list(const imu_exec *x, const struct node *n, const
     return json_is_array(list) ? list : NULL;
 }
 
-static int add_copies(imu_exec *x, size_t source, const size_t *feeding, const struct step *path, size_t n_path,
-                      imu_error *err)
+static int add_copies(imu_exec *x, size_t source, const size_t *feeding, const struct step *path,
+                      size_t n_path, imu_error *err)
 {
     const struct node *n = &x->g->nodes[source];
     size_t copies = 1;
@@ -225,7 +230,8 @@ static int add_copies(imu_exec *x, size_t source, const size_t *feeding, const s
     if (iterate) {
         const json_t *list = iterate_list(x, n, feeding);
         if (!list)
-            return imu_refuse(err, "InvalidInput", "Node \"%.80s\" (iterate): its collection is not a list.", n->id);
+            return imu_refuse(err, "InvalidInput",
+                              "Node \"%.80s\" (iterate): its collection is not a list.", n->id);
         copies = json_array_size(list);
     }
     for (size_t i = 0; i < copies; i++) {
@@ -242,8 +248,8 @@ static int add_copies(imu_exec *x, size_t source, const size_t *feeding, const s
 }
 
 /* All combinations of the parents' copies whose paths agree, parent by parent. */
-static int join_parents(imu_exec *x, size_t source, size_t parent, size_t *feeding, const struct step *path,
-                        size_t n_path, imu_error *err)
+static int join_parents(imu_exec *x, size_t source, size_t parent, size_t *feeding,
+                        const struct step *path, size_t n_path, imu_error *err)
 {
     const struct node *n = &x->g->nodes[source];
     if (parent == n->n_parents)
@@ -311,7 +317,8 @@ static int prepare(imu_exec *x, size_t source, imu_error *err)
     return 0;
 }
 
-/* Prepares what can be prepared now; in reverse order, because ready nodes are taken from the end. */
+/* Prepares what can be prepared now; in reverse order, because ready nodes are taken from the end.
+ */
 static int prepare_all(imu_exec *x, imu_error *err)
 {
     size_t first_ready = x->n_ready;
@@ -337,15 +344,18 @@ static int collect_inputs(imu_exec *x, struct prepared *p, imu_error *err)
     for (int pass = 0; list && pass < 2; pass++) {
         for (size_t k = 0; k < p->n_inputs; k++) {
             const struct edge *e = &x->g->edges[p->inputs[k].edge];
-            json_t *value = json_object_get(x->prepared[p->inputs[k].prepared].result, e->from_field);
+            json_t *value =
+                json_object_get(x->prepared[p->inputs[k].prepared].result, e->from_field);
             bool whole = !strcmp(e->to_field, "collection");
             if (whole != (pass == 0))
                 continue;
             if (whole && !json_is_array(value)) {
                 json_decref(list);
-                return imu_refuse(err, "InvalidInput", "What is connected to \"collection\" is not a list.");
+                return imu_refuse(err, "InvalidInput",
+                                  "What is connected to \"collection\" is not a list.");
             }
-            if (whole ? json_array_extend(list, value) : json_array_append(list, value ? value : json_null())) {
+            if (whole ? json_array_extend(list, value)
+                      : json_array_append(list, value ? value : json_null())) {
                 json_decref(list);
                 return out_of_memory(err);
             }
@@ -384,7 +394,8 @@ static json_t *make_values(const struct prepared *p, const imu_node_type *type, 
         if (!value)
             value = fallback(f);
         if ((f->flags & IMU_F_REQUIRED) && json_is_null(value)) {
-            imu_refuse(err, "MissingInput", "The input \"%s\" has no value and no connection.", f->name);
+            imu_refuse(err, "MissingInput", "The input \"%s\" has no value and no connection.",
+                       f->name);
             json_decref(value);
             json_decref(values);
             return NULL;
@@ -405,7 +416,8 @@ static json_t *make_values(const struct prepared *p, const imu_node_type *type, 
     return values;
 }
 
-/* A copy of iterate sees its own item. The list itself is not repeated in each: that would grow with its square. */
+/* A copy of iterate sees its own item. The list itself is not repeated in each: that would grow
+ * with its square. */
 static int iterate_inputs(imu_exec *x, struct prepared *p, imu_error *err)
 {
     const json_t *list = json_object_get(p->node, "collection");
@@ -415,7 +427,8 @@ static int iterate_inputs(imu_exec *x, struct prepared *p, imu_error *err)
             list = json_object_get(x->prepared[p->inputs[k].prepared].result, e->from_field);
     }
     json_t *item = json_array_get(list, p->item);
-    p->values = json_pack("{s:O,s:I,s:I}", "item", item, "index", (json_int_t)p->item, "total", (json_int_t)p->total);
+    p->values = json_pack("{s:O,s:I,s:I}", "item", item, "index", (json_int_t)p->item, "total",
+                          (json_int_t)p->total);
     json_object_del(p->node, "collection");
     if (!p->values || json_object_set_new(p->node, "index", json_integer((json_int_t)p->item)))
         return out_of_memory(err);
@@ -469,9 +482,11 @@ int imu_exec_complete(imu_exec *x, const imu_prepared *done, json_t *result, imu
     if (bytes > IMU_GRAPH_MAX_VALUE || x->total_bytes > IMU_GRAPH_MAX_TOTAL) {
         json_decref(p->result);
         p->result = NULL;
-        return imu_refuse(err, "TooLarge", "The result of this node, or all results together, are too large.");
+        return imu_refuse(err, "TooLarge",
+                          "The result of this node, or all results together, are too large.");
     }
-    if (note_executed(x, p->id, false) || (--s->left == 0 && note_executed(x, x->g->nodes[p->source].id, true)))
+    if (note_executed(x, p->id, false) ||
+        (--s->left == 0 && note_executed(x, x->g->nodes[p->source].id, true)))
         return out_of_memory(err);
     /* Backwards, so that the first waiting node comes to lie on top. */
     for (size_t i = x->n_prepared; i-- > 0;) {
@@ -509,12 +524,14 @@ static json_t *execution_graph(const imu_exec *x)
         json_object_set(nodes, p->id, p->node);
         for (size_t k = 0; k < p->n_inputs; k++) {
             const struct edge *e = &x->g->edges[p->inputs[k].edge];
-            json_array_append_new(edges, json_pack("{s:o,s:o}", "source",
-                                                   edge_end(x->prepared[p->inputs[k].prepared].id, e->from_field),
-                                                   "destination", edge_end(p->id, e->to_field)));
+            json_array_append_new(
+                edges, json_pack("{s:o,s:o}", "source",
+                                 edge_end(x->prepared[p->inputs[k].prepared].id, e->from_field),
+                                 "destination", edge_end(p->id, e->to_field)));
         }
     }
-    return json_pack("{s:s,s:o,s:o}", "id", id ? id : x->session_id, "nodes", nodes, "edges", edges);
+    return json_pack("{s:s,s:o,s:o}", "id", id ? id : x->session_id, "nodes", nodes, "edges",
+                     edges);
 }
 
 /* Adds what is known of each prepared node to the maps of the state. */
@@ -534,7 +551,8 @@ static void add_maps(const imu_exec *x, json_t *state)
         json_array_append_new(list, json_string(p->id));
         json_t *path = json_array();
         for (size_t k = 0; k < p->n_path; k++)
-            json_array_append_new(path, json_integer((json_int_t)x->prepared[p->path[k].prepared].item));
+            json_array_append_new(path,
+                                  json_integer((json_int_t)x->prepared[p->path[k].prepared].item));
         json_object_set_new(paths, p->id, path);
         json_object_set_new(indegree, p->id, json_integer((json_int_t)p->missing));
     }
@@ -566,8 +584,10 @@ json_t *imu_exec_state(const imu_exec *x)
 json_t *imu_exec_empty_state(const char *session_id, const json_t *graph)
 {
     const char *id = imu_json_str(graph, "id");
-    return json_pack("{s:s,s:O,s:{s:s,s:{},s:[]},s:[],s:[],s:{},s:{},s:[],s:[],s:{},s:{},s:{},s:[],s:{}}", "id", session_id,
-                     "graph", graph, "execution_graph", "id", id ? id : session_id, "nodes", "edges", "executed",
-                     "executed_history", "results", "errors", "workflow_call_stack", "workflow_call_history",
-                     "prepared_source_mapping", "source_prepared_mapping", "prepared_iteration_paths", "ready_order", "indegree");
+    return json_pack(
+        "{s:s,s:O,s:{s:s,s:{},s:[]},s:[],s:[],s:{},s:{},s:[],s:[],s:{},s:{},s:{},s:[],s:{}}", "id",
+        session_id, "graph", graph, "execution_graph", "id", id ? id : session_id, "nodes", "edges",
+        "executed", "executed_history", "results", "errors", "workflow_call_stack",
+        "workflow_call_history", "prepared_source_mapping", "source_prepared_mapping",
+        "prepared_iteration_paths", "ready_order", "indegree");
 }

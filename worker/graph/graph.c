@@ -22,14 +22,16 @@ static int load_node(struct node *n, const char *key, const json_t *posted, imu_
         return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
     const char *name;
     json_t *value;
-    json_object_foreach ((json_t *)posted, name, value) {
+    json_object_foreach((json_t *)posted, name, value)
+    {
         const imu_field *field = imu_node_input(n->type, name);
         if (!field)
             continue;
         imu_error why;
         json_t *taken = imu_value_take(field, value, &why);
         if (!taken)
-            return imu_refuse(err, "InvalidInput", "Node \"%.80s\" (%s): %.300s", key, type, why.text);
+            return imu_refuse(err, "InvalidInput", "Node \"%.80s\" (%s): %.300s", key, type,
+                              why.text);
         if (json_object_set_new(n->values, name, taken))
             return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
     }
@@ -44,11 +46,13 @@ static int load_nodes(imu_graph *g, json_t *index, imu_error *err)
         return imu_refuse(err, BAD, "The graph has no nodes object.");
     size_t n = json_object_size(nodes);
     if (n > IMU_GRAPH_MAX_NODES)
-        return imu_refuse(err, BAD, "The graph has %zu nodes; at most %d are allowed.", n, IMU_GRAPH_MAX_NODES);
+        return imu_refuse(err, BAD, "The graph has %zu nodes; at most %d are allowed.", n,
+                          IMU_GRAPH_MAX_NODES);
     g->nodes = calloc(n ? n : 1, sizeof *g->nodes);
     if (!g->nodes)
         return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
-    json_object_foreach (nodes, key, value) {
+    json_object_foreach(nodes, key, value)
+    {
         if (!*key || strlen(key) > 200)
             return imu_refuse(err, BAD, "A node id must have 1 to 200 bytes.");
         struct node *slot = &g->nodes[g->n_nodes];
@@ -62,7 +66,8 @@ static int load_nodes(imu_graph *g, json_t *index, imu_error *err)
 }
 
 /* One end of an edge: the node's index and the field name. */
-static int load_end(const json_t *end, const json_t *index, size_t *node, const char **field, imu_error *err)
+static int load_end(const json_t *end, const json_t *index, size_t *node, const char **field,
+                    imu_error *err)
 {
     const char *id = imu_json_str(end, "node_id");
     *field = imu_json_str(end, "field");
@@ -70,12 +75,14 @@ static int load_end(const json_t *end, const json_t *index, size_t *node, const 
     if (!id || !*field)
         return imu_refuse(err, BAD, "An edge lacks a node_id or a field.");
     if (!i)
-        return imu_refuse(err, BAD, "An edge names the node \"%.80s\", which the graph doesn't have.", id);
+        return imu_refuse(err, BAD,
+                          "An edge names the node \"%.80s\", which the graph doesn't have.", id);
     *node = (size_t)json_integer_value(i);
     return 0;
 }
 
-static int load_edge(imu_graph *g, struct edge *e, const json_t *posted, const json_t *index, imu_error *err)
+static int load_edge(imu_graph *g, struct edge *e, const json_t *posted, const json_t *index,
+                     imu_error *err)
 {
     if (load_end(json_object_get(posted, "source"), index, &e->from, &e->from_field, err) ||
         load_end(json_object_get(posted, "destination"), index, &e->to, &e->to_field, err))
@@ -83,17 +90,23 @@ static int load_edge(imu_graph *g, struct edge *e, const json_t *posted, const j
     const struct node *from = &g->nodes[e->from], *to = &g->nodes[e->to];
     const imu_field *out = imu_field_find(from->type->output->fields, e->from_field);
     if (!out)
-        return imu_refuse(err, BAD, "Node \"%.80s\" (%s) has no output \"%.60s\".", from->id, from->type->type, e->from_field);
+        return imu_refuse(err, BAD, "Node \"%.80s\" (%s) has no output \"%.60s\".", from->id,
+                          from->type->type, e->from_field);
     e->to_type = imu_node_input(to->type, e->to_field);
-    if (!e->to_type && (!(to->type->flags & IMU_N_EXTRA) || !strcmp(e->to_field, "id") || !strcmp(e->to_field, "type")))
-        return imu_refuse(err, BAD, "Node \"%.80s\" (%s) has no input \"%.60s\".", to->id, to->type->type, e->to_field);
+    if (!e->to_type && (!(to->type->flags & IMU_N_EXTRA) || !strcmp(e->to_field, "id") ||
+                        !strcmp(e->to_field, "type")))
+        return imu_refuse(err, BAD, "Node \"%.80s\" (%s) has no input \"%.60s\".", to->id,
+                          to->type->type, e->to_field);
     if (!e->to_type)
         return 0;
     if (e->to_type->flags & IMU_F_DIRECT)
-        return imu_refuse(err, BAD, "The input \"%.60s\" of node \"%.80s\" takes no connection.", e->to_field, to->id);
+        return imu_refuse(err, BAD, "The input \"%.60s\" of node \"%.80s\" takes no connection.",
+                          e->to_field, to->id);
     if (!imu_field_connects(out, e->to_type))
-        return imu_refuse(err, BAD, "The output \"%.60s\" of node \"%.80s\" doesn't fit the input \"%.60s\" of node \"%.80s\".",
-                        e->from_field, from->id, e->to_field, to->id);
+        return imu_refuse(err, BAD,
+                          "The output \"%.60s\" of node \"%.80s\" doesn't fit the input \"%.60s\" "
+                          "of node \"%.80s\".",
+                          e->from_field, from->id, e->to_field, to->id);
     return 0;
 }
 
@@ -107,11 +120,13 @@ static int load_edges(imu_graph *g, const json_t *index, imu_error *err)
         return imu_refuse(err, BAD, "The graph's edges are not a list.");
     size_t n = json_array_size(edges);
     if (n > IMU_GRAPH_MAX_EDGES)
-        return imu_refuse(err, BAD, "The graph has %zu edges; at most %d are allowed.", n, IMU_GRAPH_MAX_EDGES);
+        return imu_refuse(err, BAD, "The graph has %zu edges; at most %d are allowed.", n,
+                          IMU_GRAPH_MAX_EDGES);
     g->edges = calloc(n ? n : 1, sizeof *g->edges);
     if (!g->edges)
         return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
-    json_array_foreach (edges, i, value) {
+    json_array_foreach(edges, i, value)
+    {
         if (load_edge(g, &g->edges[i], value, index, err))
             return -1;
         g->n_edges++;
@@ -145,7 +160,8 @@ static int link_nodes(imu_graph *g, imu_error *err)
     return 0;
 }
 
-/* Only `item` and `collection` of collect take several edges; iterate must have its list by an edge or value. */
+/* Only `item` and `collection` of collect take several edges; iterate must have its list by an edge
+ * or value. */
 static int check_fan_in(const imu_graph *g, imu_error *err)
 {
     for (size_t i = 0; i < g->n_nodes; i++) {
@@ -157,7 +173,9 @@ static int check_fan_in(const imu_graph *g, imu_error *err)
             const char *field = g->edges[n->in[k]].to_field;
             if (json_object_get(seen, field)) {
                 json_decref(seen);
-                return imu_refuse(err, BAD, "The input \"%.60s\" of node \"%.80s\" has more than one connection.", field, n->id);
+                return imu_refuse(
+                    err, BAD, "The input \"%.60s\" of node \"%.80s\" has more than one connection.",
+                    field, n->id);
             }
             json_object_set_new(seen, field, json_true());
         }
@@ -200,7 +218,8 @@ imu_graph *imu_graph_load(const json_t *posted, imu_error *err)
         return NULL;
     }
     if (imu_json_size(posted, IMU_GRAPH_MAX_TOTAL, IMU_GRAPH_MAX_DEPTH) > IMU_GRAPH_MAX_TOTAL) {
-        imu_refuse(err, BAD, "The graph is larger than %u MiB or nested too deeply.", IMU_GRAPH_MAX_TOTAL >> 20);
+        imu_refuse(err, BAD, "The graph is larger than %u MiB or nested too deeply.",
+                   IMU_GRAPH_MAX_TOTAL >> 20);
         return NULL;
     }
     imu_graph *g = calloc(1, sizeof *g);
@@ -212,8 +231,8 @@ imu_graph *imu_graph_load(const json_t *posted, imu_error *err)
         return NULL;
     }
     g->posted = json_incref((json_t *)posted);
-    int rc = load_nodes(g, index, err) || load_edges(g, index, err) || link_nodes(g, err) || check_fan_in(g, err) ||
-             sort_nodes(g, err);
+    int rc = load_nodes(g, index, err) || load_edges(g, index, err) || link_nodes(g, err) ||
+             check_fan_in(g, err) || sort_nodes(g, err);
     json_decref(index);
     if (rc) {
         imu_graph_free(g);

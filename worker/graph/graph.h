@@ -1,11 +1,11 @@
 /*
  * graph.h: a session graph, and its execution.
  *
- * imu_graph is the posted graph, checked: known node types, field values of the declared types, edges
- * between fields that fit, no cycle, all counts bounded. imu_exec expands and runs it the way InvokeAI's
- * GraphExecutionState does: each posted ("source") node becomes one or more prepared nodes with UUIDs,
- * `iterate` multiplies what follows it, `collect` joins it again, and a prepared node runs once all the
- * nodes that feed it have.
+ * imu_graph is the posted graph, checked: known node types, field values of the declared types,
+ * edges between fields that fit, no cycle, all counts bounded. imu_exec expands and runs it the way
+ * InvokeAI's GraphExecutionState does: each posted ("source") node becomes one or more prepared
+ * nodes with UUIDs, `iterate` multiplies what follows it, `collect` joins it again, and a prepared
+ * node runs once all the nodes that feed it have.
  *
  * Both belong to the run thread and know nothing of sockets, models or pictures.
  */
@@ -17,10 +17,10 @@
 #define IMU_GRAPH_MAX_NODES    2000
 #define IMU_GRAPH_MAX_EDGES    10000
 #define IMU_GRAPH_MAX_PREPARED 10000
-#define IMU_GRAPH_MAX_DEPTH    64                  /* nesting of any value */
-#define IMU_GRAPH_MAX_VALUE    (1024u * 1024)      /* one node's result or inputs, as JSON text */
-#define IMU_GRAPH_MAX_TOTAL    (4u * 1024 * 1024)  /* all of them in one run; and the posted graph */
-#define IMU_GRAPH_MAX_LINKS    20000               /* edges between prepared nodes */
+#define IMU_GRAPH_MAX_DEPTH    64                 /* nesting of any value */
+#define IMU_GRAPH_MAX_VALUE    (1024u * 1024)     /* one node's result or inputs, as JSON text */
+#define IMU_GRAPH_MAX_TOTAL    (4u * 1024 * 1024) /* all of them in one run; and the posted graph */
+#define IMU_GRAPH_MAX_LINKS    20000              /* edges between prepared nodes */
 
 typedef struct imu_graph imu_graph;
 
@@ -40,16 +40,19 @@ typedef struct imu_prepared {
     size_t index;
 } imu_prepared;
 
-/** Starts the execution of session {id, graph}; keeps g, which must outlive it. NULL without memory. */
+/** Starts the execution of session {id, graph}; keeps g, which must outlive it. NULL without
+ * memory. */
 imu_exec *imu_exec_new(const char *session_id, const imu_graph *g);
 void imu_exec_free(imu_exec *x);
 
 /**
  * Picks the next node to run and fills its inputs.
- * @return 1 with *out; 0 when all is done; -1 with the error (out->id is then the node at fault, or NULL)
+ * @return 1 with *out; 0 when all is done; -1 with the error (out->id is then the node at fault, or
+ * NULL)
  */
 int imu_exec_next(imu_exec *x, imu_prepared *out, imu_error *err);
-/** Takes over the result of a node. @return 0, or -1 with the error (too large, too many iterations). */
+/** Takes over the result of a node. @return 0, or -1 with the error (too large, too many
+ * iterations). */
 int imu_exec_complete(imu_exec *x, const imu_prepared *p, json_t *result, imu_error *err);
 /** Notes that a node failed; the session ends with it. */
 void imu_exec_fail(imu_exec *x, const char *prepared_id, const char *text);

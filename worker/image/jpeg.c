@@ -1,4 +1,5 @@
-/* JPEG by libjpeg-turbo: decoding with limits, turned as EXIF says; encoding of previews. See picture.h. */
+/* JPEG by libjpeg-turbo: decoding with limits, turned as EXIF says; encoding of previews. See
+ * picture.h. */
 #include "worker/image/picture.h"
 
 #include <setjmp.h>
@@ -28,9 +29,10 @@ static void on_message(j_common_ptr c, int level)
 {
     struct failure *f = (struct failure *)c->err;
     int code = f->mgr.msg_code;
-    /* Stray bytes between segments are common and harmless. What these warnings stand for, a file cut short or
-     * broken within, gives half a picture: refused. */
-    if (level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE)) {
+    /* Stray bytes between segments are common and harmless. What these warnings stand for, a file
+     * cut short or broken within, gives half a picture: refused. */
+    if (level < 0 &&
+        (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE)) {
         char message[JMSG_LENGTH_MAX];
         f->mgr.format_message(c, message);
         imu_refuse(f->err, "corrupt", "The JPEG file is damaged (%.100s).", message);
@@ -45,7 +47,8 @@ static unsigned get16(const uint8_t *p, bool big)
 
 static unsigned long get32(const uint8_t *p, bool big)
 {
-    return big ? (unsigned long)get16(p, big) << 16 | get16(p + 2, big) : (unsigned long)get16(p + 2, big) << 16 | get16(p, big);
+    return big ? (unsigned long)get16(p, big) << 16 | get16(p + 2, big)
+               : (unsigned long)get16(p + 2, big) << 16 | get16(p, big);
 }
 
 /* The orientation, 1 to 8, that an APP1 marker's EXIF block states; 1 without one. */
@@ -76,7 +79,8 @@ static imu_picture *turn(imu_picture *p, int orientation)
     if (orientation == 1)
         return p;
     bool swap = orientation >= 5;
-    imu_picture *out = imu_picture_new(swap ? p->height : p->width, swap ? p->width : p->height, p->channels);
+    imu_picture *out =
+        imu_picture_new(swap ? p->height : p->width, swap ? p->width : p->height, p->channels);
     int w = p->width, h = p->height;
     for (int y = 0; out && y < out->height; y++) {
         for (int x = 0; x < out->width; x++) {
@@ -86,7 +90,8 @@ static imu_picture *turn(imu_picture *p, int orientation)
             if (orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7)
                 sy = h - 1 - sy;
             memcpy(out->data + ((size_t)y * (size_t)out->width + (size_t)x) * (size_t)p->channels,
-                   p->data + ((size_t)sy * (size_t)w + (size_t)sx) * (size_t)p->channels, (size_t)p->channels);
+                   p->data + ((size_t)sy * (size_t)w + (size_t)sx) * (size_t)p->channels,
+                   (size_t)p->channels);
         }
     }
     imu_picture_free(p);
@@ -104,9 +109,10 @@ static void cmyk_row(const uint8_t *s, uint8_t *d, int width, bool inverted)
     }
 }
 
-/* Between setjmp and the return; what it allocates hangs on the two pointers, which the caller frees. */
-static int read_jpeg(struct jpeg_decompress_struct *j, const imu_decode_limits *limits, imu_picture **out, uint8_t **row,
-                     int *orientation, imu_error *err)
+/* Between setjmp and the return; what it allocates hangs on the two pointers, which the caller
+ * frees. */
+static int read_jpeg(struct jpeg_decompress_struct *j, const imu_decode_limits *limits,
+                     imu_picture **out, uint8_t **row, int *orientation, imu_error *err)
 {
     jpeg_save_markers(j, JPEG_APP0 + 1, 0xFFFF);
     jpeg_read_header(j, TRUE);
@@ -146,7 +152,8 @@ static void on_progress(j_common_ptr c)
     }
 }
 
-imu_picture *imu_jpeg_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits, imu_error *err)
+imu_picture *imu_jpeg_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits,
+                             imu_error *err)
 {
     struct jpeg_decompress_struct j;
     struct jpeg_progress_mgr progress = {.progress_monitor = on_progress};
@@ -162,7 +169,8 @@ imu_picture *imu_jpeg_decode(const uint8_t *data, size_t len, const imu_decode_l
     j.progress = &progress;
     if (!setjmp(f.back)) {
         jpeg_mem_src(&j, data, len);
-        ok = read_jpeg(&j, limits, (imu_picture **)&out, (uint8_t **)&row, (int *)&orientation, err) == 0;
+        ok = read_jpeg(&j, limits, (imu_picture **)&out, (uint8_t **)&row, (int *)&orientation,
+                       err) == 0;
     }
     jpeg_destroy_decompress(&j);
     free(row);

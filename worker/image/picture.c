@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const imu_text_keywords[IMU_TEXT_COUNT] = {"invokeai_metadata", "invokeai_workflow", "invokeai_graph"};
+const char *const imu_text_keywords[IMU_TEXT_COUNT] = {"invokeai_metadata", "invokeai_workflow",
+                                                       "invokeai_graph"};
 
 imu_picture *imu_picture_new(int width, int height, int channels)
 {
@@ -80,7 +81,8 @@ enum imu_format imu_format_of(const uint8_t *data, size_t len)
     return IMU_FORMAT_OTHER;
 }
 
-imu_picture *imu_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits, imu_texts *texts, imu_error *err)
+imu_picture *imu_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits,
+                        imu_texts *texts, imu_error *err)
 {
     switch (imu_format_of(data, len)) {
     case IMU_FORMAT_PNG:
@@ -101,11 +103,13 @@ int imu_check_size(uint64_t width, uint64_t height, const imu_decode_limits *lim
     if (width < 1 || height < 1)
         return imu_refuse(err, "corrupt", "The picture has no size.");
     if (width > (uint64_t)limits->max_side || height > (uint64_t)limits->max_side)
-        return imu_refuse(err, "too_large", "The picture is %llu x %llu pixels; at most %d a side are allowed.",
-                        (unsigned long long)width, (unsigned long long)height, limits->max_side);
+        return imu_refuse(err, "too_large",
+                          "The picture is %llu x %llu pixels; at most %d a side are allowed.",
+                          (unsigned long long)width, (unsigned long long)height, limits->max_side);
     if (width * height > limits->max_pixels)
-        return imu_refuse(err, "too_large", "The picture has %llu pixels; at most %llu are allowed.",
-                        (unsigned long long)(width * height), (unsigned long long)limits->max_pixels);
+        return imu_refuse(
+            err, "too_large", "The picture has %llu pixels; at most %llu are allowed.",
+            (unsigned long long)(width * height), (unsigned long long)limits->max_pixels);
     return 0;
 }
 

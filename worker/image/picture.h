@@ -1,9 +1,9 @@
 /*
  * picture.h: pixels in memory, the three file formats, and the changes made to them.
  *
- * Everything works on memory blocks and allocates with malloc only, so that the decoders also run in a
- * process that may open no file. All input bytes are hostile: limits are checked against what the file
- * announces before anything of that size is allocated. Safe from any thread.
+ * Everything works on memory blocks and allocates with malloc only, so that the decoders also run
+ * in a process that may open no file. All input bytes are hostile: limits are checked against what
+ * the file announces before anything of that size is allocated. Safe from any thread.
  */
 #ifndef IMU_PICTURE_H
 #define IMU_PICTURE_H
@@ -49,8 +49,10 @@ enum imu_format { IMU_FORMAT_OTHER, IMU_FORMAT_PNG, IMU_FORMAT_JPEG, IMU_FORMAT_
 /** By the first bytes. */
 enum imu_format imu_format_of(const uint8_t *data, size_t len);
 
-/** Decodes PNG, JPEG (turned as its EXIF says) or WebP (first frame). texts may be NULL. NULL with the error. */
-imu_picture *imu_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits, imu_texts *texts, imu_error *err);
+/** Decodes PNG, JPEG (turned as its EXIF says) or WebP (first frame). texts may be NULL. NULL with
+ * the error. */
+imu_picture *imu_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits,
+                        imu_texts *texts, imu_error *err);
 /** True when a PNG consists of whole chunks from IHDR to IEND and nothing follows. */
 bool imu_png_is_clean(const uint8_t *data, size_t len);
 
@@ -61,15 +63,26 @@ int imu_webp_encode(const imu_picture *p, float quality, imu_bytes *out, imu_err
 int imu_jpeg_encode(const imu_picture *p, int quality, imu_bytes *out, imu_error *err);
 
 /* The decoders behind imu_decode. */
-imu_picture *imu_png_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits, imu_texts *texts, imu_error *err);
-imu_picture *imu_jpeg_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits, imu_error *err);
-imu_picture *imu_webp_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits, imu_error *err);
+imu_picture *imu_png_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits,
+                            imu_texts *texts, imu_error *err);
+imu_picture *imu_jpeg_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits,
+                             imu_error *err);
+imu_picture *imu_webp_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits,
+                             imu_error *err);
 /** Refuses sizes over the limits. @return 0, or -1 with "too_large". */
-int imu_check_size(uint64_t width, uint64_t height, const imu_decode_limits *limits, imu_error *err);
+int imu_check_size(uint64_t width, uint64_t height, const imu_decode_limits *limits,
+                   imu_error *err);
 
 /* ---- changes ---- */
 
-enum imu_filter { IMU_FILTER_NEAREST, IMU_FILTER_BOX, IMU_FILTER_BILINEAR, IMU_FILTER_HAMMING, IMU_FILTER_BICUBIC, IMU_FILTER_LANCZOS };
+enum imu_filter {
+    IMU_FILTER_NEAREST,
+    IMU_FILTER_BOX,
+    IMU_FILTER_BILINEAR,
+    IMU_FILTER_HAMMING,
+    IMU_FILTER_BICUBIC,
+    IMU_FILTER_LANCZOS
+};
 /** A resized copy; colours are weighted by alpha. NULL without memory. */
 imu_picture *imu_resize(const imu_picture *p, int width, int height, enum imu_filter filter);
 /** WebP whose longest side is `side` (never larger than the picture). @return 0 or -1. */

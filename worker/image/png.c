@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_CHUNK (8u * 1024 * 1024) /* colour profiles and the like; longer ones make a file unreadable */
+#define MAX_CHUNK                                                                                  \
+    (8u * 1024 * 1024) /* colour profiles and the like; longer ones make a file unreadable */
 
 struct source {
     const uint8_t *data;
@@ -37,15 +38,16 @@ static void on_read(png_structp png, png_bytep to, size_t len)
     s->at += len;
 }
 
-/* Walks the chunks from IHDR to IEND: each must lie within the file, and only picture data may be long.
- * libpng takes a chunk's length at its word and fills memory of that size before it reads.
+/* Walks the chunks from IHDR to IEND: each must lie within the file, and only picture data may be
+ * long. libpng takes a chunk's length at its word and fills memory of that size before it reads.
  * @return the length of the PNG, or 0 when it is none */
 static size_t walk_chunks(const uint8_t *data, size_t len)
 {
     if (imu_format_of(data, len) != IMU_FORMAT_PNG)
         return 0;
     for (size_t at = 8; len - at >= 12;) {
-        size_t size = (size_t)data[at] << 24 | (size_t)data[at + 1] << 16 | (size_t)data[at + 2] << 8 | data[at + 3];
+        size_t size = (size_t)data[at] << 24 | (size_t)data[at + 1] << 16 |
+                      (size_t)data[at + 2] << 8 | data[at + 3];
         const uint8_t *type = data + at + 4;
         if ((at == 8) != !memcmp(type, "IHDR", 4) || size > len - at - 12)
             return 0;
@@ -68,24 +70,31 @@ static bool is_utf8(const uint8_t *s, size_t len)
 {
     for (size_t i = 0; i < len;) {
         uint8_t c = s[i];
-        size_t n = c == 0 ? 0 : c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : (c & 0xF0) == 0xE0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+        size_t n = c == 0                  ? 0
+                   : c < 0x80              ? 1
+                   : c >= 0xC2 && c < 0xE0 ? 2
+                   : (c & 0xF0) == 0xE0    ? 3
+                   : c >= 0xF0 && c < 0xF5 ? 4
+                                           : 0;
         if (n == 0 || n > len - i)
             return false;
         for (size_t k = 1; k < n; k++)
             if ((s[i + k] & 0xC0) != 0x80)
                 return false;
-        if ((c == 0xE0 && s[i + 1] < 0xA0) || (c == 0xED && s[i + 1] > 0x9F) || (c == 0xF0 && s[i + 1] < 0x90) ||
-            (c == 0xF4 && s[i + 1] > 0x8F))
+        if ((c == 0xE0 && s[i + 1] < 0xA0) || (c == 0xED && s[i + 1] > 0x9F) ||
+            (c == 0xF0 && s[i + 1] < 0x90) || (c == 0xF4 && s[i + 1] > 0x8F))
             return false;
         i += n;
     }
     return true;
 }
 
-/* Texts of tEXt and zTXt are Latin-1 by the standard; many programs write UTF-8 there all the same. */
+/* Texts of tEXt and zTXt are Latin-1 by the standard; many programs write UTF-8 there all the same.
+ */
 static char *text_of(const png_text *t, size_t max)
 {
-    bool international = t->compression == PNG_ITXT_COMPRESSION_NONE || t->compression == PNG_ITXT_COMPRESSION_zTXt;
+    bool international =
+        t->compression == PNG_ITXT_COMPRESSION_NONE || t->compression == PNG_ITXT_COMPRESSION_zTXt;
     size_t len = international ? t->itxt_length : t->text_length;
     const uint8_t *s = (const uint8_t *)t->text;
     if (len == 0 || len > max)
@@ -132,8 +141,8 @@ static int set_transforms(png_structp png, png_infop info)
 }
 
 /* Between setjmp and the return; what it allocates hangs on *out, which the caller frees. */
-static int read_png(png_structp png, png_infop info, const imu_decode_limits *limits, imu_texts *texts,
-                    imu_picture **out, struct source *s)
+static int read_png(png_structp png, png_infop info, const imu_decode_limits *limits,
+                    imu_texts *texts, imu_picture **out, struct source *s)
 {
     png_read_info(png, info);
     uint32_t w = png_get_image_width(png, info), h = png_get_image_height(png, info);
@@ -155,7 +164,8 @@ static int read_png(png_structp png, png_infop info, const imu_decode_limits *li
     return 0;
 }
 
-imu_picture *imu_png_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits, imu_texts *texts, imu_error *err)
+imu_picture *imu_png_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits,
+                            imu_texts *texts, imu_error *err)
 {
     struct source s = {.data = data, .len = len, .err = err};
     imu_picture *volatile out = NULL;
@@ -163,7 +173,8 @@ imu_picture *imu_png_decode(const uint8_t *data, size_t len, const imu_decode_li
     if (err)
         err->type[0] = 0;
     if (walk_chunks(data, len) == 0) {
-        imu_refuse(err, "corrupt", "The PNG file is damaged (it ends too early or has an impossible part).");
+        imu_refuse(err, "corrupt",
+                   "The PNG file is damaged (it ends too early or has an impossible part).");
         return NULL;
     }
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &s, on_error, on_warning);
@@ -175,7 +186,8 @@ imu_picture *imu_png_decode(const uint8_t *data, size_t len, const imu_decode_li
     }
     if (!setjmp(png_jmpbuf(png))) {
         png_set_read_fn(png, &s, on_read);
-        /* The size check with its own sentence comes first; these bound what libpng itself allocates. */
+        /* The size check with its own sentence comes first; these bound what libpng itself
+         * allocates. */
         png_set_user_limits(png, 0x7fffffff, 0x7fffffff);
         png_set_chunk_malloc_max(png, limits->max_text > MAX_CHUNK ? limits->max_text : MAX_CHUNK);
         png_set_chunk_cache_max(png, 64);
@@ -230,7 +242,8 @@ static void set_texts(png_structp png, png_infop info, const imu_texts *texts)
     for (int k = 0; k < IMU_TEXT_COUNT; k++) {
         if (!texts->text[k])
             continue;
-        list[n].compression = is_ascii(texts->text[k]) ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
+        list[n].compression =
+            is_ascii(texts->text[k]) ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
         list[n].key = (char *)imu_text_keywords[k];
         list[n].text = texts->text[k];
         list[n].lang = (char *)"";
@@ -242,7 +255,8 @@ static void set_texts(png_structp png, png_infop info, const imu_texts *texts)
 
 int imu_png_encode(const imu_picture *p, const imu_texts *texts, imu_bytes *out, imu_error *err)
 {
-    static const int colour[] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB, PNG_COLOR_TYPE_RGB_ALPHA};
+    static const int colour[] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA,
+                                 PNG_COLOR_TYPE_RGB, PNG_COLOR_TYPE_RGB_ALPHA};
     struct source s = {.err = err};
     struct {
         imu_bytes *out;
@@ -256,8 +270,8 @@ int imu_png_encode(const imu_picture *p, const imu_texts *texts, imu_bytes *out,
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (info && !setjmp(png_jmpbuf(png))) {
         png_set_write_fn(png, &to, on_write, on_flush);
-        png_set_IHDR(png, info, (uint32_t)p->width, (uint32_t)p->height, 8, colour[p->channels], PNG_INTERLACE_NONE,
-                     PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+        png_set_IHDR(png, info, (uint32_t)p->width, (uint32_t)p->height, 8, colour[p->channels],
+                     PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
         /* Level 1 with filters: a third of the time of the default for a few percent more bytes. */
         png_set_compression_level(png, 1);
         if (texts)

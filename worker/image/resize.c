@@ -40,7 +40,8 @@ struct window {
     float *weights;
 };
 
-/* For each place of the result: which source places it is made of. One block holds all the weights. */
+/* For each place of the result: which source places it is made of. One block holds all the weights.
+ */
 static struct window *make_windows(int from, int to, enum imu_filter filter)
 {
     double scale = (double)from / to, stretch = scale > 1 ? scale : 1;
@@ -77,15 +78,18 @@ static imu_picture *nearest(const imu_picture *p, int width, int height)
         for (int x = 0; x < width; x++) {
             int sx = (int)(((int64_t)2 * x + 1) * p->width / (2 * (int64_t)width));
             for (int c = 0; c < p->channels; c++)
-                out->data[((size_t)y * (size_t)width + (size_t)x) * (size_t)p->channels + (size_t)c] =
-                    p->data[((size_t)sy * (size_t)p->width + (size_t)sx) * (size_t)p->channels + (size_t)c];
+                out->data[((size_t)y * (size_t)width + (size_t)x) * (size_t)p->channels +
+                          (size_t)c] =
+                    p->data[((size_t)sy * (size_t)p->width + (size_t)sx) * (size_t)p->channels +
+                            (size_t)c];
         }
     }
     return out;
 }
 
 /* One source row, made narrower or wider; colours multiplied by alpha. */
-static void resize_row(const imu_picture *p, int y, const struct window *w, int width, float *row, float *out)
+static void resize_row(const imu_picture *p, int y, const struct window *w, int width, float *row,
+                       float *out)
 {
     int ch = p->channels;
     bool alpha = ch == 2 || ch == 4;
@@ -128,7 +132,8 @@ imu_picture *imu_resize(const imu_picture *p, int width, int height, enum imu_fi
         return nearest(p, width, height);
     size_t ch = (size_t)p->channels, stride = (size_t)width * ch;
     imu_picture *out = imu_picture_new(width, height, p->channels);
-    struct window *wx = make_windows(p->width, width, filter), *wy = make_windows(p->height, height, filter);
+    struct window *wx = make_windows(p->width, width, filter),
+                  *wy = make_windows(p->height, height, filter);
     int most = 1;
     for (int y = 0; wy && y < height; y++)
         most = wy[y].count > most ? wy[y].count : most;
@@ -148,7 +153,8 @@ imu_picture *imu_resize(const imu_picture *p, int width, int height, enum imu_fi
         for (int x = 0; x < width; x++) {
             float sum[4] = {0};
             for (int k = 0; k < wy[y].count; k++) {
-                const float *s = ring + (size_t)((wy[y].first + k) % most) * stride + (size_t)x * ch;
+                const float *s =
+                    ring + (size_t)((wy[y].first + k) % most) * stride + (size_t)x * ch;
                 for (size_t c = 0; c < ch; c++)
                     sum[c] += wy[y].weights[k] * s[c];
             }

@@ -8,7 +8,8 @@
 #include <webp/encode.h>
 
 /* The still picture's or the first frame's bitstream. */
-static int first_frame(const uint8_t *data, size_t len, WebPDemuxer **demux, WebPIterator *frame, imu_error *err)
+static int first_frame(const uint8_t *data, size_t len, WebPDemuxer **demux, WebPIterator *frame,
+                       imu_error *err)
 {
     WebPData all = {.bytes = data, .size = len};
     *demux = WebPDemux(&all);
@@ -21,8 +22,8 @@ static int first_frame(const uint8_t *data, size_t len, WebPDemuxer **demux, Web
     return 0;
 }
 
-static imu_picture *decode_frame(const WebPIterator *frame, int canvas_w, int canvas_h, const imu_decode_limits *limits,
-                                 imu_error *err)
+static imu_picture *decode_frame(const WebPIterator *frame, int canvas_w, int canvas_h,
+                                 const imu_decode_limits *limits, imu_error *err)
 {
     WebPBitstreamFeatures info;
     const uint8_t *d = frame->fragment.bytes;
@@ -35,8 +36,9 @@ static imu_picture *decode_frame(const WebPIterator *frame, int canvas_w, int ca
         return NULL;
     bool whole = info.width == canvas_w && info.height == canvas_h;
     int ch = info.has_alpha || !whole ? 4 : 3;
-    if (!whole && (frame->x_offset < 0 || frame->y_offset < 0 || frame->x_offset + info.width > canvas_w ||
-                   frame->y_offset + info.height > canvas_h)) {
+    if (!whole &&
+        (frame->x_offset < 0 || frame->y_offset < 0 || frame->x_offset + info.width > canvas_w ||
+         frame->y_offset + info.height > canvas_h)) {
         imu_refuse(err, "corrupt", "The WebP file's first frame lies outside of it.");
         return NULL;
     }
@@ -46,9 +48,12 @@ static imu_picture *decode_frame(const WebPIterator *frame, int canvas_w, int ca
         return NULL;
     }
     int stride = canvas_w * ch;
-    uint8_t *to = p->data + (whole ? 0 : (size_t)frame->y_offset * (size_t)stride + (size_t)frame->x_offset * (size_t)ch);
+    uint8_t *to = p->data + (whole ? 0
+                                   : (size_t)frame->y_offset * (size_t)stride +
+                                         (size_t)frame->x_offset * (size_t)ch);
     size_t room = (size_t)stride * (size_t)canvas_h - (size_t)(to - p->data);
-    const uint8_t *ok = ch == 4 ? WebPDecodeRGBAInto(d, n, to, room, stride) : WebPDecodeRGBInto(d, n, to, room, stride);
+    const uint8_t *ok = ch == 4 ? WebPDecodeRGBAInto(d, n, to, room, stride)
+                                : WebPDecodeRGBInto(d, n, to, room, stride);
     if (!ok) {
         imu_picture_free(p);
         imu_refuse(err, "corrupt", "The WebP file is damaged.");
@@ -57,14 +62,16 @@ static imu_picture *decode_frame(const WebPIterator *frame, int canvas_w, int ca
     return p;
 }
 
-imu_picture *imu_webp_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits, imu_error *err)
+imu_picture *imu_webp_decode(const uint8_t *data, size_t len, const imu_decode_limits *limits,
+                             imu_error *err)
 {
     WebPDemuxer *demux;
     WebPIterator frame;
     memset(&frame, 0, sizeof frame);
     if (first_frame(data, len, &demux, &frame, err))
         return NULL;
-    uint32_t w = WebPDemuxGetI(demux, WEBP_FF_CANVAS_WIDTH), h = WebPDemuxGetI(demux, WEBP_FF_CANVAS_HEIGHT);
+    uint32_t w = WebPDemuxGetI(demux, WEBP_FF_CANVAS_WIDTH),
+             h = WebPDemuxGetI(demux, WEBP_FF_CANVAS_HEIGHT);
     imu_picture *p = NULL;
     if (!imu_check_size(w, h, limits, err))
         p = decode_frame(&frame, (int)w, (int)h, limits, err);

@@ -42,11 +42,13 @@ static json_t *answer_for(const imu_picture *p, const imu_texts *texts)
 }
 
 /* Writes the PNG: the file as it came where nothing in it needs to change. */
-static int write_png(const imu_picture *p, const imu_texts *texts, const uint8_t *data, size_t len, bool resized, int fd,
-                     imu_error *err)
+static int write_png(const imu_picture *p, const imu_texts *texts, const uint8_t *data, size_t len,
+                     bool resized, int fd, imu_error *err)
 {
     if (!resized && imu_png_is_clean(data, len))
-        return imu_write_all(fd, data, len) ? imu_refuse(err, "too_large", "Not enough memory for the picture.") : 0;
+        return imu_write_all(fd, data, len)
+                   ? imu_refuse(err, "too_large", "Not enough memory for the picture.")
+                   : 0;
     imu_bytes png;
     if (imu_png_encode(p, texts, &png, err))
         return -1;
@@ -65,12 +67,14 @@ static int write_thumbnail(const imu_picture *p, int side, int fd, imu_error *er
     return rc ? imu_refuse(err, "too_large", "Not enough memory for the thumbnail.") : 0;
 }
 
-json_t *imu_media_decode_bytes(const imu_media_request *q, const uint8_t *data, size_t len, int png_fd, int thumbnail_fd)
+json_t *imu_media_decode_bytes(const imu_media_request *q, const uint8_t *data, size_t len,
+                               int png_fd, int thumbnail_fd)
 {
     imu_error err = {.type = ""};
     imu_texts texts = {.text = {NULL}};
     imu_picture *p = imu_decode(data, len, &q->limits, &texts, &err);
-    bool resize = p && q->resize_width > 0 && (q->resize_width != p->width || q->resize_height != p->height);
+    bool resize =
+        p && q->resize_width > 0 && (q->resize_width != p->width || q->resize_height != p->height);
     if (resize) {
         imu_picture *resized = imu_resize(p, q->resize_width, q->resize_height, IMU_FILTER_LANCZOS);
         imu_picture_free(p);
@@ -79,7 +83,8 @@ json_t *imu_media_decode_bytes(const imu_media_request *q, const uint8_t *data, 
             imu_refuse(&err, "too_large", "Not enough memory for the picture.");
     }
     json_t *answer;
-    if (p && !write_png(p, &texts, data, len, resize, png_fd, &err) && !write_thumbnail(p, q->thumbnail, thumbnail_fd, &err))
+    if (p && !write_png(p, &texts, data, len, resize, png_fd, &err) &&
+        !write_thumbnail(p, q->thumbnail, thumbnail_fd, &err))
         answer = answer_for(p, &texts);
     else
         answer = refusal(&err);
@@ -88,7 +93,8 @@ json_t *imu_media_decode_bytes(const imu_media_request *q, const uint8_t *data, 
     return answer;
 }
 
-/* Puts the four descriptors at their places and closes all others: the child holds nobody else's upload. */
+/* Puts the four descriptors at their places and closes all others: the child holds nobody else's
+ * upload. */
 static int arrange_fds(int file, int png, int thumbnail, int answer)
 {
     int from[] = {file, png, thumbnail, answer};
@@ -120,7 +126,8 @@ static void child_main(const imu_media_request *q, off_t size)
     _exit(text && !imu_write_all(ANSWER_FD, text, strlen(text)) ? 0 : 4);
 }
 
-int imu_media_spawn(const imu_media_request *q, int file_fd, int png_fd, int thumbnail_fd, int *answer_fd)
+int imu_media_spawn(const imu_media_request *q, int file_fd, int png_fd, int thumbnail_fd,
+                    int *answer_fd)
 {
     struct stat st;
     int pair[2];
@@ -137,7 +144,8 @@ int imu_media_spawn(const imu_media_request *q, int file_fd, int png_fd, int thu
         sigset_t none;
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent || arrange_fds(file_fd, png_fd, thumbnail_fd, pair[1]))
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent ||
+            arrange_fds(file_fd, png_fd, thumbnail_fd, pair[1]))
             _exit(2);
         child_main(q, st.st_size);
     }

@@ -1,7 +1,8 @@
-/* The media process's loop: takes requests, hands them to children, sends their answers. See media.h.
+/* The media process's loop: takes requests, hands them to children, sends their answers. See
+ * media.h.
  *
- * A child is as little trusted as the file it decodes: its answer is bounded, parsed and checked here, and
- * its files are sealed before they are passed on. */
+ * A child is as little trusted as the file it decodes: its answer is bounded, parsed and checked
+ * here, and its files are sealed before they are passed on. */
 #include "worker/media/media.h"
 #include "wire/wire.h"
 #include "worker/media/child.h"
@@ -22,10 +23,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAX_CLIENTS     64
-#define REQUEST_MS      10000 /* for the request to arrive, and for the answer to leave */
-#define WAIT_MS         20000 /* for a child to become free */
-#define DECODE_MS       20000
+#define MAX_CLIENTS 64
+#define REQUEST_MS  10000 /* for the request to arrive, and for the answer to leave */
+#define WAIT_MS     20000 /* for a child to become free */
+#define DECODE_MS   20000
 
 enum state { READING, WAITING, DECODING, SENDING };
 
@@ -98,7 +99,8 @@ static void refuse(struct client *c, const char *code, const char *message)
 {
     json_t *h = json_pack("{s:s,s:s}", "code", code, "message", message);
     char *text = h ? json_dumps(h, JSON_COMPACT) : NULL;
-    imu_frame f = {.type = IMU_WIRE_REJECTED, .header = text, .header_len = text ? strlen(text) : 0};
+    imu_frame f = {
+        .type = IMU_WIRE_REJECTED, .header = text, .header_len = text ? strlen(text) : 0};
     if (text && imu_wire_queue(c->wr, &f))
         fprintf(stderr, "media: an answer could not be queued: %s\n", strerror(errno));
     free(text);
@@ -128,12 +130,14 @@ static int take_request(struct client *c, const json_t *h)
     int64_t thumbnail = take_number(h, "thumbnail", 256, 1024);
     if (pixels < 0 || side < 0 || thumbnail < 0)
         return -1;
-    q->limits = (imu_decode_limits){.max_pixels = (uint64_t)pixels, .max_side = (int)side, .max_text = 2u << 20};
+    q->limits = (imu_decode_limits){
+        .max_pixels = (uint64_t)pixels, .max_side = (int)side, .max_text = 2u << 20};
     q->thumbnail = thumbnail < 16 ? 16 : (int)thumbnail;
     const json_t *size = json_object_get(h, "resize_to");
     if (!size || json_is_null(size))
         return 0;
-    int64_t w = json_integer_value(json_array_get(size, 0)), ht = json_integer_value(json_array_get(size, 1));
+    int64_t w = json_integer_value(json_array_get(size, 0)),
+            ht = json_integer_value(json_array_get(size, 1));
     if (json_array_size(size) != 2 || w < 1 || ht < 1 || w > side || ht > side || w * ht > pixels)
         return -1;
     q->resize_width = (int)w;
@@ -153,7 +157,8 @@ static void read_request(struct media *m, int index)
         return;
     }
     json_t *h = json_loadb(f.header, f.header_len, JSON_REJECT_DUPLICATES, NULL);
-    bool ok = f.type == IMU_WIRE_DECODE && f.n_fds == 1 && json_is_object(h) && take_request(c, h) == 0;
+    bool ok =
+        f.type == IMU_WIRE_DECODE && f.n_fds == 1 && json_is_object(h) && take_request(c, h) == 0;
     json_decref(h);
     if (f.n_fds == 1)
         c->file = f.fds[0];
@@ -216,14 +221,20 @@ static int pass_on(struct client *c, json_t *h)
         refuse(c, code, message);
         return 0;
     }
-    json_int_t w = json_integer_value(json_object_get(h, "width")), ht = json_integer_value(json_object_get(h, "height"));
+    json_int_t w = json_integer_value(json_object_get(h, "width")),
+               ht = json_integer_value(json_object_get(h, "height"));
     const imu_decode_limits *l = &c->request.limits;
-    if (w < 1 || ht < 1 || w > l->max_side || ht > l->max_side || (uint64_t)(w * ht) > l->max_pixels ||
-        !is_text_or_null(h, "metadata") || !is_text_or_null(h, "workflow") || !is_text_or_null(h, "graph") || seal(c->png) ||
+    if (w < 1 || ht < 1 || w > l->max_side || ht > l->max_side ||
+        (uint64_t)(w * ht) > l->max_pixels || !is_text_or_null(h, "metadata") ||
+        !is_text_or_null(h, "workflow") || !is_text_or_null(h, "graph") || seal(c->png) ||
         seal(c->thumbnail) || json_object_set_new(h, "fds", json_integer(2)))
         return -1;
     char *text = json_dumps(h, JSON_COMPACT);
-    imu_frame f = {.type = IMU_WIRE_DECODED, .header = text, .header_len = text ? strlen(text) : 0, .n_fds = 2, .fds = {c->png, c->thumbnail}};
+    imu_frame f = {.type = IMU_WIRE_DECODED,
+                   .header = text,
+                   .header_len = text ? strlen(text) : 0,
+                   .n_fds = 2,
+                   .fds = {c->png, c->thumbnail}};
     int rc = text ? imu_wire_queue(c->wr, &f) : -1;
     free(text);
     if (rc == 0)
@@ -246,7 +257,8 @@ static void take_answer(struct media *m, struct client *c)
     if (WIFSIGNALED(status))
         fprintf(stderr, "media: a child ended by signal %d\n", WTERMSIG(status));
     else
-        fprintf(stderr, "media: a child ended with status %d and no usable answer\n", WEXITSTATUS(status));
+        fprintf(stderr, "media: a child ended with status %d and no usable answer\n",
+                WEXITSTATUS(status));
     if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL))
         refuse(c, "too_large", "The picture takes too long to decode.");
     else
@@ -259,7 +271,9 @@ static void read_answer(struct media *m, struct client *c)
     ssize_t n = read(c->answer_fd, buf, sizeof buf);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    char *grown = n > 0 && c->answer_len + (size_t)n <= IMU_WIRE_MAX_HEADER ? realloc(c->answer, c->answer_len + (size_t)n) : NULL;
+    char *grown = n > 0 && c->answer_len + (size_t)n <= IMU_WIRE_MAX_HEADER
+                      ? realloc(c->answer, c->answer_len + (size_t)n)
+                      : NULL;
     if (n > 0 && grown) {
         c->answer = grown;
         memcpy(c->answer + c->answer_len, buf, (size_t)n);
@@ -286,10 +300,12 @@ static void accept_one(struct media *m)
     }
     struct client *c = m->n_clients < MAX_CLIENTS ? calloc(1, sizeof *c) : NULL;
     if (!c) {
-        static const char busy[] = "{\"code\":\"busy\",\"message\":\"Too many uploads at once. Try again in a moment.\"}";
+        static const char busy[] =
+            "{\"code\":\"busy\",\"message\":\"Too many uploads at once. Try again in a moment.\"}";
         imu_frame f = {.type = IMU_WIRE_REJECTED, .header = busy, .header_len = sizeof busy - 1};
         if (imu_wire_send(fd, &f, 0))
-            fprintf(stderr, "media: too many uploads, and no answer possible: %s\n", strerror(errno));
+            fprintf(stderr, "media: too many uploads, and no answer possible: %s\n",
+                    strerror(errno));
         close(fd);
         return;
     }
@@ -406,7 +422,9 @@ int imu_media_run(const imu_options *o, int listener)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    m.signals = pthread_sigmask(SIG_BLOCK, &set, NULL) ? -1 : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    m.signals = pthread_sigmask(SIG_BLOCK, &set, NULL)
+                    ? -1
+                    : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     int rc = 1;
     if (m.signals < 0 || imu_sandbox_prepare()) {
         fprintf(stderr, "invokemu-worker: the sandbox can't be set up: %s\n", strerror(errno));

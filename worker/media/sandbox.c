@@ -12,18 +12,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MEMORY_LIMIT (3ul * 1024 * 1024 * 1024) /* a picture of the largest size, its resized copy, the file */
-#define FILE_LIMIT   (1ul * 1024 * 1024 * 1024)
+#define MEMORY_LIMIT                                                                               \
+    (3ul * 1024 * 1024 * 1024) /* a picture of the largest size, its resized copy, the file */
+#define FILE_LIMIT (1ul * 1024 * 1024 * 1024)
 
 static struct sock_fprog program;
 
 /* Calls that take no path and make nothing but memory. */
 static const int allowed[] = {
-    SCMP_SYS(read),   SCMP_SYS(pread64), SCMP_SYS(write),        SCMP_SYS(brk),       SCMP_SYS(munmap),
-    SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(exit),         SCMP_SYS(exit_group), SCMP_SYS(clock_gettime),
-    SCMP_SYS(futex),  SCMP_SYS(getpid),  SCMP_SYS(gettimeofday), SCMP_SYS(rt_sigreturn), SCMP_SYS(getrandom),
+    SCMP_SYS(read),         SCMP_SYS(pread64),
+    SCMP_SYS(write),        SCMP_SYS(brk),
+    SCMP_SYS(munmap),       SCMP_SYS(mremap),
+    SCMP_SYS(madvise),      SCMP_SYS(exit),
+    SCMP_SYS(exit_group),   SCMP_SYS(clock_gettime),
+    SCMP_SYS(futex),        SCMP_SYS(getpid),
+    SCMP_SYS(gettimeofday), SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(getrandom),
 #if defined(__SANITIZE_ADDRESS__)
-    SCMP_SYS(sched_yield), SCMP_SYS(gettid), SCMP_SYS(sigaltstack), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction),
+    SCMP_SYS(sched_yield),  SCMP_SYS(gettid),
+    SCMP_SYS(sigaltstack),  SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigaction),
 #endif
 };
 
@@ -34,10 +42,12 @@ static int add_rules(scmp_filter_ctx ctx)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
     /* Memory, but never memory that can be executed, and no mapping of files. */
     if (rc == 0)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
+                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
                               SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
     if (rc == 0)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     return rc;
 }
 
@@ -94,7 +104,8 @@ int imu_sandbox_enter(unsigned cpu_seconds)
         errno = EINVAL;
         return -1;
     }
-    if (limit(RLIMIT_CPU, cpu_seconds) || limit(RLIMIT_FSIZE, FILE_LIMIT) || limit(RLIMIT_CORE, 0) || limit(RLIMIT_NPROC, 0))
+    if (limit(RLIMIT_CPU, cpu_seconds) || limit(RLIMIT_FSIZE, FILE_LIMIT) ||
+        limit(RLIMIT_CORE, 0) || limit(RLIMIT_NPROC, 0))
         return -1;
 #if !defined(__SANITIZE_ADDRESS__) /* whose shadow alone is larger */
     if (limit(RLIMIT_AS, MEMORY_LIMIT))

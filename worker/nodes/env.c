@@ -14,7 +14,8 @@
 #define THUMBNAIL_SIDE  256
 #define DEFAULT_VERSION "6.12.0"
 
-static const imu_decode_limits limits = {.max_pixels = IMU_ENV_MAX_PIXELS, .max_side = IMU_ENV_MAX_SIDE, .max_text = 1};
+static const imu_decode_limits limits = {
+    .max_pixels = IMU_ENV_MAX_PIXELS, .max_side = IMU_ENV_MAX_SIDE, .max_text = 1};
 
 void imu_env_clear(imu_env *env)
 {
@@ -80,7 +81,8 @@ static struct imu_thing *add_thing(imu_call *call, size_t bytes, const char *bas
     return t;
 }
 
-const char *imu_env_keep_latents(imu_call *call, imu_array *latents, const char *base, uint64_t seed)
+const char *imu_env_keep_latents(imu_call *call, imu_array *latents, const char *base,
+                                 uint64_t seed)
 {
     struct imu_thing *t = latents ? add_thing(call, array_bytes(latents), base) : NULL;
     if (!latents)
@@ -112,7 +114,8 @@ static const struct imu_thing *find_thing(imu_call *call, const char *name, bool
         if (!strcmp(t->name, name) && (latents ? t->latents != NULL : t->conditioning != NULL))
             return t;
     }
-    imu_refuse(call->error, "NotFound", "The %s that this node names was not made in this run.", latents ? "latents" : "prompt");
+    imu_refuse(call->error, "NotFound", "The %s that this node names was not made in this run.",
+               latents ? "latents" : "prompt");
     return NULL;
 }
 
@@ -154,11 +157,13 @@ static uint8_t *map_image(imu_call *call, const json_t *field, size_t *len)
             fd = call->env->images[i].fd;
     struct stat st;
     if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size <= 0) {
-        imu_refuse(call->error, "ImageFileNotFoundException", "The picture \"%.60s\" was not found.", name ? name : "");
+        imu_refuse(call->error, "ImageFileNotFoundException",
+                   "The picture \"%.60s\" was not found.", name ? name : "");
         return NULL;
     }
     if (st.st_size > MAX_FILE) {
-        imu_refuse(call->error, "TooLarge", "The picture's file is larger than %ld MiB.", MAX_FILE >> 20);
+        imu_refuse(call->error, "TooLarge", "The picture's file is larger than %ld MiB.",
+                   MAX_FILE >> 20);
         return NULL;
     }
     /* A copy, not a mapping: the file could be cut short while it is read. */
@@ -166,7 +171,8 @@ static uint8_t *map_image(imu_call *call, const json_t *field, size_t *len)
     ssize_t n = data ? pread(fd, data, (size_t)st.st_size, 0) : -1;
     if (n <= 0) {
         free(data);
-        imu_refuse(call->error, "ImageFileNotFoundException", "The picture \"%.60s\" could not be read.", name);
+        imu_refuse(call->error, "ImageFileNotFoundException",
+                   "The picture \"%.60s\" could not be read.", name);
         return NULL;
     }
     *len = (size_t)n;
@@ -226,7 +232,8 @@ static int add_files(imu_call *call, const imu_bytes *png, const imu_bytes *thum
 }
 
 /* Describes the picture just added, and lets later nodes of the run load it. */
-static json_t *describe(imu_call *call, const imu_picture *p, const char *category, const char *metadata)
+static json_t *describe(imu_call *call, const imu_picture *p, const char *category,
+                        const char *metadata)
 {
     char name[IMU_UUID_SIZE + 4];
     imu_new_uuid(name);
@@ -237,23 +244,28 @@ static json_t *describe(imu_call *call, const imu_picture *p, const char *catego
         return NULL;
     }
     const char *board = imu_json_str(imu_in(call, "board"), "board_id");
-    json_t *row = json_pack("{s:s,s:i,s:i,s:s,s:b,s:s?,s:s?,s:b,s:i,s:i}", "image_name", name, "width", p->width, "height",
-                            p->height, "category", category, "is_intermediate", imu_in_bool(call, "is_intermediate"),
-                            "board_id", board, "metadata", metadata, "has_workflow", call->env->workflow != NULL, "fd",
-                            call->n_fds - 2, "thumbnail_fd", call->n_fds - 1);
+    json_t *row =
+        json_pack("{s:s,s:i,s:i,s:s,s:b,s:s?,s:s?,s:b,s:i,s:i}", "image_name", name, "width",
+                  p->width, "height", p->height, "category", category, "is_intermediate",
+                  imu_in_bool(call, "is_intermediate"), "board_id", board, "metadata", metadata,
+                  "has_workflow", call->env->workflow != NULL, "fd", call->n_fds - 2,
+                  "thumbnail_fd", call->n_fds - 1);
     if (!row || json_array_append_new(call->images, row)) {
         imu_refuse(call->error, "OutOfMemory", "Not enough memory for the picture.");
         return NULL;
     }
-    return json_pack("{s:{s:s},s:i,s:i}", "image", "image_name", name, "width", p->width, "height", p->height);
+    return json_pack("{s:{s:s},s:i,s:i}", "image", "image_name", name, "width", p->width, "height",
+                     p->height);
 }
 
 json_t *imu_env_save_image(imu_call *call, const imu_picture *p, const char *category)
 {
-    imu_texts texts = {.text = {metadata_text(call), (char *)call->env->workflow, (char *)call->env->graph}};
+    imu_texts texts = {
+        .text = {metadata_text(call), (char *)call->env->workflow, (char *)call->env->graph}};
     imu_bytes png = {0}, thumbnail = {0};
     json_t *out = NULL;
-    if (!imu_png_encode(p, &texts, &png, call->error) && !imu_thumbnail(p, THUMBNAIL_SIDE, &thumbnail, call->error) &&
+    if (!imu_png_encode(p, &texts, &png, call->error) &&
+        !imu_thumbnail(p, THUMBNAIL_SIDE, &thumbnail, call->error) &&
         !add_files(call, &png, &thumbnail))
         out = describe(call, p, category, texts.text[IMU_TEXT_METADATA]);
     free(png.data);

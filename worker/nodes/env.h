@@ -1,6 +1,7 @@
 /*
- * env.h: what nodes find around them while a run lasts: its pictures, latents and encoded prompts, the
- * models, and the way to report progress. Belongs to the run thread; only `cancelled` is set by others.
+ * env.h: what nodes find around them while a run lasts: its pictures, latents and encoded prompts,
+ * the models, and the way to report progress. Belongs to the run thread; only `cancelled` is set by
+ * others.
  */
 #ifndef IMU_ENV_H
 #define IMU_ENV_H
@@ -19,10 +20,10 @@ struct imu_models; /* models.h */
 /** Things made during a run, named by random UUIDs so that no graph can guess another run's. */
 struct imu_thing {
     char name[IMU_UUID_SIZE];
-    imu_array *latents;             /**< one of these two */
+    imu_array *latents; /**< one of these two */
     imu_conditioning *conditioning;
-    char base[16];                  /**< of the model it was made with, or "" */
-    uint64_t seed;                  /**< of noise */
+    char base[16]; /**< of the model it was made with, or "" */
+    uint64_t seed; /**< of noise */
 };
 
 /** A picture that the graph may name: sent with the run, or made in it. */
@@ -67,10 +68,13 @@ int imu_call_stop(imu_call *call);
 /** The version that goes into stored metadata. */
 const char *imu_env_app_version(const imu_env *env);
 
-/** Keeps latents or a conditioning (takes it over, even on failure). @return its name, or NULL with call->error. */
-const char *imu_env_keep_latents(imu_call *call, imu_array *latents, const char *base, uint64_t seed);
+/** Keeps latents or a conditioning (takes it over, even on failure). @return its name, or NULL with
+ * call->error. */
+const char *imu_env_keep_latents(imu_call *call, imu_array *latents, const char *base,
+                                 uint64_t seed);
 const char *imu_env_keep_conditioning(imu_call *call, imu_conditioning *c, const char *base);
-/** The latents or conditioning that field (a LatentsField, ConditioningField) names, or NULL with call->error. */
+/** The latents or conditioning that field (a LatentsField, ConditioningField) names, or NULL with
+ * call->error. */
 const struct imu_thing *imu_env_latents(imu_call *call, const json_t *field);
 const struct imu_thing *imu_env_conditioning(imu_call *call, const json_t *field);
 
@@ -82,8 +86,9 @@ imu_picture *imu_env_load_image(imu_call *call, const json_t *field);
 int imu_env_image_size(imu_call *call, const json_t *field, int *width, int *height);
 
 /**
- * Stores a picture as the result of the call: PNG with the run's text chunks and a thumbnail, as memfds in
- * call->fds, described in call->images; board, metadata and is_intermediate come from the node.
+ * Stores a picture as the result of the call: PNG with the run's text chunks and a thumbnail, as
+ * memfds in call->fds, described in call->images; board, metadata and is_intermediate come from the
+ * node.
  * @param category "general", "mask", "control", "user" or "other"
  * @return a new ImageOutput object, or NULL with call->error
  */

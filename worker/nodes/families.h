@@ -1,5 +1,5 @@
-/* The families of nodes, each a NULL-terminated list in the file that declares it, and the output types that
- * several families share (outputs.c). */
+/* The families of nodes, each a NULL-terminated list in the file that declares it, and the output
+ * types that several families share (outputs.c). */
 #ifndef IMU_FAMILIES_H
 #define IMU_FAMILIES_H
 

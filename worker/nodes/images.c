@@ -6,14 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUTS(...) (const imu_field[]){__VA_ARGS__, {.name = NULL}}
+#define INPUTS(...)                                                                                \
+    (const imu_field[])                                                                            \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            .name = NULL                                                                           \
+        }                                                                                          \
+    }
 #define PICTURE(field, words)                                                                      \
     {                                                                                              \
         .name = field, .type = IMU_T_IMAGE, .flags = IMU_F_REQUIRED, .help = words                 \
     }
 #define SIZE(field, words)                                                                         \
     {                                                                                              \
-        .name = field, .type = IMU_T_INT, .flags = IMU_F_MIN | IMU_F_ABOVE_MIN, .fallback = "512", .help = words \
+        .name = field, .type = IMU_T_INT, .flags = IMU_F_MIN | IMU_F_ABOVE_MIN, .fallback = "512", \
+        .help = words                                                                              \
     }
 #define STORES (IMU_N_BOARD | IMU_N_METADATA)
 
@@ -34,8 +42,10 @@ static int finish(imu_call *call, imu_picture *p)
 
 static int check_size(imu_call *call, double w, double h)
 {
-    if (!(w >= 1 && h >= 1 && w <= IMU_ENV_MAX_SIDE && h <= IMU_ENV_MAX_SIDE && w * h <= IMU_ENV_MAX_PIXELS))
-        return imu_refuse(call->error, "InvalidInput", "A picture must have 1 to %d pixels a side.", IMU_ENV_MAX_SIDE);
+    if (!(w >= 1 && h >= 1 && w <= IMU_ENV_MAX_SIDE && h <= IMU_ENV_MAX_SIDE &&
+          w * h <= IMU_ENV_MAX_PIXELS))
+        return imu_refuse(call->error, "InvalidInput", "A picture must have 1 to %d pixels a side.",
+                          IMU_ENV_MAX_SIDE);
     return 0;
 }
 
@@ -45,7 +55,8 @@ static int run_image(imu_call *call)
     int w, h;
     if (imu_env_image_size(call, imu_in(call, "image"), &w, &h))
         return -1;
-    return imu_out(call, json_pack("{s:O,s:i,s:i}", "image", imu_in(call, "image"), "width", w, "height", h));
+    return imu_out(
+        call, json_pack("{s:O,s:i,s:i}", "image", imu_in(call, "image"), "width", w, "height", h));
 }
 
 static int run_save(imu_call *call)
@@ -73,11 +84,13 @@ static int run_blank(imu_call *call)
     imu_picture *p = imu_picture_new(w, h, ch);
     for (size_t i = 0; p && i < (size_t)w * (size_t)h; i++)
         for (int c = 0; c < ch; c++)
-            p->data[i * (size_t)ch + (size_t)c] = (uint8_t)json_integer_value(json_object_get(imu_in(call, "color"), keys[c]));
+            p->data[i * (size_t)ch + (size_t)c] =
+                (uint8_t)json_integer_value(json_object_get(imu_in(call, "color"), keys[c]));
     return finish(call, p);
 }
 
-static const char *const filters[] = {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos", NULL};
+static const char *const filters[] = {"nearest", "box",     "bilinear", "hamming",
+                                      "bicubic", "lanczos", NULL};
 
 static int resize_to(imu_call *call, imu_picture *p, double w, double h)
 {
@@ -98,7 +111,9 @@ static int resize_to(imu_call *call, imu_picture *p, double w, double h)
 static int run_resize(imu_call *call)
 {
     imu_picture *p = imu_env_load_image(call, imu_in(call, "image"));
-    return p ? resize_to(call, p, (double)imu_in_int(call, "width"), (double)imu_in_int(call, "height")) : -1;
+    return p ? resize_to(call, p, (double)imu_in_int(call, "width"),
+                         (double)imu_in_int(call, "height"))
+             : -1;
 }
 
 static int run_scale(imu_call *call)
@@ -114,11 +129,13 @@ static imu_picture *cut(const imu_picture *p, int64_t left, int64_t top, int w, 
     imu_picture *out = imu_picture_new(w, h, 4);
     imu_picture *rgba = out ? imu_picture_convert(p, 4) : NULL;
     for (int y = 0; rgba && y < h; y++) {
-        int64_t sy = top + y, x0 = left < 0 ? -left : 0, x1 = p->width - left < w ? p->width - left : w;
+        int64_t sy = top + y, x0 = left < 0 ? -left : 0,
+                x1 = p->width - left < w ? p->width - left : w;
         if (sy < 0 || sy >= p->height || x0 >= x1)
             continue;
         memcpy(out->data + ((size_t)y * (size_t)w + (size_t)x0) * 4,
-               rgba->data + ((size_t)sy * (size_t)p->width + (size_t)(left + x0)) * 4, (size_t)(x1 - x0) * 4);
+               rgba->data + ((size_t)sy * (size_t)p->width + (size_t)(left + x0)) * 4,
+               (size_t)(x1 - x0) * 4);
     }
     if (out && !rgba) {
         imu_picture_free(out);
@@ -135,7 +152,8 @@ static int run_crop(imu_call *call)
     if (check_size(call, (double)w, (double)h))
         return -1;
     if (x < -1000000 || x > 1000000 || y < -1000000 || y > 1000000)
-        return imu_refuse(call->error, "InvalidInput", "The place of the cut lies too far outside of the picture.");
+        return imu_refuse(call->error, "InvalidInput",
+                          "The place of the cut lies too far outside of the picture.");
     imu_picture *p = imu_env_load_image(call, imu_in(call, "image"));
     if (!p)
         return -1;
@@ -145,67 +163,146 @@ static int run_crop(imu_call *call)
 }
 
 static const imu_node_type image_node = {
-    "image", "ImageInvocation", "Image Primitive", "1.0.2", "primitives", "primitives image",
-    "Holds a picture of the gallery that other nodes can share.", 0, INPUTS(PICTURE("image", "The picture")),
-    &imu_out_image, run_image};
+    "image",
+    "ImageInvocation",
+    "Image Primitive",
+    "1.0.2",
+    "primitives",
+    "primitives image",
+    "Holds a picture of the gallery that other nodes can share.",
+    0,
+    INPUTS(PICTURE("image", "The picture")),
+    &imu_out_image,
+    run_image};
 static const imu_node_type load_image_node = {
-    "load_image", "LoadImageInvocation", "Load Image", "1.0.0", "image", "image load",
-    "Takes a picture of the gallery, as Image Primitive does; kept for older workflows.", 0,
-    INPUTS(PICTURE("image", "The picture")), &imu_out_image, run_image};
-static const imu_node_type show_image_node = {
-    "show_image", "ShowImageInvocation", "Show Image", "1.0.1", "image", "image", "Shows a picture and gives it on.", 0,
-    INPUTS(PICTURE("image", "The picture to show")), &imu_out_image, run_image};
-static const imu_node_type save_node = {
-    "save_image", "SaveImageInvocation", "Save Image", "1.2.2", "image", "primitives image",
-    "Stores a copy of a picture in the gallery.", IMU_N_NO_CACHE | STORES, INPUTS(PICTURE("image", "The picture to store")),
-    &imu_out_image, run_save};
+    "load_image",
+    "LoadImageInvocation",
+    "Load Image",
+    "1.0.0",
+    "image",
+    "image load",
+    "Takes a picture of the gallery, as Image Primitive does; kept for older workflows.",
+    0,
+    INPUTS(PICTURE("image", "The picture")),
+    &imu_out_image,
+    run_image};
+static const imu_node_type show_image_node = {"show_image",
+                                              "ShowImageInvocation",
+                                              "Show Image",
+                                              "1.0.1",
+                                              "image",
+                                              "image",
+                                              "Shows a picture and gives it on.",
+                                              0,
+                                              INPUTS(PICTURE("image", "The picture to show")),
+                                              &imu_out_image,
+                                              run_image};
+static const imu_node_type save_node = {"save_image",
+                                        "SaveImageInvocation",
+                                        "Save Image",
+                                        "1.2.2",
+                                        "image",
+                                        "primitives image",
+                                        "Stores a copy of a picture in the gallery.",
+                                        IMU_N_NO_CACHE | STORES,
+                                        INPUTS(PICTURE("image", "The picture to store")),
+                                        &imu_out_image,
+                                        run_save};
 static const imu_node_type collection_node = {
-    "image_collection", "ImageCollectionInvocation", "Image Collection Primitive", "1.0.2", "primitives",
-    "primitives image collection", "Holds a list of pictures.", 0,
-    INPUTS({.name = "collection", .type = IMU_T_IMAGE, .flags = IMU_F_LIST | IMU_F_NULLABLE | IMU_F_CONNECTION,
+    "image_collection",
+    "ImageCollectionInvocation",
+    "Image Collection Primitive",
+    "1.0.2",
+    "primitives",
+    "primitives image collection",
+    "Holds a list of pictures.",
+    0,
+    INPUTS({.name = "collection",
+            .type = IMU_T_IMAGE,
+            .flags = IMU_F_LIST | IMU_F_NULLABLE | IMU_F_CONNECTION,
             .help = "A list from another node"},
-           {.name = "images", .type = IMU_T_IMAGE, .flags = IMU_F_LIST | IMU_F_NULLABLE | IMU_F_DIRECT,
+           {.name = "images",
+            .type = IMU_T_IMAGE,
+            .flags = IMU_F_LIST | IMU_F_NULLABLE | IMU_F_DIRECT,
             .help = "The pictures, when none are connected"}),
-    &imu_out_images, run_collection};
+    &imu_out_images,
+    run_collection};
 
 static const char *const modes[] = {"RGB", "RGBA", NULL};
-static const imu_node_type blank_node = {
-    "blank_image", "BlankImageInvocation", "Blank Image", "1.2.2", "image", "image", "Makes a picture of one colour.",
-    STORES,
-    INPUTS(SIZE("width", "Width in pixels"), SIZE("height", "Height in pixels"),
-           {.name = "mode", .type = IMU_T_ENUM, .choices = modes, .fallback = "\"RGB\"", .help = "With or without transparency"},
-           {.name = "color", .type = IMU_T_COLOR, .fallback = "{\"r\":0,\"g\":0,\"b\":0,\"a\":255}", .help = "The colour"}),
-    &imu_out_image, run_blank};
+static const imu_node_type blank_node = {"blank_image",
+                                         "BlankImageInvocation",
+                                         "Blank Image",
+                                         "1.2.2",
+                                         "image",
+                                         "image",
+                                         "Makes a picture of one colour.",
+                                         STORES,
+                                         INPUTS(SIZE("width", "Width in pixels"),
+                                                SIZE("height", "Height in pixels"),
+                                                {.name = "mode",
+                                                 .type = IMU_T_ENUM,
+                                                 .choices = modes,
+                                                 .fallback = "\"RGB\"",
+                                                 .help = "With or without transparency"},
+                                                {.name = "color",
+                                                 .type = IMU_T_COLOR,
+                                                 .fallback = "{\"r\":0,\"g\":0,\"b\":0,\"a\":255}",
+                                                 .help = "The colour"}),
+                                         &imu_out_image,
+                                         run_blank};
 
 #define RESAMPLE                                                                                   \
     {                                                                                              \
-        .name = "resample_mode", .type = IMU_T_ENUM, .choices = filters, .fallback = "\"bicubic\"", \
-        .help = "How new pixels are made out of old ones"                                          \
+        .name = "resample_mode", .type = IMU_T_ENUM, .choices = filters,                           \
+        .fallback = "\"bicubic\"", .help = "How new pixels are made out of old ones"               \
     }
-static const imu_node_type resize_node = {
-    "img_resize", "ImageResizeInvocation", "Resize Image", "1.2.2", "image", "image resize",
-    "Makes a picture exactly so large.", STORES,
-    INPUTS(PICTURE("image", "The picture to resize"), SIZE("width", "New width in pixels"),
-           SIZE("height", "New height in pixels"), RESAMPLE),
-    &imu_out_image, run_resize};
-static const imu_node_type scale_node = {
-    "img_scale", "ImageScaleInvocation", "Scale Image", "1.2.2", "image", "image scale",
-    "Makes a picture larger or smaller by a factor.", STORES,
-    INPUTS(PICTURE("image", "The picture to scale"),
-           {.name = "scale_factor", .type = IMU_T_FLOAT, .flags = IMU_F_MIN | IMU_F_ABOVE_MIN, .fallback = "2.0",
-            .help = "2 doubles each side"},
-           RESAMPLE),
-    &imu_out_image, run_scale};
+static const imu_node_type resize_node = {"img_resize",
+                                          "ImageResizeInvocation",
+                                          "Resize Image",
+                                          "1.2.2",
+                                          "image",
+                                          "image resize",
+                                          "Makes a picture exactly so large.",
+                                          STORES,
+                                          INPUTS(PICTURE("image", "The picture to resize"),
+                                                 SIZE("width", "New width in pixels"),
+                                                 SIZE("height", "New height in pixels"), RESAMPLE),
+                                          &imu_out_image,
+                                          run_resize};
+static const imu_node_type scale_node = {"img_scale",
+                                         "ImageScaleInvocation",
+                                         "Scale Image",
+                                         "1.2.2",
+                                         "image",
+                                         "image scale",
+                                         "Makes a picture larger or smaller by a factor.",
+                                         STORES,
+                                         INPUTS(PICTURE("image", "The picture to scale"),
+                                                {.name = "scale_factor",
+                                                 .type = IMU_T_FLOAT,
+                                                 .flags = IMU_F_MIN | IMU_F_ABOVE_MIN,
+                                                 .fallback = "2.0",
+                                                 .help = "2 doubles each side"},
+                                                RESAMPLE),
+                                         &imu_out_image,
+                                         run_scale};
 static const imu_node_type crop_node = {
-    "img_crop", "ImageCropInvocation", "Crop Image", "1.2.2", "image", "image crop",
-    "Cuts a window out of a picture; what lies outside becomes transparent.", STORES,
+    "img_crop",
+    "ImageCropInvocation",
+    "Crop Image",
+    "1.2.2",
+    "image",
+    "image crop",
+    "Cuts a window out of a picture; what lies outside becomes transparent.",
+    STORES,
     INPUTS(PICTURE("image", "The picture to cut"),
            {.name = "x", .type = IMU_T_INT, .fallback = "0", .help = "Left edge of the window"},
            {.name = "y", .type = IMU_T_INT, .fallback = "0", .help = "Upper edge of the window"},
            SIZE("width", "Width of the window"), SIZE("height", "Height of the window")),
-    &imu_out_image, run_crop};
+    &imu_out_image,
+    run_crop};
 
 const imu_node_type *const imu_nodes_images[] = {
-    &image_node, &load_image_node, &show_image_node, &save_node,  &collection_node,
+    &image_node, &load_image_node, &show_image_node, &save_node, &collection_node,
     &blank_node, &resize_node,     &scale_node,      &crop_node, NULL,
 };

@@ -6,14 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUTS(...) (const imu_field[]){__VA_ARGS__, {.name = NULL}}
+#define INPUTS(...)                                                                                \
+    (const imu_field[])                                                                            \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            .name = NULL                                                                           \
+        }                                                                                          \
+    }
 #define SCALE            8   /* pixels that a cell of latents is wide */
 #define PREVIEW_INTERVAL 200 /* milliseconds */
 
 static json_t *latents_output(const char *name, const imu_array *a, int64_t scale, uint64_t seed)
 {
-    return json_pack("{s:{s:s,s:I},s:I,s:I}", "latents", "latents_name", name, "seed", (json_int_t)seed, "width",
-                     (json_int_t)(a->dim[3] * scale), "height", (json_int_t)(a->dim[2] * scale));
+    return json_pack("{s:{s:s,s:I},s:I,s:I}", "latents", "latents_name", name, "seed",
+                     (json_int_t)seed, "width", (json_int_t)(a->dim[3] * scale), "height",
+                     (json_int_t)(a->dim[2] * scale));
 }
 
 static int stop_asked(void *user)
@@ -25,9 +33,11 @@ static int stop_asked(void *user)
 static int check_extras(imu_call *call, const json_t *part)
 {
     if (json_array_size(json_object_get(part, "loras")) > 0)
-        return imu_refuse(call->error, "NotSupported", "This worker can't apply LoRAs yet. Remove them and try again.");
+        return imu_refuse(call->error, "NotSupported",
+                          "This worker can't apply LoRAs yet. Remove them and try again.");
     if (json_array_size(json_object_get(part, "seamless_axes")) > 0)
-        return imu_refuse(call->error, "NotSupported", "This worker can't make pictures that tile yet.");
+        return imu_refuse(call->error, "NotSupported",
+                          "This worker can't make pictures that tile yet.");
     return 0;
 }
 
@@ -36,21 +46,25 @@ static int check_extras(imu_call *call, const json_t *part)
 static int run_noise(imu_call *call)
 {
     if (strcmp(imu_in_text(call, "noise_type"), "SD"))
-        return imu_refuse(call->error, "NotSupported", "This worker makes noise for Stable Diffusion only.");
+        return imu_refuse(call->error, "NotSupported",
+                          "This worker makes noise for Stable Diffusion only.");
     uint64_t seed = (uint64_t)imu_in_int(call, "seed");
-    imu_array *noise = imu_noise(seed, 4, (int)imu_in_int(call, "width"), (int)imu_in_int(call, "height"), SCALE);
+    imu_array *noise =
+        imu_noise(seed, 4, (int)imu_in_int(call, "width"), (int)imu_in_int(call, "height"), SCALE);
     const char *name = imu_env_keep_latents(call, noise, NULL, seed);
     if (!name)
         return -1;
-    return imu_out(call, json_pack("{s:{s:s,s:I},s:O,s:O}", "noise", "latents_name", name, "seed", (json_int_t)seed, "width",
-                                   imu_in(call, "width"), "height", imu_in(call, "height")));
+    return imu_out(call, json_pack("{s:{s:s,s:I},s:O,s:O}", "noise", "latents_name", name, "seed",
+                                   (json_int_t)seed, "width", imu_in(call, "width"), "height",
+                                   imu_in(call, "height")));
 }
 
-static const char *const noise_types[] = {"SD", "FLUX", "FLUX.2", "SD3", "CogView4", "Z-Image", "Anima", NULL};
+static const char *const noise_types[] = {"SD",       "FLUX",    "FLUX.2", "SD3",
+                                          "CogView4", "Z-Image", "Anima",  NULL};
 #define PIXELS(field, words)                                                                       \
     {                                                                                              \
-        .name = field, .type = IMU_T_INT, .flags = IMU_F_MIN | IMU_F_ABOVE_MIN | IMU_F_MAX, .max = IMU_ENV_MAX_SIDE, \
-        .multiple_of = 8, .fallback = "512", .help = words                                         \
+        .name = field, .type = IMU_T_INT, .flags = IMU_F_MIN | IMU_F_ABOVE_MIN | IMU_F_MAX,        \
+        .max = IMU_ENV_MAX_SIDE, .multiple_of = 8, .fallback = "512", .help = words                \
     }
 static const imu_output_type noise_output = {
     "NoiseOutput", "noise_output", "Noise to start from",
@@ -58,16 +72,34 @@ static const imu_output_type noise_output = {
            {.name = "width", .type = IMU_T_INT, .help = "Width of the picture in pixels"},
            {.name = "height", .type = IMU_T_INT, .help = "Height of the picture in pixels"})};
 static const imu_node_type noise_node = {
-    "noise", "NoiseInvocation", "Create Latent Noise", "1.1.0", "latents", "latents noise",
-    "Draws the noise that a picture is made out of; the same seed gives the same noise.", 0,
-    INPUTS({.name = "noise_type", .type = IMU_T_ENUM, .choices = noise_types, .fallback = "\"SD\"",
+    "noise",
+    "NoiseInvocation",
+    "Create Latent Noise",
+    "1.1.0",
+    "latents",
+    "latents noise",
+    "Draws the noise that a picture is made out of; the same seed gives the same noise.",
+    0,
+    INPUTS({.name = "noise_type",
+            .type = IMU_T_ENUM,
+            .choices = noise_types,
+            .fallback = "\"SD\"",
             .help = "The family of models that the noise is for"},
-           {.name = "seed", .type = IMU_T_INT, .flags = IMU_F_MIN | IMU_F_MAX, .min = 0, .max = 4294967295.0,
-            .fallback = "0", .help = "Where the random numbers start"},
-           PIXELS("width", "Width of the picture in pixels"), PIXELS("height", "Height of the picture in pixels"),
-           {.name = "use_cpu", .type = IMU_T_BOOL, .fallback = "true",
+           {.name = "seed",
+            .type = IMU_T_INT,
+            .flags = IMU_F_MIN | IMU_F_MAX,
+            .min = 0,
+            .max = 4294967295.0,
+            .fallback = "0",
+            .help = "Where the random numbers start"},
+           PIXELS("width", "Width of the picture in pixels"),
+           PIXELS("height", "Height of the picture in pixels"),
+           {.name = "use_cpu",
+            .type = IMU_T_BOOL,
+            .fallback = "true",
             .help = "Draw on the processor, so that every machine draws the same; always so here"}),
-    &noise_output, run_noise};
+    &noise_output,
+    run_noise};
 
 /* ---- prompts ---- */
 
@@ -76,33 +108,57 @@ static int run_compel(imu_call *call)
     const json_t *clip = imu_in(call, "clip");
     imu_model *model;
     if (imu_in_given(call, "mask"))
-        return imu_refuse(call->error, "NotSupported", "This worker can't tie a prompt to a region yet.");
-    if (check_extras(call, clip) || imu_models_get(call, json_object_get(clip, "text_encoder"), IMU_PART_TEXT, &model))
+        return imu_refuse(call->error, "NotSupported",
+                          "This worker can't tie a prompt to a region yet.");
+    if (check_extras(call, clip) ||
+        imu_models_get(call, json_object_get(clip, "text_encoder"), IMU_PART_TEXT, &model))
         return -1;
     imu_conditioning *c;
     imu_fault fault;
     json_int_t skip = json_integer_value(json_object_get(clip, "skipped_layers"));
     if (skip < 0 || skip > 100)
         return imu_refuse(call->error, "InvalidInput", "\"skipped_layers\" must be 0 to 100.");
-    if (imu_model_encode_prompt(model, imu_in_text(call, "prompt"), (int)skip, &c, &fault) != IMU_ENGINE_OK)
+    if (imu_model_encode_prompt(model, imu_in_text(call, "prompt"), (int)skip, &c, &fault) !=
+        IMU_ENGINE_OK)
         return imu_models_fault(call, &fault);
     const char *name = imu_env_keep_conditioning(call, c, imu_model_get_info(model)->base);
     if (!name)
         return -1;
-    return imu_out(call, json_pack("{s:{s:s,s:n}}", "conditioning", "conditioning_name", name, "mask"));
+    return imu_out(call,
+                   json_pack("{s:{s:s,s:n}}", "conditioning", "conditioning_name", name, "mask"));
 }
 
 static const imu_node_type compel_node = {
-    "compel", "CompelInvocation", "Prompt - SD1.5", "1.2.1", "prompt", "prompt compel",
-    "Encodes a prompt for the network. Weights are written (word)1.3, word+ or word-.", 0,
-    INPUTS({.name = "prompt", .type = IMU_T_STRING, .flags = IMU_F_TEXTAREA, .fallback = "\"\"", .help = "The prompt"},
-           {.name = "clip", .type = IMU_T_CLIP, .flags = IMU_F_REQUIRED, .title = "CLIP", .help = "Reads the prompt"},
-           {.name = "mask", .type = IMU_T_OTHER, .ref = "TensorField", .flags = IMU_F_NULLABLE,
+    "compel",
+    "CompelInvocation",
+    "Prompt - SD1.5",
+    "1.2.1",
+    "prompt",
+    "prompt compel",
+    "Encodes a prompt for the network. Weights are written (word)1.3, word+ or word-.",
+    0,
+    INPUTS({.name = "prompt",
+            .type = IMU_T_STRING,
+            .flags = IMU_F_TEXTAREA,
+            .fallback = "\"\"",
+            .help = "The prompt"},
+           {.name = "clip",
+            .type = IMU_T_CLIP,
+            .flags = IMU_F_REQUIRED,
+            .title = "CLIP",
+            .help = "Reads the prompt"},
+           {.name = "mask",
+            .type = IMU_T_OTHER,
+            .ref = "TensorField",
+            .flags = IMU_F_NULLABLE,
             .help = "The region that the prompt is for (not available here)"}),
-    &imu_out_conditioning, run_compel};
+    &imu_out_conditioning,
+    run_compel};
 
-/* One conditioning out of one or several: several are put one behind the other. NULL with call->error. */
-static const imu_conditioning *gather(imu_call *call, const char *input, imu_conditioning *joined, char base[16])
+/* One conditioning out of one or several: several are put one behind the other. NULL with
+ * call->error. */
+static const imu_conditioning *gather(imu_call *call, const char *input, imu_conditioning *joined,
+                                      char base[16])
 {
     const json_t *given = imu_in(call, input), *item;
     const struct imu_thing *parts[64];
@@ -112,7 +168,8 @@ static const imu_conditioning *gather(imu_call *call, const char *input, imu_con
         parts[0] = imu_env_conditioning(call, given);
         n = parts[0] ? 1 : 0;
     }
-    json_array_foreach (given, i, item) {
+    json_array_foreach(given, i, item)
+    {
         const struct imu_thing *t = n < 64 ? imu_env_conditioning(call, item) : NULL;
         if (!t) {
             if (n == 64)
@@ -133,7 +190,8 @@ static const imu_conditioning *gather(imu_call *call, const char *input, imu_con
     for (i = 0; i < n; i++) {
         tokens += parts[i]->conditioning->embeds->dim[1];
         if (parts[i]->conditioning->embeds->dim[2] != width) {
-            imu_refuse(call->error, "InvalidInput", "The prompts were encoded by different models.");
+            imu_refuse(call->error, "InvalidInput",
+                       "The prompts were encoded by different models.");
             return NULL;
         }
     }
@@ -173,7 +231,10 @@ static int on_step(void *user, const imu_progress *p)
     imu_bytes jpeg = {0};
     struct imu_progress_note note = {.message = "Denoising", .step = p->step, .total = p->total};
     if (preview) {
-        imu_picture view = {.width = preview->width, .height = preview->height, .channels = 3, .data = preview->rgb};
+        imu_picture view = {.width = preview->width,
+                            .height = preview->height,
+                            .channels = 3,
+                            .data = preview->rgb};
         imu_error unused;
         if (!imu_jpeg_encode(&view, 85, &jpeg, &unused)) {
             note.image = &jpeg;
@@ -210,8 +271,7 @@ static double *guidance(imu_call *call, int *count)
         return NULL;
     }
     scale[0] = json_number_value(given);
-    json_array_foreach (given, i, item)
-        scale[i] = json_number_value(item);
+    json_array_foreach(given, i, item) scale[i] = json_number_value(item);
     for (i = 0; i < n; i++) {
         if (!(scale[i] >= 1 && scale[i] <= 1000)) {
             free(scale);
@@ -229,16 +289,20 @@ static int check_denoise(imu_call *call)
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         const json_t *v = imu_in(call, later[i]);
         if (v && !json_is_null(v) && !(json_is_array(v) && json_array_size(v) == 0))
-            return imu_refuse(call->error, "NotSupported", "This worker can't use \"%s\" yet.", later[i]);
+            return imu_refuse(call->error, "NotSupported", "This worker can't use \"%s\" yet.",
+                              later[i]);
     }
     if (imu_in_bool(call, "hidiffusion"))
-        return imu_refuse(call->error, "NotSupported", "This worker can't use HiDiffusion yet. Switch it off and try again.");
+        return imu_refuse(call->error, "NotSupported",
+                          "This worker can't use HiDiffusion yet. Switch it off and try again.");
     if (imu_in_float(call, "denoising_start") > imu_in_float(call, "denoising_end"))
-        return imu_refuse(call->error, "InvalidInput", "\"denoising_start\" must not be more than \"denoising_end\".");
+        return imu_refuse(call->error, "InvalidInput",
+                          "\"denoising_start\" must not be more than \"denoising_end\".");
     return check_extras(call, imu_in(call, "unet"));
 }
 
-/* Latents that the noise and start inputs name, and the seed for schedulers that draw more of it. */
+/* Latents that the noise and start inputs name, and the seed for schedulers that draw more of it.
+ */
 static int take_latents(imu_call *call, imu_denoise_args *args)
 {
     const struct imu_thing *start = NULL, *noise = NULL;
@@ -248,8 +312,11 @@ static int take_latents(imu_call *call, imu_denoise_args *args)
         return -1;
     if (!start && !noise)
         return imu_refuse(call->error, "InvalidInput", "Connect \"noise\", \"latents\" or both.");
-    if (start && noise && (start->latents->dim[2] != noise->latents->dim[2] || start->latents->dim[3] != noise->latents->dim[3]))
-        return imu_refuse(call->error, "InvalidInput", "\"noise\" and \"latents\" stand for pictures of different sizes.");
+    if (start && noise &&
+        (start->latents->dim[2] != noise->latents->dim[2] ||
+         start->latents->dim[3] != noise->latents->dim[3]))
+        return imu_refuse(call->error, "InvalidInput",
+                          "\"noise\" and \"latents\" stand for pictures of different sizes.");
     args->noise = noise ? noise->latents : NULL;
     args->latents = start ? start->latents : NULL;
     args->seed = noise ? noise->seed : start->seed;
@@ -265,14 +332,17 @@ static int denoise(imu_call *call, imu_denoise_args *args, const char *base)
         return -1;
     const imu_model_info *info = imu_model_get_info(model);
     if (base[0] && strcmp(base, info->base))
-        return imu_refuse(call->error, "InvalidInput", "The prompt was encoded by a %s model, the UNet is of a %s model.", base,
-                        info->base);
+        return imu_refuse(call->error, "InvalidInput",
+                          "The prompt was encoded by a %s model, the UNet is of a %s model.", base,
+                          info->base);
     struct watch w = {.call = call, .base = info->base};
     args->user = &w;
     args->progress = on_step;
     args->cancelled = on_block;
     if (call->env->progress)
-        call->env->progress(call->env->user, call, &(struct imu_progress_note){.message = "Denoising", .total = args->steps});
+        call->env->progress(
+            call->env->user, call,
+            &(struct imu_progress_note){.message = "Denoising", .total = args->steps});
     imu_engine_status status = imu_model_denoise(model, args, &out, &fault);
     if (status != IMU_ENGINE_OK)
         return imu_models_fault(call, &fault);
@@ -314,55 +384,106 @@ static int run_denoise(imu_call *call)
 }
 
 static const char *const schedulers[] = {
-    "ddim",     "ddpm",       "deis",      "deis_k",      "lms",          "lms_k",          "pndm",     "heun",
-    "heun_k",   "euler",      "euler_k",   "euler_a",     "kdpm_2",       "kdpm_2_k",       "kdpm_2_a", "kdpm_2_a_k",
-    "dpmpp_2s", "dpmpp_2s_k", "dpmpp_2m",  "dpmpp_2m_k",  "dpmpp_2m_sde", "dpmpp_2m_sde_k", "dpmpp_3m", "dpmpp_3m_k",
-    "dpmpp_sde", "dpmpp_sde_k", "er_sde",  "unipc",       "unipc_k",      "lcm",            "tcd",      NULL,
+    "ddim",      "ddpm",        "deis",         "deis_k",         "lms",      "lms_k",
+    "pndm",      "heun",        "heun_k",       "euler",          "euler_k",  "euler_a",
+    "kdpm_2",    "kdpm_2_k",    "kdpm_2_a",     "kdpm_2_a_k",     "dpmpp_2s", "dpmpp_2s_k",
+    "dpmpp_2m",  "dpmpp_2m_k",  "dpmpp_2m_sde", "dpmpp_2m_sde_k", "dpmpp_3m", "dpmpp_3m_k",
+    "dpmpp_sde", "dpmpp_sde_k", "er_sde",       "unipc",          "unipc_k",  "lcm",
+    "tcd",       NULL,
 };
 #define PROMPTS(field, order, words)                                                               \
     {                                                                                              \
-        .name = field, .type = IMU_T_CONDITIONING, .flags = IMU_F_OR_LIST | IMU_F_REQUIRED | IMU_F_CONNECTION, \
-        .ui_order = order, .help = words                                                           \
+        .name = field, .type = IMU_T_CONDITIONING,                                                 \
+        .flags = IMU_F_OR_LIST | IMU_F_REQUIRED | IMU_F_CONNECTION, .ui_order = order,             \
+        .help = words                                                                              \
     }
 #define LATER(field, schema, order, words)                                                         \
     {                                                                                              \
-        .name = field, .type = IMU_T_OTHER, .ref = schema, .flags = IMU_F_OR_LIST | IMU_F_NULLABLE | IMU_F_CONNECTION, \
-        .ui_order = order, .help = words                                                           \
+        .name = field, .type = IMU_T_OTHER, .ref = schema,                                         \
+        .flags = IMU_F_OR_LIST | IMU_F_NULLABLE | IMU_F_CONNECTION, .ui_order = order,             \
+        .help = words                                                                              \
     }
 #define SHARE(field, value, words)                                                                 \
     {                                                                                              \
-        .name = field, .type = IMU_T_FLOAT, .flags = IMU_F_MIN | IMU_F_MAX, .min = 0, .max = 1, .fallback = value, .help = words \
+        .name = field, .type = IMU_T_FLOAT, .flags = IMU_F_MIN | IMU_F_MAX, .min = 0, .max = 1,    \
+        .fallback = value, .help = words                                                           \
     }
 static const imu_node_type denoise_node = {
-    "denoise_latents", "DenoiseLatentsInvocation", "Denoise - SD1.5, SDXL", "1.6.0", "latents",
-    "latents denoise txt2img t2i t2l img2img i2i l2l", "Turns noise into the latents of a picture, step by step.", 0,
-    INPUTS(PROMPTS("positive_conditioning", 1, "What the picture should show"),
-           PROMPTS("negative_conditioning", 2, "What it should not show"),
-           {.name = "unet", .type = IMU_T_UNET, .flags = IMU_F_REQUIRED | IMU_F_CONNECTION, .title = "UNet", .ui_order = 3,
-            .help = "The network that denoises"},
-           {.name = "noise", .type = IMU_T_LATENTS, .flags = IMU_F_NULLABLE | IMU_F_CONNECTION, .ui_order = 4,
-            .help = "The noise to start from"},
-           {.name = "steps", .type = IMU_T_INT, .flags = IMU_F_MIN | IMU_F_ABOVE_MIN | IMU_F_MAX, .max = 1000,
-            .fallback = "10", .help = "In how many steps; more is finer and slower"},
-           {.name = "cfg_scale", .type = IMU_T_FLOAT, .flags = IMU_F_OR_LIST, .title = "CFG Scale", .fallback = "7.5",
-            .help = "How closely to follow the prompt; one number, or one for each step"},
-           SHARE("denoising_start", "0.0", "Where in the run to begin"), SHARE("denoising_end", "1.0", "Where to stop"),
-           {.name = "scheduler", .type = IMU_T_ENUM, .choices = schedulers, .fallback = "\"euler\"",
-            .ui_type = "SchedulerField", .help = "The rule that sets the steps"},
-           {.name = "cfg_rescale_multiplier", .type = IMU_T_FLOAT, .flags = IMU_F_MIN | IMU_F_MAX | IMU_F_BELOW_MAX, .max = 1,
-            .title = "CFG Rescale Multiplier", .fallback = "0", .help = "Softens guidance, for models trained to full noise"},
-           {.name = "latents", .type = IMU_T_LATENTS, .flags = IMU_F_NULLABLE | IMU_F_CONNECTION, .ui_order = 5,
-            .help = "Latents of a picture to change, in place of a new one"},
-           LATER("control", "ControlField", 6, "ControlNets (not available here)"),
-           LATER("ip_adapter", "IPAdapterField", 7, "Reference pictures (not available here)"),
-           LATER("t2i_adapter", "T2IAdapterField", 8, "T2I adapters (not available here)"),
-           LATER("denoise_mask", "DenoiseMaskField", 9, "The region to change (not available here)"),
-           {.name = "hidiffusion", .type = IMU_T_BOOL, .fallback = "false", .title = "HiDiffusion",
-            .help = "A trick for large pictures (not available here)"},
-           {.name = "hidiffusion_raunet", .type = IMU_T_BOOL, .fallback = "true", .help = "Part of HiDiffusion"},
-           {.name = "hidiffusion_window_attn", .type = IMU_T_BOOL, .fallback = "true", .help = "Part of HiDiffusion"},
-           SHARE("hidiffusion_t1_ratio", "0.4", "Part of HiDiffusion"), SHARE("hidiffusion_t2_ratio", "0.0", "Part of HiDiffusion")),
-    &imu_out_latents, run_denoise};
+    "denoise_latents",
+    "DenoiseLatentsInvocation",
+    "Denoise - SD1.5, SDXL",
+    "1.6.0",
+    "latents",
+    "latents denoise txt2img t2i t2l img2img i2i l2l",
+    "Turns noise into the latents of a picture, step by step.",
+    0,
+    INPUTS(
+        PROMPTS("positive_conditioning", 1, "What the picture should show"),
+        PROMPTS("negative_conditioning", 2, "What it should not show"),
+        {.name = "unet",
+         .type = IMU_T_UNET,
+         .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
+         .title = "UNet",
+         .ui_order = 3,
+         .help = "The network that denoises"},
+        {.name = "noise",
+         .type = IMU_T_LATENTS,
+         .flags = IMU_F_NULLABLE | IMU_F_CONNECTION,
+         .ui_order = 4,
+         .help = "The noise to start from"},
+        {.name = "steps",
+         .type = IMU_T_INT,
+         .flags = IMU_F_MIN | IMU_F_ABOVE_MIN | IMU_F_MAX,
+         .max = 1000,
+         .fallback = "10",
+         .help = "In how many steps; more is finer and slower"},
+        {.name = "cfg_scale",
+         .type = IMU_T_FLOAT,
+         .flags = IMU_F_OR_LIST,
+         .title = "CFG Scale",
+         .fallback = "7.5",
+         .help = "How closely to follow the prompt; one number, or one for each step"},
+        SHARE("denoising_start", "0.0", "Where in the run to begin"),
+        SHARE("denoising_end", "1.0", "Where to stop"),
+        {.name = "scheduler",
+         .type = IMU_T_ENUM,
+         .choices = schedulers,
+         .fallback = "\"euler\"",
+         .ui_type = "SchedulerField",
+         .help = "The rule that sets the steps"},
+        {.name = "cfg_rescale_multiplier",
+         .type = IMU_T_FLOAT,
+         .flags = IMU_F_MIN | IMU_F_MAX | IMU_F_BELOW_MAX,
+         .max = 1,
+         .title = "CFG Rescale Multiplier",
+         .fallback = "0",
+         .help = "Softens guidance, for models trained to full noise"},
+        {.name = "latents",
+         .type = IMU_T_LATENTS,
+         .flags = IMU_F_NULLABLE | IMU_F_CONNECTION,
+         .ui_order = 5,
+         .help = "Latents of a picture to change, in place of a new one"},
+        LATER("control", "ControlField", 6, "ControlNets (not available here)"),
+        LATER("ip_adapter", "IPAdapterField", 7, "Reference pictures (not available here)"),
+        LATER("t2i_adapter", "T2IAdapterField", 8, "T2I adapters (not available here)"),
+        LATER("denoise_mask", "DenoiseMaskField", 9, "The region to change (not available here)"),
+        {.name = "hidiffusion",
+         .type = IMU_T_BOOL,
+         .fallback = "false",
+         .title = "HiDiffusion",
+         .help = "A trick for large pictures (not available here)"},
+        {.name = "hidiffusion_raunet",
+         .type = IMU_T_BOOL,
+         .fallback = "true",
+         .help = "Part of HiDiffusion"},
+        {.name = "hidiffusion_window_attn",
+         .type = IMU_T_BOOL,
+         .fallback = "true",
+         .help = "Part of HiDiffusion"},
+        SHARE("hidiffusion_t1_ratio", "0.4", "Part of HiDiffusion"),
+        SHARE("hidiffusion_t2_ratio", "0.0", "Part of HiDiffusion")),
+    &imu_out_latents,
+    run_denoise};
 
 /* ---- pictures ---- */
 
@@ -373,11 +494,14 @@ static int run_l2i(imu_call *call)
     imu_model *model;
     imu_image *image;
     imu_fault fault;
-    if (!latents || check_extras(call, vae) || imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, &model))
+    if (!latents || check_extras(call, vae) ||
+        imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, &model))
         return -1;
-    if (imu_model_decode(model, latents->latents, stop_asked, call, &image, &fault) != IMU_ENGINE_OK)
+    if (imu_model_decode(model, latents->latents, stop_asked, call, &image, &fault) !=
+        IMU_ENGINE_OK)
         return imu_models_fault(call, &fault);
-    imu_picture p = {.width = image->width, .height = image->height, .channels = 3, .data = image->rgb};
+    imu_picture p = {
+        .width = image->width, .height = image->height, .channels = 3, .data = image->rgb};
     call->out = imu_env_save_image(call, &p, "general");
     imu_image_free(image);
     return call->out ? 0 : -1;
@@ -385,20 +509,38 @@ static int run_l2i(imu_call *call)
 
 #define VAE_INPUT                                                                                  \
     {                                                                                              \
-        .name = "vae", .type = IMU_T_VAE, .flags = IMU_F_REQUIRED | IMU_F_CONNECTION, .title = "VAE", .help = "The VAE to use" \
+        .name = "vae", .type = IMU_T_VAE, .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,              \
+        .title = "VAE", .help = "The VAE to use"                                                   \
     }
 #define VAE_OPTIONS                                                                                \
-    {.name = "tiled", .type = IMU_T_BOOL, .fallback = "false", .help = "Work in tiles to save memory; without effect here"}, \
-        {.name = "tile_size", .type = IMU_T_INT, .multiple_of = 8, .fallback = "0", .help = "Size of the tiles in pixels"}, \
+    {.name = "tiled",                                                                              \
+     .type = IMU_T_BOOL,                                                                           \
+     .fallback = "false",                                                                          \
+     .help = "Work in tiles to save memory; without effect here"},                                 \
+        {.name = "tile_size",                                                                      \
+         .type = IMU_T_INT,                                                                        \
+         .multiple_of = 8,                                                                         \
+         .fallback = "0",                                                                          \
+         .help = "Size of the tiles in pixels"},                                                   \
     {                                                                                              \
-        .name = "fp32", .type = IMU_T_BOOL, .fallback = "false", .help = "Calculate with full precision" \
+        .name = "fp32", .type = IMU_T_BOOL, .fallback = "false",                                   \
+        .help = "Calculate with full precision"                                                    \
     }
-static const imu_node_type l2i_node = {
-    "l2i", "LatentsToImageInvocation", "Latents to Image - SD1.5, SDXL", "1.3.2", "latents", "latents image vae l2i",
-    "Turns latents into a picture and stores it.", IMU_N_BOARD | IMU_N_METADATA,
-    INPUTS({.name = "latents", .type = IMU_T_LATENTS, .flags = IMU_F_REQUIRED | IMU_F_CONNECTION, .help = "The latents"}, VAE_INPUT,
-           VAE_OPTIONS),
-    &imu_out_image, run_l2i};
+static const imu_node_type l2i_node = {"l2i",
+                                       "LatentsToImageInvocation",
+                                       "Latents to Image - SD1.5, SDXL",
+                                       "1.3.2",
+                                       "latents",
+                                       "latents image vae l2i",
+                                       "Turns latents into a picture and stores it.",
+                                       IMU_N_BOARD | IMU_N_METADATA,
+                                       INPUTS({.name = "latents",
+                                               .type = IMU_T_LATENTS,
+                                               .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
+                                               .help = "The latents"},
+                                              VAE_INPUT, VAE_OPTIONS),
+                                       &imu_out_image,
+                                       run_l2i};
 
 static int run_i2l(imu_call *call)
 {
@@ -413,7 +555,10 @@ static int run_i2l(imu_call *call)
     imu_picture_free(given);
     if (!rgb)
         return -1;
-    int rc = check_extras(call, vae) || imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, &model) ? -1 : 0;
+    int rc = check_extras(call, vae) ||
+                     imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, &model)
+                 ? -1
+                 : 0;
     if (!rc) {
         imu_image image = {.width = rgb->width, .height = rgb->height, .rgb = rgb->data};
         if (imu_model_encode_image(model, &image, &latents, &fault) != IMU_ENGINE_OK)
@@ -429,12 +574,23 @@ static int run_i2l(imu_call *call)
 
 static const char *const compensations[] = {"None", "SDXL", NULL};
 static const imu_node_type i2l_node = {
-    "i2l", "ImageToLatentsInvocation", "Image to Latents - SD1.5, SDXL", "1.2.0", "latents", "latents image vae i2l",
-    "Turns a picture into latents.", 0,
-    INPUTS({.name = "image", .type = IMU_T_IMAGE, .flags = IMU_F_REQUIRED, .help = "The picture"}, VAE_INPUT, VAE_OPTIONS,
-           {.name = "color_compensation", .type = IMU_T_ENUM, .choices = compensations, .fallback = "\"None\"",
+    "i2l",
+    "ImageToLatentsInvocation",
+    "Image to Latents - SD1.5, SDXL",
+    "1.2.0",
+    "latents",
+    "latents image vae i2l",
+    "Turns a picture into latents.",
+    0,
+    INPUTS({.name = "image", .type = IMU_T_IMAGE, .flags = IMU_F_REQUIRED, .help = "The picture"},
+           VAE_INPUT, VAE_OPTIONS,
+           {.name = "color_compensation",
+            .type = IMU_T_ENUM,
+            .choices = compensations,
+            .fallback = "\"None\"",
             .help = "Evens out a colour shift of SDXL's VAE; without effect here"}),
-    &imu_out_latents, run_i2l};
+    &imu_out_latents,
+    run_i2l};
 
 static int run_latents(imu_call *call)
 {
@@ -442,11 +598,20 @@ static int run_latents(imu_call *call)
     return t ? imu_out(call, latents_output(t->name, t->latents, SCALE, t->seed)) : -1;
 }
 
-static const imu_node_type latents_node = {
-    "latents", "LatentsInvocation", "Latents Primitive", "1.0.2", "primitives", "primitives latents",
-    "Holds latents that other nodes can share.", 0,
-    INPUTS({.name = "latents", .type = IMU_T_LATENTS, .flags = IMU_F_REQUIRED | IMU_F_CONNECTION, .help = "The latents"}),
-    &imu_out_latents, run_latents};
+static const imu_node_type latents_node = {"latents",
+                                           "LatentsInvocation",
+                                           "Latents Primitive",
+                                           "1.0.2",
+                                           "primitives",
+                                           "primitives latents",
+                                           "Holds latents that other nodes can share.",
+                                           0,
+                                           INPUTS({.name = "latents",
+                                                   .type = IMU_T_LATENTS,
+                                                   .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
+                                                   .help = "The latents"}),
+                                           &imu_out_latents,
+                                           run_latents};
 
-const imu_node_type *const imu_nodes_latents[] = {&noise_node,  &compel_node, &denoise_node, &l2i_node,
-                                                  &i2l_node, &latents_node, NULL};
+const imu_node_type *const imu_nodes_latents[] = {
+    &noise_node, &compel_node, &denoise_node, &l2i_node, &i2l_node, &latents_node, NULL};

@@ -4,7 +4,14 @@
 
 #include <string.h>
 
-#define INPUTS(...) (const imu_field[]){__VA_ARGS__, {.name = NULL}}
+#define INPUTS(...)                                                                                \
+    (const imu_field[])                                                                            \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            .name = NULL                                                                           \
+        }                                                                                          \
+    }
 
 /* {key, hash, name, base, type, submodel_type} out of the record of an installed model. */
 static json_t *identifier_of(const json_t *row, const char *part)
@@ -27,7 +34,8 @@ static const json_t *find_installed(imu_call *call, const char *input)
     const json_t *row = imu_models_find(call->env->model_rows, given);
     const char *name = imu_json_str(given, "name");
     if (!row)
-        imu_refuse(call->error, "UnknownModelException", "The model \"%.80s\" is not installed.", name ? name : "?");
+        imu_refuse(call->error, "UnknownModelException", "The model \"%.80s\" is not installed.",
+                   name ? name : "?");
     return row;
 }
 
@@ -36,46 +44,75 @@ static int run_main_loader(imu_call *call)
     const json_t *row = find_installed(call, "model");
     if (!row)
         return -1;
-    json_t *unet = json_pack("{s:o,s:o,s:[],s:[],s:n}", "unet", identifier_of(row, "unet"), "scheduler",
-                             identifier_of(row, "scheduler"), "loras", "seamless_axes", "freeu_config");
-    json_t *clip = json_pack("{s:o,s:o,s:i,s:[]}", "tokenizer", identifier_of(row, "tokenizer"), "text_encoder",
-                             identifier_of(row, "text_encoder"), "skipped_layers", 0, "loras");
+    json_t *unet =
+        json_pack("{s:o,s:o,s:[],s:[],s:n}", "unet", identifier_of(row, "unet"), "scheduler",
+                  identifier_of(row, "scheduler"), "loras", "seamless_axes", "freeu_config");
+    json_t *clip =
+        json_pack("{s:o,s:o,s:i,s:[]}", "tokenizer", identifier_of(row, "tokenizer"),
+                  "text_encoder", identifier_of(row, "text_encoder"), "skipped_layers", 0, "loras");
     json_t *vae = json_pack("{s:o,s:[]}", "vae", identifier_of(row, "vae"), "seamless_axes");
     return imu_out(call, json_pack("{s:o,s:o,s:o}", "unet", unet, "clip", clip, "vae", vae));
 }
 
 static const imu_output_type loader_output = {
     "ModelLoaderOutput", "model_loader_output", "The parts of a main model",
-    INPUTS({.name = "vae", .type = IMU_T_VAE, .title = "VAE", .help = "Turns latents into pictures and back"},
+    INPUTS({.name = "vae",
+            .type = IMU_T_VAE,
+            .title = "VAE",
+            .help = "Turns latents into pictures and back"},
            {.name = "clip", .type = IMU_T_CLIP, .title = "CLIP", .help = "Reads prompts"},
            {.name = "unet", .type = IMU_T_UNET, .title = "UNet", .help = "Denoises latents"})};
 static const imu_node_type main_loader_node = {
-    "main_model_loader", "MainModelLoaderInvocation", "Main Model - SD1.5, SD2", "1.0.4", "model", "model",
-    "Opens a Stable Diffusion 1.x or 2.x model and gives out its parts.", 0,
-    INPUTS({.name = "model", .type = IMU_T_MODEL, .flags = IMU_F_REQUIRED, .model_base = "sd-1 sd-2", .model_type = "main",
+    "main_model_loader",
+    "MainModelLoaderInvocation",
+    "Main Model - SD1.5, SD2",
+    "1.0.4",
+    "model",
+    "model",
+    "Opens a Stable Diffusion 1.x or 2.x model and gives out its parts.",
+    0,
+    INPUTS({.name = "model",
+            .type = IMU_T_MODEL,
+            .flags = IMU_F_REQUIRED,
+            .model_base = "sd-1 sd-2",
+            .model_type = "main",
             .help = "The model"}),
-    &loader_output, run_main_loader};
+    &loader_output,
+    run_main_loader};
 
 static int run_vae_loader(imu_call *call)
 {
     const json_t *row = find_installed(call, "vae_model");
     if (!row)
         return -1;
-    return imu_out(call, json_pack("{s:{s:o,s:[]}}", "vae", "vae", identifier_of(row, NULL), "seamless_axes"));
+    return imu_out(
+        call, json_pack("{s:{s:o,s:[]}}", "vae", "vae", identifier_of(row, NULL), "seamless_axes"));
 }
 
-static const imu_node_type vae_loader_node = {
-    "vae_loader", "VAELoaderInvocation", "VAE Model - SD1.5, SD2, SDXL, SD3, FLUX", "1.0.4", "model", "vae model",
-    "Opens a VAE to be used in place of the model's own.", 0,
-    INPUTS({.name = "vae_model", .type = IMU_T_MODEL, .flags = IMU_F_REQUIRED, .title = "VAE", .model_base = "sd-1 sd-2 sdxl",
-            .model_type = "vae", .help = "The VAE"}),
-    &imu_out_vae, run_vae_loader};
+static const imu_node_type vae_loader_node = {"vae_loader",
+                                              "VAELoaderInvocation",
+                                              "VAE Model - SD1.5, SD2, SDXL, SD3, FLUX",
+                                              "1.0.4",
+                                              "model",
+                                              "vae model",
+                                              "Opens a VAE to be used in place of the model's own.",
+                                              0,
+                                              INPUTS({.name = "vae_model",
+                                                      .type = IMU_T_MODEL,
+                                                      .flags = IMU_F_REQUIRED,
+                                                      .title = "VAE",
+                                                      .model_base = "sd-1 sd-2 sdxl",
+                                                      .model_type = "vae",
+                                                      .help = "The VAE"}),
+                                              &imu_out_vae,
+                                              run_vae_loader};
 
 static int run_clip_skip(imu_call *call)
 {
     json_t *clip = json_copy((json_t *)imu_in(call, "clip"));
     json_int_t before = json_integer_value(json_object_get(clip, "skipped_layers")), sum;
-    if (__builtin_add_overflow(before, imu_in_int(call, "skipped_layers"), &sum) || sum < 0 || sum > 100) {
+    if (__builtin_add_overflow(before, imu_in_int(call, "skipped_layers"), &sum) || sum < 0 ||
+        sum > 100) {
         json_decref(clip);
         return imu_refuse(call->error, "InvalidInput", "\"skipped_layers\" must be 0 to 100.");
     }
@@ -83,37 +120,87 @@ static int run_clip_skip(imu_call *call)
     return imu_out(call, json_pack("{s:o}", "clip", clip));
 }
 
-static const imu_output_type clip_skip_output = {
-    "CLIPSkipInvocationOutput", "clip_skip_output", "A text encoder",
-    INPUTS({.name = "clip", .type = IMU_T_CLIP, .flags = IMU_F_NULLABLE, .title = "CLIP", .help = "Reads prompts"})};
+static const imu_output_type clip_skip_output = {"CLIPSkipInvocationOutput", "clip_skip_output",
+                                                 "A text encoder",
+                                                 INPUTS({.name = "clip",
+                                                         .type = IMU_T_CLIP,
+                                                         .flags = IMU_F_NULLABLE,
+                                                         .title = "CLIP",
+                                                         .help = "Reads prompts"})};
 static const imu_node_type clip_skip_node = {
-    "clip_skip", "CLIPSkipInvocation", "Apply CLIP Skip - SD1.5, SDXL", "1.1.1", "prompt", "clipskip clip skip",
-    "Leaves out the last layers of the text encoder, as some models want it.", 0,
-    INPUTS({.name = "clip", .type = IMU_T_CLIP, .flags = IMU_F_REQUIRED | IMU_F_CONNECTION, .title = "CLIP", .help = "Reads prompts"},
-           {.name = "skipped_layers", .type = IMU_T_INT, .flags = IMU_F_MIN, .min = 0, .fallback = "0",
+    "clip_skip",
+    "CLIPSkipInvocation",
+    "Apply CLIP Skip - SD1.5, SDXL",
+    "1.1.1",
+    "prompt",
+    "clipskip clip skip",
+    "Leaves out the last layers of the text encoder, as some models want it.",
+    0,
+    INPUTS({.name = "clip",
+            .type = IMU_T_CLIP,
+            .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
+            .title = "CLIP",
+            .help = "Reads prompts"},
+           {.name = "skipped_layers",
+            .type = IMU_T_INT,
+            .flags = IMU_F_MIN,
+            .min = 0,
+            .fallback = "0",
             .help = "How many layers to leave out"}),
-    &clip_skip_output, run_clip_skip};
+    &clip_skip_output,
+    run_clip_skip};
 
 static int run_seamless(imu_call *call)
 {
     if (imu_in_bool(call, "seamless_x") || imu_in_bool(call, "seamless_y"))
         return imu_refuse(call->error, "NotSupported",
-                        "This worker can't make pictures that tile yet. Switch off seamless tiling and try again.");
-    return imu_out(call, json_pack("{s:O,s:O}", "unet", imu_in(call, "unet"), "vae", imu_in(call, "vae")));
+                          "This worker can't make pictures that tile yet. Switch off seamless "
+                          "tiling and try again.");
+    return imu_out(
+        call, json_pack("{s:O,s:O}", "unet", imu_in(call, "unet"), "vae", imu_in(call, "vae")));
 }
 
-static const imu_output_type seamless_output = {
-    "SeamlessModeOutput", "seamless_output", "The parts of a model, made to tile",
-    INPUTS({.name = "unet", .type = IMU_T_UNET, .flags = IMU_F_NULLABLE, .title = "UNet", .help = "Denoises latents"},
-           {.name = "vae", .type = IMU_T_VAE, .flags = IMU_F_NULLABLE, .title = "VAE", .help = "Turns latents into pictures"})};
+static const imu_output_type seamless_output = {"SeamlessModeOutput", "seamless_output",
+                                                "The parts of a model, made to tile",
+                                                INPUTS({.name = "unet",
+                                                        .type = IMU_T_UNET,
+                                                        .flags = IMU_F_NULLABLE,
+                                                        .title = "UNet",
+                                                        .help = "Denoises latents"},
+                                                       {.name = "vae",
+                                                        .type = IMU_T_VAE,
+                                                        .flags = IMU_F_NULLABLE,
+                                                        .title = "VAE",
+                                                        .help = "Turns latents into pictures"})};
 static const imu_node_type seamless_node = {
-    "seamless", "SeamlessModeInvocation", "Apply Seamless - SD1.5, SDXL", "1.0.2", "model", "seamless model",
-    "Makes pictures whose edges fit each other. Only switched off on both axes does it run here.", 0,
-    INPUTS({.name = "unet", .type = IMU_T_UNET, .flags = IMU_F_NULLABLE | IMU_F_CONNECTION, .title = "UNet", .help = "Denoises latents"},
-           {.name = "vae", .type = IMU_T_VAE, .flags = IMU_F_NULLABLE | IMU_F_CONNECTION, .title = "VAE",
+    "seamless",
+    "SeamlessModeInvocation",
+    "Apply Seamless - SD1.5, SDXL",
+    "1.0.2",
+    "model",
+    "seamless model",
+    "Makes pictures whose edges fit each other. Only switched off on both axes does it run here.",
+    0,
+    INPUTS({.name = "unet",
+            .type = IMU_T_UNET,
+            .flags = IMU_F_NULLABLE | IMU_F_CONNECTION,
+            .title = "UNet",
+            .help = "Denoises latents"},
+           {.name = "vae",
+            .type = IMU_T_VAE,
+            .flags = IMU_F_NULLABLE | IMU_F_CONNECTION,
+            .title = "VAE",
             .help = "Turns latents into pictures"},
-           {.name = "seamless_y", .type = IMU_T_BOOL, .fallback = "true", .help = "Fit above to below"},
-           {.name = "seamless_x", .type = IMU_T_BOOL, .fallback = "true", .help = "Fit left to right"}),
-    &seamless_output, run_seamless};
+           {.name = "seamless_y",
+            .type = IMU_T_BOOL,
+            .fallback = "true",
+            .help = "Fit above to below"},
+           {.name = "seamless_x",
+            .type = IMU_T_BOOL,
+            .fallback = "true",
+            .help = "Fit left to right"}),
+    &seamless_output,
+    run_seamless};
 
-const imu_node_type *const imu_nodes_models[] = {&main_loader_node, &vae_loader_node, &clip_skip_node, &seamless_node, NULL};
+const imu_node_type *const imu_nodes_models[] = {&main_loader_node, &vae_loader_node,
+                                                 &clip_skip_node, &seamless_node, NULL};

@@ -5,7 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUTS(...) (const imu_field[]){__VA_ARGS__, {.name = NULL}}
+#define INPUTS(...)                                                                                \
+    (const imu_field[])                                                                            \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            .name = NULL                                                                           \
+        }                                                                                          \
+    }
 #define A_AND_B(kind, value)                                                                       \
     {.name = "a", .type = kind, .fallback = value, .help = "The first number"},                    \
     {                                                                                              \
@@ -47,7 +54,8 @@ static int divide(imu_call *call, json_int_t a, json_int_t b, bool remainder)
 static int power(imu_call *call, json_int_t a, json_int_t b)
 {
     if (b < 0)
-        return imu_refuse(call->error, "ArithmeticError", "A whole number can't be raised to a negative power here.");
+        return imu_refuse(call->error, "ArithmeticError",
+                          "A whole number can't be raised to a negative power here.");
     json_int_t v = 1;
     for (json_int_t i = 0; i < b && v != 0 && !(a == 1 || (a == -1 && i >= (b & 1))); i++)
         if (__builtin_mul_overflow(v, a, &v))
@@ -110,11 +118,14 @@ static int run_float_math(imu_call *call)
     double a = imu_in_float(call, "a"), b = imu_in_float(call, "b");
     switch (op[0] == 'M' ? op[1] : op[0] == 'S' ? op[1] : op[0]) {
     case 'A': /* ADD, ABS, and MAX by its second letter */
-        return out_float(call, !strcmp(op, "ADD") ? a + b : !strcmp(op, "ABS") ? fabs(a) : fmax(a, b));
+        return out_float(call, !strcmp(op, "ADD")   ? a + b
+                               : !strcmp(op, "ABS") ? fabs(a)
+                                                    : fmax(a, b));
     case 'U': /* SUB, MUL */
         return out_float(call, op[0] == 'S' ? a - b : a * b);
     case 'D':
-        return b == 0 ? imu_refuse(call->error, "ZeroDivisionError", "Division by zero.") : out_float(call, a / b);
+        return b == 0 ? imu_refuse(call->error, "ZeroDivisionError", "Division by zero.")
+                      : out_float(call, a / b);
     case 'E':
         return out_float(call, pow(a, b));
     case 'Q':
@@ -167,79 +178,201 @@ static int run_float_to_int(imu_call *call)
     double v = imu_in_float(call, "value"), multiple = (double)imu_in_int(call, "multiple");
     const char *method = imu_in_text(call, "method");
     v /= multiple;
-    v = !strcmp(method, "Nearest") ? nearbyint(v) : !strcmp(method, "Floor") ? floor(v) : !strcmp(method, "Ceiling") ? ceil(v) : trunc(v);
+    v = !strcmp(method, "Nearest")   ? nearbyint(v)
+        : !strcmp(method, "Floor")   ? floor(v)
+        : !strcmp(method, "Ceiling") ? ceil(v)
+                                     : trunc(v);
     v *= multiple;
     if (!(fabs(v) < 9e18))
         return too_large(call);
     return out_int(call, (json_int_t)v);
 }
 
-static const imu_node_type add_node = {
-    "add", "AddInvocation", "Add Integers", "1.0.1", "math", "math add", "Adds two whole numbers.", 0,
-    INPUTS(A_AND_B(IMU_T_INT, "0")), &imu_out_integer, run_add};
-static const imu_node_type sub_node = {
-    "sub", "SubtractInvocation", "Subtract Integers", "1.0.1", "math", "math subtract",
-    "Takes the second whole number from the first.", 0, INPUTS(A_AND_B(IMU_T_INT, "0")), &imu_out_integer, run_sub};
-static const imu_node_type mul_node = {
-    "mul", "MultiplyInvocation", "Multiply Integers", "1.0.1", "math", "math multiply",
-    "Multiplies two whole numbers.", 0, INPUTS(A_AND_B(IMU_T_INT, "0")), &imu_out_integer, run_mul};
+static const imu_node_type add_node = {"add",
+                                       "AddInvocation",
+                                       "Add Integers",
+                                       "1.0.1",
+                                       "math",
+                                       "math add",
+                                       "Adds two whole numbers.",
+                                       0,
+                                       INPUTS(A_AND_B(IMU_T_INT, "0")),
+                                       &imu_out_integer,
+                                       run_add};
+static const imu_node_type sub_node = {"sub",
+                                       "SubtractInvocation",
+                                       "Subtract Integers",
+                                       "1.0.1",
+                                       "math",
+                                       "math subtract",
+                                       "Takes the second whole number from the first.",
+                                       0,
+                                       INPUTS(A_AND_B(IMU_T_INT, "0")),
+                                       &imu_out_integer,
+                                       run_sub};
+static const imu_node_type mul_node = {"mul",
+                                       "MultiplyInvocation",
+                                       "Multiply Integers",
+                                       "1.0.1",
+                                       "math",
+                                       "math multiply",
+                                       "Multiplies two whole numbers.",
+                                       0,
+                                       INPUTS(A_AND_B(IMU_T_INT, "0")),
+                                       &imu_out_integer,
+                                       run_mul};
 static const imu_node_type div_node = {
-    "div", "DivideInvocation", "Divide Integers", "1.0.1", "math", "math divide",
-    "Divides the first whole number by the second and drops the fraction.", 0, INPUTS(A_AND_B(IMU_T_INT, "0")),
-    &imu_out_integer, run_div};
+    "div",
+    "DivideInvocation",
+    "Divide Integers",
+    "1.0.1",
+    "math",
+    "math divide",
+    "Divides the first whole number by the second and drops the fraction.",
+    0,
+    INPUTS(A_AND_B(IMU_T_INT, "0")),
+    &imu_out_integer,
+    run_div};
 
-static const char *const int_operations[] = {"ADD", "SUB", "MUL", "DIV", "EXP", "MOD", "ABS", "MIN", "MAX", NULL};
-static const char *const int_labels[] = {"A + B", "A - B", "A * B", "A / B", "A to the power of B", "A modulo B",
-                                         "A without sign", "The smaller one", "The larger one", NULL};
+static const char *const int_operations[] = {"ADD", "SUB", "MUL", "DIV", "EXP",
+                                             "MOD", "ABS", "MIN", "MAX", NULL};
+static const char *const int_labels[] = {
+    "A + B",      "A - B",          "A * B",           "A / B",          "A to the power of B",
+    "A modulo B", "A without sign", "The smaller one", "The larger one", NULL};
 static const imu_node_type integer_math_node = {
-    "integer_math", "IntegerMathInvocation", "Integer Math", "1.0.1", "math",
-    "math integer add subtract multiply divide modulus power min max", "Calculates with two whole numbers.", 0,
-    INPUTS({.name = "operation", .type = IMU_T_ENUM, .choices = int_operations, .labels = int_labels,
-            .fallback = "\"ADD\"", .help = "What to calculate"},
+    "integer_math",
+    "IntegerMathInvocation",
+    "Integer Math",
+    "1.0.1",
+    "math",
+    "math integer add subtract multiply divide modulus power min max",
+    "Calculates with two whole numbers.",
+    0,
+    INPUTS({.name = "operation",
+            .type = IMU_T_ENUM,
+            .choices = int_operations,
+            .labels = int_labels,
+            .fallback = "\"ADD\"",
+            .help = "What to calculate"},
            A_AND_B(IMU_T_INT, "1")),
-    &imu_out_integer, run_integer_math};
+    &imu_out_integer,
+    run_integer_math};
 
-static const char *const float_operations[] = {"ADD", "SUB", "MUL", "DIV", "EXP", "ABS", "SQRT", "MIN", "MAX", NULL};
-static const char *const float_labels[] = {"A + B", "A - B", "A * B", "A / B", "A to the power of B", "A without sign",
-                                           "Square root of A", "The smaller one", "The larger one", NULL};
+static const char *const float_operations[] = {"ADD", "SUB",  "MUL", "DIV", "EXP",
+                                               "ABS", "SQRT", "MIN", "MAX", NULL};
+static const char *const float_labels[] = {"A + B",
+                                           "A - B",
+                                           "A * B",
+                                           "A / B",
+                                           "A to the power of B",
+                                           "A without sign",
+                                           "Square root of A",
+                                           "The smaller one",
+                                           "The larger one",
+                                           NULL};
 static const imu_node_type float_math_node = {
-    "float_math", "FloatMathInvocation", "Float Math", "1.0.1", "math",
-    "math float add subtract multiply divide power root min max", "Calculates with two numbers.", 0,
-    INPUTS({.name = "operation", .type = IMU_T_ENUM, .choices = float_operations, .labels = float_labels,
-            .fallback = "\"ADD\"", .help = "What to calculate"},
+    "float_math",
+    "FloatMathInvocation",
+    "Float Math",
+    "1.0.1",
+    "math",
+    "math float add subtract multiply divide power root min max",
+    "Calculates with two numbers.",
+    0,
+    INPUTS({.name = "operation",
+            .type = IMU_T_ENUM,
+            .choices = float_operations,
+            .labels = float_labels,
+            .fallback = "\"ADD\"",
+            .help = "What to calculate"},
            A_AND_B(IMU_T_FLOAT, "1")),
-    &imu_out_float, run_float_math};
+    &imu_out_float,
+    run_float_math};
 
-static const imu_node_type rand_int_node = {
-    "rand_int", "RandomIntInvocation", "Random Integer", "1.0.1", "math", "math random",
-    "Draws a whole number, a new one each time.", IMU_N_NO_CACHE,
-    INPUTS({.name = "low", .type = IMU_T_INT, .fallback = "0", .help = "The smallest number that may come"},
-           {.name = "high", .type = IMU_T_INT, .fallback = "2147483647", .help = "All numbers are below this one"}),
-    &imu_out_integer, run_rand_int};
-static const imu_node_type rand_float_node = {
-    "rand_float", "RandomFloatInvocation", "Random Float", "1.0.1", "math", "math float random",
-    "Draws a number, a new one each time.", IMU_N_NO_CACHE,
-    INPUTS({.name = "low", .type = IMU_T_FLOAT, .fallback = "0.0", .help = "The smallest number that may come"},
-           {.name = "high", .type = IMU_T_FLOAT, .fallback = "1.0", .help = "All numbers are below this one"},
-           {.name = "decimals", .type = IMU_T_INT, .fallback = "2", .help = "Places behind the point to keep"}),
-    &imu_out_float, run_rand_float};
+static const imu_node_type rand_int_node = {"rand_int",
+                                            "RandomIntInvocation",
+                                            "Random Integer",
+                                            "1.0.1",
+                                            "math",
+                                            "math random",
+                                            "Draws a whole number, a new one each time.",
+                                            IMU_N_NO_CACHE,
+                                            INPUTS({.name = "low",
+                                                    .type = IMU_T_INT,
+                                                    .fallback = "0",
+                                                    .help = "The smallest number that may come"},
+                                                   {.name = "high",
+                                                    .type = IMU_T_INT,
+                                                    .fallback = "2147483647",
+                                                    .help = "All numbers are below this one"}),
+                                            &imu_out_integer,
+                                            run_rand_int};
+static const imu_node_type rand_float_node = {"rand_float",
+                                              "RandomFloatInvocation",
+                                              "Random Float",
+                                              "1.0.1",
+                                              "math",
+                                              "math float random",
+                                              "Draws a number, a new one each time.",
+                                              IMU_N_NO_CACHE,
+                                              INPUTS({.name = "low",
+                                                      .type = IMU_T_FLOAT,
+                                                      .fallback = "0.0",
+                                                      .help = "The smallest number that may come"},
+                                                     {.name = "high",
+                                                      .type = IMU_T_FLOAT,
+                                                      .fallback = "1.0",
+                                                      .help = "All numbers are below this one"},
+                                                     {.name = "decimals",
+                                                      .type = IMU_T_INT,
+                                                      .fallback = "2",
+                                                      .help = "Places behind the point to keep"}),
+                                              &imu_out_float,
+                                              run_rand_float};
 static const imu_node_type round_node = {
-    "round_float", "RoundInvocation", "Round Float", "1.0.1", "math", "math round", "Rounds a number.", 0,
+    "round_float",
+    "RoundInvocation",
+    "Round Float",
+    "1.0.1",
+    "math",
+    "math round",
+    "Rounds a number.",
+    0,
     INPUTS({.name = "value", .type = IMU_T_FLOAT, .fallback = "0", .help = "The number"},
-           {.name = "decimals", .type = IMU_T_INT, .fallback = "0", .help = "Places behind the point to keep"}),
-    &imu_out_float, run_round};
+           {.name = "decimals",
+            .type = IMU_T_INT,
+            .fallback = "0",
+            .help = "Places behind the point to keep"}),
+    &imu_out_float,
+    run_round};
 
 static const char *const methods[] = {"Nearest", "Floor", "Ceiling", "Truncate", NULL};
 static const imu_node_type float_to_int_node = {
-    "float_to_int", "FloatToIntegerInvocation", "Float To Integer", "1.0.1", "math", "math round integer float convert",
-    "Makes a whole number out of a number.", 0,
+    "float_to_int",
+    "FloatToIntegerInvocation",
+    "Float To Integer",
+    "1.0.1",
+    "math",
+    "math round integer float convert",
+    "Makes a whole number out of a number.",
+    0,
     INPUTS({.name = "value", .type = IMU_T_FLOAT, .fallback = "0", .help = "The number"},
-           {.name = "multiple", .type = IMU_T_INT, .flags = IMU_F_MIN, .min = 1, .fallback = "1",
+           {.name = "multiple",
+            .type = IMU_T_INT,
+            .flags = IMU_F_MIN,
+            .min = 1,
+            .fallback = "1",
             .help = "The result is a multiple of this"},
-           {.name = "method", .type = IMU_T_ENUM, .choices = methods, .fallback = "\"Nearest\"", .help = "Which way to round"}),
-    &imu_out_integer, run_float_to_int};
+           {.name = "method",
+            .type = IMU_T_ENUM,
+            .choices = methods,
+            .fallback = "\"Nearest\"",
+            .help = "Which way to round"}),
+    &imu_out_integer,
+    run_float_to_int};
 
 const imu_node_type *const imu_nodes_math[] = {
-    &add_node,      &sub_node,        &mul_node,   &div_node,          &integer_math_node, &float_math_node,
-    &rand_int_node, &rand_float_node, &round_node, &float_to_int_node, NULL,
+    &add_node,          &sub_node,          &mul_node,      &div_node,
+    &integer_math_node, &float_math_node,   &rand_int_node, &rand_float_node,
+    &round_node,        &float_to_int_node, NULL,
 };

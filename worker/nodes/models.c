@@ -117,10 +117,10 @@ void imu_models_do_unload(imu_models *m)
     m->unload = fresh;
     pthread_mutex_unlock(&m->lock);
     size_t k;
-    json_array_foreach (asked, k, key)
-        for (size_t i = m->n_open; i-- > 0;)
-            if (!json_is_string(key) || !strcmp(json_string_value(key), m->open[i].key))
-                close_entry(m, i);
+    json_array_foreach(asked, k, key) for (size_t i = m->n_open;
+                                           i-- > 0;) if (!json_is_string(key) ||
+                                                         !strcmp(json_string_value(key),
+                                                                 m->open[i].key)) close_entry(m, i);
     if (json_array_size(asked) > 0)
         note_loaded(m);
     json_decref(asked);
@@ -138,15 +138,14 @@ const json_t *imu_models_find(const json_t *rows, const json_t *identifier)
 {
     const json_t *row;
     size_t i;
-    json_array_foreach (rows, i, row)
-        if (same(row, identifier, "key"))
-            return row;
-    json_array_foreach (rows, i, row)
-        if (same(json_object_get(row, "record"), identifier, "hash"))
-            return row;
-    json_array_foreach (rows, i, row) {
+    json_array_foreach(rows, i, row) if (same(row, identifier, "key")) return row;
+    json_array_foreach(
+        rows, i, row) if (same(json_object_get(row, "record"), identifier, "hash")) return row;
+    json_array_foreach(rows, i, row)
+    {
         const json_t *record = json_object_get(row, "record");
-        if (same(record, identifier, "name") && same(record, identifier, "base") && same(record, identifier, "type"))
+        if (same(record, identifier, "name") && same(record, identifier, "base") &&
+            same(record, identifier, "type"))
             return row;
     }
     return NULL;
@@ -156,20 +155,23 @@ const json_t *imu_models_find(const json_t *rows, const json_t *identifier)
 static int resolve(imu_call *call, const imu_models *m, const char *path, char out[PATH_MAX])
 {
     char joined[PATH_MAX];
-    int n = path[0] == '/' || !m->folder[0] ? snprintf(joined, sizeof joined, "%s", path)
-                                            : snprintf(joined, sizeof joined, "%s/%s", m->folder, path);
+    int n = path[0] == '/' || !m->folder[0]
+                ? snprintf(joined, sizeof joined, "%s", path)
+                : snprintf(joined, sizeof joined, "%s/%s", m->folder, path);
     size_t len = strlen(m->folder);
     if (n < 0 || n >= (int)sizeof joined || !realpath(joined, out))
         return imu_refuse(call->error, "ModelNotFound", "The model's files are missing.");
     if (len && (strncmp(out, m->folder, len) || (out[len] != '/' && out[len] != 0)))
-        return imu_refuse(call->error, "ModelNotFound", "The model lies outside of the folder that this worker may read.");
+        return imu_refuse(call->error, "ModelNotFound",
+                          "The model lies outside of the folder that this worker may read.");
     return 0;
 }
 
 int imu_models_fault(imu_call *call, const imu_fault *fault)
 {
-    static const char *const types[] = {"InternalError",  "CanceledException", "OutOfMemory", "InvalidInput",
-                                        "InvalidModel", "NotSupported",      "InternalError"};
+    static const char *const types[] = {"InternalError", "CanceledException", "OutOfMemory",
+                                        "InvalidInput",  "InvalidModel",      "NotSupported",
+                                        "InternalError"};
     unsigned status = (unsigned)fault->status;
     if (fault->status == IMU_ENGINE_CANCELLED)
         return imu_call_stop(call);
@@ -187,7 +189,8 @@ int imu_models_fault(imu_call *call, const imu_fault *fault)
         }
     }
     text[n] = 0;
-    return imu_refuse(call->error, types[status < sizeof types / sizeof types[0] ? status : 0], "%s", text);
+    return imu_refuse(call->error, types[status < sizeof types / sizeof types[0] ? status : 0],
+                      "%s", text);
 }
 
 /* ---- the cache ---- */
@@ -206,7 +209,8 @@ static void make_room(imu_models *m, const imu_model *keep, uint64_t needed)
     while (m->n_open > 1 && memory(m) + needed > m->budget) {
         size_t oldest = MAX_OPEN;
         for (size_t i = 0; i < m->n_open; i++)
-            if (m->open[i].model != keep && (oldest == MAX_OPEN || m->open[i].used < m->open[oldest].used))
+            if (m->open[i].model != keep &&
+                (oldest == MAX_OPEN || m->open[i].used < m->open[oldest].used))
                 oldest = i;
         close_entry(m, oldest);
     }
@@ -217,7 +221,8 @@ static int open_model(imu_call *call, imu_models *m, const json_t *row, struct e
     const char *key = imu_json_str(row, "key"), *path = imu_json_str(row, "path");
     char folder[PATH_MAX];
     if (!key || !path)
-        return imu_refuse(call->error, "ModelNotFound", "The model's record has no key or no path.");
+        return imu_refuse(call->error, "ModelNotFound",
+                          "The model's record has no key or no path.");
     if (resolve(call, m, path, folder))
         return -1;
     for (size_t i = 0; i < m->n_open; i++) {
@@ -235,7 +240,8 @@ static int open_model(imu_call *call, imu_models *m, const json_t *row, struct e
     struct entry e = {.key = strdup(key), .path = strdup(folder)};
     imu_fault fault;
     if (!e.key || !e.path || imu_model_open(m->engine, folder, &e.model, &fault) != IMU_ENGINE_OK) {
-        int rc = e.key && e.path ? imu_models_fault(call, &fault) : imu_refuse(call->error, "OutOfMemory", "Not enough memory.");
+        int rc = e.key && e.path ? imu_models_fault(call, &fault)
+                                 : imu_refuse(call->error, "OutOfMemory", "Not enough memory.");
         free(e.key);
         free(e.path);
         return rc;
@@ -280,8 +286,9 @@ int imu_models_get(imu_call *call, const json_t *identifier, int parts, imu_mode
     const json_t *row = imu_models_find(call->env->model_rows, identifier);
     struct entry *e;
     if (!m || !row)
-        return imu_refuse(call->error, "UnknownModelException", "The model \"%.80s\" is not installed.",
-                        imu_json_str(identifier, "name") ? imu_json_str(identifier, "name") : "?");
+        return imu_refuse(
+            call->error, "UnknownModelException", "The model \"%.80s\" is not installed.",
+            imu_json_str(identifier, "name") ? imu_json_str(identifier, "name") : "?");
     if (open_model(call, m, row, &e))
         return -1;
     e->used = ++m->clock;

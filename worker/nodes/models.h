@@ -1,7 +1,8 @@
 /*
  * models.h: opened models, kept until the memory budget asks for their place.
  *
- * Models belong to the run thread. imu_models_loaded and imu_models_ask_unload may be called from any.
+ * Models belong to the run thread. imu_models_loaded and imu_models_ask_unload may be called from
+ * any.
  */
 #ifndef IMU_MODELS_H
 #define IMU_MODELS_H
@@ -27,7 +28,8 @@ void imu_models_ask_unload(imu_models *m, const char *key);
 /** Drops what was asked for. Run thread, between runs. */
 void imu_models_do_unload(imu_models *m);
 
-/** The row of RUN.models that a ModelIdentifierField means: by key, else hash, else name, base and type; or NULL. */
+/** The row of RUN.models that a ModelIdentifierField means: by key, else hash, else name, base and
+ * type; or NULL. */
 const json_t *imu_models_find(const json_t *rows, const json_t *identifier);
 /**
  * Opens the model that identifier names and reads the weights of `parts` (IMU_PART_…).

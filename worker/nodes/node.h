@@ -1,6 +1,7 @@
 /*
- * node.h: what a node is. Each node is declared once, in the file of its family, as an imu_node_type; the
- * executor checks inputs against that declaration and the OpenAPI schema is generated from it.
+ * node.h: what a node is. Each node is declared once, in the file of its family, as an
+ * imu_node_type; the executor checks inputs against that declaration and the OpenAPI schema is
+ * generated from it.
  *
  * Declarations are constant. A call belongs to the run thread.
  */
@@ -31,36 +32,36 @@ enum imu_type {
     IMU_T_OTHER, /**< an object of the schema `ref`, which no node here makes */
 };
 
-enum { /* of a field */
-    IMU_F_LIST = 1,        /**< an array of it */
-    IMU_F_OR_LIST = 2,     /**< it or an array of it */
-    IMU_F_NULLABLE = 4,    /**< may be null */
-    IMU_F_REQUIRED = 8,    /**< must have a value when the node runs */
-    IMU_F_CONNECTION = 16, /**< only by an edge */
-    IMU_F_DIRECT = 32,     /**< only by value */
-    IMU_F_TEXTAREA = 64,
-    IMU_F_HIDDEN = 128,
-    IMU_F_MIN = 256,
-    IMU_F_MAX = 512,
-    IMU_F_ABOVE_MIN = 1024, /**< the minimum itself is excluded */
-    IMU_F_BELOW_MAX = 2048, /**< the maximum itself is excluded */
+enum {                        /* of a field */
+       IMU_F_LIST = 1,        /**< an array of it */
+       IMU_F_OR_LIST = 2,     /**< it or an array of it */
+       IMU_F_NULLABLE = 4,    /**< may be null */
+       IMU_F_REQUIRED = 8,    /**< must have a value when the node runs */
+       IMU_F_CONNECTION = 16, /**< only by an edge */
+       IMU_F_DIRECT = 32,     /**< only by value */
+       IMU_F_TEXTAREA = 64,
+       IMU_F_HIDDEN = 128,
+       IMU_F_MIN = 256,
+       IMU_F_MAX = 512,
+       IMU_F_ABOVE_MIN = 1024, /**< the minimum itself is excluded */
+       IMU_F_BELOW_MAX = 2048, /**< the maximum itself is excluded */
 };
 
 typedef struct imu_field {
     const char *name; /**< NULL ends a list of fields */
     enum imu_type type;
     unsigned flags;
-    const char *title;        /**< NULL: made from the name */
-    const char *help;         /**< one sentence for the person who builds a workflow */
-    const char *fallback;     /**< default value as JSON text; NULL: null */
-    double min, max;          /**< with IMU_F_MIN, IMU_F_MAX */
-    int multiple_of;          /**< 0: any */
+    const char *title;    /**< NULL: made from the name */
+    const char *help;     /**< one sentence for the person who builds a workflow */
+    const char *fallback; /**< default value as JSON text; NULL: null */
+    double min, max;      /**< with IMU_F_MIN, IMU_F_MAX */
+    int multiple_of;      /**< 0: any */
     const char *const *choices;
     const char *const *labels; /**< titles of the choices, or NULL */
-    const char *ref;          /**< schema name, for IMU_T_OTHER */
-    const char *ui_type;      /**< overrides how a client draws it */
-    int ui_order;             /**< position plus one; 0: as declared */
-    const char *model_base;   /**< for models: space-separated bases */
+    const char *ref;           /**< schema name, for IMU_T_OTHER */
+    const char *ui_type;       /**< overrides how a client draws it */
+    int ui_order;              /**< position plus one; 0: as declared */
+    const char *model_base;    /**< for models: space-separated bases */
     const char *model_type;
 } imu_field;
 
@@ -71,20 +72,20 @@ typedef struct imu_output_type {
     const imu_field *fields;
 } imu_output_type;
 
-enum { /* of a node */
-    IMU_N_NO_CACHE = 1,  /**< `use_cache` is off unless asked for */
-    IMU_N_BOARD = 2,     /**< has `board` */
-    IMU_N_METADATA = 4,  /**< has `metadata` */
-    IMU_N_EXTRA = 8,     /**< takes fields that are not declared */
-    IMU_N_ITERATE = 16,  /**< expanded by the executor, one for each item */
-    IMU_N_COLLECT = 32,  /**< takes any number of edges at `item` */
+enum {                     /* of a node */
+       IMU_N_NO_CACHE = 1, /**< `use_cache` is off unless asked for */
+       IMU_N_BOARD = 2,    /**< has `board` */
+       IMU_N_METADATA = 4, /**< has `metadata` */
+       IMU_N_EXTRA = 8,    /**< takes fields that are not declared */
+       IMU_N_ITERATE = 16, /**< expanded by the executor, one for each item */
+       IMU_N_COLLECT = 32, /**< takes any number of edges at `item` */
 };
 
 typedef struct imu_call imu_call;
 
 typedef struct imu_node_type {
-    const char *type;    /**< "add" */
-    const char *name;    /**< schema name, "AddInvocation" */
+    const char *type; /**< "add" */
+    const char *name; /**< schema name, "AddInvocation" */
     const char *title;
     const char *version; /**< upstream's, because clients compare it */
     const char *category;
@@ -93,7 +94,8 @@ typedef struct imu_node_type {
     unsigned flags;
     const imu_field *inputs;
     const imu_output_type *output;
-    /** Does the work: 0 with call->out set, or -1 with call->error. Longer ones ask imu_call_cancelled. */
+    /** Does the work: 0 with call->out set, or -1 with call->error. Longer ones ask
+     * imu_call_cancelled. */
     int (*run)(imu_call *call);
 } imu_node_type;
 
@@ -135,8 +137,8 @@ const imu_field *imu_field_find(const imu_field *list, const char *name);
 const imu_field *imu_node_input(const imu_node_type *type, const char *name);
 
 /**
- * Checks a value against a field and makes it that type where nothing is lost (5 for a float, 5.0 for an
- * integer, a number for a text).
+ * Checks a value against a field and makes it that type where nothing is lost (5 for a float, 5.0
+ * for an integer, a number for a text).
  * @return a new reference, or NULL with the error
  */
 json_t *imu_value_take(const imu_field *field, json_t *value, imu_error *err);

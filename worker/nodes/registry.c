@@ -44,12 +44,14 @@ const imu_field *imu_field_find(const imu_field *list, const char *name)
 
 const imu_field *imu_node_input(const imu_node_type *type, const char *name)
 {
-    static const imu_field board = {.name = "board", .type = IMU_T_BOARD, .flags = IMU_F_DIRECT | IMU_F_NULLABLE};
+    static const imu_field board = {
+        .name = "board", .type = IMU_T_BOARD, .flags = IMU_F_DIRECT | IMU_F_NULLABLE};
     static const imu_field metadata = {
         .name = "metadata", .type = IMU_T_METADATA, .flags = IMU_F_CONNECTION | IMU_F_NULLABLE};
-    static const imu_field flag[] = {{.name = "is_intermediate", .type = IMU_T_BOOL, .flags = IMU_F_DIRECT | IMU_F_NULLABLE},
-                                     {.name = "use_cache", .type = IMU_T_BOOL, .flags = IMU_F_DIRECT | IMU_F_NULLABLE},
-                                     {.name = NULL}};
+    static const imu_field flag[] = {
+        {.name = "is_intermediate", .type = IMU_T_BOOL, .flags = IMU_F_DIRECT | IMU_F_NULLABLE},
+        {.name = "use_cache", .type = IMU_T_BOOL, .flags = IMU_F_DIRECT | IMU_F_NULLABLE},
+        {.name = NULL}};
     const imu_field *f = imu_field_find(type->inputs, name);
     if (!f && (type->flags & IMU_N_BOARD) && !strcmp(name, "board"))
         f = &board;
@@ -70,10 +72,10 @@ static int check_range(const imu_field *f, double v, imu_error *err)
 {
     if ((f->flags & IMU_F_MIN) && (v < f->min || ((f->flags & IMU_F_ABOVE_MIN) && v <= f->min)))
         return imu_refuse(err, "InvalidInput", "\"%s\" must be %s %g.", f->name,
-                        f->flags & IMU_F_ABOVE_MIN ? "more than" : "at least", f->min);
+                          f->flags & IMU_F_ABOVE_MIN ? "more than" : "at least", f->min);
     if ((f->flags & IMU_F_MAX) && (v > f->max || ((f->flags & IMU_F_BELOW_MAX) && v >= f->max)))
         return imu_refuse(err, "InvalidInput", "\"%s\" must be %s %.15g.", f->name,
-                        f->flags & IMU_F_BELOW_MAX ? "less than" : "at most", f->max);
+                          f->flags & IMU_F_BELOW_MAX ? "less than" : "at most", f->max);
     return 0;
 }
 
@@ -82,14 +84,16 @@ static json_t *take_int(const imu_field *f, json_t *v, imu_error *err)
     json_int_t n;
     if (json_is_integer(v))
         n = json_integer_value(v);
-    else if (json_is_real(v) && fabs(json_real_value(v)) < 9e15 && floor(json_real_value(v)) == json_real_value(v))
+    else if (json_is_real(v) && fabs(json_real_value(v)) < 9e15 &&
+             floor(json_real_value(v)) == json_real_value(v))
         n = (json_int_t)json_real_value(v);
     else
         return refuse(f, err, "a whole number");
     if (check_range(f, (double)n, err))
         return NULL;
     if (f->multiple_of && n % f->multiple_of != 0) {
-        imu_refuse(err, "InvalidInput", "\"%s\" must be a multiple of %d.", f->name, f->multiple_of);
+        imu_refuse(err, "InvalidInput", "\"%s\" must be a multiple of %d.", f->name,
+                   f->multiple_of);
         return NULL;
     }
     return json_is_integer(v) ? json_incref(v) : json_integer(n);
@@ -124,8 +128,9 @@ static json_t *take_choice(const imu_field *f, json_t *v, imu_error *err)
     for (const char *const *c = f->choices; text && *c; c++)
         if (!strcmp(*c, text))
             return json_incref(v);
-    imu_refuse(err, "InvalidInput", "\"%s\" has the value \"%.60s\", which is not one of its choices.", f->name,
-             text ? text : "(no text)");
+    imu_refuse(err, "InvalidInput",
+               "\"%s\" has the value \"%.60s\", which is not one of its choices.", f->name,
+               text ? text : "(no text)");
     return NULL;
 }
 
@@ -143,7 +148,8 @@ static json_t *take_color(const imu_field *f, json_t *v, imu_error *err)
     static const char *const keys[] = {"r", "g", "b", "a"};
     for (size_t i = 0; i < 4; i++) {
         const json_t *part = json_object_get(v, keys[i]);
-        if (!json_is_integer(part) || json_integer_value(part) < 0 || json_integer_value(part) > 255)
+        if (!json_is_integer(part) || json_integer_value(part) < 0 ||
+            json_integer_value(part) > 255)
             return refuse(f, err, "a colour: r, g, b and a from 0 to 255");
     }
     return json_incref(v);
@@ -220,7 +226,8 @@ json_t *imu_value_take(const imu_field *f, json_t *v, imu_error *err)
         return take_one(f, v, err);
     json_t *list = json_array(), *item;
     size_t i;
-    json_array_foreach (v, i, item) {
+    json_array_foreach(v, i, item)
+    {
         json_t *taken = take_one(f, item, err);
         if (!taken || !list || json_array_append_new(list, taken)) {
             if (taken)
@@ -241,8 +248,10 @@ bool imu_field_connects(const imu_field *from, const imu_field *to)
 {
     if (from->type == IMU_T_ANY || to->type == IMU_T_ANY) {
         /* A list never fits where one thing of a known type is wanted. */
-        bool list_into_one = (from->flags & IMU_F_LIST) && to->type != IMU_T_ANY && !(to->flags & (IMU_F_LIST | IMU_F_OR_LIST));
-        bool one_into_list = (to->flags & IMU_F_LIST) && from->type != IMU_T_ANY && !(from->flags & IMU_F_LIST);
+        bool list_into_one = (from->flags & IMU_F_LIST) && to->type != IMU_T_ANY &&
+                             !(to->flags & (IMU_F_LIST | IMU_F_OR_LIST));
+        bool one_into_list =
+            (to->flags & IMU_F_LIST) && from->type != IMU_T_ANY && !(from->flags & IMU_F_LIST);
         return !list_into_one && !one_into_list;
     }
     bool from_list = from->flags & IMU_F_LIST;

@@ -1,5 +1,5 @@
-/* The OpenAPI schemas of nodes and outputs, made from their declarations, in the shape that InvokeAI's web
- * client reads. */
+/* The OpenAPI schemas of nodes and outputs, made from their declarations, in the shape that
+ * InvokeAI's web client reads. */
 #include "worker/nodes/node.h"
 
 #include <ctype.h>
@@ -23,9 +23,11 @@ static void add_range(json_t *s, const imu_field *f)
 {
     bool whole = f->type == IMU_T_INT;
     if (f->flags & IMU_F_MIN)
-        json_object_set_new(s, f->flags & IMU_F_ABOVE_MIN ? "exclusiveMinimum" : "minimum", number(f->min, whole));
+        json_object_set_new(s, f->flags & IMU_F_ABOVE_MIN ? "exclusiveMinimum" : "minimum",
+                            number(f->min, whole));
     if (f->flags & IMU_F_MAX)
-        json_object_set_new(s, f->flags & IMU_F_BELOW_MAX ? "exclusiveMaximum" : "maximum", number(f->max, whole));
+        json_object_set_new(s, f->flags & IMU_F_BELOW_MAX ? "exclusiveMaximum" : "maximum",
+                            number(f->max, whole));
     if (f->multiple_of)
         json_object_set_new(s, "multipleOf", json_integer(f->multiple_of));
 }
@@ -53,15 +55,20 @@ static json_t *words(const char *text)
 static json_t *one_value(const imu_field *f)
 {
     static const char *const refs[] = {
-        [IMU_T_IMAGE] = "ImageField",       [IMU_T_LATENTS] = "LatentsField",
-        [IMU_T_UNET] = "UNetField",         [IMU_T_CONDITIONING] = "ConditioningField",
-        [IMU_T_CLIP] = "CLIPField",         [IMU_T_VAE] = "VAEField",
-        [IMU_T_METADATA] = "MetadataField", [IMU_T_METADATA_ITEM] = "MetadataItemField",
-        [IMU_T_COLOR] = "ColorField",       [IMU_T_BOARD] = "BoardField",
+        [IMU_T_IMAGE] = "ImageField",
+        [IMU_T_LATENTS] = "LatentsField",
+        [IMU_T_UNET] = "UNetField",
+        [IMU_T_CONDITIONING] = "ConditioningField",
+        [IMU_T_CLIP] = "CLIPField",
+        [IMU_T_VAE] = "VAEField",
+        [IMU_T_METADATA] = "MetadataField",
+        [IMU_T_METADATA_ITEM] = "MetadataItemField",
+        [IMU_T_COLOR] = "ColorField",
+        [IMU_T_BOARD] = "BoardField",
         [IMU_T_MODEL] = "ModelIdentifierField",
     };
     static const char *const names[] = {
-        [IMU_T_INT] = "integer", [IMU_T_FLOAT] = "number", [IMU_T_STRING] = "string",
+        [IMU_T_INT] = "integer",  [IMU_T_FLOAT] = "number", [IMU_T_STRING] = "string",
         [IMU_T_BOOL] = "boolean", [IMU_T_ENUM] = "string",
     };
     if (f->type == IMU_T_ANY)
@@ -113,7 +120,8 @@ static void add_ui(json_t *s, const imu_field *f, size_t position)
         json_object_set_new(s, "ui_type", json_string(f->ui_type));
     if (f->flags & IMU_F_TEXTAREA)
         json_object_set_new(s, "ui_component", json_string("textarea"));
-    json_object_set_new(s, "ui_order", json_integer(f->ui_order ? f->ui_order - 1 : (json_int_t)position));
+    json_object_set_new(s, "ui_order",
+                        json_integer(f->ui_order ? f->ui_order - 1 : (json_int_t)position));
     if (f->model_base)
         json_object_set_new(s, "ui_model_base", words(f->model_base));
     if (f->model_type)
@@ -134,7 +142,10 @@ static json_t *input_schema(const imu_field *f, size_t position)
     json_object_set_new(s, "title", title_of(f));
     json_object_set_new(s, "description", json_string(f->help ? f->help : ""));
     json_object_set_new(s, "field_kind", json_string("input"));
-    json_object_set_new(s, "input", json_string(f->flags & IMU_F_CONNECTION ? "connection" : f->flags & IMU_F_DIRECT ? "direct" : "any"));
+    json_object_set_new(s, "input",
+                        json_string(f->flags & IMU_F_CONNECTION ? "connection"
+                                    : f->flags & IMU_F_DIRECT   ? "direct"
+                                                                : "any"));
     json_object_set_new(s, "orig_required", json_boolean(required));
     if (!required)
         json_object_set(s, "orig_default", fallback);
@@ -146,35 +157,41 @@ static json_t *input_schema(const imu_field *f, size_t position)
 
 static json_t *type_property(const char *type)
 {
-    return json_pack("{s:s,s:s,s:s,s:s,s:s}", "type", "string", "const", type, "default", type, "title", "type",
-                     "field_kind", "node_attribute");
+    return json_pack("{s:s,s:s,s:s,s:s,s:s}", "type", "string", "const", type, "default", type,
+                     "title", "type", "field_kind", "node_attribute");
 }
 
 static void add_common(json_t *properties, const imu_node_type *t)
 {
-    json_object_set_new(properties, "id", json_pack("{s:s,s:s,s:s,s:s}", "type", "string", "title", "Id", "description",
-                                                    "Names this node within its graph", "field_kind", "node_attribute"));
+    json_object_set_new(properties, "id",
+                        json_pack("{s:s,s:s,s:s,s:s}", "type", "string", "title", "Id",
+                                  "description", "Names this node within its graph", "field_kind",
+                                  "node_attribute"));
     json_object_set_new(properties, "is_intermediate",
-                        json_pack("{s:s,s:b,s:s,s:s,s:s,s:s,s:b,s:b,s:s}", "type", "boolean", "default", 0, "title",
-                                  "Is Intermediate", "description", "Keep the result out of the gallery", "field_kind",
-                                  "node_attribute", "input", "direct", "orig_required", 1, "ui_hidden", 0, "ui_type",
-                                  "IsIntermediate"));
+                        json_pack("{s:s,s:b,s:s,s:s,s:s,s:s,s:b,s:b,s:s}", "type", "boolean",
+                                  "default", 0, "title", "Is Intermediate", "description",
+                                  "Keep the result out of the gallery", "field_kind",
+                                  "node_attribute", "input", "direct", "orig_required", 1,
+                                  "ui_hidden", 0, "ui_type", "IsIntermediate"));
     json_object_set_new(properties, "use_cache",
-                        json_pack("{s:s,s:b,s:s,s:s,s:s}", "type", "boolean", "default", !(t->flags & IMU_N_NO_CACHE),
-                                  "title", "Use Cache", "description", "Take an earlier result for the same inputs",
-                                  "field_kind", "node_attribute"));
+                        json_pack("{s:s,s:b,s:s,s:s,s:s}", "type", "boolean", "default",
+                                  !(t->flags & IMU_N_NO_CACHE), "title", "Use Cache", "description",
+                                  "Take an earlier result for the same inputs", "field_kind",
+                                  "node_attribute"));
     if (t->flags & IMU_N_BOARD)
         json_object_set_new(properties, "board",
                             json_pack("{s:[{s:s},{s:s}],s:n,s:s,s:s,s:s,s:b,s:b}", "anyOf", "$ref",
-                                      "#/components/schemas/BoardField", "type", "null", "default", "description",
-                                      "The board that the picture is put on", "field_kind", "internal", "input",
-                                      "direct", "orig_required", 0, "ui_hidden", 0));
+                                      "#/components/schemas/BoardField", "type", "null", "default",
+                                      "description", "The board that the picture is put on",
+                                      "field_kind", "internal", "input", "direct", "orig_required",
+                                      0, "ui_hidden", 0));
     if (t->flags & IMU_N_METADATA)
         json_object_set_new(properties, "metadata",
                             json_pack("{s:[{s:s},{s:s}],s:n,s:s,s:s,s:s,s:b,s:b}", "anyOf", "$ref",
-                                      "#/components/schemas/MetadataField", "type", "null", "default", "description",
-                                      "Facts to store with the picture", "field_kind", "internal", "input",
-                                      "connection", "orig_required", 0, "ui_hidden", 0));
+                                      "#/components/schemas/MetadataField", "type", "null",
+                                      "default", "description", "Facts to store with the picture",
+                                      "field_kind", "internal", "input", "connection",
+                                      "orig_required", 0, "ui_hidden", 0));
 }
 
 static json_t *node_schema(const imu_node_type *t)
@@ -185,10 +202,11 @@ static json_t *node_schema(const imu_node_type *t)
     for (const imu_field *f = t->inputs; f->name; f++)
         json_object_set_new(properties, f->name, input_schema(f, position++));
     json_object_set_new(properties, "type", type_property(t->type));
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:[s,s],s:o}", "class", "invocation", "type", "object",
-                     "title", t->title, "description", t->help, "version", t->version, "category", t->category,
-                     "classification", "stable", "node_pack", "invokeai", "tags", words(t->tags), "properties",
-                     properties, "required", "type", "id", "output", reference(t->output->name));
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:[s,s],s:o}", "class", "invocation",
+                     "type", "object", "title", t->title, "description", t->help, "version",
+                     t->version, "category", t->category, "classification", "stable", "node_pack",
+                     "invokeai", "tags", words(t->tags), "properties", properties, "required",
+                     "type", "id", "output", reference(t->output->name));
 }
 
 static json_t *output_schema(const imu_output_type *o)
@@ -208,8 +226,9 @@ static json_t *output_schema(const imu_output_type *o)
     }
     json_object_set_new(properties, "type", type_property(o->type));
     json_array_append_new(required, json_string("type"));
-    return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o}", "class", "output", "type", "object", "title", o->name, "description",
-                     o->help, "properties", properties, "required", required);
+    return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o}", "class", "output", "type", "object", "title",
+                     o->name, "description", o->help, "properties", properties, "required",
+                     required);
 }
 
 json_t *imu_schema_nodes(void)
