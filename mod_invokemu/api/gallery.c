@@ -6,7 +6,6 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/store/picture_files.h"
-#include "mod_invokemu/util/jsons.h"
 #include "mod_invokemu/validate.h"
 
 APLOG_USE_MODULE(invokemu);
@@ -132,7 +131,7 @@ imu_err *imu_gallery_names(imu_req *req, json_t **names)
     return imu_check_end(c);
 }
 
-/* categories as a JSON text, or NULL when none is named. */
+/* categories as the store wants them, or NULL when none is named. */
 static imu_err *read_categories(imu_req *req, const char **categories)
 {
     json_t *list = imu_query_list(req, "categories");
@@ -140,6 +139,7 @@ static imu_err *read_categories(imu_req *req, const char **categories)
     *categories = NULL;
     if (json_array_size(list) == 0)
         return NULL;
+    *categories = ",";
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *word = json_string_value(json_array_get(list, i));
         int k = 0;
@@ -149,8 +149,8 @@ static imu_err *read_categories(imu_req *req, const char **categories)
         if (!imu_categories[k] || i >= MAX_CATEGORIES)
             return imu_invalid(req->p, "query", "categories", "enum",
                                "Input should be 'general', 'mask', 'control', 'user' or 'other'");
+        *categories = apr_pstrcat(req->p, *categories, word, ",", NULL);
     }
-    *categories = imu_json_compact(req->p, list);
     return NULL;
 }
 

@@ -42,7 +42,7 @@ typedef struct imu_image_filter {
     const char *owner_id;   /**< without a board: this person's, or everybody's when NULL */
     int uncategorized;      /**< without a board: only those on no board */
     const char *origin;     /**< or NULL */
-    const char *categories; /**< JSON array of words, or NULL */
+    const char *categories; /**< words between commas, such as ",general,user,", or NULL */
     int intermediate;       /**< 0, 1, or -1 for both */
     const char *search; /**< text to be found literally in metadata or time of creation, or NULL */
     const char *day;    /**< created on this day, "YYYY-MM-DD", or NULL */

@@ -11,7 +11,7 @@ FROM ask
 JOIN board_images bi ON bi.board_id = ask.scope
 JOIN images i ON i.image_name = bi.image_name
 WHERE (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR i.image_category IN (SELECT value FROM json_each(ask.categories)))
+  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
   AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
   AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
   AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
@@ -27,7 +27,7 @@ FROM ask
 JOIN board_images bi ON bi.board_id = ask.scope
 JOIN images i ON i.image_name = bi.image_name
 WHERE (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR i.image_category IN (SELECT value FROM json_each(ask.categories)))
+  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
   AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
   AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
   AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
@@ -43,7 +43,7 @@ FROM ask
 JOIN board_images bi ON bi.board_id = ask.scope
 JOIN images i ON i.image_name = bi.image_name
 WHERE (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR i.image_category IN (SELECT value FROM json_each(ask.categories)))
+  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
   AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
   AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
   AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
@@ -59,7 +59,7 @@ JOIN images i ON i.user_id = ask.scope
 LEFT JOIN board_images bi ON bi.image_name = i.image_name
 WHERE (ask.loose = 0 OR bi.board_id IS NULL)
   AND (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR i.image_category IN (SELECT value FROM json_each(ask.categories)))
+  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
   AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
   AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
   AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
@@ -76,7 +76,7 @@ JOIN images i ON i.user_id = ask.scope
 LEFT JOIN board_images bi ON bi.image_name = i.image_name
 WHERE (ask.loose = 0 OR bi.board_id IS NULL)
   AND (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR i.image_category IN (SELECT value FROM json_each(ask.categories)))
+  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
   AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
   AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
   AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
@@ -93,7 +93,7 @@ JOIN images i ON i.user_id = ask.scope
 LEFT JOIN board_images bi ON bi.image_name = i.image_name
 WHERE (ask.loose = 0 OR bi.board_id IS NULL)
   AND (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR i.image_category IN (SELECT value FROM json_each(ask.categories)))
+  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
   AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
   AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
   AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
@@ -109,7 +109,7 @@ JOIN images i ON ask.scope IS NULL
 LEFT JOIN board_images bi ON bi.image_name = i.image_name
 WHERE (ask.loose = 0 OR bi.board_id IS NULL)
   AND (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR i.image_category IN (SELECT value FROM json_each(ask.categories)))
+  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
   AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
   AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
   AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
@@ -126,7 +126,7 @@ JOIN images i ON ask.scope IS NULL
 LEFT JOIN board_images bi ON bi.image_name = i.image_name
 WHERE (ask.loose = 0 OR bi.board_id IS NULL)
   AND (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR i.image_category IN (SELECT value FROM json_each(ask.categories)))
+  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
   AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
   AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
   AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
@@ -143,7 +143,7 @@ JOIN images i ON ask.scope IS NULL
 LEFT JOIN board_images bi ON bi.image_name = i.image_name
 WHERE (ask.loose = 0 OR bi.board_id IS NULL)
   AND (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR i.image_category IN (SELECT value FROM json_each(ask.categories)))
+  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
   AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
   AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
   AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)

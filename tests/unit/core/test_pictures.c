@@ -283,7 +283,7 @@ static void lists(void **state)
                                .starred_first = 1,
                                .descending = 1,
                                .owner_id = "system",
-                               .categories = "[\"mask\",\"control\"]"};
+                               .categories = ",mask,control,"};
     imu_image_list list;
     apr_int64_t starred;
     json_t *names;
