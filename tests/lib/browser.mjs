@@ -26,7 +26,7 @@ export const PHONE = { width: 390, height: 844 };
 /** One person in front of one browser. */
 export class Person {
     constructor(context, page, base) {
-        Object.assign(this, { context, page, base, faults: [], allowed: [], calls: [], bytes: 0 });
+        Object.assign(this, { context, page, base, faults: [], allowed: [], calls: [] });
         page.setDefaultTimeout(PATIENCE_MS);
         page.on('console', (message) => {
             if (['error', 'warning'].includes(message.type())) {
