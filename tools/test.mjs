@@ -12,13 +12,15 @@ import { countTap } from './tap.mjs';
 const REPO = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const BUILD = process.env.IMU_BUILD || 'build';
 const LOGS = path.join(REPO, BUILD, 'test-logs');
+const LIMIT_MS = 15 * 60 * 1000; // of one command: something hangs
+const JOBS = Math.max(1, Math.min(4, os.cpus().length));
 const VALGRIND = [
     'valgrind', '-q', '--error-exitcode=99', '--leak-check=full', '--errors-for-leak-kinds=definite',
     '--suppressions=tests/lib/valgrind.supp',
 ];
-// Unit tests that take minutes under valgrind: they compute pictures or feed millions of single bytes. They run under the
-// sanitizers instead.
-const NOT_UNDER_VALGRIND = /engine|diffusion|tensor|worker|pipeline|multipart|replay_|bench/;
+// Unit tests that don't belong under valgrind: they compute pictures or feed millions of single bytes (minutes), or watch a
+// sandbox count system calls and processor time (valgrind makes its own). They run under the sanitizers instead.
+const NOT_UNDER_VALGRIND = /engine|multipart|media|replay_/;
 
 function arguments_() {
     const found = { only: null, units: [] };
@@ -51,15 +53,14 @@ function groups(units) {
         const files = testFiles(dir);
         return files.length ? [{ name: dir, command: ['node', '--test', '--test-reporter=tap', `--test-concurrency=${jobs}`, ...files] }] : [];
     };
-    const jobs = Math.max(1, Math.min(4, os.cpus().length));
     return {
-        guards: node('tests/guards', jobs),
+        guards: node('tests/guards', JOBS),
         unit: units.map((file) => ({ name: path.basename(file), command: [file] })),
         valgrind: units
             .filter((file) => !NOT_UNDER_VALGRIND.test(path.basename(file)))
             .map((file) => ({ name: `${path.basename(file)}-valgrind`, command: [...VALGRIND, file] })),
-        http: node('tests/http', jobs),
-        events: node('tests/events', jobs),
+        http: node('tests/http', JOBS),
+        events: node('tests/events', JOBS),
         worker: node('tests/worker', 1),
         browser: node('tests/browser', 1),
         install: node('tests/install', 1),
@@ -76,7 +77,9 @@ function run({ name, command }) {
         const chunks = [];
         child.stdout.on('data', (c) => chunks.push(c));
         child.stderr.on('data', (c) => chunks.push(c));
+        const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
         const end = (status) => {
+            clearTimeout(limit);
             const output = Buffer.concat(chunks).toString('utf8');
             fs.writeFileSync(log, output);
             resolve({ status, output, log });
@@ -93,30 +96,39 @@ async function runGroup(name, commands) {
         console.log(`not ok  ${name}: no tests found`);
         return { passed: 0, failed: 1, skipped: 0 };
     }
-    for (const command of commands) {
-        const started = Date.now();
-        const { status, output, log } = await run(command);
-        if (commands.length > 1 && Date.now() - started > 30000) {
-            console.log(`--- ${command.name} took ${Math.round((Date.now() - started) / 1000)} s`);
+    const waiting = [...commands];
+    const one = async () => {
+        for (let command = waiting.shift(); command; command = waiting.shift()) {
+            await runCommand(command, commands.length > 1, sum);
         }
-        const count = countTap(output);
-        // A program that prints no TAP counts as one test; one that fails beside its tests, as one more failure.
-        if (count.passed + count.failed + count.skipped === 0) {
-            count[status ? 'failed' : 'passed'] += 1;
-        } else if (status && count.failed === 0) {
-            count.failed += 1;
-        }
-        if (count.failed) {
-            console.log(`--- ${command.name} (${status || 'status 0'}; all of it in ${path.relative(REPO, log)})`);
-            console.log(failures(output));
-        }
-        for (const key of Object.keys(sum)) {
-            sum[key] += count[key];
-        }
-    }
+    };
+    await Promise.all(Array.from({ length: Math.min(JOBS, commands.length) }, one));
     const seconds = ((Date.now() - begin) / 1000).toFixed(1);
     console.log(`${sum.failed ? 'not ok' : 'ok    '}  ${name}: ${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped (${seconds} s)`);
     return sum;
+}
+
+/** Runs one command of a group, tells what failed, and adds its results to `sum`. */
+async function runCommand(command, several, sum) {
+    const started = Date.now();
+    const { status, output, log } = await run(command);
+    const count = countTap(output);
+    // A program that prints no TAP counts as one test; one that fails beside its tests, as one more failure.
+    if (count.passed + count.failed + count.skipped === 0) {
+        count[status ? 'failed' : 'passed'] += 1;
+    } else if (status && count.failed === 0) {
+        count.failed += 1;
+    }
+    if (several && Date.now() - started > 30000) {
+        console.log(`--- ${command.name} took ${Math.round((Date.now() - started) / 1000)} s`);
+    }
+    if (count.failed) {
+        console.log(`--- ${command.name} (${status || 'status 0'}; all of it in ${path.relative(REPO, log)})`);
+        console.log(failures(output));
+    }
+    for (const key of Object.keys(sum)) {
+        sum[key] += count[key];
+    }
 }
 
 /** The failed tests with what they said, or the end of the output. */
