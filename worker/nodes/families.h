@@ -12,6 +12,7 @@ extern const imu_node_type *const imu_nodes_collections[];
 extern const imu_node_type *const imu_nodes_metadata[];
 extern const imu_node_type *const imu_nodes_models[];
 extern const imu_node_type *const imu_nodes_latents[];
+extern const imu_node_type *const imu_nodes_vae[];
 extern const imu_node_type *const imu_nodes_images[];
 
 extern const imu_output_type imu_out_integer, imu_out_float, imu_out_string, imu_out_boolean;

@@ -1,5 +1,6 @@
-/* Nodes that draw noise, encode prompts, denoise, and turn latents into pictures and back. */
+/* Nodes that draw noise, encode prompts and denoise. */
 #include "worker/nodes/families.h"
+#include "worker/nodes/latents.h"
 #include "worker/nodes/models.h"
 
 #include <math.h>
@@ -17,20 +18,14 @@
 #define SCALE            8   /* pixels that a cell of latents is wide */
 #define PREVIEW_INTERVAL 200 /* milliseconds */
 
-static json_t *latents_output(const char *name, const imu_array *a, int64_t scale, uint64_t seed)
+json_t *imu_latents_output(const char *name, const imu_array *a, int64_t scale, uint64_t seed)
 {
     return json_pack("{s:{s:s,s:I},s:I,s:I}", "latents", "latents_name", name, "seed",
                      (json_int_t)seed, "width", (json_int_t)(a->dim[3] * scale), "height",
                      (json_int_t)(a->dim[2] * scale));
 }
 
-static int stop_asked(void *user)
-{
-    return imu_call_cancelled(user);
-}
-
-/* Refuses what a part of a model asks for and this worker can't do. */
-static int check_extras(imu_call *call, const json_t *part)
+int imu_check_extras(imu_call *call, const json_t *part)
 {
     if (json_array_size(json_object_get(part, "loras")) > 0)
         return imu_refuse(call->error, "NotSupported",
@@ -110,7 +105,7 @@ static int run_compel(imu_call *call)
     if (imu_in_given(call, "mask"))
         return imu_refuse(call->error, "NotSupported",
                           "This worker can't tie a prompt to a region yet.");
-    if (check_extras(call, clip) ||
+    if (imu_check_extras(call, clip) ||
         imu_models_get(call, json_object_get(clip, "text_encoder"), IMU_PART_TEXT, &model))
         return -1;
     imu_conditioning *c;
@@ -298,7 +293,7 @@ static int check_denoise(imu_call *call)
     if (imu_in_float(call, "denoising_start") > imu_in_float(call, "denoising_end"))
         return imu_refuse(call->error, "InvalidInput",
                           "\"denoising_start\" must not be more than \"denoising_end\".");
-    return check_extras(call, imu_in(call, "unet"));
+    return imu_check_extras(call, imu_in(call, "unet"));
 }
 
 /* Latents that the noise and start inputs name, and the seed for schedulers that draw more of it.
@@ -348,7 +343,7 @@ static int denoise(imu_call *call, imu_denoise_args *args, const char *base)
         return imu_models_fault(call, &fault);
     int64_t scale = info->vae_scale;
     const char *name = imu_env_keep_latents(call, out, info->base, args->seed);
-    return name ? imu_out(call, latents_output(name, out, scale, args->seed)) : -1;
+    return name ? imu_out(call, imu_latents_output(name, out, scale, args->seed)) : -1;
 }
 
 static int run_denoise(imu_call *call)
@@ -397,11 +392,10 @@ static const char *const schedulers[] = {
         .flags = IMU_F_OR_LIST | IMU_F_REQUIRED | IMU_F_CONNECTION, .ui_order = order,             \
         .help = words                                                                              \
     }
-#define LATER(field, schema, order, words)                                                         \
+#define LATER(field, schema, order, extra, words)                                                  \
     {                                                                                              \
         .name = field, .type = IMU_T_OTHER, .ref = schema,                                         \
-        .flags = IMU_F_OR_LIST | IMU_F_NULLABLE | IMU_F_CONNECTION, .ui_order = order,             \
-        .help = words                                                                              \
+        .flags = (extra) | IMU_F_NULLABLE | IMU_F_CONNECTION, .ui_order = order, .help = words     \
     }
 #define SHARE(field, value, words)                                                                 \
     {                                                                                              \
@@ -417,185 +411,80 @@ static const imu_node_type denoise_node = {
     "latents denoise txt2img t2i t2l img2img i2i l2l",
     "Turns noise into the latents of a picture, step by step.",
     0,
-    INPUTS(
-        PROMPTS("positive_conditioning", 1, "What the picture should show"),
-        PROMPTS("negative_conditioning", 2, "What it should not show"),
-        {.name = "unet",
-         .type = IMU_T_UNET,
-         .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
-         .title = "UNet",
-         .ui_order = 3,
-         .help = "The network that denoises"},
-        {.name = "noise",
-         .type = IMU_T_LATENTS,
-         .flags = IMU_F_NULLABLE | IMU_F_CONNECTION,
-         .ui_order = 4,
-         .help = "The noise to start from"},
-        {.name = "steps",
-         .type = IMU_T_INT,
-         .flags = IMU_F_MIN | IMU_F_ABOVE_MIN | IMU_F_MAX,
-         .max = 1000,
-         .fallback = "10",
-         .help = "In how many steps; more is finer and slower"},
-        {.name = "cfg_scale",
-         .type = IMU_T_FLOAT,
-         .flags = IMU_F_OR_LIST,
-         .title = "CFG Scale",
-         .fallback = "7.5",
-         .help = "How closely to follow the prompt; one number, or one for each step"},
-        SHARE("denoising_start", "0.0", "Where in the run to begin"),
-        SHARE("denoising_end", "1.0", "Where to stop"),
-        {.name = "scheduler",
-         .type = IMU_T_ENUM,
-         .choices = schedulers,
-         .fallback = "\"euler\"",
-         .ui_type = "SchedulerField",
-         .help = "The rule that sets the steps"},
-        {.name = "cfg_rescale_multiplier",
-         .type = IMU_T_FLOAT,
-         .flags = IMU_F_MIN | IMU_F_MAX | IMU_F_BELOW_MAX,
-         .max = 1,
-         .title = "CFG Rescale Multiplier",
-         .fallback = "0",
-         .help = "Softens guidance, for models trained to full noise"},
-        {.name = "latents",
-         .type = IMU_T_LATENTS,
-         .flags = IMU_F_NULLABLE | IMU_F_CONNECTION,
-         .ui_order = 5,
-         .help = "Latents of a picture to change, in place of a new one"},
-        LATER("control", "ControlField", 6, "ControlNets (not available here)"),
-        LATER("ip_adapter", "IPAdapterField", 7, "Reference pictures (not available here)"),
-        LATER("t2i_adapter", "T2IAdapterField", 8, "T2I adapters (not available here)"),
-        LATER("denoise_mask", "DenoiseMaskField", 9, "The region to change (not available here)"),
-        {.name = "hidiffusion",
-         .type = IMU_T_BOOL,
-         .fallback = "false",
-         .title = "HiDiffusion",
-         .help = "A trick for large pictures (not available here)"},
-        {.name = "hidiffusion_raunet",
-         .type = IMU_T_BOOL,
-         .fallback = "true",
-         .help = "Part of HiDiffusion"},
-        {.name = "hidiffusion_window_attn",
-         .type = IMU_T_BOOL,
-         .fallback = "true",
-         .help = "Part of HiDiffusion"},
-        SHARE("hidiffusion_t1_ratio", "0.4", "Part of HiDiffusion"),
-        SHARE("hidiffusion_t2_ratio", "0.0", "Part of HiDiffusion")),
+    INPUTS(PROMPTS("positive_conditioning", 1, "What the picture should show"),
+           PROMPTS("negative_conditioning", 2, "What it should not show"),
+           {.name = "unet",
+            .type = IMU_T_UNET,
+            .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
+            .title = "UNet",
+            .ui_order = 3,
+            .help = "The network that denoises"},
+           {.name = "noise",
+            .type = IMU_T_LATENTS,
+            .flags = IMU_F_NULLABLE | IMU_F_CONNECTION,
+            .ui_order = 4,
+            .help = "The noise to start from"},
+           {.name = "steps",
+            .type = IMU_T_INT,
+            .flags = IMU_F_MIN | IMU_F_ABOVE_MIN | IMU_F_MAX,
+            .max = 1000,
+            .fallback = "10",
+            .help = "In how many steps; more is finer and slower"},
+           {.name = "cfg_scale",
+            .type = IMU_T_FLOAT,
+            .flags = IMU_F_OR_LIST,
+            .title = "CFG Scale",
+            .fallback = "7.5",
+            .help = "How closely to follow the prompt; one number, or one for each step"},
+           SHARE("denoising_start", "0.0", "Where in the run to begin"),
+           SHARE("denoising_end", "1.0", "Where to stop"),
+           {.name = "scheduler",
+            .type = IMU_T_ENUM,
+            .choices = schedulers,
+            .fallback = "\"euler\"",
+            .ui_type = "SchedulerField",
+            .help = "The rule that sets the steps"},
+           {.name = "cfg_rescale_multiplier",
+            .type = IMU_T_FLOAT,
+            .flags = IMU_F_MIN | IMU_F_MAX | IMU_F_BELOW_MAX,
+            .max = 1,
+            .title = "CFG Rescale Multiplier",
+            .fallback = "0",
+            .help = "Softens guidance, for models trained to full noise"},
+           {.name = "latents",
+            .type = IMU_T_LATENTS,
+            .flags = IMU_F_NULLABLE | IMU_F_CONNECTION,
+            .ui_order = 5,
+            .help = "Latents of a picture to change, in place of a new one"},
+           LATER("control", "ControlField", 6, IMU_F_OR_LIST, "ControlNets (not available here)"),
+           LATER("ip_adapter", "IPAdapterField", 7, IMU_F_OR_LIST,
+                 "Reference pictures (not available here)"),
+           LATER("t2i_adapter", "T2IAdapterField", 8, IMU_F_OR_LIST,
+                 "T2I adapters (not available here)"),
+           LATER("denoise_mask", "DenoiseMaskField", 9, 0,
+                 "The region to change (not available here)"),
+           {.name = "hidiffusion",
+            .type = IMU_T_BOOL,
+            .fallback = "false",
+            .title = "HiDiffusion",
+            .help = "A trick for large pictures (not available here)"},
+           {.name = "hidiffusion_raunet",
+            .type = IMU_T_BOOL,
+            .fallback = "true",
+            .help = "Part of HiDiffusion"},
+           {.name = "hidiffusion_window_attn",
+            .type = IMU_T_BOOL,
+            .fallback = "true",
+            .help = "Part of HiDiffusion"},
+           SHARE("hidiffusion_t1_ratio", "0.4", "Part of HiDiffusion"),
+           SHARE("hidiffusion_t2_ratio", "0.0", "Part of HiDiffusion")),
     &imu_out_latents,
     run_denoise};
-
-/* ---- pictures ---- */
-
-static int run_l2i(imu_call *call)
-{
-    const json_t *vae = imu_in(call, "vae");
-    const struct imu_thing *latents = imu_env_latents(call, imu_in(call, "latents"));
-    imu_model *model;
-    imu_image *image;
-    imu_fault fault;
-    if (!latents || check_extras(call, vae) ||
-        imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, &model))
-        return -1;
-    if (imu_model_decode(model, latents->latents, stop_asked, call, &image, &fault) !=
-        IMU_ENGINE_OK)
-        return imu_models_fault(call, &fault);
-    imu_picture p = {
-        .width = image->width, .height = image->height, .channels = 3, .data = image->rgb};
-    call->out = imu_env_save_image(call, &p, "general");
-    imu_image_free(image);
-    return call->out ? 0 : -1;
-}
-
-#define VAE_INPUT                                                                                  \
-    {                                                                                              \
-        .name = "vae", .type = IMU_T_VAE, .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,              \
-        .title = "VAE", .help = "The VAE to use"                                                   \
-    }
-#define VAE_OPTIONS                                                                                \
-    {.name = "tiled",                                                                              \
-     .type = IMU_T_BOOL,                                                                           \
-     .fallback = "false",                                                                          \
-     .help = "Work in tiles to save memory; without effect here"},                                 \
-        {.name = "tile_size",                                                                      \
-         .type = IMU_T_INT,                                                                        \
-         .multiple_of = 8,                                                                         \
-         .fallback = "0",                                                                          \
-         .help = "Size of the tiles in pixels"},                                                   \
-    {                                                                                              \
-        .name = "fp32", .type = IMU_T_BOOL, .fallback = "false",                                   \
-        .help = "Calculate with full precision"                                                    \
-    }
-static const imu_node_type l2i_node = {"l2i",
-                                       "LatentsToImageInvocation",
-                                       "Latents to Image - SD1.5, SDXL",
-                                       "1.3.2",
-                                       "latents",
-                                       "latents image vae l2i",
-                                       "Turns latents into a picture and stores it.",
-                                       IMU_N_BOARD | IMU_N_METADATA,
-                                       INPUTS({.name = "latents",
-                                               .type = IMU_T_LATENTS,
-                                               .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
-                                               .help = "The latents"},
-                                              VAE_INPUT, VAE_OPTIONS),
-                                       &imu_out_image,
-                                       run_l2i};
-
-static int run_i2l(imu_call *call)
-{
-    const json_t *vae = imu_in(call, "vae");
-    imu_picture *given = imu_env_load_image(call, imu_in(call, "image"));
-    imu_picture *rgb = given ? imu_picture_convert(given, 3) : NULL;
-    imu_model *model;
-    imu_array *latents;
-    imu_fault fault;
-    if (given && !rgb)
-        imu_refuse(call->error, "OutOfMemory", "Not enough memory for the picture.");
-    imu_picture_free(given);
-    if (!rgb)
-        return -1;
-    int rc = check_extras(call, vae) ||
-                     imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, &model)
-                 ? -1
-                 : 0;
-    if (!rc) {
-        imu_image image = {.width = rgb->width, .height = rgb->height, .rgb = rgb->data};
-        if (imu_model_encode_image(model, &image, &latents, &fault) != IMU_ENGINE_OK)
-            rc = imu_models_fault(call, &fault);
-    }
-    imu_picture_free(rgb);
-    if (rc)
-        return rc;
-    const imu_model_info *info = imu_model_get_info(model);
-    const char *name = imu_env_keep_latents(call, latents, info->base, 0);
-    return name ? imu_out(call, latents_output(name, latents, info->vae_scale, 0)) : -1;
-}
-
-static const char *const compensations[] = {"None", "SDXL", NULL};
-static const imu_node_type i2l_node = {
-    "i2l",
-    "ImageToLatentsInvocation",
-    "Image to Latents - SD1.5, SDXL",
-    "1.2.0",
-    "latents",
-    "latents image vae i2l",
-    "Turns a picture into latents.",
-    0,
-    INPUTS({.name = "image", .type = IMU_T_IMAGE, .flags = IMU_F_REQUIRED, .help = "The picture"},
-           VAE_INPUT, VAE_OPTIONS,
-           {.name = "color_compensation",
-            .type = IMU_T_ENUM,
-            .choices = compensations,
-            .fallback = "\"None\"",
-            .help = "Evens out a colour shift of SDXL's VAE; without effect here"}),
-    &imu_out_latents,
-    run_i2l};
 
 static int run_latents(imu_call *call)
 {
     const struct imu_thing *t = imu_env_latents(call, imu_in(call, "latents"));
-    return t ? imu_out(call, latents_output(t->name, t->latents, SCALE, t->seed)) : -1;
+    return t ? imu_out(call, imu_latents_output(t->name, t->latents, SCALE, t->seed)) : -1;
 }
 
 static const imu_node_type latents_node = {"latents",
@@ -613,5 +502,5 @@ static const imu_node_type latents_node = {"latents",
                                            &imu_out_latents,
                                            run_latents};
 
-const imu_node_type *const imu_nodes_latents[] = {
-    &noise_node, &compel_node, &denoise_node, &l2i_node, &i2l_node, &latents_node, NULL};
+const imu_node_type *const imu_nodes_latents[] = {&noise_node, &compel_node, &denoise_node,
+                                                  &latents_node, NULL};

@@ -361,6 +361,7 @@ static const imu_node_type float_to_int_node = {
             .type = IMU_T_INT,
             .flags = IMU_F_MIN,
             .min = 1,
+            .title = "Multiple of",
             .fallback = "1",
             .help = "The result is a multiple of this"},
            {.name = "method",

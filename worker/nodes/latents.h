@@ -1,0 +1,15 @@
+/* What the nodes that make latents (latents.c) and those that turn them into pictures (vae.c)
+ * share. */
+#ifndef IMU_NODES_LATENTS_H
+#define IMU_NODES_LATENTS_H
+
+#include "worker/nodes/env.h"
+
+/** A LatentsOutput's fields for stored latents. @param scale pixels that a cell is wide */
+json_t *imu_latents_output(const char *name, const imu_array *a, int64_t scale, uint64_t seed);
+
+/** Refuses what a part of a model (UNet, CLIP, VAE) asks for and this worker can't do. @return 0 or
+ * -1 */
+int imu_check_extras(imu_call *call, const json_t *part);
+
+#endif

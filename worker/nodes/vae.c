@@ -1,0 +1,127 @@
+/* Nodes that turn latents into pictures and back. */
+#include "worker/nodes/families.h"
+#include "worker/nodes/latents.h"
+#include "worker/nodes/models.h"
+
+#include <stdlib.h>
+
+#define INPUTS(...)                                                                                \
+    (const imu_field[])                                                                            \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            .name = NULL                                                                           \
+        }                                                                                          \
+    }
+
+static int stop_asked(void *user)
+{
+    return imu_call_cancelled(user);
+}
+
+static int run_l2i(imu_call *call)
+{
+    const json_t *vae = imu_in(call, "vae");
+    const struct imu_thing *latents = imu_env_latents(call, imu_in(call, "latents"));
+    imu_model *model;
+    imu_image *image;
+    imu_fault fault;
+    if (!latents || imu_check_extras(call, vae) ||
+        imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, &model))
+        return -1;
+    if (imu_model_decode(model, latents->latents, stop_asked, call, &image, &fault) !=
+        IMU_ENGINE_OK)
+        return imu_models_fault(call, &fault);
+    imu_picture p = {
+        .width = image->width, .height = image->height, .channels = 3, .data = image->rgb};
+    call->out = imu_env_save_image(call, &p, "general");
+    imu_image_free(image);
+    return call->out ? 0 : -1;
+}
+
+#define VAE_INPUT                                                                                  \
+    {                                                                                              \
+        .name = "vae", .type = IMU_T_VAE, .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,              \
+        .title = "VAE", .help = "The VAE to use"                                                   \
+    }
+#define VAE_OPTIONS                                                                                \
+    {.name = "tiled",                                                                              \
+     .type = IMU_T_BOOL,                                                                           \
+     .fallback = "false",                                                                          \
+     .help = "Work in tiles to save memory; without effect here"},                                 \
+        {.name = "tile_size",                                                                      \
+         .type = IMU_T_INT,                                                                        \
+         .multiple_of = 8,                                                                         \
+         .fallback = "0",                                                                          \
+         .help = "Size of the tiles in pixels"},                                                   \
+    {                                                                                              \
+        .name = "fp32", .type = IMU_T_BOOL, .fallback = "false",                                   \
+        .help = "Calculate with full precision"                                                    \
+    }
+static const imu_node_type l2i_node = {"l2i",
+                                       "LatentsToImageInvocation",
+                                       "Latents to Image - SD1.5, SDXL",
+                                       "1.3.2",
+                                       "latents",
+                                       "latents image vae l2i",
+                                       "Turns latents into a picture and stores it.",
+                                       IMU_N_BOARD | IMU_N_METADATA,
+                                       INPUTS({.name = "latents",
+                                               .type = IMU_T_LATENTS,
+                                               .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
+                                               .help = "The latents"},
+                                              VAE_INPUT, VAE_OPTIONS),
+                                       &imu_out_image,
+                                       run_l2i};
+
+static int run_i2l(imu_call *call)
+{
+    const json_t *vae = imu_in(call, "vae");
+    imu_picture *given = imu_env_load_image(call, imu_in(call, "image"));
+    imu_picture *rgb = given ? imu_picture_convert(given, 3) : NULL;
+    imu_model *model;
+    imu_array *latents;
+    imu_fault fault;
+    if (given && !rgb)
+        imu_refuse(call->error, "OutOfMemory", "Not enough memory for the picture.");
+    imu_picture_free(given);
+    if (!rgb)
+        return -1;
+    int rc = imu_check_extras(call, vae) ||
+                     imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, &model)
+                 ? -1
+                 : 0;
+    if (!rc) {
+        imu_image image = {.width = rgb->width, .height = rgb->height, .rgb = rgb->data};
+        if (imu_model_encode_image(model, &image, &latents, &fault) != IMU_ENGINE_OK)
+            rc = imu_models_fault(call, &fault);
+    }
+    imu_picture_free(rgb);
+    if (rc)
+        return rc;
+    const imu_model_info *info = imu_model_get_info(model);
+    const char *name = imu_env_keep_latents(call, latents, info->base, 0);
+    return name ? imu_out(call, imu_latents_output(name, latents, info->vae_scale, 0)) : -1;
+}
+
+static const char *const compensations[] = {"None", "SDXL", NULL};
+static const imu_node_type i2l_node = {
+    "i2l",
+    "ImageToLatentsInvocation",
+    "Image to Latents - SD1.5, SDXL",
+    "1.2.0",
+    "latents",
+    "latents image vae i2l",
+    "Turns a picture into latents.",
+    0,
+    INPUTS({.name = "image", .type = IMU_T_IMAGE, .flags = IMU_F_REQUIRED, .help = "The picture"},
+           VAE_INPUT, VAE_OPTIONS,
+           {.name = "color_compensation",
+            .type = IMU_T_ENUM,
+            .choices = compensations,
+            .fallback = "\"None\"",
+            .help = "Evens out a colour shift of SDXL's VAE; without effect here"}),
+    &imu_out_latents,
+    run_i2l};
+
+const imu_node_type *const imu_nodes_vae[] = {&l2i_node, &i2l_node, NULL};
