@@ -335,7 +335,10 @@ static int take_engine(imu_hub_child *child, const json_t *header, const imu_fra
             hub_engine_ws_message(conn, frame->payload, frame->payload_len);
         return 1;
     default:
-        if (conn)
+        /* A child that ends asks for the answer to a poll before it goes. */
+        if (conn && conn->kind == CONN_POLL && json_is_true(json_object_get(header, "release")))
+            hub_engine_release(conn->session);
+        else if (conn)
             conn_lost(conn);
         return 1;
     }

@@ -120,8 +120,7 @@ void hub_engine_flush(hub_session *s)
     free(body);
 }
 
-/* Lets a waiting poll go with nothing to say. */
-static void release_poll(hub_session *s)
+void hub_engine_release(hub_session *s)
 {
     if (!s->poll)
         return;
@@ -267,7 +266,7 @@ static int poll(imu_hub_child *child, hub_session *s, uint64_t id)
     if (s->closing)
         hub_session_free(s);
     else if (s->probe)
-        release_poll(s);
+        hub_engine_release(s);
     return 1;
 }
 
@@ -338,7 +337,7 @@ static void upgrade(hub_conn *conn)
     s->probe = NULL;
     s->ws = conn;
     conn->kind = CONN_WS;
-    release_poll(s);
+    hub_engine_release(s);
     while (s->first) {
         hub_packet *packet = take_packet(s);
 
@@ -356,7 +355,7 @@ void hub_engine_ws_message(hub_conn *conn, const char *text, size_t len)
             hub_session_close(s);
     } else if (len == 6 && memcmp(text, "2probe", 6) == 0) {
         hub_send_text(conn, "3probe", 6, 0);
-        release_poll(s);
+        hub_engine_release(s);
     } else if (len == 1 && text[0] == '5') {
         upgrade(conn);
     } else {

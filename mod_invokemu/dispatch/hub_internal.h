@@ -105,6 +105,8 @@ void hub_engine_ws_message(hub_conn *conn, const char *text, size_t len);
 void hub_engine_send(hub_session *s, const char *text, size_t len, int preview);
 /* Answers the waiting poll with what is queued. */
 void hub_engine_flush(hub_session *s);
+/* Lets a waiting poll go with nothing to say. */
+void hub_engine_release(hub_session *s);
 void hub_engine_timer(void *baton);
 
 /* hub_socketio.c: 0, or -1 when the session has to end. The session stays valid either way. */

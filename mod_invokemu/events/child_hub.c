@@ -30,6 +30,7 @@ static struct {
     int started;
     atomic_int ending;   /* the thread shall return */
     atomic_int stopping; /* the child ends */
+    atomic_int graceful; /* and lets its connections end before it */
     int epoll, wake;
     int fd;
     atomic_int connected;
@@ -164,12 +165,21 @@ static void reconnect(void)
     hub.pause = hub.pause * 2 > LONGEST_PAUSE ? LONGEST_PAUSE : hub.pause * 2;
 }
 
+/* When the whole server stops, this child hears so a moment later: farewells would only bring answers to threads that are leaving. */
+static int server_stops(void)
+{
+    for (int i = 0; i < 10 && !hub.ending && !hub.stopping; i++)
+        apr_sleep(apr_time_from_msec(10));
+    return hub.ending || (hub.stopping && !hub.graceful);
+}
+
 static void dispatcher_gone(void)
 {
     lose();
     hub.pause = FIRST_PAUSE;
-    if (!hub.ending && !hub.stopping)
-        ap_log_error(APLOG_MARK, APLOG_INFO, 0, hub.server, "IMU0303: the dispatcher went away; event connections start anew");
+    if (server_stops())
+        return;
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, hub.server, "IMU0303: the dispatcher went away; event connections start anew");
     hub.calls.lost();
 }
 
@@ -229,7 +239,7 @@ static void *run(void *baton)
             ap_log_error(APLOG_MARK, APLOG_CRIT, errno, hub.server, "IMU0305: the event thread cannot wait and ends");
             break;
         }
-        if (hub.stopping && !told) {
+        if (hub.stopping && hub.graceful && !told) {
             told = 1;
             hub.calls.stopping();
         }
@@ -285,10 +295,11 @@ void imu_child_hub_forget(int fd)
     epoll_ctl(hub.epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
-void imu_child_hub_stop(void)
+void imu_child_hub_stop(int graceful)
 {
     if (!hub.started)
         return;
+    hub.graceful = graceful;
     hub.stopping = 1;
     wake();
 }

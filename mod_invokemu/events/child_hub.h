@@ -38,7 +38,7 @@ int imu_child_hub_wait(int ms);
 int imu_child_hub_want_write(int fd, uint64_t conn);
 /** Forgets fd; call before it is closed. */
 void imu_child_hub_forget(int fd);
-/** Makes the thread call stopping(). Any thread. */
-void imu_child_hub_stop(void);
+/** The child ends. Makes the thread call stopping() if that is done gracefully, and nothing more at all otherwise. Any thread. */
+void imu_child_hub_stop(int graceful);
 
 #endif

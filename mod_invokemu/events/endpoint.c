@@ -383,13 +383,12 @@ static void on_stopping(void)
 
 /* ---- hooks ---- */
 
-/* A child that ends at once closes its connections by ending; farewells would only bring answers to threads that are leaving. */
+/* A child that ends at once closes its connections by ending. */
 static void child_stopping(apr_pool_t *pchild, int graceful)
 {
     (void)pchild;
     stopping = 1;
-    if (graceful)
-        imu_child_hub_stop();
+    imu_child_hub_stop(graceful);
 }
 
 void imu_events_register_hooks(void)

@@ -296,12 +296,25 @@ void imu_sockets_close(uint64_t id, int code)
     imu_socket_release(s);
 }
 
+/* Asks the dispatcher to answer a poll now, with whatever there is: an answer of our own could cross one of its own and lose it. */
+static int ask_for_release(const imu_socket *s)
+{
+    return imu_child_hub_send(IMU_WIRE_EIO_GONE, json_pack("{s:I, s:b}", "conn", (json_int_t)s->id, "release", 1), NULL, 0);
+}
+
 static void end_parked(imu_socket *s, int code)
 {
+    int waits;
+
     pthread_mutex_lock(&s->lock);
     s->close_after = 1;
+    waits = !s->is_ws && s->state != IMU_SOCKET_OVER;
+    /* Answered, and waiting for the next request of a browser that may never come. */
+    if (!s->is_ws && !waits)
+        wake(s);
     pthread_mutex_unlock(&s->lock);
-    end_socket(s, code);
+    if (!waits || ask_for_release(s) != 0)
+        end_socket(s, code);
 }
 
 void imu_sockets_end_all(int code)

@@ -98,6 +98,9 @@ describe('open pages and threads', () => {
         await hear([l], ann);
         const threads = server.pids().children.map((pid) => fs.readdirSync(`/proc/${pid}/task`).length);
         assert.ok(Math.max(...threads) <= 10, `threads: ${threads}`);
+        closeAll();
+        const files = () => server.pids().children.map((pid) => fs.readdirSync(`/proc/${pid}/fd`).length);
+        await until(() => Math.max(...files()) < 100, 'the connections to be let go');
     });
 });
 

@@ -215,6 +215,24 @@ static void polling(void **state)
     assert_non_null(strstr(told(), ":200:42[\"invocation_error\""));
 }
 
+static void a_child_that_ends_gets_its_polls_back(void **state)
+{
+    const char *sid;
+    json_int_t waiting;
+
+    (void)state;
+    get(NULL, "alice");
+    sid = open_sid(told());
+    waiting = get(sid, NULL);
+    frame(IMU_WIRE_EIO_GONE, json_pack("{s:I, s:b}", "conn", waiting, "release", 1), NULL, 0);
+    assert_non_null(strstr(told(), ":200:6|"));
+    frame(IMU_WIRE_EIO_GONE, json_pack("{s:I, s:b}", "conn", waiting, "release", 1), NULL, 0);
+    assert_string_equal(told(), "");
+    get(sid, NULL);
+    assert_string_equal(told(), "");
+    assert_int_equal(imu_hub_sessions(hub), 1);
+}
+
 static void previews_do_not_pile_up(void **state)
 {
     const char *sid, *text;
@@ -640,7 +658,7 @@ static void single_user(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(handshake), T(bad_requests), T(polling), T(previews_do_not_pile_up), T(a_reader_that_never_polls), T(two_polls_at_once), T(upgrade),
+        T(handshake), T(bad_requests), T(polling), T(a_child_that_ends_gets_its_polls_back), T(previews_do_not_pile_up), T(a_reader_that_never_polls), T(two_polls_at_once), T(upgrade),
         T(a_failed_probe_leaves_polling), T(heartbeat), T(floods_end), T(nonsense_ends), T(a_child_dies), T(who_may_connect),
         T(events_before_connect_end), T(audiences), T(item_redaction), T(own_ids_only), T(workflows), T(rooms_are_not_queues),
         T(changed_people), T(last_words_wait_for_a_poll), T(expiry), T(single_user),
