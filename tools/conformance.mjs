@@ -58,8 +58,9 @@ function environment(multi, single) {
         INVITE_ACCEPT_PATH: '/api/v1/auth/accept-invitation',
         OPENAPI_JSON: fs.existsSync(openapi) ? openapi : '',
     };
-    if (fs.existsSync(path.join(BUILD, 'invoke-useradd'))) {
-        Object.assign(found, { CLI_BIN: reach(BUILD), CLI_ROOT: multi.data });
+    const tools = path.join(BUILD, 'bin');
+    if (fs.existsSync(tools)) {
+        Object.assign(found, { CLI_BIN: reach(tools), CLI_ROOT: multi.data });
     }
     return Object.fromEntries(Object.entries(found).filter(([, value]) => value));
 }
