@@ -162,12 +162,14 @@ static int queue_item(imu_wire_writer *wr, const struct item *i)
 
 int imu_outbox_pump(imu_outbox *o, imu_wire_writer *wr)
 {
-    int rc = 0;
+    int rc = 0, moved = 0;
     pthread_mutex_lock(&o->lock);
     for (struct item **at = &o->head; *at && rc == 0 && imu_wire_pending(wr) < WRITER_LOW;) {
         struct item *i = *at;
-        if (!i->sent)
+        if (!i->sent) {
             rc = queue_item(wr, i);
+            moved = 1;
+        }
         if (rc == 0 && !i->keep) {
             drop_item(o, at);
         } else {
@@ -176,7 +178,7 @@ int imu_outbox_pump(imu_outbox *o, imu_wire_writer *wr)
         }
     }
     pthread_mutex_unlock(&o->lock);
-    return rc;
+    return rc ? -1 : moved;
 }
 
 void imu_outbox_connected(imu_outbox *o, bool connected)

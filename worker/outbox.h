@@ -29,7 +29,8 @@ void imu_outbox_free(imu_outbox *o);
 
 /** Adds a frame. @return 0, or -1 errno (EMSGSIZE: no frame can be so large). */
 int imu_outbox_put(imu_outbox *o, const imu_message *m);
-/** Moves waiting frames into the writer while it holds little. @return 0 or -1. */
+/** Moves waiting frames into the writer while it holds little. @return 1 some, 0 none, -1 failed.
+ */
 int imu_outbox_pump(imu_outbox *o, imu_wire_writer *wr);
 /** Somebody connected (results are all to be sent again) or nobody is connected any more. */
 void imu_outbox_connected(imu_outbox *o, bool connected);

@@ -178,14 +178,16 @@ static void read_frames(struct server *s)
 
 static void write_frames(struct server *s)
 {
-    if (s->conn < 0)
-        return;
-    if (imu_outbox_pump(s->outbox, s->wr)) {
-        disconnect(s, "no memory for its frames");
-        return;
+    int moved = 1, sent = 1;
+    /* A peer that reads fast empties the writer at once: then no event would ask for the rest. */
+    while (s->conn >= 0 && moved > 0 && sent == 1) {
+        moved = imu_outbox_pump(s->outbox, s->wr);
+        sent = moved < 0 ? 1 : imu_wire_flush(s->wr, s->conn);
+        if (moved < 0)
+            disconnect(s, "no memory for its frames");
+        else if (sent < 0)
+            disconnect(s, "disconnected");
     }
-    if (imu_wire_flush(s->wr, s->conn) < 0)
-        disconnect(s, "disconnected");
 }
 
 /* ---- the loop ---- */

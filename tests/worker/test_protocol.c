@@ -143,21 +143,21 @@ static void test_picture(void **state)
     struct peer c;
     imu_texts texts = {.text = {NULL}};
     greet(&c);
-    json_t *run = make_run(
-        RUN_ID "2", "{'id':'gr','nodes':{" NODE("b", "blank_image",
-                                                ",'width':600,'height':300,'color':{'r':9,'g':8,'b'"
-                                                ":7,'a':255},"
-                                                "'is_intermediate':true,'board':{'board_id':'board-"
-                                                "1'}") "," NODE("m", "core_metadata",
-                                                                ",'seed':5,'x':'ü'") "},'edges':"
-                                                                                     "[" EDGE("m",
-                                                                                              "meta"
-                                                                                              "dat"
-                                                                                              "a",
-                                                                                              "b",
-                                                                                              "meta"
-                                                                                              "dat"
-                                                                                              "a") "]}");
+    json_t *run = make_run(RUN_ID "2", "{'id':'gr','nodes':{" NODE(
+                                           "b", "blank_image",
+                                           ",'width':600,'height':300,'color':{'r':9,'g':8,'b'"
+                                           ":7,'a':255},"
+                                           "'is_intermediate':true,'board':{'board_id':'board-"
+                                           "1'}") "," NODE("m", "core_metadata",
+                                                           ",'seed':5,'x':'ü'") "},'edges':"
+                                                                                "[" EDGE("m",
+                                                                                         "meta"
+                                                                                         "dat"
+                                                                                         "a",
+                                                                                         "b",
+                                                                                         "meta"
+                                                                                         "dat"
+                                                                                         "a") "]}");
     json_object_set_new(run, "workflow", json_string("{\"name\":\"flow\"}"));
     json_object_set_new(run, "metadata_extra", json_pack("{s:s}", "invokemu", "yes"));
     send_json(&c, IMU_WIRE_RUN, run, NULL, 0);
@@ -270,40 +270,50 @@ static json_t *denoise_run(const char *run_id, int side, int steps)
 {
     json_t *run =
         make_run(
-            run_id, "{'id':'sd','nodes':{" NODE("seed", "integer", ",'value':42") "," NODE(
-                        "prompt", "string",
-                        ",'value':'a fox (red)1.2'") "," NODE("loader", "main_model_loader",
-                                                              ",'model':{'key':'tiny','hash':'h','"
-                                                              "name':'n','base':'sd-1','type':'"
-                                                              "main'}") "," NODE("skip",
-                                                                                 "clip_skip",
-                                                                                 ",'skipped_layers'"
-                                                                                 ":0") "," NODE("po"
-                                                                                                "s",
-                                                                                                "co"
-                                                                                                "mp"
-                                                                                                "e"
-                                                                                                "l",
-                                                                                                "") "," NODE("posc",
-                                                                                                             "collect", "") "," NODE("neg",
-                                                                                                                                     "compel", ",'prompt':'blurry'") "," NODE("negc",
-                                                                                                                                                                              "collect", "") "," NODE("noise", "noise", ",'use_cpu':true") "," NODE("den", "denoise_latents", ",'cfg_scale':7.5,'scheduler':'dpmpp_3m_k','denoising_start':0,'denoising_end':1") "," NODE("out", "l2i", ",'fp32':true,'is_intermediate':false") "},'edges':[" EDGE("loader",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                   "unet",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                   "den", "unet") "," EDGE("loader",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "clip", "skip", "clip") "," EDGE("skip", "clip", "pos", "clip") "," EDGE("skip", "clip", "neg", "clip") "," EDGE("prompt",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            "value", "pos", "prompt") "," EDGE("pos",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               "conditioning", "posc", "item") "," EDGE("posc",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                        "collection", "den", "positive_conditioning") "," EDGE("neg",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               "conditioning",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               "negc",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               "item") "," EDGE("negc",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "collection",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "den", "negative_conditioning") "," EDGE("seed", "value", "noise", "seed") "," EDGE("noise",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    "noise", "den", "noise") "," EDGE("den",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      "latents", "out", "latents") "," EDGE("loader",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            "vae",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            "out",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            "vae") "]}");
+            run_id,
+            "{'id':'sd','nodes':{" NODE("seed", "integer", ",'value':42") "," NODE("prompt", "string", ",'value':'a fox (red)1.2'") "," NODE(
+                "loader", "main_model_loader",
+                ",'model':{'key':'tiny','hash':'h','"
+                "name':'n','base':'sd-1','type':'"
+                "main'}") "," NODE("skip", "clip_skip",
+                                   ",'skipped_layers'"
+                                   ":0") "," NODE("po"
+                                                  "s",
+                                                  "co"
+                                                  "mp"
+                                                  "e"
+                                                  "l",
+                                                  "") "," NODE("posc", "collect", "") "," NODE("ne"
+                                                                                               "g",
+                                                                                               "com"
+                                                                                               "pe"
+                                                                                               "l",
+                                                                                               ",'"
+                                                                                               "pro"
+                                                                                               "mpt"
+                                                                                               "':'"
+                                                                                               "blu"
+                                                                                               "rry"
+                                                                                               "'") "," NODE("negc", "collect", "") "," NODE("noise", "noise", ",'use_cpu':true") "," NODE("den",
+                                                                                                                                                                                           "denoise_latents", ",'cfg_scale':7.5,'scheduler':'dpmpp_3m_k','denoising_start':0,'denoising_end':1") "," NODE("out", "l2i", ",'fp32':true,'is_intermediate':false") "},'edges':[" EDGE("loader",
+                                                                                                                                                                                                                                                                                                                                                                                   "unet",
+                                                                                                                                                                                                                                                                                                                                                                                   "den", "unet") "," EDGE("loader", "clip", "skip", "clip") "," EDGE("skip",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                      "clip",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                      "pos",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                      "clip") "," EDGE("skip",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                       "clip", "neg", "clip") "," EDGE("prompt",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       "value", "pos", "prompt") "," EDGE("pos", "conditioning", "posc",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "item") "," EDGE("posc",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "collection",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "den",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "positive_conditioning") "," EDGE("neg",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             "conditioning",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             "negc", "item") "," EDGE("negc", "collection", "den", "negative_conditioning") "," EDGE("seed",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     "value", "noise", "seed") "," EDGE("noise",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                        "noise", "den",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                        "noise") "," EDGE("den", "latents", "out", "latents") "," EDGE("loader",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       "vae", "out",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       "vae") "]}");
     json_t *nodes =
         json_object_get(json_object_get(json_object_get(run, "session"), "graph"), "nodes");
     json_object_set_new(json_object_get(nodes, "noise"), "width", json_integer(side));
@@ -486,6 +496,39 @@ static void test_results_wait_for_their_ack(void **state)
     close_peer(&c);
 }
 
+/* Megabytes of results that nobody acknowledged all come again, in order. */
+static void test_large_backlog(void **state)
+{
+    (void)state;
+    struct peer c;
+    char *text = malloc(60001);
+    memset(text, 'x', 60000);
+    text[60000] = 0;
+    json_t *run = make_run(RUN_ID "1", "{'nodes':{}}");
+    json_t *nodes =
+        json_object_get(json_object_get(json_object_get(run, "session"), "graph"), "nodes");
+    for (int i = 0; i < 25; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "n%d", i);
+        json_object_set_new(nodes, id, json_pack("{s:s,s:s}", "type", "string", "value", text));
+    }
+    free(text);
+    greet(&c);
+    send_json(&c, IMU_WIRE_RUN, run, NULL, 0);
+    expect_type(&c, &g, IMU_WIRE_DONE);
+    assert_string_equal(imu_json_str(g.h, "status"), "completed");
+    close_peer(&c);
+    greet(&c);
+    for (int seq = 1; seq <= 26; seq++) {
+        assert_true(next_frame(&c, &g));
+        assert_int_equal(json_integer_value(json_object_get(g.h, "seq")), seq);
+        assert_int_equal(g.type, seq == 26 ? IMU_WIRE_DONE : IMU_WIRE_NODE_COMPLETED);
+        ack(&c);
+    }
+    sync_with(&c);
+    close_peer(&c);
+}
+
 static void test_one_dispatcher(void **state)
 {
     (void)state;
@@ -573,6 +616,7 @@ int main(void)
         cmocka_unit_test(test_cancel_within_denoising),
         cmocka_unit_test(test_reconnect_in_the_middle),
         cmocka_unit_test(test_results_wait_for_their_ack),
+        cmocka_unit_test(test_large_backlog),
         cmocka_unit_test(test_one_dispatcher),
         cmocka_unit_test(test_hostile_frames),
         cmocka_unit_test(test_stop_in_the_middle),

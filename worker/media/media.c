@@ -426,6 +426,9 @@ int imu_media_run(const imu_options *o, int listener)
                     ? -1
                     : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     int rc = 1;
+    /* jansson draws its hash seed when it makes the first object, from a file: in the children that
+     * is too late. */
+    json_object_seed(0);
     if (m.signals < 0 || imu_sandbox_prepare()) {
         fprintf(stderr, "invokemu-worker: the sandbox can't be set up: %s\n", strerror(errno));
     } else {
