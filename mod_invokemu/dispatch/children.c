@@ -46,12 +46,14 @@ static void on_doom(void *baton)
 {
     child *c = baton;
 
-    imu_dlog(IMU_LOG_WARNING, "IMU0441: a child does not take its frames; its connection is closed");
+    imu_dlog(IMU_LOG_WARNING,
+             "IMU0441: a child does not take its frames; its connection is closed");
     imu_conn_close(c->conn);
     child_free(c);
 }
 
-static int send_to_child(void *baton, uint8_t type, json_t *header, const void *payload, size_t payload_len)
+static int send_to_child(void *baton, uint8_t type, json_t *header, const void *payload,
+                         size_t payload_len)
 {
     child *c = baton;
 
@@ -73,12 +75,13 @@ static int cancel_items(child *c, const json_t *header, const char **why)
         *why = "CANCEL_ITEMS without item_ids";
         return -1;
     }
-    json_array_foreach (ids, i, id)
+    json_array_foreach(ids, i, id)
         imu_scheduler_cancel(c->all->d->scheduler, json_integer_value(id));
     return 0;
 }
 
-/* One step of the test hook. It waits for the reply, so that the step has happened when its caller goes on. */
+/* One step of the test hook. It waits for the reply, so that the step has happened when its caller
+ * goes on. */
 static int hook(child *c, const json_t *header)
 {
     const char *step = json_string_value(json_object_get(header, "step"));
@@ -88,8 +91,9 @@ static int hook(child *c, const json_t *header)
     int rc;
 
     if (c->all->d->conf->test_hook)
-        why = step && json_is_integer(item) ? imu_scheduler_hook(c->all->d->scheduler, step, json_integer_value(item))
-                                            : "Give a step and a job.";
+        why = step && json_is_integer(item)
+                  ? imu_scheduler_hook(c->all->d->scheduler, step, json_integer_value(item))
+                  : "Give a step and a job.";
     reply = json_pack("{s:b, s:s?}", "ok", why == NULL, "error", why);
     rc = imu_conn_send(c->conn, IMU_WIRE_HOOK_REPLY, reply, NULL, 0, NULL, 0);
     json_decref(reply);
@@ -160,7 +164,8 @@ static void add_child(imu_children *all, int fd)
     }
     c->all = all;
     c->doom = imu_timer_add(all->d->loop, -1, on_doom, c);
-    c->conn = c->doom ? imu_conn_new(all->d->loop, fd, IMU_WIRE_MAX_FRAME, MAX_QUEUED, &handler, c) : NULL;
+    c->conn = c->doom ? imu_conn_new(all->d->loop, fd, IMU_WIRE_MAX_FRAME, MAX_QUEUED, &handler, c)
+                      : NULL;
     if (!c->conn) {
         if (!c->doom)
             close(fd);

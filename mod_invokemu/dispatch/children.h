@@ -1,6 +1,6 @@
 /*
- * children.h: the dispatcher's own socket, RUNDIR/dispatch.sock: httpd children, and the test hook. Only processes of the server's
- * own user, and root, are listened to.
+ * children.h: the dispatcher's own socket, RUNDIR/dispatch.sock: httpd children, and the test hook.
+ * Only processes of the server's own user, and root, are listened to.
  */
 #ifndef IMU_CHILDREN_H
 #define IMU_CHILDREN_H

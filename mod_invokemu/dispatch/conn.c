@@ -133,8 +133,8 @@ static void on_events(void *baton, unsigned events)
         read_frames(conn);
 }
 
-imu_conn *imu_conn_new(imu_loop *loop, int fd, size_t max_frame, size_t max_queued, const imu_conn_handler *handler,
-                       void *baton)
+imu_conn *imu_conn_new(imu_loop *loop, int fd, size_t max_frame, size_t max_queued,
+                       const imu_conn_handler *handler, void *baton)
 {
     imu_conn *conn = calloc(1, sizeof *conn);
 
@@ -165,14 +165,16 @@ int imu_conn_send_frame(imu_conn *conn, const imu_frame *frame)
     return imu_wire_queue(conn->writer, frame) < 0 ? -1 : flush(conn);
 }
 
-int imu_conn_send(imu_conn *conn, uint8_t type, json_t *header, const void *payload, size_t payload_len, const int *fds,
-                  int n_fds)
+int imu_conn_send(imu_conn *conn, uint8_t type, json_t *header, const void *payload,
+                  size_t payload_len, const int *fds, int n_fds)
 {
-    imu_frame frame = {.type = type, .payload = payload, .payload_len = payload_len, .n_fds = n_fds};
+    imu_frame frame = {
+        .type = type, .payload = payload, .payload_len = payload_len, .n_fds = n_fds};
     char *text;
     int rc;
 
-    if (n_fds > IMU_WIRE_MAX_FDS || (n_fds > 0 && json_object_set_new(header, "fds", json_integer(n_fds)) < 0) ||
+    if (n_fds > IMU_WIRE_MAX_FDS ||
+        (n_fds > 0 && json_object_set_new(header, "fds", json_integer(n_fds)) < 0) ||
         !(text = json_dumps(header, JSON_COMPACT))) {
         errno = EINVAL;
         return -1;

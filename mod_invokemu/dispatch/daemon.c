@@ -1,6 +1,7 @@
 /*
- * daemon.c: the dispatcher as a process of httpd's: forked by the parent while it reads its configuration, with the privileges of a
- * child, started again when it dies, and gone with the configuration's pool at each restart. mod_cgid keeps its daemon the same way.
+ * daemon.c: the dispatcher as a process of httpd's: forked by the parent while it reads its
+ * configuration, with the privileges of a child, started again when it dies, and gone with the
+ * configuration's pool at each restart. mod_cgid keeps its daemon the same way.
  */
 #include "mod_invokemu/dispatch/dispatcher.h"
 
@@ -108,12 +109,15 @@ static int be_dispatcher(int pause_seconds, pid_t parent)
     prctl(PR_SET_NAME, "imu-dispatcher");
     if (ap_run_drop_privileges(pool, keeper.server) != 0)
         return 1;
-    /* After the change of user, which clears it. A parent that died before this call is told by getppid. */
+    /* After the change of user, which clears it. A parent that died before this call is told by
+     * getppid. */
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
         return 1;
-    rv = apr_global_mutex_child_init(&inst->write_lock, apr_global_mutex_lockfile(inst->write_lock), pool);
+    rv = apr_global_mutex_child_init(&inst->write_lock, apr_global_mutex_lockfile(inst->write_lock),
+                                     pool);
     if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, keeper.server, "IMU0409: the write lock can't be used in the dispatcher");
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, keeper.server,
+                     "IMU0409: the write lock can't be used in the dispatcher");
         return 1;
     }
     fill_conf(&conf, inst);
@@ -134,7 +138,8 @@ static void pause_and_start(void)
     else
         keeper.failures = 0;
     if (start() != OK)
-        ap_log_error(APLOG_MARK, APLOG_CRIT, errno, keeper.server, "IMU0415: the dispatcher can't be started again");
+        ap_log_error(APLOG_MARK, APLOG_CRIT, errno, keeper.server,
+                     "IMU0415: the dispatcher can't be started again");
 }
 
 static void on_child(int reason, void *data, apr_wait_t status)
@@ -147,7 +152,9 @@ static void on_child(int reason, void *data, apr_wait_t status)
         apr_proc_other_child_unregister(data);
         if (ap_mpm_query(AP_MPMQ_MPM_STATE, &state) != APR_SUCCESS || state == AP_MPMQ_STOPPING)
             break;
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, keeper.server, "IMU0401: the dispatcher (pid %" APR_PID_T_FMT ") has ended with status %d; starting another",
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, keeper.server,
+                     "IMU0401: the dispatcher (pid %" APR_PID_T_FMT
+                     ") has ended with status %d; starting another",
                      keeper.proc->pid, (int)status);
         pause_and_start();
         break;
@@ -165,7 +172,9 @@ static void on_child(int reason, void *data, apr_wait_t status)
 
 static int start(void)
 {
-    int pause_seconds = keeper.failures == 0 ? 0 : keeper.failures > 5 ? LONGEST_PAUSE : 1 << (keeper.failures - 1);
+    int pause_seconds = keeper.failures == 0  ? 0
+                        : keeper.failures > 5 ? LONGEST_PAUSE
+                                              : 1 << (keeper.failures - 1);
     pid_t parent = getpid(), pid;
     sigset_t all, before;
 
@@ -186,9 +195,11 @@ static int start(void)
 
 int imu_dispatcher_start(apr_pool_t *pconf, server_rec *main_server)
 {
-    keeper = (struct keeper){.proc = apr_pcalloc(pconf, sizeof(apr_proc_t)), .pconf = pconf, .server = main_server};
+    keeper = (struct keeper){
+        .proc = apr_pcalloc(pconf, sizeof(apr_proc_t)), .pconf = pconf, .server = main_server};
     if (start() != OK) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, errno, main_server, "IMU0416: the dispatcher can't be started");
+        ap_log_error(APLOG_MARK, APLOG_EMERG, errno, main_server,
+                     "IMU0416: the dispatcher can't be started");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     /* Once for all: the pool looks at the pid of the one that is alive at its end. */

@@ -1,13 +1,13 @@
 /*
- * dispatch.h: the inside of the dispatcher process, shared by its files. One thread; free of httpd but for daemon.c, so that
- * unit tests run it.
+ * dispatch.h: the inside of the dispatcher process, shared by its files. One thread; free of httpd
+ * but for daemon.c, so that unit tests run it.
  *
  *   daemon.c     the process: fork, privileges, signals, respawn
  *   process.c    puts the parts together and runs them; housekeeping
  *   children.c   httpd children and the test hook on dispatch.sock
  *   workers.c    connections to workers; worker_frames.c checks what they say
- *   scheduler.c  which job runs where; runs.c its course and end; run_request.c what a worker is given; hook.c the test hook
- *   hub.c        Socket.IO sessions and rooms
+ *   scheduler.c  which job runs where; runs.c its course and end; run_request.c what a worker is
+ * given; hook.c the test hook hub.c        Socket.IO sessions and rooms
  */
 #ifndef IMU_DISPATCH_H
 #define IMU_DISPATCH_H
@@ -28,18 +28,18 @@ typedef struct imu_dispatch_conf {
     const char *run_dir;    /**< sockets */
     const char *models_dir; /**< models with a relative path lie here; or NULL */
     int multiuser;
-    int fifo;               /**< first come, first served, instead of turns between people */
-    int queue_history;      /**< ended jobs kept for each person */
-    int timeout_ms;         /**< smallest Timeout of the virtual hosts */
+    int fifo;          /**< first come, first served, instead of turns between people */
+    int queue_history; /**< ended jobs kept for each person */
+    int timeout_ms;    /**< smallest Timeout of the virtual hosts */
     int test_hook;
     int n_workers;
-    const char **workers;   /**< socket paths */
+    const char **workers;           /**< socket paths */
     apr_global_mutex_t *write_lock; /**< or NULL */
 } imu_dispatch_conf;
 
 typedef struct imu_dispatch {
     const imu_dispatch_conf *conf;
-    apr_pool_t *pool;   /**< lives as long as the process */
+    apr_pool_t *pool; /**< lives as long as the process */
     imu_loop *loop;
     imu_db *db;
     struct imu_hub *hub;
@@ -49,8 +49,8 @@ typedef struct imu_dispatch {
 } imu_dispatch;
 
 /**
- * Is the dispatcher: takes the lock of its run folder (waiting for an earlier dispatcher to end), opens everything and runs until
- * stop_fd becomes readable.
+ * Is the dispatcher: takes the lock of its run folder (waiting for an earlier dispatcher to end),
+ * opens everything and runs until stop_fd becomes readable.
  * @return exit status of the process
  */
 int imu_dispatch_run(const imu_dispatch_conf *conf, apr_pool_t *pool, int stop_fd);

@@ -1,6 +1,6 @@
 /*
- * hook.c: moves a job through its life without a worker, for tests of what people see. Reachable only in a server started with
- * -D InvokeMUTestHook.
+ * hook.c: moves a job through its life without a worker, for tests of what people see. Reachable
+ * only in a server started with -D InvokeMUTestHook.
  */
 #include <string.h>
 
@@ -8,11 +8,11 @@
 
 /* A grey pixel. */
 static const unsigned char PREVIEW[] = {
-    0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x48, 0x44, 0x52,
-    0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x00, 0x00, 0x00, 0x00, 0x3a, 0x7e, 0x9b,
-    0x55, 0x00, 0x00, 0x00, 0x0a, 0x49, 0x44, 0x41, 0x54, 0x78, 0xda, 0x63, 0x68, 0x00, 0x00, 0x00,
-    0x82, 0x00, 0x81, 0xda, 0x45, 0x08, 0x3b, 0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae,
-    0x42, 0x60, 0x82};
+    0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x48,
+    0x44, 0x52, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x00, 0x00, 0x00,
+    0x00, 0x3a, 0x7e, 0x9b, 0x55, 0x00, 0x00, 0x00, 0x0a, 0x49, 0x44, 0x41, 0x54, 0x78,
+    0xda, 0x63, 0x68, 0x00, 0x00, 0x00, 0x82, 0x00, 0x81, 0xda, 0x45, 0x08, 0x3b, 0x00,
+    0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82};
 
 /* A message about the first node of the graph, as a worker would send it. */
 static imu_worker_msg message(apr_pool_t *p, const imu_run *run)
@@ -20,7 +20,8 @@ static imu_worker_msg message(apr_pool_t *p, const imu_run *run)
     json_t *session = imu_json_own(p, json_loads(run->job->session, 0, NULL));
     json_t *nodes = json_object_get(json_object_get(session, "graph"), "nodes");
     void *first = json_object_iter(nodes);
-    imu_worker_msg msg = {.node_id = "hook", .source_id = "hook", .percentage = 0.5, .message = "Denoising"};
+    imu_worker_msg msg = {
+        .node_id = "hook", .source_id = "hook", .percentage = 0.5, .message = "Denoising"};
 
     if (first) {
         msg.node_id = msg.source_id = json_object_iter_key(first);
@@ -72,8 +73,11 @@ static const char *end(imu_scheduler *s, apr_pool_t *p, imu_run *run, const imu_
 
 static const char *fail(imu_scheduler *s, apr_pool_t *p, imu_run *run)
 {
-    static const imu_outcome failed = {.status = "failed", .error_type = "HookError", .error_message = "The test hook failed this job.",
-                                       .error_traceback = "HookError: The test hook failed this job."};
+    static const imu_outcome failed = {.status = "failed",
+                                       .error_type = "HookError",
+                                       .error_message = "The test hook failed this job.",
+                                       .error_traceback =
+                                           "HookError: The test hook failed this job."};
     imu_worker_msg msg = message(p, run);
 
     msg.error_type = failed.error_type;
@@ -83,7 +87,8 @@ static const char *fail(imu_scheduler *s, apr_pool_t *p, imu_run *run)
     return end(s, p, run, &failed);
 }
 
-static const char *step_of_run(imu_scheduler *s, apr_pool_t *p, const char *step, apr_int64_t item_id)
+static const char *step_of_run(imu_scheduler *s, apr_pool_t *p, const char *step,
+                               apr_int64_t item_id)
 {
     static const imu_outcome completed = {.status = "completed"};
     imu_run *run = imu_run_by_item(&s->runs, item_id);
@@ -102,7 +107,8 @@ static const char *step_of_run(imu_scheduler *s, apr_pool_t *p, const char *step
 const char *imu_scheduler_hook(imu_scheduler *s, const char *step, apr_int64_t item_id)
 {
     apr_pool_t *p = imu_scratch(s->d);
-    const char *why = strcmp(step, "start") == 0 ? start(s, p, item_id) : step_of_run(s, p, step, item_id);
+    const char *why =
+        strcmp(step, "start") == 0 ? start(s, p, item_id) : step_of_run(s, p, step, item_id);
 
     imu_scratch_end(s->d, p);
     return why;

@@ -34,10 +34,12 @@ struct imu_loop {
     int stopped;
     int64_t now;
     imu_watch *watches;
-    imu_watch *dead; /* freed at the end of the turn: a later event of the same batch may name them */
+    imu_watch
+        *dead; /* freed at the end of the turn: a later event of the same batch may name them */
     imu_timer *timers;
     long n_timers;
-    imu_timer **heap; /* armed timers, soonest first; has room for all of them, so arming can't fail */
+    imu_timer *
+        *heap; /* armed timers, soonest first; has room for all of them, so arming can't fail */
     long heap_len, heap_cap;
 };
 
@@ -265,7 +267,8 @@ void imu_timer_remove(imu_timer *timer)
     free(timer);
 }
 
-/* Timers that a callback arms for at once run in the next turn, so descriptors are never starved. */
+/* Timers that a callback arms for at once run in the next turn, so descriptors are never starved.
+ */
 static void run_timers(imu_loop *loop)
 {
     int64_t now = loop->now;

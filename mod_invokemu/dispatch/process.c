@@ -1,5 +1,6 @@
 /*
- * process.c: the dispatcher from start to end, and what it does beside the queue: forgetting old jobs and sign-ins, and files.
+ * process.c: the dispatcher from start to end, and what it does beside the queue: forgetting old
+ * jobs and sign-ins, and files.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,10 +21,10 @@
 #include "mod_invokemu/store/queue_run.h"
 #include "mod_invokemu/util/ids.h"
 
-#define LOCK_RETRY_MS     50
-#define LOCK_PATIENCE_MS  10000
-#define FIRST_KEEPING_MS  2000
-#define KEEPING_MS        60000
+#define LOCK_RETRY_MS    50
+#define LOCK_PATIENCE_MS 10000
+#define FIRST_KEEPING_MS 2000
+#define KEEPING_MS       60000
 
 int imu_dispatch_wait(int stop_fd, int wait_ms)
 {
@@ -33,7 +34,8 @@ int imu_dispatch_wait(int stop_fd, int wait_ms)
 }
 
 /*
- * One dispatcher for each run folder: an earlier one may still be ending, and one started by mistake waits here for ever.
+ * One dispatcher for each run folder: an earlier one may still be ending, and one started by
+ * mistake waits here for ever.
  * @return the lock's descriptor, or -1 when told to stop or when it can't be had
  */
 static int take_lock(const imu_dispatch_conf *conf, apr_pool_t *p, int stop_fd)
@@ -59,8 +61,9 @@ static int take_lock(const imu_dispatch_conf *conf, apr_pool_t *p, int stop_fd)
 }
 
 /*
- * The name under which this run folder's dispatcher claims jobs. It outlives the process, so that the next one finds its own jobs
- * without waiting for their lease to end; the lock sees to it that only one uses it at a time.
+ * The name under which this run folder's dispatcher claims jobs. It outlives the process, so that
+ * the next one finds its own jobs without waiting for their lease to end; the lock sees to it that
+ * only one uses it at a time.
  */
 static const char *dispatcher_id(apr_pool_t *p, int lock_fd)
 {
@@ -71,7 +74,8 @@ static const char *dispatcher_id(apr_pool_t *p, int lock_fd)
         return apr_pstrdup(p, text);
     fresh = imu_uuid4(p);
     if (ftruncate(lock_fd, 0) < 0 || pwrite(lock_fd, fresh, 36, 0) != 36)
-        imu_dlog(IMU_LOG_WARNING, "IMU0404: the dispatcher's name can't be kept: %s", strerror(errno));
+        imu_dlog(IMU_LOG_WARNING, "IMU0404: the dispatcher's name can't be kept: %s",
+                 strerror(errno));
     return fresh;
 }
 
@@ -85,9 +89,11 @@ static void keep_house(imu_dispatch *d, apr_pool_t *p)
 {
     int gone = 0, left = 0, sessions = 0;
 
-    complain(imu_run_prune_history(d->db, p, d->conf->queue_history, &gone), "old jobs can't be removed");
+    complain(imu_run_prune_history(d->db, p, d->conf->queue_history, &gone),
+             "old jobs can't be removed");
     complain(imu_session_purge(d->db, p, &sessions), "old sign-ins can't be removed");
-    complain(imu_pictures_purge(d->db, p, d->conf->root, &left), "files of deleted pictures can't be removed");
+    complain(imu_pictures_purge(d->db, p, d->conf->root, &left),
+             "files of deleted pictures can't be removed");
     if (gone || sessions)
         imu_dlog(IMU_LOG_DEBUG, "IMU0451: removed %d old jobs and %d old sign-ins", gone, sessions);
     imu_timer_set(d->housekeeping, gone >= 500 || left ? FIRST_KEEPING_MS : KEEPING_MS);
@@ -106,8 +112,9 @@ static void on_housekeeping(void *baton)
 }
 
 /*
- * Mends what a power cut left between the pictures and their rows. A large gallery takes a while to look through, so this has a
- * thread and a connection of its own; the end of the process may come in the middle of it.
+ * Mends what a power cut left between the pictures and their rows. A large gallery takes a while to
+ * look through, so this has a thread and a connection of its own; the end of the process may come
+ * in the middle of it.
  */
 static void *sweep(void *baton)
 {
@@ -124,10 +131,13 @@ static void *sweep(void *baton)
         err = imu_pictures_sweep(db, p, conf->root, &found);
     complain(err, "the pictures can't be looked through");
     if (!err && (found.temporary || found.deleted || found.orphans))
-        imu_dlog(IMU_LOG_INFO, "IMU0452: removed %d unfinished files and %d deleted pictures, put %d files without a row aside",
+        imu_dlog(IMU_LOG_INFO,
+                 "IMU0452: removed %d unfinished files and %d deleted pictures, put %d files "
+                 "without a row aside",
                  found.temporary, found.deleted, found.orphans);
     if (!err && found.missing)
-        imu_dlog(IMU_LOG_WARNING, "IMU0453: the files of %d pictures are missing, such as %s", found.missing, found.first_missing);
+        imu_dlog(IMU_LOG_WARNING, "IMU0453: the files of %d pictures are missing, such as %s",
+                 found.missing, found.first_missing);
     if (db)
         apr_dbd_close(db->driver, db->handle);
     apr_pool_destroy(p);
@@ -161,7 +171,11 @@ static void close_all(imu_dispatch *d)
 
 static int open_all(imu_dispatch *d, const char *id)
 {
-    imu_hub_config hub = {.loop = d->loop, .db = d->db, .pool = d->pool, .multiuser = d->conf->multiuser, .timeout_ms = d->conf->timeout_ms};
+    imu_hub_config hub = {.loop = d->loop,
+                          .db = d->db,
+                          .pool = d->pool,
+                          .multiuser = d->conf->multiuser,
+                          .timeout_ms = d->conf->timeout_ms};
     const char *path = apr_pstrcat(d->pool, d->conf->run_dir, "/" IMU_DISPATCH_SOCKET, NULL);
 
     if (!(d->hub = imu_hub_new(&hub)) || !(d->scheduler = imu_scheduler_new(d, id)) ||
@@ -170,7 +184,8 @@ static int open_all(imu_dispatch *d, const char *id)
         return -1;
     }
     if (!(d->children = imu_children_new(d, path))) {
-        imu_dlog(IMU_LOG_ERR, "IMU0406: the dispatcher can't listen on %s: %s", path, strerror(errno));
+        imu_dlog(IMU_LOG_ERR, "IMU0406: the dispatcher can't listen on %s: %s", path,
+                 strerror(errno));
         return -1;
     }
     return 0;
@@ -185,7 +200,8 @@ static int run_loop(imu_dispatch *d, const char *id, int stop_fd)
         imu_dlog(IMU_LOG_INFO, "IMU0400: the dispatcher is ready");
         rc = imu_loop_run(d->loop);
         if (rc < 0)
-            imu_dlog(IMU_LOG_ERR, "IMU0407: the dispatcher can't wait for events: %s", strerror(errno));
+            imu_dlog(IMU_LOG_ERR, "IMU0407: the dispatcher can't wait for events: %s",
+                     strerror(errno));
     }
     close_all(d);
     imu_watch_remove(stop);

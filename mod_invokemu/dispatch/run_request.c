@@ -1,6 +1,6 @@
 /*
- * run_request.c: what a worker is given for a job: the session, the models it names, and descriptors of the pictures it names as
- * far as its owner may see them.
+ * run_request.c: what a worker is given for a job: the session, the models it names, and
+ * descriptors of the pictures it names as far as its owner may see them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,10 +30,10 @@ static void walk(const json_t *value, const char *key, int depth, found_fn *foun
     if (depth > MAX_DEPTH)
         return;
     if (json_is_array(value)) {
-        json_array_foreach (value, i, one)
-            walk(one, key, depth + 1, found, baton);
+        json_array_foreach(value, i, one) walk(one, key, depth + 1, found, baton);
     } else if (json_is_object(value)) {
-        json_object_foreach ((json_t *)value, name, one) {
+        json_object_foreach((json_t *)value, name, one)
+        {
             if (json_is_string(one) && strcmp(name, key) == 0)
                 found(baton, json_string_value(one));
             else
@@ -54,8 +54,7 @@ json_t *imu_session_models(apr_pool_t *p, const json_t *session)
     const char *key;
 
     walk(json_object_get(session, "graph"), "key", 0, collect, set);
-    json_object_foreach (set, key, one)
-        json_array_append_new(list, json_string(key));
+    json_object_foreach(set, key, one) json_array_append_new(list, json_string(key));
     json_decref(set);
     return list;
 }
@@ -68,13 +67,15 @@ static const char *model_path(imu_dispatch *d, apr_pool_t *p, const char *path)
     return apr_pstrcat(p, d->conf->models_dir, "/", path, NULL);
 }
 
-static imu_err *add_models(imu_dispatch *d, apr_pool_t *p, imu_run *run, const json_t *keys, json_t *header)
+static imu_err *add_models(imu_dispatch *d, apr_pool_t *p, imu_run *run, const json_t *keys,
+                           json_t *header)
 {
     json_t *list = json_array(), *key;
     size_t i;
 
     json_object_set_new(header, "models", list);
-    json_array_foreach (keys, i, key) {
+    json_array_foreach(keys, i, key)
+    {
         const char *path;
         json_t *record;
         imu_err *err = imu_run_model(d->db, p, json_string_value(key), &path, &record);
@@ -84,15 +85,19 @@ static imu_err *add_models(imu_dispatch *d, apr_pool_t *p, imu_run *run, const j
         if (!path)
             continue; /* the node that needs it says so, better than we could */
         if (json_array_size(list) == MAX_MODELS)
-            return imu_error(p, 422, "too_many_models", "The graph names more than %d models.", MAX_MODELS);
+            return imu_error(p, 422, "too_many_models", "The graph names more than %d models.",
+                             MAX_MODELS);
         json_object_set(run->models, json_string_value(key), record);
-        json_array_append_new(list, json_pack("{s:O, s:s, s:O}", "key", key, "path", model_path(d, p, path), "record", record));
+        json_array_append_new(list, json_pack("{s:O, s:s, s:O}", "key", key, "path",
+                                              model_path(d, p, path), "record", record));
     }
     return NULL;
 }
 
-/* Opens one picture when the job's owner may see it. *fd is -1 when not: its node will say that it is missing. */
-static imu_err *open_picture(imu_dispatch *d, apr_pool_t *p, const imu_identity *owner, const char *name, int *fd)
+/* Opens one picture when the job's owner may see it. *fd is -1 when not: its node will say that it
+ * is missing. */
+static imu_err *open_picture(imu_dispatch *d, apr_pool_t *p, const imu_identity *owner,
+                             const char *name, int *fd)
 {
     imu_image *image;
     imu_err *err;
@@ -100,7 +105,8 @@ static imu_err *open_picture(imu_dispatch *d, apr_pool_t *p, const imu_identity 
     *fd = -1;
     if (!imu_picture_name_ok(name))
         return NULL;
-    if ((err = imu_image_get(d->db, p, owner->user_id, name, &image)) || !image || !imu_policy_picture_read(owner, &image->facts))
+    if ((err = imu_image_get(d->db, p, owner->user_id, name, &image)) || !image ||
+        !imu_policy_picture_read(owner, &image->facts))
         return err;
     *fd = open(imu_picture_path(p, d->conf->root, name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (*fd < 0 && errno != ENOENT)
@@ -108,8 +114,8 @@ static imu_err *open_picture(imu_dispatch *d, apr_pool_t *p, const imu_identity 
     return NULL;
 }
 
-static imu_err *add_pictures(imu_dispatch *d, apr_pool_t *p, const imu_run *run, const json_t *session, json_t *header, int *fds,
-                             int *n_fds)
+static imu_err *add_pictures(imu_dispatch *d, apr_pool_t *p, const imu_run *run,
+                             const json_t *session, json_t *header, int *fds, int *n_fds)
 {
     imu_identity owner = {.via = IMU_VIA_SYSTEM, .user_id = run->job->user_id};
     json_t *set = imu_json_own(p, json_object()), *list = json_array(), *one;
@@ -121,7 +127,8 @@ static imu_err *add_pictures(imu_dispatch *d, apr_pool_t *p, const imu_run *run,
     if (err || !known)
         return err;
     walk(json_object_get(session, "graph"), "image_name", 0, collect, set);
-    json_object_foreach (set, name, one) {
+    json_object_foreach(set, name, one)
+    {
         int fd;
 
         if ((err = open_picture(d, p, &owner, name, &fd)))
@@ -130,7 +137,8 @@ static imu_err *add_pictures(imu_dispatch *d, apr_pool_t *p, const imu_run *run,
             continue;
         if (*n_fds == IMU_WIRE_MAX_FDS) {
             close(fd);
-            return imu_error(p, 422, "too_many_pictures", "The graph names more than %d pictures.", IMU_WIRE_MAX_FDS);
+            return imu_error(p, 422, "too_many_pictures", "The graph names more than %d pictures.",
+                             IMU_WIRE_MAX_FDS);
         }
         json_array_append_new(list, json_pack("{s:s, s:i}", "image_name", name, "fd", *n_fds));
         fds[(*n_fds)++] = fd;
@@ -138,7 +146,8 @@ static imu_err *add_pictures(imu_dispatch *d, apr_pool_t *p, const imu_run *run,
     return NULL;
 }
 
-imu_err *imu_run_request(imu_dispatch *d, apr_pool_t *p, imu_run *run, json_t **out, int *fds, int *n_fds)
+imu_err *imu_run_request(imu_dispatch *d, apr_pool_t *p, imu_run *run, json_t **out, int *fds,
+                         int *n_fds)
 {
     const imu_job *job = run->job;
     json_t *session = imu_json_own(p, json_loads(job->session, 0, NULL));
@@ -149,9 +158,11 @@ imu_err *imu_run_request(imu_dispatch *d, apr_pool_t *p, imu_run *run, json_t **
     *out = NULL;
     if (!json_is_object(session))
         return imu_error(p, 422, "session_broken", "The stored session of this job can't be read.");
-    header = imu_json_own(p, json_pack("{s:s, s:I, s:O, s:{s:s}}", "run_id", job->run_id, "item_id", (json_int_t)job->item_id, "session",
-                                       session, "metadata_extra", "app_version", IMU_API_VERSION));
-    json_object_set_new(header, "workflow", job->workflow ? json_string(job->workflow) : json_null());
+    header = imu_json_own(p, json_pack("{s:s, s:I, s:O, s:{s:s}}", "run_id", job->run_id, "item_id",
+                                       (json_int_t)job->item_id, "session", session,
+                                       "metadata_extra", "app_version", IMU_API_VERSION));
+    json_object_set_new(header, "workflow",
+                        job->workflow ? json_string(job->workflow) : json_null());
     if ((err = add_models(d, p, run, imu_session_models(p, session), header)) ||
         (err = add_pictures(d, p, run, session, header, fds, n_fds)))
         return err;

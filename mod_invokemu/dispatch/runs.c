@@ -16,7 +16,8 @@ apr_pool_t *imu_scratch(imu_dispatch *d)
 {
     apr_pool_t *p;
 
-    /* Without memory APR ends the process, as everywhere in httpd; the parent starts the next one. */
+    /* Without memory APR ends the process, as everywhere in httpd; the parent starts the next one.
+     */
     apr_pool_create(&p, d->pool);
     d->db->pool = p;
     return p;
@@ -31,8 +32,8 @@ void imu_scratch_end(imu_dispatch *d, apr_pool_t *p)
 imu_err *imu_run_log(const imu_job *job, imu_err *err, const char *what)
 {
     if (err)
-        imu_dlog(IMU_LOG_ERR, "IMU0420: job %" APR_INT64_T_FMT ": %s: %s", job ? job->item_id : 0, what,
-                 err->log ? err->log : err->detail);
+        imu_dlog(IMU_LOG_ERR, "IMU0420: job %" APR_INT64_T_FMT ": %s: %s", job ? job->item_id : 0,
+                 what, err->log ? err->log : err->detail);
     return err;
 }
 
@@ -104,7 +105,8 @@ void imu_run_tell_status(imu_dispatch *d, apr_pool_t *p, apr_int64_t item_id)
             imu_run_log(NULL, err, "status event");
         return;
     }
-    imu_hub_emit(d->hub, "queue_item_status_changed", json_string_value(json_object_get(event, "user_id")), event);
+    imu_hub_emit(d->hub, "queue_item_status_changed",
+                 json_string_value(json_object_get(event, "user_id")), event);
 }
 
 static json_t *text_or_null(const char *text)
@@ -115,9 +117,10 @@ static json_t *text_or_null(const char *text)
 /* What all invocation_* events carry. */
 static json_t *event_new(const imu_job *job, json_t *invocation, const char *source_id)
 {
-    json_t *event = json_pack("{s:I, s:s, s:I, s:s, s:s, s:s}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()), "queue_id",
-                              job->queue_id, "item_id", (json_int_t)job->item_id, "batch_id", job->batch_id, "user_id",
-                              job->user_id, "session_id", job->session_id);
+    json_t *event = json_pack("{s:I, s:s, s:I, s:s, s:s, s:s}", "timestamp",
+                              (json_int_t)apr_time_sec(apr_time_now()), "queue_id", job->queue_id,
+                              "item_id", (json_int_t)job->item_id, "batch_id", job->batch_id,
+                              "user_id", job->user_id, "session_id", job->session_id);
 
     json_object_set_new(event, "origin", text_or_null(job->origin));
     json_object_set_new(event, "destination", text_or_null(job->destination));
@@ -150,25 +153,30 @@ static json_t *data_url(const imu_worker_msg *msg, const void *preview, size_t l
         return json_null();
     apr_snprintf(url, head, "data:%s;base64,", msg->mime);
     apr_base64_encode_binary(url + head - 1, preview, (int)len);
-    image = json_pack("{s:i, s:i, s:s}", "width", msg->preview_width, "height", msg->preview_height, "dataURL", url);
+    image = json_pack("{s:i, s:i, s:s}", "width", msg->preview_width, "height", msg->preview_height,
+                      "dataURL", url);
     free(url);
     return image;
 }
 
-void imu_run_tell_progress(imu_dispatch *d, imu_run *run, const imu_worker_msg *msg, const void *preview, size_t len)
+void imu_run_tell_progress(imu_dispatch *d, imu_run *run, const imu_worker_msg *msg,
+                           const void *preview, size_t len)
 {
     const char *device = run->worker ? imu_worker_device(run->worker) : NULL;
     json_t *invocation = msg->invocation;
     json_t *event;
 
     /* Progress names the node in short; its start told it in full. */
-    if (run->invocation && json_equal(json_object_get(run->invocation, "id"), json_object_get(invocation, "id")))
+    if (run->invocation &&
+        json_equal(json_object_get(run->invocation, "id"), json_object_get(invocation, "id")))
         invocation = run->invocation;
     event = event_new(run->job, invocation, msg->source_id);
     json_object_set_new(event, "message", json_string(msg->message ? msg->message : ""));
-    json_object_set_new(event, "percentage", msg->percentage < 0 ? json_null() : json_real(msg->percentage));
+    json_object_set_new(event, "percentage",
+                        msg->percentage < 0 ? json_null() : json_real(msg->percentage));
     json_object_set_new(event, "image", msg->mime ? data_url(msg, preview, len) : json_null());
-    json_object_set_new(event, "device", device && strcmp(device, "cpu") != 0 ? json_string(device) : json_null());
+    json_object_set_new(event, "device",
+                        device && strcmp(device, "cpu") != 0 ? json_string(device) : json_null());
     emit(d, "invocation_progress", run, event);
 }
 
@@ -184,9 +192,12 @@ void imu_run_tell_failed(imu_dispatch *d, const imu_run *run, const imu_worker_m
 {
     json_t *event = event_new(run->job, msg->invocation, msg->source_id);
 
-    json_object_set_new(event, "error_type", json_string(msg->error_type ? msg->error_type : "Error"));
-    json_object_set_new(event, "error_message", json_string(msg->error_message ? msg->error_message : ""));
-    json_object_set_new(event, "error_traceback", json_string(msg->error_traceback ? msg->error_traceback : ""));
+    json_object_set_new(event, "error_type",
+                        json_string(msg->error_type ? msg->error_type : "Error"));
+    json_object_set_new(event, "error_message",
+                        json_string(msg->error_message ? msg->error_message : ""));
+    json_object_set_new(event, "error_traceback",
+                        json_string(msg->error_traceback ? msg->error_traceback : ""));
     emit(d, "invocation_error", run, event);
 }
 
@@ -207,14 +218,16 @@ void imu_run_tell_model(imu_dispatch *d, imu_run *run, const imu_worker_msg *msg
     imu_run_tell_loaded(d, run);
     if (msg->complete || !json_is_object(record))
         return;
-    run->loading = json_pack("{s:I, s:O, s:s}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()), "config", record, "user_id",
-                             run->job->user_id);
+    run->loading =
+        json_pack("{s:I, s:O, s:s}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()),
+                  "config", record, "user_id", run->job->user_id);
     json_object_set_new(run->loading, "submodel_type", text_or_null(msg->submodel));
     imu_hub_emit(d->hub, "model_load_started", run->job->user_id, run->loading);
 }
 
 /* The board a picture goes to: the one asked for, while its owner may put pictures there. */
-static imu_err *board_for(imu_dispatch *d, apr_pool_t *p, const imu_job *job, const char *wanted, const char **board_id)
+static imu_err *board_for(imu_dispatch *d, apr_pool_t *p, const imu_job *job, const char *wanted,
+                          const char **board_id)
 {
     imu_identity owner = {.via = IMU_VIA_SYSTEM, .user_id = job->user_id};
     imu_board_facts *facts;
@@ -233,7 +246,8 @@ static imu_err *board_for(imu_dispatch *d, apr_pool_t *p, const imu_job *job, co
     return NULL;
 }
 
-static imu_err *store_picture(imu_dispatch *d, apr_pool_t *p, const imu_run *run, const imu_frame *frame, const imu_worker_msg *msg,
+static imu_err *store_picture(imu_dispatch *d, apr_pool_t *p, const imu_run *run,
+                              const imu_frame *frame, const imu_worker_msg *msg,
                               const imu_made_picture *made)
 {
     const imu_job *job = run->job;
@@ -264,11 +278,12 @@ static imu_err *store_picture(imu_dispatch *d, apr_pool_t *p, const imu_run *run
     }
     if ((err = board_for(d, p, job, made->board_id, &picture.board_id)))
         return err;
-    return imu_picture_store(d->db, p, d->conf->root, &picture, frame->fds[made->fd], frame->fds[made->thumbnail_fd]);
+    return imu_picture_store(d->db, p, d->conf->root, &picture, frame->fds[made->fd],
+                             frame->fds[made->thumbnail_fd]);
 }
 
-imu_stored imu_run_store(imu_dispatch *d, apr_pool_t *p, imu_run *run, const imu_frame *frame, const imu_worker_msg *msg,
-                         const char **why)
+imu_stored imu_run_store(imu_dispatch *d, apr_pool_t *p, imu_run *run, const imu_frame *frame,
+                         const imu_worker_msg *msg, const char **why)
 {
     for (int i = 0; i < msg->n_pictures; i++) {
         imu_err *err = store_picture(d, p, run, frame, msg, &msg->pictures[i]);
@@ -282,7 +297,8 @@ imu_stored imu_run_store(imu_dispatch *d, apr_pool_t *p, imu_run *run, const imu
     return IMU_STORED;
 }
 
-imu_stored imu_run_finish(imu_dispatch *d, apr_pool_t *p, const imu_run *run, const imu_outcome *outcome)
+imu_stored imu_run_finish(imu_dispatch *d, apr_pool_t *p, const imu_run *run,
+                          const imu_outcome *outcome)
 {
     int done;
     imu_err *err = imu_run_end(d->db, p, run->job->item_id, run->job->run_id, outcome, &done);

@@ -7,9 +7,9 @@
 
 #include <apr_strings.h>
 
-#define RENEW_MS      (IMU_LEASE_SECONDS * 1000 / 3)
-#define BUSY_REST_MS  3000
-#define MAX_FAILURES  5 /* tries at storing one result */
+#define RENEW_MS     (IMU_LEASE_SECONDS * 1000 / 3)
+#define BUSY_REST_MS 3000
+#define MAX_FAILURES 5 /* tries at storing one result */
 
 /* ---- ends ---- */
 
@@ -20,10 +20,14 @@ static void forget(imu_scheduler *s, imu_run *run)
     imu_scheduler_wake(s);
 }
 
-/* Fails a job for a reason that its owner reads. @return IMU_STORE_AGAIN when even that could not be stored */
-static imu_stored fail_run(imu_scheduler *s, apr_pool_t *p, const imu_run *run, const char *type, const char *message)
+/* Fails a job for a reason that its owner reads. @return IMU_STORE_AGAIN when even that could not
+ * be stored */
+static imu_stored fail_run(imu_scheduler *s, apr_pool_t *p, const imu_run *run, const char *type,
+                           const char *message)
 {
-    imu_outcome outcome = {.status = "failed", .error_type = type, .error_message = message,
+    imu_outcome outcome = {.status = "failed",
+                           .error_type = type,
+                           .error_message = message,
                            .error_traceback = apr_pstrcat(p, type, ": ", message, NULL)};
 
     return imu_run_finish(s->d, p, run, &outcome);
@@ -47,10 +51,14 @@ static void lose(imu_scheduler *s, imu_run *run)
     if (run->unwanted) {
         /* nothing to tell: its row ended already */
     } else if (run->job->attempts >= IMU_MAX_ATTEMPTS) {
-        imu_dlog(IMU_LOG_INFO, "IMU0431: job %" APR_INT64_T_FMT " lost its worker again and has failed", run->job->item_id);
+        imu_dlog(IMU_LOG_INFO,
+                 "IMU0431: job %" APR_INT64_T_FMT " lost its worker again and has failed",
+                 run->job->item_id);
         fail_run(s, p, run, "WorkerLost", "The worker stopped in the middle of this job, twice.");
     } else {
-        imu_dlog(IMU_LOG_INFO, "IMU0430: job %" APR_INT64_T_FMT " lost its worker and goes back to the queue", run->job->item_id);
+        imu_dlog(IMU_LOG_INFO,
+                 "IMU0430: job %" APR_INT64_T_FMT " lost its worker and goes back to the queue",
+                 run->job->item_id);
         give_back(s, p, run, 0);
     }
     imu_scratch_end(s->d, p);
@@ -67,7 +75,8 @@ static int all_heard(const imu_scheduler *s)
     return 1;
 }
 
-/* Loses the runs that nobody can have any more, and comes back for those that may still be found. */
+/* Loses the runs that nobody can have any more, and comes back for those that may still be found.
+ */
 static void judge_alone(imu_scheduler *s)
 {
     int64_t now = imu_loop_now(s->d->loop), next = -1;
@@ -106,8 +115,8 @@ static imu_worker *pick_worker(const imu_scheduler *s, const json_t *models)
 
         if (!imu_worker_is_idle(s->workers[i]))
             continue;
-        json_array_foreach (models, k, key)
-            hits += (size_t)imu_worker_has_model(s->workers[i], json_string_value(key));
+        json_array_foreach(models, k, key) hits +=
+            (size_t)imu_worker_has_model(s->workers[i], json_string_value(key));
         if (!best || hits > best_hits) {
             best = s->workers[i];
             best_hits = hits;
@@ -161,10 +170,12 @@ static int hand_out_one(imu_scheduler *s, apr_pool_t *p)
         err = imu_run_job(s->d->db, p, item_id, &job);
     if (imu_run_log(job, err, "the next job can't be read") || !job)
         return 0;
-    worker = pick_worker(s, imu_session_models(p, imu_json_own(p, json_loads(job->session, 0, NULL))));
+    worker =
+        pick_worker(s, imu_session_models(p, imu_json_own(p, json_loads(job->session, 0, NULL))));
     device = imu_worker_device(worker);
     /* "set only when running on a GPU" in the contract */
-    err = imu_run_claim(s->d->db, p, s->id, item_id, device && strcmp(device, "cpu") != 0 ? device : NULL, &job);
+    err = imu_run_claim(s->d->db, p, s->id, item_id,
+                        device && strcmp(device, "cpu") != 0 ? device : NULL, &job);
     if (imu_run_log(job, err, "it can't be claimed"))
         return 0;
     if (!job)
@@ -246,9 +257,8 @@ static void on_ready(void *baton, imu_worker *worker, const imu_hello *hello)
 
     if (hello->running.run_id)
         attach(s, worker, &hello->running, 1);
-    json_array_foreach (hello->held, i, one)
-        if (imu_run_ref_read(one, &ref))
-            attach(s, worker, &ref, 0);
+    json_array_foreach(hello->held, i, one) if (imu_run_ref_read(one, &ref))
+        attach(s, worker, &ref, 0);
     lose_of(s, worker);
     judge_alone(s);
     imu_scheduler_wake(s);
@@ -279,11 +289,14 @@ static void on_lost(void *baton, imu_worker *worker)
     judge_alone(s);
 }
 
-/* A result that could not be stored: the worker keeps it, and sends it again after the next HELLO. */
+/* A result that could not be stored: the worker keeps it, and sends it again after the next HELLO.
+ */
 static int later(imu_scheduler *s, apr_pool_t *p, imu_run *run, const char **why)
 {
     if (++run->failures < MAX_FAILURES ||
-        fail_run(s, p, run, "StorageError", "The server could not store a result of this job. Its disk may be full.") != IMU_STORED) {
+        fail_run(s, p, run, "StorageError",
+                 "The server could not store a result of this job. Its disk may be full.") !=
+            IMU_STORED) {
         *why = "its result can't be stored now";
         return -1;
     }
@@ -292,8 +305,8 @@ static int later(imu_scheduler *s, apr_pool_t *p, imu_run *run, const char **why
     return 0;
 }
 
-static int node_completed(imu_scheduler *s, apr_pool_t *p, imu_run *run, const imu_frame *frame, const imu_worker_msg *msg,
-                          const char **why)
+static int node_completed(imu_scheduler *s, apr_pool_t *p, imu_run *run, const imu_frame *frame,
+                          const imu_worker_msg *msg, const char **why)
 {
     const char *reason = NULL;
 
@@ -320,11 +333,14 @@ static int node_completed(imu_scheduler *s, apr_pool_t *p, imu_run *run, const i
 /* Turns what the worker says about the end into what the row will say. */
 static imu_outcome outcome_of(apr_pool_t *p, const imu_run *run, const imu_worker_msg *msg)
 {
-    imu_outcome outcome = {.status = msg->status, .error_type = msg->error_type, .error_message = msg->error_message,
+    imu_outcome outcome = {.status = msg->status,
+                           .error_type = msg->error_type,
+                           .error_message = msg->error_message,
                            .error_traceback = msg->error_traceback};
     const char *id = json_string_value(json_object_get(msg->session, "id"));
 
-    if (id && strcmp(id, run->job->session_id) == 0 && json_is_object(json_object_get(msg->session, "graph"))) {
+    if (id && strcmp(id, run->job->session_id) == 0 &&
+        json_is_object(json_object_get(msg->session, "graph"))) {
         char *text = json_dumps(msg->session, JSON_COMPACT);
 
         outcome.session = text ? apr_pstrdup(p, text) : NULL;
@@ -340,7 +356,8 @@ static imu_outcome outcome_of(apr_pool_t *p, const imu_run *run, const imu_worke
     return outcome;
 }
 
-static int run_done(imu_scheduler *s, apr_pool_t *p, imu_run *run, const imu_worker_msg *msg, const char **why)
+static int run_done(imu_scheduler *s, apr_pool_t *p, imu_run *run, const imu_worker_msg *msg,
+                    const char **why)
 {
     imu_worker *worker = run->worker;
     imu_outcome outcome;
@@ -371,8 +388,8 @@ static int run_done(imu_scheduler *s, apr_pool_t *p, imu_run *run, const imu_wor
     return 0;
 }
 
-static int about_run(imu_scheduler *s, apr_pool_t *p, imu_run *run, const imu_frame *frame, const imu_worker_msg *msg,
-                     const char **why)
+static int about_run(imu_scheduler *s, apr_pool_t *p, imu_run *run, const imu_frame *frame,
+                     const imu_worker_msg *msg, const char **why)
 {
     switch (frame->type) {
     case IMU_WIRE_NODE_STARTED:
@@ -394,7 +411,8 @@ static int about_run(imu_scheduler *s, apr_pool_t *p, imu_run *run, const imu_fr
     }
 }
 
-static int on_message(void *baton, imu_worker *worker, const imu_frame *frame, const imu_worker_msg *msg, const char **why)
+static int on_message(void *baton, imu_worker *worker, const imu_frame *frame,
+                      const imu_worker_msg *msg, const char **why)
 {
     imu_scheduler *s = baton;
     imu_run *run = imu_run_by_id(&s->runs, msg->run.run_id);
@@ -444,7 +462,9 @@ static void on_renew(void *baton)
         after = run->next;
         if (run->unwanted)
             continue;
-        if (!imu_run_log(run->job, imu_run_renew(s->d->db, p, run->job->item_id, run->job->run_id, &still), "its lease can't be renewed") &&
+        if (!imu_run_log(run->job,
+                         imu_run_renew(s->d->db, p, run->job->item_id, run->job->run_id, &still),
+                         "its lease can't be renewed") &&
             !still)
             imu_scheduler_cancel(s, run->job->item_id);
     }

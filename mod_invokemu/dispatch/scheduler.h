@@ -1,10 +1,14 @@
 /*
- * scheduler.h: which job runs where, and what happens when a worker, this process or httpd goes away in the middle.
+ * scheduler.h: which job runs where, and what happens when a worker, this process or httpd goes
+ * away in the middle.
  *
- * - Work is handed out whenever a worker is idle; whose turn it is, the database says (store/queue_run.h). Among idle workers the one
- *   that has the job's models loaded gets it, which makes nobody wait.
- * - A run whose worker's connection has ended is alone: it is taken up again when that worker comes back with it, and lost when
- *   it comes back without it, when nobody listens at its socket any more, or when nobody has it for IMU_ALONE_MS. A lost job gets one more attempt, then it fails ("WorkerLost").
+ * - Work is handed out whenever a worker is idle; whose turn it is, the database says
+ * (store/queue_run.h). Among idle workers the one that has the job's models loaded gets it, which
+ * makes nobody wait.
+ * - A run whose worker's connection has ended is alone: it is taken up again when that worker comes
+ * back with it, and lost when it comes back without it, when nobody listens at its socket any more,
+ * or when nobody has it for IMU_ALONE_MS. A lost job gets one more attempt, then it fails
+ * ("WorkerLost").
  * - After a start, jobs in progress that an earlier dispatcher left are runs that are alone.
  */
 #ifndef IMU_SCHEDULER_H
@@ -27,7 +31,8 @@ void imu_scheduler_free(imu_scheduler *s);
 
 /** Something may have changed in the queue: looks again, soon. */
 void imu_scheduler_wake(imu_scheduler *s);
-/** Messages may have been lost: compares the running jobs with their rows, then looks at the queue, soon. */
+/** Messages may have been lost: compares the running jobs with their rows, then looks at the queue,
+ * soon. */
 void imu_scheduler_look_again(imu_scheduler *s);
 /** A job's row says canceled, or is gone: stops it if it is running. */
 void imu_scheduler_cancel(imu_scheduler *s, apr_int64_t item_id);

@@ -12,7 +12,8 @@ struct imu_scheduler {
     int n_workers;
     imu_timer *hand_out; /* armed by imu_scheduler_wake */
     imu_timer *alone;    /* looks at runs without a worker */
-    imu_timer *renew;    /* renews leases, takes over what others left, and looks at the queue in any case */
+    imu_timer
+        *renew; /* renews leases, takes over what others left, and looks at the queue in any case */
 };
 
 #endif

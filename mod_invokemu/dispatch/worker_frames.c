@@ -7,10 +7,10 @@
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/util/ids.h"
 
-#define MAX_ID    512
-#define MAX_TEXT  (64 * 1024)
-#define MAX_LIST  1024
-#define SEALS     (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define MAX_ID   512
+#define MAX_TEXT (64 * 1024)
+#define MAX_LIST 1024
+#define SEALS    (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 /* A text of 1..max bytes, or NULL. jansson hands out valid UTF-8 only and refuses NUL bytes. */
 static const char *text_of(const json_t *object, const char *key, size_t max)
@@ -30,7 +30,8 @@ static int text_or_null(const json_t *object, const char *key, size_t max, const
     return !v || json_is_null(v) || (json_is_string(v) && json_string_length(v) <= max);
 }
 
-static int int_of(const json_t *object, const char *key, json_int_t min, json_int_t max, json_int_t *out)
+static int int_of(const json_t *object, const char *key, json_int_t min, json_int_t max,
+                  json_int_t *out)
 {
     const json_t *v = json_object_get(object, key);
 
@@ -62,9 +63,8 @@ static int is_text_list(const json_t *list)
 
     if (!json_is_array(list) || json_array_size(list) > MAX_LIST)
         return 0;
-    json_array_foreach (list, i, v)
-        if (!json_is_string(v) || json_string_length(v) > MAX_ID)
-            return 0;
+    json_array_foreach(list, i,
+                       v) if (!json_is_string(v) || json_string_length(v) > MAX_ID) return 0;
     return 1;
 }
 
@@ -88,7 +88,8 @@ const char *imu_hello_read(json_t *header, imu_hello *hello)
         return "HELLO with a broken running";
     if (!json_is_array(hello->held) || json_array_size(hello->held) > MAX_LIST)
         return "HELLO without held";
-    json_array_foreach (hello->held, i, one) {
+    json_array_foreach(hello->held, i, one)
+    {
         imu_run_ref ref;
 
         if (!imu_run_ref_read(one, &ref))
@@ -158,7 +159,8 @@ static int is_category(const char *word)
     return 0;
 }
 
-static const char *read_picture(const json_t *object, int n_fds, unsigned *used, imu_made_picture *out)
+static const char *read_picture(const json_t *object, int n_fds, unsigned *used,
+                                imu_made_picture *out)
 {
     out->image_name = text_of(object, "image_name", 40);
     if (!out->image_name || !imu_picture_name_ok(out->image_name))
@@ -174,7 +176,8 @@ static const char *read_picture(const json_t *object, int n_fds, unsigned *used,
     if (!text_or_null(object, "board_id", MAX_ID, &out->board_id) ||
         !text_or_null(object, "metadata", IMU_MAX_PICTURE_TEXT, &out->metadata))
         return "picture with a broken board or metadata";
-    if (!small_int_of(object, "fd", 0, n_fds - 1, &out->fd) || !small_int_of(object, "thumbnail_fd", 0, n_fds - 1, &out->thumbnail_fd))
+    if (!small_int_of(object, "fd", 0, n_fds - 1, &out->fd) ||
+        !small_int_of(object, "thumbnail_fd", 0, n_fds - 1, &out->thumbnail_fd))
         return "picture without its files";
     for (int i = 0; i < 2; i++) {
         unsigned bit = 1u << (i == 0 ? out->fd : out->thumbnail_fd);
@@ -203,7 +206,8 @@ static const char *read_completed(const imu_frame *frame, const json_t *header, 
         return "images that are no list";
     if (json_array_size(images) > IMU_MAX_NODE_PICTURES)
         return "too many pictures";
-    json_array_foreach (images, i, one) {
+    json_array_foreach(images, i, one)
+    {
         if ((why = read_picture(one, frame->n_fds, &used, &msg->pictures[i])))
             return why;
     }
@@ -235,7 +239,8 @@ static const char *read_done(const json_t *header, imu_worker_msg *msg)
         return why;
     msg->status = text_of(header, "status", 16);
     if (!msg->status ||
-        (strcmp(msg->status, "completed") != 0 && strcmp(msg->status, "failed") != 0 && strcmp(msg->status, "canceled") != 0))
+        (strcmp(msg->status, "completed") != 0 && strcmp(msg->status, "failed") != 0 &&
+         strcmp(msg->status, "canceled") != 0))
         return "DONE with an unknown status";
     msg->session = json_object_get(header, "session");
     if (!json_is_object(msg->session))

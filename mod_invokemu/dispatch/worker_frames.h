@@ -1,6 +1,7 @@
 /*
- * worker_frames.h: reads what a worker says, believing nothing: every value that is used later has been checked here for presence,
- * type, form and size. Pure functions over a frame and its header; texts and JSON point into the header.
+ * worker_frames.h: reads what a worker says, believing nothing: every value that is used later has
+ * been checked here for presence, type, form and size. Pure functions over a frame and its header;
+ * texts and JSON point into the header.
  */
 #ifndef IMU_WORKER_FRAMES_H
 #define IMU_WORKER_FRAMES_H
@@ -27,7 +28,7 @@ typedef struct imu_hello {
     const char *device;
     json_t *loaded; /**< array of texts */
     imu_run_ref running;
-    json_t *held;   /**< array; read with imu_run_ref_read */
+    json_t *held; /**< array; read with imu_run_ref_read */
 } imu_hello;
 
 /** A picture a node has made. */
@@ -48,16 +49,16 @@ typedef struct imu_worker_msg {
     json_int_t seq;
     const char *node_id;
     const char *source_id;
-    json_t *invocation;   /**< object with texts "id" and "type" */
+    json_t *invocation; /**< object with texts "id" and "type" */
     const char *message;
-    double percentage;    /**< 0..1, or -1 for unknown */
-    const char *mime;     /**< of the preview in the payload, or NULL */
+    double percentage; /**< 0..1, or -1 for unknown */
+    const char *mime;  /**< of the preview in the payload, or NULL */
     int preview_width, preview_height;
-    json_t *result;       /**< object with text "type" */
+    json_t *result; /**< object with text "type" */
     int n_pictures;
     imu_made_picture pictures[IMU_MAX_NODE_PICTURES];
     const char *status;
-    json_t *session;      /**< object or NULL */
+    json_t *session;                                          /**< object or NULL */
     const char *error_type, *error_message, *error_traceback; /**< or NULL */
     const char *model_key, *submodel;
     int complete;
@@ -67,9 +68,11 @@ typedef struct imu_worker_msg {
 const char *imu_hello_read(json_t *header, imu_hello *hello);
 /** One element of `running` or `held`. @return 0 when it is none */
 int imu_run_ref_read(const json_t *object, imu_run_ref *ref);
-/** Reads a NODE_STARTED, PROGRESS, NODE_COMPLETED, NODE_FAILED, DONE or MODEL_LOAD. @return NULL, or what is wrong */
+/** Reads a NODE_STARTED, PROGRESS, NODE_COMPLETED, NODE_FAILED, DONE or MODEL_LOAD. @return NULL,
+ * or what is wrong */
 const char *imu_worker_msg_read(const imu_frame *frame, json_t *header, imu_worker_msg *msg);
-/** Checks that a descriptor is a sealed memory file of 1..max bytes, which its sender can't change any more. @return NULL or what is wrong */
+/** Checks that a descriptor is a sealed memory file of 1..max bytes, which its sender can't change
+ * any more. @return NULL or what is wrong */
 const char *imu_memfd_check(int fd, long long max);
 
 #endif

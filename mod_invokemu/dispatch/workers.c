@@ -18,19 +18,19 @@ struct imu_worker {
     const char *path;
     imu_worker_handler handler;
     void *baton;
-    imu_conn *conn;     /* NULL while not connected */
-    imu_timer *timer;   /* next attempt; or the end of patience for HELLO; or the next PING */
-    imu_timer *rest;    /* armed while left alone */
+    imu_conn *conn;   /* NULL while not connected */
+    imu_timer *timer; /* next attempt; or the end of patience for HELLO; or the next PING */
+    imu_timer *rest;  /* armed while left alone */
     int64_t heard_at;
     int64_t pause_ms;
     int ready;
     int resting;
     int gone;
-    int complained;     /* the log has been told that it can't be reached */
-    char busy[40];      /* run_id, or "" */
+    int complained; /* the log has been told that it can't be reached */
+    char busy[40];  /* run_id, or "" */
     char *name;
     char *device;
-    json_t *loaded;     /* object: key -> true */
+    json_t *loaded; /* object: key -> true */
 };
 
 static int send_small(imu_worker *worker, uint8_t type, json_t *header)
@@ -82,7 +82,7 @@ static int greeted(imu_worker *worker, json_t *header, const char **why)
     replace_text(&worker->name, hello.name);
     replace_text(&worker->device, hello.device);
     json_object_clear(worker->loaded);
-    json_array_foreach (hello.loaded, i, key)
+    json_array_foreach(hello.loaded, i, key)
         json_object_set_new(worker->loaded, json_string_value(key), json_true());
     worker->busy[0] = 0;
     if (hello.running.run_id)
@@ -91,8 +91,8 @@ static int greeted(imu_worker *worker, json_t *header, const char **why)
     worker->complained = 0;
     worker->pause_ms = FIRST_PAUSE_MS;
     imu_timer_set(worker->timer, PING_MS);
-    imu_dlog(IMU_LOG_INFO, "IMU0411: worker %s is here: %s on %s%s", worker->path, hello.name, hello.device,
-             hello.running.run_id ? ", in the middle of a job" : "");
+    imu_dlog(IMU_LOG_INFO, "IMU0411: worker %s is here: %s on %s%s", worker->path, hello.name,
+             hello.device, hello.running.run_id ? ", in the middle of a job" : "");
     worker->handler.ready(worker->baton, worker, &hello);
     return 0;
 }
@@ -103,7 +103,8 @@ static int told(imu_worker *worker, imu_frame *frame, json_t *header, const char
 
     if ((*why = imu_worker_msg_read(frame, header, &msg)))
         return -1;
-    if (frame->type == IMU_WIRE_MODEL_LOAD && msg.complete && json_object_size(worker->loaded) < MAX_MODELS)
+    if (frame->type == IMU_WIRE_MODEL_LOAD && msg.complete &&
+        json_object_size(worker->loaded) < MAX_MODELS)
         json_object_set_new(worker->loaded, msg.model_key, json_true());
     if (frame->type == IMU_WIRE_DONE && strcmp(msg.run.run_id, worker->busy) == 0)
         worker->busy[0] = 0;
@@ -140,7 +141,8 @@ static void on_close(void *baton, imu_conn *conn, const char *why)
     disconnected(baton, why);
 }
 
-/* No connection could be made. A worker that lives always listens, so a refusal says that there is none. */
+/* No connection could be made. A worker that lives always listens, so a refusal says that there is
+ * none. */
 static void refused(imu_worker *worker, int error)
 {
     int was_gone = worker->gone;
@@ -157,7 +159,8 @@ static void start(imu_worker *worker)
     int fd = imu_wire_connect(worker->path);
 
     if (fd >= 0)
-        worker->conn = imu_conn_new(worker->loop, fd, IMU_WIRE_MAX_FRAME, MAX_QUEUED, &handler, worker);
+        worker->conn =
+            imu_conn_new(worker->loop, fd, IMU_WIRE_MAX_FRAME, MAX_QUEUED, &handler, worker);
     if (!worker->conn) {
         refused(worker, errno);
         return;
@@ -178,7 +181,8 @@ static void on_timer(void *baton)
     } else if (imu_loop_now(worker->loop) - worker->heard_at > SILENCE_MS) {
         drop(worker, "silent for too long");
     } else {
-        send_small(worker, IMU_WIRE_PING, json_pack("{s:I}", "token", (json_int_t)imu_loop_now(worker->loop)));
+        send_small(worker, IMU_WIRE_PING,
+                   json_pack("{s:I}", "token", (json_int_t)imu_loop_now(worker->loop)));
         imu_timer_set(worker->timer, PING_MS);
     }
 }
@@ -191,13 +195,18 @@ static void on_rested(void *baton)
     worker->handler.rested(worker->baton, worker);
 }
 
-imu_worker *imu_worker_new(imu_loop *loop, const char *path, const imu_worker_handler *handler, void *baton)
+imu_worker *imu_worker_new(imu_loop *loop, const char *path, const imu_worker_handler *handler,
+                           void *baton)
 {
     imu_worker *worker = calloc(1, sizeof *worker);
 
     if (!worker)
         return NULL;
-    *worker = (imu_worker){.loop = loop, .path = path, .handler = *handler, .baton = baton, .pause_ms = FIRST_PAUSE_MS};
+    *worker = (imu_worker){.loop = loop,
+                           .path = path,
+                           .handler = *handler,
+                           .baton = baton,
+                           .pause_ms = FIRST_PAUSE_MS};
     worker->loaded = json_object();
     worker->timer = imu_timer_add(loop, 0, on_timer, worker);
     worker->rest = imu_timer_add(loop, -1, on_rested, worker);
@@ -251,7 +260,8 @@ int imu_worker_has_model(const imu_worker *worker, const char *key)
     return json_object_get(worker->loaded, key) != NULL;
 }
 
-int imu_worker_run(imu_worker *worker, const char *run_id, json_t *header, const int *fds, int n_fds)
+int imu_worker_run(imu_worker *worker, const char *run_id, json_t *header, const int *fds,
+                   int n_fds)
 {
     if (!imu_worker_is_idle(worker)) {
         errno = EBUSY;

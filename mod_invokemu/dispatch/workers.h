@@ -1,6 +1,7 @@
 /*
- * workers.h: the connections to the workers. Each keeps connecting with growing pauses, believes nothing unchecked
- * (worker_frames.h), and hands what it has understood to its owner. Knows no database.
+ * workers.h: the connections to the workers. Each keeps connecting with growing pauses, believes
+ * nothing unchecked (worker_frames.h), and hands what it has understood to its owner. Knows no
+ * database.
  */
 #ifndef IMU_WORKERS_H
 #define IMU_WORKERS_H
@@ -13,8 +14,10 @@ typedef struct imu_worker imu_worker;
 typedef struct imu_worker_handler {
     /** It has said HELLO; imu_worker_busy tells what it is running. */
     void (*ready)(void *baton, imu_worker *worker, const imu_hello *hello);
-    /** A frame about a run. Descriptors stay the connection's. @return 0, or -1 with *why to drop the connection */
-    int (*message)(void *baton, imu_worker *worker, const imu_frame *frame, const imu_worker_msg *msg, const char **why);
+    /** A frame about a run. Descriptors stay the connection's. @return 0, or -1 with *why to drop
+     * the connection */
+    int (*message)(void *baton, imu_worker *worker, const imu_frame *frame,
+                   const imu_worker_msg *msg, const char **why);
     /** The connection has ended, after ready. It is tried again by itself. */
     void (*lost)(void *baton, imu_worker *worker);
     /** Nobody listens at its socket any more: the process is gone, and its runs with it. */
@@ -24,7 +27,8 @@ typedef struct imu_worker_handler {
 } imu_worker_handler;
 
 /** Starts connecting to the socket at path (borrowed). @return NULL without memory */
-imu_worker *imu_worker_new(imu_loop *loop, const char *path, const imu_worker_handler *handler, void *baton);
+imu_worker *imu_worker_new(imu_loop *loop, const char *path, const imu_worker_handler *handler,
+                           void *baton);
 /** Ends it; lost is not called. A run goes on in the worker. */
 void imu_worker_free(imu_worker *worker);
 
@@ -41,9 +45,12 @@ const char *imu_worker_name(const imu_worker *worker);
 /** Whether it holds that model in memory. */
 int imu_worker_has_model(const imu_worker *worker, const char *key);
 
-/** Sends RUN. header is borrowed; descriptors are duplicated. @return 0, or -1: not sent, the worker is still idle */
-int imu_worker_run(imu_worker *worker, const char *run_id, json_t *header, const int *fds, int n_fds);
-/** Asks it to stop a run. A lost connection is no error: the run is judged again after the next HELLO. */
+/** Sends RUN. header is borrowed; descriptors are duplicated. @return 0, or -1: not sent, the
+ * worker is still idle */
+int imu_worker_run(imu_worker *worker, const char *run_id, json_t *header, const int *fds,
+                   int n_fds);
+/** Asks it to stop a run. A lost connection is no error: the run is judged again after the next
+ * HELLO. */
 void imu_worker_cancel(imu_worker *worker, const char *run_id);
 /** Lets it drop a result that has been stored. */
 void imu_worker_ack(imu_worker *worker, const char *run_id, json_int_t seq);

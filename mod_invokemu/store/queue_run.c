@@ -52,13 +52,13 @@ imu_err *imu_run_job(imu_db *db, apr_pool_t *p, apr_int64_t item_id, imu_job **o
     return NULL;
 }
 
-static imu_err *claim_row(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_int64_t item_id, const char *device,
-                          imu_job **job)
+static imu_err *claim_row(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_int64_t item_id,
+                          const char *device, imu_job **job)
 {
     const char *now = imu_now(p);
     int changed = 0;
-    imu_err *err = imu_db_exec(db, p, &changed, "run_claim", "ssssssi", imu_uuid4(p), dispatcher_id, lease_end(p), device,
-                               now, now, item_id);
+    imu_err *err = imu_db_exec(db, p, &changed, "run_claim", "ssssssi", imu_uuid4(p), dispatcher_id,
+                               lease_end(p), device, now, now, item_id);
 
     if (err || changed == 0)
         return err;
@@ -67,8 +67,8 @@ static imu_err *claim_row(imu_db *db, apr_pool_t *p, const char *dispatcher_id, 
     return imu_db_exec(db, p, NULL, "run_turn", "ss", (*job)->user_id, now);
 }
 
-imu_err *imu_run_claim(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_int64_t item_id, const char *device,
-                         imu_job **job)
+imu_err *imu_run_claim(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_int64_t item_id,
+                       const char *device, imu_job **job)
 {
     imu_err *err = imu_db_begin(db);
 
@@ -81,13 +81,15 @@ imu_err *imu_run_claim(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr
     return err;
 }
 
-imu_err *imu_run_renew(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int *still)
+imu_err *imu_run_renew(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
+                       int *still)
 {
     *still = 0;
     return imu_db_exec(db, p, still, "run_renew", "sis", lease_end(p), item_id, run_id);
 }
 
-imu_err *imu_run_still(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int *still)
+imu_err *imu_run_still(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
+                       int *still)
 {
     imu_rows *rows;
     imu_err *err = imu_db_select(db, p, &rows, "run_still", "is", item_id, run_id);
@@ -96,29 +98,31 @@ imu_err *imu_run_still(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const cha
     return err;
 }
 
-imu_err *imu_run_end(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, const imu_outcome *outcome,
-                          int *done)
+imu_err *imu_run_end(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
+                     const imu_outcome *outcome, int *done)
 {
     const char *now = imu_now(p);
 
     *done = 0;
-    return imu_db_exec(db, p, done, "run_finish", "sssssssis", outcome->status, outcome->session, outcome->error_type,
-                       outcome->error_message, outcome->error_traceback, now, now, item_id, run_id);
+    return imu_db_exec(db, p, done, "run_finish", "sssssssis", outcome->status, outcome->session,
+                       outcome->error_type, outcome->error_message, outcome->error_traceback, now,
+                       now, item_id, run_id);
 }
 
-imu_err *imu_run_release(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int refund, int *done)
+imu_err *imu_run_release(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
+                         int refund, int *done)
 {
     *done = 0;
     return imu_db_exec(db, p, done, "run_release", "bsis", refund, imu_now(p), item_id, run_id);
 }
 
-static imu_err *take_over_row(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_int64_t item_id,
-                              apr_array_header_t *jobs)
+static imu_err *take_over_row(imu_db *db, apr_pool_t *p, const char *dispatcher_id,
+                              apr_int64_t item_id, apr_array_header_t *jobs)
 {
     imu_job *job = NULL;
     int changed = 0;
-    imu_err *err = imu_db_exec(db, p, &changed, "run_take_over", "sssiss", dispatcher_id, lease_end(p), imu_uuid4(p), item_id,
-                               dispatcher_id, imu_now(p));
+    imu_err *err = imu_db_exec(db, p, &changed, "run_take_over", "sssiss", dispatcher_id,
+                               lease_end(p), imu_uuid4(p), item_id, dispatcher_id, imu_now(p));
 
     if (err || changed == 0)
         return err;
@@ -128,7 +132,8 @@ static imu_err *take_over_row(imu_db *db, apr_pool_t *p, const char *dispatcher_
     return err;
 }
 
-imu_err *imu_run_take_over(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_array_header_t **jobs)
+imu_err *imu_run_take_over(imu_db *db, apr_pool_t *p, const char *dispatcher_id,
+                           apr_array_header_t **jobs)
 {
     imu_rows *rows;
     imu_err *err = imu_db_select(db, p, &rows, "run_left_over", "ss", dispatcher_id, imu_now(p));
@@ -145,7 +150,8 @@ imu_err *imu_run_prune_history(imu_db *db, apr_pool_t *p, int keep, int *deleted
     return imu_db_exec(db, p, deleted, "run_prune", "i", (apr_int64_t)keep);
 }
 
-imu_err *imu_run_model(imu_db *db, apr_pool_t *p, const char *key, const char **path, json_t **record)
+imu_err *imu_run_model(imu_db *db, apr_pool_t *p, const char *key, const char **path,
+                       json_t **record)
 {
     imu_rows *rows;
     imu_err *err = imu_db_select(db, p, &rows, "run_model", "s", key);

@@ -1,8 +1,8 @@
 /*
- * queue_run.h: the queue as the dispatcher runs it. The rows are the truth: a job belongs to the dispatcher named in it for as
- * long as its lease lasts, and to the attempt (run_id) named in it; every change here is guarded by both, so that a second
- * dispatcher, a late worker or a cancel from a request handler can't undo one another.
- * Free of httpd.
+ * queue_run.h: the queue as the dispatcher runs it. The rows are the truth: a job belongs to the
+ * dispatcher named in it for as long as its lease lasts, and to the attempt (run_id) named in it;
+ * every change here is guarded by both, so that a second dispatcher, a late worker or a cancel from
+ * a request handler can't undo one another. Free of httpd.
  */
 #ifndef IMU_QUEUE_RUN_H
 #define IMU_QUEUE_RUN_H
@@ -31,9 +31,9 @@ typedef struct imu_job {
 
 /** How an attempt ended. */
 typedef struct imu_outcome {
-    const char *status;          /**< "completed", "failed" or "canceled" */
-    const char *session;         /**< JSON text of the execution state, or NULL to leave it */
-    const char *error_type;      /**< or NULL, as the next two */
+    const char *status;     /**< "completed", "failed" or "canceled" */
+    const char *session;    /**< JSON text of the execution state, or NULL to leave it */
+    const char *error_type; /**< or NULL, as the next two */
     const char *error_message;
     const char *error_traceback;
 } imu_outcome;
@@ -41,32 +41,42 @@ typedef struct imu_outcome {
 /** The id of the job to run next by the order in force, or 0. Claims nothing. */
 imu_err *imu_run_next(imu_db *db, apr_pool_t *p, int fifo, apr_int64_t *item_id);
 /**
- * Claims a pending job under a new run_id and notes that its owner was served; paused queues are imu_run_next's business.
+ * Claims a pending job under a new run_id and notes that its owner was served; paused queues are
+ * imu_run_next's business.
  * @param device  as the worker names it, or NULL
  * @param job     NULL when it was not pending any more
  */
-imu_err *imu_run_claim(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_int64_t item_id, const char *device,
-                         imu_job **job);
+imu_err *imu_run_claim(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_int64_t item_id,
+                       const char *device, imu_job **job);
 /** Reads a job in whatever state; NULL when there is none. */
 imu_err *imu_run_job(imu_db *db, apr_pool_t *p, apr_int64_t item_id, imu_job **job);
-/** Renews the lease. *still is 0 when that attempt is no longer wanted (canceled, deleted, taken over). */
-imu_err *imu_run_renew(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int *still);
+/** Renews the lease. *still is 0 when that attempt is no longer wanted (canceled, deleted, taken
+ * over). */
+imu_err *imu_run_renew(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
+                       int *still);
 /** Whether that attempt is still wanted. */
-imu_err *imu_run_still(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int *still);
+imu_err *imu_run_still(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
+                       int *still);
 /** Ends an attempt. *done is 0 when it was no longer wanted: nothing has changed then. */
-imu_err *imu_run_end(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, const imu_outcome *outcome,
-                          int *done);
-/** Gives a job back for another attempt. refund: this one did not take place and does not count. *done as above. */
-imu_err *imu_run_release(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id, int refund, int *done);
+imu_err *imu_run_end(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
+                     const imu_outcome *outcome, int *done);
+/** Gives a job back for another attempt. refund: this one did not take place and does not count.
+ * *done as above. */
+imu_err *imu_run_release(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
+                         int refund, int *done);
 /**
- * Takes over jobs in progress that this dispatcher left behind when it ended, or whose dispatcher stopped renewing its lease.
- * @param jobs  array of imu_job *, at most 200; their run_id says which attempt a worker may still be busy with
+ * Takes over jobs in progress that this dispatcher left behind when it ended, or whose dispatcher
+ * stopped renewing its lease.
+ * @param jobs  array of imu_job *, at most 200; their run_id says which attempt a worker may still
+ * be busy with
  */
-imu_err *imu_run_take_over(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_array_header_t **jobs);
+imu_err *imu_run_take_over(imu_db *db, apr_pool_t *p, const char *dispatcher_id,
+                           apr_array_header_t **jobs);
 /** Deletes ended jobs beyond the newest `keep` of each person, at most 500 a call. */
 imu_err *imu_run_prune_history(imu_db *db, apr_pool_t *p, int keep, int *deleted);
 /** A model's path and record by key; NULL when it is unknown. The record is owned by p. */
-imu_err *imu_run_model(imu_db *db, apr_pool_t *p, const char *key, const char **path, json_t **record);
+imu_err *imu_run_model(imu_db *db, apr_pool_t *p, const char *key, const char **path,
+                       json_t **record);
 /** Whether a job's owner is an administrator. *known is 0 when the account is gone. */
 imu_err *imu_run_owner(imu_db *db, apr_pool_t *p, const char *user_id, int *is_admin, int *known);
 

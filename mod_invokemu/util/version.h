@@ -1,4 +1,5 @@
-/* version.h: the version of InvokeAI's API that this server answers like; pictures carry it in their metadata. */
+/* version.h: the version of InvokeAI's API that this server answers like; pictures carry it in
+ * their metadata. */
 #ifndef IMU_VERSION_H
 #define IMU_VERSION_H
 

@@ -3,7 +3,8 @@
  *
  *     imu-hook [SOCKET_OR_RUN_FOLDER] start|progress|complete|fail ITEM_ID
  *
- * Without the first argument the environment's IMU_HOOK_SOCKET is taken. Exits with 0 once the step has happened inside the server.
+ * Without the first argument the environment's IMU_HOOK_SOCKET is taken. Exits with 0 once the step
+ * has happened inside the server.
  */
 #include <errno.h>
 #include <limits.h>
@@ -26,7 +27,8 @@ static const char *socket_path(const char *given, char *buf, size_t size)
     struct stat st;
 
     for (int i = 0; i < 2; i++) {
-        int len = i == 0 ? snprintf(buf, size, "%s/" SOCKET_NAME, given) : snprintf(buf, size, "%s/run/" SOCKET_NAME, given);
+        int len = i == 0 ? snprintf(buf, size, "%s/" SOCKET_NAME, given)
+                         : snprintf(buf, size, "%s/run/" SOCKET_NAME, given);
 
         if (len > 0 && (size_t)len < size && stat(buf, &st) == 0)
             return buf;
@@ -39,7 +41,9 @@ static int connect_to(const char *path)
 {
     int fd = -1;
 
-    for (int i = 0; i < 50 && (fd = imu_wire_connect(path)) < 0 && (errno == ECONNREFUSED || errno == ENOENT); i++)
+    for (int i = 0;
+         i < 50 && (fd = imu_wire_connect(path)) < 0 && (errno == ECONNREFUSED || errno == ENOENT);
+         i++)
         usleep(100 * 1000);
     return fd;
 }
@@ -48,7 +52,8 @@ static int send_step(int fd, const char *step, long long item_id)
 {
     json_t *header = json_pack("{s:s, s:I}", "step", step, "item_id", (json_int_t)item_id);
     char *text = header ? json_dumps(header, JSON_COMPACT) : NULL;
-    imu_frame frame = {.type = IMU_WIRE_HOOK, .header = text, .header_len = text ? strlen(text) : 0};
+    imu_frame frame = {
+        .type = IMU_WIRE_HOOK, .header = text, .header_len = text ? strlen(text) : 0};
     int rc = text ? imu_wire_send(fd, &frame, PATIENCE_MS) : -1;
 
     free(text);
@@ -65,7 +70,8 @@ static int read_reply(int fd)
     const char *error;
     int ok;
 
-    if (reader && imu_wire_recv(reader, fd, &frame, PATIENCE_MS) == 1 && frame.type == IMU_WIRE_HOOK_REPLY)
+    if (reader && imu_wire_recv(reader, fd, &frame, PATIENCE_MS) == 1 &&
+        frame.type == IMU_WIRE_HOOK_REPLY)
         reply = json_loadb(frame.header, frame.header_len, 0, NULL);
     ok = json_is_true(json_object_get(reply, "ok"));
     error = json_string_value(json_object_get(reply, "error"));
@@ -84,7 +90,8 @@ int main(int argc, char **argv)
     int fd, rc;
 
     if ((argc != 3 && argc != 4) || !where) {
-        fprintf(stderr, "usage: imu-hook [SOCKET_OR_RUN_FOLDER] start|progress|complete|fail ITEM_ID\n");
+        fprintf(stderr,
+                "usage: imu-hook [SOCKET_OR_RUN_FOLDER] start|progress|complete|fail ITEM_ID\n");
         return 2;
     }
     errno = 0;

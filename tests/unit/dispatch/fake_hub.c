@@ -15,7 +15,8 @@ void fake_hub_reset(void)
 void imu_hub_emit(imu_hub *hub, const char *name, const char *owner, const json_t *data)
 {
     (void)hub;
-    json_array_append_new(fake_hub_events, json_pack("{s:s, s:s?, s:o}", "name", name, "owner", owner, "data", json_deep_copy(data)));
+    json_array_append_new(fake_hub_events, json_pack("{s:s, s:s?, s:o}", "name", name, "owner",
+                                                     owner, "data", json_deep_copy(data)));
 }
 
 static json_t *look(const char *name, int *count)
@@ -24,7 +25,8 @@ static json_t *look(const char *name, int *count)
     size_t i;
 
     *count = 0;
-    json_array_foreach (fake_hub_events, i, event) {
+    json_array_foreach(fake_hub_events, i, event)
+    {
         if (strcmp(json_string_value(json_object_get(event, "name")), name) == 0) {
             (*count)++;
             last = json_object_get(event, "data");

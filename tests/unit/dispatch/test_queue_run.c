@@ -1,4 +1,5 @@
-/* The queue as the dispatcher runs it: turns, claims that two can't both have, leases, and what is kept. */
+/* The queue as the dispatcher runs it: turns, claims that two can't both have, leases, and what is
+ * kept. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,19 +19,26 @@ static void sql(tempdb *t, const char *fmt, ...)
     int n;
 
     va_start(ap, fmt);
-    assert_int_equal(apr_dbd_query(t->db->driver, t->db->handle, &n, apr_pvsprintf(t->pool, fmt, ap)), 0);
+    assert_int_equal(
+        apr_dbd_query(t->db->driver, t->db->handle, &n, apr_pvsprintf(t->pool, fmt, ap)), 0);
     va_end(ap);
 }
 
 static void person(tempdb *t, const char *id)
 {
-    sql(t, "INSERT INTO users (user_id, email, password_hash, created_at, updated_at) VALUES ('%s', '%s@x', '*', '', '')", id, id);
+    sql(t,
+        "INSERT INTO users (user_id, email, password_hash, created_at, updated_at) VALUES ('%s', "
+        "'%s@x', '*', '', '')",
+        id, id);
 }
 
 static void job(tempdb *t, int id, const char *owner, int priority)
 {
-    sql(t, "INSERT INTO session_queue (item_id, queue_id, batch_id, session_id, user_id, status, priority, session, created_at, updated_at)"
-           " VALUES (%d, 'default', 'b', 's%d', '%s', 'pending', %d, '{}', '', '')", id, id, owner, priority);
+    sql(t,
+        "INSERT INTO session_queue (item_id, queue_id, batch_id, session_id, user_id, status, "
+        "priority, session, created_at, updated_at)"
+        " VALUES (%d, 'default', 'b', 's%d', '%s', 'pending', %d, '{}', '', '')",
+        id, id, owner, priority);
 }
 
 /* Serves everything there is; the ids in the order of service. */
@@ -82,8 +90,10 @@ static void test_turns_survive(void **state)
     tempdb *t = *state;
 
     people_and_jobs(t);
-    sql(t, "INSERT INTO queue_turns (user_id, served_at) VALUES ('ann', '2026-01-02 00:00:00.000')");
-    sql(t, "INSERT INTO queue_turns (user_id, served_at) VALUES ('bob', '2026-01-01 00:00:00.000')");
+    sql(t,
+        "INSERT INTO queue_turns (user_id, served_at) VALUES ('ann', '2026-01-02 00:00:00.000')");
+    sql(t,
+        "INSERT INTO queue_turns (user_id, served_at) VALUES ('bob', '2026-01-01 00:00:00.000')");
     assert_string_equal(serve_all(t, 0), " 7 6 1 5 2 3 4");
 }
 
@@ -173,7 +183,8 @@ static void test_take_over(void **state)
         assert_no_error(imu_run_claim(t->db, t->pool, i == 1 ? "me" : "them", i, NULL, &claimed));
     }
     /* One's own left over, and another's whose lease has run out; never another's that is alive. */
-    sql(t, "UPDATE session_queue SET lease_expires_at = '2020-01-01 00:00:00.000' WHERE item_id = 3");
+    sql(t,
+        "UPDATE session_queue SET lease_expires_at = '2020-01-01 00:00:00.000' WHERE item_id = 3");
     assert_no_error(imu_run_take_over(t->db, t->pool, "me", &jobs));
     assert_int_equal(jobs->nelts, 2);
     assert_int_equal(APR_ARRAY_IDX(jobs, 0, imu_job *)->item_id, 1);
@@ -195,7 +206,10 @@ static void test_history_is_kept_for_each_person(void **state)
     for (int i = 1; i <= 10; i++) {
         job(t, i, i <= 7 ? "ann" : "bob", 0);
         if (i != 1)
-            sql(t, "UPDATE session_queue SET status = 'completed', completed_at = '2026-01-01 00:00:%02d.000' WHERE item_id = %d", i, i);
+            sql(t,
+                "UPDATE session_queue SET status = 'completed', completed_at = '2026-01-01 "
+                "00:00:%02d.000' WHERE item_id = %d",
+                i, i);
     }
     assert_no_error(imu_run_prune_history(t->db, t->pool, 2, &deleted));
     assert_int_equal(deleted, 5); /* 2..5 of Ann's, 8 of Bob's */
@@ -209,9 +223,15 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, tempdb_setup, tempdb_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_people_take_turns), TEST(test_fifo), TEST(test_turns_survive), TEST(test_paused_queue_hands_out_nothing),
-        TEST(test_only_one_claims), TEST(test_end_is_guarded_by_the_attempt), TEST(test_given_back_counts_unless_refunded),
-        TEST(test_take_over), TEST(test_history_is_kept_for_each_person),
+        TEST(test_people_take_turns),
+        TEST(test_fifo),
+        TEST(test_turns_survive),
+        TEST(test_paused_queue_hands_out_nothing),
+        TEST(test_only_one_claims),
+        TEST(test_end_is_guarded_by_the_attempt),
+        TEST(test_given_back_counts_unless_refunded),
+        TEST(test_take_over),
+        TEST(test_history_is_kept_for_each_person),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

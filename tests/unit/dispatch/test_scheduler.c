@@ -1,4 +1,5 @@
-/* The scheduler with a worker of the test's own: pictures by descriptor, repetitions, previews, models. */
+/* The scheduler with a worker of the test's own: pictures by descriptor, repetitions, previews,
+ * models. */
 #include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
@@ -22,11 +23,12 @@
 #include "tests/unit/core/tempdb.h"
 #include "tests/unit/dispatch/fake_hub.h"
 
-#define NAME "0b9a4a40-7d5b-4b3e-9d36-3c3f4a4f5a5b.png"
+#define NAME      "0b9a4a40-7d5b-4b3e-9d36-3c3f4a4f5a5b.png"
 #define ALL_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-static const char SESSION[] = "{\"id\":\"s1\",\"graph\":{\"id\":\"g\",\"nodes\":{\"n\":{\"id\":\"n\",\"type\":\"l2i\","
-                              "\"model\":{\"key\":\"k1\",\"name\":\"m\"}}},\"edges\":[]}}";
+static const char SESSION[] =
+    "{\"id\":\"s1\",\"graph\":{\"id\":\"g\",\"nodes\":{\"n\":{\"id\":\"n\",\"type\":\"l2i\","
+    "\"model\":{\"key\":\"k1\",\"name\":\"m\"}}},\"edges\":[]}}";
 
 struct world {
     tempdb *t;
@@ -71,16 +73,27 @@ static int setup(void **state)
         return -1;
     w->t = t;
     w->sockets[0] = apr_pstrcat(w->t->pool, w->t->dir, "/worker.sock", NULL);
-    w->conf = (imu_dispatch_conf){.root = w->t->dir, .database = w->t->path, .run_dir = w->t->dir, .n_workers = 1, .workers = w->sockets};
+    w->conf = (imu_dispatch_conf){.root = w->t->dir,
+                                  .database = w->t->path,
+                                  .run_dir = w->t->dir,
+                                  .n_workers = 1,
+                                  .workers = w->sockets};
     assert_no_error(imu_picture_folders(w->t->pool, w->t->dir, (uid_t)-1, (gid_t)-1));
-    w->d = (imu_dispatch){.conf = &w->conf, .pool = w->t->pool, .loop = imu_loop_new(), .db = w->t->db};
+    w->d = (imu_dispatch){
+        .conf = &w->conf, .pool = w->t->pool, .loop = imu_loop_new(), .db = w->t->db};
     w->listener = imu_wire_listen(w->sockets[0], 0600, 4);
     w->sock = -1;
     fake_hub_reset();
-    sql(w, "INSERT INTO models (key, hash, base, type, name, path, record, created_at, updated_at) VALUES ('k1', 'h', 'sd-1', 'main', 'm',"
-           " '/models/m', '{\"key\":\"k1\",\"base\":\"sd-1\",\"type\":\"main\",\"name\":\"m\"}', '', '')");
-    sql(w, apr_psprintf(w->t->pool, "INSERT INTO session_queue (item_id, queue_id, batch_id, session_id, user_id, status, session, workflow, created_at,"
-           " updated_at) VALUES (1, 'default', 'b', 's1', 'system', 'pending', '%s', '{\"w\":1}', '', '')", SESSION));
+    sql(w, "INSERT INTO models (key, hash, base, type, name, path, record, created_at, updated_at) "
+           "VALUES ('k1', 'h', 'sd-1', 'main', 'm',"
+           " '/models/m', '{\"key\":\"k1\",\"base\":\"sd-1\",\"type\":\"main\",\"name\":\"m\"}', "
+           "'', '')");
+    sql(w, apr_psprintf(w->t->pool,
+                        "INSERT INTO session_queue (item_id, queue_id, batch_id, session_id, "
+                        "user_id, status, session, workflow, created_at,"
+                        " updated_at) VALUES (1, 'default', 'b', 's1', 'system', 'pending', '%s', "
+                        "'{\"w\":1}', '', '')",
+                        SESSION));
     *state = w;
     w->d.scheduler = imu_scheduler_new(&w->d, "me");
     return w->listener >= 0 && w->d.scheduler ? 0 : -1;
@@ -111,7 +124,8 @@ static void turns(struct world *w, int n)
         assert_int_equal(imu_loop_turn(w->d.loop, 5), 0);
 }
 
-static void say(struct world *w, uint8_t type, json_t *header, const void *payload, size_t len, const int *fds, int n_fds)
+static void say(struct world *w, uint8_t type, json_t *header, const void *payload, size_t len,
+                const int *fds, int n_fds)
 {
     char *text;
     imu_frame frame = {.type = type, .payload = payload, .payload_len = len, .n_fds = n_fds};
@@ -160,21 +174,25 @@ static void greet(struct world *w, json_t *running, json_t *held)
         w->sock = accept4(w->listener, NULL, NULL, SOCK_CLOEXEC);
     }
     assert_true(w->sock >= 0);
-    say(w, IMU_WIRE_HELLO, json_pack("{s:i, s:s, s:s, s:[], s:o, s:o}", "protocol", 1, "name", "w", "device", "cuda:0", "loaded", "running",
-                                     running, "held", held), NULL, 0, NULL, 0);
+    say(w, IMU_WIRE_HELLO,
+        json_pack("{s:i, s:s, s:s, s:[], s:o, s:o}", "protocol", 1, "name", "w", "device", "cuda:0",
+                  "loaded", "running", running, "held", held),
+        NULL, 0, NULL, 0);
 }
 
 static void take_job(struct world *w)
 {
     greet(w, json_null(), json_array());
     w->run = hear(w, IMU_WIRE_RUN);
-    snprintf(w->run_id, sizeof w->run_id, "%s", json_string_value(json_object_get(w->run, "run_id")));
+    snprintf(w->run_id, sizeof w->run_id, "%s",
+             json_string_value(json_object_get(w->run, "run_id")));
 }
 
 static json_t *about(struct world *w, int seq)
 {
-    json_t *header = json_pack("{s:s, s:i, s:s, s:s, s:{s:s, s:s, s:i}}", "run_id", w->run_id, "item_id", 1, "node_id", "p", "source_id", "n",
-                               "invocation", "id", "p", "type", "l2i", "extra", 5);
+    json_t *header = json_pack("{s:s, s:i, s:s, s:s, s:{s:s, s:s, s:i}}", "run_id", w->run_id,
+                               "item_id", 1, "node_id", "p", "source_id", "n", "invocation", "id",
+                               "p", "type", "l2i", "extra", 5);
 
     if (seq)
         json_object_set_new(header, "seq", json_integer(seq));
@@ -193,14 +211,19 @@ static int file_of(const char *bytes, size_t len, int seals)
 
 static void say_picture(struct world *w, int seq, int seals)
 {
-    static const char png[] = "\x89PNG\r\n\x1a\n and so on", webp[] = "RIFF\x10\0\0\0WEBPVP8 and so on";
+    static const char png[] = "\x89PNG\r\n\x1a\n and so on",
+                      webp[] = "RIFF\x10\0\0\0WEBPVP8 and so on";
     int fds[2] = {file_of(png, sizeof png, seals), file_of(webp, sizeof webp, seals)};
     json_t *header = about(w, seq);
 
-    json_object_set_new(header, "result", json_pack("{s:s, s:{s:s}}", "type", "image_output", "image", "image_name", NAME));
-    json_object_set_new(header, "images", json_pack("[{s:s, s:i, s:i, s:s, s:b, s:n, s:s, s:b, s:i, s:i}]", "image_name", NAME, "width", 8,
-                                                    "height", 8, "category", "general", "is_intermediate", 0, "board_id", "metadata",
-                                                    "{\"seed\":1}", "has_workflow", 1, "fd", 0, "thumbnail_fd", 1));
+    json_object_set_new(
+        header, "result",
+        json_pack("{s:s, s:{s:s}}", "type", "image_output", "image", "image_name", NAME));
+    json_object_set_new(header, "images",
+                        json_pack("[{s:s, s:i, s:i, s:s, s:b, s:n, s:s, s:b, s:i, s:i}]",
+                                  "image_name", NAME, "width", 8, "height", 8, "category",
+                                  "general", "is_intermediate", 0, "board_id", "metadata",
+                                  "{\"seed\":1}", "has_workflow", 1, "fd", 0, "thumbnail_fd", 1));
     say(w, IMU_WIRE_NODE_COMPLETED, header, NULL, 0, fds, 2);
     close(fds[0]);
     close(fds[1]);
@@ -228,7 +251,8 @@ static void expect_row(struct world *w, const char *status, const char *error_ty
 {
     imu_rows *rows;
 
-    assert_no_error(imu_db_select(w->t->db, w->t->pool, &rows, "queue_event_item", "i", (apr_int64_t)1));
+    assert_no_error(
+        imu_db_select(w->t->db, w->t->pool, &rows, "queue_event_item", "i", (apr_int64_t)1));
     assert_string_equal(imu_text(rows, 0, "status"), status);
     if (error_type)
         assert_string_equal(imu_text(rows, 0, "error_type"), error_type);
@@ -244,9 +268,11 @@ static void test_run_carries_what_the_job_needs(void **state)
     take_job(w);
     model = json_array_get(json_object_get(w->run, "models"), 0);
     assert_string_equal(json_string_value(json_object_get(model, "path")), "/models/m");
-    assert_string_equal(json_string_value(json_object_get(json_object_get(model, "record"), "base")), "sd-1");
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(model, "record"), "base")), "sd-1");
     assert_string_equal(json_string_value(json_object_get(w->run, "workflow")), "{\"w\":1}");
-    assert_string_equal(json_string_value(json_object_get(json_object_get(w->run, "session"), "id")), "s1");
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(w->run, "session"), "id")), "s1");
     assert_int_equal(fake_hub_count("queue_item_status_changed"), 1);
     expect_row(w, "in_progress", NULL);
 }
@@ -265,11 +291,15 @@ static void test_picture_is_stored_before_it_is_told(void **state)
     event = fake_hub_last("invocation_complete");
     assert_string_equal(json_string_value(json_object_get(event, "invocation_source_id")), "n");
     assert_string_equal(json_string_value(json_object_get(event, "user_id")), "system");
-    assert_string_equal(json_string_value(json_object_get(json_object_get(event, "result"), "type")), "image_output");
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(event, "result"), "type")),
+        "image_output");
     say_done(w, 2, "completed");
     expect_ack(w, 2);
     expect_row(w, "completed", NULL);
-    assert_string_equal(json_string_value(json_object_get(fake_hub_last("queue_item_status_changed"), "status")), "completed");
+    assert_string_equal(
+        json_string_value(json_object_get(fake_hub_last("queue_item_status_changed"), "status")),
+        "completed");
 }
 
 static void test_repetition_is_acknowledged_and_not_told_again(void **state)
@@ -331,12 +361,17 @@ static void test_progress_shows_node_and_preview(void **state)
     json_object_del(json_object_get(header, "invocation"), "extra");
     json_object_set_new(header, "percentage", json_real(0.25));
     json_object_set_new(header, "message", json_string("Denoising"));
-    json_object_set_new(header, "image", json_pack("{s:i, s:i, s:s}", "width", 8, "height", 4, "mime", "image/jpeg"));
+    json_object_set_new(
+        header, "image",
+        json_pack("{s:i, s:i, s:s}", "width", 8, "height", 4, "mime", "image/jpeg"));
     say(w, IMU_WIRE_PROGRESS, header, "abc", 3, NULL, 0);
     event = fake_hub_last("invocation_progress");
     assert_non_null(event);
-    assert_string_equal(json_string_value(json_object_get(json_object_get(event, "image"), "dataURL")), "data:image/jpeg;base64,YWJj");
-    assert_int_equal(json_integer_value(json_object_get(json_object_get(event, "invocation"), "extra")), 5);
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(event, "image"), "dataURL")),
+        "data:image/jpeg;base64,YWJj");
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(event, "invocation"), "extra")), 5);
     assert_string_equal(json_string_value(json_object_get(event, "device")), "cuda:0");
 }
 
@@ -359,7 +394,8 @@ static void test_model_loads_are_balanced(void **state)
     take_job(w);
     say_load(w, 0);
     event = fake_hub_last("model_load_started");
-    assert_string_equal(json_string_value(json_object_get(json_object_get(event, "config"), "name")), "m");
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(event, "config"), "name")), "m");
     assert_string_equal(json_string_value(json_object_get(event, "submodel_type")), "unet");
     assert_int_equal(fake_hub_count("model_load_complete"), 0);
     say_load(w, 1);
@@ -397,10 +433,14 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_run_carries_what_the_job_needs),       TEST(test_picture_is_stored_before_it_is_told),
-        TEST(test_repetition_is_acknowledged_and_not_told_again), TEST(test_picture_that_could_change_is_refused),
-        TEST(test_end_without_results_fails),            TEST(test_progress_shows_node_and_preview),
-        TEST(test_cancel_silences_a_run),                TEST(test_model_loads_are_balanced),
+        TEST(test_run_carries_what_the_job_needs),
+        TEST(test_picture_is_stored_before_it_is_told),
+        TEST(test_repetition_is_acknowledged_and_not_told_again),
+        TEST(test_picture_that_could_change_is_refused),
+        TEST(test_end_without_results_fails),
+        TEST(test_progress_shows_node_and_preview),
+        TEST(test_cancel_silences_a_run),
+        TEST(test_model_loads_are_balanced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,10 +14,13 @@
 #include "mod_invokemu/dispatch/worker_frames.h"
 
 #define RUN "\"run_id\":\"0b9a4a40-7d5b-4b3e-9d36-3c3f4a4f5a5b\",\"item_id\":7"
-#define NODE RUN ",\"node_id\":\"p\",\"source_id\":\"s\",\"invocation\":{\"id\":\"p\",\"type\":\"l2i\"}"
-#define PICTURE(name, rest) "{\"image_name\":\"" name "\",\"width\":8,\"height\":8,\"category\":\"general\"," rest "}"
+#define NODE                                                                                       \
+    RUN ",\"node_id\":\"p\",\"source_id\":\"s\",\"invocation\":{\"id\":\"p\",\"type\":\"l2i\"}"
+#define PICTURE(name, rest)                                                                        \
+    "{\"image_name\":\"" name "\",\"width\":8,\"height\":8,\"category\":\"general\"," rest "}"
 #define GOOD_NAME "0b9a4a40-7d5b-4b3e-9d36-3c3f4a4f5a5b.png"
-#define COMPLETED(images) "{" NODE ",\"seq\":1,\"result\":{\"type\":\"image_output\"},\"images\":[" images "]}"
+#define COMPLETED(images)                                                                          \
+    "{" NODE ",\"seq\":1,\"result\":{\"type\":\"image_output\"},\"images\":[" images "]}"
 
 static imu_worker_msg msg;
 
@@ -25,7 +28,8 @@ static imu_worker_msg msg;
 static const char *read_it(uint8_t type, const char *text, size_t payload_len, int n_fds)
 {
     static char payload[IMU_MAX_PREVIEW + 1];
-    imu_frame frame = {.type = type, .payload = payload, .payload_len = payload_len, .n_fds = n_fds};
+    imu_frame frame = {
+        .type = type, .payload = payload, .payload_len = payload_len, .n_fds = n_fds};
     json_t *header = json_loads(text, 0, NULL);
     const char *why;
 
@@ -40,17 +44,25 @@ static void test_good_frames(void **state)
     (void)state;
     assert_null(read_it(IMU_WIRE_NODE_STARTED, "{" NODE "}", 0, 0));
     assert_int_equal(msg.run.item_id, 7);
-    assert_null(read_it(IMU_WIRE_PROGRESS, "{" NODE ",\"message\":\"m\",\"percentage\":null,\"image\":null}", 0, 0));
+    assert_null(read_it(IMU_WIRE_PROGRESS,
+                        "{" NODE ",\"message\":\"m\",\"percentage\":null,\"image\":null}", 0, 0));
     assert_true(msg.percentage < 0);
-    assert_null(read_it(IMU_WIRE_PROGRESS, "{" NODE ",\"percentage\":1,\"image\":{\"width\":1,\"height\":2,\"mime\":\"image/webp\"}}", 9, 0));
+    assert_null(read_it(
+        IMU_WIRE_PROGRESS,
+        "{" NODE ",\"percentage\":1,\"image\":{\"width\":1,\"height\":2,\"mime\":\"image/webp\"}}",
+        9, 0));
     assert_string_equal(msg.mime, "image/webp");
-    assert_null(read_it(IMU_WIRE_NODE_COMPLETED, COMPLETED(PICTURE(GOOD_NAME, "\"fd\":1,\"thumbnail_fd\":0,\"board_id\":null")), 0, 2));
+    assert_null(read_it(
+        IMU_WIRE_NODE_COMPLETED,
+        COMPLETED(PICTURE(GOOD_NAME, "\"fd\":1,\"thumbnail_fd\":0,\"board_id\":null")), 0, 2));
     assert_int_equal(msg.n_pictures, 1);
     assert_int_equal(msg.pictures[0].fd, 1);
     assert_null(read_it(IMU_WIRE_NODE_FAILED, "{" NODE ",\"error_type\":\"E\"}", 0, 0));
-    assert_null(read_it(IMU_WIRE_DONE, "{" RUN ",\"seq\":2,\"status\":\"canceled\",\"session\":null}", 0, 0));
+    assert_null(read_it(IMU_WIRE_DONE,
+                        "{" RUN ",\"seq\":2,\"status\":\"canceled\",\"session\":null}", 0, 0));
     assert_null(msg.session);
-    assert_null(read_it(IMU_WIRE_MODEL_LOAD, "{" RUN ",\"key\":\"k\",\"submodel\":null,\"complete\":true}", 0, 0));
+    assert_null(read_it(IMU_WIRE_MODEL_LOAD,
+                        "{" RUN ",\"key\":\"k\",\"submodel\":null,\"complete\":true}", 0, 0));
 }
 
 static void test_broken_frames(void **state)
@@ -63,35 +75,69 @@ static void test_broken_frames(void **state)
     } broken[] = {
         {IMU_WIRE_DONE, "{\"item_id\":7,\"seq\":1,\"status\":\"completed\"}", 0, 0},
         {IMU_WIRE_DONE, "{\"run_id\":7,\"item_id\":7,\"seq\":1,\"status\":\"completed\"}", 0, 0},
-        {IMU_WIRE_DONE, "{\"run_id\":\"0B9A4A40-7D5B-4B3E-9D36-3C3F4A4F5A5B\",\"item_id\":7,\"seq\":1,\"status\":\"completed\"}", 0, 0},
-        {IMU_WIRE_DONE, "{\"run_id\":\"0b9a4a40-7d5b-4b3e-9d36-3c3f4a4f5a5b\",\"item_id\":-1,\"seq\":1,\"status\":\"completed\"}", 0, 0},
+        {IMU_WIRE_DONE,
+         "{\"run_id\":\"0B9A4A40-7D5B-4B3E-9D36-3C3F4A4F5A5B\",\"item_id\":7,\"seq\":1,\"status\":"
+         "\"completed\"}",
+         0, 0},
+        {IMU_WIRE_DONE,
+         "{\"run_id\":\"0b9a4a40-7d5b-4b3e-9d36-3c3f4a4f5a5b\",\"item_id\":-1,\"seq\":1,\"status\":"
+         "\"completed\"}",
+         0, 0},
         {IMU_WIRE_DONE, "{" RUN ",\"seq\":0,\"status\":\"completed\"}", 0, 0},
         {IMU_WIRE_DONE, "{" RUN ",\"seq\":1.5,\"status\":\"completed\"}", 0, 0},
         {IMU_WIRE_DONE, "{" RUN ",\"seq\":1,\"status\":\"pending\"}", 0, 0},
         {IMU_WIRE_DONE, "{" RUN ",\"seq\":1,\"status\":\"failed\",\"error_type\":{}}", 0, 0},
-        {IMU_WIRE_NODE_STARTED, "{" RUN ",\"node_id\":\"\",\"source_id\":\"s\",\"invocation\":{\"id\":\"p\",\"type\":\"t\"}}", 0, 0},
-        {IMU_WIRE_NODE_STARTED, "{" RUN ",\"node_id\":\"p\",\"source_id\":\"s\",\"invocation\":{\"id\":\"p\"}}", 0, 0},
-        {IMU_WIRE_NODE_STARTED, "{" RUN ",\"node_id\":\"p\",\"source_id\":\"s\",\"invocation\":[]}", 0, 0},
+        {IMU_WIRE_NODE_STARTED,
+         "{" RUN
+         ",\"node_id\":\"\",\"source_id\":\"s\",\"invocation\":{\"id\":\"p\",\"type\":\"t\"}}",
+         0, 0},
+        {IMU_WIRE_NODE_STARTED,
+         "{" RUN ",\"node_id\":\"p\",\"source_id\":\"s\",\"invocation\":{\"id\":\"p\"}}", 0, 0},
+        {IMU_WIRE_NODE_STARTED, "{" RUN ",\"node_id\":\"p\",\"source_id\":\"s\",\"invocation\":[]}",
+         0, 0},
         {IMU_WIRE_PROGRESS, "{" NODE ",\"percentage\":1.01}", 0, 0},
         {IMU_WIRE_PROGRESS, "{" NODE ",\"percentage\":\"1\"}", 0, 0},
         {IMU_WIRE_PROGRESS, "{" NODE ",\"message\":[]}", 0, 0},
-        {IMU_WIRE_PROGRESS, "{" NODE ",\"image\":{\"width\":0,\"height\":1,\"mime\":\"image/png\"}}", 1, 0},
-        {IMU_WIRE_PROGRESS, "{" NODE ",\"image\":{\"width\":1,\"height\":99999999999,\"mime\":\"image/png\"}}", 1, 0},
-        {IMU_WIRE_PROGRESS, "{" NODE ",\"image\":{\"width\":1,\"height\":1,\"mime\":\"image/svg+xml\"}}", 1, 0},
-        {IMU_WIRE_PROGRESS, "{" NODE ",\"image\":{\"width\":1,\"height\":1,\"mime\":\"image/png\"}}", 0, 0},
-        {IMU_WIRE_PROGRESS, "{" NODE ",\"image\":{\"width\":1,\"height\":1,\"mime\":\"image/png\"}}", IMU_MAX_PREVIEW + 1, 0},
+        {IMU_WIRE_PROGRESS,
+         "{" NODE ",\"image\":{\"width\":0,\"height\":1,\"mime\":\"image/png\"}}", 1, 0},
+        {IMU_WIRE_PROGRESS,
+         "{" NODE ",\"image\":{\"width\":1,\"height\":99999999999,\"mime\":\"image/png\"}}", 1, 0},
+        {IMU_WIRE_PROGRESS,
+         "{" NODE ",\"image\":{\"width\":1,\"height\":1,\"mime\":\"image/svg+xml\"}}", 1, 0},
+        {IMU_WIRE_PROGRESS,
+         "{" NODE ",\"image\":{\"width\":1,\"height\":1,\"mime\":\"image/png\"}}", 0, 0},
+        {IMU_WIRE_PROGRESS,
+         "{" NODE ",\"image\":{\"width\":1,\"height\":1,\"mime\":\"image/png\"}}",
+         IMU_MAX_PREVIEW + 1, 0},
         {IMU_WIRE_PROGRESS, "{" NODE "}", 1, 0},
         {IMU_WIRE_NODE_COMPLETED, "{" NODE ",\"seq\":1,\"result\":{},\"images\":[]}", 0, 0},
-        {IMU_WIRE_NODE_COMPLETED, "{" NODE ",\"seq\":1,\"result\":{\"type\":\"x\"},\"images\":{}}", 0, 0},
-        {IMU_WIRE_NODE_COMPLETED, COMPLETED(PICTURE("../../etc/passwd", "\"fd\":0,\"thumbnail_fd\":1")), 0, 2},
-        {IMU_WIRE_NODE_COMPLETED, COMPLETED(PICTURE("0b9a4a40-7d5b-4b3e-9d36-3c3f4a4f5a5b.svg", "\"fd\":0,\"thumbnail_fd\":1")), 0, 2},
-        {IMU_WIRE_NODE_COMPLETED, COMPLETED(PICTURE(GOOD_NAME, "\"fd\":0,\"thumbnail_fd\":2")), 0, 2},
-        {IMU_WIRE_NODE_COMPLETED, COMPLETED(PICTURE(GOOD_NAME, "\"fd\":-1,\"thumbnail_fd\":1")), 0, 2},
-        {IMU_WIRE_NODE_COMPLETED, COMPLETED(PICTURE(GOOD_NAME, "\"fd\":0,\"thumbnail_fd\":0")), 0, 2},
-        {IMU_WIRE_NODE_COMPLETED, COMPLETED(PICTURE(GOOD_NAME, "\"fd\":0,\"thumbnail_fd\":1")), 0, 0},
-        {IMU_WIRE_NODE_COMPLETED, COMPLETED(PICTURE(GOOD_NAME, "\"fd\":0,\"thumbnail_fd\":1,\"metadata\":{}")), 0, 2},
-        {IMU_WIRE_NODE_COMPLETED, COMPLETED(PICTURE(GOOD_NAME, "\"fd\":0,\"thumbnail_fd\":1") "," PICTURE(GOOD_NAME, "\"fd\":0,\"thumbnail_fd\":1")), 0, 2},
-        {IMU_WIRE_NODE_COMPLETED, COMPLETED("{\"image_name\":\"" GOOD_NAME "\",\"width\":8,\"height\":8,\"category\":\"evil\",\"fd\":0,\"thumbnail_fd\":1}"), 0, 2},
+        {IMU_WIRE_NODE_COMPLETED, "{" NODE ",\"seq\":1,\"result\":{\"type\":\"x\"},\"images\":{}}",
+         0, 0},
+        {IMU_WIRE_NODE_COMPLETED,
+         COMPLETED(PICTURE("../../etc/passwd", "\"fd\":0,\"thumbnail_fd\":1")), 0, 2},
+        {IMU_WIRE_NODE_COMPLETED,
+         COMPLETED(
+             PICTURE("0b9a4a40-7d5b-4b3e-9d36-3c3f4a4f5a5b.svg", "\"fd\":0,\"thumbnail_fd\":1")),
+         0, 2},
+        {IMU_WIRE_NODE_COMPLETED, COMPLETED(PICTURE(GOOD_NAME, "\"fd\":0,\"thumbnail_fd\":2")), 0,
+         2},
+        {IMU_WIRE_NODE_COMPLETED, COMPLETED(PICTURE(GOOD_NAME, "\"fd\":-1,\"thumbnail_fd\":1")), 0,
+         2},
+        {IMU_WIRE_NODE_COMPLETED, COMPLETED(PICTURE(GOOD_NAME, "\"fd\":0,\"thumbnail_fd\":0")), 0,
+         2},
+        {IMU_WIRE_NODE_COMPLETED, COMPLETED(PICTURE(GOOD_NAME, "\"fd\":0,\"thumbnail_fd\":1")), 0,
+         0},
+        {IMU_WIRE_NODE_COMPLETED,
+         COMPLETED(PICTURE(GOOD_NAME, "\"fd\":0,\"thumbnail_fd\":1,\"metadata\":{}")), 0, 2},
+        {IMU_WIRE_NODE_COMPLETED,
+         COMPLETED(PICTURE(GOOD_NAME, "\"fd\":0,\"thumbnail_fd\":1") "," PICTURE(
+             GOOD_NAME, "\"fd\":0,\"thumbnail_fd\":1")),
+         0, 2},
+        {IMU_WIRE_NODE_COMPLETED,
+         COMPLETED(
+             "{\"image_name\":\"" GOOD_NAME
+             "\",\"width\":8,\"height\":8,\"category\":\"evil\",\"fd\":0,\"thumbnail_fd\":1}"),
+         0, 2},
         {IMU_WIRE_MODEL_LOAD, "{" RUN ",\"key\":5}", 0, 0},
         {IMU_WIRE_RUN, "{" RUN "}", 0, 0},
         {IMU_WIRE_EVENT, "{" RUN "}", 0, 0},
@@ -144,9 +190,12 @@ static void test_hello(void **state)
     assert_non_null(hello(HELLO("\"running\":{},\"held\":[]"), &h));
     assert_non_null(hello(HELLO("\"running\":null,\"held\":[{}]"), &h));
     assert_non_null(hello(HELLO("\"running\":null"), &h));
-    assert_non_null(hello("{\"protocol\":2,\"name\":\"n\",\"device\":\"cpu\",\"loaded\":[],\"held\":[]}", &h));
-    assert_non_null(hello("{\"protocol\":1,\"name\":\"n\",\"device\":\"cpu\",\"loaded\":[1],\"held\":[]}", &h));
-    assert_non_null(hello("{\"protocol\":1,\"name\":\"\",\"device\":\"cpu\",\"loaded\":[],\"held\":[]}", &h));
+    assert_non_null(
+        hello("{\"protocol\":2,\"name\":\"n\",\"device\":\"cpu\",\"loaded\":[],\"held\":[]}", &h));
+    assert_non_null(
+        hello("{\"protocol\":1,\"name\":\"n\",\"device\":\"cpu\",\"loaded\":[1],\"held\":[]}", &h));
+    assert_non_null(
+        hello("{\"protocol\":1,\"name\":\"\",\"device\":\"cpu\",\"loaded\":[],\"held\":[]}", &h));
 }
 
 static int memory_file(size_t size, int seals)
@@ -165,7 +214,9 @@ static void test_memory_files(void **state)
     const struct {
         size_t size;
         int seals, ok;
-    } cases[] = {{100, all, 1}, {100, all | F_SEAL_SEAL, 1}, {100, 0, 0}, {100, F_SEAL_SHRINK | F_SEAL_GROW, 0}, {0, all, 0}, {101, all, 0}};
+    } cases[] = {{100, all, 1}, {100, all | F_SEAL_SEAL, 1},
+                 {100, 0, 0},   {100, F_SEAL_SHRINK | F_SEAL_GROW, 0},
+                 {0, all, 0},   {101, all, 0}};
     char name[] = "/tmp/imu-unit-XXXXXX";
     int fds[2], file = mkstemp(name);
 
@@ -190,8 +241,9 @@ static void test_memory_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_frames), cmocka_unit_test(test_broken_frames), cmocka_unit_test(test_too_many_pictures),
-        cmocka_unit_test(test_hello),       cmocka_unit_test(test_memory_files),
+        cmocka_unit_test(test_good_frames),       cmocka_unit_test(test_broken_frames),
+        cmocka_unit_test(test_too_many_pictures), cmocka_unit_test(test_hello),
+        cmocka_unit_test(test_memory_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
