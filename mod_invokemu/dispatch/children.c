@@ -232,9 +232,8 @@ void imu_children_free(imu_children *all)
 {
     if (!all)
         return;
-    while (all->first) {
-        child *c = all->first;
-
+    for (child *c = all->first, *after; c; c = after) {
+        after = c->next;
         imu_conn_close(c->conn);
         child_free(c);
     }

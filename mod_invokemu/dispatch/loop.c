@@ -82,10 +82,14 @@ void imu_loop_free(imu_loop *loop)
 {
     if (!loop)
         return;
-    while (loop->watches)
-        imu_watch_remove(loop->watches);
-    while (loop->timers)
-        imu_timer_remove(loop->timers);
+    for (imu_watch *watch = loop->watches, *after; watch; watch = after) {
+        after = watch->next;
+        imu_watch_remove(watch);
+    }
+    for (imu_timer *timer = loop->timers, *after; timer; timer = after) {
+        after = timer->next;
+        imu_timer_remove(timer);
+    }
     free_dead(loop);
     free(loop->heap);
     close(loop->epoll_fd);

@@ -483,7 +483,7 @@ imu_scheduler *imu_scheduler_new(imu_dispatch *d, const char *dispatcher_id)
         return NULL;
     s->d = d;
     s->id = dispatcher_id;
-    s->workers = calloc((size_t)d->conf->n_workers + 1, sizeof *s->workers);
+    s->workers = calloc((size_t)d->conf->n_workers + 1, sizeof(void *));
     s->hand_out = imu_timer_add(d->loop, -1, on_hand_out, s);
     s->alone = imu_timer_add(d->loop, -1, on_alone, s);
     s->renew = imu_timer_add(d->loop, 0, on_renew, s);
@@ -507,7 +507,7 @@ void imu_scheduler_free(imu_scheduler *s)
 {
     if (!s)
         return;
-    for (int i = 0; i < s->n_workers; i++)
+    for (int i = 0; s->workers && i < s->n_workers; i++)
         imu_worker_free(s->workers[i]);
     while (s->runs.first)
         imu_run_remove(&s->runs, s->runs.first);
