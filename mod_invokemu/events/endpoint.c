@@ -128,16 +128,22 @@ static json_t *header_of(const ask *a, const imu_socket *s)
                      r->useragent_ip);
 }
 
-/* Right after a start, and while the dispatcher is being replaced, a few may wait for it instead of being sent away. */
+/*
+ * In a child that has just started everybody waits the moment until its thread has connected. Later, while the dispatcher is being
+ * replaced, a few may wait; the rest are sent away and come back.
+ */
 static int dispatcher_there(void)
 {
+    static atomic_int was_there;
     int there = imu_child_hub_connected();
 
-    if (there || stopping)
-        return there;
-    if (atomic_fetch_add(&blocked, 1) < max_blocked)
-        there = imu_child_hub_wait(AWAY_MS);
-    atomic_fetch_sub(&blocked, 1);
+    if (!there && !stopping) {
+        if (atomic_fetch_add(&blocked, 1) < max_blocked || !was_there)
+            there = imu_child_hub_wait(AWAY_MS);
+        atomic_fetch_sub(&blocked, 1);
+    }
+    if (there)
+        was_there = 1;
     return there;
 }
 
