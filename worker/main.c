@@ -4,6 +4,7 @@
 #include "worker/nodes/node.h"
 #include "worker/options.h"
 #include "worker/server.h"
+#include "worker/tensor/threads.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -20,18 +21,6 @@ static int print_schemas(void)
     return rc || puts("") < 0 || fflush(stdout) ? 1 : 0;
 }
 
-/* Idle compute threads of OpenMP spin by default, which on processors shared with httpd costs many
- * times what it saves. The library reads its setting before main, so the program starts itself once
- * more with it. */
-static void sleep_when_idle(char **argv)
-{
-    if (getenv("OMP_WAIT_POLICY"))
-        return;
-    if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
-        execv("/proc/self/exe", argv);
-    perror("invokemu-worker: OMP_WAIT_POLICY");
-}
-
 int main(int argc, char **argv)
 {
     imu_options o;
@@ -42,7 +31,7 @@ int main(int argc, char **argv)
     if (o.print_schemas)
         return print_schemas();
     if (!o.media)
-        sleep_when_idle(argv);
+        imu_threads_settle(argv);
     signal(SIGPIPE, SIG_IGN);
     int listener = imu_wire_listen(o.socket, 0660, 64);
     if (listener < 0) {

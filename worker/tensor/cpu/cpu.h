@@ -18,6 +18,8 @@ typedef struct imu_cpu {
         size_t bytes;
     } pool[IMU_POOL_SLOTS]; /* released blocks, kept for the next tensor of that size */
     int pooled;
+    float *scratch; /* values of a weight on their way from the file to their layout */
+    size_t scratch_count;
 } imu_cpu;
 
 /* Notes that oneDNN answered `status` in `what`; returns the tensor error for it. */

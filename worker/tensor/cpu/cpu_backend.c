@@ -53,6 +53,9 @@ static void cpu_trim(imu_backend *b)
     imu_cpu *cpu = (imu_cpu *)b;
     while (cpu->pooled)
         free(cpu->pool[--cpu->pooled].data);
+    free(cpu->scratch);
+    cpu->scratch = NULL;
+    cpu->scratch_count = 0;
 }
 
 static int cpu_upload(imu_backend *b, imu_tensor *dst, const float *src)

@@ -161,10 +161,21 @@ static int reorder_into(imu_cpu *cpu, imu_weight *w, float *values, dnnl_memory_
     return s == dnnl_success ? IMU_TENSOR_OK : imu_cpu_dnnl_error(cpu, s, "a weight's layout");
 }
 
+/* Room for `count` values, the same for one weight after the other; NULL without memory. */
+static float *scratch_for(imu_cpu *cpu, size_t count)
+{
+    if (cpu->scratch_count >= count)
+        return cpu->scratch;
+    free(cpu->scratch);
+    cpu->scratch = malloc(count * sizeof *cpu->scratch);
+    cpu->scratch_count = cpu->scratch ? count : 0;
+    return cpu->scratch;
+}
+
 static int make_pack(imu_cpu *cpu, imu_weight *w, const dnnl_memory_desc_t *md)
 {
     size_t count = (size_t)weight_count(&w->desc);
-    float *values = malloc(count * sizeof *values);
+    float *values = scratch_for(cpu, count);
     if (!values)
         return IMU_TENSOR_NO_MEMORY;
     int rc = w->desc.weight.read(w->desc.weight.user, w->desc.weight.key, values, count);
@@ -174,7 +185,6 @@ static int make_pack(imu_cpu *cpu, imu_weight *w, const dnnl_memory_desc_t *md)
         rc = s == dnnl_success ? reorder_into(cpu, w, values, p.memory)
                                : imu_cpu_dnnl_error(cpu, s, "memory for a weight");
     }
-    free(values);
     if (rc) {
         if (p.memory)
             dnnl_memory_destroy(p.memory);
