@@ -316,6 +316,39 @@ static void close_paths(paths *p)
     json_decref(p->config);
 }
 
+/* The recorded conditioning is what the prompts of inputs.json give. */
+static void check_prompt(paths *p, const char *key, const imu_array *embeds,
+                         const imu_array *pooled)
+{
+    const char *text = json_string_value(json_object_get(p->inputs, key));
+    imu_conditioning *mine = NULL;
+    imu_fault fault = {0};
+    check_tensor golden = check_read(p->c, p->st, "%s", embeds == p->cond ? "cond" : "uncond");
+    if (!text || imu_model_encode_prompt(p->model, text, 0, &mine, &fault))
+        check_fail(p->c, p->file, key, &fault);
+    else if ((size_t)imu_array_count(mine->embeds) != golden.count || !mine->pooled != !pooled)
+        check_note(p->c, p->file, key, 1, 0);
+    else
+        check_compare(p->c, p->file, key, mine->embeds->data, &golden, 1e-5, true);
+    check_release(&golden);
+    if (mine && pooled && mine->pooled) {
+        golden = check_read(p->c, p->st, "%s",
+                            pooled == p->pooled_cond ? "pooled_cond" : "pooled_uncond");
+        check_compare(p->c, p->file, key, mine->pooled->data, &golden, 1e-5, true);
+        check_release(&golden);
+    }
+    imu_conditioning_free(mine);
+}
+
+static void check_all_runs(paths *p)
+{
+    check_prompt(p, "positive", p->cond, p->pooled_cond);
+    check_prompt(p, "negative", p->uncond, p->pooled_uncond);
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+        for (const char *const *s = imu_scheduler_names(); *s; s++)
+            check_run(p, &kinds[k], *s);
+}
+
 void check_trajectories(check *c, const char *name)
 {
     char file[96];
@@ -325,9 +358,7 @@ void check_trajectories(check *c, const char *name)
         return;
     paths p = {.c = c, .name = name, .file = file, .st = st};
     if (!open_paths(&p))
-        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
-            for (const char *const *s = imu_scheduler_names(); *s; s++)
-                check_run(&p, &kinds[k], *s);
+        check_all_runs(&p);
     close_paths(&p);
     imu_st_close(st);
 }
