@@ -21,7 +21,7 @@ $(B)/tests/test_wire: $(B)/obj/tests/unit/test_wire.o $(B)/libimuwire.a
 $(B)/tests/replay_wire: $(B)/obj/tests/fuzz/fuzz_wire.o $(B)/obj/tests/fuzz/replay.o $(B)/libimuwire.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^
-$(B)/fuzz/fuzz_wire: tests/fuzz/fuzz_wire.c $(wildcard wire/*.c)
+$(B)/fuzz/fuzz_wire: tests/fuzz/fuzz_wire.c $(filter-out %/media_client.c,$(wildcard wire/*.c))
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^
 
