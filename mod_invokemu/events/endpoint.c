@@ -389,12 +389,12 @@ static void on_stopping(void)
 
 /* ---- hooks ---- */
 
-/* A child that ends at once closes its connections by ending. */
+/* A child that ends at once closes its parked connections by ending; threads that wait for a browser have to be told. */
 static void child_stopping(apr_pool_t *pchild, int graceful)
 {
     (void)pchild;
     stopping = 1;
-    imu_child_hub_stop(graceful);
+    imu_child_hub_stop(graceful || !imu_park_supported());
 }
 
 void imu_events_register_hooks(void)

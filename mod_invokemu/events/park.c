@@ -25,6 +25,11 @@ void imu_park_child_init(void)
 #endif
 }
 
+int imu_park_supported(void)
+{
+    return mpm_can_wait;
+}
+
 static parking *parking_of(conn_rec *c)
 {
     return ap_get_module_config(c->conn_config, &invokemu_module);

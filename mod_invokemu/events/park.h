@@ -15,6 +15,8 @@
 void imu_park_register_hooks(void);
 /** Asks the MPM what it can do; call in child_init. */
 void imu_park_child_init(void);
+/** True when the MPM can park connections at all. */
+int imu_park_supported(void);
 /** True when this request's connection can be parked. */
 int imu_park_possible(const request_rec *r);
 /** From a handler that returns OK next without having answered: the connection is s's now, which takes over the reference. */
