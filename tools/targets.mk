@@ -64,6 +64,6 @@ kill-test: packages-test
 
 # make bench [SOCKETS=2000]: one table of speed, memory and delays, with the aims.
 SOCKETS ?= 2000
-bench: packages-test
+bench: packages-test tests/node_modules/.installed
 	$(MAKE) $(JOBS) all
 	ulimit -n $$(ulimit -Hn) && IMU_BUILD=$(B) node tests/bench/bench.mjs $(SOCKETS)
