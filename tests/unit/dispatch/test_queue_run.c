@@ -82,7 +82,18 @@ static void test_people_take_turns(void **state)
 static void test_fifo(void **state)
 {
     people_and_jobs(*state);
-    assert_string_equal(serve_all(*state, 1), " 6 7 1 2 3 4 5");
+    assert_string_equal(serve_all(*state, 1), " 1 2 3 4 6 5 7");
+}
+
+static void test_jobs_of_a_deactivated_account_wait(void **state)
+{
+    tempdb *t = *state;
+
+    people_and_jobs(t);
+    sql(t, "UPDATE users SET is_active = 0 WHERE user_id = 'ann'");
+    assert_string_equal(serve_all(t, 0), " 6 7 5");
+    sql(t, "UPDATE users SET is_active = 1 WHERE user_id = 'ann'");
+    assert_string_equal(serve_all(t, 1), " 1 2 3 4");
 }
 
 static void test_turns_survive(void **state)
@@ -225,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_people_take_turns),
         TEST(test_fifo),
+        TEST(test_jobs_of_a_deactivated_account_wait),
         TEST(test_turns_survive),
         TEST(test_paused_queue_hands_out_nothing),
         TEST(test_only_one_claims),
