@@ -18,6 +18,7 @@ const MODELS = path.join(REPO, 'tests/fixtures/diffusion');
 const rows = [];
 
 function row(what, value, aim = '', fine = undefined) {
+    console.error(`${what}: ${value}`); // shows how far it is; the table comes at the end
     rows.push([what, value, aim, fine === undefined ? '' : fine ? 'yes' : 'NO']);
 }
 
