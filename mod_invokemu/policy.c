@@ -113,6 +113,22 @@ int imu_policy_workflow_edit(const imu_identity *who, const imu_workflow_facts *
     return !workflow->is_default && rules(who, workflow->owner_id);
 }
 
+int imu_policy_preset_read(const imu_identity *who, const imu_preset_facts *preset)
+{
+    return is_known(who) &&
+           (preset->is_default || preset->is_public || rules(who, preset->owner_id));
+}
+
+int imu_policy_preset_change(const imu_identity *who, const imu_preset_facts *preset)
+{
+    return preset->is_default ? is_admin(who) : rules(who, preset->owner_id);
+}
+
+int imu_policy_preset_default(const imu_identity *who)
+{
+    return is_admin(who);
+}
+
 int imu_policy_queue_item(const imu_identity *who, const char *owner_id)
 {
     return rules(who, owner_id);

@@ -1,6 +1,6 @@
 /*
- * policy.h: who may do what with a board, a picture, a workflow or a queue item. The only place
- * that decides it.
+ * policy.h: who may do what with a board, a picture, a workflow, a style preset or a queue
+ * item. The only place that decides it.
  *
  * Pure functions over facts: nothing here reads a database or a request. The one exception in kind
  * is lists, whose rows are chosen in SQL; there the statements say "visible" in the words of
@@ -72,6 +72,20 @@ typedef struct imu_workflow_facts {
 int imu_policy_workflow_read(const imu_identity *who, const imu_workflow_facts *workflow);
 /** Change, share, mark as opened or delete it. */
 int imu_policy_workflow_edit(const imu_identity *who, const imu_workflow_facts *workflow);
+
+/** What decides about a style preset. */
+typedef struct imu_preset_facts {
+    const char *owner_id;
+    int is_public;
+    int is_default; /**< the house's own: everybody's to read, administrators' to change */
+} imu_preset_facts;
+
+/** Use it, and see its picture. */
+int imu_policy_preset_read(const imu_identity *who, const imu_preset_facts *preset);
+/** Change, publish or delete it. */
+int imu_policy_preset_change(const imu_identity *who, const imu_preset_facts *preset);
+/** Make a default preset, or turn one into a default one. */
+int imu_policy_preset_default(const imu_identity *who);
 
 /** Fetch an archive of pictures that was made for owner_id. */
 int imu_policy_archive_fetch(const imu_identity *who, const char *owner_id);

@@ -93,7 +93,8 @@ static imu_err *read_body(imu_req *req, imu_multipart *form, apr_int64_t max)
     return err ? err : imu_multipart_end(form);
 }
 
-imu_err *imu_upload_read(imu_req *req, const char *field, imu_upload *upload)
+/* Reads the whole body. upload->file is the part of that name, or NULL. */
+static imu_err *read_form(imu_req *req, const char *field, imu_upload *upload)
 {
     const imu_multipart_limits limits = {MAX_PARTS, MAX_TEXT, req->conf->max_upload};
     const apr_int64_t max = req->conf->max_upload + MAX_TEXT + MAX_FRAMING;
@@ -120,11 +121,40 @@ imu_err *imu_upload_read(imu_req *req, const char *field, imu_upload *upload)
     }
     upload->file = imu_multipart_part(upload->form, field);
     upload->fd = s->fd;
+    return NULL;
+}
+
+static imu_err *check_file(imu_req *req, const char *field, const imu_upload *upload)
+{
     if (!upload->file || !upload->file->filename)
         return imu_invalid(req->p, "body", field, "missing", "Field required");
     if (upload->fd < 0)
         return imu_error(req->p, 415, "no_picture", "This file is empty.");
     return NULL;
+}
+
+imu_err *imu_upload_read(imu_req *req, const char *field, imu_upload *upload)
+{
+    imu_err *err = read_form(req, field, upload);
+
+    return err ? err : check_file(req, field, upload);
+}
+
+/* A form of a web page sends a file field that was left empty as a file without name and bytes. */
+static int is_left_empty(const imu_part *file)
+{
+    return file->filename ? !*file->filename && file->file_bytes == 0 : file->text_len == 0;
+}
+
+imu_err *imu_upload_read_optional(imu_req *req, const char *field, imu_upload *upload)
+{
+    imu_err *err = read_form(req, field, upload);
+
+    if (err)
+        return err;
+    if (upload->file && is_left_empty(upload->file))
+        upload->file = NULL;
+    return upload->file ? check_file(req, field, upload) : NULL;
 }
 
 static apr_status_t free_result(void *data)

@@ -9,8 +9,8 @@
 #include "wire/media_client.h"
 
 typedef struct imu_upload {
-    imu_multipart *form; /**< its text parts */
-    const imu_part *file;
+    imu_multipart *form;  /**< its text parts */
+    const imu_part *file; /**< NULL when it was optional and left out */
     int fd; /**< nameless temporary file with the file's bytes; closed with the request */
 } imu_upload;
 
@@ -20,6 +20,8 @@ typedef struct imu_upload {
  * @return 413, 415, 422 (no such file), 400 when the client breaks off, 507
  */
 imu_err *imu_upload_read(imu_req *req, const char *field, imu_upload *upload);
+/** The same for a file that may be left out: upload->file is NULL then. */
+imu_err *imu_upload_read_optional(imu_req *req, const char *field, imu_upload *upload);
 
 /**
  * Has the media process decode the file. Nothing of the picture is looked at in this process.

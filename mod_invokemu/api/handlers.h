@@ -108,6 +108,17 @@ imu_handler imu_api_workflow_thumbnail_delete;
 imu_handler imu_api_workflow_tags;
 imu_handler imu_api_workflow_counts_by_tag;
 imu_handler imu_api_workflow_counts_by_category;
+
+/* style_presets.c, style_preset_transfer.c */
+imu_handler imu_api_style_preset_create;
+imu_handler imu_api_style_presets;
+imu_handler imu_api_style_preset_get;
+imu_handler imu_api_style_preset_change;
+imu_handler imu_api_style_preset_delete;
+imu_handler imu_api_style_preset_image;
+imu_handler imu_api_style_presets_export;
+imu_handler imu_api_style_presets_import;
+
 /* app.c */
 imu_handler imu_api_app_version;
 imu_handler imu_api_app_deps;

@@ -75,6 +75,7 @@ typedef struct imu_sweep {
     int temporary; /**< unfinished files removed */
     int deleted;   /**< pictures whose files were still to go */
     int orphans;   /**< files without a row, moved to outputs/orphans */
+    int previews;  /**< files of workflows and style presets that are gone, removed */
     int missing;   /**< rows whose file is gone: reported, never deleted, as the disk may merely not
                       be mounted */
     const char *first_missing; /**< one of those names, or NULL */

@@ -1,6 +1,7 @@
 /*
  * picture_sweep.c: compares picture files with their rows once at start, and mends what a power cut
- * left between.
+ * left between. Previews of workflows and style presets too, which the deletion of an account
+ * leaves behind.
  */
 #include "mod_invokemu/store/picture_files.h"
 
@@ -15,6 +16,8 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/store/files.h"
+#include "mod_invokemu/store/previews.h"
+#include "mod_invokemu/util/ids.h"
 
 /* Younger files may belong to somebody who is storing a picture right now. */
 #define SETTLED_SECONDS 3600
@@ -25,26 +28,35 @@ typedef struct sweeper {
     imu_db *db;
     apr_pool_t *p;
     const char *root;
-    apr_hash_t *named; /* image names of all rows, without ".png"; the value says whether the file
-                          was seen */
+    apr_hash_t *named; /* file names of all rows, without their ending; the value says whether the
+                          file was seen */
     imu_sweep *found;
 } sweeper;
 
+/* What a folder holds, and so what becomes of a file there that no row names. */
+typedef enum content { PICTURES, THUMBNAILS, PREVIEWS, TEMPORARY } content;
+
 static const char not_seen[] = "", seen[] = "seen";
 
+static int is_name(apr_pool_t *p, const char *name, const char *ending)
+{
+    return strlen(name) > UUID_LENGTH && strcmp(name + UUID_LENGTH, ending) == 0 &&
+           imu_is_uuid(apr_pstrmemdup(p, name, UUID_LENGTH));
+}
+
 /* All names, page by page: a gallery may hold many more rows than one answer should. */
-static imu_err *read_names(sweeper *s)
+static imu_err *read_names(sweeper *s, const char *query, const char *column, const char *ending)
 {
     const char *after = "";
     imu_rows *rows;
     imu_err *err;
 
     do {
-        if ((err = imu_db_select(s->db, s->p, &rows, "images_names_after", "s", after)))
+        if ((err = imu_db_select(s->db, s->p, &rows, query, "s", after)))
             return err;
         for (int i = 0; i < rows->count; i++) {
-            after = imu_text(rows, i, "image_name");
-            if (imu_picture_name_ok(after))
+            after = imu_text(rows, i, column);
+            if (is_name(s->p, after, ending))
                 apr_hash_set(s->named, apr_pstrmemdup(s->p, after, UUID_LENGTH), UUID_LENGTH,
                              not_seen);
         }
@@ -79,11 +91,19 @@ static imu_err *move_aside(sweeper *s, const char *path, const char *name)
     return NULL;
 }
 
+/* A preview is made from a picture that is elsewhere: nothing is lost with it. */
+static imu_err *remove_preview(sweeper *s, const char *path)
+{
+    if (unlink(path) != 0 && errno != ENOENT)
+        return cannot(s, "remove", path);
+    s->found->previews++;
+    return NULL;
+}
+
 static imu_err *look_at(sweeper *s, const char *folder, const char *name, const char *ending,
-                        int is_thumbnail)
+                        content what)
 {
     const char *path = apr_pstrcat(s->p, folder, "/", name, NULL);
-    apr_size_t len = strlen(name);
 
     if (strncmp(name, IMU_TEMPORARY_PREFIX, sizeof IMU_TEMPORARY_PREFIX - 1) == 0) {
         if (!is_settled(path))
@@ -93,17 +113,19 @@ static imu_err *look_at(sweeper *s, const char *folder, const char *name, const 
         s->found->temporary++;
         return NULL;
     }
-    if (!ending || len <= UUID_LENGTH || strcmp(name + UUID_LENGTH, ending) != 0)
+    if (what == TEMPORARY || !is_name(s->p, name, ending))
         return NULL;
     if (apr_hash_get(s->named, name, UUID_LENGTH)) {
-        if (!is_thumbnail)
+        if (what == PICTURES)
             apr_hash_set(s->named, apr_pstrmemdup(s->p, name, UUID_LENGTH), UUID_LENGTH, seen);
         return NULL;
     }
-    return is_settled(path) ? move_aside(s, path, name) : NULL;
+    if (!is_settled(path))
+        return NULL;
+    return what == PREVIEWS ? remove_preview(s, path) : move_aside(s, path, name);
 }
 
-static imu_err *sweep_folder(sweeper *s, const char *relative, const char *ending, int is_thumbnail)
+static imu_err *sweep_folder(sweeper *s, const char *relative, const char *ending, content what)
 {
     const char *folder = apr_pstrcat(s->p, s->root, "/", relative, NULL);
     DIR *dir = opendir(folder);
@@ -113,7 +135,7 @@ static imu_err *sweep_folder(sweeper *s, const char *relative, const char *endin
     if (!dir)
         return errno == ENOENT ? NULL : cannot(s, "read", folder);
     while (!err && (errno = 0, entry = readdir(dir)))
-        err = look_at(s, folder, entry->d_name, ending, is_thumbnail);
+        err = look_at(s, folder, entry->d_name, ending, what);
     if (!err && errno)
         err = cannot(s, "read", folder);
     if (closedir(dir) != 0 && !err)
@@ -152,16 +174,31 @@ static imu_err *finish_deletions(sweeper *s)
     return NULL;
 }
 
+/* With names of its own: a preview may be called like a picture. */
+static imu_err *sweep_previews(const sweeper *pictures, const char *folder, const char *query)
+{
+    sweeper s = *pictures;
+    imu_err *err;
+
+    s.named = apr_hash_make(s.p);
+    if ((err = read_names(&s, query, "name", ".webp")))
+        return err;
+    return sweep_folder(&s, folder, ".webp", PREVIEWS);
+}
+
 imu_err *imu_pictures_sweep(imu_db *db, apr_pool_t *p, const char *root, imu_sweep *sweep)
 {
     sweeper s = {db, p, root, apr_hash_make(p), sweep};
     imu_err *err;
 
     memset(sweep, 0, sizeof *sweep);
-    if ((err = finish_deletions(&s)) || (err = read_names(&s)) ||
-        (err = sweep_folder(&s, IMU_PICTURES_DIR, ".png", 0)) ||
-        (err = sweep_folder(&s, IMU_THUMBNAILS_DIR, ".webp", 1)) ||
-        (err = sweep_folder(&s, "tmp", NULL, 1)))
+    if ((err = finish_deletions(&s)) ||
+        (err = read_names(&s, "images_names_after", "image_name", ".png")) ||
+        (err = sweep_folder(&s, IMU_PICTURES_DIR, ".png", PICTURES)) ||
+        (err = sweep_folder(&s, IMU_THUMBNAILS_DIR, ".webp", THUMBNAILS)) ||
+        (err = sweep_folder(&s, "tmp", NULL, TEMPORARY)) ||
+        (err = sweep_previews(&s, IMU_WORKFLOW_PREVIEWS_DIR, "workflow_previews_after")) ||
+        (err = sweep_previews(&s, IMU_PRESET_PREVIEWS_DIR, "style_preset_previews_after")))
         return err;
     count_missing(&s);
     return NULL;

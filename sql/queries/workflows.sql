@@ -55,3 +55,6 @@ WHERE (ask.shared = 1 OR ask.sees_all = 1 OR w.user_id = ask.me OR w.category = 
     OR instr(lower(w.tags), lower(ask.term)) > 0)
   AND (ask.opened < 0 OR (w.opened_at IS NOT NULL) = ask.opened)
 LIMIT 100000;
+
+-- :name workflow_previews_after
+SELECT thumbnail AS name FROM workflows WHERE thumbnail > %s ORDER BY thumbnail LIMIT 10000;

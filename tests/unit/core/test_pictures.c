@@ -9,6 +9,9 @@
 #include "mod_invokemu/store/images.h"
 #include "mod_invokemu/store/migrate.h"
 #include "mod_invokemu/store/picture_files.h"
+#include "mod_invokemu/store/previews.h"
+#include "mod_invokemu/store/style_presets.h"
+#include "mod_invokemu/store/workflows.h"
 
 #include <ftw.h>
 #include <stdio.h>
@@ -21,6 +24,8 @@
 
 #include <apr_general.h>
 #include <apr_strings.h>
+
+#include "mod_invokemu/util/ids.h"
 
 static const char png[] = "\x89PNG\r\n\x1a\nrest of a picture";
 static const char webp[] = "RIFF\x10\0\0\0WEBPrest";
@@ -275,6 +280,68 @@ static void sweeps(void **state)
     assert_int_equal(rows(f), before + 2); /* the row of the missing file stays */
 }
 
+static const char *preview(fixture *f, const char *folder, const char *name, int is_old)
+{
+    const char *path = imu_preview_path(f->p, f->root, folder, name);
+
+    assert_non_null(path);
+    assert_null(imu_preview_store(f->p, f->root, folder, name, f->webp_fd));
+    if (is_old)
+        make_old(path);
+    return path;
+}
+
+static const char *preview_name(fixture *f)
+{
+    return apr_pstrcat(f->p, imu_uuid4(f->p), ".webp", NULL);
+}
+
+static void sweeps_previews(void **state)
+{
+    fixture *f = *state;
+    imu_preset preset = {.id = imu_uuid4(f->p),
+                         .name = "kept",
+                         .positive = "a",
+                         .negative = "b",
+                         .image = preview_name(f),
+                         .facts = {.owner_id = "system"}};
+    imu_workflow workflow = {.id = imu_uuid4(f->p),
+                             .name = "kept",
+                             .description = "",
+                             .category = "user",
+                             .tags = "",
+                             .document = "{}",
+                             .facts = {.owner_id = "system"}};
+    const char *workflow_file = apr_pstrcat(f->p, workflow.id, ".webp", NULL);
+    const char *of_preset = preview(f, IMU_PRESET_PREVIEWS_DIR, preset.image, 1);
+    const char *of_workflow = preview(f, IMU_WORKFLOW_PREVIEWS_DIR, workflow_file, 1);
+    /* Named like the other folder's: a row there says nothing about this one. */
+    const char *lost_preset = preview(f, IMU_PRESET_PREVIEWS_DIR, workflow_file, 1);
+    const char *lost_workflow = preview(f, IMU_WORKFLOW_PREVIEWS_DIR, preset.image, 1);
+    const char *fresh = preview(f, IMU_PRESET_PREVIEWS_DIR, preview_name(f), 0);
+    imu_sweep found;
+
+    assert_null(imu_preset_insert(f->db, f->p, &preset));
+    assert_null(imu_workflow_insert(f->db, f->p, &workflow));
+    assert_null(imu_workflow_thumbnail(f->db, f->p, workflow.id, workflow_file));
+    assert_null(imu_pictures_sweep(f->db, f->p, f->root, &found));
+    assert_int_equal(found.previews, 2);
+    assert_true(there(of_preset));
+    assert_true(there(of_workflow));
+    assert_true(there(fresh));
+    assert_false(there(lost_preset));
+    assert_false(there(lost_workflow));
+
+    assert_null(imu_preset_delete(f->db, f->p, preset.id));
+    assert_null(imu_workflow_delete(f->db, f->p, workflow.id));
+    assert_null(imu_pictures_sweep(f->db, f->p, f->root, &found));
+    assert_int_equal(found.previews, 2);
+    assert_false(there(of_preset));
+    assert_false(there(of_workflow));
+    assert_null(imu_preview_path(f->p, f->root, IMU_PRESET_PREVIEWS_DIR, "../../databases/x.webp"));
+    assert_null(imu_preview_path(f->p, f->root, IMU_PRESET_PREVIEWS_DIR, NULL));
+}
+
 static void lists(void **state)
 {
     fixture *f = *state;
@@ -321,8 +388,9 @@ static void lists(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stores),  cmocka_unit_test(refuses), cmocka_unit_test(boards),
-        cmocka_unit_test(deletes), cmocka_unit_test(lists),   cmocka_unit_test(sweeps),
+        cmocka_unit_test(stores),          cmocka_unit_test(refuses), cmocka_unit_test(boards),
+        cmocka_unit_test(deletes),         cmocka_unit_test(lists),   cmocka_unit_test(sweeps),
+        cmocka_unit_test(sweeps_previews),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

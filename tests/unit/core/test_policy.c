@@ -160,6 +160,31 @@ static void workflows(void **state)
         }
 }
 
+static void style_presets(void **state)
+{
+    static const struct {
+        imu_preset_facts facts;
+        const char *read, *change;
+    } rows[] = {
+        {{"owner", 0, 0}, "nynnnnyy", "nynnnnyy"},
+        {{"owner", 1, 0}, "nyyyyyyy", "nynnnnyy"},
+        {{"owner", 0, 1}, "nyyyyyyy", "nnnnnnyy"},
+        {{"owner", 1, 1}, "nyyyyyyy", "nnnnnnyy"},
+    };
+
+    (void)state;
+    for (int c = 0; c < CALLERS; c++) {
+        imu_identity who = identity(c);
+
+        for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+            assert_int_equal(imu_policy_preset_read(&who, &rows[r].facts), rows[r].read[c] == 'y');
+            assert_int_equal(imu_policy_preset_change(&who, &rows[r].facts),
+                             rows[r].change[c] == 'y');
+        }
+        assert_int_equal(imu_policy_preset_default(&who), c == ADMIN || c == SYSTEM);
+    }
+}
+
 /* An identity that is nobody's gains nothing from flags that should not be there. */
 static void nobody(void **state)
 {
@@ -195,8 +220,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(boards),       cmocka_unit_test(pictures_on_boards),
         cmocka_unit_test(own_pictures), cmocka_unit_test(queue_items),
-        cmocka_unit_test(workflows),    cmocka_unit_test(nobody),
-        cmocka_unit_test(words),
+        cmocka_unit_test(workflows),    cmocka_unit_test(style_presets),
+        cmocka_unit_test(nobody),       cmocka_unit_test(words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
