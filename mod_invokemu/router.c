@@ -12,6 +12,7 @@
 #include "mod_invokemu/client.h"
 #include "mod_invokemu/edge.h"
 #include "mod_invokemu/events/endpoint.h"
+#include "mod_invokemu/util/ids.h"
 
 APLOG_USE_MODULE(invokemu);
 
@@ -27,7 +28,10 @@ static int match(imu_req *req, const char *template, const char *uri)
             if (len == 0 || req->n_params >= IMU_MAX_PARAMS)
                 return 0;
             req->param_names[req->n_params] = apr_pstrmemdup(req->p, template + 1, (apr_size_t)(end - template - 1));
-            req->param_values[req->n_params++] = apr_pstrmemdup(req->p, uri, len);
+            req->param_values[req->n_params] = apr_pstrmemdup(req->p, uri, len);
+            /* What is no text names nothing, and could not be put into an answer either. */
+            if (!imu_is_clean_text(req->param_values[req->n_params++]))
+                return 0;
             uri += len;
             template = end + 1;
         } else if (*template++ != *uri++) {

@@ -90,12 +90,25 @@ static imu_err *permit(imu_req *req)
     return NULL;
 }
 
+/** Where nothing has to be proved, a page of another site could act through the browser that shows
+ * it: sign somebody in as somebody else, or use a server in single-user mode. */
+static imu_err *refuse_foreign_page(imu_req *req)
+{
+    int proof = req->inst->multiuser && req->route->access != IMU_ACCESS_PUBLIC;
+
+    if (proof || is_read(req) || !imu_cross_origin(req))
+        return NULL;
+    return imu_error(req->p, 403, "foreign_page", "Pages of other sites may not change anything here.");
+}
+
 imu_err *imu_authenticate(imu_req *req)
 {
     imu_access access = req->route->access;
-    imu_err *err;
+    imu_err *err = refuse_foreign_page(req);
 
     memset(&req->who, 0, sizeof req->who);
+    if (err)
+        return err;
     if (!req->inst->multiuser) {
         if (needs_account(access))
             return not_signed_in(req);

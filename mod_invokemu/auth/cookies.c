@@ -65,3 +65,12 @@ int imu_same_origin(const imu_req *req)
     authority = origin ? strstr(origin, "://") : NULL;
     return authority && host && strcasecmp(authority + 3, host) == 0;
 }
+
+int imu_cross_origin(const imu_req *req)
+{
+    const char *site = apr_table_get(req->r->headers_in, "Sec-Fetch-Site");
+
+    if (site)
+        return strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
+    return apr_table_get(req->r->headers_in, "Origin") && !imu_same_origin(req);
+}

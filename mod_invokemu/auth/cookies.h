@@ -20,5 +20,7 @@ void imu_cookies_clear(imu_req *req);
 const char *imu_cookie(imu_req *req, const char *name);
 /** True when the browser itself says that a page of this very origin made the request. */
 int imu_same_origin(const imu_req *req);
+/** True when the browser itself says that a page of another origin made the request. */
+int imu_cross_origin(const imu_req *req);
 
 #endif

@@ -8,7 +8,7 @@
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/store/db.h"
 
-/** Items that may wait in one queue at a time. */
+/** Items of one person that may wait at a time, in all queues together: nobody fills the queue for others. */
 #define IMU_QUEUE_MAX_PENDING 10000
 /** Ids that one request may name. */
 #define IMU_QUEUE_MAX_IDS 1000
@@ -58,6 +58,8 @@ imu_err *imu_queue_set_paused(const imu_queue_scope *s, int paused);
 imu_err *imu_queue_batch_status(const imu_queue_scope *s, const char *batch_id, json_t **status);
 imu_err *imu_queue_destination_counts(const imu_queue_scope *s, const char *destination, json_t **counts);
 
+/** How many more items the caller may have waiting. */
+imu_err *imu_queue_room(const imu_queue_scope *s, apr_int64_t *room);
 /** Cancels what the filter reaches of the caller's items (an administrator's: of all). */
 imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *filter, imu_queue_change *change);
 /** Deletes one item, whatever its state. *running tells whether it has to be stopped. */
@@ -68,7 +70,8 @@ typedef enum imu_queue_sweep { IMU_SWEEP_ALL, IMU_SWEEP_PENDING, IMU_SWEEP_ENDED
 imu_err *imu_queue_sweep_items(const imu_queue_scope *s, imu_queue_sweep what, const char *destination, int *deleted,
                                imu_queue_change *change);
 /**
- * Puts new copies of ended items into the queue, for their owners.
+ * Puts new copies of ended items into the queue, for their owners: each once however often it is named, and no more than there is
+ * room for.
  * @return 403 when one is not the caller's: then nothing happens
  */
 imu_err *imu_queue_retry(const imu_queue_scope *s, const json_t *ids, imu_queue_change *change);

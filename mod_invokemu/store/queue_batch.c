@@ -16,6 +16,7 @@
 #define MAX_NAME        512
 #define MAX_RUNS        10000
 #define MAX_LABEL       256
+#define MAX_BATCH_BYTES ((apr_size_t)256 * 1024 * 1024) /* all jobs of a batch: nobody else can write while they are stored */
 
 json_t *imu_session_new(apr_pool_t *p, json_t *graph, const char **session_id)
 {
@@ -69,17 +70,22 @@ static void check_edges(imu_check *c, const json_t *edges, const json_t *nodes)
 /* Takes nodes without incoming edges away until none is left; what remains is a cycle (Kahn's algorithm, as a count of passes). */
 static int has_cycle(apr_pool_t *p, const json_t *nodes, const json_t *edges)
 {
-    json_t *degree = imu_json_own(p, json_object()), *left = imu_json_own(p, json_array());
+    json_t *degree = imu_json_own(p, json_object()), *left = imu_json_own(p, json_array()), *after = imu_json_own(p, json_object());
     const char *id;
-    json_t *node, *edge;
+    json_t *node, *edge, *to;
     size_t i, taken = 0;
 
-    json_object_foreach ((json_t *)nodes, id, node)
+    json_object_foreach ((json_t *)nodes, id, node) {
         json_object_set_new(degree, id, json_integer(0));
+        json_object_set_new(after, id, json_array());
+    }
     json_array_foreach (edges, i, edge) {
-        const char *to = json_string_value(json_object_get(json_object_get(edge, "destination"), "node_id"));
-        json_t *n = json_object_get(degree, to);
+        json_t *n;
+
+        to = json_object_get(json_object_get(edge, "destination"), "node_id");
+        n = json_object_get(degree, json_string_value(to));
         json_integer_set(n, json_integer_value(n) + 1);
+        json_array_append(json_object_get(after, json_string_value(json_object_get(json_object_get(edge, "source"), "node_id"))), to);
     }
     json_object_foreach (degree, id, node)
         if (json_integer_value(node) == 0)
@@ -87,16 +93,12 @@ static int has_cycle(apr_pool_t *p, const json_t *nodes, const json_t *edges)
     while (taken < json_array_size(left)) {
         const char *from = json_string_value(json_array_get(left, taken++));
 
-        json_array_foreach (edges, i, edge) {
-            const char *source = json_string_value(json_object_get(json_object_get(edge, "source"), "node_id"));
-            const char *to = json_string_value(json_object_get(json_object_get(edge, "destination"), "node_id"));
-            json_t *n = json_object_get(degree, to);
+        json_array_foreach (json_object_get(after, from), i, to) {
+            json_t *n = json_object_get(degree, json_string_value(to));
 
-            if (strcmp(source, from) != 0)
-                continue;
             json_integer_set(n, json_integer_value(n) - 1);
             if (json_integer_value(n) == 0)
-                json_array_append_new(left, json_string(to));
+                json_array_append(left, to);
         }
     }
     return taken < json_object_size(nodes);
@@ -242,64 +244,76 @@ imu_err *imu_batch_parse(apr_pool_t *p, json_t *body, imu_batch *b)
 /* Item number n of a batch: which element of each group it takes, counting like an odometer whose last group turns fastest. */
 static json_t *values_of(const imu_batch *b, apr_int64_t n)
 {
-    json_t *values = json_array();
+    size_t at[MAX_GROUPS] = {0}, g, i;
+    json_t *values = json_array(), *group, *datum;
 
-    for (size_t g = json_array_size(b->data); g-- > 0;) {
-        json_t *group = json_array_get(b->data, g), *datum;
-        size_t length = json_array_size(json_object_get(json_array_get(group, 0), "items")), i, at;
+    for (g = json_array_size(b->data); g-- > 0;) {
+        size_t length = json_array_size(json_object_get(json_array_get(json_array_get(b->data, g), 0), "items"));
 
         if (length == 0)
             continue;
-        at = (size_t)(n % (apr_int64_t)length);
+        at[g] = (size_t)(n % (apr_int64_t)length);
         n /= (apr_int64_t)length;
-        for (i = json_array_size(group); i-- > 0;) {
-            datum = json_array_get(group, i);
-            json_array_insert_new(values, 0,
-                                  json_pack("{s:O, s:O, s:O}", "node_path", json_object_get(datum, "node_path"), "field_name",
-                                            json_object_get(datum, "field_name"), "value", json_array_get(json_object_get(datum, "items"), at)));
-        }
     }
+    json_array_foreach (b->data, g, group)
+        json_array_foreach (group, i, datum) {
+            json_t *value = json_array_get(json_object_get(datum, "items"), at[g]);
+
+            if (value)
+                json_array_append_new(values, json_pack("{s:O, s:O, s:O}", "node_path", json_object_get(datum, "node_path"), "field_name",
+                                                        json_object_get(datum, "field_name"), "value", value));
+        }
     return values;
 }
 
 /* The batch's graph with these values in place; unchanged nodes are shared with the original. New reference. */
 static json_t *graph_with(const imu_batch *b, const json_t *values)
 {
-    json_t *graph = json_copy(b->graph), *nodes = json_copy(json_object_get(b->graph, "nodes")), *one;
+    const json_t *original = json_object_get(b->graph, "nodes");
+    json_t *graph = json_copy(b->graph), *nodes = json_copy((json_t *)original), *one;
     size_t i;
 
     json_object_set_new(graph, "nodes", nodes);
     json_array_foreach (values, i, one) {
         const char *path = json_string_value(json_object_get(one, "node_path"));
-        json_t *node = json_copy(json_object_get(nodes, path));
+        json_t *node = json_object_get(nodes, path);
 
+        if (node == json_object_get(original, path)) {
+            node = json_copy(node);
+            json_object_set_new(nodes, path, node);
+        }
         json_object_set(node, json_string_value(json_object_get(one, "field_name")), json_object_get(one, "value"));
-        json_object_set_new(nodes, path, node);
     }
     return graph;
 }
 
+/* *left is what the jobs of this batch may still take. */
 static imu_err *insert_item(const imu_queue_scope *s, const imu_batch *b, apr_int64_t n, apr_int64_t priority, const char *workflow,
-                            apr_pool_t *sub, apr_int64_t *item_id)
+                            apr_pool_t *sub, apr_int64_t *item_id, apr_size_t *left)
 {
     json_t *values = imu_json_own(sub, values_of(b, n));
     json_t *graph = imu_json_own(sub, graph_with(b, values));
     const char *session_id, *now = imu_now(sub);
     json_t *session = imu_json_own(sub, imu_session_new(sub, graph, &session_id));
     char *text = json_dumps(session, JSON_COMPACT), *fields = json_array_size(values) ? json_dumps(values, JSON_COMPACT) : NULL;
+    apr_size_t size = (text ? strlen(text) : 0) + (fields ? strlen(fields) : 0) + (workflow ? strlen(workflow) : 0);
     imu_rows *rows = NULL;
     imu_err *err;
 
     if (!text)
         err = imu_error_internal(s->p, "a session could not be written as JSON");
+    else if (size > *left)
+        err = imu_error(s->p, 413, "batch_too_large", "The jobs of this batch are too large together. At most %lu MiB can be queued at once.",
+                        (unsigned long)(MAX_BATCH_BYTES / 1048576));
     else
         err = imu_db_select(s->db, sub, &rows, "queue_insert", "ssssisssssiss", s->queue_id, b->batch_id, session_id, s->who->user_id,
                             priority, b->origin, b->destination, fields, text, workflow, (apr_int64_t)0, now, now);
     if (!err && rows->count == 1)
         *item_id = imu_int(rows, 0, "item_id");
+    *left -= err ? 0 : size;
     free(text);
     free(fields);
-    return err ? imu_error_internal(s->p, "%s", err->log ? err->log : err->detail) : NULL;
+    return !err || err->status == 413 ? err : imu_error_internal(s->p, "%s", err->log ? err->log : err->detail);
 }
 
 static imu_err *insert_all(const imu_queue_scope *s, const imu_batch *b, json_t *ids, apr_int64_t *priority)
@@ -308,11 +322,11 @@ static imu_err *insert_all(const imu_queue_scope *s, const imu_batch *b, json_t 
     apr_pool_t *sub;
     imu_rows *rows;
     imu_err *err;
+    apr_size_t left = MAX_BATCH_BYTES;
     apr_int64_t room;
 
-    if ((err = imu_db_select(s->db, s->p, &rows, "queue_pending_count", "s", s->queue_id)))
+    if ((err = imu_queue_room(s, &room)))
         goto out;
-    room = IMU_QUEUE_MAX_PENDING - imu_int(rows, 0, "n");
     if (b->prepend) {
         if ((err = imu_db_select(s->db, s->p, &rows, "queue_next_priority", "ss", s->queue_id, s->who->user_id)))
             goto out;
@@ -325,7 +339,7 @@ static imu_err *insert_all(const imu_queue_scope *s, const imu_batch *b, json_t 
     for (apr_int64_t n = 0; !err && n < b->requested && n < room; n++) {
         apr_int64_t item_id = 0;
 
-        err = insert_item(s, b, n, *priority, workflow, sub, &item_id);
+        err = insert_item(s, b, n, *priority, workflow, sub, &item_id, &left);
         json_array_append_new(ids, json_integer(item_id));
         apr_pool_clear(sub);
     }

@@ -32,6 +32,15 @@ static void change_add(imu_queue_change *c, apr_int64_t item_id, const char *use
         json_array_append_new(c->running, json_integer(item_id));
 }
 
+imu_err *imu_queue_room(const imu_queue_scope *s, apr_int64_t *room)
+{
+    imu_rows *rows;
+    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_pending_count", "s", s->who->user_id);
+
+    *room = err ? 0 : IMU_QUEUE_MAX_PENDING - imu_int(rows, 0, "n");
+    return err;
+}
+
 imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *f, imu_queue_change *change)
 {
     const char *user = imu_queue_scope_user(s), *now = imu_now(s->p);
@@ -148,14 +157,21 @@ static imu_err *retry_one(const imu_queue_scope *s, const json_t *item, const ch
 
 static imu_err *retry_all(const imu_queue_scope *s, const json_t *ids, imu_queue_change *change)
 {
-    json_t *id;
+    json_t *id, *seen = imu_json_own(s->p, json_object());
+    apr_int64_t room;
     size_t i;
+    imu_err *err = imu_queue_room(s, &room);
 
+    if (err)
+        return err;
     json_array_foreach (ids, i, id) {
-        const char *owner, *status;
+        const char *owner, *status, *name = apr_psprintf(s->p, "%" JSON_INTEGER_FORMAT, json_integer_value(id));
         json_t *item;
-        imu_err *err = imu_queue_item_get(s, json_integer_value(id), &item, &owner);
 
+        if (json_object_get(seen, name))
+            continue;
+        json_object_set_new(seen, name, json_true());
+        err = imu_queue_item_get(s, json_integer_value(id), &item, &owner);
         if (imu_error_is(err, "item_not_found"))
             continue;
         if (err)
@@ -163,7 +179,7 @@ static imu_err *retry_all(const imu_queue_scope *s, const json_t *ids, imu_queue
         if (!imu_policy_queue_item(s->who, owner))
             return imu_error(s->p, 403, "not_yours", "Only the person who started a job, or an administrator, can run it again.");
         status = text_of(item, "status");
-        if (strcmp(status, "failed") != 0 && strcmp(status, "canceled") != 0)
+        if ((strcmp(status, "failed") != 0 && strcmp(status, "canceled") != 0) || room-- <= 0)
             continue;
         if ((err = retry_one(s, item, owner)))
             return err;

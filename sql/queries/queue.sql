@@ -12,7 +12,7 @@ SELECT COALESCE(MAX(priority), -1) + 1 AS priority FROM session_queue
 WHERE queue_id = %s AND user_id = %s AND status = 'pending' LIMIT 1;
 
 -- :name queue_pending_count
-SELECT COUNT(*) AS n FROM session_queue WHERE queue_id = %s AND status = 'pending' LIMIT 1;
+SELECT COUNT(*) AS n FROM session_queue WHERE user_id = %s AND status = 'pending' LIMIT 1;
 
 -- :name queue_item
 SELECT q.item_id, q.queue_id, q.batch_id, q.session_id, q.user_id, q.status, q.status_sequence, q.priority, q.origin, q.destination,

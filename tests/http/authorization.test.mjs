@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { before, describe, test } from 'node:test';
 import { useServer } from '../lib/server.mjs';
 import { Client } from '../lib/http.mjs';
-import { addUser, setupAdmin } from '../lib/users.mjs';
+import { ADMIN, addUser, login, setupAdmin } from '../lib/users.mjs';
 import { routes } from '../guards/lib.mjs';
 
 const SIGNED_IN = new Set(['USER', 'ADMIN', 'MEDIA', 'ACCOUNT', 'ACCOUNT_ADMIN']);
@@ -76,4 +76,46 @@ describe('in single-user mode', () => {
             assert.ok([401, 403].includes(answer.status), `status ${answer.status}`);
         });
     }
+
+    test('a page of another site changes nothing', async () => {
+        const anyone = new Client(server.url);
+        const foreign = [
+            { 'sec-fetch-site': 'cross-site', origin: 'http://elsewhere.example' },
+            { 'sec-fetch-site': 'same-site' },
+            { origin: 'http://elsewhere.example' },
+            { origin: 'null' },
+        ];
+        for (const headers of foreign) {
+            const answer = await anyone.post('/api/v1/boards/?board_name=theirs', undefined, { headers });
+            assert.equal(answer.status, 403, JSON.stringify(headers));
+        }
+        assert.deepEqual((await anyone.get('/api/v1/boards/?all=true')).body, []);
+        const own = [{}, { origin: server.url }, { 'sec-fetch-site': 'same-origin', origin: server.url }];
+        for (const headers of own) {
+            assert.equal((await anyone.post('/api/v1/boards/?board_name=mine', undefined, { headers })).status, 201, JSON.stringify(headers));
+        }
+    });
+});
+
+describe('in multi-user mode', () => {
+    const server = useServer({ multiuser: true });
+
+    test('a page of another site signs nobody in', async () => {
+        await setupAdmin(server);
+        const { email, password } = ADMIN;
+        const attempt = (headers) => new Client(server.url).post('/api/v1/auth/login', { email, password }, { headers });
+        const foreign = await attempt({ origin: 'http://elsewhere.example', 'sec-fetch-site': 'cross-site', 'content-type': 'text/plain' });
+        assert.equal(foreign.status, 403);
+        assert.equal(foreign.headers['set-cookie'], undefined);
+        assert.equal((await attempt({ origin: server.url })).status, 200);
+    });
+
+    test('an address that is no text leads nowhere', async () => {
+        const me = await login(server, ADMIN.email, ADMIN.password);
+        for (const path of ['queue/%ff/status', 'queue/default/b/%c0%af/status', 'boards/%ff', 'queue/a%01b/status', 'recall/%ed%a0%80']) {
+            assert.equal((await me.get(`/api/v1/${path}`)).status, 404, path);
+        }
+        const batch = { batch: { graph: { id: 'g', nodes: {}, edges: [] } } };
+        assert.equal((await me.post('/api/v1/queue/%ff/enqueue_batch', batch)).status, 404);
+    });
 });

@@ -68,8 +68,38 @@ describe('the session queue', () => {
             const data = [[{ node_path: 'text', field_name: 'n', items: many }]];
             const made = await enqueue(ann, { data, runs: 2 });
             assert.deepEqual([made.enqueued, made.requested, made.item_ids.length], [10000, 10002, 10000]);
-            const more = await enqueue(ben);
+            const more = await enqueue(ann);
             assert.deepEqual([more.enqueued, more.requested], [0, 1]);
+            const elsewhere = await ok(ann.post('/api/v1/queue/another/enqueue_batch', textBatch()), 201);
+            assert.equal(elsewhere.enqueued, 0, 'another name of a queue makes no more room');
+            assert.equal((await enqueue(ben)).enqueued, 1, 'nobody fills the queue for others');
+        });
+
+        test('whose jobs are too large together is refused as a whole', async () => {
+            const answer = await ann.post(`${QUEUE}/enqueue_batch`, textBatch({ value: 'x'.repeat(12 * 1024 * 1024), runs: 30 }));
+            assert.equal(answer.status, 413, answer.text.slice(0, 300));
+            assert.equal((await ok(ann.get(`${QUEUE}/status`))).queue.pending, 0);
+        });
+
+        test('with as many nodes and edges as are allowed is checked at once', async () => {
+            const nodes = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`n${i}`, { id: `n${i}`, type: 'string' }]));
+            const edges = Array.from({ length: 10000 }, (_, i) => ({
+                source: { node_id: `n${i % 1999}`, field: 'value' },
+                destination: { node_id: `n${(i % 1999) + 1}`, field: 'value' },
+            }));
+            const start = Date.now();
+            await ok(ann.post(`${QUEUE}/enqueue_batch`, { batch: { runs: 1, graph: graph(nodes, edges) } }), 201);
+            assert.ok(Date.now() - start < 4000, `it took ${Date.now() - start} ms`);
+            edges.push({ source: { node_id: 'n1999', field: 'value' }, destination: { node_id: 'n0', field: 'value' } });
+            edges.shift();
+            await ok(ann.post(`${QUEUE}/enqueue_batch`, { batch: { runs: 1, graph: graph(nodes, edges) } }), 422);
+        });
+
+        test('puts several values into one node', async () => {
+            const datum = (field_name, ...items) => ({ node_path: 'text', field_name, items });
+            await enqueue(ann, { data: [[datum('value', 'a', 'b'), datum('more', 1, 2)], [datum('last', 'x', 'y')]] });
+            const made = (await ok(ann.get(`${QUEUE}/list_all`))).map((i) => i.session.graph.nodes.text);
+            assert.deepEqual(made.map((n) => [n.value, n.more, n.last]), [['a', 1, 'x'], ['a', 1, 'y'], ['b', 2, 'x'], ['b', 2, 'y']]);
         });
 
         const graph = (nodes, edges = []) => ({ id: 'g', nodes, edges });
@@ -206,8 +236,9 @@ describe('the session queue', () => {
             const made = await enqueue(ann, { runs: 2, value: 'again' });
             const [gone, waiting] = made.item_ids;
             await ok(ann.put(`${QUEUE}/i/${gone}/cancel`));
-            const again = await ok(ann.put(`${QUEUE}/retry_items_by_id`, [gone, waiting, 99999999]));
+            const again = await ok(ann.put(`${QUEUE}/retry_items_by_id`, [gone, waiting, gone, 99999999, gone]));
             assert.deepEqual(again.retried_item_ids, [gone]);
+            assert.equal((await ok(ann.get(`${QUEUE}/status`))).queue.pending, 2, 'each once, however often it is named');
             const fresh = (await ok(ann.get(`${QUEUE}/list_all`))).find((i) => i.retried_from_item_id === gone);
             const old = await ok(item(ann, gone));
             assert.deepEqual([fresh.status, fresh.session.graph.nodes.text.value, fresh.batch_id], ['pending', 'again', made.batch.batch_id]);
