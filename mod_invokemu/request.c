@@ -9,6 +9,7 @@
 #include <apr_optional.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/routes.h"
 #include "mod_invokemu/validate.h"
 #include "mod_invokemu/util/ids.h"
 
@@ -16,6 +17,8 @@ APLOG_USE_MODULE(invokemu);
 
 #define MAX_QUERY_ARGS 600
 #define OPEN_TRIES     5
+/* JSON that anybody may send, signed in or not: accounts and passwords need no more, and what arrives slowly holds a thread. */
+#define PUBLIC_BODY    65536
 #define OPEN_PAUSE     apr_time_from_msec(50)
 
 typedef struct imu_query_arg {
@@ -315,7 +318,7 @@ imu_err *imu_body_json(imu_req *req, json_t **body)
     json_error_t why;
     const char *data;
     apr_size_t len;
-    imu_err *err = imu_body_read(req, req->conf->max_body, &data, &len);
+    imu_err *err = imu_body_read(req, req->route->access == IMU_ACCESS_PUBLIC ? PUBLIC_BODY : req->conf->max_body, &data, &len);
 
     *body = NULL;
     if (err)

@@ -178,7 +178,8 @@ void hub_engine_timer(void *baton)
         hub_socketio_disconnect(s);
     } else if (!s->connected && now - s->opened >= HUB_CONNECT_TIME) {
         hub_session_close(s);
-    } else {
+    } else if (!s->connected || !hub_socketio_recheck(s)) {
+        /* Who changes accounts on the command line tells nobody: each ping looks again. */
         s->awaiting_pong = 1;
         imu_timer_set(s->timer, HUB_PING_TIMEOUT);
         hub_engine_send(s, "2", 1, 0);

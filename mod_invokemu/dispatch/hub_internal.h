@@ -113,7 +113,7 @@ void hub_engine_timer(void *baton);
 int hub_socketio_packet(hub_session *s, const char *text, size_t len);
 /* Socket.IO's DISCONNECT, then the end. */
 void hub_socketio_disconnect(hub_session *s);
-/* Looks at the session's token again. */
-void hub_socketio_recheck(hub_session *s);
+/* Looks at the session's token again. @return 1 when it holds no longer: then the socket has ended, and s may be gone */
+int hub_socketio_recheck(hub_session *s);
 
 #endif

@@ -120,17 +120,22 @@ static int connect_socket(hub_session *s, const char *text, size_t len)
     return 0;
 }
 
-void hub_socketio_recheck(hub_session *s)
+int hub_socketio_recheck(hub_session *s)
 {
     apr_pool_t *scratch;
+    imu_err *err;
     int gone;
 
     if (apr_pool_create(&scratch, s->hub->config.pool) != APR_SUCCESS)
-        return;
-    gone = identify(s, scratch) != NULL;
+        return 0;
+    err = identify(s, scratch);
+    gone = err && err->status < 500;
+    if (err && !gone)
+        imu_dlog(IMU_LOG_WARNING, "IMU0332: a socket's session could not be looked at: %s", err->log ? err->log : err->detail);
     apr_pool_destroy(scratch);
     if (gone)
         hub_socketio_disconnect(s);
+    return gone;
 }
 
 /* ---- what it listens to ---- */

@@ -110,6 +110,14 @@ describe('in multi-user mode', () => {
         assert.equal((await attempt({ origin: server.url })).status, 200);
     });
 
+    test('who is not signed in cannot send much', async () => {
+        const body = JSON.stringify({ email: ADMIN.email, password: 'x'.repeat(70000) });
+        for (const path of ['login', 'setup', 'accept-invitation']) {
+            const answer = await new Client(server.url).send('POST', `/api/v1/auth/${path}`, { body });
+            assert.equal(answer.status, 413, path);
+        }
+    });
+
     test('an address that is no text leads nowhere', async () => {
         const me = await login(server, ADMIN.email, ADMIN.password);
         for (const path of ['queue/%ff/status', 'queue/default/b/%c0%af/status', 'boards/%ff', 'queue/a%01b/status', 'recall/%ed%a0%80']) {

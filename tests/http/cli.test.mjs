@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { before, describe, test } from 'node:test';
+import { closeAll, listen } from '../lib/events.mjs';
 import { request } from '../lib/http.mjs';
 import { BUILD } from '../lib/paths.mjs';
 import { useServer } from '../lib/server.mjs';
@@ -11,7 +12,8 @@ import { addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
 const NEW = 'Other-Lantern-81-Field';
 
 describe('the command line', () => {
-    const server = useServer({ multiuser: true, media: false });
+    // A short time limit makes short pings.
+    const server = useServer({ multiuser: true, media: false, conf: 'Timeout 3' });
     let admin;
     before(async () => {
         admin = await setupAdmin(server);
@@ -79,6 +81,16 @@ describe('the command line', () => {
         assert.equal(JSON.parse((await invokemu(['sessions', 'list', emil.user.email, '--json'])).out).length, 1);
         assert.equal((await invokemu(['sessions', 'end', emil.user.email])).code, 0);
         assert.equal((await emil.get('/api/v1/auth/me')).status, 401);
+    });
+
+    test('signs people out of the live events too', async () => {
+        const olga = await addUser(admin, 'Olga');
+        const paul = await addUser(admin, 'Paul');
+        const [theirs, others] = [await listen(server, olga), await listen(server, paul)];
+        assert.equal((await invokemu(['sessions', 'end', olga.user.email])).code, 0);
+        assert.equal(await theirs.dropped(10000), 'io server disconnect');
+        assert.ok(others.socket.connected);
+        closeAll();
     });
 
     test('deletes only when told so for sure', async () => {
