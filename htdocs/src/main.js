@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { html } from './core/html.js';
 import { startLive } from './core/live.js';
 import { navigate, route, startRouter } from './core/router.js';
-import { boot, isAdmin, solo, start, user, watchSession } from './core/session.js';
+import { boot, INVITE_PAGE, isAdmin, server, solo, start, user, watchSession } from './core/session.js';
 import { Create } from './pages/create.js';
 import { Button } from './parts/controls.js';
 import { Guard, Shell, Toasts } from './parts/shell.js';
@@ -23,6 +23,7 @@ const TITLES = {
   '/profile': 'Your profile',
   '/login': 'Sign in',
   '/setup': 'Welcome',
+  [INVITE_PAGE]: 'Choose your password',
 };
 const RETRY_MS = 15000;
 const LATER = {
@@ -32,6 +33,7 @@ const LATER = {
   '/profile': () => import('./pages/profile.js').then((m) => m.Profile),
   '/login': () => import('./pages/enter.js').then((m) => m.SignIn),
   '/setup': () => import('./pages/enter.js').then((m) => m.SetUp),
+  [INVITE_PAGE]: () => import('./pages/enter.js').then((m) => m.Invitation),
   '/new-password': () => import('./pages/enter.js').then((m) => m.NewPassword),
 };
 
@@ -75,7 +77,7 @@ function inner(path) {
   if (path === '/create') {
     return html`<${Create} />`;
   }
-  const closed = (path === '/people' && !isAdmin.value) || path === '/login' || path === '/setup';
+  const closed = (path === '/people' && !isAdmin.value) || ['/login', '/setup', INVITE_PAGE].includes(path);
   return LATER[path] && !closed ? html`<${Later} path=${path} />` : html`<${Lost} />`;
 }
 
@@ -92,6 +94,9 @@ function App() {
   }
   if (boot.value !== 'ready') {
     return html`<${Unreachable} />`;
+  }
+  if (path === INVITE_PAGE && !solo.value && !server.value.setup_required) {
+    return html`<${Later} path=${path} />`;
   }
   if (!user.value) {
     return html`<${Later} path=${path === '/setup' ? '/setup' : '/login'} />`;

@@ -49,7 +49,8 @@ imu_err *imu_api_user_reset_password(imu_req *req)
     return imu_reply_json(req, 200, json_pack("{s:b, s:s}", "success", 1, "reset_link", link));
 }
 
-/** POST /auth/accept-invitation {token, password}. */
+/** POST /auth/accept-invitation {token, password}: {success, email}, so that the page can sign in.
+ */
 imu_err *imu_api_auth_accept_invitation(imu_req *req)
 {
     const char *token, *password, *hash, *user_id;
@@ -76,5 +77,6 @@ imu_err *imu_api_auth_accept_invitation(imu_req *req)
     user_id = imu_text(account, 0, "user_id");
     imu_audit(req, "password chosen by link", user_id);
     imu_publish_user_changed(user_id);
-    return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
+    return imu_reply_json(
+        req, 200, json_pack("{s:b, s:s}", "success", 1, "email", imu_text(account, 0, "email")));
 }

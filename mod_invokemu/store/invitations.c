@@ -26,18 +26,31 @@ imu_err *imu_invitation_create(imu_db *db, apr_pool_t *p, const imu_rows *user,
     return imu_db_end(db, err);
 }
 
-static imu_err *invalid(apr_pool_t *p)
+static imu_err *used_up(apr_pool_t *p)
 {
-    return imu_error(p, 400, "link_invalid",
-                     "This link is no longer valid. Ask an administrator for a new one.");
+    return imu_error(p, 410, "link_used",
+                     "This link was already used. Sign in with the password that was chosen by it, "
+                     "or ask an administrator for a new link.");
 }
 
 imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, imu_rows **account)
 {
-    imu_err *err = imu_db_select(db, p, account, "invitation_account", "ss",
-                                 imu_sha256_hex(p, token, strlen(token)), imu_now(p));
+    imu_err *err = imu_db_select(db, p, account, "invitation_account", "ss", imu_now(p),
+                                 imu_sha256_hex(p, token, strlen(token)));
 
-    return err || (*account)->count ? err : invalid(p);
+    if (err)
+        return err;
+    if (!(*account)->count)
+        return imu_error(
+            p, 404, "link_unknown",
+            "This link is not known here. A newer one may have replaced it, or part of "
+            "it is missing. Ask an administrator for a new one.");
+    if (imu_bool(*account, 0, "used"))
+        return used_up(p);
+    if (imu_bool(*account, 0, "expired"))
+        return imu_error(p, 410, "link_expired",
+                         "This link has expired. Ask an administrator for a new one.");
+    return NULL;
 }
 
 imu_err *imu_invitation_redeem(imu_db *db, apr_pool_t *p, const imu_rows *account,
@@ -54,7 +67,7 @@ imu_err *imu_invitation_redeem(imu_db *db, apr_pool_t *p, const imu_rows *accoun
     err = imu_db_exec(db, p, &used, "invitation_use", "ss", imu_now(p),
                       imu_text(account, 0, "invitation_id"));
     if (!err && used == 0)
-        err = invalid(p);
+        err = used_up(p);
     if (!err)
         err = imu_user_update(db, p, user_id, &change, &user);
     if (!err)

@@ -11,8 +11,8 @@
  * @param hours  its life */
 imu_err *imu_invitation_create(imu_db *db, apr_pool_t *p, const imu_rows *user,
                                const char *by_user_id, int hours, const char **token);
-/** The account a token opens: columns invitation_id, user_id, email, display_name. @return 400
- * "link_invalid" */
+/** The account a token opens: columns invitation_id, user_id, email, display_name. @return 404
+ * "link_unknown", 410 "link_used" or "link_expired" */
 imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, imu_rows **account);
 /** Stores the chosen password, uses the link up and ends the account's sessions. @return 400
  * "link_invalid" when somebody was faster */

@@ -4,8 +4,8 @@ INSERT INTO user_invitations (invitation_id, email, display_name, is_admin, toke
 VALUES (%s, %s, %s, %d, %s, %s, %s, %s);
 
 -- :name invitation_account
-SELECT i.invitation_id, u.user_id, u.email, u.display_name FROM user_invitations i JOIN users u ON u.email = i.email
-WHERE i.token_hash = %s AND i.used_at IS NULL AND i.expires_at > %s AND u.user_id <> 'system' LIMIT 1;
+SELECT i.invitation_id, u.user_id, u.email, u.display_name, i.used_at IS NOT NULL AS used, i.expires_at <= %s AS expired
+FROM user_invitations i JOIN users u ON u.email = i.email WHERE i.token_hash = %s AND u.user_id <> 'system' LIMIT 1;
 
 -- :name invitation_use
 UPDATE user_invitations SET used_at = %s WHERE invitation_id = %s AND used_at IS NULL;

@@ -90,13 +90,16 @@ describe('people', () => {
         const token = new URL(made.body.invitation_link).searchParams.get('token');
         assert.ok(made.body.invitation_link.startsWith(server.url), made.body.invitation_link);
         assert.ok(!JSON.stringify(server.sql('SELECT * FROM user_invitations')).includes(token), 'the token itself is not stored');
-        assert.equal((await accept('A'.repeat(43), NEXT)).status, 400);
+        assert.equal((await accept('A'.repeat(43), NEXT)).status, 404);
         assert.equal((await accept(token, 'weak')).status, 400);
         const both = await Promise.all([accept(token, NEXT), accept(token, PASSWORD)]);
-        assert.deepEqual(both.map((a) => a.status).sort(), [200, 400]);
+        assert.deepEqual(both.map((a) => a.status).sort(), [200, 410]);
+        assert.equal(both.find((a) => a.status === 200).body.email, 'guest@example.com');
         const guest = await login(server, 'guest@example.com', both[0].status === 200 ? NEXT : PASSWORD);
         assert.equal(guest.user.must_change_password, false);
-        assert.equal((await accept(token, NEXT)).status, 400);
+        const again = await accept(token, NEXT);
+        assert.equal(again.status, 410);
+        assert.match(again.body.detail, /already used/);
     });
 
     test('a reset link leaves the old password alone until it is used, and a newer link replaces it', async () => {
@@ -106,16 +109,18 @@ describe('people', () => {
         const first = await link();
         const second = await link();
         assert.equal((await rosa.get(ME)).status, 200);
-        assert.equal((await accept(first, NEXT)).status, 400);
+        assert.equal((await accept(first, NEXT)).status, 404);
         assert.equal((await accept(second, NEXT)).status, 200);
         assert.equal((await rosa.get(ME)).status, 401, 'sessions of before are over');
         await login(server, 'rosa@example.com', NEXT);
         const third = await link();
         server.sql("UPDATE user_invitations SET expires_at = '2020-01-01 00:00:00.000' WHERE used_at IS NULL");
-        assert.equal((await accept(third, PASSWORD)).status, 400, 'links expire');
+        const late = await accept(third, PASSWORD);
+        assert.equal(late.status, 410, 'links expire');
+        assert.match(late.body.detail, /expired/);
         const fourth = await link();
         assert.equal((await admin.patch(`${USERS}/${rosa.user.user_id}`, { password: PASSWORD })).status, 200);
-        assert.equal((await accept(fourth, NEXT)).status, 400, 'a changed password closes open links');
+        assert.equal((await accept(fourth, NEXT)).status, 404, 'a changed password closes open links');
         assert.equal((await admin.post('/api/v1/users/system/reset-password')).status, 404);
     });
 

@@ -111,8 +111,10 @@ export function useBrowser(server) {
     before(async () => {
         browser.chromium = await chromium.launch({ executablePath: PROGRAM, args: FLAGS });
     });
+    const close = () => browser.chromium?.close();
+    server.guests.push(close);
     after(async () => {
-        await browser.chromium?.close();
+        await close();
         people.forEach((person) => person.checkFaults());
     });
     return browser;

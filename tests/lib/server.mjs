@@ -433,11 +433,21 @@ export function startServer(options) {
 
 /**
  * Starts a server before the tests of the enclosing file or suite and stops it after them. Hooks at the top of a file do not
- * wait for each other: one that needs the server there says `await server.start()` first, as setupAdmin() does.
+ * wait for each other: one that needs the server there says `await server.start()` first, as setupAdmin() does. What is in
+ * `server.guests` leaves before the server does: nobody should see it go.
  */
 export function useServer(options) {
     const server = new Server(options);
+    server.guests = [];
     before(() => server.start());
-    after(() => server.stop());
+    after(async () => {
+        try {
+            for (const leave of server.guests) {
+                await leave();
+            }
+        } finally {
+            await server.stop();
+        }
+    });
     return server;
 }

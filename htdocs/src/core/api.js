@@ -6,6 +6,8 @@ const TOKEN = 'auth_token';
 const TOKEN_SINCE = 'auth_token_since';
 /** The server offers a newer token with every change; one every few minutes keeps a session going. */
 const RENEW_MS = 5 * 60 * 1000;
+/** A question that got no answer at all is asked once more, after this long. */
+const AGAIN_MS = 400;
 const V1 = '/api/v1';
 const LOST = 'No answer from the server. Check that it is running and that you are on its network, then try again.';
 
@@ -104,6 +106,19 @@ function takeRenewal(response, used, atOnce) {
   }
 }
 
+/** One lost connection is no news; only what reads may be sent twice. */
+async function ask(url, options) {
+  try {
+    return await fetch(url, options);
+  } catch (error) {
+    if (error.name === 'AbortError' || options.method !== 'GET') {
+      throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    return fetch(url, options);
+  }
+}
+
 /**
  * Calls the server. Paths are below /api/v1 unless they start with /api/.
  * @param {{json?: any, form?: FormData, query?: object, anonymous?: boolean, keepalive?: boolean,
@@ -120,7 +135,7 @@ export async function api(method, path, { json, form, query, anonymous, keepaliv
   const body = form || (json === undefined ? undefined : JSON.stringify(json));
   let response;
   try {
-    response = await fetch(address(path, query), { method, headers, body, keepalive, signal });
+    response = await ask(address(path, query), { method, headers, body, keepalive, signal });
   } catch (error) {
     throw error.name === 'AbortError' ? error : new ApiError(0, LOST);
   }

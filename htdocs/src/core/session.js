@@ -7,7 +7,10 @@ import { recall, remember } from './storage.js';
 const COOKIE_MARK = 'media_cookie';
 const SOLO = { user_id: 'system', display_name: null, email: null, is_admin: true };
 const ENDED = 'You were signed out: your time ran out, your password was changed, or this session was ended elsewhere. Sign in again.';
+const SAVED = 'Your password was saved. Sign in with it.';
 const OPEN_PAGES = ['/login', '/setup'];
+/** Whoever holds a link may redeem it, whether or not somebody is signed in here. */
+export const INVITE_PAGE = '/invite';
 
 /** 'loading', 'ready' or the sentence that says why the program could not start. */
 export const boot = signal('loading');
@@ -39,13 +42,19 @@ function forget() {
   sessionStorage.removeItem(COOKIE_MARK);
 }
 
+function toSignIn() {
+  if (route.value.path !== INVITE_PAGE) {
+    navigate('/login', { replace: true });
+  }
+}
+
 function signedOut() {
   if (!user.value && boot.value === 'ready') {
     return;
   }
   forget();
   signedOutReason.value = ENDED;
-  navigate('/login', { replace: true });
+  toSignIn();
 }
 
 /** <img> can't send a token; the media cookie opens pictures for them. */
@@ -79,7 +88,7 @@ async function findOut() {
     await giveImagesTheCookie();
     settle(person);
   } else {
-    navigate('/login', { replace: true });
+    toSignIn();
   }
 }
 
@@ -114,6 +123,25 @@ export async function setUp(account) {
   await post('/auth/setup', account, { anonymous: true });
   server.value = { ...server.value, setup_required: false };
   await signIn(account.email, account.password, true);
+}
+
+/**
+ * Redeems the link of an invitation or a reset, and signs its person in instead of whoever was signed in here.
+ * @throws {ApiError} 404 or 410 when the link doesn't work, 400 when the password doesn't
+ */
+export async function acceptInvitation(token, password) {
+  const { email } = await post('/auth/accept-invitation', { token, password }, { anonymous: true });
+  if (user.value) {
+    post('/auth/logout').catch(() => {});
+    forget();
+  }
+  try {
+    await signIn(email, password, true);
+    navigate('/create', { replace: true });
+  } catch {
+    signedOutReason.value = SAVED;
+    navigate('/login', { replace: true });
+  }
 }
 
 export function signOut() {

@@ -1,7 +1,8 @@
-// The pages before one is in: first set-up, signing in, and choosing an own password.
+// The pages before one is in: first set-up, signing in, redeeming a link, and choosing an own password.
 import { useState } from 'preact/hooks';
 import { html } from '../core/html.js';
-import { changePassword, server, setUp, signedOutReason, signIn, signOut, user } from '../core/session.js';
+import { route } from '../core/router.js';
+import { acceptInvitation, changePassword, myName, server, setUp, signedOutReason, signIn, signOut, user } from '../core/session.js';
 import { PASSWORD_HINT, passwordFault } from '../core/password.js';
 import { Button, Check, PasswordField, TextField } from '../parts/controls.js';
 
@@ -82,6 +83,46 @@ export function SetUp() {
       <${PasswordField} label="Password" autocomplete="new-password" value=${password} onText=${setPassword} required hint=${PASSWORD_HINT} />
       <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Setting up…' : 'Set up'}<//>
     </form>
+  <//>`;
+}
+
+const DEAD = [404, 410];
+const INCOMPLETE = 'Part of the link is missing. Open it again from the message it came in, and copy all of it.';
+
+const DeadLink = ({ why }) => html`<${Frame} title="This link doesn’t work">
+  <p class="message" role="alert">${why}</p><a class="button main wide" href=${user.value ? '/create' : '/login'}>${user.value ? 'To the start' : 'To the sign-in page'}</a>
+<//>`;
+
+/** Where the link of an invitation or of a reset leads. */
+export function Invitation() {
+  const token = route.value.query.get('token');
+  const [password, setPassword] = useState('');
+  const [dead, setDead] = useState(token ? '' : INCOMPLETE);
+  const { busy, error, submit } = useSubmit(async () => {
+    const fault = passwordFault(password, server.value.strict_password_checking);
+    if (fault) {
+      throw new Error(fault);
+    }
+    try {
+      await acceptInvitation(token, password);
+    } catch (failure) {
+      if (!DEAD.includes(failure.status)) {
+        throw failure;
+      }
+      setDead(failure.message);
+    }
+  });
+  if (dead) {
+    return html`<${DeadLink} why=${dead} />`;
+  }
+  return html`<${Frame} title="Choose your password" lead="With it and your email address you sign in here from now on.">
+    ${user.value && html`<p class="message" role="status">${`${myName.value} is signed in here. Going on signs in the person this link was made for instead.`}</p>`}
+    <form onSubmit=${submit} novalidate>
+      <${Wrong}>${error}<//>
+      <${PasswordField} label="Password" autocomplete="new-password" value=${password} onText=${setPassword} required hint=${PASSWORD_HINT} />
+      <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Saving…' : 'Save and sign in'}<//>
+    </form>
+    <p class="note">This link works once.</p>
   <//>`;
 }
 

@@ -1,6 +1,7 @@
 // People: who has an account here. For administrators.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, get, patch, post } from '../core/api.js';
+import { copyText } from '../core/copy.js';
 import { html } from '../core/html.js';
 import { passwordFault, PASSWORD_HINT } from '../core/password.js';
 import { myId, server } from '../core/session.js';
@@ -13,8 +14,9 @@ import { say } from '../state/toasts.js';
 
 const nameOf = (person) => person.display_name || person.email;
 const users = '/auth/users';
+const ADMIN_HINT = 'May add and remove people and see everybody’s boards.';
 
-/** Shared by the forms below: runs `act`, shows what went wrong, closes when it went well. */
+/** Shared by the forms below: runs `act`, shows what went wrong; closes when it went well, unless `act` answers true. */
 function Form({ title, button, danger, ready = true, act, onClose, children }) {
   const [error, setError] = useState('');
   const [busy, setBusy] = useState(false);
@@ -25,8 +27,9 @@ function Form({ title, button, danger, ready = true, act, onClose, children }) {
     }
     setBusy(true);
     try {
-      await act();
-      onClose();
+      if (!(await act())) {
+        onClose();
+      }
     } catch (failure) {
       setError(failure.message);
       setBusy(false);
@@ -51,6 +54,62 @@ function FirstPassword({ label, value, onText }) {
     <${Button} kind="quiet" icon="again" onClick=${() => suggest().catch((e) => say(e.message, 'bad'))}>Suggest one<//>`;
 }
 
+function checkEmail(email) {
+  if (!/.@./.test(email)) {
+    throw new Error('Enter the email address this person will sign in with.');
+  }
+}
+
+/** A link that was just made. It is shown this once; the server keeps no copy that could be read. */
+function LinkMade({ title, link, onClose, children }) {
+  const field = useRef();
+  const copy = () => copyText(link, 'Link copied.', field.current.querySelector('input'));
+  return html`<${Dialog} title=${title} onClose=${onClose}>
+    <p role="status">${children}</p>
+    <div ref=${field}><${TextField} label="Link" value=${link} readonly onText=${() => {}} onFocus=${(e) => e.target.select()} /></div>
+    <div class="form-end"><${Button} onClick=${onClose}>Done<//><${Button} kind="main" icon="copy" autofocus onClick=${copy}>Copy<//></div>
+  <//>`;
+}
+
+function InvitePerson({ onClose, done }) {
+  const [name, setName] = useState('');
+  const [email, setEmail] = useState('');
+  const [admin, setAdmin] = useState(false);
+  const [link, setLink] = useState('');
+  const act = async () => {
+    checkEmail(email);
+    const person = { email: email.trim(), display_name: name.trim() || null, is_admin: admin };
+    setLink((await post('/users', { ...person, send_invitation: true })).invitation_link);
+    done();
+    return true;
+  };
+  if (link) {
+    return html`<${LinkMade} title=${`Invitation for ${name.trim() || email.trim()}`} link=${link} onClose=${onClose}>Send them this link; the server sends no mail itself.
+      It leads to choosing a password, works once and for seven days.<//>`;
+  }
+  return html`<${Form} title="Invite a person" button="Make the link" act=${act} onClose=${onClose}>
+    <p>You get a link to send. Whoever opens it chooses the password for this address.</p>
+    <${TextField} label="Email address" type="email" value=${email} onText=${setEmail} autocomplete="off" autocapitalize="off" required autofocus />
+    <${TextField} label="Name" value=${name} onText=${setName} maxlength="100" autocomplete="off" />
+    <${Check} label="Administrator" hint=${ADMIN_HINT} checked=${admin} onCheck=${setAdmin} />
+  <//>`;
+}
+
+function ResetLink({ person, onClose }) {
+  const [link, setLink] = useState('');
+  const name = nameOf(person);
+  const act = async () => {
+    setLink((await post(`/users/${person.user_id}/reset-password`)).reset_link);
+    return true;
+  };
+  if (link) {
+    return html`<${LinkMade} title=${`Reset link for ${name}`} link=${link} onClose=${onClose}>Send them this link; the server sends no mail itself.
+      It works once and for a day.<//>`;
+  }
+  return html`<${Form} title=${`Reset link for ${name}`} button="Make the link" act=${act} onClose=${onClose}>
+    <p>By this link they choose a new password without your knowing it. The old one works until then. A new link replaces an earlier one.</p><//>`;
+}
+
 function AddPerson({ onClose, done }) {
   const [name, setName] = useState('');
   const [email, setEmail] = useState('');
@@ -58,9 +117,7 @@ function AddPerson({ onClose, done }) {
   const [admin, setAdmin] = useState(false);
   const [own, setOwn] = useState(true);
   const act = async () => {
-    if (!/.@./.test(email)) {
-      throw new Error('Enter the email address this person will sign in with.');
-    }
+    checkEmail(email);
     checkPassword(password);
     const person = { email: email.trim(), display_name: name.trim() || null, is_admin: admin };
     await (own ? post('/users', { ...person, initial_password: password }) : post(users, { ...person, password }));
@@ -72,7 +129,7 @@ function AddPerson({ onClose, done }) {
     <${TextField} label="Email address" type="email" value=${email} onText=${setEmail} autocomplete="off" autocapitalize="off" required />
     <${FirstPassword} label="First password" value=${password} onText=${setPassword} />
     <${Check} label="Ask for an own password at the first sign-in" checked=${own} onCheck=${setOwn} />
-    <${Check} label="Administrator" hint="May add and remove people and see everybody’s boards." checked=${admin} onCheck=${setAdmin} />
+    <${Check} label="Administrator" hint=${ADMIN_HINT} checked=${admin} onCheck=${setAdmin} />
   <//>`;
 }
 
@@ -86,7 +143,7 @@ function EditPerson({ person, onClose, done }) {
   };
   return html`<${Form} title=${`Edit ${nameOf(person)}`} button="Save" act=${act} onClose=${onClose}>
     <${TextField} label="Name" value=${name} onText=${setName} maxlength="100" autocomplete="off" autofocus />
-    <${Check} label="Administrator" hint="May add and remove people and see everybody’s boards." checked=${admin} onCheck=${setAdmin} />
+    <${Check} label="Administrator" hint=${ADMIN_HINT} checked=${admin} onCheck=${setAdmin} />
   <//>`;
 }
 
@@ -116,7 +173,7 @@ function DeletePerson({ person, onClose, done }) {
     <${TextField} label=${`To go on, type: ${name}`} value=${typed} onText=${setTyped} autocomplete="off" autocapitalize="off" spellcheck=${false} autofocus /><//>`;
 }
 
-const DIALOGS = { edit: EditPerson, password: ResetPassword, delete: DeletePerson };
+const DIALOGS = { edit: EditPerson, link: ResetLink, password: ResetPassword, delete: DeletePerson };
 
 function Person({ person, open, done }) {
   const me = person.user_id === myId.value;
@@ -137,6 +194,7 @@ function Person({ person, open, done }) {
       <p class="note">${person.email}<span class="dot">${last}</span></p></div>
     <${Menu} label=${`More for ${nameOf(person)}`} entries=${[
       { words: 'Edit', icon: 'edit', act: () => open('edit', person) },
+      !me && { words: 'Reset link', icon: 'send', act: () => open('link', person) },
       !me && { words: 'Set a new password', icon: 'lock', act: () => open('password', person) },
       !me && { words: person.is_active ? 'Switch off' : 'Switch on', icon: person.is_active ? 'pause' : 'play', act: toggle },
       !me && { words: 'Delete', icon: 'trash', danger: true, act: () => open('delete', person) },
@@ -162,11 +220,13 @@ export function People() {
   const Open = dialog && DIALOGS[dialog.kind];
   return html`<div class="page narrow">
     <header class="page-head"><h1>People</h1><p class="lead">Everyone with an account on this server.</p>
-      <div class="page-acts"><${Button} kind="main" icon="plus" onClick=${() => setDialog({ kind: 'add' })}>Add a person<//></div></header>
+      <div class="page-acts both"><${Button} icon="send" onClick=${() => setDialog({ kind: 'invite' })}>Invite<//>
+        <${Button} kind="main" icon="plus" onClick=${() => setDialog({ kind: 'add' })}>Add a person<//></div></header>
     ${failed && html`<${Failed} what="The list can’t be read right now" why=${failed} again=${load} />`}
     ${!list && !failed && html`<ul class="people" aria-hidden="true">${[1, 2].map((n) => html`<li class="person skeleton" key=${n}></li>`)}</ul><p class="sr" role="status">Reading the list</p>`}
     ${list && html`<ul class="people">${list.map((person) => html`<${Person} key=${person.user_id} person=${person} done=${load} open=${(kind, who) => setDialog({ kind, who })} />`)}</ul>`}
     ${list?.length === 1 && html`<p class="hint-line"><${Icon} name="people" />It’s only you so far. Add your family, your class or your studio: each gets boards and pictures of their own.</p>`}
+    ${dialog?.kind === 'invite' && html`<${InvitePerson} onClose=${close} done=${load} />`}
     ${dialog?.kind === 'add' && html`<${AddPerson} onClose=${close} done=${load} />`}
     ${Open && html`<${Open} person=${dialog.who} onClose=${close} done=${load} />`}
   </div>`;

@@ -1,12 +1,12 @@
 // What is known about a picture: its words, its settings, where it lies.
 import { useEffect, useState } from 'preact/hooks';
+import { copyText } from '../core/copy.js';
 import { html } from '../core/html.js';
 import { wishOfMetadata } from '../core/graph.js';
 import { navigate } from '../core/router.js';
 import { fullTime } from '../core/words.js';
 import { boardById } from '../state/boards.js';
 import { metadataOf, picture, want } from '../state/pictures.js';
-import { complain, say } from '../state/toasts.js';
 import { SAMPLING, takeOver } from '../state/wish.js';
 import { Button } from './controls.js';
 
@@ -17,15 +17,6 @@ const rows = (wish) => [
   ['Sampling method', SAMPLING.find(([key]) => key === wish.scheduler)?.[1] || wish.scheduler],
   ['Seed', wish.seed],
 ];
-
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    say('Prompt copied.');
-  } catch {
-    complain(new Error('This browser doesn’t allow copying here. Select the text instead.'));
-  }
-}
 
 /** @param {() => void} onUse runs when the person goes off to use the settings */
 export function Details({ name, onUse }) {
@@ -62,7 +53,7 @@ export function Details({ name, onUse }) {
     ${wish?.negative && html`<h3>Left out</h3><p class="details-prompt">${wish.negative}</p>`}
     ${wish?.prompt &&
     html`<div class="details-acts"><${Button} icon="use" onClick=${use}>Use these settings<//>
-      <${Button} kind="quiet" icon="copy" onClick=${() => copy(wish.prompt)}>Copy prompt<//></div>`}
+      <${Button} kind="quiet" icon="copy" onClick=${() => copyText(wish.prompt, 'Prompt copied.')}>Copy prompt<//></div>`}
     ${meta !== undefined && !wish?.prompt && html`<p class="note">This picture carries no prompt. It was added from outside.</p>`}
     <dl class="facts">${facts.map(([key, value]) => html`<div key=${key}><dt>${key}</dt><dd>${value}</dd></div>`)}</dl>
   </div>`;
