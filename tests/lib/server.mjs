@@ -297,9 +297,27 @@ export class Server {
         this.allowed.push(pattern);
     }
 
+    /**
+     * Resolves when no connection to the server is open or closing, or soon in any case: parked ones stay. On a hard stop, the event
+     * MPM touches sockets that a thread is just closing (close_worker_sockets in httpd's event.c), and may crash on one.
+     */
+    async settled() {
+        const port = `:${this.port.toString(16).toUpperCase().padStart(4, '0')}`;
+        const busy = () =>
+            ['/proc/net/tcp', '/proc/net/tcp6'].some((file) =>
+                fs.readFileSync(file, 'utf8').split('\n').some((line) => {
+                    const [, local, , state] = line.trim().split(/\s+/);
+                    return local?.endsWith(port) && !['0A', '06'].includes(state); // listening; long closed
+                }),
+            );
+        await until(() => !busy(), 'connections to close', 500).catch(() => {});
+        await pause(5); // from the socket's end to the thread's, which nothing tells
+    }
+
     /** Restarts httpd in place: 'graceful' (SIGUSR1) or 'hard' (SIGHUP). Resolves when it answers again. */
     async restart(kind = 'graceful') {
         const from = this.errorLog().length;
+        await this.settled();
         this.httpd.kill(kind === 'graceful' ? 'SIGUSR1' : 'SIGHUP');
         await this.waitLog(/resuming normal operations/, { ms: START_MS, from });
         await until(
@@ -378,6 +396,9 @@ export class Server {
     async end(name, child) {
         if (child.gone) {
             return child.endedByTest ? [] : [`${name} ended by itself: ${child.gone}`];
+        }
+        if (name === 'httpd') {
+            await this.settled();
         }
         child.kill('SIGTERM');
         const ended = await until(() => child.gone, name, STOP_MS).catch(() => `no end for ${STOP_MS} ms after SIGTERM`);
