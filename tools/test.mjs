@@ -14,6 +14,8 @@ const BUILD = process.env.IMU_BUILD || 'build';
 const LOGS = path.join(REPO, BUILD, 'test-logs');
 const LIMIT_MS = 15 * 60 * 1000; // of one command: something hangs
 const JOBS = Math.max(1, Math.min(4, os.cpus().length));
+// A file that hangs fails instead of keeping everybody waiting.
+const FILE_MS = 300000;
 const VALGRIND = [
     'valgrind', '-q', '--error-exitcode=99', '--leak-check=full', '--errors-for-leak-kinds=definite',
     '--suppressions=tests/lib/valgrind.supp',
@@ -51,7 +53,7 @@ function testFiles(dir) {
 function groups(units) {
     const node = (dir, jobs) => {
         const files = testFiles(dir);
-        return files.length ? [{ name: dir, command: ['node', '--test', '--test-reporter=tap', `--test-concurrency=${jobs}`, ...files] }] : [];
+        return files.length ? [{ name: dir, command: ['node', '--test', '--test-reporter=tap', `--test-concurrency=${jobs}`, `--test-timeout=${FILE_MS}`, ...files] }] : [];
     };
     return {
         guards: node('tests/guards', JOBS),
