@@ -6,6 +6,8 @@
 #include "mod_invokemu/util/ids.h"
 
 #define REDACTED "redacted"
+/* There is one processor for all queues, and this is where its pause stands: another queue's name is no way around it. */
+#define PROCESSOR "default"
 
 const char *imu_queue_scope_user(const imu_queue_scope *s)
 {
@@ -216,7 +218,7 @@ imu_err *imu_queue_processor(const imu_queue_scope *s, json_t **status)
     imu_rows *paused, *running;
     imu_err *err;
 
-    if ((err = imu_db_select(s->db, s->p, &paused, "queue_paused", "s", s->queue_id)) ||
+    if ((err = imu_db_select(s->db, s->p, &paused, "queue_paused", "s", PROCESSOR)) ||
         (err = imu_db_select(s->db, s->p, &running, "queue_current", "ss", s->queue_id, s->who->user_id)))
         return err;
     *status = imu_json_own(s->p, json_pack("{s:b, s:b}", "is_started", paused->count == 0 || !imu_bool(paused, 0, "is_paused"),
@@ -248,7 +250,7 @@ imu_err *imu_queue_status(const imu_queue_scope *s, json_t **status)
 
 imu_err *imu_queue_set_paused(const imu_queue_scope *s, int paused)
 {
-    return imu_db_exec(s->db, s->p, NULL, "queue_set_paused", "sbs", s->queue_id, paused, imu_now(s->p));
+    return imu_db_exec(s->db, s->p, NULL, "queue_set_paused", "sbs", PROCESSOR, paused, imu_now(s->p));
 }
 
 imu_err *imu_queue_batch_status(const imu_queue_scope *s, const char *batch_id, json_t **status)

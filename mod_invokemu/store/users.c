@@ -102,7 +102,8 @@ static imu_err *keep_an_admin(imu_db *db, apr_pool_t *p, const imu_rows *user)
 
     if (!imu_bool(user, 0, "is_admin") || !imu_bool(user, 0, "is_active"))
         return NULL;
-    err = imu_db_select(db, p, &others, "user_count_admins", "s", imu_text(user, 0, "user_id"));
+    err =
+        imu_db_select(db, p, &others, "user_count_able_admins", "s", imu_text(user, 0, "user_id"));
     if (err || imu_int(others, 0, "total") > 0)
         return err;
     return imu_error(

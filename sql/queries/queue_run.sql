@@ -1,13 +1,15 @@
 -- The queue as the dispatcher runs it. Every change of a running job is guarded by its run_id: a job that was canceled, deleted
 -- or taken over meanwhile is left alone, and the number of rows changed says so.
 
+-- There is one processor, whatever the queues are called: its pause stands under 'default'.
+
 -- Whose turn it is: whoever was served longest ago; among those never served, whoever asked first. The jobs of a deactivated account
 -- wait until it is active again.
 -- :name run_next_person
 SELECT q.user_id FROM session_queue q
 JOIN users u ON u.user_id = q.user_id AND u.is_active = 1
 LEFT JOIN queue_turns t ON t.user_id = q.user_id
-LEFT JOIN queue_state s ON s.queue_id = q.queue_id
+LEFT JOIN queue_state s ON s.queue_id = 'default'
 WHERE q.status = 'pending' AND COALESCE(s.is_paused, 0) = 0
 GROUP BY q.user_id
 ORDER BY COALESCE(MAX(t.served_at), ''), MIN(q.item_id) LIMIT 1;
@@ -17,13 +19,13 @@ ORDER BY COALESCE(MAX(t.served_at), ''), MIN(q.item_id) LIMIT 1;
 -- :name run_first_person
 SELECT q.user_id FROM session_queue q
 JOIN users u ON u.user_id = q.user_id AND u.is_active = 1
-LEFT JOIN queue_state s ON s.queue_id = q.queue_id
+LEFT JOIN queue_state s ON s.queue_id = 'default'
 WHERE q.status = 'pending' AND COALESCE(s.is_paused, 0) = 0
 ORDER BY q.item_id LIMIT 1;
 
 -- :name run_next_of_person
 SELECT q.item_id FROM session_queue q
-LEFT JOIN queue_state s ON s.queue_id = q.queue_id
+LEFT JOIN queue_state s ON s.queue_id = 'default'
 WHERE q.user_id = %s AND q.status = 'pending' AND COALESCE(s.is_paused, 0) = 0
 ORDER BY q.priority DESC, q.queue_order, q.item_id LIMIT 1;
 

@@ -14,6 +14,17 @@ describe('people', () => {
     let admin;
     before(async () => (admin = await setupAdmin(server)));
 
+    test('whoever was invited to administer counts only with a password', async () => {
+        const made = await admin.post('/api/v1/users', { email: 'deputy@example.com', send_invitation: true, is_admin: true });
+        assert.equal(made.status, 201);
+        const refused = [await admin.delete(`${USERS}/${admin.user.user_id}`), await admin.patch(`${USERS}/${admin.user.user_id}`, { is_admin: false })];
+        for (const answer of refused) {
+            assert.equal(answer.status, 400, answer.text);
+        }
+        assert.equal((await request(`${server.url}/api/v1/auth/status`)).body.setup_required, false);
+        assert.equal((await admin.delete(`${USERS}/${made.body.user.user_id}`)).status, 204);
+    });
+
     test('two last administrators cannot demote each other at the same time', async () => {
         for (const attempt of ['first', 'second', 'third']) {
             const other = await addUser(admin, `Rival-${attempt}`, { isAdmin: true });

@@ -314,6 +314,13 @@ describe('the session queue', () => {
             assert.equal((await ok(admin.get(`${QUEUE}/status`))).processor.is_started, true);
             assert.equal((await ok(admin.put(`${QUEUE}/processor/pause`))).is_started, false);
         });
+
+        test('is one for all queues: another name is no way around its pause', async () => {
+            assert.equal((await ok(ann.get('/api/v1/queue/another/status'))).processor.is_started, false);
+            assert.equal((await ok(admin.put('/api/v1/queue/another/processor/resume'))).is_started, true);
+            assert.equal((await ok(admin.get(`${QUEUE}/status`))).processor.is_started, true);
+            assert.equal((await ok(admin.put('/api/v1/queue/another/processor/pause'))).is_started, false);
+        });
     });
 
     test('every queue route wants a signed-in person', async () => {
