@@ -9,6 +9,9 @@
 
 APLOG_USE_MODULE(invokemu);
 
+/* Bytes of an unread body for which a connection is kept. */
+#define MAX_SKIPPED 16384
+
 void imu_edge_common_headers(request_rec *r)
 {
     apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
@@ -21,6 +24,15 @@ void imu_edge_common_headers(request_rec *r)
 static int bodiless(int status)
 {
     return status == 204 || status == 304;
+}
+
+/* A body that nobody asked for is not waited for: the core would read it to its end, however slowly it comes, with a thread. */
+static void leave_body(const imu_req *req)
+{
+    const char *length = apr_table_get(req->r->headers_in, "Content-Length");
+
+    if (!req->body_done && (apr_table_get(req->r->headers_in, "Transfer-Encoding") || (length && apr_atoi64(length) > MAX_SKIPPED)))
+        req->r->connection->keepalive = AP_CONN_CLOSE;
 }
 
 static int pass(request_rec *r, apr_bucket_brigade *bb)
@@ -79,6 +91,7 @@ int imu_edge_send(imu_req *req)
     const imu_reply *reply = &req->reply;
 
     imu_req_db_release(req);
+    leave_body(req);
     imu_edge_common_headers(r);
     if (reply->status == 0)
         return imu_edge_send_error(req, imu_error_internal(req->p, "the handler of %s left no reply", r->uri));
@@ -109,6 +122,7 @@ int imu_edge_send_error(imu_req *req, const imu_err *err)
     const char *body = error_body(req, err);
 
     imu_req_db_release(req);
+    leave_body(req);
     if (err->status >= 500 && err->status != 501)
         ap_log_rerror(APLOG_MARK, err->status == 500 ? APLOG_ERR : APLOG_WARNING, 0, r, "IMU0101: %s %s failed (%s): %s", r->method,
                       r->uri, err->code, err->log ? err->log : err->detail);

@@ -307,6 +307,7 @@ imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_siz
         }
         apr_brigade_cleanup(bb);
     }
+    req->body_done = 1;
     buf[used] = '\0';
     *data = buf;
     *len = used;

@@ -42,6 +42,7 @@ typedef struct imu_req {
     imu_reply reply;
     struct imu_query_arg *query; /**< decoded query, in order */
     int n_query;
+    int body_done; /**< the whole body has been read */
     imu_db *db;
     void *db_lease; /**< what to give back to mod_dbd */
 } imu_req;

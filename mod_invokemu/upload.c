@@ -119,6 +119,7 @@ static imu_err *read_form(imu_req *req, const char *field, imu_upload *upload)
         req->r->connection->keepalive = AP_CONN_CLOSE;
         return err;
     }
+    req->body_done = 1;
     upload->file = imu_multipart_part(upload->form, field);
     upload->fd = s->fd;
     return NULL;

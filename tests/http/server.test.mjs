@@ -1,5 +1,6 @@
 // The server as such: start, unknown paths, restarts, other MPMs, configurations that must be refused.
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -53,6 +54,27 @@ test('HEAD answers like GET, without a body', async () => {
     assert.equal(answer.status, 200);
     assert.equal(answer.raw.length, 0);
 });
+
+/** Sends a head that promises a body, and of the body little. Resolves with what comes back, when the server has closed. */
+const halfSent = (path, head) =>
+    new Promise((resolve, reject) => {
+        const socket = net.connect(server.port, '127.0.0.1', () => {
+            socket.write(`${path} HTTP/1.1\r\nHost: x\r\n${head}\r\n\r\nabc`);
+        });
+        let text = '';
+        socket.setTimeout(10000, () => socket.destroy(new Error('the server keeps waiting for the body')));
+        socket.on('data', (d) => (text += d));
+        socket.on('end', () => socket.end());
+        socket.on('close', () => resolve(text));
+        socket.on('error', reject);
+    });
+for (const [what, path] of [['an unknown route', 'POST /api/v1/nothing'], ['a route that takes none', 'GET /api/v1/app/version'], ['a caller who is not signed in', 'POST /api/v1/boards/?board_name=x']]) {
+    for (const head of ['Content-Length: 5000000', 'Transfer-Encoding: chunked']) {
+        test(`a body for ${what} is not waited for (${head})`, async () => {
+            assert.match(await halfSent(path, head), /^HTTP\/1\.1 (200|401|404) .*Connection: close/s);
+        });
+    }
+}
 
 for (const kind of ['graceful', 'hard']) {
     test(`a ${kind} restart keeps the server answering`, async () => {
