@@ -124,7 +124,7 @@ test('signing out leads to the sign-in page and leaves nothing behind', async ()
     await admin.open('/create');
     await admin.field('What do you want to see?').fill('a secret wish');
     await admin.open('/profile');
-    await admin.page.locator('.session').first().getByRole('button', { name: 'Sign out' }).click();
+    await admin.button('Sign out').first().click();
     await admin.page.waitForURL('**/login');
     const kept = await admin.page.evaluate(() => JSON.stringify(localStorage));
     assert.doesNotMatch(kept, /secret wish|auth_token"/);

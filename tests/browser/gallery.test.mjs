@@ -116,6 +116,24 @@ test('the lightbox opens by key, shows details, and gives the focus back', async
     await admin.page.waitForFunction(() => document.activeElement?.classList.contains('thumb-open'));
 });
 
+test('going back closes the lightbox and stays on the page', async () => {
+    const where = admin.page.url();
+    await admin.page.locator('.thumb-open').first().click();
+    await admin.page.locator('.pswp img.pswp__img').first().waitFor();
+    await admin.page.goBack();
+    await admin.page.locator('.pswp').waitFor({ state: 'detached' });
+    assert.equal(admin.page.url(), where);
+    await pictures(admin, 1);
+    // Closing it in another way leaves nothing behind to go back through.
+    const depth = await admin.page.evaluate(() => history.state);
+    await admin.page.locator('.thumb-open').first().click();
+    await admin.page.locator('.pswp img.pswp__img').first().waitFor();
+    await admin.page.locator('.box-tools').getByRole('button', { name: 'Close' }).click();
+    await admin.page.locator('.pswp').waitFor({ state: 'detached' });
+    await admin.page.waitForFunction(() => !history.state?.lightbox);
+    assert.deepEqual(await admin.page.evaluate(() => history.state), depth);
+});
+
 test('a private board, its pictures and their addresses are closed to others', async () => {
     await guest.open('/gallery');
     await guest.sees('Nothing here yet');
@@ -135,6 +153,16 @@ test('a shared board shows itself to others, who may only look', async () => {
     await pictures(guest, 1);
     assert.equal(await guest.button('Add pictures').count(), 0);
     assert.equal(await guest.button('This board').count(), 0);
+    await guest.page.locator('.thumb-open').first().focus();
+    await guest.page.keyboard.press('Delete');
+    await guest.sees(/You can look at its pictures/);
+    await pictures(guest, 1);
+    await guest.page.keyboard.press('Enter');
+    await guest.page.locator('.box-tools').getByRole('button', { name: 'Details' }).waitFor();
+    assert.equal(await guest.page.locator('.box-tools').getByRole('button', { name: 'Delete' }).count(), 0);
+    assert.equal(await guest.page.locator('.box-tools').getByRole('button', { name: 'Star' }).count(), 0);
+    await guest.page.keyboard.press('Escape');
+    await guest.page.locator('.pswp').waitFor({ state: 'detached' });
 });
 
 test('a deleted board comes back with undo', async () => {

@@ -70,3 +70,18 @@ test('the same account on a phone sees the same pictures', async () => {
     await phone.signIn(ADMIN.email, ADMIN.password);
     await phone.page.locator('.tile img.final.sharp').nth(1).waitFor();
 });
+
+test('a picture deleted long ago leaves no hole in the feed and the queue', async () => {
+    // The browser itself complains about the picture that it looks for.
+    me.allow(/status of 404/);
+    await me.open('/gallery');
+    await me.page.locator('.thumb-open').first().focus();
+    const gone = me.page.waitForResponse((response) => response.url().endsWith('/images/delete'));
+    await me.page.keyboard.press('Delete');
+    await gone;
+    await me.open('/create');
+    await me.page.locator('.tile .ended').getByText('Deleted').waitFor();
+    await me.open('/queue');
+    await me.page.locator('.job').nth(1).waitFor();
+    await me.page.waitForFunction(() => document.querySelectorAll('.job-mark img').length === 1);
+});

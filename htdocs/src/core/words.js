@@ -45,7 +45,7 @@ export function timeLeft(seconds) {
     return '';
   }
   if (seconds < 5) {
-    return 'almost done';
+    return 'a few seconds left';
   }
   if (seconds < 90) {
     return `about ${Math.ceil(seconds / 5) * 5} s left`;

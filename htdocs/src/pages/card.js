@@ -47,7 +47,9 @@ function Picture({ job, full }) {
   const [sharp, setSharp] = useState(false);
   const record = picture(name).value;
   const open = () => openLightbox(shownPictures(), name);
-  return html`<button type="button" class="open" onClick=${open} onFocus=${() => want([name])} onPointerEnter=${() => want([name])}
+  // Tells whether it is starred, and whether it is still there.
+  useEffect(() => want([name]), [name]);
+  return html`<button type="button" class="open" onClick=${open}
       data-picture=${name} aria-label=${`Open: ${job.wish.prompt.slice(0, 100) || 'picture'}`}>
       ${job.preview && !sharp && html`<img class="preview" src=${job.preview} alt="" />`}
       <img class=${sharp ? 'final sharp' : 'final'} src=${full ? pictureUrl(name) : thumbnailUrl(name)} alt="" loading="lazy" decoding="async"

@@ -43,16 +43,18 @@ function Upload({ board }) {
     <${Button} icon="upload" onClick=${() => input.current.click()}>Add pictures<//>`;
 }
 
-function SelectionBar({ list }) {
+function SelectionBar({ list, mayChange }) {
   const [moving, setMoving] = useState(false);
   const allStarred = list.every((name) => picture(name).value?.starred);
   const clear = () => (selection.value = new Set());
   return html`<div class="selection-bar" role="toolbar" aria-label="With the selected pictures">
     <${Button} kind="quiet" icon="close" bare onClick=${clear}>Select nothing<//>
     <p role="status">${count(list.length, 'picture')}<span class="words"> selected</span></p>
-    <${Button} kind="quiet" icon="star" onClick=${() => star(list, !allStarred)}>${allStarred ? 'Unstar' : 'Star'}<//>
-    <${Button} kind="quiet" icon="move" onClick=${() => setMoving(true)}>Move…<//>
-    <${Button} kind="quiet" icon="trash" onClick=${() => remove(list)}>Delete<//>
+    ${mayChange
+      ? html`<${Button} kind="quiet" icon="star" onClick=${() => star(list, !allStarred)}>${allStarred ? 'Unstar' : 'Star'}<//>
+          <${Button} kind="quiet" icon="move" onClick=${() => setMoving(true)}>Move…<//>
+          <${Button} kind="quiet" icon="trash" onClick=${() => remove(list)}>Delete<//>`
+      : html`<p class="note">To look at only</p>`}
     ${moving && html`<${MoveDialog} list=${list} onClose=${() => setMoving(false)} />`}
   </div>`;
 }
@@ -128,7 +130,7 @@ export function Gallery() {
       <${BoardStrip} current=${id} />
       <div class="gallery-head">
         ${chosen.length
-          ? html`<${SelectionBar} list=${chosen} />`
+          ? html`<${SelectionBar} list=${chosen} mayChange=${mayAdd} />`
           : html`<div class="gallery-title"><h2>${title}</h2>
                 ${board && html`<span class="seen-by"><${Icon} name=${board.board_visibility === 'private' ? 'lock' : 'eye'} />${visibilityWords(board)}</span>`}
                 ${board && canManage(board) && html`<${BoardMenu} board=${board} />`}</div>

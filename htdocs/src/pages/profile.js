@@ -28,7 +28,7 @@ function Name() {
     }
   };
   return html`<section class="block"><h2>You</h2><form onSubmit=${save} novalidate>
-    <${TextField} label="Name" value=${name} onText=${setName} error=${error} autocomplete="name" maxlength="100" hint="Others see it beside what you share." />
+    <${TextField} label="Name" value=${name} onText=${setName} error=${error} autocomplete="name" maxlength="100" hint="Administrators know you by it." />
     <${TextField} label="Email address" value=${user.value.email} readonly />
     <div class="form-end"><${Button} type="submit">Save name<//></div></form></section>`;
 }
@@ -67,10 +67,6 @@ function Password({ done }) {
 
 function Session({ session, done }) {
   const end = async () => {
-    if (session.current) {
-      signOut();
-      return;
-    }
     try {
       await api('DELETE', `/auth/sessions/${encodeURIComponent(session.session_id)}`);
       say('That device was signed out.');
@@ -82,7 +78,7 @@ function Session({ session, done }) {
   return html`<li class="session"><${Icon} name="laptop" />
     <div><p><strong>${device(session.user_agent)}</strong>${session.current && html`<span class="tag">This one</span>`}</p>
       <p class="note">Last used ${ago(session.last_activity_at)}${session.ip_address && html`<span class="dot">${session.ip_address}</span>`}</p></div>
-    <${Button} kind="quiet" icon="out" onClick=${end}>Sign out<//></li>`;
+    ${!session.current && html`<${Button} kind="quiet" icon="out" onClick=${end}>Sign out<//>`}</li>`;
 }
 
 function Sessions({ list, failed, load }) {
@@ -111,7 +107,8 @@ export function Profile() {
     }
   }, []);
   return html`<div class="page narrow">
-    <header class="page-head"><h1>${solo.value ? 'Settings' : 'Your profile'}</h1></header>
+    <header class="page-head"><h1>${solo.value ? 'Settings' : 'Your profile'}</h1>
+      ${!solo.value && html`<div class="page-acts"><${Button} icon="out" onClick=${signOut}>Sign out<//></div>`}</header>
     ${!solo.value && html`<${Name} /><${Password} done=${load} /><${Sessions} list=${list} failed=${failed} load=${load} />`}
     <section class="block"><h2>Look</h2><${ThemeChoice} /></section>
   </div>`;

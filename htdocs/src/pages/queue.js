@@ -1,5 +1,5 @@
 // Queue: what runs, what waits, what is done. Of other people's jobs only that they are there, and only while they are.
-import { useEffect } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { thumbnailUrl } from '../core/api.js';
 import { html } from '../core/html.js';
 import { pictureOf, wishOf } from '../core/graph.js';
@@ -28,12 +28,14 @@ function whenOf(item) {
 }
 
 function Mark({ item, name, live }) {
+  const [deleted, setDeleted] = useState(false);
   if (item.status === 'in_progress') {
     const shown = live?.preview ? html`<img src=${live.preview} alt="" />` : null;
     return html`<span class="job-mark">${shown}<${Ring} percent=${live?.percent ? Math.round(live.percent * 100) : null} label="Progress" /></span>`;
   }
-  if (name) {
-    return html`<button type="button" class="job-mark" aria-label="Open the picture" onClick=${() => openLightbox([name], name)}><img src=${thumbnailUrl(name)} alt="" loading="lazy" /></button>`;
+  if (name && !deleted) {
+    return html`<button type="button" class="job-mark" aria-label="Open the picture" onClick=${() => openLightbox([name], name)}>
+      <img src=${thumbnailUrl(name)} alt="" loading="lazy" onError=${() => setDeleted(true)} /></button>`;
   }
   return html`<span class="job-mark"><${Icon} name=${{ failed: 'warn', canceled: 'close', completed: 'check' }[item.status] || 'queue'} /></span>`;
 }

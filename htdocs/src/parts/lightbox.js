@@ -2,6 +2,7 @@
 import { render } from 'preact';
 import { pictureUrl, thumbnailUrl } from '../core/api.js';
 import { html } from '../core/html.js';
+import { canChange } from '../state/boards.js';
 import { complain } from '../state/toasts.js';
 import { picture, readPicture, remove, star, want } from '../state/pictures.js';
 import { recall, remember } from '../core/storage.js';
@@ -10,6 +11,8 @@ import { Button } from './controls.js';
 import { Icon } from './icons.js';
 
 const PANEL = 340;
+/** Share of a small screen that the details take; as in lightbox.css. */
+const SHEET = 0.62;
 const NEAR = 12;
 let withDetails = recall('lightbox-details') === 'open';
 
@@ -31,6 +34,27 @@ function holdBack(behind) {
   });
 }
 
+/** PhotoSwipe closes nothing that is still opening; this does, as soon as it can. */
+function close(pswp) {
+  if (pswp.opener.isOpen) {
+    pswp.close();
+  } else {
+    pswp.on('openingAnimationEnd', () => pswp.close());
+  }
+}
+
+/** Going back, by button or by gesture, closes the picture and nothing else. */
+function closeOnBack(pswp) {
+  const back = () => close(pswp);
+  history.pushState({ lightbox: true }, '');
+  addEventListener('popstate', back);
+  pswp.on('close', () => {
+    removeEventListener('popstate', back);
+    // Not when something else leads on from here in the same moment.
+    setTimeout(() => history.state?.lightbox && history.back());
+  });
+}
+
 const slideOf = (name) => {
   const record = picture(name).value;
   return { src: pictureUrl(name), msrc: thumbnailUrl(name), width: record?.width || 512, height: record?.height || 512, name, alt: 'Picture' };
@@ -39,6 +63,7 @@ const slideOf = (name) => {
 /** The bar of buttons and the panel, drawn into PhotoSwipe's own element so that the focus stays inside. */
 function Tools({ pswp, name, details }) {
   const record = picture(name).value;
+  const mine = canChange(record);
   const toggle = () => {
     withDetails = !withDetails;
     remember('lightbox-details', withDetails ? 'open' : null);
@@ -51,12 +76,12 @@ function Tools({ pswp, name, details }) {
     pswp.close();
   };
   return html`<div class="box-tools">
-      <${Button} kind="on-picture" icon="star" bare class=${record?.starred ? 'starred' : ''} aria-pressed=${String(Boolean(record?.starred))}
-        onClick=${() => star([name], !record?.starred)}>Star<//>
+      ${mine && html`<${Button} kind="on-picture" icon="star" bare class=${record?.starred ? 'starred' : ''} aria-pressed=${String(Boolean(record?.starred))}
+        onClick=${() => star([name], !record?.starred)}>Star<//>`}
       <a class="button on-picture bare" href=${pictureUrl(name)} download=${name} aria-label="Download" title="Download"><${Icon} name="download" /></a>
-      <${Button} kind="on-picture" icon="trash" bare onClick=${erase}>Delete<//>
+      ${mine && html`<${Button} kind="on-picture" icon="trash" bare onClick=${erase}>Delete<//>`}
       <${Button} kind="on-picture" icon="info" bare aria-expanded=${String(details)} onClick=${toggle}>Details<//>
-      <${Button} kind="on-picture" icon="close" bare onClick=${() => pswp.close()}>Close<//>
+      <${Button} kind="on-picture" icon="close" bare onClick=${() => close(pswp)}>Close<//>
     </div>
     ${details && html`<aside class="box-details" aria-label="Details"><h2>Details</h2><${Details} name=${name} onUse=${() => pswp.close()} /></aside>`}`;
 }
@@ -80,7 +105,13 @@ export async function openLightbox(list, name, onLeave) {
     const [{ default: PhotoSwipe }] = await Promise.all([import('photoswipe'), loadStyles(), readPicture(name)]);
     want(around(list, list.indexOf(name)));
     const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
-    const docked = () => withDetails && innerWidth >= 820;
+    const room = () => {
+      const beside = innerWidth >= 820;
+      return {
+        x: innerWidth - (withDetails && beside ? PANEL : 0),
+        y: innerHeight * (withDetails && !beside ? 1 - SHEET : 1),
+      };
+    };
     const pswp = new PhotoSwipe({
       dataSource: list.map((one) => ({ name: one })),
       index: list.indexOf(name),
@@ -95,7 +126,7 @@ export async function openLightbox(list, name, onLeave) {
       arrowPrevTitle: 'Previous',
       arrowNextTitle: 'Next',
       errorMsg: 'This picture can’t be shown. It may have been deleted.',
-      getViewportSizeFn: () => ({ x: innerWidth - (docked() ? PANEL : 0), y: innerHeight }),
+      getViewportSizeFn: room,
     });
     pswp.addFilter('itemData', (data, index) => slideOf(list[index]));
     pswp.on('change', () => {
@@ -117,7 +148,7 @@ export async function openLightbox(list, name, onLeave) {
       onLeave?.(list[pswp.currIndex]);
     });
     // PhotoSwipe hears keys only when it has opened; an Escape before that counts too.
-    const early = (event) => event.key === 'Escape' && !pswp.opener.isOpen && pswp.on('openingAnimationEnd', () => pswp.close());
+    const early = (event) => event.key === 'Escape' && !pswp.opener.isOpen && close(pswp);
     document.addEventListener('keydown', early);
     pswp.on('destroy', () => document.removeEventListener('keydown', early));
     pswp.init();
@@ -125,6 +156,7 @@ export async function openLightbox(list, name, onLeave) {
     pswp.element.setAttribute('aria-label', 'Picture');
     pswp.updateSize(true);
     holdBack(true);
+    closeOnBack(pswp);
     redraw(pswp);
   } catch (error) {
     complain(error);

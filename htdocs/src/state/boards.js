@@ -18,6 +18,11 @@ export const boardsState = signal('idle');
 export const isOwn = (board) => solo.value || board.user_id === myId.value;
 export const canManage = (board) => isOwn(board) || isAdmin.value;
 export const canAdd = (board) => canManage(board) || board.board_visibility === 'public';
+/** Whether a picture with this record may be starred, moved and deleted; one without a board is the reader's own. */
+export const canChange = (record) => {
+  const board = record?.board_id && boardById(record.board_id);
+  return !board || canAdd(board);
+};
 export const boardById = (id) => boards.value.find((board) => board.board_id === id);
 
 /** Own boards first, then those of others; the newest first in both. */
@@ -86,7 +91,7 @@ export function countUp(boardId, n) {
   }
 }
 
-/** Everybody that a board can be named to; administrators only. */
+/** Says who sees the board from now on. */
 export const tellShared = (board) => say(`${board.board_name}: ${visibilityWords(board).toLowerCase()}.`);
 
 export function startBoards() {

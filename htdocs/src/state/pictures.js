@@ -4,7 +4,7 @@ import { api, get, post } from '../core/api.js';
 import { on } from '../core/live.js';
 import { onLeave } from '../core/session.js';
 import { count } from '../core/words.js';
-import { boardById, countUp, loadBoards } from './boards.js';
+import { boardById, canChange, countUp, loadBoards } from './boards.js';
 import { pictureGone } from './jobs.js';
 import { complain, say, sayWithUndo } from './toasts.js';
 
@@ -42,7 +42,10 @@ async function readWanted() {
     timer = setTimeout(readWanted, 30);
   }
   try {
-    (await post('/images/images_by_names', { image_names: list })).forEach(keep);
+    const found = await post('/images/images_by_names', { image_names: list });
+    found.forEach(keep);
+    const there = new Set(found.map((dto) => dto.image_name));
+    pictureGone(list.filter((name) => !there.has(name)));
   } catch {
     // The tiles stay as they are; scrolling asks again.
   }
@@ -96,7 +99,19 @@ export function show(next) {
   loadNames({ quiet: same });
 }
 
+/** Says so when some of these are only to look at; the server would refuse the change. */
+function onlyToLookAt(list) {
+  const locked = !list.every((name) => canChange(picture(name).value));
+  if (locked) {
+    say('This board belongs to someone else. You can look at its pictures, and change nothing.', 'bad');
+  }
+  return locked;
+}
+
 export async function star(list, starred) {
+  if (onlyToLookAt(list)) {
+    return;
+  }
   const before = list.map((name) => picture(name).value);
   list.forEach((name) => picture(name).value && keep({ ...picture(name).value, starred }));
   try {
@@ -122,7 +137,7 @@ function takeOut(list) {
 /** Moves pictures to a board, or off every board with 'none'. */
 export async function move(list, boardId) {
   const from = view.value.board;
-  if (boardId === from || !list.length) {
+  if (boardId === from || !list.length || onlyToLookAt(list)) {
     return;
   }
   const putBack = takeOut(list);
@@ -145,6 +160,9 @@ export async function move(list, boardId) {
 
 /** Takes pictures away at once; the server hears of it when the time for undo is over. */
 export function remove(list) {
+  if (onlyToLookAt(list)) {
+    return;
+  }
   const boardId = view.value.board;
   const putBack = takeOut(list);
   list.forEach((name) => removing.add(name));
