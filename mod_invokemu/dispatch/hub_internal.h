@@ -9,7 +9,7 @@
 #include "mod_invokemu/dispatch/hub.h"
 
 #define HUB_MAX_PAYLOAD   1000000           /* bytes of one message or POST body from a browser */
-#define HUB_MAX_QUEUED    (1024u * 1024)    /* bytes that wait for a polling browser */
+#define HUB_MAX_QUEUED    (2048u * 1024)    /* bytes that wait for a polling browser, as many as for a WebSocket */
 #define HUB_MAX_TOKEN     8192
 #define HUB_MAX_QUEUES    8                 /* queues a socket may listen to */
 #define HUB_QUEUE_NAME    64
