@@ -1,6 +1,7 @@
 /*
- * cli.h: the command line's frame: options, output, exit codes. Commands are one function each, in a table in main.c.
- * It works on the database beside a running server: the server reads accounts afresh for every request.
+ * cli.h: the command line's frame: options, output, exit codes. Commands are one function each, in
+ * a table in main.c. It works on the database beside a running server: the server reads accounts
+ * afresh for every request.
  */
 #ifndef IMU_CLI_H
 #define IMU_CLI_H
@@ -15,7 +16,8 @@ typedef struct cli_options {
     const char *database; /**< --database, or below root */
     const char *email;    /**< --email, or the first plain argument */
     const char *name;     /**< --name */
-    const char *password; /**< --password: for upstream's names only, since others can read argument lists */
+    const char *password; /**< --password: for upstream's names only, since others can read argument
+                             lists */
     int password_stdin;   /**< --password-stdin */
     int admin;            /**< --admin 1, --no-admin 0, else -1 */
     int active;           /**< --active 1, --inactive 0, else -1 */
@@ -33,7 +35,8 @@ typedef struct cli {
 
 typedef imu_err *cli_command(cli *c);
 
-cli_command cli_users_add, cli_users_list, cli_users_mod, cli_users_del, cli_sessions_list, cli_sessions_end, cli_models_list;
+cli_command cli_users_add, cli_users_list, cli_users_mod, cli_users_del, cli_sessions_list,
+    cli_sessions_end, cli_models_list;
 /** Needs no open database. */
 cli_command cli_migrate;
 
@@ -43,7 +46,8 @@ cli_command cli_migrate;
  * @return NULL, or the sentence to print with exit code CLI_USAGE
  */
 const char *cli_parse(cli *c, int argc, char **argv, int upstream);
-/** A new password, from --password, stdin or a prompt (twice). NULL and a message on stderr when there is none. */
+/** A new password, from --password, stdin or a prompt (twice). NULL and a message on stderr when
+ * there is none. */
 const char *cli_new_password(cli *c);
 /** Asks a question on the terminal. @return 1 for yes; without a terminal no, unless --force */
 int cli_confirm(cli *c, const char *question);

@@ -1,5 +1,6 @@
 /*
- * main.c: invokemu, the administrator's command line. Also answers to the names of upstream's four account tools.
+ * main.c: invokemu, the administrator's command line. Also answers to the names of upstream's four
+ * account tools.
  */
 #include "cli/cli.h"
 
@@ -21,15 +22,18 @@ static const struct {
     const char *upstream;
     const char *help;
 } commands[] = {
-    {"users", "add", cli_users_add, 0, "invoke-useradd", "EMAIL [--name NAME] [--admin] [--must-change] [--password-stdin]"},
+    {"users", "add", cli_users_add, 0, "invoke-useradd",
+     "EMAIL [--name NAME] [--admin] [--must-change] [--password-stdin]"},
     {"users", "list", cli_users_list, 0, "invoke-userlist", "[--json]"},
     {"users", "mod", cli_users_mod, 0, "invoke-usermod",
-     "EMAIL [--name NAME] [--admin|--no-admin] [--active|--inactive] [--must-change] [--password-stdin]"},
+     "EMAIL [--name NAME] [--admin|--no-admin] [--active|--inactive] [--must-change] "
+     "[--password-stdin]"},
     {"users", "del", cli_users_del, 0, "invoke-userdel", "EMAIL [--force]"},
     {"sessions", "list", cli_sessions_list, 0, NULL, "EMAIL [--json]"},
     {"sessions", "end", cli_sessions_end, 0, NULL, "EMAIL: sign a person out everywhere"},
     {"models", "list", cli_models_list, 0, NULL, "[--json]"},
-    {"migrate", NULL, cli_migrate, 1, NULL, "bring the database to this version (the server does so at its start)"},
+    {"migrate", NULL, cli_migrate, 1, NULL,
+     "bring the database to this version (the server does so at its start)"},
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -46,8 +50,8 @@ imu_err *cli_models_list(cli *c)
         if (c->opt.json)
             json_array_append_new(list, imu_json_parsed(rows, i, "record"));
         else
-            printf("%s  %-8s %-6s %s\n", imu_text(rows, i, "key"), imu_text(rows, i, "base"), imu_text(rows, i, "type"),
-                   imu_text(rows, i, "name"));
+            printf("%s  %-8s %-6s %s\n", imu_text(rows, i, "key"), imu_text(rows, i, "base"),
+                   imu_text(rows, i, "type"), imu_text(rows, i, "name"));
     }
     if (c->opt.json)
         cli_print_json(list);
@@ -72,9 +76,10 @@ static int usage(FILE *out)
 {
     fputs("invokemu: administers an invokemu server, also while it runs.\n\n", out);
     for (unsigned i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "  invokemu %s%s%s %s\n", commands[i].group, commands[i].verb ? " " : "", commands[i].verb ? commands[i].verb : "",
-                commands[i].help);
-    fputs("\nEverywhere: --root DIR (default /var/lib/invokemu, or $INVOKEMU_ROOT) or --database FILE.\n"
+        fprintf(out, "  invokemu %s%s%s %s\n", commands[i].group, commands[i].verb ? " " : "",
+                commands[i].verb ? commands[i].verb : "", commands[i].help);
+    fputs("\nEverywhere: --root DIR (default /var/lib/invokemu, or $INVOKEMU_ROOT) or --database "
+          "FILE.\n"
           "Exit codes: 0 done, 1 refused or failed, 2 not understood.\n",
           out);
     return out == stdout ? CLI_OK : CLI_USAGE;
@@ -87,7 +92,9 @@ static imu_err *open_and_run(cli *c, unsigned command)
     if (!commands[command].closed) {
         if (access(c->opt.database, R_OK | W_OK) != 0)
             return imu_error(c->p, 404, "no_database",
-                             "%s can't be read and written: name the server's folder with --root, and run as its user or root", c->opt.database);
+                             "%s can't be read and written: name the server's folder with --root, "
+                             "and run as its user or root",
+                             c->opt.database);
         if ((err = imu_db_open(c->p, c->opt.database, NULL, &c->db)))
             return err;
     }
@@ -129,7 +136,8 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < N_COMMANDS; i++) {
         int words = commands[i].verb ? 2 : 1;
 
-        if (argc > words && strcmp(argv[1], commands[i].group) == 0 && (!commands[i].verb || strcmp(argv[2], commands[i].verb) == 0))
+        if (argc > words && strcmp(argv[1], commands[i].group) == 0 &&
+            (!commands[i].verb || strcmp(argv[2], commands[i].verb) == 0))
             return run(i, argc - words, argv + words, 0);
     }
     return usage(stderr);

@@ -11,7 +11,16 @@
 
 #define MAX_PASSWORD_LINE 1024
 
-enum { OPT_PASSWORD = 256, OPT_PASSWORD_STDIN, OPT_NO_ADMIN, OPT_ACTIVE, OPT_INACTIVE, OPT_MUST_CHANGE, OPT_WEAK, OPT_DATABASE };
+enum {
+    OPT_PASSWORD = 256,
+    OPT_PASSWORD_STDIN,
+    OPT_NO_ADMIN,
+    OPT_ACTIVE,
+    OPT_INACTIVE,
+    OPT_MUST_CHANGE,
+    OPT_WEAK,
+    OPT_DATABASE
+};
 
 static const struct option long_options[] = {
     {"root", required_argument, NULL, 'r'},
@@ -50,7 +59,8 @@ static const char *take(cli *c, int option, int upstream)
         break;
     case OPT_PASSWORD:
         if (!upstream)
-            return "a password is not taken from the argument list, where others can read it; leave it out to be asked, or use --password-stdin";
+            return "a password is not taken from the argument list, where others can read it; "
+                   "leave it out to be asked, or use --password-stdin";
         o->password = optarg;
         break;
     case OPT_PASSWORD_STDIN:

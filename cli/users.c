@@ -1,5 +1,6 @@
 /*
- * users.c: accounts and their sessions on the command line. The same rules and statements as the server's.
+ * users.c: accounts and their sessions on the command line. The same rules and statements as the
+ * server's.
  */
 #include "cli/cli.h"
 
@@ -53,11 +54,14 @@ imu_err *cli_users_add(cli *c)
     const char *email, *hash, *id;
     imu_err *err;
 
-    if ((err = wanted_email(c, &email)) || (err = hash_of_new_password(c, email, c->opt.name, &hash)) ||
-        (err = imu_user_create(c->db, c->p, email, c->opt.name, hash, c->opt.admin == 1, c->opt.must_change, &id)))
+    if ((err = wanted_email(c, &email)) ||
+        (err = hash_of_new_password(c, email, c->opt.name, &hash)) ||
+        (err = imu_user_create(c->db, c->p, email, c->opt.name, hash, c->opt.admin == 1,
+                               c->opt.must_change, &id)))
         return err;
     if (c->opt.json)
-        cli_print_json(imu_json_own(c->p, json_pack("{s:s, s:s, s:b}", "user_id", id, "email", email, "is_admin", c->opt.admin == 1)));
+        cli_print_json(imu_json_own(c->p, json_pack("{s:s, s:s, s:b}", "user_id", id, "email",
+                                                    email, "is_admin", c->opt.admin == 1)));
     else
         printf("Added %s%s.\n", email, c->opt.admin == 1 ? " as an administrator" : "");
     return NULL;
@@ -89,13 +93,15 @@ imu_err *cli_users_list(cli *c)
         return err;
     list = imu_json_own(c->p, json_array());
     for (int i = 0; i < rows->count; i++) {
-        const char *name = imu_text(rows, i, "display_name"), *seen = imu_text(rows, i, "last_login_at");
+        const char *name = imu_text(rows, i, "display_name"),
+                   *seen = imu_text(rows, i, "last_login_at");
 
         if (c->opt.json)
             json_array_append_new(list, user_json(rows, i));
         else
             printf("%-40s %-24s %-13s %-11s %s\n", imu_text(rows, i, "email"), name ? name : "",
-                   imu_bool(rows, i, "is_admin") ? "administrator" : "person", imu_bool(rows, i, "is_active") ? "active" : "deactivated",
+                   imu_bool(rows, i, "is_admin") ? "administrator" : "person",
+                   imu_bool(rows, i, "is_active") ? "active" : "deactivated",
                    seen ? seen : "never signed in");
     }
     if (c->opt.json)
@@ -105,15 +111,18 @@ imu_err *cli_users_list(cli *c)
 
 imu_err *cli_users_mod(cli *c)
 {
-    imu_user_change change = {
-        .display_name = c->opt.name, .is_admin = c->opt.admin, .is_active = c->opt.active, .must_change_password = c->opt.must_change ? 1 : IMU_KEEP};
+    imu_user_change change = {.display_name = c->opt.name,
+                              .is_admin = c->opt.admin,
+                              .is_active = c->opt.active,
+                              .must_change_password = c->opt.must_change ? 1 : IMU_KEEP};
     imu_rows *user, *after;
     imu_err *err = account(c, &user);
 
     if (err)
         return err;
     if ((c->opt.password || c->opt.password_stdin) &&
-        (err = hash_of_new_password(c, imu_text(user, 0, "email"), imu_text(user, 0, "display_name"), &change.password_hash)))
+        (err = hash_of_new_password(c, imu_text(user, 0, "email"),
+                                    imu_text(user, 0, "display_name"), &change.password_hash)))
         return err;
     if ((err = imu_user_update(c->db, c->p, imu_text(user, 0, "user_id"), &change, &after)))
         return err;
@@ -128,7 +137,8 @@ imu_err *cli_users_del(cli *c)
 
     if (err)
         return err;
-    if (!cli_confirm(c, apr_pstrcat(c->p, "This deletes ", imu_text(user, 0, "email"), " with all boards and pictures, for good.", NULL)))
+    if (!cli_confirm(c, apr_pstrcat(c->p, "This deletes ", imu_text(user, 0, "email"),
+                                    " with all boards and pictures, for good.", NULL)))
         return imu_error(c->p, 400, "not_confirmed", "nothing was deleted");
     if ((err = imu_user_delete(c->db, c->p, imu_text(user, 0, "user_id"))))
         return err;
@@ -153,12 +163,14 @@ imu_err *cli_sessions_list(cli *c)
         cli_print_json(list);
         return NULL;
     }
-    json_array_foreach (list, i, one) {
+    json_array_foreach(list, i, one)
+    {
         const char *agent = json_string_value(json_object_get(one, "user_agent"));
         const char *from = json_string_value(json_object_get(one, "ip_address"));
 
         printf("%s  %s  %-15s %s\n", json_string_value(json_object_get(one, "session_id")),
-               json_string_value(json_object_get(one, "last_activity_at")), from ? from : "-", agent ? agent : "-");
+               json_string_value(json_object_get(one, "last_activity_at")), from ? from : "-",
+               agent ? agent : "-");
     }
     return NULL;
 }

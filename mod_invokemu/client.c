@@ -18,11 +18,21 @@ static const struct {
     const char *ending;
     const char *type;
 } types[] = {
-    {".html", "text/html; charset=utf-8"},        {".js", "text/javascript; charset=utf-8"}, {".mjs", "text/javascript; charset=utf-8"},
-    {".css", "text/css; charset=utf-8"},          {".json", "application/json"},             {".svg", "image/svg+xml"},
-    {".png", "image/png"},                        {".webp", "image/webp"},                   {".jpg", "image/jpeg"},
-    {".ico", "image/x-icon"},                     {".woff2", "font/woff2"},                  {".txt", "text/plain; charset=utf-8"},
-    {".webmanifest", "application/manifest+json"}, {".map", "application/json"},             {".wasm", "application/wasm"},
+    {".html", "text/html; charset=utf-8"},
+    {".js", "text/javascript; charset=utf-8"},
+    {".mjs", "text/javascript; charset=utf-8"},
+    {".css", "text/css; charset=utf-8"},
+    {".json", "application/json"},
+    {".svg", "image/svg+xml"},
+    {".png", "image/png"},
+    {".webp", "image/webp"},
+    {".jpg", "image/jpeg"},
+    {".ico", "image/x-icon"},
+    {".woff2", "font/woff2"},
+    {".txt", "text/plain; charset=utf-8"},
+    {".webmanifest", "application/manifest+json"},
+    {".map", "application/json"},
+    {".wasm", "application/wasm"},
 };
 
 static const char *type_of(const char *path)
@@ -37,7 +47,9 @@ static const char *type_of(const char *path)
 
 static int is_file(apr_pool_t *p, const char *path, apr_finfo_t *info)
 {
-    return apr_stat(info, path, APR_FINFO_TYPE | APR_FINFO_SIZE | APR_FINFO_MTIME, p) == APR_SUCCESS && info->filetype == APR_REG;
+    return apr_stat(info, path, APR_FINFO_TYPE | APR_FINFO_SIZE | APR_FINFO_MTIME, p) ==
+               APR_SUCCESS &&
+           info->filetype == APR_REG;
 }
 
 /* The file for a path of the client folder, or NULL. Never leaves the folder. */
@@ -49,7 +61,8 @@ static const char *find_file(imu_req *req, const char *uri, apr_finfo_t *info)
         uri++;
     if (!*uri)
         return NULL;
-    if (apr_filepath_merge(&path, req->conf->client_dir, uri, APR_FILEPATH_SECUREROOT, req->p) != APR_SUCCESS)
+    if (apr_filepath_merge(&path, req->conf->client_dir, uri, APR_FILEPATH_SECUREROOT, req->p) !=
+        APR_SUCCESS)
         return NULL;
     return is_file(req->p, path, info) ? path : NULL;
 }
@@ -81,8 +94,9 @@ static int serve_file(imu_req *req, const char *path, apr_finfo_t *info, int has
     apr_table_mergen(req->r->headers_out, "Vary", "Accept-Encoding");
     apr_table_setn(req->r->headers_out, "Content-Security-Policy", req->conf->csp);
     imu_reply_file(req, file, type,
-                   apr_psprintf(req->p, "\"%" APR_UINT64_T_HEX_FMT "-%" APR_UINT64_T_HEX_FMT "%s\"", (apr_uint64_t)info->mtime,
-                                (apr_uint64_t)info->size, file == path ? "" : "-z"),
+                   apr_psprintf(req->p, "\"%" APR_UINT64_T_HEX_FMT "-%" APR_UINT64_T_HEX_FMT "%s\"",
+                                (apr_uint64_t)info->mtime, (apr_uint64_t)info->size,
+                                file == path ? "" : "-z"),
                    hashed ? CACHE_HASHED : CACHE_PAGE);
     return imu_edge_send(req);
 }
@@ -95,11 +109,13 @@ int imu_client_serve(imu_req *req)
 
     if (r->method_number != M_GET) {
         apr_table_setn(r->err_headers_out, "Allow", "GET, HEAD");
-        return imu_edge_send_error(req, imu_error(req->p, 405, "method_not_allowed", "Method Not Allowed"));
+        return imu_edge_send_error(
+            req, imu_error(req->p, 405, "method_not_allowed", "Method Not Allowed"));
     }
     if ((path = find_file(req, r->uri, &info)))
         return serve_file(req, path, &info, strncmp(r->uri, "/assets/", 8) == 0);
-    /* A client that names its files relative to a page asks for /admin/assets/x after a hard load of /admin/users. */
+    /* A client that names its files relative to a page asks for /admin/assets/x after a hard load
+     * of /admin/users. */
     assets = ap_strstr_c(r->uri, "/assets/");
     if (assets && assets != r->uri) {
         apr_table_setn(r->headers_out, "Location", ap_escape_uri(req->p, assets));

@@ -1,6 +1,7 @@
 /*
- * config.c: the directive table. Parsing and its sentences for the administrator live here; what the settings mean, in the
- * code that reads them. tests/ holds this table, the defaults and conf/reference.conf in step.
+ * config.c: the directive table. Parsing and its sentences for the administrator live here; what
+ * the settings mean, in the code that reads them. tests/ holds this table, the defaults and
+ * conf/reference.conf in step.
  */
 #include "mod_invokemu/config.h"
 
@@ -14,24 +15,27 @@
 #define MIB      ((apr_int64_t)1024 * 1024)
 
 /* Defaults, as conf/reference.conf states them. */
-#define DEFAULT_ROOT             "/var/lib/invokemu"
-#define DEFAULT_RUN_DIR          "/run/invokemu"
-#define DEFAULT_CLIENT           "/usr/share/invokemu/htdocs"
-#define DEFAULT_SESSION_HOURS    24
-#define DEFAULT_REMEMBER_HOURS   168
-#define DEFAULT_SESSION_IDLE     0
-#define DEFAULT_QUEUE_HISTORY    500
-#define DEFAULT_MAX_SOCKETS      5000
-#define DEFAULT_COOKIE_NAME      "invokemu_session"
-#define DEFAULT_COOKIE_ATTRS     "Path=/; SameSite=Lax"
-#define DEFAULT_MAX_BODY         (16 * MIB)
-#define DEFAULT_MAX_UPLOAD       (64 * MIB)
-#define DEFAULT_MAX_PIXELS       (64 * MIB)
-#define DEFAULT_CSP                                                                                                              \
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; "          \
-    "font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+#define DEFAULT_ROOT           "/var/lib/invokemu"
+#define DEFAULT_RUN_DIR        "/run/invokemu"
+#define DEFAULT_CLIENT         "/usr/share/invokemu/htdocs"
+#define DEFAULT_SESSION_HOURS  24
+#define DEFAULT_REMEMBER_HOURS 168
+#define DEFAULT_SESSION_IDLE   0
+#define DEFAULT_QUEUE_HISTORY  500
+#define DEFAULT_MAX_SOCKETS    5000
+#define DEFAULT_COOKIE_NAME    "invokemu_session"
+#define DEFAULT_COOKIE_ATTRS   "Path=/; SameSite=Lax"
+#define DEFAULT_MAX_BODY       (16 * MIB)
+#define DEFAULT_MAX_UPLOAD     (64 * MIB)
+#define DEFAULT_MAX_PIXELS     (64 * MIB)
+#define DEFAULT_CSP                                                                                \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "        \
+    "connect-src 'self' ws: wss:; "                                                                \
+    "font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "  \
+    "'none'"
 
-/* The instance is made anew with each reading of the configuration, and shared by every virtual host. */
+/* The instance is made anew with each reading of the configuration, and shared by every virtual
+ * host. */
 static imu_instance *the_instance;
 
 static imu_instance *instance_new(apr_pool_t *p)
@@ -100,10 +104,10 @@ void *imu_config_merge_dir(apr_pool_t *p, void *base, void *add)
     return m;
 }
 
-#define DEFAULT(object, field, unset, value)                                                                                     \
-    do {                                                                                                                         \
-        if ((object)->field == (unset))                                                                                          \
-            (object)->field = (value);                                                                                           \
+#define DEFAULT(object, field, unset, value)                                                       \
+    do {                                                                                           \
+        if ((object)->field == (unset))                                                            \
+            (object)->field = (value);                                                             \
     } while (0)
 
 static void instance_defaults(apr_pool_t *p, imu_instance *i)
@@ -145,7 +149,8 @@ static int configured(const char *directive)
     return 0;
 }
 
-/* Gives a mod_dbd directive as if it stood in the main configuration, unless the administrator wrote it there. */
+/* Gives a mod_dbd directive as if it stood in the main configuration, unless the administrator
+ * wrote it there. */
 static const char *dbd_directive(apr_pool_t *p, server_rec *s, const char *name, const char *args)
 {
     ap_directive_t *d;
@@ -177,8 +182,8 @@ static const char *configure_dbd(apr_pool_t *p, server_rec *s, const imu_instanc
     keep = apr_psprintf(p, "%d", threads + 2);
     if ((why = dbd_directive(p, s, "DBDriver", "sqlite3")) ||
         (why = dbd_directive(p, s, "DBDParams", apr_pstrcat(p, "\"", i->database, "\"", NULL))) ||
-        (why = dbd_directive(p, s, "DBDMin", "1")) || (why = dbd_directive(p, s, "DBDKeep", keep)) ||
-        (why = dbd_directive(p, s, "DBDMax", keep)))
+        (why = dbd_directive(p, s, "DBDMin", "1")) ||
+        (why = dbd_directive(p, s, "DBDKeep", keep)) || (why = dbd_directive(p, s, "DBDMax", keep)))
         return why;
     return NULL;
 }
@@ -191,27 +196,32 @@ const char *imu_config_finish(apr_pool_t *p, server_rec *main_server)
     for (server_rec *s = main_server; s; s = s->next)
         server_defaults(imu_server_conf_of(s));
     if (i->remember_hours < i->session_hours)
-        return apr_psprintf(p, "InvokeMURememberHours (%d) must not be shorter than InvokeMUSessionHours (%d)", i->remember_hours,
-                            i->session_hours);
+        return apr_psprintf(
+            p, "InvokeMURememberHours (%d) must not be shorter than InvokeMUSessionHours (%d)",
+            i->remember_hours, i->session_hours);
     return configure_dbd(p, main_server, i);
 }
 
 /* ---- parsing ---- */
 
-static const char *whole_number(cmd_parms *cmd, const char *arg, apr_int64_t min, apr_int64_t max, apr_int64_t *value)
+static const char *whole_number(cmd_parms *cmd, const char *arg, apr_int64_t min, apr_int64_t max,
+                                apr_int64_t *value)
 {
     char *end;
 
     errno = 0;
     *value = apr_strtoi64(arg, &end, 10);
     if (errno || end == arg || *end || *value < min || *value > max)
-        return apr_psprintf(cmd->pool, "%s takes a whole number from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT ", not \"%s\"",
+        return apr_psprintf(cmd->pool,
+                            "%s takes a whole number from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT
+                            ", not \"%s\"",
                             cmd->cmd->name, min, max, arg);
     return NULL;
 }
 
 /* Bytes with an optional K, M or G. */
-static const char *byte_count(cmd_parms *cmd, const char *arg, apr_int64_t min, apr_int64_t max, apr_int64_t *value)
+static const char *byte_count(cmd_parms *cmd, const char *arg, apr_int64_t min, apr_int64_t max,
+                              apr_int64_t *value)
 {
     apr_int64_t unit = 1;
     char *end;
@@ -224,11 +234,13 @@ static const char *byte_count(cmd_parms *cmd, const char *arg, apr_int64_t min, 
         unit = MIB;
     else if (*end == 'G' || *end == 'g')
         unit = 1024 * MIB;
-    if (errno || end == arg || (*end && (unit == 1 || end[1])) || *value < 0 || *value > max / unit || *value * unit < min)
-        return apr_psprintf(cmd->pool,
-                            "%s takes a number of bytes (K, M and G may follow) from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT
-                            ", not \"%s\"",
-                            cmd->cmd->name, min, max, arg);
+    if (errno || end == arg || (*end && (unit == 1 || end[1])) || *value < 0 ||
+        *value > max / unit || *value * unit < min)
+        return apr_psprintf(
+            cmd->pool,
+            "%s takes a number of bytes (K, M and G may follow) from %" APR_INT64_T_FMT
+            " to %" APR_INT64_T_FMT ", not \"%s\"",
+            cmd->cmd->name, min, max, arg);
     *value *= unit;
     return NULL;
 }
@@ -385,7 +397,9 @@ static const char *set_client(cmd_parms *cmd, void *dir, const char *arg)
 
     (void)dir;
     c->client_dir = ap_server_root_relative(cmd->pool, arg);
-    return c->client_dir ? NULL : apr_psprintf(cmd->pool, "InvokeMUClient: \"%s\" is not a usable path", arg);
+    return c->client_dir
+               ? NULL
+               : apr_psprintf(cmd->pool, "InvokeMUClient: \"%s\" is not a usable path", arg);
 }
 
 /* Words that go into a response header must not be able to end it. */
@@ -407,10 +421,13 @@ static const char *set_csp(cmd_parms *cmd, void *dir, const char *arg)
 static const char *set_cookie_name(cmd_parms *cmd, void *dir, const char *arg)
 {
     (void)dir;
-    if (!*arg || ap_strchr_c(arg, '=') || ap_strchr_c(arg, ';') || ap_strchr_c(arg, ' ') || ap_strchr_c(arg, ','))
-        return apr_psprintf(cmd->pool, "InvokeMUCookieName: \"%s\" is not a name for a cookie", arg);
+    if (!*arg || ap_strchr_c(arg, '=') || ap_strchr_c(arg, ';') || ap_strchr_c(arg, ' ') ||
+        ap_strchr_c(arg, ','))
+        return apr_psprintf(cmd->pool, "InvokeMUCookieName: \"%s\" is not a name for a cookie",
+                            arg);
     if (strcmp(arg, "invokeai_media_token") == 0)
-        return "InvokeMUCookieName: invokeai_media_token is the name of the media cookie; choose another";
+        return "InvokeMUCookieName: invokeai_media_token is the name of the media cookie; choose "
+               "another";
     return header_text(cmd, arg, &imu_server_conf_of(cmd->server)->cookie_name);
 }
 
@@ -418,7 +435,8 @@ static const char *set_cookie_attributes(cmd_parms *cmd, void *dir, const char *
 {
     (void)dir;
     if (ap_strcasestr(arg, "max-age") || ap_strcasestr(arg, "expires"))
-        return "InvokeMUCookieAttributes: the life of the cookie follows the session; leave Max-Age and Expires out";
+        return "InvokeMUCookieAttributes: the life of the cookie follows the session; leave "
+               "Max-Age and Expires out";
     return header_text(cmd, arg, &imu_server_conf_of(cmd->server)->cookie_attributes);
 }
 
@@ -431,7 +449,8 @@ static const char *set_max_body(cmd_parms *cmd, void *dir, const char *arg)
 static const char *set_max_upload(cmd_parms *cmd, void *dir, const char *arg)
 {
     (void)dir;
-    return byte_count(cmd, arg, 64 * 1024, 4096 * MIB, &imu_server_conf_of(cmd->server)->max_upload);
+    return byte_count(cmd, arg, 64 * 1024, 4096 * MIB,
+                      &imu_server_conf_of(cmd->server)->max_upload);
 }
 
 static const char *set_max_pixels(cmd_parms *cmd, void *dir, const char *arg)
@@ -441,27 +460,42 @@ static const char *set_max_pixels(cmd_parms *cmd, void *dir, const char *arg)
 }
 
 const command_rec imu_commands[] = {
-    AP_INIT_FLAG("InvokeMU", set_enabled, NULL, RSRC_CONF | ACCESS_CONF, "On: the module answers here"),
+    AP_INIT_FLAG("InvokeMU", set_enabled, NULL, RSRC_CONF | ACCESS_CONF,
+                 "On: the module answers here"),
     AP_INIT_TAKE1("InvokeMURoot", set_root, NULL, RSRC_CONF, "folder of pictures and state"),
     AP_INIT_TAKE1("InvokeMUDatabase", set_database, NULL, RSRC_CONF, "SQLite database file"),
-    AP_INIT_TAKE1("InvokeMURunDir", set_run_dir, NULL, RSRC_CONF, "folder of the dispatcher's sockets"),
-    AP_INIT_TAKE1("InvokeMUModels", set_models, NULL, RSRC_CONF, "folder of models found at start-up"),
-    AP_INIT_TAKE1("InvokeMUWorker", add_worker, NULL, RSRC_CONF, "socket of a worker; may be given several times"),
+    AP_INIT_TAKE1("InvokeMURunDir", set_run_dir, NULL, RSRC_CONF,
+                  "folder of the dispatcher's sockets"),
+    AP_INIT_TAKE1("InvokeMUModels", set_models, NULL, RSRC_CONF,
+                  "folder of models found at start-up"),
+    AP_INIT_TAKE1("InvokeMUWorker", add_worker, NULL, RSRC_CONF,
+                  "socket of a worker; may be given several times"),
     AP_INIT_TAKE1("InvokeMUMedia", set_media, NULL, RSRC_CONF, "socket of the media process"),
     AP_INIT_FLAG("InvokeMUMultiUser", set_multiuser, NULL, RSRC_CONF, "On: everybody signs in"),
-    AP_INIT_FLAG("InvokeMUStrictPasswords", set_strict_passwords, NULL, RSRC_CONF, "On: passwords must be strong"),
-    AP_INIT_TAKE1("InvokeMUSessionHours", set_session_hours, NULL, RSRC_CONF, "hours a sign-in lasts"),
-    AP_INIT_TAKE1("InvokeMURememberHours", set_remember_hours, NULL, RSRC_CONF, "hours a remembered sign-in lasts"),
-    AP_INIT_TAKE1("InvokeMUSessionIdle", set_session_idle, NULL, RSRC_CONF, "minutes without use that end a session; 0: none"),
+    AP_INIT_FLAG("InvokeMUStrictPasswords", set_strict_passwords, NULL, RSRC_CONF,
+                 "On: passwords must be strong"),
+    AP_INIT_TAKE1("InvokeMUSessionHours", set_session_hours, NULL, RSRC_CONF,
+                  "hours a sign-in lasts"),
+    AP_INIT_TAKE1("InvokeMURememberHours", set_remember_hours, NULL, RSRC_CONF,
+                  "hours a remembered sign-in lasts"),
+    AP_INIT_TAKE1("InvokeMUSessionIdle", set_session_idle, NULL, RSRC_CONF,
+                  "minutes without use that end a session; 0: none"),
     AP_INIT_TAKE1("InvokeMUQueueMode", set_queue_mode, NULL, RSRC_CONF, "RoundRobin or FIFO"),
-    AP_INIT_TAKE1("InvokeMUQueueHistory", set_queue_history, NULL, RSRC_CONF, "ended jobs kept for each person"),
-    AP_INIT_TAKE1("InvokeMUMaxSockets", set_max_sockets, NULL, RSRC_CONF, "open event sockets in each child"),
+    AP_INIT_TAKE1("InvokeMUQueueHistory", set_queue_history, NULL, RSRC_CONF,
+                  "ended jobs kept for each person"),
+    AP_INIT_TAKE1("InvokeMUMaxSockets", set_max_sockets, NULL, RSRC_CONF,
+                  "open event sockets in each child"),
     AP_INIT_TAKE1("InvokeMUClient", set_client, NULL, RSRC_CONF, "folder of the browser client"),
-    AP_INIT_TAKE1("InvokeMUContentSecurityPolicy", set_csp, NULL, RSRC_CONF, "policy sent with the browser client"),
-    AP_INIT_TAKE1("InvokeMUCookieName", set_cookie_name, NULL, RSRC_CONF, "name of the session cookie"),
-    AP_INIT_TAKE1("InvokeMUCookieAttributes", set_cookie_attributes, NULL, RSRC_CONF, "attributes of the session cookie"),
+    AP_INIT_TAKE1("InvokeMUContentSecurityPolicy", set_csp, NULL, RSRC_CONF,
+                  "policy sent with the browser client"),
+    AP_INIT_TAKE1("InvokeMUCookieName", set_cookie_name, NULL, RSRC_CONF,
+                  "name of the session cookie"),
+    AP_INIT_TAKE1("InvokeMUCookieAttributes", set_cookie_attributes, NULL, RSRC_CONF,
+                  "attributes of the session cookie"),
     AP_INIT_TAKE1("InvokeMUMaxBody", set_max_body, NULL, RSRC_CONF, "largest JSON body in bytes"),
-    AP_INIT_TAKE1("InvokeMUMaxUpload", set_max_upload, NULL, RSRC_CONF, "largest uploaded file in bytes"),
-    AP_INIT_TAKE1("InvokeMUMaxPixels", set_max_pixels, NULL, RSRC_CONF, "most pixels of an uploaded picture"),
+    AP_INIT_TAKE1("InvokeMUMaxUpload", set_max_upload, NULL, RSRC_CONF,
+                  "largest uploaded file in bytes"),
+    AP_INIT_TAKE1("InvokeMUMaxPixels", set_max_pixels, NULL, RSRC_CONF,
+                  "most pixels of an uploaded picture"),
     {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL},
 };

@@ -1,7 +1,7 @@
 /*
- * config.h: what the administrator sets. One instance for each httpd (database, queue, workers), and settings that
- * each virtual host may have its own of (client folder, cookies, limits).
- * Written while the configuration is read, read-only afterwards.
+ * config.h: what the administrator sets. One instance for each httpd (database, queue, workers),
+ * and settings that each virtual host may have its own of (client folder, cookies, limits). Written
+ * while the configuration is read, read-only afterwards.
  */
 #ifndef IMU_CONFIG_H
 #define IMU_CONFIG_H
@@ -17,21 +17,21 @@ typedef enum imu_queue_mode { IMU_QUEUE_ROUND_ROBIN = 0, IMU_QUEUE_FIFO = 1 } im
 
 /** Global settings: given outside of virtual hosts, in force for the whole server. */
 typedef struct imu_instance {
-    const char *root;         /**< InvokeMURoot: folder of pictures and state */
-    const char *database;     /**< InvokeMUDatabase: SQLite file */
-    const char *run_dir;      /**< InvokeMURunDir: sockets of the dispatcher */
-    const char *models_dir;   /**< InvokeMUModels: folder of models found at start, or NULL */
-    int multiuser;            /**< InvokeMUMultiUser */
-    int strict_passwords;     /**< InvokeMUStrictPasswords */
-    int session_hours;        /**< InvokeMUSessionHours */
-    int remember_hours;       /**< InvokeMURememberHours */
-    int session_idle_minutes; /**< InvokeMUSessionIdle; 0: none */
-    int queue_mode;           /**< InvokeMUQueueMode */
-    int queue_history;        /**< InvokeMUQueueHistory: ended items kept for each person */
-    int max_sockets;          /**< InvokeMUMaxSockets: open event sockets in each child */
-    apr_array_header_t *workers; /**< InvokeMUWorker: const char * socket paths */
-    const char *media;        /**< InvokeMUMedia: socket path of the media process */
-    int test_hook;            /**< started with -D InvokeMUTestHook */
+    const char *root;               /**< InvokeMURoot: folder of pictures and state */
+    const char *database;           /**< InvokeMUDatabase: SQLite file */
+    const char *run_dir;            /**< InvokeMURunDir: sockets of the dispatcher */
+    const char *models_dir;         /**< InvokeMUModels: folder of models found at start, or NULL */
+    int multiuser;                  /**< InvokeMUMultiUser */
+    int strict_passwords;           /**< InvokeMUStrictPasswords */
+    int session_hours;              /**< InvokeMUSessionHours */
+    int remember_hours;             /**< InvokeMURememberHours */
+    int session_idle_minutes;       /**< InvokeMUSessionIdle; 0: none */
+    int queue_mode;                 /**< InvokeMUQueueMode */
+    int queue_history;              /**< InvokeMUQueueHistory: ended items kept for each person */
+    int max_sockets;                /**< InvokeMUMaxSockets: open event sockets in each child */
+    apr_array_header_t *workers;    /**< InvokeMUWorker: const char * socket paths */
+    const char *media;              /**< InvokeMUMedia: socket path of the media process */
+    int test_hook;                  /**< started with -D InvokeMUTestHook */
     apr_global_mutex_t *write_lock; /**< made in post_config */
 } imu_instance;
 
@@ -60,7 +60,8 @@ void *imu_config_create_server(apr_pool_t *p, server_rec *s);
 void *imu_config_merge_server(apr_pool_t *p, void *base, void *add);
 void *imu_config_create_dir(apr_pool_t *p, char *dir);
 void *imu_config_merge_dir(apr_pool_t *p, void *base, void *add);
-/** Fills defaults and checks ranges that need the whole configuration. @return NULL or the sentence for the administrator */
+/** Fills defaults and checks ranges that need the whole configuration. @return NULL or the sentence
+ * for the administrator */
 const char *imu_config_finish(apr_pool_t *p, server_rec *main_server);
 /** The one instance, valid after imu_config_finish. */
 imu_instance *imu_instance_get(void);

@@ -26,12 +26,14 @@ static int bodiless(int status)
     return status == 204 || status == 304;
 }
 
-/* A body that nobody asked for is not waited for: the core would read it to its end, however slowly it comes, with a thread. */
+/* A body that nobody asked for is not waited for: the core would read it to its end, however slowly
+ * it comes, with a thread. */
 static void leave_body(const imu_req *req)
 {
     const char *length = apr_table_get(req->r->headers_in, "Content-Length");
 
-    if (!req->body_done && (apr_table_get(req->r->headers_in, "Transfer-Encoding") || (length && apr_atoi64(length) > MAX_SKIPPED)))
+    if (!req->body_done && (apr_table_get(req->r->headers_in, "Transfer-Encoding") ||
+                            (length && apr_atoi64(length) > MAX_SKIPPED)))
         req->r->connection->keepalive = AP_CONN_CLOSE;
 }
 
@@ -52,7 +54,8 @@ static int send_bytes(request_rec *r, const imu_reply *reply)
     if (!bodiless(reply->status)) {
         ap_set_content_length(r, (apr_off_t)reply->length);
         if (reply->length)
-            APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(reply->body, reply->length, r->pool, bb->bucket_alloc));
+            APR_BRIGADE_INSERT_TAIL(
+                bb, apr_bucket_pool_create(reply->body, reply->length, r->pool, bb->bucket_alloc));
     }
     return pass(r, bb);
 }
@@ -65,13 +68,19 @@ static int send_file(imu_req *req)
     apr_finfo_t info;
     int status;
 
-    if (apr_file_open(&file, req->reply.file, APR_FOPEN_READ | APR_FOPEN_BINARY | APR_FOPEN_SENDFILE_ENABLED, APR_OS_DEFAULT, r->pool) !=
+    if (apr_file_open(&file, req->reply.file,
+                      APR_FOPEN_READ | APR_FOPEN_BINARY | APR_FOPEN_SENDFILE_ENABLED,
+                      APR_OS_DEFAULT, r->pool) != APR_SUCCESS ||
+        apr_file_info_get(&info, APR_FINFO_SIZE | APR_FINFO_MTIME | APR_FINFO_TYPE, file) !=
             APR_SUCCESS ||
-        apr_file_info_get(&info, APR_FINFO_SIZE | APR_FINFO_MTIME | APR_FINFO_TYPE, file) != APR_SUCCESS || info.filetype != APR_REG)
-        return imu_edge_send_error(req, imu_error_log(req->p, imu_error(req->p, 404, "file_missing", "This file is no longer there."),
+        info.filetype != APR_REG)
+        return imu_edge_send_error(req, imu_error_log(req->p,
+                                                      imu_error(req->p, 404, "file_missing",
+                                                                "This file is no longer there."),
                                                       "file missing: %s", req->reply.file));
     if (req->reply.last_time && apr_file_remove(req->reply.file, r->pool) != APR_SUCCESS)
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "IMU0103: cannot delete %s", req->reply.file);
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "IMU0103: cannot delete %s",
+                      req->reply.file);
     if (req->reply.etag)
         apr_table_setn(r->headers_out, "ETag", req->reply.etag);
     apr_table_setn(r->headers_out, "Accept-Ranges", "bytes");
@@ -94,7 +103,8 @@ int imu_edge_send(imu_req *req)
     leave_body(req);
     imu_edge_common_headers(r);
     if (reply->status == 0)
-        return imu_edge_send_error(req, imu_error_internal(req->p, "the handler of %s left no reply", r->uri));
+        return imu_edge_send_error(
+            req, imu_error_internal(req->p, "the handler of %s left no reply", r->uri));
     r->status = reply->status;
     apr_table_setn(r->headers_out, "Cache-Control", reply->cache ? reply->cache : "no-store");
     if (reply->type)
@@ -108,7 +118,8 @@ static const char *error_body(imu_req *req, const imu_err *err)
     char *text;
     const char *kept;
 
-    json_object_set_new(body, "detail", err->fields ? json_incref(err->fields) : json_string(err->detail));
+    json_object_set_new(body, "detail",
+                        err->fields ? json_incref(err->fields) : json_string(err->detail));
     text = json_dumps(body, JSON_COMPACT);
     kept = text ? apr_pstrdup(req->p, text) : "{\"detail\":\"\"}";
     free(text);
@@ -124,10 +135,12 @@ int imu_edge_send_error(imu_req *req, const imu_err *err)
     imu_req_db_release(req);
     leave_body(req);
     if (err->status >= 500 && err->status != 501)
-        ap_log_rerror(APLOG_MARK, err->status == 500 ? APLOG_ERR : APLOG_WARNING, 0, r, "IMU0101: %s %s failed (%s): %s", r->method,
-                      r->uri, err->code, err->log ? err->log : err->detail);
+        ap_log_rerror(APLOG_MARK, err->status == 500 ? APLOG_ERR : APLOG_WARNING, 0, r,
+                      "IMU0101: %s %s failed (%s): %s", r->method, r->uri, err->code,
+                      err->log ? err->log : err->detail);
     else if (err->log)
-        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "IMU0102: %s %s refused (%s): %s", r->method, r->uri, err->code, err->log);
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "IMU0102: %s %s refused (%s): %s", r->method,
+                      r->uri, err->code, err->log);
     imu_edge_common_headers(r);
     if (err->retry_after > 0)
         apr_table_setn(r->err_headers_out, "Retry-After", apr_itoa(r->pool, err->retry_after));

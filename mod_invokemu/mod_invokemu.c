@@ -38,7 +38,8 @@ static int is_enabled(const request_rec *r)
     return dir->enabled == 1;
 }
 
-/* Our paths name no files: keep the core from looking for any, and from the access rules of the file system. */
+/* Our paths name no files: keep the core from looking for any, and from the access rules of the
+ * file system. */
 static int translate_name(request_rec *r)
 {
     if (!is_enabled(r))
@@ -49,7 +50,8 @@ static int translate_name(request_rec *r)
 
 static int map_to_storage(request_rec *r)
 {
-    return is_enabled(r) && r->filename && strncmp(r->filename, "invokemu:", 9) == 0 ? OK : DECLINED;
+    return is_enabled(r) && r->filename && strncmp(r->filename, "invokemu:", 9) == 0 ? OK
+                                                                                     : DECLINED;
 }
 
 static int fixups(request_rec *r)
@@ -71,7 +73,9 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     (void)plog;
     (void)ptemp;
-    return ap_mutex_register(pconf, MUTEX_TYPE, NULL, APR_LOCK_DEFAULT, 0) == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
+    return ap_mutex_register(pconf, MUTEX_TYPE, NULL, APR_LOCK_DEFAULT, 0) == APR_SUCCESS
+               ? OK
+               : HTTP_INTERNAL_SERVER_ERROR;
 }
 
 /* True where the module answers at all; a server that merely loads it needs no database. */
@@ -84,7 +88,8 @@ static int any_enabled(server_rec *s)
         if (dir->enabled == 1)
             return 1;
         for (int i = 0; i < core->sec_url->nelts; i++) {
-            dir = ap_get_module_config(APR_ARRAY_IDX(core->sec_url, i, ap_conf_vector_t *), &invokemu_module);
+            dir = ap_get_module_config(APR_ARRAY_IDX(core->sec_url, i, ap_conf_vector_t *),
+                                       &invokemu_module);
             if (dir && dir->enabled == 1)
                 return 1;
         }
@@ -110,13 +115,17 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
 /* Folders that the children write to belong to their user. */
 static const char *own_folder(apr_pool_t *p, const char *path)
 {
-    apr_status_t rv = apr_dir_make_recursive(path, APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE | APR_FPROT_GREAD |
-                                                       APR_FPROT_GEXECUTE, p);
+    apr_status_t rv =
+        apr_dir_make_recursive(path,
+                               APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE |
+                                   APR_FPROT_GREAD | APR_FPROT_GEXECUTE,
+                               p);
 
     if (rv != APR_SUCCESS)
         return apr_psprintf(p, "cannot make the folder %s: %pm", path, &rv);
     if (geteuid() == 0 && chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0)
-        return apr_psprintf(p, "cannot give the folder %s to the server's user: %s", path, strerror(errno));
+        return apr_psprintf(p, "cannot give the folder %s to the server's user: %s", path,
+                            strerror(errno));
     return NULL;
 }
 
@@ -137,7 +146,8 @@ static const char *make_folders(apr_pool_t *p, const imu_instance *inst)
     return why;
 }
 
-/* The parent may be root: what it created must belong to the children's user, or they could not write it. */
+/* The parent may be root: what it created must belong to the children's user, or they could not
+ * write it. */
 static void hand_over_database(const imu_instance *inst, apr_pool_t *p)
 {
     static const char *const endings[] = {"", "-wal", "-shm"};
@@ -145,13 +155,15 @@ static void hand_over_database(const imu_instance *inst, apr_pool_t *p)
     for (int i = 0; geteuid() == 0 && i < 3; i++) {
         const char *path = apr_pstrcat(p, inst->database, endings[i], NULL);
         if (chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0 && errno != ENOENT)
-            ap_log_perror(APLOG_MARK, APLOG_WARNING, errno, p, "IMU0004: cannot give %s to the server's user", path);
+            ap_log_perror(APLOG_MARK, APLOG_WARNING, errno, p,
+                          "IMU0004: cannot give %s to the server's user", path);
         if (chmod(path, 0600) != 0 && errno != ENOENT)
             ap_log_perror(APLOG_MARK, APLOG_WARNING, errno, p, "IMU0005: cannot protect %s", path);
     }
 }
 
-/* Migrations, secrets and the model folder, on a connection that is closed again before any child opens its own. */
+/* Migrations, secrets and the model folder, on a connection that is closed again before any child
+ * opens its own. */
 static imu_err *prepare_database(apr_pool_t *p, imu_instance *inst, server_rec *s)
 {
     apr_pool_t *own;
@@ -162,7 +174,9 @@ static imu_err *prepare_database(apr_pool_t *p, imu_instance *inst, server_rec *
     if ((err = imu_migrate(p, inst->database, &from, &to)))
         return err;
     if (from != to)
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "IMU0003: database %s brought from version %d to %d", inst->database, from, to);
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                     "IMU0003: database %s brought from version %d to %d", inst->database, from,
+                     to);
     if (apr_pool_create(&own, p) != APR_SUCCESS)
         return imu_error_internal(p, "no memory");
     err = imu_db_open(own, inst->database, inst->write_lock, &db);
@@ -194,13 +208,16 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "IMU0002: %s", why);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (ap_global_mutex_create(&inst->write_lock, NULL, MUTEX_TYPE, NULL, s, pconf, 0) != APR_SUCCESS)
+    if (ap_global_mutex_create(&inst->write_lock, NULL, MUTEX_TYPE, NULL, s, pconf, 0) !=
+        APR_SUCCESS)
         return HTTP_INTERNAL_SERVER_ERROR;
     if ((err = prepare_database(ptemp, inst, s))) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "IMU0006: %s", err->log ? err->log : err->detail);
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "IMU0006: %s",
+                     err->log ? err->log : err->detail);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    imu_session_rules_set(&(imu_session_rules){inst->session_hours, inst->remember_hours, inst->session_idle_minutes});
+    imu_session_rules_set(&(imu_session_rules){inst->session_hours, inst->remember_hours,
+                                               inst->session_idle_minutes});
     if (imu_throttle_create(pconf, s) != APR_SUCCESS || imu_dispatcher_start(pconf, s) != OK)
         return HTTP_INTERNAL_SERVER_ERROR;
     imu_events_check(s);
@@ -214,9 +231,11 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
 
     if (!inst || !inst->write_lock)
         return;
-    rv = apr_global_mutex_child_init(&inst->write_lock, apr_global_mutex_lockfile(inst->write_lock), pchild);
+    rv = apr_global_mutex_child_init(&inst->write_lock, apr_global_mutex_lockfile(inst->write_lock),
+                                     pchild);
     if (rv != APR_SUCCESS)
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "IMU0007: the write lock cannot be used in this child");
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
+                     "IMU0007: the write lock cannot be used in this child");
     imu_throttle_child_init(pchild, s);
     imu_events_child_init(pchild, s);
 }
@@ -235,11 +254,6 @@ static void register_hooks(apr_pool_t *p)
     imu_events_register_hooks();
 }
 
-module AP_MODULE_DECLARE_DATA invokemu_module = {STANDARD20_MODULE_STUFF,
-                                                 imu_config_create_dir,
-                                                 imu_config_merge_dir,
-                                                 imu_config_create_server,
-                                                 imu_config_merge_server,
-                                                 imu_commands,
-                                                 register_hooks,
-                                                 AP_MODULE_FLAG_NONE};
+module AP_MODULE_DECLARE_DATA invokemu_module = {
+    STANDARD20_MODULE_STUFF, imu_config_create_dir, imu_config_merge_dir, imu_config_create_server,
+    imu_config_merge_server, imu_commands,          register_hooks,       AP_MODULE_FLAG_NONE};

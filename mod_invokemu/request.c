@@ -17,9 +17,10 @@ APLOG_USE_MODULE(invokemu);
 
 #define MAX_QUERY_ARGS 600
 #define OPEN_TRIES     5
-/* JSON that anybody may send, signed in or not: accounts and passwords need no more, and what arrives slowly holds a thread. */
-#define PUBLIC_BODY    65536
-#define OPEN_PAUSE     apr_time_from_msec(50)
+/* JSON that anybody may send, signed in or not: accounts and passwords need no more, and what
+ * arrives slowly holds a thread. */
+#define PUBLIC_BODY 65536
+#define OPEN_PAUSE  apr_time_from_msec(50)
 
 typedef struct imu_query_arg {
     const char *name;
@@ -30,7 +31,7 @@ typedef struct imu_query_arg {
 
 imu_err *imu_req_db(imu_req *req, imu_db **db)
 {
-    static APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open;
+    static APR_OPTIONAL_FN_TYPE(ap_dbd_open) * dbd_open;
     ap_dbd_t *lease = NULL;
 
     if (req->db) {
@@ -58,7 +59,7 @@ imu_err *imu_req_db(imu_req *req, imu_db **db)
 
 void imu_req_db_release(imu_req *req)
 {
-    static APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close;
+    static APR_OPTIONAL_FN_TYPE(ap_dbd_close) * dbd_close;
 
     if (!req->db_lease)
         return;
@@ -93,7 +94,8 @@ imu_err *imu_param_int(imu_req *req, const char *name, apr_int64_t *value)
     const char *text = imu_param(req, name);
 
     if (!text || !parse_int(text, value) || *value < 0)
-        return imu_invalid(req->p, "path", name, "int_parsing", "Input should be a valid integer, unable to parse string as an integer");
+        return imu_invalid(req->p, "path", name, "int_parsing",
+                           "Input should be a valid integer, unable to parse string as an integer");
     return NULL;
 }
 
@@ -131,7 +133,8 @@ static imu_err *read_query(imu_req *req)
         a->name = unescape(req->p, at, name_len);
         a->value = eq ? unescape(req->p, eq + 1, len - name_len - 1) : "";
         if (!a->name || !a->value)
-            return imu_invalid(req->p, "query", NULL, "value_error", "Query parameters should be valid text");
+            return imu_invalid(req->p, "query", NULL, "value_error",
+                               "Query parameters should be valid text");
         if (*a->name)
             req->n_query++;
         at += len + (at[len] == '&');
@@ -151,7 +154,8 @@ static imu_err *query_value(imu_req *req, const char *name, const char **value)
     return err;
 }
 
-imu_err *imu_query_text(imu_req *req, const char *name, apr_size_t max_len, const char *def, const char **value)
+imu_err *imu_query_text(imu_req *req, const char *name, apr_size_t max_len, const char *def,
+                        const char **value)
 {
     imu_err *err = query_value(req, name, value);
 
@@ -161,7 +165,9 @@ imu_err *imu_query_text(imu_req *req, const char *name, apr_size_t max_len, cons
         *value = def;
     else if (strlen(*value) > max_len)
         return imu_invalid(req->p, "query", name, "string_too_long",
-                           apr_psprintf(req->p, "Text should have at most %" APR_SIZE_T_FMT " characters", max_len));
+                           apr_psprintf(req->p,
+                                        "Text should have at most %" APR_SIZE_T_FMT " characters",
+                                        max_len));
     return NULL;
 }
 
@@ -174,7 +180,8 @@ imu_err *imu_query_required(imu_req *req, const char *name, apr_size_t max_len, 
     return err;
 }
 
-imu_err *imu_query_int(imu_req *req, const char *name, apr_int64_t min, apr_int64_t max, apr_int64_t def, apr_int64_t *value)
+imu_err *imu_query_int(imu_req *req, const char *name, apr_int64_t min, apr_int64_t max,
+                       apr_int64_t def, apr_int64_t *value)
 {
     const char *text;
     imu_err *err = query_value(req, name, &text);
@@ -183,10 +190,13 @@ imu_err *imu_query_int(imu_req *req, const char *name, apr_int64_t min, apr_int6
     if (err || !text)
         return err;
     if (!parse_int(text, value))
-        return imu_invalid(req->p, "query", name, "int_parsing", "Input should be a valid integer, unable to parse string as an integer");
+        return imu_invalid(req->p, "query", name, "int_parsing",
+                           "Input should be a valid integer, unable to parse string as an integer");
     if (*value < min || *value > max)
-        return imu_invalid(req->p, "query", name, *value < min ? "greater_than_equal" : "less_than_equal",
-                           apr_psprintf(req->p, "Input should be from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT, min, max));
+        return imu_invalid(
+            req->p, "query", name, *value < min ? "greater_than_equal" : "less_than_equal",
+            apr_psprintf(req->p, "Input should be from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT,
+                         min, max));
     return NULL;
 }
 
@@ -213,11 +223,13 @@ imu_err *imu_query_bool(imu_req *req, const char *name, int def, int *value)
     else if (one_of(text, no))
         *value = 0;
     else
-        return imu_invalid(req->p, "query", name, "bool_parsing", "Input should be a valid boolean, unable to interpret input");
+        return imu_invalid(req->p, "query", name, "bool_parsing",
+                           "Input should be a valid boolean, unable to interpret input");
     return NULL;
 }
 
-imu_err *imu_query_choice(imu_req *req, const char *name, const char *const *words, const char *def, const char **value)
+imu_err *imu_query_choice(imu_req *req, const char *name, const char *const *words, const char *def,
+                          const char **value)
 {
     imu_err *err = query_value(req, name, value);
 
@@ -251,7 +263,9 @@ static imu_err *too_large(imu_req *req, apr_int64_t max)
 {
     /* What the client still sends is not read: the connection ends after the answer. */
     req->r->connection->keepalive = AP_CONN_CLOSE;
-    return imu_error(req->p, 413, "body_too_large", "This is too large. At most %" APR_INT64_T_FMT " KiB can be sent here.", max / 1024);
+    return imu_error(req->p, 413, "body_too_large",
+                     "This is too large. At most %" APR_INT64_T_FMT " KiB can be sent here.",
+                     max / 1024);
 }
 
 static imu_err *read_error(imu_req *req, apr_status_t rv)
@@ -277,11 +291,13 @@ imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_siz
         room = (apr_size_t)apr_atoi64(declared) + 1;
     buf = apr_palloc(req->p, room);
     while (!done) {
-        apr_status_t rv = ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, 65536);
+        apr_status_t rv =
+            ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, 65536);
 
         if (rv != APR_SUCCESS)
             return read_error(req, rv);
-        for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b)) {
+        for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);
+             b = APR_BUCKET_NEXT(b)) {
             const char *part;
             apr_size_t n;
 
@@ -319,16 +335,20 @@ imu_err *imu_body_json(imu_req *req, json_t **body)
     json_error_t why;
     const char *data;
     apr_size_t len;
-    imu_err *err = imu_body_read(req, req->route->access == IMU_ACCESS_PUBLIC ? PUBLIC_BODY : req->conf->max_body, &data, &len);
+    imu_err *err = imu_body_read(
+        req, req->route->access == IMU_ACCESS_PUBLIC ? PUBLIC_BODY : req->conf->max_body, &data,
+        &len);
 
     *body = NULL;
     if (err)
         return err;
     if (len == 0)
         return imu_invalid(req->p, "body", NULL, "missing", "Field required");
-    *body = imu_json_own(req->p, json_loadb(data, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why));
+    *body =
+        imu_json_own(req->p, json_loadb(data, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why));
     if (!*body)
-        return imu_invalid(req->p, "body", apr_psprintf(req->p, "%d", why.position), "json_invalid", "JSON decode error");
+        return imu_invalid(req->p, "body", apr_psprintf(req->p, "%d", why.position), "json_invalid",
+                           "JSON decode error");
     return NULL;
 }
 
@@ -337,7 +357,8 @@ imu_err *imu_body_object(imu_req *req, json_t **body)
     imu_err *err = imu_body_json(req, body);
 
     if (!err && !json_is_object(*body))
-        err = imu_invalid(req->p, "body", NULL, "model_attributes_type", "Input should be a valid dictionary or object to extract fields from");
+        err = imu_invalid(req->p, "body", NULL, "model_attributes_type",
+                          "Input should be a valid dictionary or object to extract fields from");
     return err;
 }
 
@@ -363,14 +384,16 @@ imu_err *imu_reply_json(imu_req *req, int status, json_t *json)
     json_decref(json);
     if (!text)
         return imu_error_internal(req->p, "a reply could not be written as JSON");
-    apr_pool_cleanup_register(req->p, text, (apr_status_t(*)(void *))(void (*)(void))free, apr_pool_cleanup_null);
+    apr_pool_cleanup_register(req->p, text, (apr_status_t(*)(void *))(void (*)(void))free,
+                              apr_pool_cleanup_null);
     err = imu_reply_bytes(req, status, "application/json", text, strlen(text));
     return err;
 }
 
 static const char *recall_key(imu_req *req)
 {
-    return apr_pstrcat(req->p, req->who.user_id, req->who.is_admin ? " admin " : " user ", req->r->unparsed_uri, NULL);
+    return apr_pstrcat(req->p, req->who.user_id, req->who.is_admin ? " admin " : " user ",
+                       req->r->unparsed_uri, NULL);
 }
 
 int imu_reply_recalled(imu_req *req)
@@ -401,7 +424,8 @@ imu_err *imu_reply_empty(imu_req *req, int status)
     return imu_reply_bytes(req, status, NULL, "", 0);
 }
 
-imu_err *imu_reply_bytes(imu_req *req, int status, const char *type, const char *data, apr_size_t len)
+imu_err *imu_reply_bytes(imu_req *req, int status, const char *type, const char *data,
+                         apr_size_t len)
 {
     req->reply.status = status;
     req->reply.type = type;
@@ -411,7 +435,8 @@ imu_err *imu_reply_bytes(imu_req *req, int status, const char *type, const char 
     return NULL;
 }
 
-imu_err *imu_reply_file(imu_req *req, const char *path, const char *type, const char *etag, const char *cache)
+imu_err *imu_reply_file(imu_req *req, const char *path, const char *type, const char *etag,
+                        const char *cache)
 {
     req->reply.status = 200;
     req->reply.type = type;

@@ -1,9 +1,9 @@
 /*
  * request.h: one API request and its reply, as handlers see them.
  *
- * A handler reads its parameters, asks services, and leaves a reply in the request; it never writes to the client. The
- * database connection goes back to the pool before the first byte is sent, so a slow reader holds none.
- * Everything lives in req->p, the request's pool.
+ * A handler reads its parameters, asks services, and leaves a reply in the request; it never writes
+ * to the client. The database connection goes back to the pool before the first byte is sent, so a
+ * slow reader holds none. Everything lives in req->p, the request's pool.
  */
 #ifndef IMU_REQUEST_H
 #define IMU_REQUEST_H
@@ -20,13 +20,13 @@ struct imu_route;
 
 typedef struct imu_reply {
     int status;
-    const char *type;      /**< content type */
-    const char *body;      /**< bytes, or NULL */
+    const char *type; /**< content type */
+    const char *body; /**< bytes, or NULL */
     apr_size_t length;
-    const char *file;      /**< path of a file to send instead of body */
-    const char *etag;      /**< strong validator with its quotes, or NULL */
-    const char *cache;     /**< Cache-Control; NULL: "no-store" */
-    int last_time;         /**< the file is deleted as soon as it is open for sending */
+    const char *file;  /**< path of a file to send instead of body */
+    const char *etag;  /**< strong validator with its quotes, or NULL */
+    const char *cache; /**< Cache-Control; NULL: "no-store" */
+    int last_time;     /**< the file is deleted as soon as it is open for sending */
 } imu_reply;
 
 typedef struct imu_req {
@@ -60,38 +60,49 @@ const char *imu_param(const imu_req *req, const char *name);
 /** The same as a positive number. @return 422 for anything else */
 imu_err *imu_param_int(imu_req *req, const char *name, apr_int64_t *value);
 
-/** Query parameters: the last one of that name counts; *value is def when absent. 422 when malformed or out of range. */
-imu_err *imu_query_text(imu_req *req, const char *name, apr_size_t max_len, const char *def, const char **value);
-imu_err *imu_query_int(imu_req *req, const char *name, apr_int64_t min, apr_int64_t max, apr_int64_t def, apr_int64_t *value);
-/** Accepts what upstream accepts: true/false, 1/0, yes/no, on/off. def may be IMU_UNSET for "not given". */
+/** Query parameters: the last one of that name counts; *value is def when absent. 422 when
+ * malformed or out of range. */
+imu_err *imu_query_text(imu_req *req, const char *name, apr_size_t max_len, const char *def,
+                        const char **value);
+imu_err *imu_query_int(imu_req *req, const char *name, apr_int64_t min, apr_int64_t max,
+                       apr_int64_t def, apr_int64_t *value);
+/** Accepts what upstream accepts: true/false, 1/0, yes/no, on/off. def may be IMU_UNSET for "not
+ * given". */
 imu_err *imu_query_bool(imu_req *req, const char *name, int def, int *value);
 /** One of a NULL-terminated list of words. */
-imu_err *imu_query_choice(imu_req *req, const char *name, const char *const *words, const char *def, const char **value);
+imu_err *imu_query_choice(imu_req *req, const char *name, const char *const *words, const char *def,
+                          const char **value);
 /** 422 when the parameter is missing. */
 imu_err *imu_query_required(imu_req *req, const char *name, apr_size_t max_len, const char **value);
-/** All values of a repeated parameter as a JSON array of strings (owned by the pool); empty when absent. */
+/** All values of a repeated parameter as a JSON array of strings (owned by the pool); empty when
+ * absent. */
 json_t *imu_query_list(imu_req *req, const char *name);
 
 /** Reads the whole body, at most max bytes. @return 413 when larger, 400 when it breaks off */
 imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len);
-/** Reads the body as JSON of at most InvokeMUMaxBody bytes (owned by the pool). @return 413, or 422 when it is no JSON */
+/** Reads the body as JSON of at most InvokeMUMaxBody bytes (owned by the pool). @return 413, or 422
+ * when it is no JSON */
 imu_err *imu_body_json(imu_req *req, json_t **body);
 /** The same, insisting on an object. */
 imu_err *imu_body_object(imu_req *req, json_t **body);
 
-/** Replies. Each returns NULL so that a handler can end with `return imu_reply_json(...)`. json is consumed. */
+/** Replies. Each returns NULL so that a handler can end with `return imu_reply_json(...)`. json is
+ * consumed. */
 imu_err *imu_reply_json(imu_req *req, int status, json_t *json);
 /**
- * Replies with what the same person was answered at the same address, if the database has not changed since. For lists that clients
- * ask for again and again. Call before reading anything. @return 1 when the reply is made
+ * Replies with what the same person was answered at the same address, if the database has not
+ * changed since. For lists that clients ask for again and again. Call before reading anything.
+ * @return 1 when the reply is made
  */
 int imu_reply_recalled(imu_req *req);
 /** imu_reply_json with status 200, remembered for imu_reply_recalled. */
 imu_err *imu_reply_remembered(imu_req *req, json_t *json);
 imu_err *imu_reply_empty(imu_req *req, int status);
-imu_err *imu_reply_bytes(imu_req *req, int status, const char *type, const char *data, apr_size_t len);
+imu_err *imu_reply_bytes(imu_req *req, int status, const char *type, const char *data,
+                         apr_size_t len);
 /** A file as it stands on disk: Range, 304 and sendfile come from httpd. */
-imu_err *imu_reply_file(imu_req *req, const char *path, const char *type, const char *etag, const char *cache);
+imu_err *imu_reply_file(imu_req *req, const char *path, const char *type, const char *etag,
+                        const char *cache);
 /** Adds a response header that is sent with errors too. */
 void imu_reply_header(imu_req *req, const char *name, const char *value);
 /** The Bearer token of the Authorization header, or NULL. */

@@ -1,5 +1,6 @@
 /*
- * router.c: finds the row of the route table for a request, runs its handler behind authentication, and sends the answer.
+ * router.c: finds the row of the route table for a request, runs its handler behind authentication,
+ * and sends the answer.
  */
 #include "mod_invokemu/routes.h"
 
@@ -16,7 +17,8 @@
 
 APLOG_USE_MODULE(invokemu);
 
-/* Matches uri against a template; {name} takes one non-empty segment. Fills the request's parameters. */
+/* Matches uri against a template; {name} takes one non-empty segment. Fills the request's
+ * parameters. */
 static int match(imu_req *req, const char *template, const char *uri)
 {
     req->n_params = 0;
@@ -27,14 +29,15 @@ static int match(imu_req *req, const char *template, const char *uri)
 
             if (len == 0 || req->n_params >= IMU_MAX_PARAMS)
                 return 0;
-            req->param_names[req->n_params] = apr_pstrmemdup(req->p, template + 1, (apr_size_t)(end - template - 1));
+            req->param_names[req->n_params] =
+                apr_pstrmemdup(req->p, template + 1, (apr_size_t)(end - template - 1));
             req->param_values[req->n_params] = apr_pstrmemdup(req->p, uri, len);
             /* What is no text names nothing, and could not be put into an answer either. */
             if (!imu_is_clean_text(req->param_values[req->n_params++]))
                 return 0;
             uri += len;
             template = end + 1;
-        } else if (*template++ != *uri++) {
+        } else if (*template ++ != *uri++) {
             return 0;
         }
     }
@@ -46,7 +49,7 @@ static int fixed_length(const char *template)
 {
     int n = 0, inside = 0;
 
-    for (; *template; template++) {
+    for (; *template; template ++) {
         if (*template == '{')
             inside = 1;
         else if (*template == '}')
@@ -87,7 +90,11 @@ static const char *allow_text(apr_pool_t *p, apr_int64_t methods)
     static const struct {
         int method;
         const char *name;
-    } names[] = {{M_GET, "GET, HEAD"}, {M_POST, "POST"}, {M_PUT, "PUT"}, {M_PATCH, "PATCH"}, {M_DELETE, "DELETE"}};
+    } names[] = {{M_GET, "GET, HEAD"},
+                 {M_POST, "POST"},
+                 {M_PUT, "PUT"},
+                 {M_PATCH, "PATCH"},
+                 {M_DELETE, "DELETE"}};
     const char *text = "OPTIONS";
 
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -96,11 +103,13 @@ static const char *allow_text(apr_pool_t *p, apr_int64_t methods)
     return text;
 }
 
-/* The same path with or without its last slash, when that one is known: upstream redirects there and keeps the method. */
+/* The same path with or without its last slash, when that one is known: upstream redirects there
+ * and keeps the method. */
 static const char *other_slash(imu_req *req, const char *uri)
 {
     apr_size_t len = strlen(uri);
-    const char *other = len > 1 && uri[len - 1] == '/' ? apr_pstrmemdup(req->p, uri, len - 1) : apr_pstrcat(req->p, uri, "/", NULL);
+    const char *other = len > 1 && uri[len - 1] == '/' ? apr_pstrmemdup(req->p, uri, len - 1)
+                                                       : apr_pstrcat(req->p, uri, "/", NULL);
     apr_int64_t methods;
 
     find(req, other, req->r->method_number, &methods);
@@ -118,7 +127,8 @@ static int redirect(imu_req *req, const char *uri)
     return imu_edge_send(req);
 }
 
-/* What no row names is closed like any other route: who is not signed in learns nothing about it, unless its path is public. */
+/* What no row names is closed like any other route: who is not signed in learns nothing about it,
+ * unless its path is public. */
 static imu_err *closed(imu_req *req, const char *uri)
 {
     static const imu_route nothing = {M_GET, "", IMU_ACCESS_USER, NULL};
@@ -145,7 +155,8 @@ static int no_route(imu_req *req, const char *uri, apr_int64_t methods)
             imu_reply_empty(req, 204);
             return imu_edge_send(req);
         }
-        return imu_edge_send_error(req, imu_error(req->p, 405, "method_not_allowed", "Method Not Allowed"));
+        return imu_edge_send_error(
+            req, imu_error(req->p, 405, "method_not_allowed", "Method Not Allowed"));
     }
     return imu_edge_send_error(req, imu_error(req->p, 404, "no_such_route", "Not Found"));
 }
@@ -169,7 +180,8 @@ static int serve(imu_req *req)
 
 static int is_api(const char *uri)
 {
-    return strncmp(uri, "/api/", 5) == 0 || strcmp(uri, "/api") == 0 || strcmp(uri, "/openapi.json") == 0;
+    return strncmp(uri, "/api/", 5) == 0 || strcmp(uri, "/api") == 0 ||
+           strcmp(uri, "/openapi.json") == 0;
 }
 
 int imu_handle(request_rec *r)

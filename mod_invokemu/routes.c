@@ -5,7 +5,10 @@
 
 #include "mod_invokemu/api/handlers.h"
 
-#define ROUTE(method, path, access, handler) {M_##method, path, IMU_ACCESS_##access, imu_api_##handler}
+#define ROUTE(method, path, access, handler)                                                       \
+    {                                                                                              \
+        M_##method, path, IMU_ACCESS_##access, imu_api_##handler                                   \
+    }
 
 const imu_route imu_routes[] = {
     ROUTE(GET, "/api/v1/app/version", PUBLIC, app_version),
@@ -23,10 +26,12 @@ const imu_route imu_routes[] = {
     ROUTE(GET, "/api/v1/queue/{queue_id}/i/{item_id}", USER, queue_item),
     ROUTE(DELETE, "/api/v1/queue/{queue_id}/i/{item_id}", USER, queue_item_delete),
     ROUTE(PUT, "/api/v1/queue/{queue_id}/i/{item_id}/cancel", USER, queue_item_cancel),
-    ROUTE(PUT, "/api/v1/queue/{queue_id}/cancel_all_except_current", USER, queue_cancel_all_except_current),
+    ROUTE(PUT, "/api/v1/queue/{queue_id}/cancel_all_except_current", USER,
+          queue_cancel_all_except_current),
     ROUTE(PUT, "/api/v1/queue/{queue_id}/cancel_by_batch_ids", USER, queue_cancel_by_batch_ids),
     ROUTE(PUT, "/api/v1/queue/{queue_id}/cancel_by_destination", USER, queue_cancel_by_destination),
-    ROUTE(PUT, "/api/v1/queue/{queue_id}/delete_all_except_current", USER, queue_delete_all_except_current),
+    ROUTE(PUT, "/api/v1/queue/{queue_id}/delete_all_except_current", USER,
+          queue_delete_all_except_current),
     ROUTE(DELETE, "/api/v1/queue/{queue_id}/d/{destination}", USER, queue_delete_by_destination),
     ROUTE(PUT, "/api/v1/queue/{queue_id}/clear", USER, queue_clear),
     ROUTE(PUT, "/api/v1/queue/{queue_id}/prune", USER, queue_prune),

@@ -14,8 +14,9 @@ struct imu_check {
     json_t *faults;
 };
 
-/* A fault echoes what was sent only while that is short: errors are no way to make the server send megabytes. */
-#define MAX_ECHO 200
+/* A fault echoes what was sent only while that is short: errors are no way to make the server send
+ * megabytes. */
+#define MAX_ECHO   200
 #define MAX_FAULTS 50
 
 imu_check *imu_check_new(apr_pool_t *p, const char *where)
@@ -42,7 +43,8 @@ static json_t *echo(const json_t *input)
     return len < MAX_ECHO ? json_deep_copy(input) : json_null();
 }
 
-void imu_check_fault(imu_check *c, const char *field, const char *type, const char *msg, const json_t *input)
+void imu_check_fault(imu_check *c, const char *field, const char *type, const char *msg,
+                     const json_t *input)
 {
     json_t *loc = json_array();
 
@@ -55,10 +57,12 @@ void imu_check_fault(imu_check *c, const char *field, const char *type, const ch
     json_array_append_new(loc, json_string(c->where));
     if (field)
         json_array_append_new(loc, json_string(field));
-    json_array_append_new(c->faults, json_pack("{s:s, s:o, s:s, s:o}", "type", type, "loc", loc, "msg", msg, "input", echo(input)));
+    json_array_append_new(c->faults, json_pack("{s:s, s:o, s:s, s:o}", "type", type, "loc", loc,
+                                               "msg", msg, "input", echo(input)));
 }
 
-/* The field's value, or NULL when there is nothing to read (recorded as a fault where that is one). */
+/* The field's value, or NULL when there is nothing to read (recorded as a fault where that is one).
+ */
 static json_t *present(imu_check *c, const json_t *body, const char *field, int flags)
 {
     json_t *v = json_object_get(body, field);
@@ -76,7 +80,8 @@ static json_t *present(imu_check *c, const json_t *body, const char *field, int 
     return v;
 }
 
-const char *imu_check_text(imu_check *c, const json_t *body, const char *field, int flags, size_t min, size_t max)
+const char *imu_check_text(imu_check *c, const json_t *body, const char *field, int flags,
+                           size_t min, size_t max)
 {
     json_t *v = present(c, body, field, flags);
     size_t len;
@@ -89,11 +94,13 @@ const char *imu_check_text(imu_check *c, const json_t *body, const char *field, 
     }
     len = json_string_length(v);
     if (len < min)
-        imu_check_fault(c, field, "string_too_short",
-                        apr_psprintf(c->p, "Text should have at least %lu characters", (unsigned long)min), v);
+        imu_check_fault(
+            c, field, "string_too_short",
+            apr_psprintf(c->p, "Text should have at least %lu characters", (unsigned long)min), v);
     else if (len > max)
-        imu_check_fault(c, field, "string_too_long",
-                        apr_psprintf(c->p, "Text should have at most %lu characters", (unsigned long)max), v);
+        imu_check_fault(
+            c, field, "string_too_long",
+            apr_psprintf(c->p, "Text should have at most %lu characters", (unsigned long)max), v);
     else if (strlen(json_string_value(v)) != len || !imu_is_clean_text(json_string_value(v)))
         imu_check_fault(c, field, "value_error", "Text should hold no control characters", NULL);
     else
@@ -114,8 +121,8 @@ int imu_check_bool(imu_check *c, const json_t *body, const char *field, int flag
     return json_is_true(v);
 }
 
-json_int_t imu_check_int(imu_check *c, const json_t *body, const char *field, int flags, json_int_t min, json_int_t max,
-                         json_int_t def)
+json_int_t imu_check_int(imu_check *c, const json_t *body, const char *field, int flags,
+                         json_int_t min, json_int_t max, json_int_t def)
 {
     json_t *v = present(c, body, field, flags);
     json_int_t n;
@@ -128,15 +135,18 @@ json_int_t imu_check_int(imu_check *c, const json_t *body, const char *field, in
     }
     n = json_integer_value(v);
     if (n < min || n > max) {
-        imu_check_fault(c, field, n < min ? "greater_than_equal" : "less_than_equal",
-                        apr_psprintf(c->p, "Input should be from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT, (apr_int64_t)min,
-                                     (apr_int64_t)max), v);
+        imu_check_fault(
+            c, field, n < min ? "greater_than_equal" : "less_than_equal",
+            apr_psprintf(c->p, "Input should be from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT,
+                         (apr_int64_t)min, (apr_int64_t)max),
+            v);
         return def;
     }
     return n;
 }
 
-double imu_check_number(imu_check *c, const json_t *body, const char *field, int flags, double min, double max, double def)
+double imu_check_number(imu_check *c, const json_t *body, const char *field, int flags, double min,
+                        double max, double def)
 {
     json_t *v = present(c, body, field, flags);
     double n;
@@ -156,7 +166,8 @@ double imu_check_number(imu_check *c, const json_t *body, const char *field, int
     return n;
 }
 
-const char *imu_check_choice(imu_check *c, const json_t *body, const char *field, int flags, const char *const *words)
+const char *imu_check_choice(imu_check *c, const json_t *body, const char *field, int flags,
+                             const char *const *words)
 {
     json_t *v = present(c, body, field, flags);
     const char *list = "";
@@ -168,7 +179,8 @@ const char *imu_check_choice(imu_check *c, const json_t *body, const char *field
             return words[i];
         list = apr_pstrcat(c->p, list, i ? ", " : "", "'", words[i], "'", NULL);
     }
-    imu_check_fault(c, field, "literal_error", apr_pstrcat(c->p, "Input should be one of ", list, NULL), v);
+    imu_check_fault(c, field, "literal_error",
+                    apr_pstrcat(c->p, "Input should be one of ", list, NULL), v);
     return NULL;
 }
 
@@ -194,13 +206,16 @@ json_t *imu_check_array(imu_check *c, const json_t *body, const char *field, int
         return NULL;
     }
     if (json_array_size(v) > max) {
-        imu_check_fault(c, field, "too_long", apr_psprintf(c->p, "List should have at most %lu items", (unsigned long)max), NULL);
+        imu_check_fault(
+            c, field, "too_long",
+            apr_psprintf(c->p, "List should have at most %lu items", (unsigned long)max), NULL);
         return NULL;
     }
     return v;
 }
 
-json_t *imu_check_texts(imu_check *c, const json_t *body, const char *field, int flags, size_t max, size_t max_len)
+json_t *imu_check_texts(imu_check *c, const json_t *body, const char *field, int flags, size_t max,
+                        size_t max_len)
 {
     json_t *v = imu_check_array(c, body, field, flags, max);
     json_t *one;
@@ -208,14 +223,17 @@ json_t *imu_check_texts(imu_check *c, const json_t *body, const char *field, int
 
     if (!v)
         return NULL;
-    json_array_foreach (v, i, one) {
+    json_array_foreach(v, i, one)
+    {
         if (!json_is_string(one)) {
             imu_check_fault(c, field, "string_type", "List items should be valid strings", one);
             return NULL;
         }
-        if (json_string_length(one) > max_len || strlen(json_string_value(one)) != json_string_length(one) ||
+        if (json_string_length(one) > max_len ||
+            strlen(json_string_value(one)) != json_string_length(one) ||
             !imu_is_clean_text(json_string_value(one))) {
-            imu_check_fault(c, field, "value_error", "A list item is too long or holds control characters", NULL);
+            imu_check_fault(c, field, "value_error",
+                            "A list item is too long or holds control characters", NULL);
             return NULL;
         }
     }
@@ -227,12 +245,14 @@ void imu_check_only(imu_check *c, const json_t *body, const char *const *fields)
     const char *key;
     json_t *v;
 
-    json_object_foreach ((json_t *)body, key, v) {
+    json_object_foreach((json_t *)body, key, v)
+    {
         int known = 0;
         for (int i = 0; fields[i] && !known; i++)
             known = strcmp(fields[i], key) == 0;
         if (!known)
-            imu_check_fault(c, apr_pstrdup(c->p, key), "extra_forbidden", "Extra inputs are not permitted", v);
+            imu_check_fault(c, apr_pstrdup(c->p, key), "extra_forbidden",
+                            "Extra inputs are not permitted", v);
     }
 }
 
@@ -247,7 +267,8 @@ imu_err *imu_check_end(imu_check *c)
     return err;
 }
 
-imu_err *imu_invalid(apr_pool_t *p, const char *where, const char *field, const char *type, const char *msg)
+imu_err *imu_invalid(apr_pool_t *p, const char *where, const char *field, const char *type,
+                     const char *msg)
 {
     imu_check *c = imu_check_new(p, where);
 

@@ -1,5 +1,6 @@
 /*
- * bulk_download.c: /api/v1/images/download: pictures as one ZIP file, for the person who asked, once.
+ * bulk_download.c: /api/v1/images/download: pictures as one ZIP file, for the person who asked,
+ * once.
  */
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +19,8 @@
 
 static imu_err *nothing_to_pack(imu_req *req)
 {
-    return imu_error(req->p, 400, "nothing_to_pack", "Choose pictures, or a board with pictures on it, to download.");
+    return imu_error(req->p, 400, "nothing_to_pack",
+                     "Choose pictures, or a board with pictures on it, to download.");
 }
 
 /* Names of what is asked for, every one of which the caller may see. */
@@ -49,15 +51,18 @@ static imu_err *chosen(imu_req *req, json_t **names)
         return nothing_to_pack(req);
     }
     if (json_array_size(*names) > MAX_PICTURES)
-        return imu_error(req->p, 413, "too_many_pictures", "At most %d pictures can be downloaded at once.", MAX_PICTURES);
+        return imu_error(req->p, 413, "too_many_pictures",
+                         "At most %d pictures can be downloaded at once.", MAX_PICTURES);
     return json_array_size(*names) > 0 ? NULL : nothing_to_pack(req);
 }
 
 static void announce(imu_req *req, const char *event, const char *name)
 {
-    json_t *data = json_pack("{s:I, s:s, s:s, s:s, s:s}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()), "bulk_download_id", "default",
-                             "bulk_download_item_id", apr_pstrmemdup(req->p, name, strlen(name) - 4), "bulk_download_item_name", name,
-                             "user_id", req->who.user_id);
+    json_t *data =
+        json_pack("{s:I, s:s, s:s, s:s, s:s}", "timestamp",
+                  (json_int_t)apr_time_sec(apr_time_now()), "bulk_download_id", "default",
+                  "bulk_download_item_id", apr_pstrmemdup(req->p, name, strlen(name) - 4),
+                  "bulk_download_item_name", name, "user_id", req->who.user_id);
 
     imu_publish(event, req->who.user_id, data);
     json_decref(data);
@@ -75,11 +80,14 @@ imu_err *imu_api_bulk_download_make(imu_req *req)
     if (err)
         return err;
     announce(req, "bulk_download_started", name);
-    if ((err = imu_archive_write(req->p, req->inst->root, name, names)) || (err = imu_req_db(req, &db)) ||
+    if ((err = imu_archive_write(req->p, req->inst->root, name, names)) ||
+        (err = imu_req_db(req, &db)) ||
         (err = imu_archive_add(db, req->p, req->inst->root, name, req->who.user_id)))
         return err;
     announce(req, "bulk_download_complete", name);
-    return imu_reply_json(req, 202, json_pack("{s:s, s:s}", "response", "Your pictures are packed.", "bulk_download_item_name", name));
+    return imu_reply_json(req, 202,
+                          json_pack("{s:s, s:s}", "response", "Your pictures are packed.",
+                                    "bulk_download_item_name", name));
 }
 
 imu_err *imu_api_bulk_download_fetch(imu_req *req)
@@ -98,9 +106,12 @@ imu_err *imu_api_bulk_download_fetch(imu_req *req)
     else if (owner && (err = imu_archive_take(db, req->p, name, &taken)))
         return err;
     if (!taken)
-        return imu_error(req->p, 404, "no_download", "There is no such download, or it has been fetched already.");
-    imu_reply_header(req, "Content-Disposition", apr_psprintf(req->p, "attachment; filename=\"%s\"", name));
-    imu_reply_file(req, imu_archive_path(req->p, req->inst->root, name), "application/zip", NULL, NULL);
+        return imu_error(req->p, 404, "no_download",
+                         "There is no such download, or it has been fetched already.");
+    imu_reply_header(req, "Content-Disposition",
+                     apr_psprintf(req->p, "attachment; filename=\"%s\"", name));
+    imu_reply_file(req, imu_archive_path(req->p, req->inst->root, name), "application/zip", NULL,
+                   NULL);
     req->reply.last_time = !req->r->header_only;
     return NULL;
 }

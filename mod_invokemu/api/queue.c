@@ -15,7 +15,8 @@ imu_err *imu_queue_scope_of(imu_req *req, imu_queue_scope *s)
     s->who = &req->who;
     s->queue_id = imu_param(req, "queue_id");
     if (strlen(s->queue_id) > MAX_QUEUE_ID)
-        return imu_invalid(req->p, "path", "queue_id", "string_too_long", "The queue's name is too long");
+        return imu_invalid(req->p, "path", "queue_id", "string_too_long",
+                           "The queue's name is too long");
     return imu_req_db(req, &s->db);
 }
 
@@ -26,7 +27,8 @@ imu_err *imu_api_queue_list_all(imu_req *req)
     json_t *items;
     imu_err *err;
 
-    if ((err = imu_queue_scope_of(req, &s)) || (err = imu_query_text(req, "destination", MAX_DESTINATION, NULL, &destination)) ||
+    if ((err = imu_queue_scope_of(req, &s)) ||
+        (err = imu_query_text(req, "destination", MAX_DESTINATION, NULL, &destination)) ||
         (err = imu_queue_list(&s, destination, &items)))
         return err;
     return imu_reply_json(req, 200, json_incref(items));
@@ -40,7 +42,8 @@ imu_err *imu_api_queue_item_ids(imu_req *req)
     json_t *result;
     imu_err *err;
 
-    if ((err = imu_queue_scope_of(req, &s)) || (err = imu_query_choice(req, "order_dir", directions, "DESC", &direction)) ||
+    if ((err = imu_queue_scope_of(req, &s)) ||
+        (err = imu_query_choice(req, "order_dir", directions, "DESC", &direction)) ||
         (err = imu_queue_ids(&s, strcmp(direction, "DESC") == 0, &result)))
         return err;
     return imu_reply_json(req, 200, json_incref(result));
@@ -57,10 +60,10 @@ static imu_err *by_ids(imu_req *req, int summaries)
     if ((err = imu_body_object(req, &body)))
         return err;
     ids = imu_check_array(c, body, "item_ids", IMU_REQUIRED, IMU_QUEUE_MAX_IDS);
-    json_array_foreach (ids, i, one)
-        if (!json_is_integer(one))
-            imu_check_fault(c, "item_ids", "int_type", "Input should be a valid integer", one);
-    if ((err = imu_check_end(c)) || (err = imu_queue_scope_of(req, &s)) || (err = imu_queue_list_by_ids(&s, ids, summaries, &items)))
+    json_array_foreach(ids, i, one) if (!json_is_integer(one))
+        imu_check_fault(c, "item_ids", "int_type", "Input should be a valid integer", one);
+    if ((err = imu_check_end(c)) || (err = imu_queue_scope_of(req, &s)) ||
+        (err = imu_queue_list_by_ids(&s, ids, summaries, &items)))
         return err;
     return imu_reply_json(req, 200, json_incref(items));
 }
@@ -122,7 +125,8 @@ imu_err *imu_api_queue_batch_status(imu_req *req)
     json_t *status;
     imu_err *err;
 
-    if ((err = imu_queue_scope_of(req, &s)) || (err = imu_queue_batch_status(&s, imu_param(req, "batch_id"), &status)))
+    if ((err = imu_queue_scope_of(req, &s)) ||
+        (err = imu_queue_batch_status(&s, imu_param(req, "batch_id"), &status)))
         return err;
     return imu_reply_json(req, 200, json_incref(status));
 }
@@ -134,7 +138,8 @@ imu_err *imu_api_queue_counts_by_destination(imu_req *req)
     json_t *counts;
     imu_err *err;
 
-    if ((err = imu_query_required(req, "destination", MAX_DESTINATION, &destination)) || (err = imu_queue_scope_of(req, &s)) ||
+    if ((err = imu_query_required(req, "destination", MAX_DESTINATION, &destination)) ||
+        (err = imu_queue_scope_of(req, &s)) ||
         (err = imu_queue_destination_counts(&s, destination, &counts)))
         return err;
     return imu_reply_json(req, 200, json_incref(counts));

@@ -16,7 +16,8 @@
 
 static json_t *event_frame(const imu_queue_scope *s)
 {
-    return json_pack("{s:I, s:s}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()), "queue_id", s->queue_id);
+    return json_pack("{s:I, s:s}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()),
+                     "queue_id", s->queue_id);
 }
 
 /* Announces something and gives the payload back. */
@@ -47,24 +48,26 @@ imu_err *imu_api_queue_enqueue_batch(imu_req *req)
     json_t *body, *result;
     imu_err *err;
 
-    if ((err = imu_body_object(req, &body)) || (err = imu_batch_parse(req->p, body, &batch)) || (err = imu_queue_scope_of(req, &s)) ||
-        (err = imu_batch_enqueue(&s, &batch, &result)))
+    if ((err = imu_body_object(req, &body)) || (err = imu_batch_parse(req->p, body, &batch)) ||
+        (err = imu_queue_scope_of(req, &s)) || (err = imu_batch_enqueue(&s, &batch, &result)))
         return err;
     announce_enqueued(&s, &batch, result);
     return imu_reply_json(req, 201, json_incref(result));
 }
 
 /* "ids" is "canceled" or "retried": {<ids>_item_ids, user_ids, <ids>_item_ids_by_user} */
-static json_t *change_event(const imu_queue_scope *s, const char *ids, const imu_queue_change *change)
+static json_t *change_event(const imu_queue_scope *s, const char *ids,
+                            const imu_queue_change *change)
 {
     json_t *data = event_frame(s), *users = json_array(), *list;
     const char *user;
 
-    json_object_foreach (change->item_ids_by_user, user, list)
+    json_object_foreach(change->item_ids_by_user, user, list)
         json_array_append_new(users, json_string(user));
     json_object_set(data, apr_pstrcat(s->p, ids, "_item_ids", NULL), change->item_ids);
     json_object_set_new(data, "user_ids", users);
-    json_object_set(data, apr_pstrcat(s->p, ids, "_item_ids_by_user", NULL), change->item_ids_by_user);
+    json_object_set(data, apr_pstrcat(s->p, ids, "_item_ids_by_user", NULL),
+                    change->item_ids_by_user);
     return data;
 }
 
@@ -90,12 +93,12 @@ static imu_err *announce_canceled(const imu_queue_scope *s, const imu_queue_chan
     if (json_array_size(change->item_ids) == 0)
         return NULL;
     imu_publish_cancel_items(change->running);
-    json_object_foreach (change->item_ids_by_user, user, list)
-        json_array_foreach (list, i, id) {
-            /* A long list is told of as a whole; clients ask again after that. */
-            if (json_array_size(change->item_ids) <= 20 && !err)
-                err = announce_status(s, json_integer_value(id), user);
-        }
+    json_object_foreach(change->item_ids_by_user, user, list) json_array_foreach(list, i, id)
+    {
+        /* A long list is told of as a whole; clients ask again after that. */
+        if (json_array_size(change->item_ids) <= 20 && !err)
+            err = announce_status(s, json_integer_value(id), user);
+    }
     announce("queue_items_canceled", s->who->user_id, change_event(s, "canceled", change));
     imu_publish_queue_changed();
     return err;
@@ -110,11 +113,14 @@ imu_err *imu_api_queue_item_cancel(imu_req *req)
     json_t *item;
     imu_err *err;
 
-    if ((err = imu_param_int(req, "item_id", &filter.item_id)) || (err = imu_queue_scope_of(req, &s)) ||
+    if ((err = imu_param_int(req, "item_id", &filter.item_id)) ||
+        (err = imu_queue_scope_of(req, &s)) ||
         (err = imu_queue_item_get(&s, filter.item_id, &item, &owner)))
         return err;
     if (!imu_policy_queue_item(s.who, owner))
-        return imu_error(req->p, 403, "not_yours", "Only the person who started this job, or an administrator, can cancel it.");
+        return imu_error(
+            req->p, 403, "not_yours",
+            "Only the person who started this job, or an administrator, can cancel it.");
     if ((err = imu_queue_cancel(&s, &filter, &change)) || (err = announce_canceled(&s, &change)) ||
         (err = imu_queue_item_get(&s, filter.item_id, &item, NULL)))
         return err;
@@ -128,7 +134,8 @@ static imu_err *cancel_many(imu_req *req, const imu_queue_scope *s, const imu_qu
 
     if ((err = imu_queue_cancel(s, filter, &change)) || (err = announce_canceled(s, &change)))
         return err;
-    return imu_reply_json(req, 200, json_pack("{s:i}", "canceled", (int)json_array_size(change.item_ids)));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:i}", "canceled", (int)json_array_size(change.item_ids)));
 }
 
 imu_err *imu_api_queue_cancel_all_except_current(imu_req *req)
@@ -150,7 +157,8 @@ imu_err *imu_api_queue_cancel_by_batch_ids(imu_req *req)
 
     if ((err = imu_body_object(req, &body)))
         return err;
-    filter.batch_ids = imu_check_texts(c, body, "batch_ids", IMU_REQUIRED, IMU_QUEUE_MAX_IDS, MAX_BATCH_ID);
+    filter.batch_ids =
+        imu_check_texts(c, body, "batch_ids", IMU_REQUIRED, IMU_QUEUE_MAX_IDS, MAX_BATCH_ID);
     if ((err = imu_check_end(c)) || (err = imu_queue_scope_of(req, &s)))
         return err;
     return cancel_many(req, &s, &filter);
@@ -162,7 +170,8 @@ imu_err *imu_api_queue_cancel_by_destination(imu_req *req)
     imu_queue_scope s;
     imu_err *err;
 
-    if ((err = imu_query_required(req, "destination", MAX_DESTINATION, &filter.destination)) || (err = imu_queue_scope_of(req, &s)))
+    if ((err = imu_query_required(req, "destination", MAX_DESTINATION, &filter.destination)) ||
+        (err = imu_queue_scope_of(req, &s)))
         return err;
     return cancel_many(req, &s, &filter);
 }
@@ -174,7 +183,8 @@ imu_err *imu_api_queue_item_delete(imu_req *req)
     apr_int64_t id;
     imu_err *err;
 
-    if ((err = imu_param_int(req, "item_id", &id)) || (err = imu_queue_scope_of(req, &s)) || (err = imu_queue_delete(&s, id, &change)))
+    if ((err = imu_param_int(req, "item_id", &id)) || (err = imu_queue_scope_of(req, &s)) ||
+        (err = imu_queue_delete(&s, id, &change)))
         return err;
     imu_publish_cancel_items(change.running);
     announce("queue_items_canceled", s.who->user_id, change_event(&s, "canceled", &change));
@@ -189,14 +199,16 @@ static imu_err *sweep(imu_req *req, imu_queue_sweep what, const char *destinatio
     int deleted;
     imu_err *err;
 
-    if ((err = imu_queue_scope_of(req, &s)) || (err = imu_queue_sweep_items(&s, what, destination, &deleted, &change)))
+    if ((err = imu_queue_scope_of(req, &s)) ||
+        (err = imu_queue_sweep_items(&s, what, destination, &deleted, &change)))
         return err;
     imu_publish_cancel_items(change.running);
     if (what == IMU_SWEEP_ALL) {
         json_t *data = event_frame(&s);
 
         /* An administrator's clear concerns everybody, so it names nobody. */
-        json_object_set_new(data, "user_id", imu_policy_sees_all(s.who) ? json_null() : json_string(s.who->user_id));
+        json_object_set_new(data, "user_id",
+                            imu_policy_sees_all(s.who) ? json_null() : json_string(s.who->user_id));
         announce("queue_cleared", imu_policy_sees_all(s.who) ? NULL : s.who->user_id, data);
     }
     imu_publish_queue_changed();
@@ -234,16 +246,18 @@ imu_err *imu_api_queue_retry(imu_req *req)
     if ((err = imu_body_json(req, &ids)))
         return err;
     if (!json_is_array(ids) || json_array_size(ids) > IMU_QUEUE_MAX_IDS)
-        return imu_invalid(req->p, "body", NULL, "list_type", "Input should be a list of at most 1000 job numbers");
-    json_array_foreach (ids, i, one)
-        if (!json_is_integer(one))
-            return imu_invalid(req->p, "body", NULL, "int_type", "Input should be a valid integer");
+        return imu_invalid(req->p, "body", NULL, "list_type",
+                           "Input should be a list of at most 1000 job numbers");
+    json_array_foreach(ids, i, one) if (!json_is_integer(one)) return imu_invalid(
+        req->p, "body", NULL, "int_type", "Input should be a valid integer");
     if ((err = imu_queue_scope_of(req, &s)) || (err = imu_queue_retry(&s, ids, &change)))
         return err;
     if (json_array_size(change.item_ids) > 0)
         announce("queue_items_retried", s.who->user_id, change_event(&s, "retried", &change));
     imu_publish_queue_changed();
-    return imu_reply_json(req, 200, json_pack("{s:s, s:O}", "queue_id", s.queue_id, "retried_item_ids", change.item_ids));
+    return imu_reply_json(
+        req, 200,
+        json_pack("{s:s, s:O}", "queue_id", s.queue_id, "retried_item_ids", change.item_ids));
 }
 
 static imu_err *set_paused(imu_req *req, int paused)
@@ -252,7 +266,8 @@ static imu_err *set_paused(imu_req *req, int paused)
     json_t *status;
     imu_err *err;
 
-    if ((err = imu_queue_scope_of(req, &s)) || (err = imu_queue_set_paused(&s, paused)) || (err = imu_queue_processor(&s, &status)))
+    if ((err = imu_queue_scope_of(req, &s)) || (err = imu_queue_set_paused(&s, paused)) ||
+        (err = imu_queue_processor(&s, &status)))
         return err;
     imu_publish_queue_changed();
     return imu_reply_json(req, 200, json_incref(status));

@@ -1,6 +1,7 @@
 /*
- * recall.c: /api/v1/recall/{queue_id}: a program sets the generation settings that the caller's own client shows. They are kept in the
- * caller's client state and announced to their sockets. A picture named here must be one that the caller may see.
+ * recall.c: /api/v1/recall/{queue_id}: a program sets the generation settings that the caller's own
+ * client shows. They are kept in the caller's client state and announced to their sockets. A
+ * picture named here must be one that the caller may see.
  */
 #include <float.h>
 #include <string.h>
@@ -65,9 +66,11 @@ static void check_list(imu_check *c, const json_t *body, unsigned k)
     int model = parameters[k].model_type != NULL;
     size_t i;
 
-    json_array_foreach (list, i, one) {
+    json_array_foreach(list, i, one)
+    {
         if (!json_is_object(one)) {
-            imu_check_fault(c, parameters[k].name, "dict_type", "Input should be a list of objects", NULL);
+            imu_check_fault(c, parameters[k].name, "dict_type", "Input should be a list of objects",
+                            NULL);
             return;
         }
         imu_check_text(c, one, "model_name", model ? IMU_REQUIRED : IMU_NULLABLE, 1, MAX_NAME);
@@ -94,10 +97,12 @@ static imu_err *check_body(imu_req *req, const json_t *body)
             imu_check_text(c, body, known[k], IMU_NULLABLE, 0, MAX_TEXT);
             break;
         case KIND_WHOLE:
-            imu_check_int(c, body, known[k], IMU_NULLABLE, (json_int_t)parameters[k].min, (json_int_t)parameters[k].max, 0);
+            imu_check_int(c, body, known[k], IMU_NULLABLE, (json_int_t)parameters[k].min,
+                          (json_int_t)parameters[k].max, 0);
             break;
         case KIND_NUMBER:
-            imu_check_number(c, body, known[k], IMU_NULLABLE, parameters[k].min, parameters[k].max, 0);
+            imu_check_number(c, body, known[k], IMU_NULLABLE, parameters[k].min, parameters[k].max,
+                             0);
             break;
         case KIND_FLAG:
             imu_check_bool(c, body, known[k], IMU_NULLABLE, 0);
@@ -111,7 +116,8 @@ static imu_err *check_body(imu_req *req, const json_t *body)
     return imu_check_end(c);
 }
 
-/* The key of the model that is called name, or name itself when it is a key already or nothing is called so. */
+/* The key of the model that is called name, or name itself when it is a key already or nothing is
+ * called so. */
 static imu_err *model_key(imu_req *req, const char *name, const char *type, const char **key)
 {
     imu_rows *rows;
@@ -119,33 +125,38 @@ static imu_err *model_key(imu_req *req, const char *name, const char *type, cons
 
     *key = name;
     for (int i = 0; !err && i < rows->count; i++)
-        if (strcmp(imu_text(rows, i, "name"), name) == 0 && strcmp(imu_text(rows, i, "type"), type) == 0)
+        if (strcmp(imu_text(rows, i, "name"), name) == 0 &&
+            strcmp(imu_text(rows, i, "type"), type) == 0)
             *key = imu_text(rows, i, "key");
     return err;
 }
 
-/* {image_name, width, height} of a picture the caller may see. @return 403, for administrators 404 */
+/* {image_name, width, height} of a picture the caller may see. @return 403, for administrators 404
+ */
 static imu_err *picture_reference(imu_req *req, const char *name, json_t **reference)
 {
     imu_image *image;
     imu_err *err = imu_gallery_picture_named(req, name, imu_policy_picture_read, &image);
 
     if (!err)
-        *reference = json_pack("{s:s, s:i, s:i}", "image_name", name, "width", image->width, "height", image->height);
+        *reference = json_pack("{s:s, s:i, s:i}", "image_name", name, "width", image->width,
+                               "height", image->height);
     return err;
 }
 
 /* A list element as clients read it: the model by key, the picture with its size. */
 static imu_err *resolve_element(imu_req *req, const json_t *in, const char *type, json_t *out)
 {
-    const char *model = json_string_value(json_object_get(in, "model_name")), *picture = json_string_value(json_object_get(in, "image_name"));
+    const char *model = json_string_value(json_object_get(in, "model_name")),
+               *picture = json_string_value(json_object_get(in, "image_name"));
     const char *key;
     json_t *value, *reference;
     imu_err *err;
 
-    json_object_foreach ((json_t *)in, key, value)
-        if (strcmp(key, "model_name") != 0 && strcmp(key, "image_name") != 0 && !json_is_null(value))
-            json_object_set(out, key, value);
+    json_object_foreach((json_t *)in, key, value) if (strcmp(key, "model_name") != 0 &&
+                                                      strcmp(key, "image_name") != 0 &&
+                                                      !json_is_null(value))
+        json_object_set(out, key, value);
     if (model && type) {
         if ((err = model_key(req, model, type, &key)))
             return err;
@@ -165,7 +176,8 @@ static imu_err *resolve_list(imu_req *req, const json_t *list, const char *type,
     json_t *one;
     size_t i;
 
-    json_array_foreach (list, i, one) {
+    json_array_foreach(list, i, one)
+    {
         json_t *element = json_object();
 
         json_array_append_new(out, element);
@@ -186,7 +198,8 @@ static imu_err *resolve(imu_req *req, const json_t *body, int strict, json_t *ou
 
         if (!given || json_is_null(given)) {
             if (strict)
-                json_object_set_new(out, name, parameters[k].kind == KIND_LIST ? json_array() : json_null());
+                json_object_set_new(out, name,
+                                    parameters[k].kind == KIND_LIST ? json_array() : json_null());
         } else if (parameters[k].kind == KIND_LIST) {
             json_t *list = json_array();
 
@@ -210,10 +223,9 @@ static imu_err *store(imu_req *req, const json_t *resolved)
 
     if (err)
         return err;
-    json_object_foreach ((json_t *)resolved, name, value)
-        if (!err)
-            err = imu_client_state_set(req->db, req->p, req->who.user_id, apr_pstrcat(req->p, STATE_PREFIX, name, NULL),
-                                       imu_json_compact(req->p, value));
+    json_object_foreach((json_t *)resolved, name, value) if (!err) err = imu_client_state_set(
+        req->db, req->p, req->who.user_id, apr_pstrcat(req->p, STATE_PREFIX, name, NULL),
+        imu_json_compact(req->p, value));
     return imu_db_end(req->db, err);
 }
 
@@ -223,8 +235,7 @@ static int given_count(const json_t *body)
     json_t *value;
     int n = 0;
 
-    json_object_foreach ((json_t *)body, name, value)
-        n += !json_is_null(value);
+    json_object_foreach((json_t *)body, name, value) n += !json_is_null(value);
     return n;
 }
 
@@ -236,19 +247,24 @@ imu_err *imu_api_recall_update(imu_req *req)
     imu_db *db;
     imu_err *err;
 
-    if ((err = imu_query_bool(req, "strict", 0, &strict)) || (err = imu_query_bool(req, "append", 0, &append)) ||
-        (err = imu_body_object(req, &body)) || (err = check_body(req, body)))
+    if ((err = imu_query_bool(req, "strict", 0, &strict)) ||
+        (err = imu_query_bool(req, "append", 0, &append)) || (err = imu_body_object(req, &body)) ||
+        (err = check_body(req, body)))
         return err;
     if (strict && append)
-        return imu_error(req->p, 400, "strict_and_append", "strict clears what is not named and append keeps it: choose one.");
-    if ((err = imu_req_db(req, &db)) || (err = resolve(req, body, strict, resolved)) || (err = store(req, resolved)))
+        return imu_error(req->p, 400, "strict_and_append",
+                         "strict clears what is not named and append keeps it: choose one.");
+    if ((err = imu_req_db(req, &db)) || (err = resolve(req, body, strict, resolved)) ||
+        (err = store(req, resolved)))
         return err;
-    event = json_pack("{s:I, s:s, s:s, s:b, s:O}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()), "queue_id", queue, "user_id",
+    event = json_pack("{s:I, s:s, s:s, s:b, s:O}", "timestamp",
+                      (json_int_t)apr_time_sec(apr_time_now()), "queue_id", queue, "user_id",
                       req->who.user_id, "append", append, "parameters", resolved);
     imu_publish("recall_parameters_updated", req->who.user_id, event);
     json_decref(event);
-    return imu_reply_json(req, 200, json_pack("{s:s, s:s, s:i, s:O}", "status", "success", "queue_id", queue, "updated_count", given_count(body),
-                                              "parameters", resolved));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:s, s:s, s:i, s:O}", "status", "success", "queue_id", queue,
+                                    "updated_count", given_count(body), "parameters", resolved));
 }
 
 imu_err *imu_api_recall_get(imu_req *req)
@@ -260,11 +276,15 @@ imu_err *imu_api_recall_get(imu_req *req)
     for (unsigned k = 0; !err && k < N_PARAMETERS; k++) {
         const char *text;
 
-        err = imu_client_state_get(db, req->p, req->who.user_id, apr_pstrcat(req->p, STATE_PREFIX, parameters[k].name, NULL), &text);
+        err = imu_client_state_get(db, req->p, req->who.user_id,
+                                   apr_pstrcat(req->p, STATE_PREFIX, parameters[k].name, NULL),
+                                   &text);
         if (!err && text)
             json_object_set_new(out, parameters[k].name, json_loads(text, JSON_DECODE_ANY, NULL));
     }
     if (err)
         return err;
-    return imu_reply_json(req, 200, json_pack("{s:s, s:s, s:O}", "status", "success", "queue_id", imu_param(req, "queue_id"), "parameters", out));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:s, s:s, s:O}", "status", "success", "queue_id",
+                                    imu_param(req, "queue_id"), "parameters", out));
 }

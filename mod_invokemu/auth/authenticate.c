@@ -98,7 +98,8 @@ static imu_err *refuse_foreign_page(imu_req *req)
 
     if (proof || is_read(req) || !imu_cross_origin(req))
         return NULL;
-    return imu_error(req->p, 403, "foreign_page", "Pages of other sites may not change anything here.");
+    return imu_error(req->p, 403, "foreign_page",
+                     "Pages of other sites may not change anything here.");
 }
 
 imu_err *imu_authenticate(imu_req *req)

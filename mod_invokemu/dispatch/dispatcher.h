@@ -6,7 +6,8 @@
 
 #include <httpd.h>
 
-/** Starts the dispatcher and has httpd keep it running. @return OK or an HTTP error status to stop start-up */
+/** Starts the dispatcher and has httpd keep it running. @return OK or an HTTP error status to stop
+ * start-up */
 int imu_dispatcher_start(apr_pool_t *pconf, server_rec *main_server);
 
 #endif

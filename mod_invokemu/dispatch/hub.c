@@ -31,7 +31,9 @@ imu_hub *imu_hub_new(const imu_hub_config *config)
         return NULL;
     hub->config = *config;
     /* httpd closes a parked connection that is silent for a Timeout: three pings fit into it. */
-    hub->ping_interval = config->timeout_ms > 0 && config->timeout_ms / 3 < HUB_LONGEST_PING ? config->timeout_ms / 3 : HUB_LONGEST_PING;
+    hub->ping_interval = config->timeout_ms > 0 && config->timeout_ms / 3 < HUB_LONGEST_PING
+                             ? config->timeout_ms / 3
+                             : HUB_LONGEST_PING;
     if (hub->ping_interval < HUB_SHORTEST_PING)
         hub->ping_interval = HUB_SHORTEST_PING;
     return hub;
@@ -69,7 +71,8 @@ imu_hub_child *imu_hub_child_add(imu_hub *hub, imu_hub_send_fn *send, void *bato
     return child;
 }
 
-static int send_nowhere(void *baton, uint8_t type, json_t *header, const void *payload, size_t payload_len)
+static int send_nowhere(void *baton, uint8_t type, json_t *header, const void *payload,
+                        size_t payload_len)
 {
     (void)baton;
     (void)type;
@@ -151,19 +154,25 @@ void hub_conn_free(hub_conn *conn)
 }
 
 /* header is consumed. */
-static void send_frame(imu_hub_child *child, uint8_t type, json_t *header, const char *payload, size_t len)
+static void send_frame(imu_hub_child *child, uint8_t type, json_t *header, const char *payload,
+                       size_t len)
 {
     if (!header)
         return;
-    /* A child that takes no more is dropped by whoever owns its connection; its sockets end then. */
+    /* A child that takes no more is dropped by whoever owns its connection; its sockets end then.
+     */
     if (child->send(child->baton, type, header, payload, len) != 0 && child->send != send_nowhere)
         imu_dlog(IMU_LOG_WARNING, "IMU0330: a child does not take its event frames");
     json_decref(header);
 }
 
-void hub_send_reply(imu_hub_child *child, uint64_t conn, int status, const char *type, const char *body, size_t len)
+void hub_send_reply(imu_hub_child *child, uint64_t conn, int status, const char *type,
+                    const char *body, size_t len)
 {
-    send_frame(child, IMU_WIRE_EIO_REPLY, json_pack("{s:I, s:i, s:s}", "conn", (json_int_t)conn, "status", status, "type", type), body, len);
+    send_frame(
+        child, IMU_WIRE_EIO_REPLY,
+        json_pack("{s:I, s:i, s:s}", "conn", (json_int_t)conn, "status", status, "type", type),
+        body, len);
 }
 
 void hub_send_text(hub_conn *conn, const char *text, size_t len, int preview)
@@ -177,7 +186,8 @@ void hub_send_text(hub_conn *conn, const char *text, size_t len, int preview)
 
 void hub_send_close(imu_hub_child *child, uint64_t conn, int code)
 {
-    send_frame(child, IMU_WIRE_EIO_CLOSE, json_pack("{s:I, s:i}", "conn", (json_int_t)conn, "code", code), NULL, 0);
+    send_frame(child, IMU_WIRE_EIO_CLOSE,
+               json_pack("{s:I, s:i}", "conn", (json_int_t)conn, "code", code), NULL, 0);
 }
 
 /* ---- sessions ---- */

@@ -1,9 +1,9 @@
 /*
- * hub.h: Engine.IO sessions, Socket.IO connections and who receives which event. All protocol state of live events is here, in
- * the dispatcher; the httpd children only carry bytes.
+ * hub.h: Engine.IO sessions, Socket.IO connections and who receives which event. All protocol state
+ * of live events is here, in the dispatcher; the httpd children only carry bytes.
  *
- * One thread: that of the loop. A child is told apart by the socket it came in on; when that ends, its WebSockets end with
- * it, while polling sessions go on through any other child.
+ * One thread: that of the loop. A child is told apart by the socket it came in on; when that ends,
+ * its WebSockets end with it, while polling sessions go on through any other child.
  */
 #ifndef IMU_HUB_H
 #define IMU_HUB_H
@@ -19,17 +19,20 @@ typedef struct imu_hub_child imu_hub_child;
 
 typedef struct imu_hub_config {
     imu_loop *loop;
-    imu_db *db;           /**< the dispatcher's own connection, for looking at tokens */
-    apr_pool_t *pool;     /**< parent of scratch pools */
-    int multiuser;        /**< off: everybody is the system administrator */
-    int timeout_ms;       /**< smallest Timeout of the virtual hosts: httpd ends parked connections that are silent for so long */
+    imu_db *db;       /**< the dispatcher's own connection, for looking at tokens */
+    apr_pool_t *pool; /**< parent of scratch pools */
+    int multiuser;    /**< off: everybody is the system administrator */
+    int timeout_ms;   /**< smallest Timeout of the virtual hosts: httpd ends parked connections that
+                         are silent for so long */
 } imu_hub_config;
 
 /**
  * Queues one frame for a child; must not call the hub back. header and payload are borrowed.
- * @return 0, or -1 when the child cannot take it (the frame is lost; drop the child after this turn of the loop)
+ * @return 0, or -1 when the child cannot take it (the frame is lost; drop the child after this turn
+ * of the loop)
  */
-typedef int imu_hub_send_fn(void *baton, uint8_t type, json_t *header, const void *payload, size_t payload_len);
+typedef int imu_hub_send_fn(void *baton, uint8_t type, json_t *header, const void *payload,
+                            size_t payload_len);
 
 /** @return NULL without memory */
 imu_hub *imu_hub_new(const imu_hub_config *config);
@@ -47,7 +50,8 @@ void imu_hub_child_remove(imu_hub_child *child);
 int imu_hub_frame(imu_hub_child *child, const imu_frame *frame, const json_t *header);
 
 /**
- * Tells the browsers that may know. The routing table in hub_routes.c decides by name who they are and what they see.
+ * Tells the browsers that may know. The routing table in hub_routes.c decides by name who they are
+ * and what they see.
  * @param owner  user id of whom it is about, or NULL
  * @param data   payload as its owner sees it, an object; borrowed
  */

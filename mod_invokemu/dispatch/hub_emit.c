@@ -11,7 +11,8 @@ typedef struct text {
     size_t len;
 } text;
 
-/* "42" and the JSON list of name and payload: an EVENT of the default namespace in a message packet. */
+/* "42" and the JSON list of name and payload: an EVENT of the default namespace in a message
+ * packet. */
 static text event_text(const char *name, const json_t *data)
 {
     json_t *list = json_pack("[s, O]", name, (json_t *)data);
@@ -39,7 +40,8 @@ static int on_queue(const hub_session *s, const char *queue)
     return 0;
 }
 
-static void send_redacted(hub_session *s, const imu_event_route *route, const char *name, const json_t *data)
+static void send_redacted(hub_session *s, const imu_event_route *route, const char *name,
+                          const json_t *data)
 {
     json_t *copy = route->redact ? route->redact(data, s->user_id, &name) : NULL;
 

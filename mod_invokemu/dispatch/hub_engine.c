@@ -1,4 +1,5 @@
-/* hub_engine.c: Engine.IO protocol 4: sessions over long polling and WebSockets, the upgrade from one to the other, heartbeat. */
+/* hub_engine.c: Engine.IO protocol 4: sessions over long polling and WebSockets, the upgrade from
+ * one to the other, heartbeat. */
 #include "mod_invokemu/dispatch/hub_internal.h"
 
 #include <stdlib.h>
@@ -7,12 +8,14 @@
 #define TEXT_TYPE "text/plain; charset=UTF-8"
 #define JSON_TYPE "application/json"
 #define SEPARATOR 0x1e
-#define EXPIRY_SLACK apr_time_from_msec(200) /* timers count from the start of a turn, and may be early */
+#define EXPIRY_SLACK                                                                               \
+    apr_time_from_msec(200) /* timers count from the start of a turn, and may be early */
 
 /* Errors as Engine.IO numbers them. */
 static void refuse(imu_hub_child *child, uint64_t conn, int code)
 {
-    static const char *const words[] = {"Transport unknown", "Session ID unknown", "Bad handshake method", "Bad request"};
+    static const char *const words[] = {"Transport unknown", "Session ID unknown",
+                                        "Bad handshake method", "Bad request"};
     char body[64];
     int len = snprintf(body, sizeof body, "{\"code\":%d,\"message\":\"%s\"}", code, words[code]);
 
@@ -39,7 +42,8 @@ static void drop_previews(hub_session *s)
     s->last = link;
 }
 
-/* A session that cannot keep up ends at the next turn of its timer: callers go on using it for now. */
+/* A session that cannot keep up ends at the next turn of its timer: callers go on using it for now.
+ */
 static void give_up(hub_session *s)
 {
     s->connected = 0;
@@ -130,8 +134,9 @@ void hub_engine_release(hub_session *s)
 
 static void send_open(hub_session *s, int upgradable)
 {
-    json_t *open = json_pack("{s:s, s:[], s:i, s:i, s:i}", "sid", s->sid, "upgrades", "pingInterval", s->hub->ping_interval, "pingTimeout",
-                             HUB_PING_TIMEOUT, "maxPayload", HUB_MAX_PAYLOAD);
+    json_t *open = json_pack("{s:s, s:[], s:i, s:i, s:i}", "sid", s->sid, "upgrades",
+                             "pingInterval", s->hub->ping_interval, "pingTimeout", HUB_PING_TIMEOUT,
+                             "maxPayload", HUB_MAX_PAYLOAD);
     char *json, *packet;
     size_t len;
 
@@ -249,7 +254,8 @@ static hub_session *session_for(imu_hub_child *child, const json_t *header)
     const json_t *token = json_object_get(header, "token");
     size_t len = json_string_length(token);
 
-    return hub_session_new(child->hub, len && len <= HUB_MAX_TOKEN ? json_string_value(token) : NULL, len);
+    return hub_session_new(child->hub,
+                           len && len <= HUB_MAX_TOKEN ? json_string_value(token) : NULL, len);
 }
 
 /* A poll waits for something to say. A second one beside it is a fault of the browser. */

@@ -1,6 +1,6 @@
 /*
- * hub_internal.h: what the parts of the hub share. hub.c keeps children, connections and sessions; hub_engine.c speaks
- * Engine.IO 4; hub_socketio.c speaks Socket.IO 5; hub_emit.c sends events.
+ * hub_internal.h: what the parts of the hub share. hub.c keeps children, connections and sessions;
+ * hub_engine.c speaks Engine.IO 4; hub_socketio.c speaks Socket.IO 5; hub_emit.c sends events.
  */
 #ifndef IMU_HUB_INTERNAL_H
 #define IMU_HUB_INTERNAL_H
@@ -8,19 +8,20 @@
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/dispatch/hub.h"
 
-#define HUB_MAX_PAYLOAD   1000000           /* bytes of one message or POST body from a browser */
-#define HUB_MAX_QUEUED    (2048u * 1024)    /* bytes that wait for a polling browser, as many as for a WebSocket */
+#define HUB_MAX_PAYLOAD 1000000 /* bytes of one message or POST body from a browser */
+#define HUB_MAX_QUEUED                                                                             \
+    (2048u * 1024) /* bytes that wait for a polling browser, as many as for a WebSocket */
 #define HUB_MAX_TOKEN     8192
-#define HUB_MAX_QUEUES    8                 /* queues a socket may listen to */
+#define HUB_MAX_QUEUES    8 /* queues a socket may listen to */
 #define HUB_QUEUE_NAME    64
-#define HUB_PING_TIMEOUT  20000             /* ms */
-#define HUB_LONGEST_PING  25000             /* ms */
-#define HUB_SHORTEST_PING 300               /* ms */
-#define HUB_CONNECT_TIME  20000             /* ms from opening to Socket.IO's CONNECT */
-#define HUB_LINGER        10000             /* ms that last words wait for a poll */
-#define HUB_RATE_PACKETS  400               /* packets in HUB_RATE_TIME from one browser */
-#define HUB_RATE_TIME     10000             /* ms */
-#define HUB_BUCKETS       4096              /* power of two */
+#define HUB_PING_TIMEOUT  20000 /* ms */
+#define HUB_LONGEST_PING  25000 /* ms */
+#define HUB_SHORTEST_PING 300   /* ms */
+#define HUB_CONNECT_TIME  20000 /* ms from opening to Socket.IO's CONNECT */
+#define HUB_LINGER        10000 /* ms that last words wait for a poll */
+#define HUB_RATE_PACKETS  400   /* packets in HUB_RATE_TIME from one browser */
+#define HUB_RATE_TIME     10000 /* ms */
+#define HUB_BUCKETS       4096  /* power of two */
 
 typedef struct hub_session hub_session;
 
@@ -88,12 +89,14 @@ hub_session *hub_session_new(imu_hub *hub, const char *token, size_t token_len);
 hub_session *hub_session_find(imu_hub *hub, const char *sid);
 /* Forgets the session and ends what a child holds open for it. */
 void hub_session_free(hub_session *s);
-/* Refuses everything from now on, after queued packets (and Engine.IO's close) have been delivered. */
+/* Refuses everything from now on, after queued packets (and Engine.IO's close) have been delivered.
+ */
 void hub_session_close(hub_session *s);
 hub_conn *hub_conn_new(imu_hub_child *child, uint64_t id, hub_conn_kind kind, hub_session *s);
 hub_conn *hub_conn_find(imu_hub_child *child, uint64_t id);
 void hub_conn_free(hub_conn *conn);
-void hub_send_reply(imu_hub_child *child, uint64_t conn, int status, const char *type, const char *body, size_t len);
+void hub_send_reply(imu_hub_child *child, uint64_t conn, int status, const char *type,
+                    const char *body, size_t len);
 void hub_send_text(hub_conn *conn, const char *text, size_t len, int preview);
 void hub_send_close(imu_hub_child *child, uint64_t conn, int code);
 
@@ -113,7 +116,8 @@ void hub_engine_timer(void *baton);
 int hub_socketio_packet(hub_session *s, const char *text, size_t len);
 /* Socket.IO's DISCONNECT, then the end. */
 void hub_socketio_disconnect(hub_session *s);
-/* Looks at the session's token again. @return 1 when it holds no longer: then the socket has ended, and s may be gone */
+/* Looks at the session's token again. @return 1 when it holds no longer: then the socket has ended,
+ * and s may be gone */
 int hub_socketio_recheck(hub_session *s);
 
 #endif

@@ -27,7 +27,8 @@ static void set_all(json_t *object, const char *const *names, json_t *value)
 
 static json_t *redact_batch(const json_t *data, const char *for_user, const char **name)
 {
-    static const char *const keep[] = {"timestamp", "queue_id", "enqueued", "requested", "priority", NULL};
+    static const char *const keep[] = {"timestamp", "queue_id", "enqueued",
+                                       "requested", "priority", NULL};
     static const char *const hide[] = {"batch_id", "user_id", NULL};
     json_t *out = pick(data, keep);
 
@@ -42,7 +43,8 @@ static json_t *redact_batch_status(const json_t *status)
 {
     static const char *const keep[] = {"queue_id", NULL};
     static const char *const none[] = {"origin", "destination", NULL};
-    static const char *const zero[] = {"pending", "waiting", "in_progress", "completed", "failed", "canceled", "total", NULL};
+    static const char *const zero[] = {"pending", "waiting",  "in_progress", "completed",
+                                       "failed",  "canceled", "total",       NULL};
     json_t *out = pick(status, keep);
 
     json_object_set_new(out, "batch_id", json_string(REDACTED));
@@ -54,8 +56,11 @@ static json_t *redact_batch_status(const json_t *status)
 /* The counts of the whole queue are everybody's; whose item is running is not. */
 static json_t *redact_queue_status(const json_t *status)
 {
-    static const char *const keep[] = {"queue_id", "pending", "waiting", "in_progress", "completed", "failed", "canceled", "total", NULL};
-    static const char *const none[] = {"item_id", "batch_id", "session_id", "user_pending", "user_in_progress", NULL};
+    static const char *const keep[] = {"queue_id",    "pending",   "waiting",
+                                       "in_progress", "completed", "failed",
+                                       "canceled",    "total",     NULL};
+    static const char *const none[] = {"item_id",      "batch_id",         "session_id",
+                                       "user_pending", "user_in_progress", NULL};
     json_t *out = pick(status, keep);
 
     set_all(out, none, json_null());
@@ -64,23 +69,28 @@ static json_t *redact_queue_status(const json_t *status)
 
 static json_t *redact_item(const json_t *data, const char *for_user, const char **name)
 {
-    static const char *const keep[] = {"timestamp",  "queue_id",   "item_id",      "status", "status_sequence",
-                                       "created_at", "updated_at", "started_at",   "completed_at", NULL};
+    static const char *const keep[] = {"timestamp",       "queue_id",   "item_id",    "status",
+                                       "status_sequence", "created_at", "updated_at", "started_at",
+                                       "completed_at",    NULL};
     static const char *const hide[] = {"batch_id", "session_id", "user_id", NULL};
-    static const char *const none[] = {"origin", "destination", "error_type", "error_message", "error_traceback", NULL};
+    static const char *const none[] = {"origin",        "destination",     "error_type",
+                                       "error_message", "error_traceback", NULL};
     json_t *out = pick(data, keep);
 
     (void)for_user;
     (void)name;
     set_all(out, hide, json_string(REDACTED));
     set_all(out, none, json_null());
-    json_object_set_new(out, "batch_status", redact_batch_status(json_object_get(data, "batch_status")));
-    json_object_set_new(out, "queue_status", redact_queue_status(json_object_get(data, "queue_status")));
+    json_object_set_new(out, "batch_status",
+                        redact_batch_status(json_object_get(data, "batch_status")));
+    json_object_set_new(out, "queue_status",
+                        redact_queue_status(json_object_get(data, "queue_status")));
     return out;
 }
 
 /* A list of ids over several people: each gets their own, most get none. */
-static json_t *own_ids(const json_t *data, const char *for_user, const char *ids, const char *by_user)
+static json_t *own_ids(const json_t *data, const char *for_user, const char *ids,
+                       const char *by_user)
 {
     static const char *const keep[] = {"timestamp", "queue_id", NULL};
     json_t *mine = for_user ? json_object_get(json_object_get(data, by_user), for_user) : NULL;
@@ -112,7 +122,9 @@ static json_t *redact_cleared(const json_t *data, const char *for_user, const ch
     (void)for_user;
     (void)name;
     /* An administrator's clearing concerns everybody and names nobody. */
-    json_object_set_new(out, "user_id", json_is_string(json_object_get(data, "user_id")) ? json_string(REDACTED) : json_null());
+    json_object_set_new(out, "user_id",
+                        json_is_string(json_object_get(data, "user_id")) ? json_string(REDACTED)
+                                                                         : json_null());
     return out;
 }
 
@@ -139,23 +151,23 @@ static json_t *if_now_public(const json_t *data, const char *for_user, const cha
 
 static const imu_event_route routes[] = {
     /* name                       audience            queue preview redaction */
-    {"batch_enqueued",            IMU_TO_QUEUE,        1, 0, redact_batch},
-    {"queue_item_status_changed", IMU_TO_QUEUE,        1, 0, redact_item},
-    {"queue_items_canceled",      IMU_TO_QUEUE,        1, 0, own_canceled},
-    {"queue_items_retried",       IMU_TO_QUEUE,        1, 0, own_retried},
-    {"queue_cleared",             IMU_TO_QUEUE,        1, 0, redact_cleared},
+    {"batch_enqueued", IMU_TO_QUEUE, 1, 0, redact_batch},
+    {"queue_item_status_changed", IMU_TO_QUEUE, 1, 0, redact_item},
+    {"queue_items_canceled", IMU_TO_QUEUE, 1, 0, own_canceled},
+    {"queue_items_retried", IMU_TO_QUEUE, 1, 0, own_retried},
+    {"queue_cleared", IMU_TO_QUEUE, 1, 0, redact_cleared},
     {"recall_parameters_updated", IMU_TO_OWNER_ADMINS, 1, 0, NULL},
-    {"invocation_progress",       IMU_TO_OWNER,        1, 1, NULL},
-    {"invocation_started",        IMU_TO_OWNER_ADMINS, 1, 0, NULL},
-    {"invocation_complete",       IMU_TO_OWNER_ADMINS, 1, 0, NULL},
-    {"invocation_error",          IMU_TO_OWNER_ADMINS, 1, 0, NULL},
-    {"bulk_download_*",           IMU_TO_OWNER_ADMINS, 0, 0, NULL},
-    {"model_load_*",              IMU_TO_OWNER,        0, 0, NULL},
-    {"model_install_*",           IMU_TO_ADMINS,       0, 0, NULL},
-    {"download_*",                IMU_TO_ADMINS,       0, 0, NULL},
-    {"workflow_created",          IMU_TO_SHARED,       0, 0, if_public},
-    {"workflow_deleted",          IMU_TO_SHARED,       0, 0, if_public},
-    {"workflow_updated",          IMU_TO_SHARED,       0, 0, if_now_public},
+    {"invocation_progress", IMU_TO_OWNER, 1, 1, NULL},
+    {"invocation_started", IMU_TO_OWNER_ADMINS, 1, 0, NULL},
+    {"invocation_complete", IMU_TO_OWNER_ADMINS, 1, 0, NULL},
+    {"invocation_error", IMU_TO_OWNER_ADMINS, 1, 0, NULL},
+    {"bulk_download_*", IMU_TO_OWNER_ADMINS, 0, 0, NULL},
+    {"model_load_*", IMU_TO_OWNER, 0, 0, NULL},
+    {"model_install_*", IMU_TO_ADMINS, 0, 0, NULL},
+    {"download_*", IMU_TO_ADMINS, 0, 0, NULL},
+    {"workflow_created", IMU_TO_SHARED, 0, 0, if_public},
+    {"workflow_deleted", IMU_TO_SHARED, 0, 0, if_public},
+    {"workflow_updated", IMU_TO_SHARED, 0, 0, if_now_public},
 };
 
 const imu_event_route *imu_event_route_find(const char *name)
@@ -163,7 +175,8 @@ const imu_event_route *imu_event_route_find(const char *name)
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         size_t len = strlen(routes[i].name);
 
-        if (routes[i].name[len - 1] == '*' ? strncmp(name, routes[i].name, len - 1) == 0 : strcmp(name, routes[i].name) == 0)
+        if (routes[i].name[len - 1] == '*' ? strncmp(name, routes[i].name, len - 1) == 0
+                                           : strcmp(name, routes[i].name) == 0)
             return &routes[i];
     }
     return NULL;

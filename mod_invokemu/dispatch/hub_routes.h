@@ -1,5 +1,6 @@
 /*
- * hub_routes.h: which browser hears of what, and in what form. One table, pure functions: nothing here knows a socket.
+ * hub_routes.h: which browser hears of what, and in what form. One table, pure functions: nothing
+ * here knows a socket.
  */
 #ifndef IMU_HUB_ROUTES_H
 #define IMU_HUB_ROUTES_H
@@ -15,11 +16,12 @@ typedef enum imu_audience {
     IMU_TO_SHARED        /**< the owner and administrators; others only while the thing is shared */
 } imu_audience;
 
-/** Makes the copy for somebody else; may change the event's name. @return new reference, or NULL for nothing at all */
+/** Makes the copy for somebody else; may change the event's name. @return new reference, or NULL
+ * for nothing at all */
 typedef json_t *imu_redact_fn(const json_t *data, const char *for_user, const char **name);
 
 typedef struct imu_event_route {
-    const char *name;      /**< event name, or its beginning when it ends in '*' */
+    const char *name; /**< event name, or its beginning when it ends in '*' */
     imu_audience audience;
     int on_queue;          /**< only for those subscribed to data.queue_id */
     int preview;           /**< only the newest matters: the first to go when a reader is slow */

@@ -1,4 +1,5 @@
-/* hub_socketio.c: Socket.IO protocol 5 on the default namespace: who connects, and which queues they listen to. */
+/* hub_socketio.c: Socket.IO protocol 5 on the default namespace: who connects, and which queues
+ * they listen to. */
 #include "mod_invokemu/dispatch/hub_internal.h"
 
 #include <ctype.h>
@@ -45,7 +46,8 @@ void hub_socketio_disconnect(hub_session *s)
 
 /* ---- who it is ---- */
 
-/* Fills the session from its token as the database sees it now. @return NULL, or why not (in scratch) */
+/* Fills the session from its token as the database sees it now. @return NULL, or why not (in
+ * scratch) */
 static imu_err *identify(hub_session *s, apr_pool_t *scratch)
 {
     imu_identity who = {0};
@@ -76,13 +78,15 @@ static void new_socket(hub_session *s, apr_pool_t *scratch)
     s->n_queues = 0;
     send_json(s, "40", json_pack("{s:s}", "sid", imu_random_token(scratch, 15)));
     /* The token may end before the next ping is due. */
-    if (s->expires && !s->awaiting_pong && (s->expires - apr_time_now()) / 1000 < s->hub->ping_interval) {
+    if (s->expires && !s->awaiting_pong &&
+        (s->expires - apr_time_now()) / 1000 < s->hub->ping_interval) {
         int64_t left = (s->expires - apr_time_now()) / 1000 + 1;
         imu_timer_set(s->timer, left > 0 ? left : 0);
     }
 }
 
-/* The token in CONNECT's payload wins over the header of the handshake, as the browser cannot set headers on a WebSocket. */
+/* The token in CONNECT's payload wins over the header of the handshake, as the browser cannot set
+ * headers on a WebSocket. */
 static int take_token(hub_session *s, const char *text, size_t len)
 {
     json_t *auth = len ? json_loadb(text, len, 0, NULL) : NULL;
@@ -131,7 +135,8 @@ int hub_socketio_recheck(hub_session *s)
     err = identify(s, scratch);
     gone = err && err->status < 500;
     if (err && !gone)
-        imu_dlog(IMU_LOG_WARNING, "IMU0332: a socket's session could not be looked at: %s", err->log ? err->log : err->detail);
+        imu_dlog(IMU_LOG_WARNING, "IMU0332: a socket's session could not be looked at: %s",
+                 err->log ? err->log : err->detail);
     apr_pool_destroy(scratch);
     if (gone)
         hub_socketio_disconnect(s);
@@ -140,7 +145,8 @@ int hub_socketio_recheck(hub_session *s)
 
 /* ---- what it listens to ---- */
 
-/* Names of queues and of rooms are different things; what could never be a queue's name is not kept. */
+/* Names of queues and of rooms are different things; what could never be a queue's name is not
+ * kept. */
 static int queue_name_ok(const char *name)
 {
     size_t len = name ? strlen(name) : 0;
@@ -185,8 +191,8 @@ static void acknowledge(hub_session *s, const char *number, size_t len)
     send_json(s, prefix, json_array());
 }
 
-/* Events that mean nothing here are heard and forgotten. Bulk downloads are told to whoever asked for one, with or without
- * subscribe_bulk_download. */
+/* Events that mean nothing here are heard and forgotten. Bulk downloads are told to whoever asked
+ * for one, with or without subscribe_bulk_download. */
 static int take_event(hub_session *s, const char *text, size_t len)
 {
     const char *number = text, *name, *queue;

@@ -131,10 +131,11 @@ static void *sweep(void *baton)
         err = imu_pictures_sweep(db, p, conf->root, &found);
     complain(err, "the pictures can't be looked through");
     if (!err && (found.temporary || found.deleted || found.orphans || found.previews))
-        imu_dlog(IMU_LOG_INFO,
-                 "IMU0452: removed %d unfinished files, %d deleted pictures and %d previews of what "
-                 "is gone, put %d files without a row aside",
-                 found.temporary, found.deleted, found.previews, found.orphans);
+        imu_dlog(
+            IMU_LOG_INFO,
+            "IMU0452: removed %d unfinished files, %d deleted pictures and %d previews of what "
+            "is gone, put %d files without a row aside",
+            found.temporary, found.deleted, found.previews, found.orphans);
     if (!err && found.missing)
         imu_dlog(IMU_LOG_WARNING, "IMU0453: the files of %d pictures are missing, such as %s",
                  found.missing, found.first_missing);

@@ -15,12 +15,12 @@
 
 APLOG_USE_MODULE(invokemu);
 
-#define MAX_QUEUED   (16u * 1024 * 1024)
-#define FIRST_PAUSE  20   /* ms */
+#define MAX_QUEUED    (16u * 1024 * 1024)
+#define FIRST_PAUSE   20   /* ms */
 #define LONGEST_PAUSE 1000 /* ms */
-#define MAX_EVENTS   64
+#define MAX_EVENTS    64
 /* Tags of what epoll reports; connections have numbers from 16 on. */
-#define TAG_WAKE     0
+#define TAG_WAKE       0
 #define TAG_DISPATCHER 1
 
 static struct {
@@ -40,7 +40,11 @@ static struct {
     server_rec *server;
     int pause;
     imu_child_hub_calls calls;
-} hub = {.lock = PTHREAD_MUTEX_INITIALIZER, .there = PTHREAD_COND_INITIALIZER, .epoll = -1, .wake = -1, .fd = -1};
+} hub = {.lock = PTHREAD_MUTEX_INITIALIZER,
+         .there = PTHREAD_COND_INITIALIZER,
+         .epoll = -1,
+         .wake = -1,
+         .fd = -1};
 
 static void wake(void)
 {
@@ -48,7 +52,8 @@ static void wake(void)
 
     /* A full counter means that the thread will wake up anyway. */
     if (write(hub.wake, &one, sizeof one) < 0 && errno != EAGAIN)
-        ap_log_error(APLOG_MARK, APLOG_ERR, errno, hub.server, "IMU0301: the event thread cannot be woken");
+        ap_log_error(APLOG_MARK, APLOG_ERR, errno, hub.server,
+                     "IMU0301: the event thread cannot be woken");
 }
 
 static int watch(int op, int fd, uint32_t events, uint64_t tag)
@@ -80,7 +85,11 @@ int imu_child_hub_send(uint8_t type, json_t *header, const void *payload, size_t
         return -1;
     pthread_mutex_lock(&hub.lock);
     if (hub.connected) {
-        imu_frame frame = {.type = type, .header = text, .header_len = strlen(text), .payload = payload, .payload_len = len};
+        imu_frame frame = {.type = type,
+                           .header = text,
+                           .header_len = strlen(text),
+                           .payload = payload,
+                           .payload_len = len};
 
         rc = imu_wire_queue(hub.writer, &frame);
         /* What fails for good is seen by the thread as well, which then starts anew. */
@@ -151,21 +160,25 @@ static int connect_to_dispatcher(void)
     hub.connected = 1;
     pthread_cond_broadcast(&hub.there);
     pthread_mutex_unlock(&hub.lock);
-    return imu_child_hub_send(IMU_WIRE_CHILD_HELLO, json_pack("{s:i, s:i}", "protocol", IMU_WIRE_PROTOCOL, "pid", (int)getpid()), NULL, 0);
+    return imu_child_hub_send(
+        IMU_WIRE_CHILD_HELLO,
+        json_pack("{s:i, s:i}", "protocol", IMU_WIRE_PROTOCOL, "pid", (int)getpid()), NULL, 0);
 }
 
 static void reconnect(void)
 {
     if (connect_to_dispatcher() == 0) {
         hub.pause = FIRST_PAUSE;
-        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, hub.server, "IMU0302: connected to the dispatcher");
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, hub.server,
+                     "IMU0302: connected to the dispatcher");
         return;
     }
     lose();
     hub.pause = hub.pause * 2 > LONGEST_PAUSE ? LONGEST_PAUSE : hub.pause * 2;
 }
 
-/* When the whole server stops, this child hears so a moment later: farewells would only bring answers to threads that are leaving. */
+/* When the whole server stops, this child hears so a moment later: farewells would only bring
+ * answers to threads that are leaving. */
 static int server_stops(void)
 {
     for (int i = 0; i < 10 && !hub.ending && !hub.stopping; i++)
@@ -179,7 +192,8 @@ static void dispatcher_gone(void)
     hub.pause = FIRST_PAUSE;
     if (server_stops())
         return;
-    ap_log_error(APLOG_MARK, APLOG_INFO, 0, hub.server, "IMU0303: the dispatcher went away; event connections start anew");
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, hub.server,
+                 "IMU0303: the dispatcher went away; event connections start anew");
     hub.calls.lost();
 }
 
@@ -212,7 +226,8 @@ static void drain_wake(void)
     uint64_t count;
 
     if (read(hub.wake, &count, sizeof count) < 0 && errno != EAGAIN)
-        ap_log_error(APLOG_MARK, APLOG_ERR, errno, hub.server, "IMU0304: the event thread's wake-up cannot be read");
+        ap_log_error(APLOG_MARK, APLOG_ERR, errno, hub.server,
+                     "IMU0304: the event thread's wake-up cannot be read");
 }
 
 static void *run(void *baton)
@@ -236,7 +251,8 @@ static void *run(void *baton)
                 hub.calls.writable(ev[i].data.u64);
         }
         if (n < 0 && errno != EINTR) {
-            ap_log_error(APLOG_MARK, APLOG_CRIT, errno, hub.server, "IMU0305: the event thread cannot wait and ends");
+            ap_log_error(APLOG_MARK, APLOG_CRIT, errno, hub.server,
+                         "IMU0305: the event thread cannot wait and ends");
             break;
         }
         if (hub.stopping && hub.graceful && !told) {
@@ -258,7 +274,8 @@ static apr_status_t end_thread(void *baton)
     return APR_SUCCESS;
 }
 
-apr_status_t imu_child_hub_start(apr_pool_t *pchild, server_rec *s, const char *run_dir, const imu_child_hub_calls *calls)
+apr_status_t imu_child_hub_start(apr_pool_t *pchild, server_rec *s, const char *run_dir,
+                                 const imu_child_hub_calls *calls)
 {
     sigset_t all, before;
     int rc;

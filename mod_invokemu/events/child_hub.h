@@ -1,8 +1,9 @@
 /*
  * child_hub.h: a child's one connection to the dispatcher, and the thread that owns it.
  *
- * Frames may be sent from any thread; they are received on the hub thread alone, which also does all writing to parked
- * connections. The connection is made anew, with growing pauses, whenever it is lost.
+ * Frames may be sent from any thread; they are received on the hub thread alone, which also does
+ * all writing to parked connections. The connection is made anew, with growing pauses, whenever it
+ * is lost.
  */
 #ifndef IMU_CHILD_HUB_H
 #define IMU_CHILD_HUB_H
@@ -16,13 +17,14 @@
 /** What the hub thread calls; all on that thread. */
 typedef struct imu_child_hub_calls {
     void (*frame)(const imu_frame *frame); /**< a frame came */
-    void (*lost)(void);                    /**< the dispatcher is gone: what it knew of our connections is gone too */
-    void (*writable)(uint64_t conn);       /**< a socket given to imu_child_hub_want_write has room */
-    void (*stopping)(void);                /**< the child ends: finish every parked connection */
+    void (*lost)(void); /**< the dispatcher is gone: what it knew of our connections is gone too */
+    void (*writable)(uint64_t conn); /**< a socket given to imu_child_hub_want_write has room */
+    void (*stopping)(void);          /**< the child ends: finish every parked connection */
 } imu_child_hub_calls;
 
 /** Starts the thread. @return APR status */
-apr_status_t imu_child_hub_start(apr_pool_t *pchild, server_rec *s, const char *run_dir, const imu_child_hub_calls *calls);
+apr_status_t imu_child_hub_start(apr_pool_t *pchild, server_rec *s, const char *run_dir,
+                                 const imu_child_hub_calls *calls);
 /**
  * Queues a frame and sends what the socket takes. Never waits. Any thread.
  * @param header   consumed
@@ -38,7 +40,8 @@ int imu_child_hub_wait(int ms);
 int imu_child_hub_want_write(int fd, uint64_t conn);
 /** Forgets fd; call before it is closed. */
 void imu_child_hub_forget(int fd);
-/** The child ends. Makes the thread call stopping() if that is done gracefully, and nothing more at all otherwise. Any thread. */
+/** The child ends. Makes the thread call stopping() if that is done gracefully, and nothing more at
+ * all otherwise. Any thread. */
 void imu_child_hub_stop(int graceful);
 
 #endif

@@ -26,12 +26,12 @@
 
 APLOG_USE_MODULE(invokemu);
 
-#define QUICK_MS      4     /* an answer that comes so soon needs no parking */
-#define POST_MS       5000  /* the dispatcher answers a POST at once, or is in trouble */
+#define QUICK_MS      4    /* an answer that comes so soon needs no parking */
+#define POST_MS       5000 /* the dispatcher answers a POST at once, or is in trouble */
 #define LONG_MS       60000 /* a poll that cannot be parked; answered by the next ping at the latest */
 #define MAX_SID       64
 #define SPARE_SOCKETS 64
-#define AWAY_MS       500   /* a dispatcher that starts is there after so long */
+#define AWAY_MS       500 /* a dispatcher that starts is there after so long */
 
 /* Handlers that hold a thread because their connection cannot be parked, and how many may. */
 static atomic_int blocked;
@@ -64,21 +64,27 @@ static int refuse(imu_req *req, int status, int code, const char *sentence)
 static int unavailable(imu_req *req)
 {
     apr_table_setn(req->r->err_headers_out, "Retry-After", "1");
-    return refuse(req, HTTP_SERVICE_UNAVAILABLE, 3, "Live events are away for a moment. Try again.");
+    return refuse(req, HTTP_SERVICE_UNAVAILABLE, 3,
+                  "Live events are away for a moment. Try again.");
 }
 
 /* ---- checks ---- */
 
-/* Browsers say where a page comes from: pages of other sites get no events. Programs that say nothing are none. */
+/* Browsers say where a page comes from: pages of other sites get no events. Programs that say
+ * nothing are none. */
 static int foreign_origin(request_rec *r)
 {
-    const char *origin = apr_table_get(r->headers_in, "Origin"), *host = apr_table_get(r->headers_in, "Host"), *at;
+    const char *origin = apr_table_get(r->headers_in, "Origin"),
+               *host = apr_table_get(r->headers_in, "Host"), *at;
     apr_uri_t from, to;
 
     if (!origin)
         return 0;
-    if (!host || apr_uri_parse(r->pool, origin, &from) != APR_SUCCESS || !from.hostname || !from.scheme ||
-        apr_uri_parse(r->pool, apr_pstrcat(r->pool, from.scheme, "://", host, "/", NULL), &to) != APR_SUCCESS || !to.hostname)
+    if (!host || apr_uri_parse(r->pool, origin, &from) != APR_SUCCESS || !from.hostname ||
+        !from.scheme ||
+        apr_uri_parse(r->pool, apr_pstrcat(r->pool, from.scheme, "://", host, "/", NULL), &to) !=
+            APR_SUCCESS ||
+        !to.hostname)
         return 1;
     at = from.scheme;
     if (strcmp(at, "http") != 0 && strcmp(at, "https") != 0)
@@ -105,7 +111,8 @@ static int check(ask *a)
     const char *protocol = NULL;
     imu_err *err;
 
-    if ((err = imu_query_text(req, "EIO", 8, "", &protocol)) || (err = imu_query_text(req, "transport", 16, "", &a->transport)) ||
+    if ((err = imu_query_text(req, "EIO", 8, "", &protocol)) ||
+        (err = imu_query_text(req, "transport", 16, "", &a->transport)) ||
         (err = imu_query_text(req, "sid", MAX_SID, NULL, &a->sid)))
         return refuse(req, HTTP_BAD_REQUEST, 3, "Bad request");
     if (strcmp(protocol, "4") != 0)
@@ -124,13 +131,14 @@ static json_t *header_of(const ask *a, const imu_socket *s)
     request_rec *r = a->req.r;
     const char *token = imu_bearer_token((imu_req *)&a->req);
 
-    return json_pack("{s:I, s:s, s:s?, s:s?, s:s}", "conn", (json_int_t)s->id, "method", r->method, "sid", a->sid, "token", token, "address",
-                     r->useragent_ip);
+    return json_pack("{s:I, s:s, s:s?, s:s?, s:s}", "conn", (json_int_t)s->id, "method", r->method,
+                     "sid", a->sid, "token", token, "address", r->useragent_ip);
 }
 
 /*
- * In a child that has just started everybody waits the moment until its thread has connected. Later, while the dispatcher is being
- * replaced, a few may wait; the rest are sent away and come back.
+ * In a child that has just started everybody waits the moment until its thread has connected.
+ * Later, while the dispatcher is being replaced, a few may wait; the rest are sent away and come
+ * back.
  */
 static int dispatcher_there(void)
 {
@@ -181,7 +189,8 @@ static int add_line(void *text, const char *name, const char *value)
     return 1;
 }
 
-/* The header lines that the hub thread will send with the answer: those of any other answer of ours. */
+/* The header lines that the hub thread will send with the answer: those of any other answer of
+ * ours. */
 static char *answer_head(request_rec *r)
 {
     char *lines = NULL, *whole;
@@ -254,7 +263,9 @@ static int switch_protocols(request_rec *r, const char *accept)
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, c->bucket_alloc);
     apr_status_t rv;
 
-    apr_brigade_printf(bb, NULL, NULL, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+    apr_brigade_printf(bb, NULL, NULL,
+                       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+                       "Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
                        accept);
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(c->bucket_alloc));
     rv = ap_pass_brigade(c->output_filters, bb);
@@ -286,10 +297,13 @@ static void serve_blocking(imu_socket *s, request_rec *r)
 
 static int not_a_websocket(request_rec *r)
 {
-    const char *upgrade = apr_table_get(r->headers_in, "Upgrade"), *connection = apr_table_get(r->headers_in, "Connection");
+    const char *upgrade = apr_table_get(r->headers_in, "Upgrade"),
+               *connection = apr_table_get(r->headers_in, "Connection");
 
-    return r->method_number != M_GET || r->proto_num < HTTP_VERSION(1, 1) || r->connection->master || !upgrade || !connection ||
-           !ap_find_token(r->pool, upgrade, "websocket") || !ap_find_token(r->pool, connection, "upgrade");
+    return r->method_number != M_GET || r->proto_num < HTTP_VERSION(1, 1) ||
+           r->connection->master || !upgrade || !connection ||
+           !ap_find_token(r->pool, upgrade, "websocket") ||
+           !ap_find_token(r->pool, connection, "upgrade");
 }
 
 static int open_websocket(ask *a, const char *accept, int parked)
@@ -318,7 +332,8 @@ static int websocket_request(ask *a)
     char accept[IMU_WS_ACCEPT_SIZE];
     int rc;
 
-    if (not_a_websocket(r) || imu_ws_accept(apr_table_get(r->headers_in, "Sec-WebSocket-Key"), accept) != 0)
+    if (not_a_websocket(r) ||
+        imu_ws_accept(apr_table_get(r->headers_in, "Sec-WebSocket-Key"), accept) != 0)
         return refuse(&a->req, HTTP_BAD_REQUEST, 3, "Bad request");
     if (!version || strcmp(version, "13") != 0) {
         apr_table_setn(r->err_headers_out, "Sec-WebSocket-Version", "13");
@@ -326,7 +341,8 @@ static int websocket_request(ask *a)
     }
     if (imu_park_possible(r))
         return open_websocket(a, accept, 1);
-    rc = atomic_fetch_add(&blocked, 1) < max_blocked ? open_websocket(a, accept, 0) : unavailable(&a->req);
+    rc = atomic_fetch_add(&blocked, 1) < max_blocked ? open_websocket(a, accept, 0)
+                                                     : unavailable(&a->req);
     atomic_fetch_sub(&blocked, 1);
     return rc;
 }
@@ -344,7 +360,8 @@ int imu_events_handle(request_rec *r)
         return imu_edge_send_error(&a->req, imu_error(r->pool, 404, "not_found", "Not Found"));
     if (r->header_only || (r->method_number != M_GET && r->method_number != M_POST)) {
         apr_table_setn(r->err_headers_out, "Allow", "GET, POST");
-        return imu_edge_send_error(&a->req, imu_error(r->pool, 405, "method", "Method Not Allowed"));
+        return imu_edge_send_error(&a->req,
+                                   imu_error(r->pool, 405, "method", "Method Not Allowed"));
     }
     if ((rc = check(a)) != DECLINED)
         return rc;
@@ -362,9 +379,12 @@ static void on_frame(const imu_frame *frame)
     uint64_t id = (uint64_t)json_integer_value(conn);
 
     if (!json_is_integer(conn)) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, ap_server_conf, "IMU0311: a frame from the dispatcher (type %d) names no connection", frame->type);
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, ap_server_conf,
+                     "IMU0311: a frame from the dispatcher (type %d) names no connection",
+                     frame->type);
     } else if (frame->type == IMU_WIRE_EIO_SEND) {
-        imu_sockets_send(id, frame->payload, frame->payload_len, json_is_true(json_object_get(header, "preview")));
+        imu_sockets_send(id, frame->payload, frame->payload_len,
+                         json_is_true(json_object_get(header, "preview")));
     } else if (frame->type == IMU_WIRE_EIO_CLOSE) {
         int code = (int)json_integer_value(json_object_get(header, "code"));
 
@@ -372,7 +392,8 @@ static void on_frame(const imu_frame *frame)
     } else if (frame->type == IMU_WIRE_EIO_REPLY) {
         const char *type = json_string_value(json_object_get(header, "type"));
 
-        imu_sockets_answer(id, (int)json_integer_value(json_object_get(header, "status")), type ? type : "", frame->payload, frame->payload_len);
+        imu_sockets_answer(id, (int)json_integer_value(json_object_get(header, "status")),
+                           type ? type : "", frame->payload, frame->payload_len);
     }
     json_decref(header);
 }
@@ -389,7 +410,8 @@ static void on_stopping(void)
 
 /* ---- hooks ---- */
 
-/* A child that ends at once closes its parked connections by ending; threads that wait for a browser have to be told. */
+/* A child that ends at once closes its parked connections by ending; threads that wait for a
+ * browser have to be told. */
 static void child_stopping(apr_pool_t *pchild, int graceful)
 {
     (void)pchild;
@@ -416,7 +438,8 @@ void imu_events_child_init(apr_pool_t *pchild, server_rec *s)
     if (imu_sockets_init(inst->max_sockets + SPARE_SOCKETS) == 0)
         rv = imu_child_hub_start(pchild, s, inst->run_dir, &calls);
     if (rv != APR_SUCCESS)
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "IMU0300: no event thread: this child cannot tell anybody what happens");
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
+                     "IMU0300: no event thread: this child cannot tell anybody what happens");
 }
 
 /* ---- start-up ---- */
@@ -449,24 +472,29 @@ static void check_descriptors(server_rec *s, int needed)
     limit.rlim_cur = limit.rlim_max < (rlim_t)needed ? limit.rlim_max : (rlim_t)needed;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < (rlim_t)needed)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "IMU0312: InvokeMUMaxSockets asks for %d open files in each child, and only %lu are allowed: raise the limit (ulimit -n, "
+                     "IMU0312: InvokeMUMaxSockets asks for %d open files in each child, and only "
+                     "%lu are allowed: raise the limit (ulimit -n, "
                      "LimitNOFILE) or lower InvokeMUMaxSockets",
                      needed, (unsigned long)limit.rlim_cur);
 }
 
 void imu_events_check(server_rec *s)
 {
-    int sockets = imu_instance_get()->max_sockets, async = 0, threads = 0, factor = directive_value("AsyncRequestWorkerFactor", 2);
+    int sockets = imu_instance_get()->max_sockets, async = 0, threads = 0,
+        factor = directive_value("AsyncRequestWorkerFactor", 2);
 
     ap_mpm_query(AP_MPMQ_IS_ASYNC, &async);
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
     check_descriptors(s, sockets + 512);
     if (!async)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "IMU0313: with this MPM every open page holds a thread for its events, at most a quarter of them in each child: use mpm_event");
+                     "IMU0313: with this MPM every open page holds a thread for its events, at "
+                     "most a quarter of them in each child: use mpm_event");
     else if (threads * (factor + 1) < sockets + threads)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "IMU0314: InvokeMUMaxSockets %d does not fit: with ThreadsPerChild %d and AsyncRequestWorkerFactor %d a child takes %d "
+                     "IMU0314: InvokeMUMaxSockets %d does not fit: with ThreadsPerChild %d and "
+                     "AsyncRequestWorkerFactor %d a child takes %d "
                      "connections. Raise AsyncRequestWorkerFactor to %d",
-                     sockets, threads, factor, threads * (factor + 1), (sockets + threads - 1) / (threads > 0 ? threads : 1));
+                     sockets, threads, factor, threads * (factor + 1),
+                     (sockets + threads - 1) / (threads > 0 ? threads : 1));
 }

@@ -14,7 +14,8 @@ void imu_events_register_hooks(void);
 void imu_events_check(server_rec *s);
 /** Starts a child's hub thread. */
 void imu_events_child_init(apr_pool_t *pchild, server_rec *s);
-/** The shortest Timeout of the virtual hosts, in milliseconds: parked connections that are silent for so long are closed. */
+/** The shortest Timeout of the virtual hosts, in milliseconds: parked connections that are silent
+ * for so long are closed. */
 int imu_events_timeout_ms(server_rec *s);
 
 #endif

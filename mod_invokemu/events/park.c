@@ -68,7 +68,8 @@ int imu_park_possible(const request_rec *r)
     parking *place = parking_of(c);
 
     /* A request on a stream of HTTP/2 has a connection that is not one. */
-    return mpm_can_wait && !r->main && !c->master && c->cs && !c->clogging_input_filters && place && place->inside;
+    return mpm_can_wait && !r->main && !c->master && c->cs && !c->clogging_input_filters && place &&
+           place->inside;
 }
 
 void imu_park(request_rec *r, imu_socket *s)

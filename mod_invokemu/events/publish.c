@@ -14,7 +14,8 @@ APLOG_USE_MODULE(invokemu);
 static void tell(uint8_t type, json_t *header, const char *payload)
 {
     if (imu_child_hub_send(type, header, payload, payload ? strlen(payload) : 0) != 0)
-        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, ap_server_conf, "IMU0310: a message to the dispatcher (type %d) was lost", type);
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, ap_server_conf,
+                     "IMU0310: a message to the dispatcher (type %d) was lost", type);
 }
 
 void imu_publish(const char *name, const char *owner, const json_t *data)

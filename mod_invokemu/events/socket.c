@@ -17,10 +17,10 @@
 
 APLOG_USE_MODULE(invokemu);
 
-#define PIECE        16384           /* bytes given to the filters at once: httpd never waits for so few */
-#define MANY_QUEUED  (256u * 1024)   /* bytes from which previews are left out */
-#define MOST_QUEUED  (2048u * 1024)  /* bytes from which a browser does not read */
-#define READ_SIZE    8192
+#define PIECE       16384 /* bytes given to the filters at once: httpd never waits for so few */
+#define MANY_QUEUED (256u * 1024)  /* bytes from which previews are left out */
+#define MOST_QUEUED (2048u * 1024) /* bytes from which a browser does not read */
+#define READ_SIZE   8192
 
 /* ---- writing, under the lock ---- */
 
@@ -36,7 +36,8 @@ void imu_socket_drop_queue(imu_socket *s)
     s->queued = 0;
 }
 
-/* Wakes the worker: the socket becomes readable for good, and what the browser still sends is not read. */
+/* Wakes the worker: the socket becomes readable for good, and what the browser still sends is not
+ * read. */
 static void wake(imu_socket *s)
 {
     if (s->c && s->fd >= 0)
@@ -50,7 +51,8 @@ static void abort_socket(imu_socket *s)
     wake(s);
 }
 
-/* Lets the core's own filter, the last one, send what it has kept back; with nothing to add it never waits. */
+/* Lets the core's own filter, the last one, send what it has kept back; with nothing to add it
+ * never waits. */
 static apr_status_t push(conn_rec *c)
 {
     ap_filter_t *f = c->output_filters;
@@ -66,14 +68,17 @@ static apr_status_t pass_piece(imu_socket *s, const char *data, size_t len, int 
     apr_status_t rv;
 
     APR_BRIGADE_INSERT_TAIL(s->out, apr_bucket_heap_create(data, len, NULL, c->bucket_alloc));
-    /* Any bucket without data makes TLS send a record now instead of waiting for more; only FLUSH would wait for the socket. */
-    APR_BRIGADE_INSERT_TAIL(s->out, wait ? apr_bucket_flush_create(c->bucket_alloc) : apr_bucket_eos_create(c->bucket_alloc));
+    /* Any bucket without data makes TLS send a record now instead of waiting for more; only FLUSH
+     * would wait for the socket. */
+    APR_BRIGADE_INSERT_TAIL(s->out, wait ? apr_bucket_flush_create(c->bucket_alloc)
+                                         : apr_bucket_eos_create(c->bucket_alloc));
     rv = ap_pass_brigade(c->output_filters, s->out);
     apr_brigade_cleanup(s->out);
     return rv;
 }
 
-/* Writes as much as the socket takes, or everything. @return 1 all is out, 0 the rest follows, -1 broken */
+/* Writes as much as the socket takes, or everything. @return 1 all is out, 0 the rest follows, -1
+ * broken */
 static int flush(imu_socket *s, int wait)
 {
     conn_rec *c = s->c;
@@ -186,9 +191,11 @@ static int enqueue_answer(imu_socket *s)
     int len;
 
     apr_rfc822_date(date, apr_time_now());
-    len = snprintf(line, sizeof line, "HTTP/1.1 %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n", ap_get_status_line(s->answer.status),
-                   date, s->answer.type, s->answer.len);
-    if (len < 0 || (size_t)len >= sizeof line || !(out = out_new((size_t)len + strlen(s->head) + s->answer.len, 0)))
+    len = snprintf(line, sizeof line,
+                   "HTTP/1.1 %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n",
+                   ap_get_status_line(s->answer.status), date, s->answer.type, s->answer.len);
+    if (len < 0 || (size_t)len >= sizeof line ||
+        !(out = out_new((size_t)len + strlen(s->head) + s->answer.len, 0)))
         return -1;
     memcpy(out->data, line, (size_t)len);
     memcpy(out->data + len, s->head, strlen(s->head));
@@ -226,7 +233,10 @@ static void keep_answer(imu_socket *s, int status, const char *type, const char 
         return;
     memcpy(copy, body, len);
     free(s->answer.body);
-    s->answer = (imu_answer){status, strstr(type, "json") ? "application/json" : strstr(type, "html") ? "text/html" : "text/plain; charset=UTF-8",
+    s->answer = (imu_answer){status,
+                             strstr(type, "json")   ? "application/json"
+                             : strstr(type, "html") ? "text/html"
+                                                    : "text/plain; charset=UTF-8",
                              copy, len};
 }
 
@@ -296,10 +306,13 @@ void imu_sockets_close(uint64_t id, int code)
     imu_socket_release(s);
 }
 
-/* Asks the dispatcher to answer a poll now, with whatever there is: an answer of our own could cross one of its own and lose it. */
+/* Asks the dispatcher to answer a poll now, with whatever there is: an answer of our own could
+ * cross one of its own and lose it. */
 static int ask_for_release(const imu_socket *s)
 {
-    return imu_child_hub_send(IMU_WIRE_EIO_GONE, json_pack("{s:I, s:b}", "conn", (json_int_t)s->id, "release", 1), NULL, 0);
+    return imu_child_hub_send(IMU_WIRE_EIO_GONE,
+                              json_pack("{s:I, s:b}", "conn", (json_int_t)s->id, "release", 1),
+                              NULL, 0);
 }
 
 static void end_parked(imu_socket *s, int code)
@@ -360,7 +373,8 @@ void imu_socket_detach(imu_socket *s)
     imu_socket_drop_queue(s);
     pthread_mutex_unlock(&s->lock);
     if (told)
-        imu_child_hub_send(IMU_WIRE_EIO_GONE, json_pack("{s:I}", "conn", (json_int_t)s->id), NULL, 0);
+        imu_child_hub_send(IMU_WIRE_EIO_GONE, json_pack("{s:I}", "conn", (json_int_t)s->id), NULL,
+                           0);
     imu_socket_forget(s);
 }
 
@@ -387,7 +401,9 @@ static int take_event(imu_socket *s, const imu_ws_event *event)
 {
     switch (event->what) {
     case IMU_WS_GOT_TEXT:
-        if (imu_child_hub_send(IMU_WIRE_EIO_WS_MESSAGE, json_pack("{s:I}", "conn", (json_int_t)s->id), event->data, event->len) == 0)
+        if (imu_child_hub_send(IMU_WIRE_EIO_WS_MESSAGE,
+                               json_pack("{s:I}", "conn", (json_int_t)s->id), event->data,
+                               event->len) == 0)
             return 0;
         enqueue_close(s, IMU_WS_TRY_LATER);
         return -1;
@@ -419,7 +435,8 @@ static int take_bytes(imu_socket *s, const char *data, size_t len)
 
 static int take_brigade(imu_socket *s)
 {
-    for (apr_bucket *b = APR_BRIGADE_FIRST(s->in); b != APR_BRIGADE_SENTINEL(s->in); b = APR_BUCKET_NEXT(b)) {
+    for (apr_bucket *b = APR_BRIGADE_FIRST(s->in); b != APR_BRIGADE_SENTINEL(s->in);
+         b = APR_BUCKET_NEXT(b)) {
         const char *data;
         apr_size_t len;
 
@@ -427,7 +444,8 @@ static int take_brigade(imu_socket *s)
             return -1;
         if (APR_BUCKET_IS_METADATA(b))
             continue;
-        if (apr_bucket_read(b, &data, &len, APR_NONBLOCK_READ) != APR_SUCCESS || (len && take_bytes(s, data, len) != 0))
+        if (apr_bucket_read(b, &data, &len, APR_NONBLOCK_READ) != APR_SUCCESS ||
+            (len && take_bytes(s, data, len) != 0))
             return -1;
     }
     return 0;
@@ -442,7 +460,8 @@ static imu_next read_frames(imu_socket *s)
     if (s->ending)
         return IMU_NEXT_CLOSE;
     do {
-        rv = ap_get_brigade(s->c->input_filters, s->in, AP_MODE_READBYTES, APR_NONBLOCK_READ, READ_SIZE);
+        rv = ap_get_brigade(s->c->input_filters, s->in, AP_MODE_READBYTES, APR_NONBLOCK_READ,
+                            READ_SIZE);
         if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv))
             return IMU_NEXT_CLOSE;
         if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(s->in))
@@ -455,7 +474,8 @@ static imu_next read_frames(imu_socket *s)
     return IMU_NEXT_WAIT;
 }
 
-/* The browser has no business to speak before its poll is answered: it left, or sends requests ahead, which are not taken here. */
+/* The browser has no business to speak before its poll is answered: it left, or sends requests
+ * ahead, which are not taken here. */
 static imu_next poll_readable(imu_socket *s)
 {
     char byte;

@@ -1,10 +1,12 @@
 /*
  * socket.h: one long poll or one WebSocket of a browser in this child.
  *
- * Three threads meet here: a worker (the request, later whatever the browser sends), the MPM's listener (which only waits), and the
- * hub thread (which writes). Everything below a socket's lock that touches the connection - its filters, its buckets, TLS -
- * happens under that lock, and only while `c` is set. The connection's end takes `c` away under the same lock, before its file
- * descriptor is closed, so that nobody writes to a stranger. A socket's memory is counted and outlives the connection.
+ * Three threads meet here: a worker (the request, later whatever the browser sends), the MPM's
+ * listener (which only waits), and the hub thread (which writes). Everything below a socket's lock
+ * that touches the connection - its filters, its buckets, TLS - happens under that lock, and only
+ * while `c` is set. The connection's end takes `c` away under the same lock, before its file
+ * descriptor is closed, so that nobody writes to a stranger. A socket's memory is counted and
+ * outlives the connection.
  */
 #ifndef IMU_SOCKET_H
 #define IMU_SOCKET_H
@@ -25,7 +27,7 @@ typedef enum imu_socket_state {
 } imu_socket_state;
 
 typedef struct imu_answer {
-    int status; /**< 0: none yet */
+    int status;       /**< 0: none yet */
     const char *type; /**< one of a few constants */
     char *body;
     size_t len;
@@ -47,11 +49,11 @@ typedef struct imu_socket {
     int fd;
     imu_socket_state state;
     int is_ws;
-    int ending;      /* a close frame or the last answer is out: what comes in ends the connection */
-    int abort;       /* the browser does not read: end without a farewell */
+    int ending; /* a close frame or the last answer is out: what comes in ends the connection */
+    int abort;  /* the browser does not read: end without a farewell */
     int close_after; /* poll: this connection is not kept alive */
     imu_answer answer;
-    char *head;      /* poll: header lines of the answer */
+    char *head; /* poll: header lines of the answer */
     imu_ws reader;
     imu_out *first, **last;
     size_t queued;
@@ -63,7 +65,8 @@ typedef enum imu_next { IMU_NEXT_WAIT = 1, IMU_NEXT_CLOSE, IMU_NEXT_REQUEST } im
 
 /** Makes room for max sockets in this child. @return 0 or -1 without memory */
 int imu_sockets_init(int max);
-/** A new socket for a connection; the caller owns one reference. @return NULL when there are too many, or no memory */
+/** A new socket for a connection; the caller owns one reference. @return NULL when there are too
+ * many, or no memory */
 imu_socket *imu_socket_new(conn_rec *c, int is_ws);
 /** Gives a reference back. */
 void imu_socket_release(imu_socket *s);
@@ -71,7 +74,8 @@ void imu_socket_release(imu_socket *s);
 void imu_socket_detach(imu_socket *s);
 /** Waits for the answer at most ms. @return 1 it is there, 0 not yet */
 int imu_socket_wait(imu_socket *s, int ms);
-/** Lets the hub thread write from now on, and does what has come up since the request was handled. */
+/** Lets the hub thread write from now on, and does what has come up since the request was handled.
+ */
 imu_next imu_socket_park(imu_socket *s);
 /** The browser has sent something, or has gone. */
 imu_next imu_socket_readable(imu_socket *s);
@@ -81,7 +85,8 @@ void imu_sockets_answer(uint64_t id, int status, const char *type, const char *b
 void imu_sockets_send(uint64_t id, const char *text, size_t len, int preview);
 void imu_sockets_close(uint64_t id, int code);
 void imu_sockets_writable(uint64_t id);
-/** Hub thread: ends everything that is parked, with that close code; polls are answered with nothing to say. */
+/** Hub thread: ends everything that is parked, with that close code; polls are answered with
+ * nothing to say. */
 void imu_sockets_end_all(int code);
 
 #endif

@@ -52,7 +52,9 @@ static unsigned head_size(const imu_ws *ws)
 
 static uint64_t head_length(const imu_ws *ws)
 {
-    unsigned short_len = ws->head[1] & 0x7f, bytes = short_len == 126 ? 2 : short_len == 127 ? 8 : 0;
+    unsigned short_len = ws->head[1] & 0x7f, bytes = short_len == 126   ? 2
+                                                     : short_len == 127 ? 8
+                                                                        : 0;
     uint64_t len = 0;
 
     if (!bytes)
@@ -70,7 +72,9 @@ static int first_bytes_code(const imu_ws *ws)
     if ((ws->head[0] & 0x70) || !(ws->head[1] & 0x80))
         return IMU_WS_PROTOCOL;
     if (control)
-        return !fin || (ws->head[1] & 0x7f) > IMU_WS_MAX_CONTROL || opcode > IMU_WS_PONG ? IMU_WS_PROTOCOL : 0;
+        return !fin || (ws->head[1] & 0x7f) > IMU_WS_MAX_CONTROL || opcode > IMU_WS_PONG
+                   ? IMU_WS_PROTOCOL
+                   : 0;
     if (opcode > OP_BINARY || (opcode == OP_CONTINUATION) != ws->in_message)
         return IMU_WS_PROTOCOL;
     return opcode == OP_BINARY ? IMU_WS_UNSUPPORTED : 0;
@@ -141,7 +145,8 @@ static int take_payload(imu_ws *ws, const unsigned char *data, size_t len)
 /* Codes that may stand in a close frame. */
 static int close_code_ok(int code)
 {
-    return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) || (code >= 3000 && code <= 4999);
+    return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
+           (code >= 3000 && code <= 4999);
 }
 
 static void end_close(imu_ws *ws, imu_ws_event *event)
@@ -241,7 +246,8 @@ int imu_ws_accept(const char *key, char accept[IMU_WS_ACCEPT_SIZE])
     unsigned char raw[KEY_LENGTH], again[KEY_LENGTH + 1], digest[SHA_DIGEST_LENGTH];
     char text[KEY_LENGTH + sizeof MAGIC];
 
-    if (!key || strlen(key) != KEY_LENGTH || EVP_DecodeBlock(raw, (const unsigned char *)key, KEY_LENGTH) != 18)
+    if (!key || strlen(key) != KEY_LENGTH ||
+        EVP_DecodeBlock(raw, (const unsigned char *)key, KEY_LENGTH) != 18)
         return -1;
     /* Encoding the 16 bytes again tells padding and stray bits from the canonical form. */
     EVP_EncodeBlock(again, raw, 16);
@@ -254,7 +260,8 @@ int imu_ws_accept(const char *key, char accept[IMU_WS_ACCEPT_SIZE])
     return 0;
 }
 
-/* Bytes of the sequence that starts with c, and the bounds of its second byte (RFC 3629 section 4); 0 for none. */
+/* Bytes of the sequence that starts with c, and the bounds of its second byte (RFC 3629 section 4);
+ * 0 for none. */
 static unsigned sequence(unsigned char c, unsigned char *low, unsigned char *high)
 {
     *low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;

@@ -1,8 +1,9 @@
 /*
- * websocket.h: reads the frames of a browser's WebSocket (RFC 6455) as they come in, and writes the heads of ours.
+ * websocket.h: reads the frames of a browser's WebSocket (RFC 6455) as they come in, and writes the
+ * heads of ours.
  *
- * Free of httpd. A reader belongs to one thread at a time and holds memory only while a message is incomplete. Browsers mask
- * their frames, servers don't; there are no extensions.
+ * Free of httpd. A reader belongs to one thread at a time and holds memory only while a message is
+ * incomplete. Browsers mask their frames, servers don't; there are no extensions.
  */
 #ifndef IMU_WEBSOCKET_H
 #define IMU_WEBSOCKET_H
@@ -30,9 +31,9 @@
 #define IMU_WS_TRY_LATER   1013
 
 typedef enum imu_ws_what {
-    IMU_WS_MORE = 0,  /**< nothing complete: feed more */
-    IMU_WS_GOT_TEXT,  /**< a whole text message of valid UTF-8 */
-    IMU_WS_GOT_PING,  /**< answer it with a pong of the same data */
+    IMU_WS_MORE = 0, /**< nothing complete: feed more */
+    IMU_WS_GOT_TEXT, /**< a whole text message of valid UTF-8 */
+    IMU_WS_GOT_PING, /**< answer it with a pong of the same data */
     IMU_WS_GOT_PONG,
     IMU_WS_GOT_CLOSE, /**< answer with a close frame of that code and end */
     IMU_WS_BROKEN     /**< send a close frame of that code and end */
@@ -65,8 +66,8 @@ void imu_ws_init(imu_ws *ws, size_t max_message);
 void imu_ws_clear(imu_ws *ws);
 /**
  * Reads on, up to the first thing to tell.
- * @return bytes consumed; call again with the rest until they are all consumed and event->what is IMU_WS_MORE. After
- *         IMU_WS_GOT_CLOSE or IMU_WS_BROKEN everything is consumed and ignored.
+ * @return bytes consumed; call again with the rest until they are all consumed and event->what is
+ * IMU_WS_MORE. After IMU_WS_GOT_CLOSE or IMU_WS_BROKEN everything is consumed and ignored.
  */
 size_t imu_ws_feed(imu_ws *ws, const void *data, size_t len, imu_ws_event *event);
 /** Writes the head of an unmasked, final frame. @return its length */

@@ -15,8 +15,8 @@
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/util/ids.h"
 
-#define KEEP        apr_time_from_sec(24 * 60 * 60)
-#define COPY_BYTES  131072
+#define KEEP       apr_time_from_sec(24 * 60 * 60)
+#define COPY_BYTES 131072
 
 const char *imu_archive_name_new(apr_pool_t *p)
 {
@@ -33,7 +33,8 @@ static imu_err *failed(apr_pool_t *p, struct archive *zip, const char *doing)
     int code = archive_errno(zip);
 
     if (code == ENOSPC || code == EDQUOT)
-        return imu_error(p, 507, "disk_full", "The server's disk is full. Please tell the administrator.");
+        return imu_error(p, 507, "disk_full",
+                         "The server's disk is full. Please tell the administrator.");
     return imu_error_internal(p, "archive: %s: %s", doing, archive_error_string(zip));
 }
 
@@ -45,12 +46,14 @@ static imu_err *copy_file(apr_pool_t *p, struct archive *zip, int fd)
     while ((n = read(fd, buf, sizeof buf)) > 0)
         if (archive_write_data(zip, buf, (size_t)n) != n)
             return failed(p, zip, "data");
-    return n == 0 ? NULL : imu_error_internal(p, "archive: a picture cannot be read: %s", strerror(errno));
+    return n == 0 ? NULL
+                  : imu_error_internal(p, "archive: a picture cannot be read: %s", strerror(errno));
 }
 
 static imu_err *add_picture(apr_pool_t *p, struct archive *zip, const char *root, const char *name)
 {
-    int fd = imu_picture_name_ok(name) ? open(imu_picture_path(p, root, name), O_RDONLY | O_CLOEXEC) : -1;
+    int fd = imu_picture_name_ok(name) ? open(imu_picture_path(p, root, name), O_RDONLY | O_CLOEXEC)
+                                       : -1;
     struct archive_entry *entry;
     struct stat info;
     imu_err *err = NULL;
@@ -66,14 +69,16 @@ static imu_err *add_picture(apr_pool_t *p, struct archive *zip, const char *root
         archive_entry_set_mtime(entry, info.st_mtime, 0);
         archive_entry_set_filetype(entry, AE_IFREG);
         archive_entry_set_perm(entry, 0644);
-        err = archive_write_header(zip, entry) == ARCHIVE_OK ? copy_file(p, zip, fd) : failed(p, zip, "header");
+        err = archive_write_header(zip, entry) == ARCHIVE_OK ? copy_file(p, zip, fd)
+                                                             : failed(p, zip, "header");
     }
     archive_entry_free(entry);
     close(fd);
     return err;
 }
 
-static imu_err *write_pictures(apr_pool_t *p, struct archive *zip, const char *root, const char *path, const json_t *names)
+static imu_err *write_pictures(apr_pool_t *p, struct archive *zip, const char *root,
+                               const char *path, const json_t *names)
 {
     imu_err *err = NULL;
     apr_pool_t *sub;
@@ -81,14 +86,17 @@ static imu_err *write_pictures(apr_pool_t *p, struct archive *zip, const char *r
     size_t i;
 
     /* PNG is compressed already. */
-    if (archive_write_set_format_zip(zip) != ARCHIVE_OK || archive_write_zip_set_compression_store(zip) != ARCHIVE_OK ||
+    if (archive_write_set_format_zip(zip) != ARCHIVE_OK ||
+        archive_write_zip_set_compression_store(zip) != ARCHIVE_OK ||
         archive_write_open_filename(zip, path) != ARCHIVE_OK)
         return failed(p, zip, "open");
     if (apr_pool_create(&sub, p) != APR_SUCCESS)
         return imu_error_internal(p, "no memory");
-    json_array_foreach (names, i, name) {
+    json_array_foreach(names, i, name)
+    {
         if ((err = add_picture(sub, zip, root, json_string_value(name)))) {
-            err = err->status == 507 ? imu_error(p, 507, "disk_full", "%s", err->detail) : imu_error_internal(p, "%s", err->log);
+            err = err->status == 507 ? imu_error(p, 507, "disk_full", "%s", err->detail)
+                                     : imu_error_internal(p, "%s", err->log);
             break;
         }
         apr_pool_clear(sub);
@@ -110,7 +118,8 @@ imu_err *imu_archive_write(apr_pool_t *p, const char *root, const char *name, co
     err = write_pictures(p, zip, root, path, names);
     archive_write_free(zip);
     if (err && unlink(path) != 0 && errno != ENOENT)
-        err->log = apr_psprintf(p, "%s; and %s stays behind: %s", err->log ? err->log : err->detail, path, strerror(errno));
+        err->log = apr_psprintf(p, "%s; and %s stays behind: %s", err->log ? err->log : err->detail,
+                                path, strerror(errno));
     return err;
 }
 
@@ -123,14 +132,16 @@ static void remove_old_files(apr_pool_t *p, const char *root, apr_time_t before)
 
     if (apr_dir_open(&dir, folder, p) != APR_SUCCESS)
         return;
-    while (apr_dir_read(&entry, APR_FINFO_NAME | APR_FINFO_TYPE | APR_FINFO_MTIME, dir) == APR_SUCCESS)
+    while (apr_dir_read(&entry, APR_FINFO_NAME | APR_FINFO_TYPE | APR_FINFO_MTIME, dir) ==
+           APR_SUCCESS)
         if (entry.filetype == APR_REG && entry.mtime < before)
             /* What cannot be deleted now is tried again at the next archive. */
             (void)unlink(apr_pstrcat(p, folder, "/", entry.name, NULL));
     apr_dir_close(dir);
 }
 
-imu_err *imu_archive_add(imu_db *db, apr_pool_t *p, const char *root, const char *name, const char *user_id)
+imu_err *imu_archive_add(imu_db *db, apr_pool_t *p, const char *root, const char *name,
+                         const char *user_id)
 {
     apr_time_t old = apr_time_now() - KEEP;
     imu_err *err = imu_db_begin(db);

@@ -53,7 +53,8 @@ static cache_slot *slot_of(imu_cache *c, const char *key)
     return NULL;
 }
 
-const char *imu_cache_get(imu_cache *c, apr_pool_t *p, const char *key, const char *version, apr_size_t *len)
+const char *imu_cache_get(imu_cache *c, apr_pool_t *p, const char *key, const char *version,
+                          apr_size_t *len)
 {
     cache_slot *s = slot_of(c, key);
 
@@ -63,7 +64,8 @@ const char *imu_cache_get(imu_cache *c, apr_pool_t *p, const char *key, const ch
     return apr_pstrmemdup(p, s->data, s->len);
 }
 
-void imu_cache_put(imu_cache *c, const char *key, const char *version, const char *data, apr_size_t len)
+void imu_cache_put(imu_cache *c, const char *key, const char *version, const char *data,
+                   apr_size_t len)
 {
     cache_slot *s = slot_of(c, key);
 

@@ -10,13 +10,15 @@
 
 #define MAX_ARGS 32
 
-/* The driver asks SQLite to prepare without any retry; another connection's checkpoint may make it busy for a moment. */
+/* The driver asks SQLite to prepare without any retry; another connection's checkpoint may make it
+ * busy for a moment. */
 #define PREPARE_TRIES 50
 #define PREPARE_PAUSE apr_time_from_msec(20)
 
 struct imu_conn {
     apr_hash_t *prepared; /* name -> apr_dbd_prepared_t */
-    apr_int64_t writes;   /* made through this connection; SQLite's data_version counts those of the others */
+    apr_int64_t
+        writes; /* made through this connection; SQLite's data_version counts those of the others */
     imu_cache *cache;
 };
 
@@ -27,7 +29,8 @@ typedef struct bound_args {
     double doubles[MAX_ARGS];
 } bound_args;
 
-static imu_err *bind_args(apr_pool_t *p, bound_args *a, const char *name, const char *fmt, va_list ap)
+static imu_err *bind_args(apr_pool_t *p, bound_args *a, const char *name, const char *fmt,
+                          va_list ap)
 {
     memset(a->values, 0, sizeof a->values);
     for (int i = 0; fmt[i]; i++) {
@@ -50,7 +53,8 @@ static imu_err *bind_args(apr_pool_t *p, bound_args *a, const char *name, const 
             a->values[i] = &a->doubles[i];
             break;
         default:
-            return imu_error_internal(p, "statement %s: unknown argument letter '%c'", name, fmt[i]);
+            return imu_error_internal(p, "statement %s: unknown argument letter '%c'", name,
+                                      fmt[i]);
         }
     }
     return NULL;
@@ -61,19 +65,25 @@ static imu_err *failed(imu_db *db, apr_pool_t *p, const char *name, int code)
     const char *text = apr_dbd_error(db->driver, db->handle, code);
 
     if (text && strstr(text, "UNIQUE constraint failed"))
-        return imu_error_log(p, imu_error(p, 409, "db_unique", "This exists already."), "%s: %s", name, text);
+        return imu_error_log(p, imu_error(p, 409, "db_unique", "This exists already."), "%s: %s",
+                             name, text);
     if (text && strstr(text, "constraint failed"))
-        return imu_error_log(p, imu_error(p, 409, "db_constraint", "This does not fit what is stored."), "%s: %s", name, text);
-    return imu_error_internal(p, "statement %s failed (%d): %s", name, code, text ? text : "no text");
+        return imu_error_log(
+            p, imu_error(p, 409, "db_constraint", "This does not fit what is stored."), "%s: %s",
+            name, text);
+    return imu_error_internal(p, "statement %s failed (%d): %s", name, code,
+                              text ? text : "no text");
 }
 
-static imu_err *prepared_by_name(imu_db *db, apr_pool_t *p, const char *name, apr_dbd_prepared_t **statement)
+static imu_err *prepared_by_name(imu_db *db, apr_pool_t *p, const char *name,
+                                 apr_dbd_prepared_t **statement)
 {
     *statement = apr_hash_get(db->conn->prepared, name, APR_HASH_KEY_STRING);
     return *statement ? NULL : imu_error_internal(p, "no statement named %s", name);
 }
 
-imu_err *imu_db_select(imu_db *db, apr_pool_t *p, imu_rows **rows, const char *name, const char *fmt, ...)
+imu_err *imu_db_select(imu_db *db, apr_pool_t *p, imu_rows **rows, const char *name,
+                       const char *fmt, ...)
 {
     apr_dbd_prepared_t *statement;
     apr_dbd_results_t *res = NULL;
@@ -113,17 +123,22 @@ static imu_err *lock_writes(imu_db *db)
 {
     apr_status_t rv = db->write_lock ? apr_global_mutex_lock(db->write_lock) : APR_SUCCESS;
 
-    return rv == APR_SUCCESS ? NULL : imu_error_internal(db->pool, "the write lock cannot be taken (%d)", rv);
+    return rv == APR_SUCCESS
+               ? NULL
+               : imu_error_internal(db->pool, "the write lock cannot be taken (%d)", rv);
 }
 
 static imu_err *unlock_writes(imu_db *db)
 {
     apr_status_t rv = db->write_lock ? apr_global_mutex_unlock(db->write_lock) : APR_SUCCESS;
 
-    return rv == APR_SUCCESS ? NULL : imu_error_internal(db->pool, "the write lock cannot be given back (%d)", rv);
+    return rv == APR_SUCCESS
+               ? NULL
+               : imu_error_internal(db->pool, "the write lock cannot be given back (%d)", rv);
 }
 
-imu_err *imu_db_exec(imu_db *db, apr_pool_t *p, int *affected, const char *name, const char *fmt, ...)
+imu_err *imu_db_exec(imu_db *db, apr_pool_t *p, int *affected, const char *name, const char *fmt,
+                     ...)
 {
     apr_dbd_prepared_t *statement;
     bound_args args;
@@ -166,7 +181,8 @@ imu_err *imu_db_begin(imu_db *db)
     rv = apr_dbd_transaction_start(db->driver, db->pool, db->handle, &db->trans);
     if (rv != 0) {
         err = failed(db, db->pool, "begin", rv);
-        /* The driver marks the handle even when BEGIN failed; ending it clears the mark, its own error says nothing new. */
+        /* The driver marks the handle even when BEGIN failed; ending it clears the mark, its own
+         * error says nothing new. */
         (void)apr_dbd_transaction_end(db->driver, db->pool, db->trans);
         db->trans = NULL;
         (void)unlock_writes(db);
@@ -204,12 +220,14 @@ static const char *database_version(imu_db *db, apr_pool_t *p)
 
     if (imu_db_select(db, p, &rows, "data_version", "") || rows->count != 1)
         return NULL;
-    return apr_psprintf(p, "%s.%" APR_INT64_T_FMT, imu_text(rows, 0, "data_version"), db->conn->writes);
+    return apr_psprintf(p, "%s.%" APR_INT64_T_FMT, imu_text(rows, 0, "data_version"),
+                        db->conn->writes);
 }
 
 const char *imu_db_recall(imu_db *db, apr_pool_t *p, const char *key, apr_size_t *len)
 {
-    /* Read before the data it stands for: newer data under an older version is only forgotten too early. */
+    /* Read before the data it stands for: newer data under an older version is only forgotten too
+     * early. */
     db->version = database_version(db, p);
     return db->version ? imu_cache_get(db->conn->cache, p, key, db->version, len) : NULL;
 }
@@ -279,7 +297,8 @@ static imu_err *prepare_all(imu_db *db, apr_pool_t *p)
         for (int t = 0; t < PREPARE_TRIES && !statement; t++) {
             if (t > 0)
                 apr_sleep(PREPARE_PAUSE);
-            rv = apr_dbd_prepare(db->driver, p, db->handle, imu_queries[i].sql, imu_queries[i].name, &statement);
+            rv = apr_dbd_prepare(db->driver, p, db->handle, imu_queries[i].sql, imu_queries[i].name,
+                                 &statement);
         }
         if (rv != 0 || !statement)
             return failed(db, p, imu_queries[i].name, rv);
@@ -324,10 +343,12 @@ imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, 
     if (rv == APR_SUCCESS)
         rv = apr_dbd_get_driver(p, "sqlite3", &db->driver);
     if (rv != APR_SUCCESS)
-        return imu_error_internal(p, "APR's sqlite3 driver is missing (Debian: libaprutil1-dbd-sqlite3): %d", rv);
+        return imu_error_internal(
+            p, "APR's sqlite3 driver is missing (Debian: libaprutil1-dbd-sqlite3): %d", rv);
     rv = apr_dbd_open_ex(db->driver, p, path, &db->handle, &why);
     if (rv != APR_SUCCESS)
-        return imu_error_internal(p, "cannot open the database %s: %s", path, why ? why : "no reason given");
+        return imu_error_internal(p, "cannot open the database %s: %s", path,
+                                  why ? why : "no reason given");
     db->pool = p;
     db->write_lock = lock;
     *out = db;

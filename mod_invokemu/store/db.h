@@ -1,10 +1,11 @@
 /*
  * db.h: one open database connection over APR DBD, and the named statements of sql/queries.
  *
- * Every statement is prepared by name when a connection opens; nothing else can be run through this header. Arguments are
- * given by a format string, one letter each: s text (NULL is NULL), i apr_int64_t, b int used as 0/1, d double.
- * A connection belongs to one thread at a time. Writes take the instance's global write lock (see design: one writer, no
- * SQLite busy timeout), so keep write transactions tiny and never wait for anything else inside one.
+ * Every statement is prepared by name when a connection opens; nothing else can be run through this
+ * header. Arguments are given by a format string, one letter each: s text (NULL is NULL), i
+ * apr_int64_t, b int used as 0/1, d double. A connection belongs to one thread at a time. Writes
+ * take the instance's global write lock (see design: one writer, no SQLite busy timeout), so keep
+ * write transactions tiny and never wait for anything else inside one.
  */
 #ifndef IMU_DB_H
 #define IMU_DB_H
@@ -18,7 +19,8 @@
 typedef struct imu_db {
     const apr_dbd_driver_t *driver;
     apr_dbd_t *handle;
-    struct imu_conn *conn; /**< what stays with the connection: statements, count of writes, remembered answers */
+    struct imu_conn *conn; /**< what stays with the connection: statements, count of writes,
+                              remembered answers */
     apr_global_mutex_t *write_lock; /**< may be NULL: the process writes alone */
     apr_dbd_transaction_t *trans;
     apr_pool_t *pool; /**< lives as long as this use of the connection */
@@ -43,29 +45,34 @@ extern const imu_query imu_queries[];
 extern const int imu_queries_count;
 
 /**
- * Opens a connection of its own (dispatcher, command line, tests; httpd children borrow from mod_dbd instead).
+ * Opens a connection of its own (dispatcher, command line, tests; httpd children borrow from
+ * mod_dbd instead).
  * @param path  SQLite file, must exist and be migrated
  * @param lock  global write lock or NULL
  */
 imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, imu_db **db);
 
 /**
- * Makes a connection that mod_dbd opened ready for use: foreign keys on, then every statement prepared, once a connection.
- * The order matters: switching a pragma expires statements that were prepared before it, and the driver's old-style
- * statements do not prepare themselves again, so mod_dbd's own preparing can't be used.
+ * Makes a connection that mod_dbd opened ready for use: foreign keys on, then every statement
+ * prepared, once a connection. The order matters: switching a pragma expires statements that were
+ * prepared before it, and the driver's old-style statements do not prepare themselves again, so
+ * mod_dbd's own preparing can't be used.
  * @param db    driver and handle set; conn is filled
  * @param conn  the connection's pool
  */
 imu_err *imu_db_adopt(imu_db *db, apr_pool_t *conn);
 
 /** Runs a SELECT by name. Rows live in p. */
-imu_err *imu_db_select(imu_db *db, apr_pool_t *p, imu_rows **rows, const char *name, const char *fmt, ...);
+imu_err *imu_db_select(imu_db *db, apr_pool_t *p, imu_rows **rows, const char *name,
+                       const char *fmt, ...);
 /**
  * Runs an INSERT, UPDATE or DELETE by name, in its own transaction unless one is open.
  * @param affected  may be NULL; number of rows changed
- * @return error code "db_unique" or "db_constraint" (status 409) for a violated constraint, else 500
+ * @return error code "db_unique" or "db_constraint" (status 409) for a violated constraint, else
+ * 500
  */
-imu_err *imu_db_exec(imu_db *db, apr_pool_t *p, int *affected, const char *name, const char *fmt, ...);
+imu_err *imu_db_exec(imu_db *db, apr_pool_t *p, int *affected, const char *name, const char *fmt,
+                     ...);
 /** Starts a write transaction (takes the write lock; nests by counting). */
 imu_err *imu_db_begin(imu_db *db);
 /**
@@ -75,12 +82,14 @@ imu_err *imu_db_begin(imu_db *db);
 imu_err *imu_db_end(imu_db *db, imu_err *err);
 
 /**
- * An answer remembered on this connection, if nobody has changed the database since (SQLite's data_version for other connections, a
- * count for this one). Call it before reading what the answer is made of; hand the new answer to imu_db_remember.
+ * An answer remembered on this connection, if nobody has changed the database since (SQLite's
+ * data_version for other connections, a count for this one). Call it before reading what the answer
+ * is made of; hand the new answer to imu_db_remember.
  * @return a copy in p, or NULL
  */
 const char *imu_db_recall(imu_db *db, apr_pool_t *p, const char *key, apr_size_t *len);
-/** Remembers an answer made from data read after imu_db_recall with the same key. Large ones are not kept. */
+/** Remembers an answer made from data read after imu_db_recall with the same key. Large ones are
+ * not kept. */
 void imu_db_remember(imu_db *db, const char *key, const char *data, apr_size_t len);
 
 /** Cell by column name; NULL for SQL NULL. Dies in debug and returns NULL for an unknown column. */

@@ -7,9 +7,11 @@
 
 #include "mod_invokemu/util/ids.h"
 
-/* What is written here is schema management: fixed text with nothing of a request in it, run before any statement is prepared. */
-#define VERSION_TABLE                                                                                                          \
-    "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT " \
+/* What is written here is schema management: fixed text with nothing of a request in it, run before
+ * any statement is prepared. */
+#define VERSION_TABLE                                                                              \
+    "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER NOT NULL PRIMARY KEY, name "    \
+    "TEXT NOT NULL, applied_at TEXT "                                                              \
     "NOT NULL)"
 
 typedef struct migration_db {
@@ -37,10 +39,12 @@ static imu_err *open_database(migration_db *m)
     if (rv == APR_SUCCESS)
         rv = apr_dbd_get_driver(m->p, "sqlite3", &m->driver);
     if (rv != APR_SUCCESS)
-        return imu_error_internal(m->p, "APR's sqlite3 driver is missing (Debian: libaprutil1-dbd-sqlite3)");
+        return imu_error_internal(
+            m->p, "APR's sqlite3 driver is missing (Debian: libaprutil1-dbd-sqlite3)");
     rv = apr_dbd_open_ex(m->driver, m->p, m->path, &m->handle, &why);
     if (rv != APR_SUCCESS)
-        return imu_error_internal(m->p, "cannot open the database %s: %s", m->path, why ? why : "no reason given");
+        return imu_error_internal(m->p, "cannot open the database %s: %s", m->path,
+                                  why ? why : "no reason given");
     return NULL;
 }
 
@@ -49,12 +53,14 @@ static imu_err *current_version(migration_db *m, int *version)
     apr_dbd_results_t *res = NULL;
     apr_dbd_row_t *row = NULL;
     const char *text;
-    int rv = apr_dbd_select(m->driver, m->p, m->handle, &res, "SELECT MAX(version) FROM schema_migrations LIMIT 1", 1);
+    int rv = apr_dbd_select(m->driver, m->p, m->handle, &res,
+                            "SELECT MAX(version) FROM schema_migrations LIMIT 1", 1);
 
     if (rv != 0)
         return imu_error_internal(m->p, "%s: %s", m->path, apr_dbd_error(m->driver, m->handle, rv));
     *version = 0;
-    if (apr_dbd_get_row(m->driver, m->p, res, &row, -1) == 0 && (text = apr_dbd_get_entry(m->driver, row, 0)))
+    if (apr_dbd_get_row(m->driver, m->p, res, &row, -1) == 0 &&
+        (text = apr_dbd_get_entry(m->driver, row, 0)))
         *version = (int)apr_atoi64(text);
     return NULL;
 }
@@ -65,13 +71,14 @@ static imu_err *backup(migration_db *m, int version)
     const char *to;
 
     apr_time_exp_gmt(&x, apr_time_now());
-    to = apr_psprintf(m->p, "%s-%04d%02d%02d-%02d%02d%02d-v%d.backup", m->path, x.tm_year + 1900, x.tm_mon + 1, x.tm_mday,
-                      x.tm_hour, x.tm_min, x.tm_sec, version);
-    return run(m, apr_pstrcat(m->p, "VACUUM INTO '", apr_dbd_escape(m->driver, m->p, to, m->handle), "'", NULL));
+    to = apr_psprintf(m->p, "%s-%04d%02d%02d-%02d%02d%02d-v%d.backup", m->path, x.tm_year + 1900,
+                      x.tm_mon + 1, x.tm_mday, x.tm_hour, x.tm_min, x.tm_sec, version);
+    return run(m, apr_pstrcat(m->p, "VACUUM INTO '", apr_dbd_escape(m->driver, m->p, to, m->handle),
+                              "'", NULL));
 }
 
-/* Length of the first statement of a script: up to a ";" that ends a line, where the next line is neither indented (the body of a
- * trigger) nor the END of one. */
+/* Length of the first statement of a script: up to a ";" that ends a line, where the next line is
+ * neither indented (the body of a trigger) nor the END of one. */
 static apr_size_t statement_length(const char *sql)
 {
     const char *end = sql;
@@ -117,12 +124,17 @@ static imu_err *apply(migration_db *m, const imu_migration *one)
         return err;
     err = run_script(m, one->sql);
     if (!err)
-        err = run(m, apr_psprintf(m->p, "INSERT INTO schema_migrations (version, name, applied_at) VALUES (%d, '%s', '%s')",
-                                  one->version, one->name, imu_now(m->p)));
+        err = run(
+            m,
+            apr_psprintf(
+                m->p,
+                "INSERT INTO schema_migrations (version, name, applied_at) VALUES (%d, '%s', '%s')",
+                one->version, one->name, imu_now(m->p)));
     if (!err)
         return run(m, "COMMIT");
     (void)run(m, "ROLLBACK");
-    return imu_error_internal(m->p, "migration %04d_%s failed: %s", one->version, one->name, err->log);
+    return imu_error_internal(m->p, "migration %04d_%s failed: %s", one->version, one->name,
+                              err->log);
 }
 
 static imu_err *migrate(migration_db *m, int *from, int *to)
@@ -131,9 +143,10 @@ static imu_err *migrate(migration_db *m, int *from, int *to)
     int version = 0;
     imu_err *err;
 
-    /* At a graceful restart the children of before still close their connections. Waiting inside SQLite is right here alone: no
-     * other thread of this process uses the driver. */
-    if ((err = open_database(m)) || (err = run_pragma(m, "PRAGMA busy_timeout=15000")) || (err = run_pragma(m, "PRAGMA journal_mode=WAL")) || (err = run(m, VERSION_TABLE)) ||
+    /* At a graceful restart the children of before still close their connections. Waiting inside
+     * SQLite is right here alone: no other thread of this process uses the driver. */
+    if ((err = open_database(m)) || (err = run_pragma(m, "PRAGMA busy_timeout=15000")) ||
+        (err = run_pragma(m, "PRAGMA journal_mode=WAL")) || (err = run(m, VERSION_TABLE)) ||
         (err = current_version(m, &version)))
         return err;
     if (from)
@@ -142,7 +155,8 @@ static imu_err *migrate(migration_db *m, int *from, int *to)
         *to = version;
     if (version > newest)
         return imu_error(m->p, 500, "db_newer",
-                         "The database %s has version %d, made by a newer invokemu; this one knows versions up to %d. Install the "
+                         "The database %s has version %d, made by a newer invokemu; this one knows "
+                         "versions up to %d. Install the "
                          "newer program again, or restore the backup copy beside the database.",
                          m->path, version, newest);
     if (version == newest)
@@ -165,7 +179,8 @@ imu_err *imu_migrate(apr_pool_t *p, const char *path, int *from, int *to)
     migration_db m = {.path = path};
     imu_err *err, *copy = NULL;
 
-    /* A pool of its own: the handle must be closed before anybody prepares statements on the new schema. */
+    /* A pool of its own: the handle must be closed before anybody prepares statements on the new
+     * schema. */
     if (apr_pool_create(&m.p, p) != APR_SUCCESS)
         return imu_error_internal(p, "no memory");
     err = migrate(&m, from, to);

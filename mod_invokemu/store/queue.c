@@ -6,7 +6,8 @@
 #include "mod_invokemu/util/ids.h"
 
 #define REDACTED "redacted"
-/* There is one processor for all queues, and this is where its pause stands: another queue's name is no way around it. */
+/* There is one processor for all queues, and this is where its pause stands: another queue's name
+ * is no way around it. */
 #define PROCESSOR "default"
 
 const char *imu_queue_scope_user(const imu_queue_scope *s)
@@ -14,9 +15,12 @@ const char *imu_queue_scope_user(const imu_queue_scope *s)
     return imu_policy_sees_all(s->who) ? NULL : s->who->user_id;
 }
 
-static void set_int_or_null(json_t *o, const char *key, const imu_rows *rows, int row, const char *column)
+static void set_int_or_null(json_t *o, const char *key, const imu_rows *rows, int row,
+                            const char *column)
 {
-    json_object_set_new(o, key, imu_text(rows, row, column) ? json_integer(imu_int(rows, row, column)) : json_null());
+    json_object_set_new(o, key,
+                        imu_text(rows, row, column) ? json_integer(imu_int(rows, row, column))
+                                                    : json_null());
 }
 
 /* What stands in an item whoever looks at it. */
@@ -37,7 +41,8 @@ static json_t *item_frame(const imu_rows *rows, int row)
     return o;
 }
 
-static const char *const nullable_texts[] = {"user_display_name", "user_email", "origin", "destination", "error_type", "error_message",
+static const char *const nullable_texts[] = {"user_display_name", "user_email", "origin",
+                                             "destination",       "error_type", "error_message",
                                              "error_traceback"};
 #define N_NULLABLE_TEXTS (sizeof nullable_texts / sizeof nullable_texts[0])
 
@@ -68,10 +73,12 @@ static void fill_redacted(json_t *o)
 /* A session with nothing in it, in the shape that clients expect. */
 static json_t *empty_session(void)
 {
-    return json_pack("{s:s, s:{s:s, s:{}, s:[]}, s:{s:s, s:{}, s:[]}, s:[], s:[], s:{}, s:{}, s:[], s:[], s:{}, s:{}}", "id", REDACTED,
-                     "graph", "id", REDACTED, "nodes", "edges", "execution_graph", "id", REDACTED, "nodes", "edges", "executed",
-                     "executed_history", "results", "errors", "workflow_call_stack", "workflow_call_history", "prepared_source_mapping",
-                     "source_prepared_mapping");
+    return json_pack("{s:s, s:{s:s, s:{}, s:[]}, s:{s:s, s:{}, s:[]}, s:[], s:[], s:{}, s:{}, "
+                     "s:[], s:[], s:{}, s:{}}",
+                     "id", REDACTED, "graph", "id", REDACTED, "nodes", "edges", "execution_graph",
+                     "id", REDACTED, "nodes", "edges", "executed", "executed_history", "results",
+                     "errors", "workflow_call_stack", "workflow_call_history",
+                     "prepared_source_mapping", "source_prepared_mapping");
 }
 
 static json_t *item_json(const imu_queue_scope *s, const imu_rows *rows, int row, int summary)
@@ -85,7 +92,8 @@ static json_t *item_json(const imu_queue_scope *s, const imu_rows *rows, int row
         fill_redacted(o);
     if (summary)
         return o;
-    json_object_set_new(o, "session", full ? imu_json_parsed(rows, row, "session") : empty_session());
+    json_object_set_new(o, "session",
+                        full ? imu_json_parsed(rows, row, "session") : empty_session());
     json_object_set_new(o, "workflow", full ? imu_json_parsed(rows, row, "workflow") : json_null());
     return o;
 }
@@ -99,7 +107,8 @@ static json_t *items_json(const imu_queue_scope *s, const imu_rows *rows, int su
     return list;
 }
 
-imu_err *imu_queue_item_get(const imu_queue_scope *s, apr_int64_t item_id, json_t **item, const char **owner)
+imu_err *imu_queue_item_get(const imu_queue_scope *s, apr_int64_t item_id, json_t **item,
+                            const char **owner)
 {
     imu_rows *rows;
     imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_item", "si", s->queue_id, item_id);
@@ -107,7 +116,8 @@ imu_err *imu_queue_item_get(const imu_queue_scope *s, apr_int64_t item_id, json_
     if (err)
         return err;
     if (rows->count == 0)
-        return imu_error(s->p, 404, "item_not_found", "There is no job %" APR_INT64_T_FMT " in this queue.", item_id);
+        return imu_error(s->p, 404, "item_not_found",
+                         "There is no job %" APR_INT64_T_FMT " in this queue.", item_id);
     *item = imu_json_own(s->p, item_json(s, rows, 0, 0));
     if (owner)
         *owner = imu_text(rows, 0, "user_id");
@@ -118,15 +128,16 @@ imu_err *imu_queue_list(const imu_queue_scope *s, const char *destination, json_
 {
     const char *user = imu_queue_scope_user(s);
     imu_rows *rows;
-    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_list", "sssssss", user, user, user, user, s->queue_id, destination,
-                                 destination);
+    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_list", "sssssss", user, user, user,
+                                 user, s->queue_id, destination, destination);
 
     if (!err)
         *items = items_json(s, rows, 0);
     return err;
 }
 
-imu_err *imu_queue_list_by_ids(const imu_queue_scope *s, const json_t *ids, int summaries, json_t **items)
+imu_err *imu_queue_list_by_ids(const imu_queue_scope *s, const json_t *ids, int summaries,
+                               json_t **items)
 {
     const char *user = imu_queue_scope_user(s);
     char *text = json_dumps(ids, JSON_COMPACT);
@@ -135,7 +146,8 @@ imu_err *imu_queue_list_by_ids(const imu_queue_scope *s, const json_t *ids, int 
 
     if (!text)
         return imu_error_internal(s->p, "no memory for a list of item ids");
-    err = imu_db_select(s->db, s->p, &rows, "queue_list_by_ids", "ssssss", user, user, user, user, text, s->queue_id);
+    err = imu_db_select(s->db, s->p, &rows, "queue_list_by_ids", "ssssss", user, user, user, user,
+                        text, s->queue_id);
     free(text);
     if (!err)
         *items = items_json(s, rows, summaries);
@@ -157,7 +169,8 @@ static imu_err *item_or_null(const imu_queue_scope *s, const imu_rows *found, js
 imu_err *imu_queue_current(const imu_queue_scope *s, json_t **item)
 {
     imu_rows *rows;
-    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_current", "ss", s->queue_id, s->who->user_id);
+    imu_err *err =
+        imu_db_select(s->db, s->p, &rows, "queue_current", "ss", s->queue_id, s->who->user_id);
 
     return err ? err : item_or_null(s, rows, item);
 }
@@ -174,18 +187,21 @@ imu_err *imu_queue_ids(const imu_queue_scope *s, int descending, json_t **result
 {
     imu_rows *rows;
     json_t *ids;
-    imu_err *err = imu_db_select(s->db, s->p, &rows, descending ? "queue_ids_desc" : "queue_ids_asc", "s", s->queue_id);
+    imu_err *err = imu_db_select(s->db, s->p, &rows,
+                                 descending ? "queue_ids_desc" : "queue_ids_asc", "s", s->queue_id);
 
     if (err)
         return err;
     ids = json_array();
     for (int i = 0; i < rows->count; i++)
         json_array_append_new(ids, json_integer(imu_int(rows, i, "item_id")));
-    *result = imu_json_own(s->p, json_pack("{s:o, s:i}", "item_ids", ids, "total_count", rows->count));
+    *result =
+        imu_json_own(s->p, json_pack("{s:o, s:i}", "item_ids", ids, "total_count", rows->count));
     return NULL;
 }
 
-static const char *const statuses[] = {"pending", "in_progress", "waiting", "completed", "failed", "canceled"};
+static const char *const statuses[] = {"pending",   "in_progress", "waiting",
+                                       "completed", "failed",      "canceled"};
 #define N_STATUSES (sizeof statuses / sizeof statuses[0])
 
 /* Adds a counter for each status and their total. */
@@ -219,9 +235,11 @@ imu_err *imu_queue_processor(const imu_queue_scope *s, json_t **status)
     imu_err *err;
 
     if ((err = imu_db_select(s->db, s->p, &paused, "queue_paused", "s", PROCESSOR)) ||
-        (err = imu_db_select(s->db, s->p, &running, "queue_current", "ss", s->queue_id, s->who->user_id)))
+        (err = imu_db_select(s->db, s->p, &running, "queue_current", "ss", s->queue_id,
+                             s->who->user_id)))
         return err;
-    *status = imu_json_own(s->p, json_pack("{s:b, s:b}", "is_started", paused->count == 0 || !imu_bool(paused, 0, "is_paused"),
+    *status = imu_json_own(s->p, json_pack("{s:b, s:b}", "is_started",
+                                           paused->count == 0 || !imu_bool(paused, 0, "is_paused"),
                                            "is_processing", running->count > 0));
     return NULL;
 }
@@ -233,14 +251,20 @@ imu_err *imu_queue_status(const imu_queue_scope *s, json_t **status)
     imu_err *err;
     int visible;
 
-    if ((err = imu_db_select(s->db, s->p, &rows, "queue_counts", "ss", s->who->user_id, s->queue_id)) ||
+    if ((err = imu_db_select(s->db, s->p, &rows, "queue_counts", "ss", s->who->user_id,
+                             s->queue_id)) ||
         (err = imu_queue_current(s, &current)) || (err = imu_queue_processor(s, &processor)))
         return err;
     counts = json_pack("{s:s}", "queue_id", s->queue_id);
-    visible = json_is_object(current) && strcmp(json_string_value(json_object_get(current, "user_id")), REDACTED) != 0;
-    json_object_set_new(counts, "item_id", visible ? json_incref(json_object_get(current, "item_id")) : json_null());
-    json_object_set_new(counts, "batch_id", visible ? json_incref(json_object_get(current, "batch_id")) : json_null());
-    json_object_set_new(counts, "session_id", visible ? json_incref(json_object_get(current, "session_id")) : json_null());
+    visible = json_is_object(current) &&
+              strcmp(json_string_value(json_object_get(current, "user_id")), REDACTED) != 0;
+    json_object_set_new(counts, "item_id",
+                        visible ? json_incref(json_object_get(current, "item_id")) : json_null());
+    json_object_set_new(counts, "batch_id",
+                        visible ? json_incref(json_object_get(current, "batch_id")) : json_null());
+    json_object_set_new(counts, "session_id",
+                        visible ? json_incref(json_object_get(current, "session_id"))
+                                : json_null());
     add_counts(counts, rows);
     json_object_set_new(counts, "user_pending", json_integer(own_count(rows, "pending")));
     json_object_set_new(counts, "user_in_progress", json_integer(own_count(rows, "in_progress")));
@@ -250,33 +274,39 @@ imu_err *imu_queue_status(const imu_queue_scope *s, json_t **status)
 
 imu_err *imu_queue_set_paused(const imu_queue_scope *s, int paused)
 {
-    return imu_db_exec(s->db, s->p, NULL, "queue_set_paused", "sbs", PROCESSOR, paused, imu_now(s->p));
+    return imu_db_exec(s->db, s->p, NULL, "queue_set_paused", "sbs", PROCESSOR, paused,
+                       imu_now(s->p));
 }
 
 imu_err *imu_queue_batch_status(const imu_queue_scope *s, const char *batch_id, json_t **status)
 {
     const char *user = imu_queue_scope_user(s);
     imu_rows *rows;
-    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_batch_counts", "ssss", s->queue_id, batch_id, user, user);
+    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_batch_counts", "ssss", s->queue_id,
+                                 batch_id, user, user);
 
     if (err)
         return err;
-    *status = imu_json_own(s->p, json_pack("{s:s, s:s}", "queue_id", s->queue_id, "batch_id", batch_id));
+    *status =
+        imu_json_own(s->p, json_pack("{s:s, s:s}", "queue_id", s->queue_id, "batch_id", batch_id));
     json_object_set_new(*status, "origin", imu_json_text(rows, 0, "origin"));
     json_object_set_new(*status, "destination", imu_json_text(rows, 0, "destination"));
     add_counts(*status, rows);
     return NULL;
 }
 
-imu_err *imu_queue_destination_counts(const imu_queue_scope *s, const char *destination, json_t **counts)
+imu_err *imu_queue_destination_counts(const imu_queue_scope *s, const char *destination,
+                                      json_t **counts)
 {
     const char *user = imu_queue_scope_user(s);
     imu_rows *rows;
-    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_destination_counts", "ssss", s->queue_id, destination, user, user);
+    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_destination_counts", "ssss",
+                                 s->queue_id, destination, user, user);
 
     if (err)
         return err;
-    *counts = imu_json_own(s->p, json_pack("{s:s, s:s}", "queue_id", s->queue_id, "destination", destination));
+    *counts = imu_json_own(
+        s->p, json_pack("{s:s, s:s}", "queue_id", s->queue_id, "destination", destination));
     add_counts(*counts, rows);
     return NULL;
 }

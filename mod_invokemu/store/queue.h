@@ -1,6 +1,7 @@
 /*
- * queue.h: the session queue as people see and change it. The rows are the truth; the dispatcher is told afterwards. What a person
- * may not see of an item is left out here, field by field, by the rule of policy.c.
+ * queue.h: the session queue as people see and change it. The rows are the truth; the dispatcher is
+ * told afterwards. What a person may not see of an item is left out here, field by field, by the
+ * rule of policy.c.
  */
 #ifndef IMU_QUEUE_H
 #define IMU_QUEUE_H
@@ -8,7 +9,8 @@
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/store/db.h"
 
-/** Items of one person that may wait at a time, in all queues together: nobody fills the queue for others. */
+/** Items of one person that may wait at a time, in all queues together: nobody fills the queue for
+ * others. */
 #define IMU_QUEUE_MAX_PENDING 10000
 /** Ids that one request may name. */
 #define IMU_QUEUE_MAX_IDS 1000
@@ -39,39 +41,49 @@ typedef struct imu_queue_change {
 /** The acting user as the statements take it: NULL reaches everybody's items. */
 const char *imu_queue_scope_user(const imu_queue_scope *s);
 /** One item, redacted for whom it is not. @return 404 */
-imu_err *imu_queue_item_get(const imu_queue_scope *s, apr_int64_t item_id, json_t **item, const char **owner);
+imu_err *imu_queue_item_get(const imu_queue_scope *s, apr_int64_t item_id, json_t **item,
+                            const char **owner);
 /** Items in queue order, narrowed to a destination when given. */
 imu_err *imu_queue_list(const imu_queue_scope *s, const char *destination, json_t **items);
 /** Items by id in the order asked for, unknown ones left out; summaries carry no session. */
-imu_err *imu_queue_list_by_ids(const imu_queue_scope *s, const json_t *ids, int summaries, json_t **items);
+imu_err *imu_queue_list_by_ids(const imu_queue_scope *s, const json_t *ids, int summaries,
+                               json_t **items);
 /** The running item ("current") or the next in line, or JSON null. */
 imu_err *imu_queue_current(const imu_queue_scope *s, json_t **item);
 imu_err *imu_queue_next(const imu_queue_scope *s, json_t **item);
 /** {item_ids, total_count} */
 imu_err *imu_queue_ids(const imu_queue_scope *s, int descending, json_t **result);
-/** {queue, processor}: totals of everybody, the caller's own share, and ids of the running item only where they may be seen. */
+/** {queue, processor}: totals of everybody, the caller's own share, and ids of the running item
+ * only where they may be seen. */
 imu_err *imu_queue_status(const imu_queue_scope *s, json_t **status);
 /** {is_started, is_processing} */
 imu_err *imu_queue_processor(const imu_queue_scope *s, json_t **status);
 imu_err *imu_queue_set_paused(const imu_queue_scope *s, int paused);
 /** Counts of what the caller may see of a batch, of a destination. */
 imu_err *imu_queue_batch_status(const imu_queue_scope *s, const char *batch_id, json_t **status);
-imu_err *imu_queue_destination_counts(const imu_queue_scope *s, const char *destination, json_t **counts);
+imu_err *imu_queue_destination_counts(const imu_queue_scope *s, const char *destination,
+                                      json_t **counts);
 
 /** How many more items the caller may have waiting. */
 imu_err *imu_queue_room(const imu_queue_scope *s, apr_int64_t *room);
 /** Cancels what the filter reaches of the caller's items (an administrator's: of all). */
-imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *filter, imu_queue_change *change);
+imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *filter,
+                          imu_queue_change *change);
 /** Deletes one item, whatever its state. *running tells whether it has to be stopped. */
 imu_err *imu_queue_delete(const imu_queue_scope *s, apr_int64_t item_id, imu_queue_change *change);
 
-typedef enum imu_queue_sweep { IMU_SWEEP_ALL, IMU_SWEEP_PENDING, IMU_SWEEP_ENDED, IMU_SWEEP_DESTINATION } imu_queue_sweep;
+typedef enum imu_queue_sweep {
+    IMU_SWEEP_ALL,
+    IMU_SWEEP_PENDING,
+    IMU_SWEEP_ENDED,
+    IMU_SWEEP_DESTINATION
+} imu_queue_sweep;
 /** Deletes many of the caller's items. destination counts for IMU_SWEEP_DESTINATION only. */
-imu_err *imu_queue_sweep_items(const imu_queue_scope *s, imu_queue_sweep what, const char *destination, int *deleted,
-                               imu_queue_change *change);
+imu_err *imu_queue_sweep_items(const imu_queue_scope *s, imu_queue_sweep what,
+                               const char *destination, int *deleted, imu_queue_change *change);
 /**
- * Puts new copies of ended items into the queue, for their owners: each once however often it is named, and no more than there is
- * room for.
+ * Puts new copies of ended items into the queue, for their owners: each once however often it is
+ * named, and no more than there is room for.
  * @return 403 when one is not the caller's: then nothing happens
  */
 imu_err *imu_queue_retry(const imu_queue_scope *s, const json_t *ids, imu_queue_change *change);

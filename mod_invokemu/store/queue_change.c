@@ -41,7 +41,8 @@ imu_err *imu_queue_room(const imu_queue_scope *s, apr_int64_t *room)
     return err;
 }
 
-imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *f, imu_queue_change *change)
+imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *f,
+                          imu_queue_change *change)
 {
     const char *user = imu_queue_scope_user(s), *now = imu_now(s->p);
     char *batches = f->batch_ids ? json_dumps(f->batch_ids, JSON_COMPACT) : NULL;
@@ -51,52 +52,61 @@ imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *f, i
     change_init(s, change);
     err = imu_db_begin(s->db);
     if (!err) {
-        err = imu_db_select(s->db, s->p, &rows, "queue_cancel", "sssssbssssii", now, now, s->queue_id, user, user, f->running, batches,
-                            batches, f->destination, f->destination, f->item_id, f->item_id);
+        err = imu_db_select(s->db, s->p, &rows, "queue_cancel", "sssssbssssii", now, now,
+                            s->queue_id, user, user, f->running, batches, batches, f->destination,
+                            f->destination, f->item_id, f->item_id);
         err = imu_db_end(s->db, err);
     }
     free(batches);
     for (int i = 0; !err && i < rows->count; i++)
-        change_add(change, imu_int(rows, i, "item_id"), imu_text(rows, i, "user_id"), imu_bool(rows, i, "was_running"));
+        change_add(change, imu_int(rows, i, "item_id"), imu_text(rows, i, "user_id"),
+                   imu_bool(rows, i, "was_running"));
     return err;
 }
 
 /* Notes the items that are running before they are deleted, so that they can be stopped. */
-static imu_err *note_running(const imu_queue_scope *s, const char *destination, imu_queue_change *change)
+static imu_err *note_running(const imu_queue_scope *s, const char *destination,
+                             imu_queue_change *change)
 {
     const char *user = imu_queue_scope_user(s);
     imu_rows *rows;
-    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_running", "sssss", s->queue_id, user, user, destination, destination);
+    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_running", "sssss", s->queue_id, user,
+                                 user, destination, destination);
 
     for (int i = 0; !err && i < rows->count; i++)
         json_array_append_new(change->running, json_integer(imu_int(rows, i, "item_id")));
     return err;
 }
 
-static imu_err *sweep(const imu_queue_scope *s, imu_queue_sweep what, const char *destination, int *deleted, imu_queue_change *change)
+static imu_err *sweep(const imu_queue_scope *s, imu_queue_sweep what, const char *destination,
+                      int *deleted, imu_queue_change *change)
 {
     const char *user = imu_queue_scope_user(s);
     imu_err *err = NULL;
 
     switch (what) {
     case IMU_SWEEP_PENDING:
-        return imu_db_exec(s->db, s->p, deleted, "queue_delete_pending", "sss", s->queue_id, user, user);
+        return imu_db_exec(s->db, s->p, deleted, "queue_delete_pending", "sss", s->queue_id, user,
+                           user);
     case IMU_SWEEP_ENDED:
-        return imu_db_exec(s->db, s->p, deleted, "queue_delete_ended", "sss", s->queue_id, user, user);
+        return imu_db_exec(s->db, s->p, deleted, "queue_delete_ended", "sss", s->queue_id, user,
+                           user);
     case IMU_SWEEP_DESTINATION:
         if (!(err = note_running(s, destination, change)))
-            err = imu_db_exec(s->db, s->p, deleted, "queue_delete_destination", "ssss", s->queue_id, destination, user, user);
+            err = imu_db_exec(s->db, s->p, deleted, "queue_delete_destination", "ssss", s->queue_id,
+                              destination, user, user);
         return err;
     case IMU_SWEEP_ALL:
         if (!(err = note_running(s, NULL, change)))
-            err = imu_db_exec(s->db, s->p, deleted, "queue_delete_all", "sss", s->queue_id, user, user);
+            err = imu_db_exec(s->db, s->p, deleted, "queue_delete_all", "sss", s->queue_id, user,
+                              user);
         return err;
     }
     return imu_error_internal(s->p, "unknown sweep %d", (int)what);
 }
 
-imu_err *imu_queue_sweep_items(const imu_queue_scope *s, imu_queue_sweep what, const char *destination, int *deleted,
-                               imu_queue_change *change)
+imu_err *imu_queue_sweep_items(const imu_queue_scope *s, imu_queue_sweep what,
+                               const char *destination, int *deleted, imu_queue_change *change)
 {
     imu_err *err;
 
@@ -117,7 +127,9 @@ imu_err *imu_queue_delete(const imu_queue_scope *s, apr_int64_t item_id, imu_que
         return err;
     err = imu_queue_item_get(s, item_id, &item, &owner);
     if (!err && !imu_policy_queue_item(s->who, owner))
-        err = imu_error(s->p, 403, "not_yours", "Only the person who started this job, or an administrator, can delete it.");
+        err =
+            imu_error(s->p, 403, "not_yours",
+                      "Only the person who started this job, or an administrator, can delete it.");
     if (!err) {
         const char *status = json_string_value(json_object_get(item, "status"));
 
@@ -144,14 +156,19 @@ static const char *dumped(apr_pool_t *p, const json_t *v)
 static imu_err *retry_one(const imu_queue_scope *s, const json_t *item, const char *owner)
 {
     json_t *from = json_object_get(item, "retried_from_item_id");
-    apr_int64_t origin_id = json_integer_value(json_is_integer(from) ? from : json_object_get(item, "item_id"));
+    apr_int64_t origin_id =
+        json_integer_value(json_is_integer(from) ? from : json_object_get(item, "item_id"));
     const char *session_id, *now = imu_now(s->p);
-    json_t *session = imu_json_own(s->p, imu_session_new(s->p, json_object_get(json_object_get(item, "session"), "graph"), &session_id));
+    json_t *session = imu_json_own(
+        s->p, imu_session_new(s->p, json_object_get(json_object_get(item, "session"), "graph"),
+                              &session_id));
     imu_rows *rows;
 
-    return imu_db_select(s->db, s->p, &rows, "queue_insert", "ssssisssssiss", s->queue_id, text_of(item, "batch_id"), session_id, owner,
-                         (apr_int64_t)json_integer_value(json_object_get(item, "priority")), text_of(item, "origin"),
-                         text_of(item, "destination"), dumped(s->p, json_object_get(item, "field_values")), dumped(s->p, session),
+    return imu_db_select(s->db, s->p, &rows, "queue_insert", "ssssisssssiss", s->queue_id,
+                         text_of(item, "batch_id"), session_id, owner,
+                         (apr_int64_t)json_integer_value(json_object_get(item, "priority")),
+                         text_of(item, "origin"), text_of(item, "destination"),
+                         dumped(s->p, json_object_get(item, "field_values")), dumped(s->p, session),
                          dumped(s->p, json_object_get(item, "workflow")), origin_id, now, now);
 }
 
@@ -164,8 +181,10 @@ static imu_err *retry_all(const imu_queue_scope *s, const json_t *ids, imu_queue
 
     if (err)
         return err;
-    json_array_foreach (ids, i, id) {
-        const char *owner, *status, *name = apr_psprintf(s->p, "%" JSON_INTEGER_FORMAT, json_integer_value(id));
+    json_array_foreach(ids, i, id)
+    {
+        const char *owner, *status,
+            *name = apr_psprintf(s->p, "%" JSON_INTEGER_FORMAT, json_integer_value(id));
         json_t *item;
 
         if (json_object_get(seen, name))
@@ -177,7 +196,9 @@ static imu_err *retry_all(const imu_queue_scope *s, const json_t *ids, imu_queue
         if (err)
             return err;
         if (!imu_policy_queue_item(s->who, owner))
-            return imu_error(s->p, 403, "not_yours", "Only the person who started a job, or an administrator, can run it again.");
+            return imu_error(
+                s->p, 403, "not_yours",
+                "Only the person who started a job, or an administrator, can run it again.");
         status = text_of(item, "status");
         if ((strcmp(status, "failed") != 0 && strcmp(status, "canceled") != 0) || room-- <= 0)
             continue;

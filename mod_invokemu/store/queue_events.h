@@ -1,5 +1,6 @@
 /*
- * queue_events.h: payloads of the queue's live events, as the owner of the item sees them. The hub makes the redacted copies.
+ * queue_events.h: payloads of the queue's live events, as the owner of the item sees them. The hub
+ * makes the redacted copies.
  */
 #ifndef IMU_QUEUE_EVENTS_H
 #define IMU_QUEUE_EVENTS_H

@@ -15,7 +15,8 @@ imu_err *imu_run_next(imu_db *db, apr_pool_t *p, int fifo, apr_int64_t *item_id)
     imu_err *err;
 
     *item_id = 0;
-    if ((err = imu_db_select(db, p, &rows, fifo ? "run_first_person" : "run_next_person", "")) || rows->count == 0)
+    if ((err = imu_db_select(db, p, &rows, fifo ? "run_first_person" : "run_next_person", "")) ||
+        rows->count == 0)
         return err;
     err = imu_db_select(db, p, &rows, "run_next_of_person", "s", imu_text(rows, 0, "user_id"));
     if (!err && rows->count > 0)

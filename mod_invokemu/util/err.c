@@ -33,9 +33,10 @@ imu_err *imu_error(apr_pool_t *p, int status, const char *code, const char *deta
 
 imu_err *imu_error_internal(apr_pool_t *p, const char *log, ...)
 {
-    imu_err *err = imu_error(p, 500, "internal",
-                             "The server could not do this. Try again; if it stays, ask the administrator to "
-                             "look at the server's error log.");
+    imu_err *err =
+        imu_error(p, 500, "internal",
+                  "The server could not do this. Try again; if it stays, ask the administrator to "
+                  "look at the server's error log.");
     va_list ap;
 
     va_start(ap, log);

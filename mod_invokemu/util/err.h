@@ -1,7 +1,7 @@
 /*
- * err.h: the one error value. Every function that can fail for a caller-visible reason returns NULL for success or
- * an imu_err; the HTTP edge turns it into a reply once (routes.c), the command line into a line of text.
- * Lives in the pool it was made in. Free of httpd.
+ * err.h: the one error value. Every function that can fail for a caller-visible reason returns NULL
+ * for success or an imu_err; the HTTP edge turns it into a reply once (routes.c), the command line
+ * into a line of text. Lives in the pool it was made in. Free of httpd.
  */
 #ifndef IMU_ERR_H
 #define IMU_ERR_H
@@ -22,9 +22,11 @@ typedef struct imu_err {
 imu_err *imu_error(apr_pool_t *p, int status, const char *code, const char *detail, ...)
     __attribute__((format(printf, 4, 5)));
 /** A 500 whose cause goes to the log alone. */
-imu_err *imu_error_internal(apr_pool_t *p, const char *log, ...) __attribute__((format(printf, 2, 3)));
+imu_err *imu_error_internal(apr_pool_t *p, const char *log, ...)
+    __attribute__((format(printf, 2, 3)));
 /** Adds a log detail. @return err */
-imu_err *imu_error_log(apr_pool_t *p, imu_err *err, const char *log, ...) __attribute__((format(printf, 3, 4)));
+imu_err *imu_error_log(apr_pool_t *p, imu_err *err, const char *log, ...)
+    __attribute__((format(printf, 3, 4)));
 /** True when err is set and carries that code. */
 int imu_error_is(const imu_err *err, const char *code);
 /** Makes the pool own a reference to json. @return json */

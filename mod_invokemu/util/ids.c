@@ -102,7 +102,8 @@ static int base64url_value(char c)
     return at ? (int)(at - BASE64URL) : -1;
 }
 
-const unsigned char *imu_base64url_decode(apr_pool_t *p, const char *text, apr_size_t text_len, apr_size_t *len)
+const unsigned char *imu_base64url_decode(apr_pool_t *p, const char *text, apr_size_t text_len,
+                                          apr_size_t *len)
 {
     unsigned char *out = apr_palloc(p, text_len / 4 * 3 + 4);
     apr_size_t n = 0;
@@ -152,8 +153,8 @@ const char *imu_time_text(apr_pool_t *p, apr_time_t t)
     apr_time_exp_t x;
 
     apr_time_exp_gmt(&x, t);
-    return apr_psprintf(p, "%04d-%02d-%02d %02d:%02d:%02d.%03d", x.tm_year + 1900, x.tm_mon + 1, x.tm_mday, x.tm_hour,
-                        x.tm_min, x.tm_sec, x.tm_usec / 1000);
+    return apr_psprintf(p, "%04d-%02d-%02d %02d:%02d:%02d.%03d", x.tm_year + 1900, x.tm_mon + 1,
+                        x.tm_mday, x.tm_hour, x.tm_min, x.tm_sec, x.tm_usec / 1000);
 }
 
 const char *imu_now(apr_pool_t *p)
@@ -169,8 +170,8 @@ apr_time_t imu_time_parse(const char *text)
 
     if (!text)
         return 0;
-    if (sscanf(text, "%4d-%2d-%2d %2d:%2d:%2d.%3d%n", &x.tm_year, &x.tm_mon, &x.tm_mday, &x.tm_hour, &x.tm_min, &x.tm_sec,
-               &ms, &used) != 7 ||
+    if (sscanf(text, "%4d-%2d-%2d %2d:%2d:%2d.%3d%n", &x.tm_year, &x.tm_mon, &x.tm_mday, &x.tm_hour,
+               &x.tm_min, &x.tm_sec, &ms, &used) != 7 ||
         text[used] != '\0')
         return 0;
     x.tm_year -= 1900;
@@ -209,7 +210,8 @@ int imu_is_clean_text(const char *text)
 
     while (*s) {
         int n = utf8_sequence(s);
-        if (n == 0 || (n == 1 && (*s < 0x20 || *s == 0x7f) && *s != '\t' && *s != '\n' && *s != '\r'))
+        if (n == 0 ||
+            (n == 1 && (*s < 0x20 || *s == 0x7f) && *s != '\t' && *s != '\n' && *s != '\r'))
             return 0;
         s += n;
     }

@@ -18,10 +18,12 @@ const char *imu_random_token(apr_pool_t *p, apr_size_t bytes);
 /** Canonical base64url without padding (RFC 4648 section 5). */
 const char *imu_base64url(apr_pool_t *p, const void *data, apr_size_t len);
 /**
- * Decodes canonical base64url without padding; refuses padding, other characters and set trailing bits.
+ * Decodes canonical base64url without padding; refuses padding, other characters and set trailing
+ * bits.
  * @return bytes in p and *len, or NULL.
  */
-const unsigned char *imu_base64url_decode(apr_pool_t *p, const char *text, apr_size_t text_len, apr_size_t *len);
+const unsigned char *imu_base64url_decode(apr_pool_t *p, const char *text, apr_size_t text_len,
+                                          apr_size_t *len);
 /** SHA-256 of data as 64 hex digits. */
 const char *imu_sha256_hex(apr_pool_t *p, const void *data, apr_size_t len);
 /** t as UTC text "YYYY-MM-DD HH:MM:SS.mmm". */

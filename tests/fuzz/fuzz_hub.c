@@ -1,4 +1,5 @@
-/* Fuzzes what a browser may say to the hub. The input is a list of steps: a byte for what happens, a byte for its length, its text. */
+/* Fuzzes what a browser may say to the hub. The input is a list of steps: a byte for what happens,
+ * a byte for its length, its text. */
 #include "mod_invokemu/dispatch/hub.h"
 
 #include <apr_general.h>
@@ -24,11 +25,16 @@ static int take(void *baton, uint8_t type, json_t *header, const void *payload, 
     return 0;
 }
 
-static void step(imu_hub *hub, imu_hub_child *child, int what, int conn, const char *text, size_t len)
+static void step(imu_hub *hub, imu_hub_child *child, int what, int conn, const char *text,
+                 size_t len)
 {
-    static const uint8_t types[] = {IMU_WIRE_EIO_REQUEST, IMU_WIRE_EIO_REQUEST, IMU_WIRE_EIO_WS_OPEN, IMU_WIRE_EIO_WS_MESSAGE, IMU_WIRE_EIO_GONE, IMU_WIRE_EVENT};
+    static const uint8_t types[] = {IMU_WIRE_EIO_REQUEST, IMU_WIRE_EIO_REQUEST,
+                                    IMU_WIRE_EIO_WS_OPEN, IMU_WIRE_EIO_WS_MESSAGE,
+                                    IMU_WIRE_EIO_GONE,    IMU_WIRE_EVENT};
     imu_frame frame = {.type = types[what % 6], .payload = text, .payload_len = len};
-    json_t *header = json_pack("{s:i, s:s, s:s, s:s}", "conn", conn, "method", what % 6 == 0 ? "GET" : "POST", "name", "batch_enqueued", "owner", "alice");
+    json_t *header =
+        json_pack("{s:i, s:s, s:s, s:s}", "conn", conn, "method", what % 6 == 0 ? "GET" : "POST",
+                  "name", "batch_enqueued", "owner", "alice");
 
     if (what & 0x40 && sid[0])
         json_object_set_new(header, "sid", json_string(sid));

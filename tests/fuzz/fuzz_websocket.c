@@ -1,4 +1,5 @@
-/* Fuzzes the WebSocket reader: the first byte says in which portions the rest arrives; what comes out must not depend on it. */
+/* Fuzzes the WebSocket reader: the first byte says in which portions the rest arrives; what comes
+ * out must not depend on it. */
 #include "mod_invokemu/events/websocket.h"
 
 #include <stdlib.h>

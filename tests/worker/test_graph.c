@@ -97,17 +97,15 @@ static void expect_results(const json_t *state, const char *source, const char *
 static void test_values_flow(void **state)
 {
     (void)state;
-    json_t *s =
-        run_text("{'id':'g','nodes':{" NODE("a", "add", ",'a':2,'b':3") "," NODE(
-            "m", "mul",
-            ",'b':10") "," NODE("j", "string_join",
-                                ",'string_left':'n='") "},'edges':[" EDGE("a", "value", "m",
-                                                                          "a") "," EDGE("m",
-                                                                                        "value",
-                                                                                        "j",
-                                                                                        "string_"
-                                                                                        "right") "]"
-                                                                                                 "}");
+    json_t *s = run_text("{'id':'g','nodes':{" NODE("a", "add", ",'a':2,'b':3") "," NODE(
+        "m", "mul",
+        ",'b':10") "," NODE("j", "string_join",
+                            ",'string_left':'n='") "},'edges':[" EDGE("a", "value", "m",
+                                                                      "a") "," EDGE("m", "value",
+                                                                                    "j",
+                                                                                    "string_"
+                                                                                    "right") "]"
+                                                                                             "}");
     expect_results(s, "m", "[{'value':50}]");
     expect_results(s, "j", "[{'value':'n=50'}]");
     assert_int_equal(json_array_size(json_object_get(s, "executed")), 6);
@@ -233,44 +231,46 @@ static void test_nested_and_joined_iterations(void **state)
 static void test_iterate_in_iterate(void **state)
 {
     (void)state;
-    json_t *s = run_text("{'id':'g','nodes':{" NODE("r", "range", ",'start':1,'stop':3") "," NODE("it", "iterate", "") "," NODE("n", "range_of_size", ",'start':0") "," NODE(
-        "iu", "iterate",
-        "") "," NODE("a", "add",
-                     "") "," NODE("c", "collect",
-                                  "") "},'edges':[" EDGE("r", "collection", "it",
-                                                         "collection") "," EDGE("it", "item", "n",
-                                                                                "size") "," EDGE("n",
-                                                                                                 "c"
-                                                                                                 "o"
-                                                                                                 "l"
-                                                                                                 "l"
-                                                                                                 "e"
-                                                                                                 "c"
-                                                                                                 "t"
-                                                                                                 "i"
-                                                                                                 "o"
-                                                                                                 "n",
-                                                                                                 "i"
-                                                                                                 "u",
-                                                                                                 "c"
-                                                                                                 "o"
-                                                                                                 "l"
-                                                                                                 "l"
-                                                                                                 "e"
-                                                                                                 "c"
-                                                                                                 "t"
-                                                                                                 "i"
-                                                                                                 "o"
-                                                                                                 "n") "," EDGE("iu",
-                                                                                                               "item",
-                                                                                                               "a",
-                                                                                                               "a") "," EDGE("it",
-                                                                                                                             "item",
-                                                                                                                             "a",
-                                                                                                                             "b") "," EDGE("a",
-                                                                                                                                           "value",
-                                                                                                                                           "c",
-                                                                                                                                           "item") "]}");
+    json_t *s = run_text(
+        "{'id':'g','nodes':{" NODE("r", "range", ",'start':1,'stop':3") "," NODE("it", "iterate", "") "," NODE("n", "range_of_size", ",'start':0") "," NODE(
+            "iu", "iterate",
+            "") "," NODE("a", "add",
+                         "") "," NODE("c", "collect",
+                                      "") "},'edges':[" EDGE("r", "collection", "it",
+                                                             "collection") "," EDGE("it", "item",
+                                                                                    "n",
+                                                                                    "size") "," EDGE("n",
+                                                                                                     "c"
+                                                                                                     "o"
+                                                                                                     "l"
+                                                                                                     "l"
+                                                                                                     "e"
+                                                                                                     "c"
+                                                                                                     "t"
+                                                                                                     "i"
+                                                                                                     "o"
+                                                                                                     "n",
+                                                                                                     "i"
+                                                                                                     "u",
+                                                                                                     "c"
+                                                                                                     "o"
+                                                                                                     "l"
+                                                                                                     "l"
+                                                                                                     "e"
+                                                                                                     "c"
+                                                                                                     "t"
+                                                                                                     "i"
+                                                                                                     "o"
+                                                                                                     "n") "," EDGE("iu",
+                                                                                                                   "item",
+                                                                                                                   "a",
+                                                                                                                   "a") "," EDGE("it",
+                                                                                                                                 "item",
+                                                                                                                                 "a",
+                                                                                                                                 "b") "," EDGE("a",
+                                                                                                                                               "value",
+                                                                                                                                               "c",
+                                                                                                                                               "item") "]}");
     expect_results(s, "c", "[{'collection':[1,2,3]}]"); /* 0+1; 0+2, 1+2 */
     json_decref(s);
 }

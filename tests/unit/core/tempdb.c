@@ -12,7 +12,8 @@
 void assert_no_error(const imu_err *err)
 {
     if (err)
-        fail_msg("%d %s: %s (%s)", err->status, err->code, err->detail, err->log ? err->log : "no log");
+        fail_msg("%d %s: %s (%s)", err->status, err->code, err->detail,
+                 err->log ? err->log : "no log");
 }
 
 int tempdb_setup(void **state)
@@ -20,7 +21,8 @@ int tempdb_setup(void **state)
     tempdb *t = calloc(1, sizeof *t);
     char template[] = "/tmp/imu-unit-XXXXXX";
 
-    if (!t || apr_initialize() != APR_SUCCESS || apr_pool_create(&t->pool, NULL) != APR_SUCCESS || !mkdtemp(template))
+    if (!t || apr_initialize() != APR_SUCCESS || apr_pool_create(&t->pool, NULL) != APR_SUCCESS ||
+        !mkdtemp(template))
         return -1;
     t->dir = apr_pstrdup(t->pool, template);
     t->path = apr_pstrcat(t->pool, t->dir, "/test.db", NULL);

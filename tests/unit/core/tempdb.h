@@ -1,6 +1,6 @@
 /*
- * tempdb.h: a migrated database in a temporary folder for one test, gone with it. Include it before anything else: cmocka wants its
- * headers in this order.
+ * tempdb.h: a migrated database in a temporary folder for one test, gone with it. Include it before
+ * anything else: cmocka wants its headers in this order.
  */
 #ifndef IMU_TEST_TEMPDB_H
 #define IMU_TEST_TEMPDB_H

@@ -77,8 +77,9 @@ static void test_foreign_keys_hold(void **state)
     const char *now = imu_now(t->pool);
 
     assert_no_error(imu_db_begin(t->db));
-    err = imu_db_select(t->db, t->pool, &rows, "queue_insert", "ssssisssssiss", "default", "b", "s", "nobody", (apr_int64_t)0, NULL, NULL,
-                        NULL, "{}", NULL, (apr_int64_t)0, now, now);
+    err = imu_db_select(t->db, t->pool, &rows, "queue_insert", "ssssisssssiss", "default", "b", "s",
+                        "nobody", (apr_int64_t)0, NULL, NULL, NULL, "{}", NULL, (apr_int64_t)0, now,
+                        now);
     err = imu_db_end(t->db, err);
     assert_true(imu_error_is(err, "db_constraint"));
 }
@@ -183,7 +184,8 @@ static void test_a_copy_is_made_before_an_old_database_is_changed(void **state)
     tempdb *t = *state;
     int newest = imu_migrations[imu_migrations_count - 1].version;
 
-    /* A last migration that fails (its objects are there already) must leave the version as it was, and the copy beside it. */
+    /* A last migration that fails (its objects are there already) must leave the version as it was,
+     * and the copy beside it. */
     raw(t, apr_psprintf(t->pool, "DELETE FROM schema_migrations WHERE version = %d", newest));
     assert_int_equal(backups(t), 0);
     assert_non_null(imu_migrate(t->pool, t->path, NULL, NULL));
@@ -201,17 +203,26 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_values_come_back, tempdb_setup, tempdb_teardown),
-        cmocka_unit_test_setup_teardown(test_rollback_leaves_nothing, tempdb_setup, tempdb_teardown),
-        cmocka_unit_test_setup_teardown(test_inner_transaction_belongs_to_the_outer, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_rollback_leaves_nothing, tempdb_setup,
+                                        tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_inner_transaction_belongs_to_the_outer, tempdb_setup,
+                                        tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_constraints_have_codes, tempdb_setup, tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_foreign_keys_hold, tempdb_setup, tempdb_teardown),
-        cmocka_unit_test_setup_teardown(test_unknown_statement_is_an_error, tempdb_setup, tempdb_teardown),
-        cmocka_unit_test_setup_teardown(test_answers_are_remembered_until_somebody_writes, tempdb_setup, tempdb_teardown),
-        cmocka_unit_test_setup_teardown(test_an_answer_overtaken_by_a_write_is_not_served, tempdb_setup, tempdb_teardown),
-        cmocka_unit_test_setup_teardown(test_huge_answers_are_not_kept, tempdb_setup, tempdb_teardown),
-        cmocka_unit_test_setup_teardown(test_migrating_again_changes_nothing, tempdb_setup, tempdb_teardown),
-        cmocka_unit_test_setup_teardown(test_newer_database_is_refused, tempdb_setup, tempdb_teardown),
-        cmocka_unit_test_setup_teardown(test_a_copy_is_made_before_an_old_database_is_changed, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_unknown_statement_is_an_error, tempdb_setup,
+                                        tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_answers_are_remembered_until_somebody_writes,
+                                        tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_an_answer_overtaken_by_a_write_is_not_served,
+                                        tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_huge_answers_are_not_kept, tempdb_setup,
+                                        tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_migrating_again_changes_nothing, tempdb_setup,
+                                        tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_newer_database_is_refused, tempdb_setup,
+                                        tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_a_copy_is_made_before_an_old_database_is_changed,
+                                        tempdb_setup, tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_versions_have_no_gap, tempdb_setup, tempdb_teardown),
     };
 

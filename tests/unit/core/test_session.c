@@ -17,7 +17,8 @@ static imu_rows *account(tempdb *f, const char *email, int admin)
     const char *id;
     imu_rows *user;
 
-    assert_no_error(imu_user_create(f->db, f->pool, email, "Somebody", "$2b$12$not-a-hash-of-anything", admin, 0, &id));
+    assert_no_error(imu_user_create(f->db, f->pool, email, "Somebody",
+                                    "$2b$12$not-a-hash-of-anything", admin, 0, &id));
     assert_no_error(imu_user_get(f->db, f->pool, id, &user));
     assert_int_equal(user->count, 1);
     return user;
@@ -320,18 +321,19 @@ static void the_last_administrator_stays(void **state)
     imu_user_change demote = {NULL, NULL, 0, IMU_KEEP, IMU_KEEP},
                     stop = {NULL, NULL, IMU_KEEP, 0, IMU_KEEP};
 
-    assert_no_error(
-        imu_user_create_first_admin(f->db, f->pool, "root@example.org", NULL, "$2b$12$not-a-hash-of-anything", &id));
-    assert_true(imu_error_is(
-        imu_user_create_first_admin(f->db, f->pool, "two@example.org", NULL, "$2b$12$not-a-hash-of-anything", &other),
-        "setup_done"));
+    assert_no_error(imu_user_create_first_admin(f->db, f->pool, "root@example.org", NULL,
+                                                "$2b$12$not-a-hash-of-anything", &id));
+    assert_true(imu_error_is(imu_user_create_first_admin(f->db, f->pool, "two@example.org", NULL,
+                                                         "$2b$12$not-a-hash-of-anything", &other),
+                             "setup_done"));
     assert_true(imu_error_is(imu_user_update(f->db, f->pool, id, &demote, &user), "last_admin"));
     assert_true(imu_error_is(imu_user_update(f->db, f->pool, id, &stop, &user), "last_admin"));
     assert_true(imu_error_is(imu_user_delete(f->db, f->pool, id), "last_admin"));
-    assert_no_error(imu_user_create(f->db, f->pool, "two@example.org", NULL, "$2b$12$not-a-hash-of-anything", 1, 0, &other));
-    assert_true(
-        imu_error_is(imu_user_create(f->db, f->pool, "two@example.org", NULL, "$2b$12$not-a-hash-of-anything", 1, 0, &other),
-                     "email_taken"));
+    assert_no_error(imu_user_create(f->db, f->pool, "two@example.org", NULL,
+                                    "$2b$12$not-a-hash-of-anything", 1, 0, &other));
+    assert_true(imu_error_is(imu_user_create(f->db, f->pool, "two@example.org", NULL,
+                                             "$2b$12$not-a-hash-of-anything", 1, 0, &other),
+                             "email_taken"));
     assert_no_error(imu_user_update(f->db, f->pool, id, &demote, &user));
     assert_true(imu_error_is(imu_user_update(f->db, f->pool, IMU_SYSTEM_USER, &stop, &user),
                              "system_user"));
@@ -347,10 +349,10 @@ static void search_is_literal(void **state)
     const char *id;
     imu_rows *rows;
 
-    assert_no_error(
-        imu_user_create(f->db, f->pool, "a@example.org", "Rebate 50%_! off", "$2b$12$not-a-hash-of-anything", 0, 0, &id));
-    assert_no_error(
-        imu_user_create(f->db, f->pool, "b@example.org", "Rebate 500! off", "$2b$12$not-a-hash-of-anything", 1, 0, &id));
+    assert_no_error(imu_user_create(f->db, f->pool, "a@example.org", "Rebate 50%_! off",
+                                    "$2b$12$not-a-hash-of-anything", 0, 0, &id));
+    assert_no_error(imu_user_create(f->db, f->pool, "b@example.org", "Rebate 500! off",
+                                    "$2b$12$not-a-hash-of-anything", 1, 0, &id));
     assert_no_error(imu_user_list(f->db, f->pool, &filter, &rows, &total));
     assert_int_equal(total, 1);
     assert_string_equal(imu_text(rows, 0, "email"), "a@example.org");

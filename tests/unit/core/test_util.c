@@ -41,15 +41,19 @@ static void test_base64url_is_canonical(void **state)
 {
     static const struct {
         const char *bytes, *text;
-    } pairs[] = {{"", ""}, {"f", "Zg"}, {"fo", "Zm8"}, {"foo", "Zm9v"}, {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}};
-    static const char *const refused[] = {"Z", "Zg==", "Zh", "Zm9", "Zm+v", "Zm/v", "Zm 9", "Zm9vY"};
+    } pairs[] = {{"", ""},           {"f", "Zg"},          {"fo", "Zm8"},         {"foo", "Zm9v"},
+                 {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}};
+    static const char *const refused[] = {"Z",    "Zg==", "Zh",   "Zm9",
+                                          "Zm+v", "Zm/v", "Zm 9", "Zm9vY"};
     apr_size_t len;
 
     (void)state;
     for (unsigned i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-        const unsigned char *back = imu_base64url_decode(pool, pairs[i].text, strlen(pairs[i].text), &len);
+        const unsigned char *back =
+            imu_base64url_decode(pool, pairs[i].text, strlen(pairs[i].text), &len);
 
-        assert_string_equal(imu_base64url(pool, pairs[i].bytes, strlen(pairs[i].bytes)), pairs[i].text);
+        assert_string_equal(imu_base64url(pool, pairs[i].bytes, strlen(pairs[i].bytes)),
+                            pairs[i].text);
         assert_non_null(back);
         assert_int_equal(len, strlen(pairs[i].bytes));
         assert_memory_equal(back, pairs[i].bytes, len);
@@ -61,15 +65,18 @@ static void test_base64url_is_canonical(void **state)
 static void test_sha256_of_a_known_text(void **state)
 {
     (void)state;
-    assert_string_equal(imu_sha256_hex(pool, "abc", 3), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_string_equal(imu_sha256_hex(pool, "abc", 3),
+                        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 static void test_times_go_out_and_come_back(void **state)
 {
     (void)state;
     assert_string_equal(imu_time_text(pool, 0), "1970-01-01 00:00:00.000");
-    assert_string_equal(imu_time_text(pool, apr_time_from_sec(1795254061) + 123456), "2026-11-21 09:41:01.123");
-    assert_int_equal(imu_time_parse("2026-11-21 09:41:01.123"), apr_time_from_sec(1795254061) + 123000);
+    assert_string_equal(imu_time_text(pool, apr_time_from_sec(1795254061) + 123456),
+                        "2026-11-21 09:41:01.123");
+    assert_int_equal(imu_time_parse("2026-11-21 09:41:01.123"),
+                     apr_time_from_sec(1795254061) + 123000);
     assert_int_equal(imu_time_parse("2026-11-21T09:41:01"), 0);
     assert_int_equal(imu_time_parse("2026-11-21 09:41:01.123Z"), 0);
     assert_int_equal(imu_time_parse(NULL), 0);
@@ -77,8 +84,12 @@ static void test_times_go_out_and_come_back(void **state)
 
 static void test_clean_text(void **state)
 {
-    static const char *const clean[] = {"", "plain", "tab\tand\r\nlines", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\xa6\x8a"};
-    static const char *const dirty[] = {"\x01", "a\x7f", "\xff", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x9f\xa6"};
+    static const char *const clean[] = {"",         "plain",        "tab\tand\r\nlines",
+                                        "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\xa6\x8a"};
+    static const char *const dirty[] = {
+        "\x01",        "a\x7f",        "\xff",         "\xc3",
+        "\xc0\xaf",    "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+        "\xf0\x9f\xa6"};
 
     (void)state;
     for (unsigned i = 0; i < sizeof clean / sizeof clean[0]; i++)
@@ -175,15 +186,19 @@ static void test_long_input_is_not_echoed(void **state)
     memset(text, 'x', 5000);
     body = imu_json_own(pool, json_pack("{s:s}", "t", text));
     imu_check_text(c, body, "t", IMU_REQUIRED, 1, 10);
-    assert_true(json_is_null(json_object_get(json_array_get(imu_check_end(c)->fields, 0), "input")));
+    assert_true(
+        json_is_null(json_object_get(json_array_get(imu_check_end(c)->fields, 0), "input")));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_uuids_are_version_4_and_differ), cmocka_unit_test(test_base64url_is_canonical),
-        cmocka_unit_test(test_sha256_of_a_known_text),         cmocka_unit_test(test_times_go_out_and_come_back),
-        cmocka_unit_test(test_clean_text),                     cmocka_unit_test(test_faults_have_the_right_type),
+        cmocka_unit_test(test_uuids_are_version_4_and_differ),
+        cmocka_unit_test(test_base64url_is_canonical),
+        cmocka_unit_test(test_sha256_of_a_known_text),
+        cmocka_unit_test(test_times_go_out_and_come_back),
+        cmocka_unit_test(test_clean_text),
+        cmocka_unit_test(test_faults_have_the_right_type),
         cmocka_unit_test(test_long_input_is_not_echoed),
     };
 

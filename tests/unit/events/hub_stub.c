@@ -8,7 +8,8 @@ stub_user stub_users[4];
 
 void stub_reset(void)
 {
-    static const stub_user users[4] = {{"alice", 0, 1, 0, 0}, {"bob", 0, 1, 0, 0}, {"carol", 0, 1, 0, 0}, {"root", 1, 1, 0, 0}};
+    static const stub_user users[4] = {
+        {"alice", 0, 1, 0, 0}, {"bob", 0, 1, 0, 0}, {"carol", 0, 1, 0, 0}, {"root", 1, 1, 0, 0}};
 
     memcpy(stub_users, users, sizeof users);
 }
@@ -35,8 +36,11 @@ imu_err *imu_identity_from_token(imu_db *db, apr_pool_t *p, const char *token, i
         const stub_user *u = &stub_users[i];
 
         if (u->active && strlen(u->user_id) == len && strncmp(u->user_id, token, len) == 0) {
-            *who = (imu_identity){.via = IMU_VIA_BEARER, .user_id = u->user_id, .is_admin = u->is_admin,
-                                  .must_change_password = u->must_change_password, .expires_at = u->expires};
+            *who = (imu_identity){.via = IMU_VIA_BEARER,
+                                  .user_id = u->user_id,
+                                  .is_admin = u->is_admin,
+                                  .must_change_password = u->must_change_password,
+                                  .expires_at = u->expires};
             return NULL;
         }
     }

@@ -1,4 +1,5 @@
-/* hub_stub.h: accounts for tests of the hub, in the place of the database. A token is "<user>" or "<user>:<anything>". */
+/* hub_stub.h: accounts for tests of the hub, in the place of the database. A token is "<user>" or
+ * "<user>:<anything>". */
 #ifndef IMU_HUB_STUB_H
 #define IMU_HUB_STUB_H
 

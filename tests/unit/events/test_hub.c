@@ -1,4 +1,5 @@
-/* Tests of the hub: Engine.IO sessions, Socket.IO connections and who hears what, with a child that only takes notes. */
+/* Tests of the hub: Engine.IO sessions, Socket.IO connections and who hears what, with a child that
+ * only takes notes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +20,8 @@ static apr_pool_t *pool;
 static imu_loop *loop;
 static imu_hub *hub;
 static imu_hub_child *child;
-/* What the child was told: "R7:200:body|", "S7:text|", "P7:preview|", "C7:1000|" with the connection's number. */
+/* What the child was told: "R7:200:body|", "S7:text|", "P7:preview|", "C7:1000|" with the
+ * connection's number. */
 static char notes[NOTES];
 static size_t used;
 static json_int_t next_conn;
@@ -31,13 +33,16 @@ static int take_note(void *baton, uint8_t type, json_t *header, const void *payl
 
     (void)baton;
     if (type == IMU_WIRE_EIO_REPLY)
-        n = snprintf(notes + used, NOTES - used, "R%d:%d:%.*s|", conn, (int)json_integer_value(json_object_get(header, "status")), (int)len,
+        n = snprintf(notes + used, NOTES - used, "R%d:%d:%.*s|", conn,
+                     (int)json_integer_value(json_object_get(header, "status")), (int)len,
                      (const char *)payload);
     else if (type == IMU_WIRE_EIO_SEND)
-        n = snprintf(notes + used, NOTES - used, "%c%d:%.*s|", json_is_true(json_object_get(header, "preview")) ? 'P' : 'S', conn, (int)len,
+        n = snprintf(notes + used, NOTES - used, "%c%d:%.*s|",
+                     json_is_true(json_object_get(header, "preview")) ? 'P' : 'S', conn, (int)len,
                      (const char *)payload);
     else
-        n = snprintf(notes + used, NOTES - used, "C%d:%d|", conn, (int)json_integer_value(json_object_get(header, "code")));
+        n = snprintf(notes + used, NOTES - used, "C%d:%d|", conn,
+                     (int)json_integer_value(json_object_get(header, "code")));
     used += (size_t)n;
     assert_true(used < NOTES);
     return 0;
@@ -65,14 +70,22 @@ static int frame(uint8_t type, json_t *header, const char *payload, size_t len)
 static json_int_t get(const char *sid, const char *token)
 {
     next_conn++;
-    assert_int_equal(frame(IMU_WIRE_EIO_REQUEST, json_pack("{s:I, s:s, s:s?, s:s?}", "conn", next_conn, "method", "GET", "sid", sid, "token", token), NULL, 0), 1);
+    assert_int_equal(frame(IMU_WIRE_EIO_REQUEST,
+                           json_pack("{s:I, s:s, s:s?, s:s?}", "conn", next_conn, "method", "GET",
+                                     "sid", sid, "token", token),
+                           NULL, 0),
+                     1);
     return next_conn;
 }
 
 static json_int_t post_bytes(const char *sid, const char *body, size_t len)
 {
     next_conn++;
-    assert_int_equal(frame(IMU_WIRE_EIO_REQUEST, json_pack("{s:I, s:s, s:s}", "conn", next_conn, "method", "POST", "sid", sid), body, len), 1);
+    assert_int_equal(
+        frame(IMU_WIRE_EIO_REQUEST,
+              json_pack("{s:I, s:s, s:s}", "conn", next_conn, "method", "POST", "sid", sid), body,
+              len),
+        1);
     return next_conn;
 }
 
@@ -84,13 +97,16 @@ static json_int_t post(const char *sid, const char *body)
 static json_int_t ws_open(const char *sid)
 {
     next_conn++;
-    assert_int_equal(frame(IMU_WIRE_EIO_WS_OPEN, json_pack("{s:I, s:s?}", "conn", next_conn, "sid", sid), NULL, 0), 1);
+    assert_int_equal(frame(IMU_WIRE_EIO_WS_OPEN,
+                           json_pack("{s:I, s:s?}", "conn", next_conn, "sid", sid), NULL, 0),
+                     1);
     return next_conn;
 }
 
 static void ws_text(json_int_t conn, const char *text)
 {
-    assert_int_equal(frame(IMU_WIRE_EIO_WS_MESSAGE, json_pack("{s:I}", "conn", conn), text, strlen(text)), 1);
+    assert_int_equal(
+        frame(IMU_WIRE_EIO_WS_MESSAGE, json_pack("{s:I}", "conn", conn), text, strlen(text)), 1);
 }
 
 static void gone(json_int_t conn)
@@ -167,7 +183,8 @@ static void handshake(void **state)
     text = told();
     assert_non_null(strstr(text, "R"));
     assert_non_null(strstr(text, ":200:0{\"sid\":\""));
-    assert_non_null(strstr(text, "\"upgrades\":[\"websocket\"],\"pingInterval\":20000,\"pingTimeout\":20000,\"maxPayload\":1000000}"));
+    assert_non_null(strstr(text, "\"upgrades\":[\"websocket\"],\"pingInterval\":20000,"
+                                 "\"pingTimeout\":20000,\"maxPayload\":1000000}"));
     assert_int_equal(imu_hub_sessions(hub), 1);
     ws_open(NULL);
     assert_non_null(strstr(told(), "\"upgrades\":[],"));
@@ -181,7 +198,8 @@ static void bad_requests(void **state)
     post("unknown", "3");
     assert_non_null(strstr(told(), ":400:{\"code\":1,"));
     next_conn++;
-    frame(IMU_WIRE_EIO_REQUEST, json_pack("{s:I, s:s}", "conn", next_conn, "method", "POST"), "", 0);
+    frame(IMU_WIRE_EIO_REQUEST, json_pack("{s:I, s:s}", "conn", next_conn, "method", "POST"), "",
+          0);
     assert_non_null(strstr(told(), ":400:{\"code\":2,"));
     assert_int_equal(frame(IMU_WIRE_EIO_REQUEST, json_object(), NULL, 0), -1);
     assert_int_equal(frame(IMU_WIRE_EIO_REQUEST, json_pack("{s:i}", "conn", 1), NULL, 0), -1);
@@ -200,7 +218,8 @@ static void polling(void **state)
     (void)state;
     get(NULL, NULL);
     sid = open_sid(told());
-    post(sid, "40{\"token\":\"alice\"}\x1e" "42[\"subscribe_queue\",{\"queue_id\":\"default\"}]");
+    post(sid, "40{\"token\":\"alice\"}\x1e"
+              "42[\"subscribe_queue\",{\"queue_id\":\"default\"}]");
     assert_non_null(strstr(told(), ":200:ok|"));
     get(sid, NULL);
     assert_non_null(strstr(told(), ":200:40{\"sid\":"));
@@ -208,7 +227,9 @@ static void polling(void **state)
     emit("invocation_complete", "alice", "{\"queue_id\":\"default\",\"n\":2}");
     get(sid, NULL);
     text = told();
-    assert_non_null(strstr(text, ":200:42[\"invocation_started\",{\"queue_id\":\"default\",\"n\":1}]\x1e" "42[\"invocation_complete\""));
+    assert_non_null(strstr(text,
+                           ":200:42[\"invocation_started\",{\"queue_id\":\"default\",\"n\":1}]\x1e"
+                           "42[\"invocation_complete\""));
     get(sid, NULL); /* waits */
     assert_string_equal(told(), "");
     emit("invocation_error", "alice", "{\"queue_id\":\"default\"}");
@@ -240,7 +261,8 @@ static void previews_do_not_pile_up(void **state)
     (void)state;
     get(NULL, "alice");
     sid = open_sid(told());
-    post(sid, "40\x1e" "42[\"subscribe_queue\",{\"queue_id\":\"default\"}]");
+    post(sid, "40\x1e"
+              "42[\"subscribe_queue\",{\"queue_id\":\"default\"}]");
     emit("invocation_progress", "alice", "{\"queue_id\":\"default\",\"step\":1}");
     emit("invocation_started", "alice", "{\"queue_id\":\"default\"}");
     emit("invocation_progress", "alice", "{\"queue_id\":\"default\",\"step\":2}");
@@ -263,8 +285,10 @@ static void a_reader_that_never_polls(void **state)
     memcpy(big + 299990, "\"}", 3);
     get(NULL, "alice");
     sid = open_sid(told());
-    post(sid, "40\x1e" "42[\"subscribe_queue\",{\"queue_id\":\"default\"}]");
-    /* Five wait for it, as five pictures done in the same moment would; more than it can be meant to read do not. */
+    post(sid, "40\x1e"
+              "42[\"subscribe_queue\",{\"queue_id\":\"default\"}]");
+    /* Five wait for it, as five pictures done in the same moment would; more than it can be meant
+     * to read do not. */
     for (int i = 0; i < 5; i++)
         emit("invocation_complete", "alice", big);
     imu_loop_turn(loop, 100);
@@ -301,7 +325,8 @@ static void upgrade(void **state)
     (void)state;
     get(NULL, "alice");
     sid = open_sid(told());
-    post(sid, "40\x1e" "42[\"subscribe_queue\",{\"queue_id\":\"default\"}]");
+    post(sid, "40\x1e"
+              "42[\"subscribe_queue\",{\"queue_id\":\"default\"}]");
     get(sid, NULL);
     told();
     get(sid, NULL);
@@ -376,7 +401,9 @@ static void floods_end(void **state)
 
 static void nonsense_ends(void **state)
 {
-    static const char *const bad[] = {"", "0", "1", "5", "bAAAA", "9", "4", "45-[\"x\"]", "46-[1]", "49", "42", "42{}", "42[]", "42[1]", "40[]", "40x", "41"};
+    static const char *const bad[] = {"",     "0",          "1",      "5",   "bAAAA", "9",
+                                      "4",    "45-[\"x\"]", "46-[1]", "49",  "42",    "42{}",
+                                      "42[]", "42[1]",      "40[]",   "40x", "41"};
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -414,7 +441,8 @@ static void who_may_connect(void **state)
     (void)state;
     told();
     ws_text(ws, "40");
-    assert_non_null(strstr(told(), ":44{\"message\":\"Sign in first.\",\"data\":{\"code\":\"not_signed_in\"}}|"));
+    assert_non_null(strstr(
+        told(), ":44{\"message\":\"Sign in first.\",\"data\":{\"code\":\"not_signed_in\"}}|"));
     ws_text(ws, "40{\"token\":\"mallory\"}");
     assert_non_null(strstr(told(), ":44{\"message\":\"Your session has ended.\""));
     stub_find("bob")->must_change_password = 1;
@@ -471,9 +499,12 @@ static void audiences(void **state)
     const char *t;
 
     (void)state;
-    emit("batch_enqueued", "alice", "{\"queue_id\":\"default\",\"batch_id\":\"B1\",\"user_id\":\"alice\",\"origin\":\"secret\",\"enqueued\":2}");
+    emit("batch_enqueued", "alice",
+         "{\"queue_id\":\"default\",\"batch_id\":\"B1\",\"user_id\":\"alice\",\"origin\":"
+         "\"secret\",\"enqueued\":2}");
     t = told();
-    assert_true(heard(t, a, "\"B1\"") && heard(t, r, "\"B1\"") && heard(t, b, "\"batch_id\":\"redacted\""));
+    assert_true(heard(t, a, "\"B1\"") && heard(t, r, "\"B1\"") &&
+                heard(t, b, "\"batch_id\":\"redacted\""));
     assert_false(heard(t, b, "secret") || heard(t, b, "alice") || heard(t, b, "B1"));
     assert_int_equal(times(t, "batch_enqueued"), 3);
     emit("invocation_progress", "alice", "{\"queue_id\":\"default\",\"image\":\"x\"}");
@@ -495,7 +526,8 @@ static void audiences(void **state)
     emit("an_event_nobody_knows", "alice", "{\"queue_id\":\"default\"}");
     assert_string_equal(told(), "");
     emit("invocation_started", "root", "{\"queue_id\":\"default\"}");
-    assert_int_equal(times(told(), "invocation_started"), 1); /* once, though owner and administrator */
+    assert_int_equal(times(told(), "invocation_started"),
+                     1); /* once, though owner and administrator */
 }
 
 static void item_redaction(void **state)
@@ -505,29 +537,40 @@ static void item_redaction(void **state)
 
     (void)state;
     emit("queue_item_status_changed", "alice",
-         "{\"queue_id\":\"default\",\"item_id\":7,\"status\":\"failed\",\"batch_id\":\"SECRET\",\"session_id\":\"SECRET\",\"user_id\":\"SECRET\","
-         "\"origin\":\"SECRET\",\"destination\":\"SECRET\",\"error_type\":\"SECRET\",\"error_message\":\"SECRET\",\"error_traceback\":\"SECRET\","
-         "\"something_new\":\"SECRET\",\"batch_status\":{\"queue_id\":\"default\",\"batch_id\":\"SECRET\",\"origin\":\"SECRET\",\"total\":99},"
-         "\"queue_status\":{\"item_id\":99,\"batch_id\":\"SECRET\",\"session_id\":\"SECRET\",\"pending\":5,\"user_pending\":99}}");
+         "{\"queue_id\":\"default\",\"item_id\":7,\"status\":\"failed\",\"batch_id\":\"SECRET\","
+         "\"session_id\":\"SECRET\",\"user_id\":\"SECRET\","
+         "\"origin\":\"SECRET\",\"destination\":\"SECRET\",\"error_type\":\"SECRET\",\"error_"
+         "message\":\"SECRET\",\"error_traceback\":\"SECRET\","
+         "\"something_new\":\"SECRET\",\"batch_status\":{\"queue_id\":\"default\",\"batch_id\":"
+         "\"SECRET\",\"origin\":\"SECRET\",\"total\":99},"
+         "\"queue_status\":{\"item_id\":99,\"batch_id\":\"SECRET\",\"session_id\":\"SECRET\","
+         "\"pending\":5,\"user_pending\":99}}");
     t = told();
     assert_true(heard(t, a, "SECRET"));
     assert_false(heard(t, b, "SECRET") || heard(t, b, "99"));
-    assert_true(heard(t, b, "\"item_id\":7") && heard(t, b, "\"status\":\"failed\"") && heard(t, b, "\"pending\":5"));
-    assert_true(heard(t, b, "\"user_pending\":null") && heard(t, b, "\"batch_id\":\"redacted\"") && heard(t, b, "\"session_id\":\"redacted\""));
+    assert_true(heard(t, b, "\"item_id\":7") && heard(t, b, "\"status\":\"failed\"") &&
+                heard(t, b, "\"pending\":5"));
+    assert_true(heard(t, b, "\"user_pending\":null") && heard(t, b, "\"batch_id\":\"redacted\"") &&
+                heard(t, b, "\"session_id\":\"redacted\""));
 }
 
 static void own_ids_only(void **state)
 {
-    json_int_t a = listener("alice"), b = listener("bob"), c = listener("carol"), r = listener("root");
+    json_int_t a = listener("alice"), b = listener("bob"), c = listener("carol"),
+               r = listener("root");
     const char *t;
 
     (void)state;
     emit("queue_items_canceled", NULL,
-         "{\"queue_id\":\"default\",\"canceled_item_ids\":[1,2,3],\"user_ids\":[\"alice\",\"bob\"],\"canceled_item_ids_by_user\":{\"alice\":[1,2],\"bob\":[3]}}");
+         "{\"queue_id\":\"default\",\"canceled_item_ids\":[1,2,3],\"user_ids\":[\"alice\",\"bob\"],"
+         "\"canceled_item_ids_by_user\":{\"alice\":[1,2],\"bob\":[3]}}");
     t = told();
-    assert_true(heard(t, r, "\"canceled_item_ids\":[1,2,3]") && heard(t, a, "\"canceled_item_ids\":[1,2],") && heard(t, b, "\"canceled_item_ids\":[3],"));
+    assert_true(heard(t, r, "\"canceled_item_ids\":[1,2,3]") &&
+                heard(t, a, "\"canceled_item_ids\":[1,2],") &&
+                heard(t, b, "\"canceled_item_ids\":[3],"));
     assert_false(heard(t, a, "bob") || heard(t, b, "alice"));
-    assert_true(heard(t, c, "\"canceled_item_ids\":[],\"user_ids\":[],\"canceled_item_ids_by_user\":{}"));
+    assert_true(
+        heard(t, c, "\"canceled_item_ids\":[],\"user_ids\":[],\"canceled_item_ids_by_user\":{}"));
     emit("queue_cleared", "alice", "{\"queue_id\":\"default\",\"user_id\":\"alice\"}");
     t = told();
     assert_true(heard(t, a, "\"user_id\":\"alice\"") && heard(t, b, "\"user_id\":\"redacted\""));
@@ -545,19 +588,26 @@ static void workflows(void **state)
     emit("workflow_created", "alice", "{\"workflow_id\":\"W\",\"is_public\":false}");
     t = told();
     assert_true(heard(t, a, "\"W\"") && !heard(t, b, "\"W\""));
-    emit("workflow_updated", "alice", "{\"workflow_id\":\"W\",\"old_is_public\":false,\"new_is_public\":true}");
+    emit("workflow_updated", "alice",
+         "{\"workflow_id\":\"W\",\"old_is_public\":false,\"new_is_public\":true}");
     assert_true(heard(told(), b, "\"workflow_updated\""));
-    emit("workflow_updated", "alice", "{\"workflow_id\":\"W\",\"user_id\":\"alice\",\"old_is_public\":true,\"new_is_public\":false}");
+    emit("workflow_updated", "alice",
+         "{\"workflow_id\":\"W\",\"user_id\":\"alice\",\"old_is_public\":true,\"new_is_public\":"
+         "false}");
     t = told();
-    assert_true(heard(t, a, "\"workflow_updated\"") && heard(t, b, "\"workflow_access_revoked\"") && !heard(t, b, "new_is_public"));
-    emit("workflow_updated", "alice", "{\"workflow_id\":\"W\",\"old_is_public\":false,\"new_is_public\":false}");
+    assert_true(heard(t, a, "\"workflow_updated\"") && heard(t, b, "\"workflow_access_revoked\"") &&
+                !heard(t, b, "new_is_public"));
+    emit("workflow_updated", "alice",
+         "{\"workflow_id\":\"W\",\"old_is_public\":false,\"new_is_public\":false}");
     assert_false(heard(told(), b, "\"W\""));
 }
 
 static void rooms_are_not_queues(void **state)
 {
     json_int_t b = listener("bob");
-    static const char *const names[] = {"\"admin\"", "\"user:alice\"", "\"workflows:shared\"", "\"\"", "7", "null", "[]", "\"a b\""};
+    static const char *const names[] = {
+        "\"admin\"", "\"user:alice\"", "\"workflows:shared\"", "\"\"", "7", "null",
+        "[]",        "\"a b\""};
     char text[200];
 
     (void)state;
@@ -621,7 +671,8 @@ static void last_words_wait_for_a_poll(void **state)
     imu_hub_user_changed(hub, "alice");
     assert_string_equal(told(), "");
     get(sid, NULL);
-    assert_non_null(strstr(told(), ":200:41\x1e" "1|"));
+    assert_non_null(strstr(told(), ":200:41\x1e"
+                                   "1|"));
     assert_int_equal(imu_hub_sessions(hub), 0);
 }
 
@@ -663,10 +714,30 @@ static void single_user(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(handshake), T(bad_requests), T(polling), T(a_child_that_ends_gets_its_polls_back), T(previews_do_not_pile_up), T(a_reader_that_never_polls), T(two_polls_at_once), T(upgrade),
-        T(a_failed_probe_leaves_polling), T(heartbeat), T(floods_end), T(nonsense_ends), T(a_child_dies), T(who_may_connect),
-        T(events_before_connect_end), T(audiences), T(item_redaction), T(own_ids_only), T(workflows), T(rooms_are_not_queues),
-        T(changed_people), T(last_words_wait_for_a_poll), T(expiry), T(single_user),
+        T(handshake),
+        T(bad_requests),
+        T(polling),
+        T(a_child_that_ends_gets_its_polls_back),
+        T(previews_do_not_pile_up),
+        T(a_reader_that_never_polls),
+        T(two_polls_at_once),
+        T(upgrade),
+        T(a_failed_probe_leaves_polling),
+        T(heartbeat),
+        T(floods_end),
+        T(nonsense_ends),
+        T(a_child_dies),
+        T(who_may_connect),
+        T(events_before_connect_end),
+        T(audiences),
+        T(item_redaction),
+        T(own_ids_only),
+        T(workflows),
+        T(rooms_are_not_queues),
+        T(changed_people),
+        T(last_words_wait_for_a_poll),
+        T(expiry),
+        T(single_user),
     };
     int rc;
 

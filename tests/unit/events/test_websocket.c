@@ -1,4 +1,5 @@
-/* Tests of the WebSocket reader: what browsers send in whatever portions, and what nobody may send. */
+/* Tests of the WebSocket reader: what browsers send in whatever portions, and what nobody may send.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,10 +56,14 @@ static const char *read_all(const unsigned char *data, size_t len, size_t portio
             part += n;
             left -= n;
             if (event.what == IMU_WS_GOT_CLOSE || event.what == IMU_WS_BROKEN)
-                used += (size_t)snprintf(told + used, sizeof told - used, "%c%d;", event.what == IMU_WS_BROKEN ? 'B' : 'C', event.code);
+                used += (size_t)snprintf(told + used, sizeof told - used, "%c%d;",
+                                         event.what == IMU_WS_BROKEN ? 'B' : 'C', event.code);
             else if (event.what != IMU_WS_MORE)
                 used += (size_t)snprintf(told + used, sizeof told - used, "%c:%.*s;",
-                                         event.what == IMU_WS_GOT_TEXT ? 'T' : event.what == IMU_WS_GOT_PING ? 'P' : 'O', (int)event.len, event.data);
+                                         event.what == IMU_WS_GOT_TEXT   ? 'T'
+                                         : event.what == IMU_WS_GOT_PING ? 'P'
+                                                                         : 'O',
+                                         (int)event.len, event.data);
         } while (event.what != IMU_WS_MORE);
         assert_int_equal(left, 0);
     }
@@ -81,7 +86,10 @@ static void messages(void **state)
     n += frame(buf + n, 0x81, "", 0);
     n += frame(buf + n, 0x89, "hi", 2);
     n += frame(buf + n, 0x8a, "", 0);
-    n += frame(buf + n, 0x88, "\x03\xe8" "bye", 5);
+    n += frame(buf + n, 0x88,
+               "\x03\xe8"
+               "bye",
+               5);
     n += frame(buf + n, 0x81, "ignored", 7);
     expect(buf, n, "T:2probe;T:;P:hi;O:;C1000;");
 }
@@ -95,7 +103,9 @@ static void fragments(void **state)
     n += frame(buf + n, 0x89, "p", 1);
     n += frame(buf + n, 0x00, "\xbc\xc3\x9f", 3);
     n += frame(buf + n, 0x80, "e", 1);
-    expect(buf, n, "P:p;T:gr\xc3\xbc\xc3\x9f" "e;");
+    expect(buf, n,
+           "P:p;T:gr\xc3\xbc\xc3\x9f"
+           "e;");
 }
 
 static void sizes(void **state)
@@ -135,24 +145,25 @@ static void refused(void **state)
         size_t len;
         const char *told;
     } cases[] = {
-        {"\x81\x01x", 3, "B1002;"},                     /* not masked */
-        {"\xc1\x80", 2, "B1002;"},                      /* an extension's bit */
-        {"\x83\x80", 2, "B1002;"},                      /* unknown opcode */
-        {"\x8b\x80", 2, "B1002;"},                      /* unknown control opcode */
-        {"\x82\x80", 2, "B1003;"},                      /* binary */
-        {"\x80\x80", 2, "B1002;"},                      /* continues nothing */
-        {"\x09\x80", 2, "B1002;"},                      /* fragmented control */
-        {"\x89\xfe", 2, "B1002;"},                      /* long control */
-        {"\x88\x81\0\0\0\0x", 7, "B1002;"},             /* half a close code */
-        {"\x88\x82\0\0\0\0\x03\xed", 8, "B1002;"},      /* 1005 is never sent */
-        {"\x88\x82\0\0\0\0\x00\x01", 8, "B1002;"},      /* no close code */
-        {"\x88\x83\0\0\0\0\x03\xe8\xff", 9, "B1007;"},  /* reason is no text */
-        {"\x88\x80\0\0\0\0", 6, "C1000;"},              /* close without a code is fine */
-        {"\x81\x81\0\0\0\0\xff", 7, "B1007;"},          /* no UTF-8 */
-        {"\x81\xfe\0\x05\0\0\0\0", 8, "B1002;"},        /* length not in its shortest form */
+        {"\x81\x01x", 3, "B1002;"},                    /* not masked */
+        {"\xc1\x80", 2, "B1002;"},                     /* an extension's bit */
+        {"\x83\x80", 2, "B1002;"},                     /* unknown opcode */
+        {"\x8b\x80", 2, "B1002;"},                     /* unknown control opcode */
+        {"\x82\x80", 2, "B1003;"},                     /* binary */
+        {"\x80\x80", 2, "B1002;"},                     /* continues nothing */
+        {"\x09\x80", 2, "B1002;"},                     /* fragmented control */
+        {"\x89\xfe", 2, "B1002;"},                     /* long control */
+        {"\x88\x81\0\0\0\0x", 7, "B1002;"},            /* half a close code */
+        {"\x88\x82\0\0\0\0\x03\xed", 8, "B1002;"},     /* 1005 is never sent */
+        {"\x88\x82\0\0\0\0\x00\x01", 8, "B1002;"},     /* no close code */
+        {"\x88\x83\0\0\0\0\x03\xe8\xff", 9, "B1007;"}, /* reason is no text */
+        {"\x88\x80\0\0\0\0", 6, "C1000;"},             /* close without a code is fine */
+        {"\x81\x81\0\0\0\0\xff", 7, "B1007;"},         /* no UTF-8 */
+        {"\x81\xfe\0\x05\0\0\0\0", 8, "B1002;"},       /* length not in its shortest form */
         {"\x81\xff\0\0\0\0\0\0\0\x05\0\0\0\0", 14, "B1002;"},
-        {"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 14, "B1009;"}, /* all bits set: no overflow */
-        {"\x01\x80\0\0\0\0\x81\x80", 8, "B1002;"},      /* a new message inside of one */
+        {"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 14,
+         "B1009;"},                                /* all bits set: no overflow */
+        {"\x01\x80\0\0\0\0\x81\x80", 8, "B1002;"}, /* a new message inside of one */
     };
 
     (void)state;
@@ -162,9 +173,18 @@ static void refused(void **state)
 
 static void utf8(void **state)
 {
-    static const char *const good[] = {"", "a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xef\xbf\xbf", "\xf4\x8f\xbf\xbf"};
-    static const char *const bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80",
-                                      "\xf5\x80\x80\x80", "\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xc3(", "\xff"};
+    static const char *const good[] = {"",
+                                       "a",
+                                       "\xc3\xa9",
+                                       "\xe2\x82\xac",
+                                       "\xf0\x9f\x98\x80",
+                                       "\xef\xbf\xbf",
+                                       "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {
+        "\x80",         "\xc0\x80",         "\xc1\xbf",         "\xe0\x80\x80",
+        "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+        "\xc3",         "\xe2\x82",         "\xf0\x9f\x98",     "\xc3(",
+        "\xff"};
 
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
@@ -205,8 +225,9 @@ static void heads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages), cmocka_unit_test(fragments), cmocka_unit_test(sizes),     cmocka_unit_test(too_big_in_parts),
-        cmocka_unit_test(refused),  cmocka_unit_test(utf8),      cmocka_unit_test(handshake), cmocka_unit_test(heads),
+        cmocka_unit_test(messages),         cmocka_unit_test(fragments), cmocka_unit_test(sizes),
+        cmocka_unit_test(too_big_in_parts), cmocka_unit_test(refused),   cmocka_unit_test(utf8),
+        cmocka_unit_test(handshake),        cmocka_unit_test(heads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
