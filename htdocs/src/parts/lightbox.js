@@ -63,7 +63,7 @@ const slideOf = (name) => {
 /** The bar of buttons and the panel, drawn into PhotoSwipe's own element so that the focus stays inside. */
 function Tools({ pswp, name, details }) {
   const record = picture(name).value;
-  const mine = canChange(record);
+  const mine = record && canChange(record);
   const toggle = () => {
     withDetails = !withDetails;
     remember('lightbox-details', withDetails ? 'open' : null);

@@ -101,7 +101,8 @@ export function show(next) {
 
 /** Says so when some of these are only to look at; the server would refuse the change. */
 function onlyToLookAt(list) {
-  const locked = !list.every((name) => canChange(picture(name).value));
+  // A record that has not been read yet is judged by the board it is shown on.
+  const locked = !list.every((name) => canChange(picture(name).value || { board_id: view.value.board }));
   if (locked) {
     say('This board belongs to someone else. You can look at its pictures, and change nothing.', 'bad');
   }
