@@ -163,8 +163,7 @@ imu_err *cli_sessions_list(cli *c)
         cli_print_json(list);
         return NULL;
     }
-    json_array_foreach(list, i, one)
-    {
+    json_array_foreach (list, i, one) {
         const char *agent = json_string_value(json_object_get(one, "user_agent"));
         const char *from = json_string_value(json_object_get(one, "ip_address"));
 

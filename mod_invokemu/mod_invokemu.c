@@ -21,9 +21,8 @@
 #include "mod_invokemu/dispatch/dispatcher.h"
 #include "mod_invokemu/events/endpoint.h"
 #include "mod_invokemu/routes.h"
-#include "mod_invokemu/store/archives.h"
 #include "mod_invokemu/store/db.h"
-#include "mod_invokemu/store/files.h"
+#include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/store/migrate.h"
 #include "mod_invokemu/store/models.h"
 
@@ -131,19 +130,17 @@ static const char *own_folder(apr_pool_t *p, const char *path)
 
 static const char *make_folders(apr_pool_t *p, const imu_instance *inst)
 {
-    const char *folders[] = {inst->root,
-                             apr_pstrcat(p, inst->root, "/outputs", NULL),
-                             apr_pstrcat(p, inst->root, "/" IMU_PICTURES_DIR, NULL),
-                             apr_pstrcat(p, inst->root, "/" IMU_THUMBNAILS_DIR, NULL),
-                             apr_pstrcat(p, inst->root, "/" IMU_ARCHIVES_DIR, NULL),
-                             apr_pstrcat(p, inst->root, "/tmp", NULL),
-                             ap_make_dirstr_parent(p, inst->database),
-                             inst->run_dir};
-    const char *why = NULL;
+    int root = geteuid() == 0;
+    const char *why;
+    imu_err *err;
 
-    for (unsigned i = 0; !why && i < sizeof folders / sizeof folders[0]; i++)
-        why = own_folder(p, folders[i]);
-    return why;
+    if ((why = own_folder(p, inst->root)) ||
+        (why = own_folder(p, ap_make_dirstr_parent(p, inst->database))) ||
+        (why = own_folder(p, inst->run_dir)))
+        return why;
+    err = imu_picture_folders(p, inst->root, root ? ap_unixd_config.user_id : (uid_t)-1,
+                              root ? ap_unixd_config.group_id : (gid_t)-1);
+    return err ? err->log : NULL;
 }
 
 /* The parent may be root: what it created must belong to the children's user, or they could not

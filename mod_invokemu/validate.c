@@ -223,8 +223,7 @@ json_t *imu_check_texts(imu_check *c, const json_t *body, const char *field, int
 
     if (!v)
         return NULL;
-    json_array_foreach(v, i, one)
-    {
+    json_array_foreach (v, i, one) {
         if (!json_is_string(one)) {
             imu_check_fault(c, field, "string_type", "List items should be valid strings", one);
             return NULL;
@@ -245,8 +244,7 @@ void imu_check_only(imu_check *c, const json_t *body, const char *const *fields)
     const char *key;
     json_t *v;
 
-    json_object_foreach((json_t *)body, key, v)
-    {
+    json_object_foreach ((json_t *)body, key, v) {
         int known = 0;
         for (int i = 0; fields[i] && !known; i++)
             known = strcmp(fields[i], key) == 0;

@@ -240,8 +240,7 @@ static int take_images(struct job *job, imu_env *env, imu_error *err)
 {
     const json_t *image;
     size_t i;
-    json_array_foreach(json_object_get(job->header, "images"), i, image)
-    {
+    json_array_foreach (json_object_get(job->header, "images"), i, image) {
         const char *name = imu_json_str(image, "image_name");
         json_int_t index = json_integer_value(json_object_get(image, "fd"));
         if (!name || index < 0 || index >= job->n_fds || job->fds[index] < 0)

@@ -95,8 +95,7 @@ static size_t add_size(const json_t *value, size_t used, size_t limit, int depth
         return used + string_size(json_string_value(value), json_string_length(value));
     case JSON_ARRAY:
         used += 2;
-        json_array_foreach(value, i, item)
-        {
+        json_array_foreach (value, i, item) {
             used = add_size(item, used + 1, limit, depth_left - 1);
             if (used > limit)
                 break;
@@ -104,8 +103,7 @@ static size_t add_size(const json_t *value, size_t used, size_t limit, int depth
         return used;
     case JSON_OBJECT:
         used += 2;
-        json_object_foreach((json_t *)value, key, item)
-        {
+        json_object_foreach ((json_t *)value, key, item) {
             used = add_size(item, used + 2 + string_size(key, strlen(key)), limit, depth_left - 1);
             if (used > limit)
                 break;

@@ -30,8 +30,7 @@ static json_t *distinct_people(imu_req *req, const json_t *people)
     json_t *one;
     size_t i;
 
-    json_array_foreach(people, i, one)
-    {
+    json_array_foreach (people, i, one) {
         if (json_object_get(seen, json_string_value(one)))
             continue;
         json_object_set_new(seen, json_string_value(one), json_true());
@@ -62,8 +61,9 @@ imu_err *imu_api_board_share(imu_req *req)
     if ((err = imu_board_share(req->db, req->p, board_id, people, permission)))
         return err;
     shared_with = json_array();
-    json_array_foreach(people, i, one) json_array_append_new(
-        shared_with, json_pack("{s:O, s:s}", "user_id", one, "permission", permission));
+    json_array_foreach (people, i, one)
+        json_array_append_new(shared_with,
+                              json_pack("{s:O, s:s}", "user_id", one, "permission", permission));
     return imu_reply_json(req, 200,
                           json_pack("{s:b, s:o}", "success", 1, "shared_with", shared_with));
 }

@@ -94,7 +94,7 @@ static int distinct(imu_req *req, const json_t *names)
     const json_t *name;
     size_t i;
 
-    json_array_foreach(names, i, name)
+    json_array_foreach (names, i, name)
         json_object_set_new(seen, json_string_value(name), json_true());
     return (int)json_object_size(seen);
 }

@@ -53,8 +53,7 @@ static int among(const json_t *record, const char *field, const json_t *wanted)
     json_t *one;
     size_t i;
 
-    json_array_foreach(wanted, i, one)
-    {
+    json_array_foreach (wanted, i, one) {
         if (value && strcmp(value, json_string_value(one)) == 0)
             return 1;
     }
@@ -222,9 +221,10 @@ imu_err *imu_api_models_bulk_delete(imu_req *req)
     if ((err = imu_check_end(c)))
         return err;
     failed = json_array();
-    json_array_foreach(keys, i, one) json_array_append_new(
-        failed, json_pack("{s:O, s:s}", "key", one, "error",
-                          "Models are removed in the server's model folder."));
+    json_array_foreach (keys, i, one)
+        json_array_append_new(failed,
+                              json_pack("{s:O, s:s}", "key", one, "error",
+                                        "Models are removed in the server's model folder."));
     return imu_reply_json(req, 200, json_pack("{s:[], s:o}", "deleted", "failed", failed));
 }
 

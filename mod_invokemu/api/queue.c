@@ -60,8 +60,9 @@ static imu_err *by_ids(imu_req *req, int summaries)
     if ((err = imu_body_object(req, &body)))
         return err;
     ids = imu_check_array(c, body, "item_ids", IMU_REQUIRED, IMU_QUEUE_MAX_IDS);
-    json_array_foreach(ids, i, one) if (!json_is_integer(one))
-        imu_check_fault(c, "item_ids", "int_type", "Input should be a valid integer", one);
+    json_array_foreach (ids, i, one)
+        if (!json_is_integer(one))
+            imu_check_fault(c, "item_ids", "int_type", "Input should be a valid integer", one);
     if ((err = imu_check_end(c)) || (err = imu_queue_scope_of(req, &s)) ||
         (err = imu_queue_list_by_ids(&s, ids, summaries, &items)))
         return err;

@@ -62,7 +62,7 @@ static json_t *change_event(const imu_queue_scope *s, const char *ids,
     json_t *data = event_frame(s), *users = json_array(), *list;
     const char *user;
 
-    json_object_foreach(change->item_ids_by_user, user, list)
+    json_object_foreach (change->item_ids_by_user, user, list)
         json_array_append_new(users, json_string(user));
     json_object_set(data, apr_pstrcat(s->p, ids, "_item_ids", NULL), change->item_ids);
     json_object_set_new(data, "user_ids", users);
@@ -93,12 +93,12 @@ static imu_err *announce_canceled(const imu_queue_scope *s, const imu_queue_chan
     if (json_array_size(change->item_ids) == 0)
         return NULL;
     imu_publish_cancel_items(change->running);
-    json_object_foreach(change->item_ids_by_user, user, list) json_array_foreach(list, i, id)
-    {
-        /* A long list is told of as a whole; clients ask again after that. */
-        if (json_array_size(change->item_ids) <= 20 && !err)
-            err = announce_status(s, json_integer_value(id), user);
-    }
+    json_object_foreach (change->item_ids_by_user, user, list)
+        json_array_foreach (list, i, id) {
+            /* A long list is told of as a whole; clients ask again after that. */
+            if (json_array_size(change->item_ids) <= 20 && !err)
+                err = announce_status(s, json_integer_value(id), user);
+        }
     announce("queue_items_canceled", s->who->user_id, change_event(s, "canceled", change));
     imu_publish_queue_changed();
     return err;
@@ -248,8 +248,9 @@ imu_err *imu_api_queue_retry(imu_req *req)
     if (!json_is_array(ids) || json_array_size(ids) > IMU_QUEUE_MAX_IDS)
         return imu_invalid(req->p, "body", NULL, "list_type",
                            "Input should be a list of at most 1000 job numbers");
-    json_array_foreach(ids, i, one) if (!json_is_integer(one)) return imu_invalid(
-        req->p, "body", NULL, "int_type", "Input should be a valid integer");
+    json_array_foreach (ids, i, one)
+        if (!json_is_integer(one))
+            return imu_invalid(req->p, "body", NULL, "int_type", "Input should be a valid integer");
     if ((err = imu_queue_scope_of(req, &s)) || (err = imu_queue_retry(&s, ids, &change)))
         return err;
     if (json_array_size(change.item_ids) > 0)

@@ -66,8 +66,7 @@ static void check_list(imu_check *c, const json_t *body, unsigned k)
     int model = parameters[k].model_type != NULL;
     size_t i;
 
-    json_array_foreach(list, i, one)
-    {
+    json_array_foreach (list, i, one) {
         if (!json_is_object(one)) {
             imu_check_fault(c, parameters[k].name, "dict_type", "Input should be a list of objects",
                             NULL);
@@ -153,10 +152,10 @@ static imu_err *resolve_element(imu_req *req, const json_t *in, const char *type
     json_t *value, *reference;
     imu_err *err;
 
-    json_object_foreach((json_t *)in, key, value) if (strcmp(key, "model_name") != 0 &&
-                                                      strcmp(key, "image_name") != 0 &&
-                                                      !json_is_null(value))
-        json_object_set(out, key, value);
+    json_object_foreach ((json_t *)in, key, value)
+        if (strcmp(key, "model_name") != 0 && strcmp(key, "image_name") != 0 &&
+            !json_is_null(value))
+            json_object_set(out, key, value);
     if (model && type) {
         if ((err = model_key(req, model, type, &key)))
             return err;
@@ -176,8 +175,7 @@ static imu_err *resolve_list(imu_req *req, const json_t *list, const char *type,
     json_t *one;
     size_t i;
 
-    json_array_foreach(list, i, one)
-    {
+    json_array_foreach (list, i, one) {
         json_t *element = json_object();
 
         json_array_append_new(out, element);
@@ -223,9 +221,11 @@ static imu_err *store(imu_req *req, const json_t *resolved)
 
     if (err)
         return err;
-    json_object_foreach((json_t *)resolved, name, value) if (!err) err = imu_client_state_set(
-        req->db, req->p, req->who.user_id, apr_pstrcat(req->p, STATE_PREFIX, name, NULL),
-        imu_json_compact(req->p, value));
+    json_object_foreach ((json_t *)resolved, name, value)
+        if (!err)
+            err = imu_client_state_set(req->db, req->p, req->who.user_id,
+                                       apr_pstrcat(req->p, STATE_PREFIX, name, NULL),
+                                       imu_json_compact(req->p, value));
     return imu_db_end(req->db, err);
 }
 
@@ -235,7 +235,8 @@ static int given_count(const json_t *body)
     json_t *value;
     int n = 0;
 
-    json_object_foreach((json_t *)body, name, value) n += !json_is_null(value);
+    json_object_foreach ((json_t *)body, name, value)
+        n += !json_is_null(value);
     return n;
 }
 

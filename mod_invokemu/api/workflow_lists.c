@@ -152,7 +152,8 @@ imu_err *imu_api_workflow_tags(imu_req *req)
         return err;
     each_tag(req->p, rows, note, found);
     list = json_array();
-    json_object_foreach(found, tag, yes) json_array_append_new(list, json_string(tag));
+    json_object_foreach (found, tag, yes)
+        json_array_append_new(list, json_string(tag));
     return imu_reply_json(req, 200, list);
 }
 
@@ -169,7 +170,7 @@ imu_err *imu_api_workflow_counts_by_tag(imu_req *req)
     if ((err = read_facets(req, &rows)))
         return err;
     counts = json_object();
-    json_array_foreach(asked, i, tag)
+    json_array_foreach (asked, i, tag)
         json_object_set_new(counts, json_string_value(tag), json_integer(0));
     each_tag(req->p, rows, count, counts);
     return imu_reply_json(req, 200, counts);
@@ -185,7 +186,7 @@ imu_err *imu_api_workflow_counts_by_category(imu_req *req)
     if (err)
         return err;
     counts = json_object();
-    json_array_foreach(asked, i, word)
+    json_array_foreach (asked, i, word)
         json_object_set_new(counts, json_string_value(word), json_integer(0));
     for (int r = 0; r < rows->count; r++)
         count(counts, imu_text(rows, r, "category"));

@@ -75,7 +75,7 @@ static int cancel_items(child *c, const json_t *header, const char **why)
         *why = "CANCEL_ITEMS without item_ids";
         return -1;
     }
-    json_array_foreach(ids, i, id)
+    json_array_foreach (ids, i, id)
         imu_scheduler_cancel(c->all->d->scheduler, json_integer_value(id));
     return 0;
 }

@@ -17,7 +17,6 @@ struct imu_conn {
     imu_wire_writer *writer;
     imu_conn_handler handler;
     void *baton;
-    void *data;
     int busy;   /* inside on_frame */
     int closed; /* closed while busy: freed when on_frame returns */
     int broken; /* errno of a failed write */
@@ -201,14 +200,4 @@ json_t *imu_frame_header(const imu_frame *frame)
 size_t imu_conn_pending(const imu_conn *conn)
 {
     return imu_wire_pending(conn->writer);
-}
-
-void imu_conn_set_data(imu_conn *conn, void *data)
-{
-    conn->data = data;
-}
-
-void *imu_conn_data(const imu_conn *conn)
-{
-    return conn->data;
 }

@@ -51,8 +51,5 @@ int imu_conn_send_frame(imu_conn *conn, const imu_frame *frame);
 json_t *imu_frame_header(const imu_frame *frame);
 /** Bytes waiting to be sent. */
 size_t imu_conn_pending(const imu_conn *conn);
-/** A pointer of the owner's, NULL at first. */
-void imu_conn_set_data(imu_conn *conn, void *data);
-void *imu_conn_data(const imu_conn *conn);
 
 #endif

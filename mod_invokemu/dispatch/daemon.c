@@ -20,6 +20,7 @@
 
 #include "mod_invokemu/config.h"
 #include "mod_invokemu/dispatch/dispatch.h"
+#include "mod_invokemu/events/endpoint.h"
 
 APLOG_USE_MODULE(invokemu);
 
@@ -75,11 +76,6 @@ static void log_line(int level, const char *line)
 
 static void fill_conf(imu_dispatch_conf *conf, const imu_instance *inst)
 {
-    apr_interval_time_t timeout = keeper.server->timeout;
-
-    for (const server_rec *s = keeper.server; s; s = s->next)
-        if (s->timeout > 0 && s->timeout < timeout)
-            timeout = s->timeout;
     *conf = (imu_dispatch_conf){.root = inst->root,
                                 .database = inst->database,
                                 .run_dir = inst->run_dir,
@@ -87,7 +83,7 @@ static void fill_conf(imu_dispatch_conf *conf, const imu_instance *inst)
                                 .multiuser = inst->multiuser,
                                 .fifo = inst->queue_mode == IMU_QUEUE_FIFO,
                                 .queue_history = inst->queue_history,
-                                .timeout_ms = (int)apr_time_as_msec(timeout),
+                                .timeout_ms = imu_events_timeout_ms(keeper.server),
                                 .test_hook = inst->test_hook,
                                 .n_workers = inst->workers->nelts,
                                 .workers = (const char **)inst->workers->elts,

@@ -30,10 +30,10 @@ static void walk(const json_t *value, const char *key, int depth, found_fn *foun
     if (depth > MAX_DEPTH)
         return;
     if (json_is_array(value)) {
-        json_array_foreach(value, i, one) walk(one, key, depth + 1, found, baton);
+        json_array_foreach (value, i, one)
+            walk(one, key, depth + 1, found, baton);
     } else if (json_is_object(value)) {
-        json_object_foreach((json_t *)value, name, one)
-        {
+        json_object_foreach ((json_t *)value, name, one) {
             if (json_is_string(one) && strcmp(name, key) == 0)
                 found(baton, json_string_value(one));
             else
@@ -54,7 +54,8 @@ json_t *imu_session_models(apr_pool_t *p, const json_t *session)
     const char *key;
 
     walk(json_object_get(session, "graph"), "key", 0, collect, set);
-    json_object_foreach(set, key, one) json_array_append_new(list, json_string(key));
+    json_object_foreach (set, key, one)
+        json_array_append_new(list, json_string(key));
     json_decref(set);
     return list;
 }
@@ -74,8 +75,7 @@ static imu_err *add_models(imu_dispatch *d, apr_pool_t *p, imu_run *run, const j
     size_t i;
 
     json_object_set_new(header, "models", list);
-    json_array_foreach(keys, i, key)
-    {
+    json_array_foreach (keys, i, key) {
         const char *path;
         json_t *record;
         imu_err *err = imu_run_model(d->db, p, json_string_value(key), &path, &record);
@@ -127,8 +127,7 @@ static imu_err *add_pictures(imu_dispatch *d, apr_pool_t *p, const imu_run *run,
     if (err || !known)
         return err;
     walk(json_object_get(session, "graph"), "image_name", 0, collect, set);
-    json_object_foreach(set, name, one)
-    {
+    json_object_foreach (set, name, one) {
         int fd;
 
         if ((err = open_picture(d, p, &owner, name, &fd)))

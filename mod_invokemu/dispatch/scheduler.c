@@ -115,8 +115,8 @@ static imu_worker *pick_worker(const imu_scheduler *s, const json_t *models)
 
         if (!imu_worker_is_idle(s->workers[i]))
             continue;
-        json_array_foreach(models, k, key) hits +=
-            (size_t)imu_worker_has_model(s->workers[i], json_string_value(key));
+        json_array_foreach (models, k, key)
+            hits += (size_t)imu_worker_has_model(s->workers[i], json_string_value(key));
         if (!best || hits > best_hits) {
             best = s->workers[i];
             best_hits = hits;
@@ -257,8 +257,9 @@ static void on_ready(void *baton, imu_worker *worker, const imu_hello *hello)
 
     if (hello->running.run_id)
         attach(s, worker, &hello->running, 1);
-    json_array_foreach(hello->held, i, one) if (imu_run_ref_read(one, &ref))
-        attach(s, worker, &ref, 0);
+    json_array_foreach (hello->held, i, one)
+        if (imu_run_ref_read(one, &ref))
+            attach(s, worker, &ref, 0);
     lose_of(s, worker);
     judge_alone(s);
     imu_scheduler_wake(s);

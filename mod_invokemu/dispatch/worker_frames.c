@@ -63,8 +63,9 @@ static int is_text_list(const json_t *list)
 
     if (!json_is_array(list) || json_array_size(list) > MAX_LIST)
         return 0;
-    json_array_foreach(list, i,
-                       v) if (!json_is_string(v) || json_string_length(v) > MAX_ID) return 0;
+    json_array_foreach (list, i, v)
+        if (!json_is_string(v) || json_string_length(v) > MAX_ID)
+            return 0;
     return 1;
 }
 
@@ -88,8 +89,7 @@ const char *imu_hello_read(json_t *header, imu_hello *hello)
         return "HELLO with a broken running";
     if (!json_is_array(hello->held) || json_array_size(hello->held) > MAX_LIST)
         return "HELLO without held";
-    json_array_foreach(hello->held, i, one)
-    {
+    json_array_foreach (hello->held, i, one) {
         imu_run_ref ref;
 
         if (!imu_run_ref_read(one, &ref))
@@ -206,8 +206,7 @@ static const char *read_completed(const imu_frame *frame, const json_t *header, 
         return "images that are no list";
     if (json_array_size(images) > IMU_MAX_NODE_PICTURES)
         return "too many pictures";
-    json_array_foreach(images, i, one)
-    {
+    json_array_foreach (images, i, one) {
         if ((why = read_picture(one, frame->n_fds, &used, &msg->pictures[i])))
             return why;
     }

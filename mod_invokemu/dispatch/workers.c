@@ -82,7 +82,7 @@ static int greeted(imu_worker *worker, json_t *header, const char **why)
     replace_text(&worker->name, hello.name);
     replace_text(&worker->device, hello.device);
     json_object_clear(worker->loaded);
-    json_array_foreach(hello.loaded, i, key)
+    json_array_foreach (hello.loaded, i, key)
         json_object_set_new(worker->loaded, json_string_value(key), json_true());
     worker->busy[0] = 0;
     if (hello.running.run_id)
@@ -248,11 +248,6 @@ int imu_worker_is_idle(const imu_worker *worker)
 const char *imu_worker_device(const imu_worker *worker)
 {
     return worker->device;
-}
-
-const char *imu_worker_name(const imu_worker *worker)
-{
-    return worker->name ? worker->name : worker->path;
 }
 
 int imu_worker_has_model(const imu_worker *worker, const char *key)

@@ -40,8 +40,6 @@ int imu_worker_is_idle(const imu_worker *worker);
 int imu_worker_is_gone(const imu_worker *worker);
 /** "cpu" or "cuda:0"; NULL before its first HELLO. */
 const char *imu_worker_device(const imu_worker *worker);
-/** Name for the log. */
-const char *imu_worker_name(const imu_worker *worker);
 /** Whether it holds that model in memory. */
 int imu_worker_has_model(const imu_worker *worker, const char *key);
 

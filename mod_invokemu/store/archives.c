@@ -92,8 +92,7 @@ static imu_err *write_pictures(apr_pool_t *p, struct archive *zip, const char *r
         return failed(p, zip, "open");
     if (apr_pool_create(&sub, p) != APR_SUCCESS)
         return imu_error_internal(p, "no memory");
-    json_array_foreach(names, i, name)
-    {
+    json_array_foreach (names, i, name) {
         if ((err = add_picture(sub, zip, root, json_string_value(name)))) {
             err = err->status == 507 ? imu_error(p, 507, "disk_full", "%s", err->detail)
                                      : imu_error_internal(p, "%s", err->log);

@@ -260,13 +260,6 @@ apr_int64_t imu_int(const imu_rows *rows, int row, const char *column)
     return text ? apr_atoi64(text) : 0;
 }
 
-double imu_double(const imu_rows *rows, int row, const char *column)
-{
-    const char *text = imu_text(rows, row, column);
-
-    return text ? strtod(text, NULL) : 0;
-}
-
 int imu_bool(const imu_rows *rows, int row, const char *column)
 {
     return imu_int(rows, row, column) != 0;

@@ -96,7 +96,6 @@ void imu_db_remember(imu_db *db, const char *key, const char *data, apr_size_t l
 const char *imu_text(const imu_rows *rows, int row, const char *column);
 /** The same as a number; 0 for NULL. */
 apr_int64_t imu_int(const imu_rows *rows, int row, const char *column);
-double imu_double(const imu_rows *rows, int row, const char *column);
 /** True for a non-zero number. */
 int imu_bool(const imu_rows *rows, int row, const char *column);
 /** The cell as JSON string, or JSON null. */

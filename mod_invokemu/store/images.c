@@ -151,8 +151,7 @@ static void in_order(apr_pool_t *p, const imu_rows *rows, const json_t *names, i
     }
     list->count = 0;
     list->items = apr_pcalloc(p, sizeof(imu_image) * (apr_size_t)(rows->count + 1));
-    json_array_foreach(names, i, name)
-    {
+    json_array_foreach (names, i, name) {
         const int *row = apr_hash_get(by_name, json_string_value(name), APR_HASH_KEY_STRING);
 
         if (!row)

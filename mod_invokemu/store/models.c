@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/jsons.h"
 
 imu_err *imu_model_get(imu_db *db, apr_pool_t *p, const char *key, imu_rows **rows)
 {
@@ -33,14 +34,11 @@ static const char *field(const json_t *record, const char *name)
 
 imu_err *imu_model_put(imu_db *db, apr_pool_t *p, const char *path, const json_t *record)
 {
-    char *text = json_dumps(record, JSON_COMPACT);
-    const char *now = imu_now(p), *kept;
+    const char *now = imu_now(p), *text = imu_json_compact(p, record);
 
     if (!text)
         return imu_error_internal(p, "the record of the model in %s can't be written", path);
-    kept = apr_pstrdup(p, text);
-    free(text);
     return imu_db_exec(db, p, NULL, "model_put", "sssssssss", field(record, "key"),
                        field(record, "hash"), field(record, "base"), field(record, "type"),
-                       field(record, "name"), path, kept, now, now);
+                       field(record, "name"), path, text, now, now);
 }

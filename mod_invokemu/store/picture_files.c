@@ -8,6 +8,7 @@
 
 #include <apr_strings.h>
 
+#include "mod_invokemu/store/archives.h"
 #include "mod_invokemu/store/files.h"
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/util/jsons.h"
@@ -45,16 +46,15 @@ const char *imu_thumbnail_path(apr_pool_t *p, const char *root, const char *imag
 
 imu_err *imu_picture_folders(apr_pool_t *p, const char *root, uid_t uid, gid_t gid)
 {
-    static const char *const folders[] = {"", "/outputs", "/" IMU_PICTURES_DIR,
-                                          "/" IMU_THUMBNAILS_DIR, "/tmp"};
+    static const char *const folders[] = {
+        "", "/outputs", "/" IMU_PICTURES_DIR, "/" IMU_THUMBNAILS_DIR, "/" IMU_ARCHIVES_DIR, "/tmp"};
 
     for (unsigned i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         const char *path = apr_pstrcat(p, root, folders[i], NULL);
-        int made = mkdir(path, 0750) == 0;
 
-        if (!made && errno != EEXIST)
+        if (mkdir(path, 0750) != 0 && errno != EEXIST)
             return imu_error_internal(p, "cannot make the folder %s: %s", path, strerror(errno));
-        if (made && chown(path, uid, gid) != 0)
+        if (uid != (uid_t)-1 && chown(path, uid, gid) != 0)
             return imu_error_internal(p, "cannot give the folder %s to the server's user: %s", path,
                                       strerror(errno));
     }

@@ -46,7 +46,7 @@ const char *imu_thumbnail_path(apr_pool_t *p, const char *root, const char *imag
 
 /**
  * Makes the folders under root that pictures and uploads need.
- * @param uid, gid  owner for folders made now, or (uid_t)-1 and (gid_t)-1 to leave it
+ * @param uid, gid  owner of the folders, or (uid_t)-1 and (gid_t)-1 to leave it
  */
 imu_err *imu_picture_folders(apr_pool_t *p, const char *root, uid_t uid, gid_t gid);
 

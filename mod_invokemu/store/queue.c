@@ -4,6 +4,7 @@
 
 #include "mod_invokemu/policy.h"
 #include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/jsons.h"
 
 #define REDACTED "redacted"
 /* There is one processor for all queues, and this is where its pause stands: another queue's name
@@ -140,7 +141,7 @@ imu_err *imu_queue_list_by_ids(const imu_queue_scope *s, const json_t *ids, int 
                                json_t **items)
 {
     const char *user = imu_queue_scope_user(s);
-    char *text = json_dumps(ids, JSON_COMPACT);
+    const char *text = imu_json_compact(s->p, ids);
     imu_rows *rows;
     imu_err *err;
 
@@ -148,7 +149,6 @@ imu_err *imu_queue_list_by_ids(const imu_queue_scope *s, const json_t *ids, int 
         return imu_error_internal(s->p, "no memory for a list of item ids");
     err = imu_db_select(s->db, s->p, &rows, "queue_list_by_ids", "ssssss", user, user, user, user,
                         text, s->queue_id);
-    free(text);
     if (!err)
         *items = items_json(s, rows, summaries);
     return err;

@@ -41,8 +41,7 @@ static void check_nodes(imu_check *c, const json_t *nodes)
         imu_check_fault(c, "batch.graph.nodes", "too_long", "A graph has at most 2000 nodes", NULL);
         return;
     }
-    json_object_foreach((json_t *)nodes, id, node)
-    {
+    json_object_foreach ((json_t *)nodes, id, node) {
         const char *own = json_string_value(json_object_get(node, "id"));
         const char *type = json_string_value(json_object_get(node, "type"));
 
@@ -68,11 +67,11 @@ static void check_edges(imu_check *c, const json_t *edges, const json_t *nodes)
     json_t *edge;
     size_t i;
 
-    json_array_foreach(edges, i,
-                       edge) if (!edge_end_ok(json_object_get(edge, "source"), nodes) ||
-                                 !edge_end_ok(json_object_get(edge, "destination"), nodes))
-        imu_check_fault(c, "batch.graph.edges", "value_error",
-                        "Edge source or destination node does not exist in the graph", NULL);
+    json_array_foreach (edges, i, edge)
+        if (!edge_end_ok(json_object_get(edge, "source"), nodes) ||
+            !edge_end_ok(json_object_get(edge, "destination"), nodes))
+            imu_check_fault(c, "batch.graph.edges", "value_error",
+                            "Edge source or destination node does not exist in the graph", NULL);
 }
 
 /* Takes nodes without incoming edges away until none is left; what remains is a cycle (Kahn's
@@ -85,13 +84,11 @@ static int has_cycle(apr_pool_t *p, const json_t *nodes, const json_t *edges)
     json_t *node, *edge, *to;
     size_t i, taken = 0;
 
-    json_object_foreach((json_t *)nodes, id, node)
-    {
+    json_object_foreach ((json_t *)nodes, id, node) {
         json_object_set_new(degree, id, json_integer(0));
         json_object_set_new(after, id, json_array());
     }
-    json_array_foreach(edges, i, edge)
-    {
+    json_array_foreach (edges, i, edge) {
         json_t *n;
 
         to = json_object_get(json_object_get(edge, "destination"), "node_id");
@@ -101,13 +98,13 @@ static int has_cycle(apr_pool_t *p, const json_t *nodes, const json_t *edges)
                                                      json_object_get(edge, "source"), "node_id"))),
                           to);
     }
-    json_object_foreach(degree, id, node) if (json_integer_value(node) == 0)
-        json_array_append_new(left, json_string(id));
+    json_object_foreach (degree, id, node)
+        if (json_integer_value(node) == 0)
+            json_array_append_new(left, json_string(id));
     while (taken < json_array_size(left)) {
         const char *from = json_string_value(json_array_get(left, taken++));
 
-        json_array_foreach(json_object_get(after, from), i, to)
-        {
+        json_array_foreach (json_object_get(after, from), i, to) {
             json_t *n = json_object_get(degree, json_string_value(to));
 
             json_integer_set(n, json_integer_value(n) - 1);
@@ -122,7 +119,6 @@ static void check_graph(apr_pool_t *p, imu_check *c, json_t *graph)
 {
     json_t *nodes = json_object_get(graph, "nodes"), *edges = json_object_get(graph, "edges");
     json_t *id = json_object_get(graph, "id");
-    imu_check *shape = imu_check_new(p, "body");
 
     if (!nodes)
         json_object_set_new(graph, "nodes", nodes = json_object());
@@ -136,14 +132,10 @@ static void check_graph(apr_pool_t *p, imu_check *c, json_t *graph)
                         "A graph has nodes (an object) and edges (a list)", NULL);
         return;
     }
-    check_nodes(shape, nodes);
-    check_edges(shape, edges, nodes);
-    if (imu_check_end(shape)) {
-        check_nodes(c, nodes);
-        check_edges(c, edges, nodes);
-    } else if (has_cycle(p, nodes, edges)) {
+    check_nodes(c, nodes);
+    check_edges(c, edges, nodes);
+    if (!imu_check_end(c) && has_cycle(p, nodes, edges))
         imu_check_fault(c, "batch.graph", "value_error", "Graph contains cycles", NULL);
-    }
 }
 
 /* Values that a batch may put into a field: texts, numbers, and references such as {image_name}. */
@@ -182,13 +174,12 @@ static void check_datum(imu_check *c, const json_t *datum, const json_t *nodes, 
     json_object_set_new(seen, key, json_true());
     if (json_array_size(items) > MAX_ITEMS)
         imu_check_fault(c, "batch.data", "too_long", "Batch data has at most 10000 items", NULL);
-    json_array_foreach(items, i, one) if (!datum_value_ok(one) ||
-                                          json_typeof(one) != json_typeof(json_array_get(items, 0)))
-    {
-        imu_check_fault(c, "batch.data", "value_error",
-                        "All items in a batch must have the same type", NULL);
-        break;
-    }
+    json_array_foreach (items, i, one)
+        if (!datum_value_ok(one) || json_typeof(one) != json_typeof(json_array_get(items, 0))) {
+            imu_check_fault(c, "batch.data", "value_error",
+                            "All items in a batch must have the same type", NULL);
+            break;
+        }
 }
 
 /* Checks one zipped group. @return its length */
@@ -203,8 +194,7 @@ static size_t check_group(imu_check *c, const json_t *group, const json_t *nodes
         imu_check_fault(c, "batch.data", "list_type", "Batch data is a list of lists", NULL);
         return 0;
     }
-    json_array_foreach(group, i, datum)
-    {
+    json_array_foreach (group, i, datum) {
         check_datum(c, datum, nodes, seen, p);
         if (json_array_size(json_object_get(datum, "items")) != length)
             imu_check_fault(c, "batch.data", "value_error",
@@ -225,8 +215,7 @@ static void check_data(apr_pool_t *p, imu_check *c, imu_batch *b)
         imu_check_fault(c, "batch.data", "too_long", "Batch data has at most 20 groups", NULL);
         return;
     }
-    json_array_foreach(b->data, i, group)
-    {
+    json_array_foreach (b->data, i, group) {
         size_t n = check_group(c, group, nodes, seen, p);
 
         /* An empty group multiplies by nothing, it does not make the batch vanish. */
@@ -287,16 +276,16 @@ static json_t *values_of(const imu_batch *b, apr_int64_t n)
         at[g] = (size_t)(n % (apr_int64_t)length);
         n /= (apr_int64_t)length;
     }
-    json_array_foreach(b->data, g, group) json_array_foreach(group, i, datum)
-    {
-        json_t *value = json_array_get(json_object_get(datum, "items"), at[g]);
+    json_array_foreach (b->data, g, group)
+        json_array_foreach (group, i, datum) {
+            json_t *value = json_array_get(json_object_get(datum, "items"), at[g]);
 
-        if (value)
-            json_array_append_new(values,
-                                  json_pack("{s:O, s:O, s:O}", "node_path",
-                                            json_object_get(datum, "node_path"), "field_name",
-                                            json_object_get(datum, "field_name"), "value", value));
-    }
+            if (value)
+                json_array_append_new(
+                    values,
+                    json_pack("{s:O, s:O, s:O}", "node_path", json_object_get(datum, "node_path"),
+                              "field_name", json_object_get(datum, "field_name"), "value", value));
+        }
     return values;
 }
 
@@ -309,8 +298,7 @@ static json_t *graph_with(const imu_batch *b, const json_t *values)
     size_t i;
 
     json_object_set_new(graph, "nodes", nodes);
-    json_array_foreach(values, i, one)
-    {
+    json_array_foreach (values, i, one) {
         const char *path = json_string_value(json_object_get(one, "node_path"));
         json_t *node = json_object_get(nodes, path);
 

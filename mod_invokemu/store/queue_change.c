@@ -10,6 +10,7 @@
 #include "mod_invokemu/policy.h"
 #include "mod_invokemu/store/queue_batch.h"
 #include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/jsons.h"
 
 static void change_init(const imu_queue_scope *s, imu_queue_change *c)
 {
@@ -45,11 +46,14 @@ imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *f,
                           imu_queue_change *change)
 {
     const char *user = imu_queue_scope_user(s), *now = imu_now(s->p);
-    char *batches = f->batch_ids ? json_dumps(f->batch_ids, JSON_COMPACT) : NULL;
+    const char *batches = imu_json_compact(s->p, f->batch_ids);
     imu_rows *rows = NULL;
     imu_err *err;
 
     change_init(s, change);
+    /* NULL would reach every batch. */
+    if (f->batch_ids && !batches)
+        return imu_error_internal(s->p, "no memory for a list of batch ids");
     err = imu_db_begin(s->db);
     if (!err) {
         err = imu_db_select(s->db, s->p, &rows, "queue_cancel", "sssssbssssii", now, now,
@@ -57,7 +61,6 @@ imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *f,
                             f->destination, f->item_id, f->item_id);
         err = imu_db_end(s->db, err);
     }
-    free(batches);
     for (int i = 0; !err && i < rows->count; i++)
         change_add(change, imu_int(rows, i, "item_id"), imu_text(rows, i, "user_id"),
                    imu_bool(rows, i, "was_running"));
@@ -144,13 +147,10 @@ static const char *text_of(const json_t *item, const char *key)
     return json_string_value(json_object_get(item, key));
 }
 
+/* As the database keeps it: nothing for null. */
 static const char *dumped(apr_pool_t *p, const json_t *v)
 {
-    char *text = v && !json_is_null(v) ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    const char *kept = text ? apr_pstrdup(p, text) : NULL;
-
-    free(text);
-    return kept;
+    return json_is_null(v) ? NULL : imu_json_compact(p, v);
 }
 
 static imu_err *retry_one(const imu_queue_scope *s, const json_t *item, const char *owner)
@@ -181,8 +181,7 @@ static imu_err *retry_all(const imu_queue_scope *s, const json_t *ids, imu_queue
 
     if (err)
         return err;
-    json_array_foreach(ids, i, id)
-    {
+    json_array_foreach (ids, i, id) {
         const char *owner, *status,
             *name = apr_psprintf(s->p, "%" JSON_INTEGER_FORMAT, json_integer_value(id));
         json_t *item;

@@ -34,8 +34,7 @@ static void check_rows(check *c, const char *file, const imu_tokenizer *t)
     json_t *golden = check_json(c, file);
     size_t i;
     json_t *row;
-    json_array_foreach(json_object_get(golden, "rows"), i, row)
-    {
+    json_array_foreach (json_object_get(golden, "rows"), i, row) {
         int *ids;
         size_t count;
         char where[64];
@@ -199,8 +198,7 @@ void check_weighted_prompts(check *c, const char *name)
         check_fail(c, file, "open", &fault);
     size_t i;
     json_t *prompt;
-    json_array_foreach(json_object_get(list, "prompts"), i, prompt)
-    {
+    json_array_foreach (json_object_get(list, "prompts"), i, prompt) {
         char where[32];
         imu_conditioning *mine = NULL;
         snprintf(where, sizeof where, "te1_last/%zu", i);

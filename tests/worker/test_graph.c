@@ -71,8 +71,8 @@ static json_t *results_of(const json_t *state, const char *source)
 {
     json_t *list = json_array(), *id;
     size_t i;
-    json_array_foreach(json_object_get(json_object_get(state, "source_prepared_mapping"), source),
-                       i, id)
+    json_array_foreach (json_object_get(json_object_get(state, "source_prepared_mapping"), source),
+                        i, id)
         json_array_append(
             list, json_object_get(json_object_get(state, "results"), json_string_value(id)));
     return list;
@@ -116,9 +116,9 @@ static void test_values_flow(void **state)
     assert_string_equal(imu_json_str(execution, "id"), "g");
     const char *key;
     json_t *value;
-    json_object_foreach(json_object_get(s, "indegree"), key, value)
+    json_object_foreach (json_object_get(s, "indegree"), key, value)
         assert_int_equal(json_integer_value(value), 0);
-    json_object_foreach(json_object_get(s, "prepared_source_mapping"), key, value)
+    json_object_foreach (json_object_get(s, "prepared_source_mapping"), key, value)
         assert_int_equal(strlen(key), 36);
     json_decref(s);
 }
@@ -185,8 +185,7 @@ static void test_depth_first(void **state)
     char order[64] = "";
     json_t *id;
     size_t i;
-    json_array_foreach(executed, i, id)
-    {
+    json_array_foreach (executed, i, id) {
         const char *source = imu_json_str(sources, json_string_value(id));
         if (source)
             strncat(order, source, sizeof order - strlen(order) - 1);

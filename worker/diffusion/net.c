@@ -74,11 +74,6 @@ void imu_net_close(imu_net *net)
     free(net);
 }
 
-uint64_t imu_net_file_bytes(const imu_net *net)
-{
-    return net->file->data_size;
-}
-
 uint64_t imu_net_bytes(const imu_net *net)
 {
     uint64_t bytes = 0;
@@ -87,12 +82,6 @@ uint64_t imu_net_bytes(const imu_net *net)
     for (size_t i = 0; i < net->param_count; i++)
         bytes += net->params[i]->bytes;
     return bytes;
-}
-
-void imu_net_unload(imu_net *net)
-{
-    for (size_t i = 0; i < net->weight_count; i++)
-        net->backend->weight_unload(net->backend, net->weights[i]);
 }
 
 imu_backend *imu_net_backend(const imu_net *net)

@@ -34,11 +34,8 @@ const char *imu_net_file_name(const char *folder);
 /* Asks the system to read the file into its cache. */
 void imu_net_read_ahead(const imu_net *net);
 
-/* Size of the weights on disk. */
-uint64_t imu_net_file_bytes(const imu_net *net);
 /* Size of the weights in memory now. */
 uint64_t imu_net_bytes(const imu_net *net);
-void imu_net_unload(imu_net *net);
 imu_backend *imu_net_backend(const imu_net *net);
 const imu_st_entry *imu_net_find(const imu_net *net, const char *name);
 

@@ -95,8 +95,7 @@ static imu_engine_status parse_root(json_t *root, imu_safetensors *st, imu_fault
         return imu_fail_memory(fault);
     const char *name;
     json_t *value;
-    json_object_foreach(root, name, value)
-    {
+    json_object_foreach (root, name, value) {
         if (!strcmp(name, "__metadata__"))
             continue;
         imu_st_entry *e = &st->entries[st->count++];

@@ -48,8 +48,7 @@ static imu_engine_status read_vocab(imu_tokenizer *t, const char *folder, imu_fa
         return imu_fail_memory(fault);
     const char *text;
     json_t *id;
-    json_object_foreach(t->vocab, text, id)
-    {
+    json_object_foreach (t->vocab, text, id) {
         if (!json_is_integer(id) || json_integer_value(id) < 0 ||
             json_integer_value(id) > MAX_VOCAB)
             return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "vocab.json: %.60s has no proper id.",

@@ -223,11 +223,6 @@ int imu_vae_scale(const imu_vae *v)
     return 1 << (v->levels - 1);
 }
 
-int imu_vae_latent_channels(const imu_vae *v)
-{
-    return v->latent;
-}
-
 double imu_vae_scaling_factor(const imu_vae *v)
 {
     return v->scaling;

@@ -11,7 +11,6 @@ imu_engine_status imu_vae_open(imu_backend *backend, const char *folder, imu_vae
 void imu_vae_close(imu_vae *v);
 imu_net *imu_vae_net(imu_vae *v);
 int imu_vae_scale(const imu_vae *v); /* pixels a latent cell is wide: 8 */
-int imu_vae_latent_channels(const imu_vae *v);
 double imu_vae_scaling_factor(const imu_vae *v);
 
 /* Scaled latents [1, C, h, w] to a picture [1, 3, scale h, scale w] from -1 to 1 (not clamped). */

@@ -22,8 +22,7 @@ static int load_node(struct node *n, const char *key, const json_t *posted, imu_
         return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)posted, name, value)
-    {
+    json_object_foreach ((json_t *)posted, name, value) {
         const imu_field *field = imu_node_input(n->type, name);
         if (!field)
             continue;
@@ -51,8 +50,7 @@ static int load_nodes(imu_graph *g, json_t *index, imu_error *err)
     g->nodes = calloc(n ? n : 1, sizeof *g->nodes);
     if (!g->nodes)
         return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
-    json_object_foreach(nodes, key, value)
-    {
+    json_object_foreach (nodes, key, value) {
         if (!*key || strlen(key) > 200)
             return imu_refuse(err, BAD, "A node id must have 1 to 200 bytes.");
         struct node *slot = &g->nodes[g->n_nodes];
@@ -125,8 +123,7 @@ static int load_edges(imu_graph *g, const json_t *index, imu_error *err)
     g->edges = calloc(n ? n : 1, sizeof *g->edges);
     if (!g->edges)
         return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
-    json_array_foreach(edges, i, value)
-    {
+    json_array_foreach (edges, i, value) {
         if (load_edge(g, &g->edges[i], value, index, err))
             return -1;
         g->n_edges++;

@@ -163,8 +163,7 @@ static const imu_conditioning *gather(imu_call *call, const char *input, imu_con
         parts[0] = imu_env_conditioning(call, given);
         n = parts[0] ? 1 : 0;
     }
-    json_array_foreach(given, i, item)
-    {
+    json_array_foreach (given, i, item) {
         const struct imu_thing *t = n < 64 ? imu_env_conditioning(call, item) : NULL;
         if (!t) {
             if (n == 64)
@@ -266,7 +265,8 @@ static double *guidance(imu_call *call, int *count)
         return NULL;
     }
     scale[0] = json_number_value(given);
-    json_array_foreach(given, i, item) scale[i] = json_number_value(item);
+    json_array_foreach (given, i, item)
+        scale[i] = json_number_value(item);
     for (i = 0; i < n; i++) {
         if (!(scale[i] >= 1 && scale[i] <= 1000)) {
             free(scale);

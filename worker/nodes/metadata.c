@@ -29,8 +29,7 @@ static int run_core_metadata(imu_call *call)
                                       "use_cache", "board", "metadata"};
     json_t *all = json_object(), *value;
     const char *key;
-    json_object_foreach((json_t *)call->in, key, value)
-    {
+    json_object_foreach ((json_t *)call->in, key, value) {
         bool skip = json_is_null(value);
         for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
             skip = skip || !strcmp(key, own[i]);
@@ -115,7 +114,7 @@ static int run_metadata(imu_call *call)
     size_t i;
     if (json_is_object(items))
         json_object_set(all, imu_json_str(items, "label"), json_object_get(items, "value"));
-    json_array_foreach(items, i, item)
+    json_array_foreach (items, i, item)
         json_object_set(all, imu_json_str(item, "label"), json_object_get(item, "value"));
     json_object_set_new(all, "app_version", json_string(imu_env_app_version(call->env)));
     return imu_out(call, json_pack("{s:o}", "metadata", all));
@@ -140,7 +139,8 @@ static int run_merge(imu_call *call)
 {
     json_t *all = json_object(), *one;
     size_t i;
-    json_array_foreach(imu_in(call, "collection"), i, one) json_object_update(all, one);
+    json_array_foreach (imu_in(call, "collection"), i, one)
+        json_object_update(all, one);
     return imu_out(call, json_pack("{s:o}", "metadata", all));
 }
 

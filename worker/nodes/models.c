@@ -117,10 +117,10 @@ void imu_models_do_unload(imu_models *m)
     m->unload = fresh;
     pthread_mutex_unlock(&m->lock);
     size_t k;
-    json_array_foreach(asked, k, key) for (size_t i = m->n_open;
-                                           i-- > 0;) if (!json_is_string(key) ||
-                                                         !strcmp(json_string_value(key),
-                                                                 m->open[i].key)) close_entry(m, i);
+    json_array_foreach (asked, k, key)
+        for (size_t i = m->n_open; i-- > 0;)
+            if (!json_is_string(key) || !strcmp(json_string_value(key), m->open[i].key))
+                close_entry(m, i);
     if (json_array_size(asked) > 0)
         note_loaded(m);
     json_decref(asked);
@@ -138,11 +138,13 @@ const json_t *imu_models_find(const json_t *rows, const json_t *identifier)
 {
     const json_t *row;
     size_t i;
-    json_array_foreach(rows, i, row) if (same(row, identifier, "key")) return row;
-    json_array_foreach(
-        rows, i, row) if (same(json_object_get(row, "record"), identifier, "hash")) return row;
-    json_array_foreach(rows, i, row)
-    {
+    json_array_foreach (rows, i, row)
+        if (same(row, identifier, "key"))
+            return row;
+    json_array_foreach (rows, i, row)
+        if (same(json_object_get(row, "record"), identifier, "hash"))
+            return row;
+    json_array_foreach (rows, i, row) {
         const json_t *record = json_object_get(row, "record");
         if (same(record, identifier, "name") && same(record, identifier, "base") &&
             same(record, identifier, "type"))

@@ -227,8 +227,7 @@ json_t *imu_value_take(const imu_field *f, json_t *v, imu_error *err)
         return take_one(f, v, err);
     json_t *list = json_array(), *item;
     size_t i;
-    json_array_foreach(v, i, item)
-    {
+    json_array_foreach (v, i, item) {
         json_t *taken = take_one(f, item, err);
         if (!taken || !list || json_array_append_new(list, taken)) {
             if (taken)

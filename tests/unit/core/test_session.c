@@ -281,7 +281,8 @@ static void sessions_are_listed_and_bounded(void **state)
     who = accepted(f, token);
     assert_no_error(imu_session_list(f->db, f->pool, &who, &list));
     assert_int_equal(json_array_size(list), 200);
-    json_array_foreach(list, i, one) current += json_is_true(json_object_get(one, "current"));
+    json_array_foreach (list, i, one)
+        current += json_is_true(json_object_get(one, "current"));
     assert_int_equal(current, 1);
     one = json_array_get(list, 0);
     assert_string_equal(json_string_value(json_object_get(one, "user_agent")), "Mozilla/5.0");

@@ -25,8 +25,7 @@ static json_t *look(const char *name, int *count)
     size_t i;
 
     *count = 0;
-    json_array_foreach(fake_hub_events, i, event)
-    {
+    json_array_foreach (fake_hub_events, i, event) {
         if (strcmp(json_string_value(json_object_get(event, "name")), name) == 0) {
             (*count)++;
             last = json_object_get(event, "data");
