@@ -13,8 +13,8 @@ typedef enum imu_access {
     IMU_ACCESS_USER,         /**< signed in; in single-user mode everybody (as system) */
     IMU_ACCESS_ADMIN,        /**< administrators; in single-user mode everybody */
     IMU_ACCESS_MEDIA,        /**< as USER, but the media cookie proves it too */
-    IMU_ACCESS_ACCOUNT,      /**< signed in with an account: 401 in single-user mode; open while a
-                                password change is due */
+    IMU_ACCESS_ACCOUNT,      /**< signed in with an account: 401 in single-user mode */
+    IMU_ACCESS_ACCOUNT_DUE,  /**< as ACCOUNT, also while a password change is due */
     IMU_ACCESS_ACCOUNT_ADMIN /**< administrator with an account: 401 in single-user mode */
 } imu_access;
 

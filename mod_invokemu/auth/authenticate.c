@@ -18,7 +18,8 @@ static int is_read(const imu_req *req)
 
 static int needs_account(imu_access access)
 {
-    return access == IMU_ACCESS_ACCOUNT || access == IMU_ACCESS_ACCOUNT_ADMIN;
+    return access == IMU_ACCESS_ACCOUNT || access == IMU_ACCESS_ACCOUNT_DUE ||
+           access == IMU_ACCESS_ACCOUNT_ADMIN;
 }
 
 static imu_err *not_signed_in(imu_req *req)
@@ -82,7 +83,7 @@ static imu_err *permit(imu_req *req)
 {
     imu_access access = req->route->access;
 
-    if (req->who.must_change_password && access != IMU_ACCESS_ACCOUNT)
+    if (req->who.must_change_password && access != IMU_ACCESS_ACCOUNT_DUE)
         return imu_error(req->p, 403, "password_change_due",
                          "Choose a password of your own first.");
     if ((access == IMU_ACCESS_ADMIN || access == IMU_ACCESS_ACCOUNT_ADMIN) && !req->who.is_admin)

@@ -7,7 +7,7 @@ import { Client } from '../lib/http.mjs';
 import { ADMIN, addUser, login, setupAdmin } from '../lib/users.mjs';
 import { routes } from '../guards/lib.mjs';
 
-const SIGNED_IN = new Set(['USER', 'ADMIN', 'MEDIA', 'ACCOUNT', 'ACCOUNT_ADMIN']);
+const SIGNED_IN = new Set(['USER', 'ADMIN', 'MEDIA', 'ACCOUNT', 'ACCOUNT_DUE', 'ACCOUNT_ADMIN']);
 const ADMINS = new Set(['ADMIN', 'ACCOUNT_ADMIN']);
 const KNOWN = new Set([...SIGNED_IN, 'PUBLIC']);
 

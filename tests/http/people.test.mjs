@@ -85,6 +85,9 @@ describe('people', () => {
         const mia = await login(server, 'mia@example.com', PASSWORD);
         assert.equal((await mia.get('/api/v1/boards/?all=true')).status, 403);
         assert.equal((await mia.get(USERS)).status, 403);
+        assert.equal((await mia.get('/api/v1/auth/sessions')).status, 403);
+        assert.equal((await mia.delete('/api/v1/auth/sessions')).status, 403);
+        assert.equal((await mia.get('/api/v1/auth/generate-password')).status, 200);
         assert.equal((await mia.get(ME)).body.must_change_password, true);
         const same = await mia.post('/api/v1/auth/change-password', { current_password: PASSWORD, new_password: PASSWORD });
         assert.equal(same.status, 400, 'the given one is no choice of theirs');
