@@ -60,6 +60,15 @@ static int send_bytes(request_rec *r, const imu_reply *reply)
     return pass(r, bb);
 }
 
+/* As the core opens its own files: EnableSendfile and EnableMMAP hold for ours too. */
+static apr_int32_t open_flags(request_rec *r)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+
+    return APR_FOPEN_READ | APR_FOPEN_BINARY |
+           (core->enable_sendfile == ENABLE_SENDFILE_ON ? APR_FOPEN_SENDFILE_ENABLED : 0);
+}
+
 static int send_file(imu_req *req)
 {
     request_rec *r = req->r;
@@ -68,9 +77,8 @@ static int send_file(imu_req *req)
     apr_finfo_t info;
     int status;
 
-    if (apr_file_open(&file, req->reply.file,
-                      APR_FOPEN_READ | APR_FOPEN_BINARY | APR_FOPEN_SENDFILE_ENABLED,
-                      APR_OS_DEFAULT, r->pool) != APR_SUCCESS ||
+    if (apr_file_open(&file, req->reply.file, open_flags(r), APR_OS_DEFAULT, r->pool) !=
+            APR_SUCCESS ||
         apr_file_info_get(&info, APR_FINFO_SIZE | APR_FINFO_MTIME | APR_FINFO_TYPE, file) !=
             APR_SUCCESS ||
         info.filetype != APR_REG)

@@ -47,10 +47,11 @@ static int translate_name(request_rec *r)
     return OK;
 }
 
+/* The core has put the server's own settings back by now, so that only the name tells a request of
+ * ours; no file's name starts like this. */
 static int map_to_storage(request_rec *r)
 {
-    return is_enabled(r) && r->filename && strncmp(r->filename, "invokemu:", 9) == 0 ? OK
-                                                                                     : DECLINED;
+    return r->filename && strncmp(r->filename, "invokemu:", 9) == 0 ? OK : DECLINED;
 }
 
 static int fixups(request_rec *r)
