@@ -1,54 +1,23 @@
 // Many idle event sockets, and how long an event takes to reach its owner among them.
 import fs from 'node:fs';
-import { createRequire } from 'node:module';
+import http from 'node:http';
+import https from 'node:https';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { QUEUE, textGraph } from '../lib/queue.mjs';
 import { until } from '../lib/server.mjs';
+import { connect, end, subscribe } from './socket.mjs';
 
-// The WebSocket library that socket.io-client brings along.
-const require = createRequire(import.meta.resolve('engine.io-client'));
-const WebSocket = require('ws');
 const SAMPLES = 300;
+/** Between two events when all sockets listen: what two jobs that run beside each other report in a second. */
+const CROWD_PAUSE_MS = 200;
+const CROWD_SAMPLES = 100;
 
 /** Proportional share of memory of processes, in KiB: shared pages are divided among those who share them. */
 export function memory(pids) {
     const one = (pid) => Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))[1]);
     return pids.reduce((sum, pid) => sum + one(pid), 0);
-}
-
-/** A signed-in Socket.IO client in as few bytes as possible. `heard` is called with each event's text. */
-function connect(server, token, { subscribe = false, heard = () => {} } = {}) {
-    const url = `${server.url.replace(/^http/, 'ws')}/ws/socket.io/?EIO=4&transport=websocket`;
-    return new Promise((resolve, reject) => {
-        const socket = new WebSocket(url, { rejectUnauthorized: false, perMessageDeflate: false });
-        socket.on('error', reject);
-        socket.on('close', () => reject(new Error('the server closed a socket')));
-        socket.on('message', (data) => {
-            const text = data.toString();
-            if (text === '2') {
-                socket.send('3');
-            } else if (text[0] === '0') {
-                socket.send(`40${JSON.stringify({ token })}`);
-            } else if (text.startsWith('40')) {
-                if (subscribe) {
-                    socket.send('42["subscribe_queue",{"queue_id":"default"}]');
-                }
-                resolve(socket);
-            } else if (text.startsWith('44')) {
-                reject(new Error(`refused: ${text}`));
-            } else {
-                heard(text);
-            }
-        });
-    });
-}
-
-async function connectMany(server, token, count, options) {
-    const sockets = [];
-    while (sockets.length < count) {
-        const some = Array.from({ length: Math.min(50, count - sockets.length) }, () => connect(server, token, options));
-        sockets.push(...(await Promise.all(some)));
-    }
-    return sockets;
 }
 
 function threads(pid) {
@@ -58,25 +27,45 @@ function threads(pid) {
 const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))];
 
 /** Time from sending a request to the event that it causes, for its owner, in ms: sorted. */
-async function delays(server, owner) {
+async function delays(server, owner, samples, wait = 0) {
+    const agent = new (server.url.startsWith('https:') ? https : http).Agent({ keepAlive: true, maxSockets: 1 });
     let arrived = null;
-    const socket = await connect(server, owner.token, {
-        subscribe: true,
-        heard: (text) => text.startsWith('42["batch_enqueued"') && arrived?.(performance.now()),
-    });
+    const socket = await connect(server.url, owner.token, (text) => text.startsWith('42["batch_enqueued"') && arrived?.(performance.now()));
     const found = [];
-    for (let i = 0; i < SAMPLES; i++) {
+    subscribe(socket);
+    for (let i = 0; i < samples; i++) {
         const event = new Promise((resolve) => (arrived = resolve));
         const begin = performance.now();
-        const answer = await owner.post(`${QUEUE}/enqueue_batch`, { batch: { graph: textGraph(), runs: 1 } });
+        const answer = await owner.post(`${QUEUE}/enqueue_batch`, { batch: { graph: textGraph(), runs: 1 } }, { agent });
         if (answer.status !== 201) {
             throw new Error(`enqueue: ${answer.status} ${answer.text}`);
         }
         found.push((await event) - begin);
+        await pause(wait);
     }
-    socket.removeAllListeners('close');
-    socket.terminate();
+    end(socket);
+    agent.destroy();
     return found.sort((a, b) => a - b);
+}
+
+/** Idle sockets in a process of their own: tell() orders something and waits until it is done. */
+function crowd() {
+    const child = fork(new URL('./crowd.mjs', import.meta.url));
+    const ended = once(child, 'exit').then(() => {
+        throw new Error('the process with the idle sockets ended');
+    });
+    ended.catch(() => {});
+    return {
+        async tell(order) {
+            const done = once(child, 'message');
+            child.send(order);
+            await Promise.race([done, ended]);
+        },
+        async stop() {
+            child.disconnect();
+            await ended.catch(() => {});
+        },
+    };
 }
 
 /** @returns {Promise<object>} threads of a child, KiB for each socket, delays in ms without and with listeners besides the owner */
@@ -86,25 +75,23 @@ export async function measureSockets(server, admin, owner, count) {
         const { httpd, children, dispatcher } = server.pids();
         return [httpd, dispatcher, ...children];
     };
-    await delays(server, owner);
+    await delays(server, owner, SAMPLES);
     const before = memory(processes());
-    const idle = await connectMany(server, admin.token, count);
+    const idle = crowd();
+    await idle.tell({ base: server.url, token: admin.token, count });
     const kib = (memory(processes()) - before) / count;
-    const alone = await delays(server, owner);
+    const alone = await delays(server, owner, SAMPLES);
     const most = Math.max(...server.pids().children.map(threads));
-    idle.forEach((socket) => socket.send('42["subscribe_queue",{"queue_id":"default"}]'));
+    await idle.tell('subscribe');
     await until(async () => (await admin.get('/api/v1/auth/me')).status === 200, 'the server to catch up');
-    const crowd = await delays(server, owner);
-    idle.forEach((socket) => {
-        socket.removeAllListeners('close');
-        socket.terminate();
-    });
+    const among = await delays(server, owner, CROWD_SAMPLES, CROWD_PAUSE_MS);
+    await idle.stop();
     return {
         threads: most,
         kib,
         p50: quantile(alone, 0.5),
         p99: quantile(alone, 0.99),
-        all50: quantile(crowd, 0.5),
-        all99: quantile(crowd, 0.99),
+        all50: quantile(among, 0.5),
+        all99: quantile(among, 0.99),
     };
 }

@@ -1,4 +1,4 @@
-// A small HTTP client for the tests. It follows nothing, hides nothing and keeps no connection open.
+// A small HTTP client for the tests. It follows nothing, hides nothing and keeps no connection open unless it is given an agent.
 import http from 'node:http';
 import https from 'node:https';
 
@@ -22,12 +22,12 @@ export function multipart(parts) {
  * Sends one request.
  * @param {string} url absolute address
  * @param {object} [options] method, headers, token (Bearer), cookie, json (a value to encode), body (text or bytes),
- *   form (parts for multipart), timeout (ms)
+ *   form (parts for multipart), timeout (ms), agent (one of node's, to keep connections)
  * @returns {Promise<{status:number, headers:object, raw:Buffer, text:string, body:any}>} body is the decoded JSON, or
  *   the text where the answer is not JSON
  */
 export function request(url, options = {}) {
-    const headers = { connection: 'close', ...options.headers };
+    const headers = { ...(options.agent ? {} : { connection: 'close' }), ...options.headers };
     let body = options.body;
     if (options.json !== undefined) {
         body = JSON.stringify(options.json);
@@ -54,7 +54,7 @@ export function request(url, options = {}) {
     return new Promise((resolve, reject) => {
         const req = client.request(
             origin,
-            { method: options.method || 'GET', path: path || '/', headers, agent: false, rejectUnauthorized: false },
+            { method: options.method || 'GET', path: path || '/', headers, agent: options.agent || false, rejectUnauthorized: false },
             (res) => {
                 const chunks = [];
                 res.on('data', (c) => chunks.push(c));
