@@ -13,6 +13,7 @@
 #include "mod_invokemu/client.h"
 #include "mod_invokemu/edge.h"
 #include "mod_invokemu/events/endpoint.h"
+#include "mod_invokemu/hosts.h"
 #include "mod_invokemu/util/ids.h"
 
 APLOG_USE_MODULE(invokemu);
@@ -186,14 +187,16 @@ static int is_api(const char *uri)
 
 int imu_handle(request_rec *r)
 {
-    imu_req *req;
+    imu_req *req = apr_pcalloc(r->pool, sizeof *req);
+    imu_err *err;
 
-    if (strncmp(r->uri, "/ws/", 4) == 0)
-        return imu_events_handle(r);
-    req = apr_pcalloc(r->pool, sizeof *req);
     req->r = r;
     req->p = r->pool;
     req->inst = imu_instance_get();
     req->conf = imu_server_conf_of(r->server);
+    if (!req->inst->multiuser && (err = imu_host_check(req)))
+        return imu_edge_send_error(req, err);
+    if (strncmp(r->uri, "/ws/", 4) == 0)
+        return imu_events_handle(r);
     return is_api(r->uri) ? serve(req) : imu_client_serve(req);
 }

@@ -14,6 +14,7 @@
 #include "mod_invokemu/auth/core_password.h"
 #include "mod_invokemu/auth/throttle.h"
 #include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/hosts.h"
 #include "mod_invokemu/store/users.h"
 
 APLOG_USE_MODULE(invokemu);
@@ -66,7 +67,9 @@ imu_err *imu_api_auth_setup(imu_req *req)
     /* Looked at before the costly hash, and again inside the transaction that creates. */
     if (admins > 0)
         return imu_error(req->p, 400, "setup_done", "This server already has an administrator.");
-    if ((err = imu_new_password(req, password, email, name, &hash)) ||
+    /* Nobody has proved anything yet, and no cookie ties a browser to this name. */
+    if ((err = imu_host_check(req)) ||
+        (err = imu_new_password(req, password, email, name, &hash)) ||
         (err = imu_user_create_first_admin(db, req->p, email, name, hash, &user_id)) ||
         (err = imu_user_get(db, req->p, user_id, &user)))
         return err;

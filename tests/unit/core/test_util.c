@@ -4,6 +4,7 @@
 
 #include <apr_general.h>
 
+#include "mod_invokemu/util/hosts.h"
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/validate.h"
 
@@ -190,6 +191,22 @@ static void test_long_input_is_not_echoed(void **state)
         json_is_null(json_object_get(json_array_get(imu_check_end(c)->fields, 0), "input")));
 }
 
+static void test_local_names(void **state)
+{
+    static const char *const local[] = {"127.0.0.1", "10.0.0.7",   "::1",      "[fe80::1]", "localhost",
+                                        "nas",       "NAS.Local",  "nas.lan.", "a.b.home",  "x.home.arpa",
+                                        "localhost."};
+    static const char *const foreign[] = {"",          ".",         "evil.example", "127.0.0.1.evil.example",
+                                          "local.org", "1.2.3.4.5", ".local",       "[nas.example]",
+                                          "nas.lan.example"};
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof local / sizeof local[0]; i++)
+        assert_true(imu_host_is_local(local[i]));
+    for (unsigned i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
+        assert_false(imu_host_is_local(foreign[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_clean_text),
         cmocka_unit_test(test_faults_have_the_right_type),
         cmocka_unit_test(test_long_input_is_not_echoed),
+        cmocka_unit_test(test_local_names),
     };
 
     return cmocka_run_group_tests_name("util", tests, setup, teardown);

@@ -1,0 +1,31 @@
+#include "mod_invokemu/hosts.h"
+
+#include <http_vhost.h>
+#include <apr_network_io.h>
+
+#include "mod_invokemu/util/hosts.h"
+#include "mod_invokemu/util/ids.h"
+
+static int is_this_machine(imu_req *req, const char *host)
+{
+    char name[APRMAXHOSTLEN + 1];
+
+    return apr_gethostname(name, sizeof name, req->p) == APR_SUCCESS && strcasecmp(name, host) == 0;
+}
+
+imu_err *imu_host_check(imu_req *req)
+{
+    request_rec *r = req->r;
+    const char *host = r->hostname;
+
+    /* Browsers always say whom they call. */
+    if (!host || imu_host_is_local(host) || is_this_machine(req, host) ||
+        ap_matches_request_vhost(r, host, r->server->port))
+        return NULL;
+    if (!imu_is_clean_text(host))
+        host = "?";
+    return imu_error(req->p, HTTP_MISDIRECTED_REQUEST, "foreign_host",
+                     "This server is not known as %s. Open it by its address, or let its "
+                     "administrator add \"ServerAlias %s\" to its configuration.",
+                     host, host);
+}

@@ -1,0 +1,18 @@
+/*
+ * hosts.h: by which names this server may be called where a name is all that keeps pages of other
+ * sites away.
+ */
+#ifndef IMU_MOD_HOSTS_H
+#define IMU_MOD_HOSTS_H
+
+#include "mod_invokemu/request.h"
+
+/**
+ * Refuses a request whose Host is neither local (imu_host_is_local), nor this machine's own name,
+ * nor a ServerName or ServerAlias of the virtual host. Without sign-in the browser's own rules are
+ * all that protects the server, and they go by names: a site that lets its name point here would
+ * count as us. @return 421 with a sentence, or NULL
+ */
+imu_err *imu_host_check(imu_req *req);
+
+#endif
