@@ -190,30 +190,38 @@ static int add_line(void *text, const char *name, const char *value)
 }
 
 /* The header lines that the hub thread will send with the answer: those of any other answer of
- * ours. */
+ * ours, but for what becomes of the connection, which may change until then. */
 static char *answer_head(request_rec *r)
 {
-    char *lines = NULL, *whole;
+    char *lines = NULL;
 
     imu_edge_common_headers(r);
-    ap_set_keepalive(r);
+    apr_table_unset(r->headers_out, "Connection");
+    apr_table_unset(r->headers_out, "Keep-Alive");
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     add_line(&lines, "Server", ap_get_server_banner());
     apr_table_do(add_line, &lines, r->headers_out, NULL);
     apr_table_do(add_line, &lines, r->err_headers_out, NULL);
-    if (!lines || !(whole = realloc(lines, strlen(lines) + 3))) {
-        free(lines);
-        return NULL;
-    }
-    memcpy(whole + strlen(whole), "\r\n", 3);
-    return whole;
+    return lines;
+}
+
+/* The lines of a connection that is kept; "" where the protocol needs none. */
+static char *keep_alive_lines(request_rec *r)
+{
+    char *lines = NULL;
+
+    ap_set_keepalive(r);
+    apr_table_do(add_line, &lines, r->headers_out, "Connection", "Keep-Alive", NULL);
+    return lines ? lines : strdup("");
 }
 
 static int park_poll(ask *a, imu_socket *s)
 {
     request_rec *r = a->req.r;
 
-    if (!(s->head = answer_head(r)))
+    s->keep_alive = keep_alive_lines(r);
+    s->head = answer_head(r);
+    if (!s->head || !s->keep_alive)
         return give_up(a, s);
     s->close_after = r->connection->keepalive != AP_CONN_KEEPALIVE;
     imu_park(r, s);

@@ -186,7 +186,10 @@ static void flush_parked(imu_socket *s)
 static int enqueue_answer(imu_socket *s)
 {
     char date[APR_RFC822_DATE_LEN];
+    const char *parts[] = {NULL, s->head, s->close_after ? "Connection: close\r\n" : s->keep_alive,
+                           "\r\n"};
     char line[512];
+    size_t used = 0, all = s->answer.len;
     imu_out *out;
     int len;
 
@@ -194,12 +197,16 @@ static int enqueue_answer(imu_socket *s)
     len = snprintf(line, sizeof line,
                    "HTTP/1.1 %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n",
                    ap_get_status_line(s->answer.status), date, s->answer.type, s->answer.len);
-    if (len < 0 || (size_t)len >= sizeof line ||
-        !(out = out_new((size_t)len + strlen(s->head) + s->answer.len, 0)))
+    parts[0] = line;
+    for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        all += strlen(parts[i]);
+    if (len < 0 || (size_t)len >= sizeof line || !(out = out_new(all, 0)))
         return -1;
-    memcpy(out->data, line, (size_t)len);
-    memcpy(out->data + len, s->head, strlen(s->head));
-    memcpy(out->data + len + strlen(s->head), s->answer.body, s->answer.len);
+    for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        memcpy(out->data + used, parts[i], strlen(parts[i]));
+        used += strlen(parts[i]);
+    }
+    memcpy(out->data + used, s->answer.body, s->answer.len);
     append(s, out);
     return 0;
 }

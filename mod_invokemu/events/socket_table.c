@@ -72,6 +72,7 @@ void imu_socket_release(imu_socket *s)
     imu_ws_clear(&s->reader);
     free(s->answer.body);
     free(s->head);
+    free(s->keep_alive);
     pthread_cond_destroy(&s->answered);
     pthread_mutex_destroy(&s->lock);
     free(s);

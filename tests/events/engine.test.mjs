@@ -1,7 +1,9 @@
 // The HTTP end of live events: handshakes, long polls between ordinary requests, and browsers that misbehave.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { closeAll, listen, publish, RawSocket } from '../lib/events.mjs';
 import { request } from '../lib/http.mjs';
@@ -117,10 +119,17 @@ describe('the end point of live events', () => {
             const one = `GET ${PATH}?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: x\r\n\r\n`;
             const socket = net.connect(server.port, '127.0.0.1');
             let ended = false;
-            socket.on('close', () => (ended = true)).on('error', () => {}).resume();
+            let text = '';
+            socket.on('close', () => (ended = true)).on('error', () => {}).on('data', (data) => (text += data));
+            // The log tells of a poll when it begins to wait.
+            const polls = () => fs.readFileSync(path.join(server.logs, 'access.log'), 'utf8').split('"GET /ws/').length;
+            const before = polls();
             socket.write(one + one + one);
+            await until(() => polls() > before, 'the poll to wait');
             await poll(sid, { method: 'POST', body: '1' });
             await until(() => ended, 'the end of the connection');
+            assert.match(text, /^HTTP\/1\.1 200 OK\r\n(?:.+\r\n)*Connection: close\r\n/);
+            assert.doesNotMatch(text, /keep-alive/i);
         });
     });
 
