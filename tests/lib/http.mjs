@@ -50,13 +50,15 @@ export function request(url, options = {}) {
         headers['content-length'] ??= body.length;
     }
     const client = url.startsWith('https:') ? https : http;
-    // The path goes out as it is written: a URL object would clean up the ".." that a test wants to send. All in one object: beside
-    // an address as a text, https.request() of Node.js 18 overlooks the path.
+    // The path goes out as it is written: a URL object would clean up the ".." that a test wants to send. Host and
+    // port go alone: beside an address, https.request() of Node.js 18 takes the path from there.
     const [, origin, path] = /^(https?:\/\/[^/]+)(.*)$/s.exec(url);
+    const { hostname, port } = urlToHttpOptions(new URL(origin));
     return new Promise((resolve, reject) => {
         const req = client.request(
             {
-                ...urlToHttpOptions(new URL(origin)),
+                hostname,
+                port,
                 method: options.method || 'GET',
                 path: path || '/',
                 headers,
