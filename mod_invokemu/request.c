@@ -11,7 +11,7 @@
 
 #include "mod_invokemu/routes.h"
 #include "mod_invokemu/validate.h"
-#include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/query.h"
 
 APLOG_USE_MODULE(invokemu);
 
@@ -21,11 +21,6 @@ APLOG_USE_MODULE(invokemu);
  * arrives slowly holds a thread. */
 #define PUBLIC_BODY 65536
 #define OPEN_PAUSE  apr_time_from_msec(50)
-
-typedef struct imu_query_arg {
-    const char *name;
-    const char *value;
-} imu_query_arg;
 
 /* ---- database ---- */
 
@@ -99,47 +94,18 @@ imu_err *imu_param_int(imu_req *req, const char *name, apr_int64_t *value)
     return NULL;
 }
 
-static char *unescape(apr_pool_t *p, const char *text, apr_size_t len)
-{
-    char *out = apr_pstrmemdup(p, text, len);
-
-    for (char *c = out; *c; c++)
-        if (*c == '+')
-            *c = ' ';
-    /* A broken escape or an encoded NUL or slash error leaves no value to trust. */
-    return ap_unescape_urlencoded(out) == OK && imu_is_clean_text(out) ? out : NULL;
-}
-
 /* Splits the query string once. @return 422 for text that is not UTF-8, or too many parameters */
 static imu_err *read_query(imu_req *req)
 {
-    const char *at = req->r->args;
-    imu_query_arg *list;
-    int max = 1;
+    int n = req->query ? 0 : imu_query_split(req->p, req->r->args, MAX_QUERY_ARGS, &req->query);
 
-    if (req->query)
-        return NULL;
-    for (const char *c = at; c && *c; c++)
-        max += *c == '&';
-    if (max > MAX_QUERY_ARGS)
+    if (n == IMU_QUERY_MANY)
         return imu_invalid(req->p, "query", NULL, "too_long", "Too many query parameters");
-    list = apr_pcalloc(req->p, sizeof *list * (apr_size_t)(max + 1));
-    while (at && *at) {
-        apr_size_t len = strcspn(at, "&");
-        const char *eq = memchr(at, '=', len);
-        apr_size_t name_len = eq ? (apr_size_t)(eq - at) : len;
-        imu_query_arg *a = &list[req->n_query];
-
-        a->name = unescape(req->p, at, name_len);
-        a->value = eq ? unescape(req->p, eq + 1, len - name_len - 1) : "";
-        if (!a->name || !a->value)
-            return imu_invalid(req->p, "query", NULL, "value_error",
-                               "Query parameters should be valid text");
-        if (*a->name)
-            req->n_query++;
-        at += len + (at[len] == '&');
-    }
-    req->query = list;
+    if (n == IMU_QUERY_BROKEN)
+        return imu_invalid(req->p, "query", NULL, "value_error",
+                           "Query parameters should be valid text");
+    if (n > 0)
+        req->n_query = n;
     return NULL;
 }
 
@@ -245,16 +211,15 @@ imu_err *imu_query_choice(imu_req *req, const char *name, const char *const *wor
     return imu_invalid(req->p, "query", name, "enum", "Input should be one of the known values");
 }
 
-json_t *imu_query_list(imu_req *req, const char *name)
+imu_err *imu_query_list(imu_req *req, const char *name, json_t **list)
 {
-    json_t *list = imu_json_own(req->p, json_array());
+    imu_err *err = read_query(req);
 
-    if (read_query(req))
-        return list;
-    for (int i = 0; i < req->n_query; i++)
+    *list = imu_json_own(req->p, json_array());
+    for (int i = 0; !err && i < req->n_query; i++)
         if (strcmp(req->query[i].name, name) == 0)
-            json_array_append_new(list, json_string(req->query[i].value));
-    return list;
+            json_array_append_new(*list, json_string(req->query[i].value));
+    return err;
 }
 
 /* ---- body ---- */

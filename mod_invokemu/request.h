@@ -40,7 +40,7 @@ typedef struct imu_req {
     int n_params;
     imu_identity who; /**< via is IMU_VIA_NONE on public routes without a valid session */
     imu_reply reply;
-    struct imu_query_arg *query; /**< decoded query, in order */
+    const struct imu_query_arg *query; /**< decoded query, in order */
     int n_query;
     int body_done; /**< the whole body has been read */
     imu_db *db;
@@ -76,7 +76,7 @@ imu_err *imu_query_choice(imu_req *req, const char *name, const char *const *wor
 imu_err *imu_query_required(imu_req *req, const char *name, apr_size_t max_len, const char **value);
 /** All values of a repeated parameter as a JSON array of strings (owned by the pool); empty when
  * absent. */
-json_t *imu_query_list(imu_req *req, const char *name);
+imu_err *imu_query_list(imu_req *req, const char *name, json_t **list);
 
 /** Reads the whole body, at most max bytes. @return 413 when larger, 400 when it breaks off */
 imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len);

@@ -134,11 +134,12 @@ imu_err *imu_gallery_names(imu_req *req, json_t **names)
 /* categories as the store wants them, or NULL when none is named. */
 static imu_err *read_categories(imu_req *req, const char **categories)
 {
-    json_t *list = imu_query_list(req, "categories");
+    json_t *list;
+    imu_err *err = imu_query_list(req, "categories", &list);
 
     *categories = NULL;
-    if (json_array_size(list) == 0)
-        return NULL;
+    if (err || json_array_size(list) == 0)
+        return err;
     *categories = ",";
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *word = json_string_value(json_array_get(list, i));

@@ -75,9 +75,9 @@ imu_err *imu_api_models(imu_req *req)
         (err = imu_query_text(req, "model_name", TEXT_MAX, NULL, &name)) ||
         (err = imu_query_text(req, "model_format", TEXT_MAX, NULL, &format)) ||
         (err = imu_query_choice(req, "direction", directions, "ASC", &direction)) ||
-        (err = imu_req_db(req, &db)) || (err = imu_model_list(db, req->p, &rows)))
+        (err = imu_query_list(req, "base_models", &bases)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_model_list(db, req->p, &rows)))
         return err;
-    bases = imu_query_list(req, "base_models");
     list = json_array();
     for (i = 0; i < rows->count; i++) {
         int row = direction[0] == 'D' ? rows->count - 1 - i : i;

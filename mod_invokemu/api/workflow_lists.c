@@ -20,11 +20,12 @@ static const char *const categories[] = {"user", "default", NULL};
 static imu_err *read_list(imu_req *req, const char *name, const char *const *words,
                           const char **text)
 {
-    json_t *list = imu_query_list(req, name);
+    json_t *list;
+    imu_err *err = imu_query_list(req, name, &list);
 
     *text = NULL;
-    if (json_array_size(list) == 0)
-        return NULL;
+    if (err || json_array_size(list) == 0)
+        return err;
     if (json_array_size(list) > MAX_TAGS)
         return imu_invalid(req->p, "query", name, "too_long", "List should have at most 200 items");
     for (size_t i = 0; words && i < json_array_size(list); i++) {
@@ -159,11 +160,13 @@ imu_err *imu_api_workflow_tags(imu_req *req)
 
 imu_err *imu_api_workflow_counts_by_tag(imu_req *req)
 {
-    json_t *asked = imu_query_list(req, "tags"), *counts, *tag;
+    json_t *asked, *counts, *tag;
     imu_rows *rows;
     size_t i;
-    imu_err *err;
+    imu_err *err = imu_query_list(req, "tags", &asked);
 
+    if (err)
+        return err;
     if (json_array_size(asked) > MAX_TAGS)
         return imu_invalid(req->p, "query", "tags", "too_long",
                            "List should have at most 200 items");
@@ -178,12 +181,12 @@ imu_err *imu_api_workflow_counts_by_tag(imu_req *req)
 
 imu_err *imu_api_workflow_counts_by_category(imu_req *req)
 {
-    json_t *asked = imu_query_list(req, "categories"), *counts, *word;
+    json_t *asked, *counts, *word;
     imu_rows *rows;
     size_t i;
-    imu_err *err = read_facets(req, &rows);
+    imu_err *err;
 
-    if (err)
+    if ((err = imu_query_list(req, "categories", &asked)) || (err = read_facets(req, &rows)))
         return err;
     counts = json_object();
     json_array_foreach (asked, i, word)

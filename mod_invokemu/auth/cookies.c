@@ -5,6 +5,8 @@
 #include <http_protocol.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/auth/core_cookie.h"
+
 static void add(imu_req *req, const char *name, const char *value, const char *attributes,
                 apr_int64_t seconds)
 {
@@ -35,22 +37,7 @@ void imu_cookies_clear(imu_req *req)
 
 const char *imu_cookie(imu_req *req, const char *name)
 {
-    const char *at = apr_table_get(req->r->headers_in, "Cookie"), *found = NULL;
-    apr_size_t name_len = strlen(name);
-
-    while (at && *at) {
-        apr_size_t len;
-
-        at += strspn(at, " ;");
-        len = strcspn(at, ";");
-        if (len > name_len && at[name_len] == '=' && memcmp(at, name, name_len) == 0) {
-            if (found)
-                return NULL;
-            found = apr_pstrmemdup(req->p, at + name_len + 1, len - name_len - 1);
-        }
-        at += len;
-    }
-    return found && *found ? found : NULL;
+    return imu_cookie_find(req->p, apr_table_get(req->r->headers_in, "Cookie"), name);
 }
 
 int imu_same_origin(const imu_req *req)

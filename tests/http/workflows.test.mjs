@@ -33,6 +33,18 @@ describe('workflows', () => {
     const ids = async (client, query = '') => (await client.get(`/api/v1/workflows/?per_page=1000${query}`)).body.items.map((w) => w.workflow_id);
     const picture = { form: [{ name: 'image', filename: 'p.png', value: makePng(300, 200) }] };
 
+    test('a query string that is broken at its end is refused, however often it is read', async () => {
+        const query = `categories=user&${'a=1&'.repeat(550)}x=%zz`;
+        for (const view of ['', 'counts_by_tag', 'counts_by_category']) {
+            const answer = await owner.get(`/api/v1/workflows/${view}?${query}`);
+            assert.equal(answer.status, 422, view);
+            assert.equal(answer.body.detail[0].loc[0], 'query');
+        }
+        for (const list of ['/api/v1/images/', '/api/v1/images/names', '/api/v2/models/']) {
+            assert.equal(await status(owner.get(`${list}?${query}`)), 422, list);
+        }
+    });
+
     for (const shared of [false, true]) {
         test(`the access matrix of a ${shared ? 'shared' : 'private'} workflow`, async () => {
             const w = await create(owner);
