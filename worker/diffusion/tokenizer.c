@@ -113,7 +113,7 @@ static imu_engine_status read_merges(imu_tokenizer *t, const char *folder, imu_f
     if (s)
         return s;
     for (size_t i = 0; i < size; i++)
-        lines += text[i] == '\n';
+        lines += text[i] == '\n' || text[i] == '\r';
     t->merged = lines > MAX_VOCAB ? NULL : calloc(lines, sizeof *t->merged);
     if (!t->merged || imu_int_map_init(&t->ranks, lines))
         s = imu_fail_memory(fault);
