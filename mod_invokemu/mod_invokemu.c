@@ -184,8 +184,6 @@ static imu_err *prepare_database(apr_pool_t *p, imu_instance *inst, server_rec *
         err = imu_models_scan(db, inst->models_dir);
     if (err)
         err = imu_error_internal(p, "%s", err->log ? err->log : err->detail);
-    else
-        apr_dbd_close(db->driver, db->handle);
     apr_pool_destroy(own);
     hand_over_database(inst, p);
     return err;

@@ -139,8 +139,6 @@ static void *sweep(void *baton)
     if (!err && found.missing)
         imu_dlog(IMU_LOG_WARNING, "IMU0453: the files of %d pictures are missing, such as %s",
                  found.missing, found.first_missing);
-    if (db)
-        apr_dbd_close(db->driver, db->handle);
     apr_pool_destroy(p);
     return NULL;
 }
@@ -227,7 +225,7 @@ int imu_dispatch_run(const imu_dispatch_conf *conf, apr_pool_t *pool, int stop_f
         imu_loop_free(d.loop);
     }
     if (d.db)
-        apr_dbd_close(d.db->driver, d.db->handle);
+        imu_db_close(d.db);
     close(lock_fd);
     return rc == 0 ? 0 : 1;
 }

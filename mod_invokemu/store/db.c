@@ -327,6 +327,13 @@ imu_err *imu_db_adopt(imu_db *db, apr_pool_t *conn)
     return NULL;
 }
 
+static apr_status_t close_handle(void *data)
+{
+    imu_db *db = data;
+
+    return apr_dbd_close(db->driver, db->handle);
+}
+
 imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, imu_db **out)
 {
     imu_db *db = apr_pcalloc(p, sizeof *db);
@@ -342,8 +349,14 @@ imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, 
     if (rv != APR_SUCCESS)
         return imu_error_internal(p, "cannot open the database %s: %s", path,
                                   why ? why : "no reason given");
+    apr_pool_cleanup_register(p, db, close_handle, apr_pool_cleanup_null);
     db->pool = p;
     db->write_lock = lock;
     *out = db;
     return set_up(db, p);
+}
+
+void imu_db_close(imu_db *db)
+{
+    apr_pool_cleanup_run(db->pool, db, close_handle);
 }

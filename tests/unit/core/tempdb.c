@@ -32,19 +32,11 @@ int tempdb_setup(void **state)
     return 0;
 }
 
-static apr_status_t close_db(void *data)
-{
-    imu_db *db = data;
-
-    return apr_dbd_close(db->driver, db->handle);
-}
-
 imu_db *tempdb_another(tempdb *t)
 {
     imu_db *db = NULL;
 
     assert_no_error(imu_db_open(t->pool, t->path, NULL, &db));
-    apr_pool_cleanup_register(t->pool, db, close_db, apr_pool_cleanup_null);
     return db;
 }
 

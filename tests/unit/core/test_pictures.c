@@ -77,7 +77,7 @@ static int tear_down(void **state)
 
     close(f->png_fd);
     close(f->webp_fd);
-    apr_dbd_close(f->db->driver, f->db->handle);
+    imu_db_close(f->db);
     if (nftw(f->root, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0)
         return -1;
     apr_pool_destroy(f->p);
