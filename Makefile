@@ -9,9 +9,9 @@ CC         := gcc
 endif
 CFLAGS     ?= -O2 -g
 SAN        ?=
-# SAN=address,undefined builds everything into its own folder with those sanitizers.
+# SAN=address,undefined (or SAN=thread) builds everything into its own folder with those sanitizers.
 ifneq ($(SAN),)
-B          := build/san
+B          := build/$(if $(findstring thread,$(SAN)),tsan,san)
 SAN_FLAGS  := -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 endif
 WARN       := -Wall -Wextra -Wshadow -Werror

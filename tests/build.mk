@@ -1,23 +1,53 @@
 # Unit tests of what is free of httpd: each tests/unit/core/test_X.c becomes one program linked with libimucore.a.
 
+# Under the address sanitizer, each block of a pool is one of its own: linked into tests of ours, preloaded into httpd.
+ifneq ($(findstring address,$(SAN)),)
+POOL_BLOCKS := $(B)/obj/tests/tools/pool-blocks.o
+ALL += $(B)/pool-blocks.so
+endif
+$(B)/obj/tests/tools/pool-blocks.o: TEST_CFLAGS = $(APR_CFLAGS)
+$(B)/pool-blocks.so: $(B)/obj/tests/tools/pool-blocks.o
+	$(CC) -shared $(SAN_FLAGS) -o $@ $^ $(APR_LIBS)
+
 CORE_TESTS := $(patsubst tests/unit/core/test_%.c,$(B)/tests/core_%,$(wildcard tests/unit/core/test_*.c))
 
 $(B)/obj/tests/unit/core/%.o: tests/unit/core/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(APR_CFLAGS) -c -o $@ $<
-$(B)/tests/core_%: $(B)/obj/tests/unit/core/test_%.o $(B)/obj/tests/unit/core/tempdb.o $(B)/libimucore.a $(B)/libimuwire.a
+$(B)/tests/core_%: $(B)/obj/tests/unit/core/test_%.o $(B)/obj/tests/unit/core/tempdb.o $(POOL_BLOCKS) $(B)/libimucore.a $(B)/libimuwire.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(CORE_LIBS) $(APR_LIBS)
 
 .SECONDARY: $(CORE_TESTS:$(B)/tests/core_%=$(B)/obj/tests/unit/core/test_%.o) $(B)/obj/tests/unit/core/tempdb.o
 UNIT_TESTS += $(CORE_TESTS)
 
-# The reader of uploads, fuzzed; its corpus is replayed as a unit test.
-$(B)/obj/tests/fuzz/fuzz_multipart.o: TEST_CFLAGS = $(APR_CFLAGS)
-$(B)/tests/replay_multipart: $(B)/obj/tests/fuzz/fuzz_multipart.o $(B)/obj/tests/fuzz/replay.o $(B)/libimucore.a
+# Readers of foreign bytes in the module, fuzzed; each corpus is replayed as a unit test.
+CORE_FUZZ := batch csv multipart query report text token
+CORE_FUZZ_MORE := $(B)/obj/tests/unit/core/tempdb.o $(B)/obj/mod_invokemu/dispatch/worker_frames.o
+$(CORE_FUZZ:%=$(B)/obj/tests/fuzz/fuzz_%.o): TEST_CFLAGS = $(APR_CFLAGS)
+$(CORE_FUZZ:%=$(B)/tests/replay_%): $(B)/tests/replay_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/replay.o $(POOL_BLOCKS) \
+		$(CORE_FUZZ_MORE) $(B)/libimucore.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN_FLAGS) -o $@ $^ $(CORE_LIBS) $(APR_LIBS)
-UNIT_TESTS += $(B)/tests/replay_multipart
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(CORE_LIBS) $(APR_LIBS)
+UNIT_TESTS += $(CORE_FUZZ:%=$(B)/tests/replay_%)
+
+# The same as libFuzzer programs.
+$(B)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	clang $(STD) -g -O1 -I. -I$(B)/gen $(APR_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
+CORE_FUZZ_SRC := $(CORE_SRC) $(B)/gen/queries.c $(B)/gen/migrations.c tests/unit/core/tempdb.c tests/tools/pool-blocks.c \
+                 mod_invokemu/dispatch/worker_frames.c
+$(CORE_FUZZ:%=$(B)/fuzz/fuzz_%): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(CORE_FUZZ_SRC:%.c=$(B)/fuzz/obj/%.o)
+	clang -fsanitize=fuzzer,address,undefined -o $@ $^ -lcmocka $(CORE_LIBS) $(APR_LIBS)
+
+# make fuzz [FUZZ_SECONDS=60]: every target for so long, from its corpus; what is new lands below build/fuzz.
+FUZZ_SECONDS ?= 60
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+.PHONY: fuzz
+fuzz: $(FUZZERS:%=$(B)/fuzz/fuzz_%)
+	for name in $(FUZZERS); do mkdir -p $(B)/fuzz/new/$$name && $(B)/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) \
+		-timeout=20 -print_final_stats=1 -verbosity=0 -artifact_prefix=$(B)/fuzz/$$name- $(B)/fuzz/new/$$name \
+		tests/fuzz/corpus/$$name || exit 1; done
 
 # Drives jobs without a worker, in servers started for tests.
 $(B)/imu-hook: tests/tools/imu-hook.c $(B)/libimuwire.a
@@ -25,15 +55,6 @@ $(B)/imu-hook: tests/tools/imu-hook.c $(B)/libimuwire.a
 	$(CC) $(ALL_CFLAGS) $(SAN_FLAGS) -MF $@.d -o $@ $< $(B)/libimuwire.a -ljansson
 ALL += $(B)/imu-hook
 
-# The reader of tokens, likewise.
-$(B)/obj/tests/fuzz/fuzz_token.o: TEST_CFLAGS = $(APR_CFLAGS)
-$(B)/tests/replay_token: $(B)/obj/tests/fuzz/fuzz_token.o $(B)/obj/tests/fuzz/replay.o $(B)/libimucore.a
-	@mkdir -p $(@D)
-	$(CC) $(SAN_FLAGS) -o $@ $^ $(CORE_LIBS) $(APR_LIBS)
-$(B)/fuzz/fuzz_token: tests/fuzz/fuzz_token.c $(CORE_SRC) $(B)/gen/queries.c $(B)/gen/migrations.c
-	@mkdir -p $(@D)
-	clang $(STD) -g -O1 -I. $(APR_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(CORE_LIBS) $(APR_LIBS)
-UNIT_TESTS += $(B)/tests/replay_token
 include tests/unit/events/build.mk
 
 # Unit tests of the dispatcher's parts, with a hub that only notes what it is told.
@@ -44,7 +65,7 @@ $(B)/obj/tests/unit/dispatch/%.o: tests/unit/dispatch/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(APR_CFLAGS) -c -o $@ $<
 $(B)/tests/dispatch_%: $(B)/obj/tests/unit/dispatch/test_%.o $(B)/obj/tests/unit/dispatch/fake_hub.o $(B)/obj/tests/unit/core/tempdb.o \
-		$(DISPATCH_PARTS) $(B)/libimucore.a $(B)/libimuwire.a
+		$(POOL_BLOCKS) $(DISPATCH_PARTS) $(B)/libimucore.a $(B)/libimuwire.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(CORE_LIBS) $(APR_LIBS)
 .SECONDARY: $(DISPATCH_TESTS:$(B)/tests/dispatch_%=$(B)/obj/tests/unit/dispatch/test_%.o) $(B)/obj/tests/unit/dispatch/fake_hub.o

@@ -20,9 +20,9 @@ const VALGRIND = [
     'valgrind', '-q', '--error-exitcode=99', '--leak-check=full', '--errors-for-leak-kinds=definite',
     '--suppressions=tests/lib/valgrind.supp',
 ];
-// Unit tests that don't belong under valgrind: they compute pictures or feed millions of single bytes (minutes), or watch a
+// Unit tests that don't belong under valgrind: they compute pictures or run whole corpora (minutes), or watch a
 // sandbox count system calls and processor time (valgrind makes its own). They run under the sanitizers instead.
-const NOT_UNDER_VALGRIND = /engine|multipart|media|replay_/;
+const NOT_UNDER_VALGRIND = /engine|media|replay_/;
 
 function arguments_() {
     const found = { only: null, units: [] };

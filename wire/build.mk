@@ -21,9 +21,15 @@ $(B)/tests/test_wire: $(B)/obj/tests/unit/test_wire.o $(B)/libimuwire.a
 $(B)/tests/replay_wire: $(B)/obj/tests/fuzz/fuzz_wire.o $(B)/obj/tests/fuzz/replay.o $(B)/libimuwire.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^
+$(B)/tests/replay_media: $(B)/obj/tests/fuzz/fuzz_media.o $(B)/obj/tests/fuzz/replay.o $(B)/libimuwire.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -ljansson -lpthread
+$(B)/fuzz/fuzz_media: tests/fuzz/fuzz_media.c $(wildcard wire/*.c)
+	@mkdir -p $(@D)
+	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ -ljansson -lpthread
 $(B)/fuzz/fuzz_wire: tests/fuzz/fuzz_wire.c $(filter-out %/media_client.c,$(wildcard wire/*.c))
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^
 
 ALL        += $(B)/libimuwire.a
-UNIT_TESTS += $(B)/tests/test_wire $(B)/tests/replay_wire
+UNIT_TESTS += $(B)/tests/test_wire $(B)/tests/replay_wire $(B)/tests/replay_media

@@ -182,7 +182,7 @@ export class Server {
 
     spawn(program, args, { log, uid, gid } = {}) {
         const out = fs.openSync(path.join(this.logs, log), 'a');
-        const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', IMU_TEST_ROOT: this.root, ...sanitizerEnv() };
+        const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', IMU_TEST_ROOT: this.root, ...sanitizerEnv(program === HTTPD) };
         // A process group of its own: the prefork MPM stops its children by signalling the whole group.
         const child = spawn(program, args, { cwd: this.root, env, uid, gid, stdio: ['ignore', out, out], detached: true });
         fs.closeSync(out);
@@ -426,13 +426,15 @@ export class Server {
     }
 }
 
-function sanitizerEnv() {
+/** What the sanitizers need. With `pools`, every block of an APR pool is one of its own, so that they see where it ends. */
+function sanitizerEnv(pools) {
     if (!SANITIZED) {
         return {};
     }
     const library = (name) => execFileSync('gcc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
+    const blocks = pools ? `:${reach(path.join(BUILD, 'pool-blocks.so'))}` : '';
     return {
-        LD_PRELOAD: `${library('libasan.so')}:${library('libubsan.so')}`,
+        LD_PRELOAD: `${library('libasan.so')}:${library('libubsan.so')}${blocks}`,
         ASAN_OPTIONS: 'detect_leaks=1:abort_on_error=1:detect_odr_violation=0',
         UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
         LSAN_OPTIONS: `suppressions=${reach(path.join(REPO, 'tests/lib/lsan.supp'))}:print_suppressions=0`,

@@ -21,7 +21,7 @@ static apr_pool_t *root_pool;
 typedef struct reading {
     apr_pool_t *p;
     char *file;
-    apr_size_t len;
+    apr_size_t len, room;
     imu_multipart *m;
     imu_err *err;
 } reading;
@@ -30,7 +30,11 @@ static imu_err *keep(void *ctx, const char *data, apr_size_t len)
 {
     reading *r = ctx;
 
-    r->file = realloc(r->file, r->len + len + 1);
+    /* Byte by byte, a larger block each time would take the sanitizer minutes. */
+    if (r->len + len >= r->room) {
+        r->room = 2 * (r->len + len + 1);
+        r->file = realloc(r->file, r->room);
+    }
     memcpy(r->file + r->len, data, len);
     r->len += len;
     r->file[r->len] = '\0';

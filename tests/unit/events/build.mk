@@ -9,10 +9,10 @@ $(B)/tests/test_websocket: $(B)/obj/tests/unit/events/test_websocket.o $(B)/obj/
 $(B)/tests/replay_websocket: $(B)/obj/tests/fuzz/fuzz_websocket.o $(B)/obj/tests/fuzz/replay.o $(B)/obj/mod_invokemu/events/websocket.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcrypto
-$(B)/tests/test_hub: $(B)/obj/tests/unit/events/test_hub.o $(B)/obj/tests/unit/events/hub_stub.o $(HUB_OBJ) $(B)/obj/mod_invokemu/util/ids.o $(B)/obj/mod_invokemu/util/err.o
+$(B)/tests/test_hub: $(B)/obj/tests/unit/events/test_hub.o $(B)/obj/tests/unit/events/hub_stub.o $(POOL_BLOCKS) $(HUB_OBJ) $(B)/obj/mod_invokemu/util/ids.o $(B)/obj/mod_invokemu/util/err.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka -ljansson -lcrypto $(APR_LIBS)
-$(B)/tests/replay_hub: $(B)/obj/tests/fuzz/fuzz_hub.o $(B)/obj/tests/fuzz/replay.o $(B)/obj/tests/unit/events/hub_stub.o $(HUB_OBJ) $(B)/obj/mod_invokemu/util/ids.o $(B)/obj/mod_invokemu/util/err.o
+$(B)/tests/replay_hub: $(B)/obj/tests/fuzz/fuzz_hub.o $(B)/obj/tests/fuzz/replay.o $(B)/obj/tests/unit/events/hub_stub.o $(POOL_BLOCKS) $(HUB_OBJ) $(B)/obj/mod_invokemu/util/ids.o $(B)/obj/mod_invokemu/util/err.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -ljansson -lcrypto $(APR_LIBS)
 UNIT_TESTS += $(B)/tests/test_websocket $(B)/tests/replay_websocket $(B)/tests/test_hub $(B)/tests/replay_hub

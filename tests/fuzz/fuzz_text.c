@@ -1,0 +1,53 @@
+/* Small things out of requests: addresses of people, times, identifiers, base64url. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_general.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/auth/core_email.h"
+#include "mod_invokemu/util/ids.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void email(apr_pool_t *p, const char *text)
+{
+    const char *normal = imu_email_normal(p, text), *again;
+
+    if (normal && (!(again = imu_email_normal(p, normal)) || strcmp(again, normal) != 0))
+        abort();
+}
+
+static void moment(apr_pool_t *p, const char *text)
+{
+    apr_time_t t = imu_time_parse(text);
+
+    if (t > 0 && imu_time_parse(imu_time_text(p, t)) != t)
+        abort();
+}
+
+static void base64url(apr_pool_t *p, const char *text, size_t size)
+{
+    apr_size_t len;
+    const unsigned char *bytes = imu_base64url_decode(p, text, size, &len);
+
+    if (bytes && strcmp(imu_base64url(p, bytes, len), text) != 0)
+        abort(); /* two spellings of one value */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static apr_pool_t *pool;
+    const char *text;
+
+    if (!pool && (apr_initialize() != APR_SUCCESS || apr_pool_create(&pool, NULL) != APR_SUCCESS))
+        abort();
+    text = apr_pstrmemdup(pool, (const char *)data, size);
+    email(pool, text);
+    moment(pool, text);
+    base64url(pool, text, strlen(text));
+    imu_is_uuid(text);
+    apr_pool_clear(pool);
+    return 0;
+}
