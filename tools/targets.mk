@@ -37,12 +37,13 @@ lint: packages-lint
 # The private instance below ROOT (default run/): PORT=9090 LISTEN= MULTIUSER=on|off ROOT=run.
 export PORT LISTEN MULTIUSER ROOT
 run: packages-run
-	$(MAKE) $(JOBS) all
-	B=$(B) tools/instance start
+	@$(MAKE) -q all >/dev/null 2>&1 || echo "Building. The first time, that takes some minutes."
+	@$(MAKE) $(JOBS) -s --no-print-directory all
+	@B=$(B) tools/instance start
 stop:
-	tools/instance stop
+	@tools/instance stop
 status:
-	tools/instance status
+	@tools/instance status
 
 .PHONY: install
 # sudo make install, or make install DESTDIR=... for a package.

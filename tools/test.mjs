@@ -14,8 +14,9 @@ const BUILD = process.env.IMU_BUILD || 'build';
 const LOGS = path.join(REPO, BUILD, 'test-logs');
 const LIMIT_MS = 15 * 60 * 1000; // of one command: something hangs
 const JOBS = Math.max(1, Math.min(4, os.cpus().length));
-// A file that hangs fails instead of keeping everybody waiting.
-const FILE_MS = 300000;
+// A file of node tests that hangs fails instead of keeping everybody waiting. (--test-timeout of node is newer than Debian's.)
+const FILE_MS = 5 * 60 * 1000;
+const GRACE_MS = 10 * 1000; // from the polite signal, on which the tests stop their servers, to the other one
 const VALGRIND = [
     'valgrind', '-q', '--error-exitcode=99', '--leak-check=full', '--errors-for-leak-kinds=definite',
     '--suppressions=tests/lib/valgrind.supp',
@@ -49,18 +50,20 @@ function testFiles(dir) {
     return fs.readdirSync(folder).filter((f) => f.endsWith('.test.mjs')).sort().map((f) => path.join(dir, f));
 }
 
-/** One command for each unit test binary; one command for all files of a folder of node tests. */
+/** The commands of each group: one for each unit test binary and each file of node tests, so many of them at once. */
 function groups(units) {
-    const node = (dir, jobs) => {
-        const files = testFiles(dir);
-        return files.length ? [{ name: dir, command: ['node', '--test', '--test-reporter=tap', `--test-concurrency=${jobs}`, `--test-timeout=${FILE_MS}`, ...files] }] : [];
-    };
+    const node = (dir, jobs) => ({
+        jobs,
+        commands: testFiles(dir).map((file) => ({ name: file, command: ['node', '--test-reporter=tap', file], limit: FILE_MS })),
+    });
+    const programs = (files, suffix = '', front = []) => ({
+        jobs: JOBS,
+        commands: files.map((file) => ({ name: `${path.basename(file)}${suffix}`, command: [...front, file], limit: LIMIT_MS })),
+    });
     return {
         guards: node('tests/guards', JOBS),
-        unit: units.map((file) => ({ name: path.basename(file), command: [file] })),
-        valgrind: units
-            .filter((file) => !NOT_UNDER_VALGRIND.test(path.basename(file)))
-            .map((file) => ({ name: `${path.basename(file)}-valgrind`, command: [...VALGRIND, file] })),
+        unit: programs(units),
+        valgrind: programs(units.filter((file) => !NOT_UNDER_VALGRIND.test(path.basename(file))), '-valgrind', VALGRIND),
         http: node('tests/http', JOBS),
         events: node('tests/events', JOBS),
         worker: node('tests/worker', 1),
@@ -71,7 +74,7 @@ function groups(units) {
 }
 
 /** Runs a command, its output goes to a log file. @returns {Promise<{status: string, output: string}>} */
-function run({ name, command }) {
+function run({ name, command, limit }) {
     const log = path.join(LOGS, `${name.replaceAll('/', '-')}.log`);
     const env = { ...process.env, CMOCKA_MESSAGE_OUTPUT: 'TAP' };
     return new Promise((resolve) => {
@@ -79,19 +82,26 @@ function run({ name, command }) {
         const chunks = [];
         child.stdout.on('data', (c) => chunks.push(c));
         child.stderr.on('data', (c) => chunks.push(c));
-        const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
+        let late = '';
+        const timers = [
+            setTimeout(() => {
+                late = `no end after ${limit / 1000} s`;
+                child.kill('SIGTERM');
+            }, limit),
+            setTimeout(() => child.kill('SIGKILL'), limit + GRACE_MS),
+        ];
         const end = (status) => {
-            clearTimeout(limit);
+            timers.forEach(clearTimeout);
             const output = Buffer.concat(chunks).toString('utf8');
             fs.writeFileSync(log, output);
-            resolve({ status, output, log });
+            resolve({ status: late || status, output, log });
         };
         child.on('error', (error) => end(error.message));
         child.on('close', (code, signal) => end(signal || (code ? `status ${code}` : '')));
     });
 }
 
-async function runGroup(name, commands) {
+async function runGroup(name, { jobs, commands }) {
     const sum = { passed: 0, failed: 0, skipped: 0 };
     const begin = Date.now();
     if (commands.length === 0) {
@@ -101,28 +111,25 @@ async function runGroup(name, commands) {
     const waiting = [...commands];
     const one = async () => {
         for (let command = waiting.shift(); command; command = waiting.shift()) {
-            await runCommand(command, commands.length > 1, sum);
+            await runCommand(command, sum);
         }
     };
-    await Promise.all(Array.from({ length: Math.min(JOBS, commands.length) }, one));
+    await Promise.all(Array.from({ length: Math.min(jobs, commands.length) }, one));
     const seconds = ((Date.now() - begin) / 1000).toFixed(1);
     console.log(`${sum.failed ? 'not ok' : 'ok    '}  ${name}: ${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped (${seconds} s)`);
     return sum;
 }
 
 /** Runs one command of a group, tells what failed, and adds its results to `sum`. */
-async function runCommand(command, several, sum) {
-    const started = Date.now();
+async function runCommand(command, sum) {
     const { status, output, log } = await run(command);
     const count = countTap(output);
-    // A program that prints no TAP counts as one test; one that fails beside its tests, as one more failure.
+    // A program that prints no TAP counts as one test, a file of node tests without any as a failure; one that fails beside its
+    // tests, as one more failure.
     if (count.passed + count.failed + count.skipped === 0) {
-        count[status ? 'failed' : 'passed'] += 1;
+        count[status || command.command[0] === 'node' ? 'failed' : 'passed'] += 1;
     } else if (status && count.failed === 0) {
         count.failed += 1;
-    }
-    if (several && Date.now() - started > 30000) {
-        console.log(`--- ${command.name} took ${Math.round((Date.now() - started) / 1000)} s`);
     }
     if (count.failed) {
         console.log(`--- ${command.name} (${status || 'status 0'}; all of it in ${path.relative(REPO, log)})`);
@@ -150,7 +157,7 @@ fs.mkdirSync(LOGS, { recursive: true });
 const total = { passed: 0, failed: 0, skipped: 0 };
 const all = groups(units);
 for (const name of only || Object.keys(all)) {
-    const sum = all[name] ? await runGroup(name, all[name]) : await runGroup(name, []);
+    const sum = all[name] ? await runGroup(name, all[name]) : await runGroup(name, { jobs: 1, commands: [] });
     for (const key of Object.keys(total)) {
         total[key] += sum[key];
     }

@@ -51,7 +51,7 @@ before(async () => {
         fs.mkdirSync(path.join(stage, dir), { recursive: true });
     }
     execFileSync('cp', ['-a', '/etc/apache2', etc]);
-    execFileSync('sh', ['-c', 'rm -f "$1"/sites-enabled/* "$1"/mods-enabled/*invokemu* "$1"/mods-enabled/dbd.load', 'sh', etc]);
+    execFileSync('bash', ['-c', 'rm -f "$1"/sites-enabled/* "$1"/*/*invokemu* "$1"/mods-enabled/{dbd,ssl}.*', 'bash', etc]);
     fs.writeFileSync(path.join(etc, 'ports.conf'), '# the site brings its own Listen\n');
     execFileSync(path.join(REPO, 'tools/install'), [BUILD, stage], { stdio: 'pipe' });
 });
@@ -75,14 +75,26 @@ test('everything lies where Debian expects it', () => {
     assert.deepEqual(files.filter((file) => !fs.existsSync(path.join(stage, file))), []);
 });
 
-test('an update keeps the settings of the administrator', () => {
-    const conf = path.join(etc, 'mods-available/invokemu.conf');
-    const before_ = fs.readFileSync(conf, 'utf8');
-    fs.writeFileSync(conf, `${before_}# changed here\n`);
-    execFileSync(path.join(REPO, 'tools/install'), [BUILD, stage], { stdio: 'pipe' });
-    assert.match(fs.readFileSync(conf, 'utf8'), /# changed here/);
-    assert.equal(fs.readFileSync(`${conf}.new`, 'utf8'), before_);
-    fs.writeFileSync(conf, before_);
+test('an update keeps the settings of the administrator, and takes along those that nobody changed', () => {
+    const install = () => execFileSync(path.join(REPO, 'tools/install'), [BUILD, stage], { encoding: 'utf8' });
+    const [conf, site, tls] = ['mods-available/invokemu.conf', 'sites-available/invokemu.conf', 'sites-available/invokemu-tls.conf'];
+    const text = (file) => fs.readFileSync(path.join(etc, file), 'utf8');
+    const before_ = text(tls);
+    fs.appendFileSync(path.join(etc, conf), '# changed here\n');
+    fs.appendFileSync(path.join(etc, tls), '# changed here\n');
+    assert.doesNotMatch(install(), /Kept/);
+    // As if the installed version had come with other texts.
+    for (const file of [site, tls]) {
+        fs.writeFileSync(path.join(stage, 'usr/share/invokemu/conf/etc/apache2', file), '# of an older version\n');
+    }
+    fs.writeFileSync(path.join(etc, site), '# of an older version\n');
+    assert.match(install(), /Kept \S+invokemu-tls\.conf,/);
+    assert.match(text(conf), /# changed here/);
+    assert.ok(!fs.existsSync(path.join(etc, `${conf}.new`)), 'nothing new to look at');
+    assert.match(text(tls), /# changed here/);
+    assert.equal(text(`${tls}.new`), before_);
+    assert.equal(text(site), fs.readFileSync(path.join(REPO, 'conf/apache/site.conf'), 'utf8'));
+    fs.writeFileSync(path.join(etc, tls), before_);
 });
 
 test('a2enmod and a2ensite are all that a stock layout needs', async () => {
