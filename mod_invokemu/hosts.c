@@ -2,6 +2,7 @@
 
 #include <http_vhost.h>
 #include <apr_network_io.h>
+#include <apr_strings.h>
 
 #include "mod_invokemu/util/hosts.h"
 #include "mod_invokemu/util/ids.h"
@@ -28,4 +29,18 @@ imu_err *imu_host_check(imu_req *req)
                      "This server is not known as %s. Open it by its address, or let its "
                      "administrator add \"ServerAlias %s\" to its configuration.",
                      host, host);
+}
+
+const char *imu_network_of(const imu_req *req)
+{
+    const apr_sockaddr_t *a = req->r->useragent_addr;
+    const unsigned char *b;
+
+    if (!a || a->family != AF_INET6)
+        return req->r->useragent_ip;
+    b = a->ipaddr_ptr;
+    if (memcmp(b, "\0\0\0\0\0\0\0\0\0\0\xFF\xFF", 12) == 0)
+        return req->r->useragent_ip;
+    return apr_psprintf(req->p, "%02x%02x:%02x%02x:%02x%02x:%02x%02x", b[0], b[1], b[2], b[3], b[4],
+                        b[5], b[6], b[7]);
 }

@@ -1,6 +1,6 @@
 /*
  * hosts.h: by which names this server may be called where a name is all that keeps pages of other
- * sites away.
+ * sites away, and by what clients are told apart.
  */
 #ifndef IMU_MOD_HOSTS_H
 #define IMU_MOD_HOSTS_H
@@ -14,5 +14,8 @@
  * count as us. @return 421 with a sentence, or NULL
  */
 imu_err *imu_host_check(imu_req *req);
+/** What stands for a client when requests are counted: its address, or the /64 of an IPv6 customer,
+ * who has all of it. */
+const char *imu_network_of(const imu_req *req);
 
 #endif

@@ -17,6 +17,7 @@
 #include "mod_invokemu/auth/core_secret.h"
 #include "mod_invokemu/auth/core_session.h"
 #include "mod_invokemu/auth/throttle.h"
+#include "mod_invokemu/body.h"
 #include "mod_invokemu/config.h"
 #include "mod_invokemu/dispatch/dispatcher.h"
 #include "mod_invokemu/events/endpoint.h"
@@ -233,6 +234,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
                      "IMU0007: the write lock cannot be used in this child");
     imu_throttle_child_init(pchild, s);
+    imu_body_child_init(pchild, s);
     imu_events_child_init(pchild, s);
 }
 

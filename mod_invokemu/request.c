@@ -17,9 +17,6 @@ APLOG_USE_MODULE(invokemu);
 
 #define MAX_QUERY_ARGS 600
 #define OPEN_TRIES     5
-/* JSON that anybody may send, signed in or not: accounts and passwords need no more, and what
- * arrives slowly holds a thread. */
-#define PUBLIC_BODY 65536
 #define OPEN_PAUSE  apr_time_from_msec(50)
 
 /* ---- database ---- */
@@ -222,110 +219,7 @@ imu_err *imu_query_list(imu_req *req, const char *name, json_t **list)
     return err;
 }
 
-/* ---- body ---- */
-
-static imu_err *too_large(imu_req *req, apr_int64_t max)
-{
-    /* What the client still sends is not read: the connection ends after the answer. */
-    req->r->connection->keepalive = AP_CONN_CLOSE;
-    return imu_error(req->p, 413, "body_too_large",
-                     "This is too large. At most %" APR_INT64_T_FMT " KiB can be sent here.",
-                     max / 1024);
-}
-
-static imu_err *read_error(imu_req *req, apr_status_t rv)
-{
-    req->r->connection->keepalive = AP_CONN_CLOSE;
-    if (APR_STATUS_IS_TIMEUP(rv))
-        return imu_error(req->p, 408, "body_timeout", "The request took too long to arrive.");
-    return imu_error(req->p, 400, "body_broken", "The request broke off before it was complete.");
-}
-
-imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len)
-{
-    request_rec *r = req->r;
-    const char *declared = apr_table_get(r->headers_in, "Content-Length");
-    apr_bucket_brigade *bb = apr_brigade_create(req->p, r->connection->bucket_alloc);
-    apr_size_t used = 0, room = 8192;
-    char *buf;
-    int done = 0;
-
-    if (declared && apr_atoi64(declared) > max)
-        return too_large(req, max);
-    if (declared)
-        room = (apr_size_t)apr_atoi64(declared) + 1;
-    buf = apr_palloc(req->p, room);
-    while (!done) {
-        apr_status_t rv =
-            ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, 65536);
-
-        if (rv != APR_SUCCESS)
-            return read_error(req, rv);
-        for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);
-             b = APR_BUCKET_NEXT(b)) {
-            const char *part;
-            apr_size_t n;
-
-            if (APR_BUCKET_IS_EOS(b)) {
-                done = 1;
-                break;
-            }
-            if (APR_BUCKET_IS_METADATA(b))
-                continue;
-            if ((rv = apr_bucket_read(b, &part, &n, APR_BLOCK_READ)) != APR_SUCCESS)
-                return read_error(req, rv);
-            if ((apr_int64_t)(used + n) > max)
-                return too_large(req, max);
-            if (used + n + 1 > room) {
-                apr_size_t bigger = (used + n + 1) * 2;
-                char *grown = apr_palloc(req->p, bigger);
-                memcpy(grown, buf, used);
-                buf = grown;
-                room = bigger;
-            }
-            memcpy(buf + used, part, n);
-            used += n;
-        }
-        apr_brigade_cleanup(bb);
-    }
-    req->body_done = 1;
-    buf[used] = '\0';
-    *data = buf;
-    *len = used;
-    return NULL;
-}
-
-imu_err *imu_body_json(imu_req *req, json_t **body)
-{
-    json_error_t why;
-    const char *data;
-    apr_size_t len;
-    imu_err *err = imu_body_read(
-        req, req->route->access == IMU_ACCESS_PUBLIC ? PUBLIC_BODY : req->conf->max_body, &data,
-        &len);
-
-    *body = NULL;
-    if (err)
-        return err;
-    if (len == 0)
-        return imu_invalid(req->p, "body", NULL, "missing", "Field required");
-    *body =
-        imu_json_own(req->p, json_loadb(data, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why));
-    if (!*body)
-        return imu_invalid(req->p, "body", apr_psprintf(req->p, "%d", why.position), "json_invalid",
-                           "JSON decode error");
-    return NULL;
-}
-
-imu_err *imu_body_object(imu_req *req, json_t **body)
-{
-    imu_err *err = imu_body_json(req, body);
-
-    if (!err && !json_is_object(*body))
-        err = imu_invalid(req->p, "body", NULL, "model_attributes_type",
-                          "Input should be a valid dictionary or object to extract fields from");
-    return err;
-}
+/* ---- who asks ---- */
 
 const char *imu_bearer_token(imu_req *req)
 {

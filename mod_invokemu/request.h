@@ -78,13 +78,6 @@ imu_err *imu_query_required(imu_req *req, const char *name, apr_size_t max_len, 
  * absent. */
 imu_err *imu_query_list(imu_req *req, const char *name, json_t **list);
 
-/** Reads the whole body, at most max bytes. @return 413 when larger, 400 when it breaks off */
-imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len);
-/** Reads the body as JSON of at most InvokeMUMaxBody bytes (owned by the pool). @return 413, or 422
- * when it is no JSON */
-imu_err *imu_body_json(imu_req *req, json_t **body);
-/** The same, insisting on an object. */
-imu_err *imu_body_object(imu_req *req, json_t **body);
 
 /** Replies. Each returns NULL so that a handler can end with `return imu_reply_json(...)`. json is
  * consumed. */

@@ -5,6 +5,7 @@
 #include <http_log.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/body.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/validate.h"
 

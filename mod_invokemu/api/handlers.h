@@ -5,6 +5,7 @@
 #ifndef IMU_API_HANDLERS_H
 #define IMU_API_HANDLERS_H
 
+#include "mod_invokemu/body.h"
 #include "mod_invokemu/request.h"
 
 imu_handler imu_api_queue_enqueue_batch;

@@ -10,6 +10,7 @@
 #include "mod_invokemu/auth/core_gate.h"
 #include "mod_invokemu/auth/core_limit.h"
 #include "mod_invokemu/auth/core_password.h"
+#include "mod_invokemu/hosts.h"
 
 APLOG_USE_MODULE(invokemu);
 
@@ -58,21 +59,6 @@ void imu_throttle_child_init(apr_pool_t *pchild, server_rec *s)
                      "IMU0206: sign-ins can't be limited in this child");
 }
 
-/** An IPv6 customer has a whole /64: its first four groups stand for all. */
-static const char *network_of(const imu_req *req)
-{
-    const apr_sockaddr_t *a = req->r->useragent_addr;
-    const unsigned char *b;
-
-    if (!a || a->family != AF_INET6)
-        return req->r->useragent_ip;
-    b = a->ipaddr_ptr;
-    if (memcmp(b, "\0\0\0\0\0\0\0\0\0\0\xFF\xFF", 12) == 0)
-        return req->r->useragent_ip;
-    return apr_psprintf(req->p, "%02x%02x:%02x%02x:%02x%02x:%02x%02x", b[0], b[1], b[2], b[3], b[4],
-                        b[5], b[6], b[7]);
-}
-
 static imu_err *too_many(imu_req *req, apr_interval_time_t wait)
 {
     imu_err *err = imu_error(req->p, 429, "too_many_attempts",
@@ -85,7 +71,7 @@ static imu_err *too_many(imu_req *req, apr_interval_time_t wait)
 imu_err *imu_throttle_attempt(imu_req *req, const char *account)
 {
     apr_uint64_t by_account = imu_limit_key(limits, 'u', account);
-    apr_uint64_t by_address = imu_limit_key(limits, 'a', network_of(req));
+    apr_uint64_t by_address = imu_limit_key(limits, 'a', imu_network_of(req));
     apr_time_t now = apr_time_now();
     apr_interval_time_t wait;
 
@@ -101,7 +87,7 @@ imu_err *imu_throttle_attempt(imu_req *req, const char *account)
 void imu_throttle_succeeded(imu_req *req, const char *account)
 {
     apr_uint64_t by_account = imu_limit_key(limits, 'u', account);
-    apr_uint64_t by_address = imu_limit_key(limits, 'a', network_of(req));
+    apr_uint64_t by_address = imu_limit_key(limits, 'a', imu_network_of(req));
     apr_time_t now = apr_time_now();
 
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)

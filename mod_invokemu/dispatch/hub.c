@@ -9,7 +9,7 @@
 
 #define SID_BYTES 18 /* 144 bits, 24 characters */
 
-static unsigned bucket_of_text(const char *text)
+unsigned hub_bucket(const char *text)
 {
     unsigned h = 2166136261u;
 
@@ -221,7 +221,7 @@ hub_session *hub_session_new(imu_hub *hub, const char *token, size_t token_len)
         free(s);
         return NULL;
     }
-    bucket = &hub->by_sid[bucket_of_text(s->sid)];
+    bucket = &hub->by_sid[hub_bucket(s->sid)];
     s->next_hash = *bucket;
     *bucket = s;
     s->next = hub->sessions;
@@ -235,7 +235,7 @@ hub_session *hub_session_new(imu_hub *hub, const char *token, size_t token_len)
 
 hub_session *hub_session_find(imu_hub *hub, const char *sid)
 {
-    hub_session *s = hub->by_sid[bucket_of_text(sid)];
+    hub_session *s = hub->by_sid[hub_bucket(sid)];
 
     while (s && strcmp(s->sid, sid) != 0)
         s = s->next_hash;
@@ -260,8 +260,9 @@ static void end_conns(hub_session *s)
 
 void hub_session_free(hub_session *s)
 {
-    hub_session **link = &s->hub->by_sid[bucket_of_text(s->sid)];
+    hub_session **link = &s->hub->by_sid[hub_bucket(s->sid)];
 
+    hub_stranger_leave(s);
     end_conns(s);
     while (*link != s)
         link = &(*link)->next_hash;

@@ -136,7 +136,7 @@ static void send_open(hub_session *s, int upgradable)
 {
     json_t *open = json_pack("{s:s, s:[], s:i, s:i, s:i}", "sid", s->sid, "upgrades",
                              "pingInterval", s->hub->ping_interval, "pingTimeout", HUB_PING_TIMEOUT,
-                             "maxPayload", HUB_MAX_PAYLOAD);
+                             "maxPayload", IMU_WIRE_MAX_MESSAGE);
     char *json, *packet;
     size_t len;
 
@@ -249,13 +249,26 @@ static hub_session *session_of(imu_hub *hub, const json_t *header, const char **
     return *sid ? hub_session_find(hub, *sid) : NULL;
 }
 
+static int room_for(imu_hub_child *child, const json_t *header)
+{
+    const char *address = json_string_value(json_object_get(header, "address"));
+
+    return !address || hub_stranger_room(child->hub, address);
+}
+
 static hub_session *session_for(imu_hub_child *child, const json_t *header)
 {
+    const char *address = json_string_value(json_object_get(header, "address"));
     const json_t *token = json_object_get(header, "token");
     size_t len = json_string_length(token);
+    hub_session *s = hub_session_new(
+        child->hub, len && len <= HUB_MAX_TOKEN ? json_string_value(token) : NULL, len);
 
-    return hub_session_new(child->hub,
-                           len && len <= HUB_MAX_TOKEN ? json_string_value(token) : NULL, len);
+    if (s && address && hub_stranger_enter(s, address) != 0) {
+        hub_session_free(s);
+        return NULL;
+    }
+    return s;
 }
 
 /* A poll waits for something to say. A second one beside it is a fault of the browser. */
@@ -279,8 +292,16 @@ static int poll(imu_hub_child *child, hub_session *s, uint64_t id)
 
 static int handshake(imu_hub_child *child, const json_t *header, uint64_t id)
 {
-    hub_session *s = session_for(child, header);
+    static const char full[] =
+        "{\"code\":3,\"message\":\"Too many connections from your address have not signed in. Try "
+        "again in a moment.\"}";
+    hub_session *s;
 
+    if (!room_for(child, header)) {
+        hub_send_reply(child, id, 429, JSON_TYPE, full, sizeof full - 1);
+        return 1;
+    }
+    s = session_for(child, header);
     if (!s || !hub_conn_new(child, id, CONN_POLL, s))
         return -1;
     send_open(s, 1);
@@ -304,7 +325,7 @@ int hub_engine_request(imu_hub_child *child, const json_t *header, const char *b
             return handshake(child, header, id);
     } else if (!is_post) {
         return poll(child, s, id);
-    } else if (s->ws || s->closing || len > HUB_MAX_PAYLOAD) {
+    } else if (s->ws || s->closing || len > IMU_WIRE_MAX_MESSAGE) {
         refuse(child, id, 3);
     } else {
         int rc = take_payload(s, body, len);
@@ -327,6 +348,10 @@ int hub_engine_ws_open(imu_hub_child *child, const json_t *header)
             hub_send_close(child, id, 1008);
         else if (!hub_conn_new(child, id, CONN_PROBE, s))
             return -1;
+        return 1;
+    }
+    if (!room_for(child, header)) {
+        hub_send_close(child, id, 1013);
         return 1;
     }
     s = session_for(child, header);
@@ -358,7 +383,7 @@ void hub_engine_ws_message(hub_conn *conn, const char *text, size_t len)
     hub_session *s = conn->session;
 
     if (conn->kind == CONN_WS) {
-        if (len > HUB_MAX_PAYLOAD || take(s, text, len) != 0)
+        if (len > IMU_WIRE_MAX_MESSAGE || take(s, text, len) != 0)
             hub_session_close(s);
     } else if (len == 6 && memcmp(text, "2probe", 6) == 0) {
         hub_send_text(conn, "3probe", 6, 0);

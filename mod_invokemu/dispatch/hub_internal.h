@@ -1,6 +1,7 @@
 /*
  * hub_internal.h: what the parts of the hub share. hub.c keeps children, connections and sessions;
- * hub_engine.c speaks Engine.IO 4; hub_socketio.c speaks Socket.IO 5; hub_emit.c sends events.
+ * hub_engine.c speaks Engine.IO 4; hub_strangers.c counts who
+ * has not signed in; hub_socketio.c speaks Socket.IO 5; hub_emit.c sends events.
  */
 #ifndef IMU_HUB_INTERNAL_H
 #define IMU_HUB_INTERNAL_H
@@ -8,7 +9,6 @@
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/dispatch/hub.h"
 
-#define HUB_MAX_PAYLOAD 1000000 /* bytes of one message or POST body from a browser */
 #define HUB_MAX_QUEUED                                                                             \
     (2048u * 1024) /* bytes that wait for a polling browser, as many as for a WebSocket */
 #define HUB_MAX_TOKEN     8192
@@ -19,6 +19,8 @@
 #define HUB_SHORTEST_PING 300   /* ms */
 #define HUB_CONNECT_TIME  20000 /* ms from opening to Socket.IO's CONNECT */
 #define HUB_LINGER        10000 /* ms that last words wait for a poll */
+#define HUB_MAX_STRANGERS 100   /* sessions of one address that have not connected */
+#define HUB_TELL_TIME     60000 /* ms between two log lines about such addresses */
 #define HUB_RATE_PACKETS  400   /* packets in HUB_RATE_TIME from one browser */
 #define HUB_RATE_TIME     10000 /* ms */
 #define HUB_BUCKETS       4096  /* power of two */
@@ -51,6 +53,13 @@ typedef struct hub_packet {
     char text[];
 } hub_packet;
 
+/* An address with sessions that have not connected. */
+typedef struct hub_address {
+    struct hub_address *next;
+    int count;
+    char text[];
+} hub_address;
+
 struct hub_session {
     hub_session *next_hash, *next, **prev_link;
     imu_hub *hub;
@@ -67,6 +76,7 @@ struct hub_session {
     int rate;
     /* Socket.IO */
     int connected;
+    hub_address *stranger; /* until connected */
     char *token;
     char *user_id;
     int is_admin;
@@ -82,9 +92,12 @@ struct imu_hub {
     hub_session *sessions;
     hub_session *by_sid[HUB_BUCKETS];
     int n_sessions;
+    hub_address *strangers[HUB_BUCKETS];
+    int64_t told_of_strangers;
 };
 
 /* hub.c */
+unsigned hub_bucket(const char *text);
 hub_session *hub_session_new(imu_hub *hub, const char *token, size_t token_len);
 hub_session *hub_session_find(imu_hub *hub, const char *sid);
 /* Forgets the session and ends what a child holds open for it. */
@@ -99,6 +112,14 @@ void hub_send_reply(imu_hub_child *child, uint64_t conn, int status, const char 
                     const char *body, size_t len);
 void hub_send_text(hub_conn *conn, const char *text, size_t len, int preview);
 void hub_send_close(imu_hub_child *child, uint64_t conn, int code);
+
+/* hub_strangers.c */
+/* May one more session of that address wait to say who it is? */
+int hub_stranger_room(imu_hub *hub, const char *address);
+/* @return 0, or -1 without memory */
+int hub_stranger_enter(hub_session *s, const char *address);
+/* It has connected, or ends. */
+void hub_stranger_leave(hub_session *s);
 
 /* hub_engine.c */
 int hub_engine_request(imu_hub_child *child, const json_t *header, const char *body, size_t len);

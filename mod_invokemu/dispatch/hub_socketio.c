@@ -75,6 +75,7 @@ static imu_err *identify(hub_session *s, apr_pool_t *scratch)
 static void new_socket(hub_session *s, apr_pool_t *scratch)
 {
     s->connected = 1;
+    hub_stranger_leave(s);
     s->n_queues = 0;
     send_json(s, "40", json_pack("{s:s}", "sid", imu_random_token(scratch, 15)));
     /* The token may end before the next ping is due. */

@@ -17,11 +17,13 @@
 #include <sys/resource.h>
 #include <util_filter.h>
 
+#include "mod_invokemu/body.h"
 #include "mod_invokemu/config.h"
 #include "mod_invokemu/edge.h"
 #include "mod_invokemu/events/child_hub.h"
 #include "mod_invokemu/events/park.h"
 #include "mod_invokemu/events/socket.h"
+#include "mod_invokemu/hosts.h"
 #include "mod_invokemu/request.h"
 
 APLOG_USE_MODULE(invokemu);
@@ -132,7 +134,7 @@ static json_t *header_of(const ask *a, const imu_socket *s)
     const char *token = imu_bearer_token((imu_req *)&a->req);
 
     return json_pack("{s:I, s:s, s:s?, s:s?, s:s}", "conn", (json_int_t)s->id, "method", r->method,
-                     "sid", a->sid, "token", token, "address", r->useragent_ip);
+                     "sid", a->sid, "token", token, "address", imu_network_of(&a->req));
 }
 
 /*
@@ -166,6 +168,8 @@ static int send_answer(ask *a, imu_socket *s)
 
     imu_socket_detach(s);
     imu_socket_release(s);
+    if (status == 429)
+        apr_table_setn(a->req.r->err_headers_out, "Retry-After", "5");
     return reply(&a->req, status, type, body, len);
 }
 
@@ -248,7 +252,7 @@ static int poll_request(ask *a)
     imu_err *err;
     int is_post = r->method_number == M_POST;
 
-    if (is_post && (err = imu_body_read(&a->req, IMU_MAX_MESSAGE, &a->body, &a->len)))
+    if (is_post && (err = imu_body_read_stranger(&a->req, IMU_WIRE_MAX_MESSAGE, &a->body, &a->len)))
         return imu_edge_send_error(&a->req, err);
     if (stopping && !is_post && a->sid)
         return reply(&a->req, HTTP_OK, "text/plain; charset=UTF-8", "6", 1);

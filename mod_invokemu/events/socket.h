@@ -17,8 +17,6 @@
 
 #include "mod_invokemu/events/websocket.h"
 
-#define IMU_MAX_MESSAGE 1000000 /* bytes of one message or POST body from a browser */
-
 typedef enum imu_socket_state {
     IMU_SOCKET_WAITING = 1, /**< a worker waits in the handler for the answer */
     IMU_SOCKET_HANDED,      /**< the handler has returned; answers are kept until it is parked */

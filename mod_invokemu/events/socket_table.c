@@ -1,5 +1,6 @@
 /* socket_table.c: the sockets of this child by number, and their references. */
 #include "mod_invokemu/events/socket_internal.h"
+#include "wire/wire.h"
 
 #include <stdlib.h>
 
@@ -42,7 +43,7 @@ imu_socket *imu_socket_new(conn_rec *c, int is_ws)
     s->state = IMU_SOCKET_WAITING;
     s->last = &s->first;
     s->refs = 2; /* the table's and the caller's */
-    imu_ws_init(&s->reader, IMU_MAX_MESSAGE);
+    imu_ws_init(&s->reader, IMU_WIRE_MAX_MESSAGE);
     pthread_mutex_lock(&table.lock);
     if ((placed = table.n_free > 0)) {
         uint32_t slot = table.free_slots[--table.n_free];

@@ -1,0 +1,50 @@
+// Bodies that arrive slowly, from people who have proved nothing: little time, few threads, and everybody else goes on.
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { after, describe, test } from 'node:test';
+import { request } from '../lib/http.mjs';
+import { until, useServer } from '../lib/server.mjs';
+import { setupAdmin } from '../lib/users.mjs';
+
+// One child with eight threads: two may wait for such bodies, one of them for one address.
+const server = useServer({ conf: 'StartServers 1\nServerLimit 1\nThreadsPerChild 8\nMaxRequestWorkers 8\nMinSpareThreads 1\nMaxSpareThreads 9\nInvokeMUMaxSockets 1000' });
+const open = [];
+after(() => open.forEach((each) => each.socket.destroy()));
+
+/** Sends a head that promises a body, and the body's first bytes; goes on byte by byte. Keeps what comes back in `.text`. */
+function dribble(target) {
+    const each = { text: '', ended: false, begun: Date.now() };
+    each.socket = net.connect(server.port, '127.0.0.1', () => each.socket.write(`POST ${target} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{`));
+    each.socket.on('data', (data) => (each.text += data)).on('error', () => {});
+    const timer = setInterval(() => each.socket.writable && each.socket.write(' '), 200);
+    each.socket.on('close', () => {
+        clearInterval(timer);
+        each.ended = Date.now();
+    });
+    open.push(each);
+    return each;
+}
+
+describe('slow bodies', () => {
+    for (const what of ['a poll', 'a sign-in']) {
+        test(`of ${what} hold few threads, and not for long`, async () => {
+            const admin = await (server.admin ??= setupAdmin(server));
+            const { sid } = JSON.parse((await request(`${server.url}/ws/socket.io/?EIO=4&transport=polling`)).text.slice(1));
+            const target = what === 'a poll' ? `/ws/socket.io/?EIO=4&transport=polling&sid=${sid}` : '/api/v1/auth/login';
+            const all = Array.from({ length: 12 }, () => dribble(target));
+            const refused = () => all.filter((each) => each.text.startsWith('HTTP/1.1 429 '));
+            await until(() => refused().length === all.length - 1, 'the refusal of all but one');
+            assert.match(refused()[0].text, /Retry-After: \d+\r\n/);
+            assert.match(refused()[0].text, /Connection: close\r\n/);
+            assert.equal((await admin.get('/api/v1/auth/me')).status, 200, 'others are served meanwhile');
+            const kept = all.find((each) => !refused().includes(each));
+            await until(() => kept.text.startsWith('HTTP/1.1 408 '), 'the end of its time', 15000);
+            assert.ok(Date.now() - kept.begun < 14000);
+            // The place is free again, and a body that is there at once never needs one.
+            const next = dribble(target);
+            await until(() => next.socket.bytesWritten > 0, 'the next one');
+            assert.equal((await request(`${server.url}/api/v1/auth/login`, { method: 'POST', json: { email: 'a@example.com', password: 'x' } })).status, 401);
+            next.socket.destroy();
+        });
+    }
+});
