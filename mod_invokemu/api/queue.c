@@ -23,15 +23,15 @@ imu_err *imu_queue_scope_of(imu_req *req, imu_queue_scope *s)
 imu_err *imu_api_queue_list_all(imu_req *req)
 {
     imu_queue_scope s;
-    const char *destination;
-    json_t *items;
+    const char *destination, *text;
+    apr_size_t len;
     imu_err *err;
 
     if ((err = imu_queue_scope_of(req, &s)) ||
         (err = imu_query_text(req, "destination", MAX_DESTINATION, NULL, &destination)) ||
-        (err = imu_queue_list(&s, destination, &items)))
+        (err = imu_queue_list(&s, destination, &text, &len)))
         return err;
-    return imu_reply_json(req, 200, json_incref(items));
+    return imu_reply_bytes(req, 200, "application/json", text, len);
 }
 
 imu_err *imu_api_queue_item_ids(imu_req *req)
@@ -52,7 +52,9 @@ imu_err *imu_api_queue_item_ids(imu_req *req)
 static imu_err *by_ids(imu_req *req, int summaries)
 {
     imu_queue_scope s;
-    json_t *body, *ids, *one, *items;
+    json_t *body, *ids, *one;
+    const char *text;
+    apr_size_t len;
     imu_check *c = imu_check_new(req->p, "body");
     imu_err *err;
     size_t i;
@@ -64,9 +66,9 @@ static imu_err *by_ids(imu_req *req, int summaries)
         if (!json_is_integer(one))
             imu_check_fault(c, "item_ids", "int_type", "Input should be a valid integer", one);
     if ((err = imu_check_end(c)) || (err = imu_queue_scope_of(req, &s)) ||
-        (err = imu_queue_list_by_ids(&s, ids, summaries, &items)))
+        (err = imu_queue_list_by_ids(&s, ids, summaries, &text, &len)))
         return err;
-    return imu_reply_json(req, 200, json_incref(items));
+    return imu_reply_bytes(req, 200, "application/json", text, len);
 }
 
 imu_err *imu_api_queue_items_by_ids(imu_req *req)

@@ -43,9 +43,9 @@ static json_t *item_frame(const imu_rows *rows, int row)
 }
 
 static const char *const nullable_texts[] = {"user_display_name", "user_email", "origin",
-                                             "destination",       "error_type", "error_message",
-                                             "error_traceback"};
-#define N_NULLABLE_TEXTS (sizeof nullable_texts / sizeof nullable_texts[0])
+                                             "destination"};
+static const char *const error_texts[] = {"error_type", "error_message", "error_traceback"};
+#define N_TEXTS(list) (sizeof(list) / sizeof(list)[0])
 
 static void fill_full(json_t *o, const imu_rows *rows, int row)
 {
@@ -53,9 +53,8 @@ static void fill_full(json_t *o, const imu_rows *rows, int row)
     json_object_set_new(o, "batch_id", imu_json_text(rows, row, "batch_id"));
     json_object_set_new(o, "session_id", imu_json_text(rows, row, "session_id"));
     json_object_set_new(o, "priority", json_integer(imu_int(rows, row, "priority")));
-    json_object_set_new(o, "field_values", imu_json_parsed(rows, row, "field_values"));
     set_int_or_null(o, "retried_from_item_id", rows, row, "retried_from_item_id");
-    for (unsigned i = 0; i < N_NULLABLE_TEXTS; i++)
+    for (unsigned i = 0; i < N_TEXTS(nullable_texts); i++)
         json_object_set_new(o, nullable_texts[i], imu_json_text(rows, row, nullable_texts[i]));
 }
 
@@ -65,9 +64,8 @@ static void fill_redacted(json_t *o)
     json_object_set_new(o, "batch_id", json_string(REDACTED));
     json_object_set_new(o, "session_id", json_string(REDACTED));
     json_object_set_new(o, "priority", json_integer(0));
-    json_object_set_new(o, "field_values", json_null());
     json_object_set_new(o, "retried_from_item_id", json_null());
-    for (unsigned i = 0; i < N_NULLABLE_TEXTS; i++)
+    for (unsigned i = 0; i < N_TEXTS(nullable_texts); i++)
         json_object_set_new(o, nullable_texts[i], json_null());
 }
 
@@ -82,36 +80,59 @@ static json_t *empty_session(void)
                      "prepared_source_mapping", "source_prepared_mapping");
 }
 
-static json_t *item_json(const imu_queue_scope *s, const imu_rows *rows, int row, int summary)
+static void fill_parts(json_t *o, const imu_rows *parts, int summary)
 {
-    int full = imu_policy_queue_item(s->who, imu_text(rows, row, "user_id"));
+    for (unsigned i = 0; i < N_TEXTS(error_texts); i++)
+        json_object_set_new(o, error_texts[i], imu_json_text(parts, 0, error_texts[i]));
+    json_object_set_new(o, "field_values", imu_json_parsed(parts, 0, "field_values"));
+    if (summary)
+        return;
+    json_object_set_new(o, "session", imu_json_parsed(parts, 0, "session"));
+    json_object_set_new(o, "workflow", imu_json_parsed(parts, 0, "workflow"));
+}
+
+static void fill_no_parts(json_t *o, int summary)
+{
+    for (unsigned i = 0; i < N_TEXTS(error_texts); i++)
+        json_object_set_new(o, error_texts[i], json_null());
+    json_object_set_new(o, "field_values", json_null());
+    if (summary)
+        return;
+    json_object_set_new(o, "session", empty_session());
+    json_object_set_new(o, "workflow", json_null());
+}
+
+int imu_queue_item_visible(const imu_queue_scope *s, const imu_rows *rows, int row)
+{
+    return imu_policy_queue_item(s->who, imu_text(rows, row, "user_id"));
+}
+
+json_t *imu_queue_item_json(const imu_queue_scope *s, const imu_rows *rows, int row,
+                            const imu_rows *parts, int summary)
+{
     json_t *o = item_frame(rows, row);
 
-    if (full)
+    if (imu_queue_item_visible(s, rows, row))
         fill_full(o, rows, row);
     else
         fill_redacted(o);
-    if (summary)
-        return o;
-    json_object_set_new(o, "session",
-                        full ? imu_json_parsed(rows, row, "session") : empty_session());
-    json_object_set_new(o, "workflow", full ? imu_json_parsed(rows, row, "workflow") : json_null());
+    if (imu_queue_item_visible(s, rows, row) && parts && parts->count > 0)
+        fill_parts(o, parts, summary);
+    else
+        fill_no_parts(o, summary);
     return o;
 }
 
-static json_t *items_json(const imu_queue_scope *s, const imu_rows *rows, int summaries)
+imu_err *imu_queue_item_parts(const imu_queue_scope *s, apr_pool_t *p, apr_int64_t item_id,
+                              int summary, imu_rows **parts)
 {
-    json_t *list = imu_json_own(s->p, json_array());
-
-    for (int i = 0; i < rows->count; i++)
-        json_array_append_new(list, item_json(s, rows, i, summaries));
-    return list;
+    return imu_db_select(s->db, p, parts, "queue_item_parts", "bbi", !summary, !summary, item_id);
 }
 
 imu_err *imu_queue_item_get(const imu_queue_scope *s, apr_int64_t item_id, json_t **item,
                             const char **owner)
 {
-    imu_rows *rows;
+    imu_rows *rows, *parts;
     imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_item", "si", s->queue_id, item_id);
 
     if (err)
@@ -119,39 +140,12 @@ imu_err *imu_queue_item_get(const imu_queue_scope *s, apr_int64_t item_id, json_
     if (rows->count == 0)
         return imu_error(s->p, 404, "item_not_found",
                          "There is no job %" APR_INT64_T_FMT " in this queue.", item_id);
-    *item = imu_json_own(s->p, item_json(s, rows, 0, 0));
+    if ((err = imu_queue_item_parts(s, s->p, item_id, 0, &parts)))
+        return err;
+    *item = imu_json_own(s->p, imu_queue_item_json(s, rows, 0, parts, 0));
     if (owner)
         *owner = imu_text(rows, 0, "user_id");
     return NULL;
-}
-
-imu_err *imu_queue_list(const imu_queue_scope *s, const char *destination, json_t **items)
-{
-    const char *user = imu_queue_scope_user(s);
-    imu_rows *rows;
-    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_list", "sssssss", user, user, user,
-                                 user, s->queue_id, destination, destination);
-
-    if (!err)
-        *items = items_json(s, rows, 0);
-    return err;
-}
-
-imu_err *imu_queue_list_by_ids(const imu_queue_scope *s, const json_t *ids, int summaries,
-                               json_t **items)
-{
-    const char *user = imu_queue_scope_user(s);
-    const char *text = imu_json_compact(s->p, ids);
-    imu_rows *rows;
-    imu_err *err;
-
-    if (!text)
-        return imu_error_internal(s->p, "no memory for a list of item ids");
-    err = imu_db_select(s->db, s->p, &rows, "queue_list_by_ids", "ssssss", user, user, user, user,
-                        text, s->queue_id);
-    if (!err)
-        *items = items_json(s, rows, summaries);
-    return err;
 }
 
 static imu_err *item_or_null(const imu_queue_scope *s, const imu_rows *found, json_t **item)

@@ -43,11 +43,26 @@ const char *imu_queue_scope_user(const imu_queue_scope *s);
 /** One item, redacted for whom it is not. @return 404 */
 imu_err *imu_queue_item_get(const imu_queue_scope *s, apr_int64_t item_id, json_t **item,
                             const char **owner);
-/** Items in queue order, narrowed to a destination when given. */
-imu_err *imu_queue_list(const imu_queue_scope *s, const char *destination, json_t **items);
-/** Items by id in the order asked for, unknown ones left out; summaries carry no session. */
+/** Whether the caller sees all of the item in a row of queue_item, queue_list or
+ * queue_list_by_ids. */
+int imu_queue_item_visible(const imu_queue_scope *s, const imu_rows *rows, int row);
+/** Such an item as clients know it. parts (imu_queue_item_parts) may be NULL: then it comes without
+ * them. The caller owns it. */
+json_t *imu_queue_item_json(const imu_queue_scope *s, const imu_rows *rows, int row,
+                            const imu_rows *parts, int summary);
+/** What is large in an item: values, errors and, but for summaries, session and workflow. */
+imu_err *imu_queue_item_parts(const imu_queue_scope *s, apr_pool_t *p, apr_int64_t item_id,
+                              int summary, imu_rows **parts);
+/**
+ * Items in queue order, narrowed to a destination when given, as the text of a JSON list. The first
+ * 16 MiB of what is large in them are in it; items after that come without.
+ */
+imu_err *imu_queue_list(const imu_queue_scope *s, const char *destination, const char **text,
+                        apr_size_t *len);
+/** The same for items by id in the order asked for, unknown ones left out; summaries carry no
+ * session. */
 imu_err *imu_queue_list_by_ids(const imu_queue_scope *s, const json_t *ids, int summaries,
-                               json_t **items);
+                               const char **text, apr_size_t *len);
 /** The running item ("current") or the next in line, or JSON null. */
 imu_err *imu_queue_current(const imu_queue_scope *s, json_t **item);
 imu_err *imu_queue_next(const imu_queue_scope *s, json_t **item);

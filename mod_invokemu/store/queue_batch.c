@@ -16,6 +16,9 @@
 #define MAX_NAME   512
 #define MAX_RUNS   10000
 #define MAX_LABEL  256
+/* One job: the dispatcher reads it in one go, between the events of everybody. Clients' largest
+ * graphs have some ten thousand bytes, workflows some hundred thousand. */
+#define MAX_JOB_BYTES ((apr_size_t)2 * 1024 * 1024)
 #define MAX_BATCH_BYTES                                                                            \
     ((apr_size_t)256 * 1024 *                                                                      \
      1024) /* all jobs of a batch: nobody else can write while they are stored */
@@ -330,6 +333,11 @@ static imu_err *insert_item(const imu_queue_scope *s, const imu_batch *b, apr_in
 
     if (!text)
         err = imu_error_internal(s->p, "a session could not be written as JSON");
+    else if (size > MAX_JOB_BYTES)
+        err = imu_error(
+            s->p, 413, "job_too_large",
+            "A job is too large. Its graph, values and workflow may have at most %lu MiB together.",
+            (unsigned long)(MAX_JOB_BYTES / 1048576));
     else if (size > *left)
         err = imu_error(
             s->p, 413, "batch_too_large",

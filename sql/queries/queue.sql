@@ -16,28 +16,29 @@ SELECT COUNT(*) AS n FROM session_queue WHERE user_id = %s AND status = 'pending
 
 -- :name queue_item
 SELECT q.item_id, q.queue_id, q.batch_id, q.session_id, q.user_id, q.status, q.status_sequence, q.priority, q.origin, q.destination,
-       q.field_values, q.session, q.workflow, q.error_type, q.error_message, q.error_traceback, q.retried_from_item_id, q.device,
-       q.created_at, q.updated_at, q.started_at, q.completed_at, u.display_name AS user_display_name, u.email AS user_email
+       q.retried_from_item_id, q.device, q.created_at, q.updated_at, q.started_at, q.completed_at,
+       u.display_name AS user_display_name, u.email AS user_email
 FROM session_queue q LEFT JOIN users u ON u.user_id = q.user_id
 WHERE q.queue_id = %s AND q.item_id = %lld LIMIT 1;
 
--- Texts that the asking person may not see are not even read.
+-- What is large in an item, read one by one, and only where the asking person may see it.
+-- :name queue_item_parts
+SELECT field_values, error_type, error_message, error_traceback, CASE WHEN %d THEN session END AS session,
+       CASE WHEN %d THEN workflow END AS workflow
+FROM session_queue WHERE item_id = %lld LIMIT 1;
+
 -- :name queue_list
 SELECT q.item_id, q.queue_id, q.batch_id, q.session_id, q.user_id, q.status, q.status_sequence, q.priority, q.origin, q.destination,
-       q.field_values, CASE WHEN %s IS NULL OR q.user_id = %s THEN q.session END AS session,
-       CASE WHEN %s IS NULL OR q.user_id = %s THEN q.workflow END AS workflow,
-       q.error_type, q.error_message, q.error_traceback, q.retried_from_item_id, q.device,
-       q.created_at, q.updated_at, q.started_at, q.completed_at, u.display_name AS user_display_name, u.email AS user_email
+       q.retried_from_item_id, q.device, q.created_at, q.updated_at, q.started_at, q.completed_at,
+       u.display_name AS user_display_name, u.email AS user_email
 FROM session_queue q LEFT JOIN users u ON u.user_id = q.user_id
 WHERE q.queue_id = %s AND (%s IS NULL OR q.destination = %s)
 ORDER BY q.priority DESC, q.item_id ASC LIMIT 5000;
 
 -- :name queue_list_by_ids
 SELECT q.item_id, q.queue_id, q.batch_id, q.session_id, q.user_id, q.status, q.status_sequence, q.priority, q.origin, q.destination,
-       q.field_values, CASE WHEN %s IS NULL OR q.user_id = %s THEN q.session END AS session,
-       CASE WHEN %s IS NULL OR q.user_id = %s THEN q.workflow END AS workflow,
-       q.error_type, q.error_message, q.error_traceback, q.retried_from_item_id, q.device,
-       q.created_at, q.updated_at, q.started_at, q.completed_at, u.display_name AS user_display_name, u.email AS user_email
+       q.retried_from_item_id, q.device, q.created_at, q.updated_at, q.started_at, q.completed_at,
+       u.display_name AS user_display_name, u.email AS user_email
 FROM json_each(%s) j JOIN session_queue q ON q.item_id = j.value LEFT JOIN users u ON u.user_id = q.user_id
 WHERE q.queue_id = %s
 ORDER BY j.key LIMIT 1000;

@@ -26,6 +26,8 @@ describe('the end point of live events', () => {
 
     const ask = (query, options) => request(`${server.url}${PATH}?${query}`, options);
     const poll = (sid, options) => ask(`EIO=4&transport=polling&sid=${sid}`, options);
+    // The log tells of a poll when it begins to wait.
+    const polls = () => fs.readFileSync(path.join(server.logs, 'access.log'), 'utf8').split('"GET /ws/').length;
     const handshake = async () => JSON.parse((await ask('EIO=4&transport=polling')).text.slice(1));
 
     describe('refuses', () => {
@@ -105,9 +107,15 @@ describe('the end point of live events', () => {
         test('that its browser leaves is forgotten, and the session goes on', async () => {
             const { sid } = await handshake();
             const left = net.connect(server.port, '127.0.0.1');
+            const before = polls();
             left.write(`GET ${PATH}?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: x\r\n\r\n`);
-            await new Promise((resolve) => setTimeout(resolve, 100));
+            await until(() => polls() > before, 'the poll to wait');
+            const hex = (port) => port.toString(16).toUpperCase().padStart(4, '0');
+            const held = new RegExp(`:${hex(server.port)} 0100007F:${hex(left.localPort)} (01|08) `);
+            assert.match(fs.readFileSync('/proc/net/tcp', 'utf8'), held);
             left.destroy();
+            // What is said before the server has noticed goes to nobody.
+            await until(() => !held.test(fs.readFileSync('/proc/net/tcp', 'utf8')), 'the server to notice');
             await until(async () => {
                 const r = await poll(sid, { method: 'POST', body: `40{"token":"${ann.token}"}` });
                 return r.text === 'ok';
@@ -121,8 +129,6 @@ describe('the end point of live events', () => {
             let ended = false;
             let text = '';
             socket.on('close', () => (ended = true)).on('error', () => {}).on('data', (data) => (text += data));
-            // The log tells of a poll when it begins to wait.
-            const polls = () => fs.readFileSync(path.join(server.logs, 'access.log'), 'utf8').split('"GET /ws/').length;
             const before = polls();
             socket.write(one + one + one);
             await until(() => polls() > before, 'the poll to wait');

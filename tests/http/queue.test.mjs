@@ -1,11 +1,15 @@
 // The session queue over HTTP: what a batch becomes, who sees what of it, who may change it. No worker runs here and the queue is
 // paused, so every item stays where the test put it.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { before, beforeEach, describe, test } from 'node:test';
 import { Client } from '../lib/http.mjs';
+import { SANITIZED } from '../lib/paths.mjs';
 import { useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 import { enqueue, QUEUE, textBatch, texts } from '../lib/batches.mjs';
+
+const MIB = 1024 * 1024;
 
 describe('the session queue', () => {
     const server = useServer({ multiuser: true, media: false });
@@ -76,8 +80,19 @@ describe('the session queue', () => {
         });
 
         test('whose jobs are too large together is refused as a whole', async () => {
-            const answer = await ann.post(`${QUEUE}/enqueue_batch`, textBatch({ value: 'x'.repeat(12 * 1024 * 1024), runs: 30 }));
+            const answer = await ann.post(`${QUEUE}/enqueue_batch`, textBatch({ value: 'x'.repeat(MIB * 1.9), runs: 150 }));
             assert.equal(answer.status, 413, answer.text.slice(0, 300));
+            assert.match(answer.body.detail, /256 MiB/);
+            assert.equal((await ok(ann.get(`${QUEUE}/status`))).queue.pending, 0);
+        });
+
+        test('with a job that is too large is refused, wherever its bytes are', async () => {
+            const half = 'x'.repeat(MIB);
+            for (const batch of [{ value: half + half }, { value: half, workflow: { note: half } }, { data: [[texts(half, 'short')]] }]) {
+                const answer = await ann.post(`${QUEUE}/enqueue_batch`, textBatch(batch));
+                assert.equal(answer.status, 413, answer.text.slice(0, 300));
+                assert.match(answer.body.detail, /2 MiB/);
+            }
             assert.equal((await ok(ann.get(`${QUEUE}/status`))).queue.pending, 0);
         });
 
@@ -300,6 +315,36 @@ describe('the session queue', () => {
         for (const id of ['abc', '-1', '1.5', '%20', '99999999999999999999']) {
             test(`takes ${id} for no item id`, async () => {
                 assert.equal((await item(ann, id)).status, 422);
+            });
+        }
+    });
+
+    describe('a list of large jobs', () => {
+        const value = 'x'.repeat(MIB * 0.9);
+        const lists = {
+            list_all: (client) => client.get(`${QUEUE}/list_all`),
+            items_by_ids: (client, ids) => client.post(`${QUEUE}/items_by_ids`, { item_ids: ids }),
+            item_summaries_by_ids: (client, ids) => client.post(`${QUEUE}/item_summaries_by_ids`, { item_ids: ids }),
+        };
+        for (const [name, ask] of Object.entries(lists)) {
+            test(`(${name}) names all of them and carries as much as fits`, async () => {
+                const made = await enqueue(ann, { data: [[texts(value)]], runs: 60 });
+                const got = await ask(ann, made.item_ids);
+                assert.equal(got.status, 200);
+                assert.ok(got.raw.length < 17 * MIB, `${got.raw.length} bytes`);
+                assert.deepEqual(got.body.map((i) => i.item_id), made.item_ids);
+                assert.ok(got.body.every((i) => i.status === 'pending' && i.batch_id === made.batch.batch_id));
+                assert.equal(got.body[0].field_values[0].value, value);
+                assert.equal(got.body[59].field_values, null);
+                if (name !== 'item_summaries_by_ids') {
+                    assert.equal(got.body[0].session.graph.nodes.text.value, value);
+                    assert.deepEqual(got.body[59].session.graph.nodes, {});
+                }
+                const alone = await ok(item(ann, made.item_ids[59]));
+                assert.equal(alone.session.graph.nodes.text.value, value);
+                // What the answer does not carry is not read either.
+                const most = server.pids().children.map((pid) => Number(/^VmHWM:\s+(\d+) kB/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]));
+                assert.ok(SANITIZED || Math.max(...most) < 120 * 1024, `${most} KiB`);
             });
         }
     });
