@@ -100,11 +100,22 @@ imu_err *imu_session_open(imu_db *db, apr_pool_t *p, const imu_rows *user, int r
     return imu_db_end(db, err);
 }
 
-static imu_err *refused(apr_pool_t *p, const char *why)
+#define ENDED         "Your session has ended. Sign in again."
+#define ENDED_AWAY    "You were signed out because you were away for a long time. Sign in again."
+#define ENDED_CHANGED "You were signed out because your password was changed. Sign in again."
+#define ENDED_OFF     "Your account was switched off. An administrator can switch it on again."
+#define ENDED_GONE    "Your account was deleted. An administrator can tell you more."
+#define ENDED_REMOTE  "You were signed out from another device. Sign in again."
+
+/** Why a session doesn't hold: for the log, and for the person, who has proved to be its owner. */
+typedef struct objection {
+    const char *log, *detail;
+} objection;
+
+static imu_err *refused(apr_pool_t *p, const char *why, const char *detail)
 {
-    return imu_error_log(
-        p, imu_error(p, 401, "session_ended", "Your session has ended. Sign in again."),
-        "token refused: %s", why);
+    return imu_error_log(p, imu_error(p, 401, "session_ended", "%s", detail), "token refused: %s",
+                         why);
 }
 
 static int idle_too_long(const imu_rows *row, apr_time_t now)
@@ -115,22 +126,41 @@ static int idle_too_long(const imu_rows *row, apr_time_t now)
            now - last > apr_time_from_sec((apr_int64_t)rules.idle_minutes * 60);
 }
 
-/** What the database has to say against the token. */
-static const char *objection(const imu_rows *row, const imu_token *t, apr_time_t now)
+/** What the account has to say against the token; all NULL for nothing. */
+static objection account_objection(const imu_rows *row, const imu_token *t)
 {
-    if (row->count == 0)
-        return "no such session";
-    if (strcmp(imu_text(row, 0, "user_id"), t->user_id) != 0)
-        return "session of somebody else";
-    if (imu_time_parse(imu_text(row, 0, "expires_at")) <= now)
-        return "session expired";
-    if (idle_too_long(row, now))
-        return "session idle for too long";
-    if (imu_int(row, 0, "token_epoch") != t->epoch)
-        return "token of an earlier password";
     if (!imu_bool(row, 0, "is_active"))
-        return "account deactivated";
-    return NULL;
+        return (objection){"account deactivated", ENDED_OFF};
+    if (imu_int(row, 0, "token_epoch") != t->epoch)
+        return (objection){"token of an earlier password", ENDED_CHANGED};
+    return (objection){NULL, NULL};
+}
+
+/** What the session has to say against the token; all NULL for nothing. */
+static objection session_objection(const imu_rows *row, const imu_token *t, apr_time_t now)
+{
+    if (strcmp(imu_text(row, 0, "user_id"), t->user_id) != 0)
+        return (objection){"session of somebody else", ENDED};
+    if (imu_time_parse(imu_text(row, 0, "expires_at")) <= now)
+        return (objection){"session expired", ENDED_AWAY};
+    if (idle_too_long(row, now))
+        return (objection){"session idle for too long", ENDED_AWAY};
+    return account_objection(row, t);
+}
+
+/** The session is not there any more: the account tells why. @return 401, or what went wrong */
+static imu_err *refused_without_session(imu_db *db, apr_pool_t *p, const imu_token *t)
+{
+    imu_rows *user;
+    imu_err *err = imu_db_select(db, p, &user, "user_by_id", "s", t->user_id);
+    objection why;
+
+    if (err)
+        return err;
+    if (user->count == 0)
+        return refused(p, "no such account", ENDED_GONE);
+    why = account_objection(user, t);
+    return refused(p, "no such session", why.log ? why.detail : ENDED_REMOTE);
 }
 
 imu_err *imu_session_check(imu_db *db, apr_pool_t *p, const char *text, imu_identity *who,
@@ -138,6 +168,7 @@ imu_err *imu_session_check(imu_db *db, apr_pool_t *p, const char *text, imu_iden
 {
     apr_time_t now = apr_time_now();
     const char *key, *wrong;
+    objection why;
     imu_token t;
     imu_rows *row;
     imu_err *err = imu_secret(db, p, &key);
@@ -146,11 +177,14 @@ imu_err *imu_session_check(imu_db *db, apr_pool_t *p, const char *text, imu_iden
     if (err)
         return err;
     if ((wrong = imu_token_read(p, key, text, now, &t)))
-        return refused(p, wrong);
+        return refused(p, wrong, strcmp(wrong, "expired") == 0 ? ENDED_AWAY : ENDED);
     if ((err = imu_db_select(db, p, &row, "session_identity", "s", hash_of(p, t.sid))))
         return err;
-    if ((wrong = objection(row, &t, now)))
-        return refused(p, wrong);
+    if (row->count == 0)
+        return refused_without_session(db, p, &t);
+    why = session_objection(row, &t, now);
+    if (why.log)
+        return refused(p, why.log, why.detail);
     who->via = IMU_VIA_BEARER;
     who->user_id = imu_text(row, 0, "user_id");
     who->email = imu_text(row, 0, "email");
@@ -183,7 +217,7 @@ imu_err *imu_session_renew(imu_db *db, apr_pool_t *p, const char *old_token,
     if (err)
         return err;
     if ((wrong = imu_token_read(p, key, old_token, apr_time_now(), &t)))
-        return refused(p, wrong);
+        return refused(p, wrong, ENDED);
     t.email = who->email;
     t.is_admin = who->is_admin;
     t.remember = who->remember;
