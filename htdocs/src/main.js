@@ -61,6 +61,14 @@ function Later({ path }) {
   return html`<${state.page} />`;
 }
 
+const Closed = () => html`<div class="blank"><h1>${solo.value ? 'There is only you here' : 'This page is for administrators'}</h1>
+  <p>${
+    solo.value
+      ? 'This server is set up for one person, without accounts.'
+      : 'Here they add people and help with lost passwords. If you need something changed, ask one of them.'
+  }</p>
+  <a class="button main" href="/create">To the start</a></div>`;
+
 const Lost = () => html`<div class="blank"><h1>Nothing lives at this address</h1>
   <p>The link may be old or mistyped.</p><a class="button main" href="/create">To the start</a></div>`;
 
@@ -77,7 +85,10 @@ function inner(path) {
   if (path === '/create') {
     return html`<${Create} />`;
   }
-  const closed = (path === '/people' && !isAdmin.value) || ['/login', '/setup', INVITE_PAGE].includes(path);
+  if (path === '/people' && !isAdmin.value) {
+    return html`<${Closed} />`;
+  }
+  const closed = ['/login', '/setup', INVITE_PAGE].includes(path);
   return LATER[path] && !closed ? html`<${Later} path=${path} />` : html`<${Lost} />`;
 }
 

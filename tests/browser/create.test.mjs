@@ -47,6 +47,8 @@ test('two people sign in', async () => {
     await linus.signIn('linus@example.com', PASSWORD);
     await grace.sees('Your pictures will appear here');
     await linus.sees('Your pictures will appear here');
+    await grace.live();
+    await linus.live();
 });
 
 test('a wish becomes a card with a place for each picture', async () => {

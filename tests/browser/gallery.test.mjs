@@ -1,7 +1,7 @@
 // The gallery: adding, boards, moving, stars, deleting with undo, the lightbox; and who sees what of it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { useBrowser } from '../lib/browser.mjs';
+import { PHONE, useBrowser } from '../lib/browser.mjs';
 import { makePng } from '../lib/png.mjs';
 import { useServer } from '../lib/server.mjs';
 import { ADMIN, PASSWORD, addUser, setupAdmin } from '../lib/users.mjs';
@@ -84,9 +84,11 @@ test('a deleted picture comes back with undo, and goes for good without', async 
     await admin.button('Undo').click();
     await pictures(admin, 2);
     await admin.page.locator('.thumb-open').first().focus();
+    const gone = admin.page.waitForResponse((response) => response.url().endsWith('/images/delete'));
     await admin.page.keyboard.press('Delete');
     await pictures(admin, 1);
-    const gone = admin.page.waitForResponse((response) => response.url().endsWith('/images/delete'));
+    // Whoever takes the message away doesn't want to take the deletion back.
+    await admin.page.locator('.toast', { hasText: 'Picture deleted.' }).getByRole('button', { name: 'Dismiss' }).click();
     assert.deepEqual((await (await gone).json()).deleted_images.length, 1);
     await admin.page.reload();
     await pictures(admin, 1);
@@ -99,6 +101,45 @@ test('a star stays', async () => {
     await done;
     await admin.page.reload();
     await admin.page.locator('.thumb-star').waitFor();
+});
+
+test('only the starred ones are shown when that is asked for', async () => {
+    await board(admin, 'Unsorted').click();
+    await pictures(admin, 1);
+    await admin.page.locator('input[type=file]').setInputFiles([png('four.png', [200, 200, 40])]);
+    await pictures(admin, 2);
+    const only = admin.button('Starred', { exact: true });
+    await only.click();
+    await admin.sees('No stars here yet');
+    await only.click();
+    await pictures(admin, 2);
+    await admin.page.locator('.thumb-open').last().focus();
+    await admin.page.keyboard.press('s');
+    await admin.page.locator('.thumb-star').waitFor();
+    await only.click();
+    await pictures(admin, 1);
+    await admin.page.locator('.thumb-open').first().focus();
+    await admin.page.keyboard.press('s');
+    await pictures(admin, 0);
+    await only.click();
+    await pictures(admin, 2);
+    await board(admin, 'Holiday').click();
+    await pictures(admin, 1);
+});
+
+test('files dropped on the page are added where one is', async () => {
+    const files = await admin.page.evaluateHandle((bytes) => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([new Uint8Array(bytes)], 'dropped.png', { type: 'image/png' }));
+        transfer.items.add(new File(['no picture'], 'notes.txt', { type: 'text/plain' }));
+        return transfer;
+    }, [...makePng(96, 64, { color: [90, 90, 90] })]);
+    await admin.page.dispatchEvent('.gallery', 'dragover', { dataTransfer: files });
+    await admin.sees('Let go to add to Holiday');
+    await admin.page.dispatchEvent('.gallery', 'drop', { dataTransfer: files });
+    await admin.sees('Only PNG, JPEG and WebP pictures can be added.');
+    await pictures(admin, 2);
+    await admin.lacks('Let go to add to Holiday');
 });
 
 test('the lightbox opens by key, shows details, and gives the focus back', async () => {
@@ -123,7 +164,7 @@ test('going back closes the lightbox and stays on the page', async () => {
     await admin.page.goBack();
     await admin.page.locator('.pswp').waitFor({ state: 'detached' });
     assert.equal(admin.page.url(), where);
-    await pictures(admin, 1);
+    await pictures(admin, 2);
     // Closing it in another way leaves nothing behind to go back through.
     const depth = await admin.page.evaluate(() => history.state);
     await admin.page.locator('.thumb-open').first().click();
@@ -135,7 +176,9 @@ test('going back closes the lightbox and stays on the page', async () => {
 });
 
 test('a private board, its pictures and their addresses are closed to others', async () => {
+    const listed = guest.page.waitForResponse((response) => response.url().includes('/api/v1/boards/'));
     await guest.open('/gallery');
+    await listed;
     await guest.sees('Nothing here yet');
     assert.equal(await board(guest, 'Holiday').count(), 0);
     const name = await thumbs(admin).first().locator('[data-picture]').getAttribute('data-picture');
@@ -152,22 +195,40 @@ test('a shared board shows itself to others, who may only look', async () => {
     let letGo;
     const held = new Promise((done) => (letGo = done));
     await guest.page.route('**/images_by_names', (route) => held.then(() => route.continue()));
-    await guest.page.reload();
+    // Coming back to the window is enough to see it.
+    await guest.page.evaluate(() => window.dispatchEvent(new Event('focus')));
     await board(guest, 'Holiday').click();
-    await pictures(guest, 1);
+    await pictures(guest, 2);
     assert.equal(await guest.button('Add pictures').count(), 0);
     assert.equal(await guest.button('This board').count(), 0);
     await guest.page.locator('.thumb-open').first().focus();
     await guest.page.keyboard.press('Delete');
     await guest.sees(/You can look at its pictures/);
     letGo();
-    await pictures(guest, 1);
+    await pictures(guest, 2);
     await guest.page.keyboard.press('Enter');
     await guest.page.locator('.box-tools').getByRole('button', { name: 'Details' }).waitFor();
     assert.equal(await guest.page.locator('.box-tools').getByRole('button', { name: 'Delete' }).count(), 0);
     assert.equal(await guest.page.locator('.box-tools').getByRole('button', { name: 'Star' }).count(), 0);
     await guest.page.keyboard.press('Escape');
     await guest.page.locator('.pswp').waitFor({ state: 'detached' });
+});
+
+test('a long press selects on a touch screen, a tap goes on with it', async () => {
+    const phone = await browser.person({ viewport: PHONE, hasTouch: true, isMobile: true });
+    await phone.signIn(ADMIN.email, ADMIN.password);
+    await phone.page.waitForURL('**/create');
+    await phone.open('/gallery');
+    await pictures(phone, 2);
+    const touch = await phone.context.newCDPSession(phone.page);
+    const { x, y, width, height } = await thumbs(phone).first().boundingBox();
+    const touchPoints = [{ x: x + width / 2, y: y + height / 2 }];
+    await touch.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints });
+    await phone.page.locator('.thumb.chosen').waitFor();
+    await touch.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+    await thumbs(phone).nth(1).tap();
+    await phone.page.locator('.selection-bar').getByText('2 pictures').waitFor();
+    assert.equal(await phone.page.locator('.pswp').count(), 0);
 });
 
 test('a deleted board comes back with undo', async () => {

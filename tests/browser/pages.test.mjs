@@ -66,12 +66,16 @@ describe('with people', () => {
         await person.signIn(ADMIN.email, ADMIN.password);
         await person.page.waitForURL('**/create');
         await person.page.getByText('More control').click();
+        await person.page.getByRole('slider', { name: 'Steps' }).waitFor();
         assert.deepEqual(await person.axe(), [], 'settings');
         await person.open('/people');
         await person.button('Add a person').click();
+        await person.page.getByRole('dialog', { name: 'Add a person' }).waitFor();
         assert.deepEqual(await person.axe(), [], 'add a person');
         await person.page.keyboard.press('Escape');
+        await person.page.getByRole('dialog').waitFor({ state: 'detached' });
         await person.button('More for Grace').click();
+        await person.page.getByRole('menu').waitFor();
         assert.deepEqual(await person.axe(), [], 'menu');
         await person.open('/gallery');
         await person.page.locator('.thumb-open').first().click();

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 
 const AXE = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -19,6 +20,8 @@ const FLAGS = [
     '--disable-sync',
 ];
 const PATIENCE_MS = 20000;
+/** IMU_SLOW=8: a processor eight times slower, and every answer late by chance, up to so many tenths of a second. Finds races. */
+const SLOW = Number(process.env.IMU_SLOW || 0);
 
 export const DESK = { width: 1440, height: 900 };
 export const PHONE = { width: 390, height: 844 };
@@ -65,6 +68,16 @@ export class Person {
         return this.page.getByLabel(label, { exact: true });
     }
 
+    /** Waits until live events reach the page: what happens from now on is seen. */
+    live() {
+        return this.page.locator('html[data-live="on"]').waitFor();
+    }
+
+    /** Waits until the page says `text` nowhere. */
+    lacks(text) {
+        return this.page.getByText(text).first().waitFor({ state: 'detached' });
+    }
+
     /** Waits until the page says `text` somewhere. */
     sees(text) {
         return this.page.getByText(text).first().waitFor();
@@ -94,6 +107,16 @@ export class Person {
     }
 }
 
+async function slowDown(context, page) {
+    const session = await context.newCDPSession(page);
+    await session.send('Emulation.setCPUThrottlingRate', { rate: SLOW });
+    await context.route(/\/(api|assets)\//, async (route) => {
+        await pause(Math.random() * SLOW * 100);
+        // The page may be gone by now.
+        await route.fallback().catch(() => {});
+    });
+}
+
 /**
  * Chromium for the tests of the enclosing file. `person()` opens a browser of one more person; when the file is done,
  * every one of them must have been free of faults.
@@ -103,7 +126,11 @@ export function useBrowser(server) {
     const browser = {
         async person({ viewport = DESK, ...options } = {}) {
             const context = await browser.chromium.newContext({ viewport, ...options });
-            const person = new Person(context, await context.newPage(), server.url);
+            const page = await context.newPage();
+            if (SLOW) {
+                await slowDown(context, page);
+            }
+            const person = new Person(context, page, server.url);
             people.push(person);
             return person;
         },

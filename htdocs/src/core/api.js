@@ -14,6 +14,9 @@ const LOST = 'No answer from the server. Check that it is running and that you a
 let token = recall(TOKEN);
 let onSignedOut = () => {};
 let onRenewed = () => {};
+/** Counts the people who were here one after another. What was asked for one of them must not reach the next. */
+let turn = 0;
+const NEVER = new Promise(() => {});
 
 export class ApiError extends Error {
   /** @param {number} status HTTP status, 0 when no answer came at all */
@@ -32,6 +35,12 @@ export function setToken(next) {
   remember(TOKEN_SINCE, next && String(Date.now()));
 }
 
+/** The person who was here is gone: what they still wait for is answered to nobody. */
+export function forgetToken() {
+  turn += 1;
+  setToken(null);
+}
+
 /** Another tab signed in or out: takes over its token. Returns whether it changed. */
 export function adoptToken() {
   const stored = recall(TOKEN);
@@ -40,7 +49,10 @@ export function adoptToken() {
   return changed;
 }
 
-/** @param {{signedOut: () => void, renewed: (token: string) => void}} hooks */
+/**
+ * @param {{signedOut: (why: string) => boolean, renewed: (token: string) => void}} hooks signedOut answers whether the
+ *   person sees why, so that the call that met it has nothing to add
+ */
 export function setHooks(hooks) {
   onSignedOut = hooks.signedOut;
   onRenewed = hooks.renewed;
@@ -123,11 +135,13 @@ async function ask(url, options) {
  * Calls the server. Paths are below /api/v1 unless they start with /api/.
  * @param {{json?: any, form?: FormData, query?: object, anonymous?: boolean, keepalive?: boolean,
  *          signal?: AbortSignal, newToken?: boolean}} options newToken: the call ends the token that it is made with
- * @returns {Promise<any>} the JSON of the answer, null when it had none
+ * @returns {Promise<any>} the JSON of the answer, null when it had none; stays open when the person left in the meantime
  * @throws {ApiError}
  */
 export async function api(method, path, { json, form, query, anonymous, keepalive, signal, newToken } = {}) {
   const used = anonymous ? null : token;
+  const asked = turn;
+  const late = () => !anonymous && asked !== turn;
   const headers = used ? { authorization: `Bearer ${used}` } : {};
   if (json !== undefined) {
     headers['content-type'] = 'application/json';
@@ -137,9 +151,15 @@ export async function api(method, path, { json, form, query, anonymous, keepaliv
   try {
     response = await ask(address(path, query), { method, headers, body, keepalive, signal });
   } catch (error) {
+    if (late()) {
+      return NEVER;
+    }
     throw error.name === 'AbortError' ? error : new ApiError(0, LOST);
   }
   const answer = await readBody(response);
+  if (late()) {
+    return NEVER;
+  }
   if (response.ok) {
     takeRenewal(response, used, newToken);
     return answer;
@@ -147,7 +167,9 @@ export async function api(method, path, { json, form, query, anonymous, keepaliv
   const retryAfter = Number(response.headers.get('retry-after')) || 0;
   const failure = new ApiError(response.status, sentence(response.status, answer, retryAfter), { retryAfter });
   if (response.status === 401 && used && used === token) {
-    onSignedOut();
+    if (onSignedOut(failure.message)) {
+      return NEVER;
+    }
   }
   throw failure;
 }

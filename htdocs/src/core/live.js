@@ -12,7 +12,7 @@ const handlers = new Map();
 let socket = null;
 let owner = null;
 
-/** Calls `handler(payload)` for each event of that name; 'reconnected' comes after every gap. */
+/** Calls `handler(payload)` for each event of that name; 'connected' comes first, 'reconnected' after every gap. */
 export function on(event, handler) {
   handlers.set(event, [...(handlers.get(event) || []), handler]);
 }
@@ -23,9 +23,7 @@ function connected() {
   const again = link.value === 'lost';
   link.value = 'on';
   socket.emit('subscribe_queue', { queue_id: 'default' });
-  if (again) {
-    dispatch('reconnected');
-  }
+  dispatch(again ? 'reconnected' : 'connected');
 }
 
 /**
@@ -71,6 +69,14 @@ function close() {
   link.value = 'off';
 }
 
+/** The program of the line itself may be out of reach at first. */
+function keepOpening(person) {
+  open(person).catch(() => {
+    link.value = 'lost';
+    setTimeout(() => owner === person && keepOpening(person), RETRY_MS);
+  });
+}
+
 /** Keeps one connection open while somebody is signed in and may use the queue. */
 export function startLive() {
   effect(() => {
@@ -80,10 +86,10 @@ export function startLive() {
     }
     close();
     if (person) {
-      open(person).catch(() => {
-        link.value = 'lost';
-        owner = null;
-      });
+      keepOpening(person);
     }
+  });
+  effect(() => {
+    document.documentElement.dataset.live = link.value;
   });
 }

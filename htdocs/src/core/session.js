@@ -1,13 +1,14 @@
 // Who is here: the start of the program, signing in and out, and the theme.
 import { computed, signal } from '@preact/signals';
-import { adoptToken, get, getToken, patch, post, setHooks, setToken } from './api.js';
+import { adoptToken, forgetToken, get, getToken, patch, post, setHooks, setToken } from './api.js';
 import { navigate, route } from './router.js';
 import { recall, remember } from './storage.js';
 
 const COOKIE_MARK = 'media_cookie';
 const SOLO = { user_id: 'system', display_name: null, email: null, is_admin: true };
-const ENDED = 'You were signed out: your time ran out, your password was changed, or this session was ended elsewhere. Sign in again.';
 const SAVED = 'Your password was saved. Sign in with it.';
+/** As long as signing out waits for what was still to be done. */
+const PARTING_MS = 3000;
 const OPEN_PAGES = ['/login', '/setup'];
 /** Whoever holds a link may redeem it, whether or not somebody is signed in here. */
 export const INVITE_PAGE = '/invite';
@@ -29,6 +30,10 @@ const leaveHooks = [];
 /** Runs `hook` when the person who was here is gone, so that nothing of theirs stays in memory. */
 export const onLeave = (hook) => leaveHooks.push(hook);
 
+const partingHooks = [];
+/** Runs `hook` before somebody signs out, while the server still listens to them; signing out waits for what it promises. */
+export const onParting = (hook) => partingHooks.push(hook);
+
 export function setTheme(next) {
   theme.value = next;
   remember('theme', next === 'auto' ? null : next);
@@ -36,25 +41,36 @@ export function setTheme(next) {
 }
 
 function forget() {
-  setToken(null);
+  forgetToken();
   leaveHooks.forEach((hook) => hook());
   user.value = null;
   sessionStorage.removeItem(COOKIE_MARK);
 }
 
+/** To the sign-in page, which leads on to the page that is left here. */
 function toSignIn() {
-  if (route.value.path !== INVITE_PAGE) {
-    navigate('/login', { replace: true });
+  const { path } = route.value;
+  if (path !== INVITE_PAGE && path !== '/login') {
+    const bare = path === '/' || OPEN_PAGES.includes(path);
+    navigate(bare ? '/login' : `/login?to=${encodeURIComponent(path + location.search)}`, { replace: true });
   }
 }
 
-function signedOut() {
+/** The page that was asked for before signing in: a path here, and nothing else that a link might smuggle in. */
+function askedFor() {
+  const to = route.value.query.get('to') || '';
+  return /^\/(?![/\\])/.test(to) && !OPEN_PAGES.includes(to.split('?')[0]) ? to : '/create';
+}
+
+function signedOut(why) {
   if (!user.value && boot.value === 'ready') {
-    return;
+    return false;
   }
+  const known = Boolean(user.value);
   forget();
-  signedOutReason.value = ENDED;
+  signedOutReason.value = why;
   toSignIn();
+  return known;
 }
 
 /** <img> can't send a token; the media cookie opens pictures for them. */
@@ -71,7 +87,7 @@ function settle(person) {
   user.value = person;
   signedOutReason.value = '';
   if (route.value.path === '/' || OPEN_PAGES.includes(route.value.path)) {
-    navigate('/create', { replace: true });
+    navigate(askedFor(), { replace: true });
   }
 }
 
@@ -144,7 +160,11 @@ export async function acceptInvitation(token, password) {
   }
 }
 
-export function signOut() {
+export async function signOut() {
+  const last = partingHooks.map((hook) => hook()).filter(Boolean);
+  if (last.length) {
+    await Promise.race([Promise.allSettled(last), new Promise((resolve) => setTimeout(resolve, PARTING_MS))]);
+  }
   // Sent with the token that is forgotten in the next line.
   post('/auth/logout').catch(() => {});
   forget();

@@ -10,8 +10,8 @@ import { openLightbox } from '../parts/lightbox.js';
 import { Ring } from '../parts/ring.js';
 import { cancelJob, cards, createPictures, isFinal, retryJob } from '../state/jobs.js';
 import { boardById } from '../state/boards.js';
-import { picture, remove, star, want } from '../state/pictures.js';
-import { defaults, models, takeOver } from '../state/wish.js';
+import { picture, remove, toggleStar, want } from '../state/pictures.js';
+import { defaults, models, modelsThere, takeOver } from '../state/wish.js';
 import { say } from '../state/toasts.js';
 
 /** Every finished picture of the feed in reading order, for going through them in the lightbox. */
@@ -57,7 +57,7 @@ function Picture({ job, full }) {
     </button>
     <div class="on-tile">
       <${Button} kind="on-picture" icon="star" bare class=${record?.starred ? 'starred' : ''} aria-pressed=${String(Boolean(record?.starred))}
-        onClick=${() => star([name], !record?.starred)}>Star<//>
+        onClick=${() => toggleStar([name])}>Star<//>
     </div>`;
 }
 
@@ -82,8 +82,9 @@ function Ago({ time }) {
   return html`<time dateTime=${toDate(time).toISOString()}>${ago(time)}</time>`;
 }
 
-function again(card, changes = {}) {
+async function again(card, changes = {}) {
   const { wish } = card;
+  await modelsThere();
   const model = models.value.find((m) => m.key === wish.modelKey) || models.value[0];
   if (!model) {
     say('There is no model on this server yet.', 'bad');

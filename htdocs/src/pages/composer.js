@@ -1,11 +1,11 @@
 // The composer: what to see, how many, and where the pictures go.
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { Button, Stepper } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
 import { boardById, canAdd, sortedBoards } from '../state/boards.js';
 import { createPictures } from '../state/jobs.js';
-import { choose, currentWish, MAX_COUNT, model, modelsState, negative, prompt, settings } from '../state/wish.js';
+import { choose, currentWish, MAX_COUNT, model, modelsState, modelsThere, negative, prompt, settings } from '../state/wish.js';
 
 const touch = matchMedia('(hover: none)');
 const PROMPT_MAX = 4000;
@@ -49,15 +49,23 @@ const LeavingOut = () => html`<p class="leaving-out"><span>Leaving out: ${negati
 export function Composer({ toggleSettings, panelOpen }) {
   const area = useGrowth(prompt.value);
   const problem = why();
-  const ready = model.value && prompt.value.trim();
+  const [early, setEarly] = useState(false);
+  const ready = !problem && prompt.value.trim();
   const send = async () => {
-    if (!ready) {
+    if (!ready || early) {
       area.current.focus();
+      return;
+    }
+    // Pressed before the models have arrived: what was meant is done as soon as they have.
+    setEarly(true);
+    await modelsThere();
+    setEarly(false);
+    if (!model.value) {
       return;
     }
     createPictures(currentWish());
     if (touch.matches) {
-      area.current.blur();
+      area.current?.blur();
     }
   };
   const keys = (event) => {
@@ -79,7 +87,7 @@ export function Composer({ toggleSettings, panelOpen }) {
           words=${(n) => html`${n}<span class="words"> ${n === 1 ? 'picture' : 'pictures'}</span>`} />
         <${BoardPick} />
         <${Button} kind="quiet" icon="tune" class=${panelOpen ? 'settings-toggle docked' : 'settings-toggle'} onClick=${toggleSettings}>Settings<//>
-        <${Button} kind="main" icon="send" type="submit" class="create-button" aria-disabled=${ready ? undefined : 'true'}>Create<//>
+        <${Button} kind="main" icon="send" type="submit" class="create-button" busy=${early} aria-disabled=${ready ? undefined : 'true'}>Create<//>
       </div>
     </div>
     ${problem && html`<p class="note bad" role="status">${problem}</p>`}

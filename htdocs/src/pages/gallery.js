@@ -10,8 +10,8 @@ import { BoardMenu, MoveDialog } from '../parts/board-dialogs.js';
 import { Blank, Button, Failed } from '../parts/controls.js';
 import { Details } from '../parts/details.js';
 import { Icon } from '../parts/icons.js';
-import { boardById, boardsState, canAdd, canManage, loadBoards, visibilityWords } from '../state/boards.js';
-import { loadNames, names, namesState, picture, remove, selection, show, star, upload, uploads, view } from '../state/pictures.js';
+import { boardById, boards, boardsState, canAdd, canManage, loadBoards, visibilityWords } from '../state/boards.js';
+import { loadNames, names, namesState, picture, remove, selection, show, toggleStar, upload, uploads, view } from '../state/pictures.js';
 import { Grid } from './grid.js';
 
 const panelOpen = signal(recall('details-panel') === 'open');
@@ -51,7 +51,7 @@ function SelectionBar({ list, mayChange }) {
     <${Button} kind="quiet" icon="close" bare onClick=${clear}>Select nothing<//>
     <p role="status">${count(list.length, 'picture')}<span class="words"> selected</span></p>
     ${mayChange
-      ? html`<${Button} kind="quiet" icon="star" onClick=${() => star(list, !allStarred)}>${allStarred ? 'Unstar' : 'Star'}<//>
+      ? html`<${Button} kind="quiet" icon="star" onClick=${() => toggleStar(list)}>${allStarred ? 'Unstar' : 'Star'}<//>
           <${Button} kind="quiet" icon="move" onClick=${() => setMoving(true)}>Move…<//>
           <${Button} kind="quiet" icon="trash" onClick=${() => remove(list)}>Delete<//>`
       : html`<p class="note">To look at only</p>`}
@@ -59,15 +59,23 @@ function SelectionBar({ list, mayChange }) {
   </div>`;
 }
 
-function Empty({ board, search }) {
+/** Leaves out everything that carries no star. */
+const OnlyStarred = () => html`<${Button} kind="quiet" icon="star" class="only-starred" aria-pressed=${String(view.value.starred)}
+  onClick=${() => show({ ...view.peek(), starred: !view.peek().starred })}>Starred<//>`;
+
+function Empty({ board, search, starred }) {
+  if (starred && !search) {
+    return html`<${Blank} icon="star" title="No stars here yet">Give a star to the pictures you like best. They show up here.<//>`;
+  }
   if (search) {
-    return html`<${Blank} icon="search" title="Nothing found">No picture here has “${search}” in its prompt.<//>`;
+    return html`<${Blank} icon="search" title="Nothing found">No ${starred ? 'starred ' : ''}picture here has “${search}” in its prompt.<//>`;
   }
   const here = board === 'none' ? 'Pictures that lie on no board gather here.' : 'Pictures that you move or create onto this board show up here.';
   return html`<${Blank} icon="gallery" title="Nothing here yet" action=${html`<a class="button main" href="/create"><${Icon} name="create" /><span>Create a picture</span></a>`}>${here}<//>`;
 }
 
-function Pictures({ board, search }) {
+function Pictures({ board }) {
+  const { search, starred } = view.value;
   const state = namesState.value;
   if (state.failed) {
     return html`<${Failed} what="These pictures can’t be read right now" why=${state.failed} again=${() => loadNames()} />`;
@@ -76,7 +84,7 @@ function Pictures({ board, search }) {
     return html`<div class="grid-skeleton" aria-hidden="true">${Array.from({ length: 18 }, (_, i) => html`<i key=${i}></i>`)}</div>
       <p class="sr" role="status">Reading the pictures</p>`;
   }
-  return names.value.length ? html`<${Grid} onLook=${(name) => (looked.value = name)} />` : html`<${Empty} board=${board} search=${search} />`;
+  return names.value.length ? html`<${Grid} onLook=${(name) => (looked.value = name)} />` : html`<${Empty} board=${board} search=${search} starred=${starred} />`;
 }
 
 /** Files dropped anywhere on the page go to the board that is open. */
@@ -109,18 +117,21 @@ export function Gallery() {
   const board = id === 'none' ? null : boardById(id);
   const mayAdd = id === 'none' || (board && canAdd(board));
   const drop = useFileDrop(id, mayAdd);
+  const [asked, setAsked] = useState(false);
   useEffect(() => {
-    loadBoards();
+    loadBoards().then(() => setAsked(true));
   }, []);
   useEffect(() => {
     looked.value = null;
-    show({ board: id, search: view.peek().board === id ? view.peek().search : '' });
+    const now = view.peek();
+    show(now.board === id ? now : { board: id, search: '', starred: now.starred });
   }, [id]);
+  // Not by a list from before this page: the board may be newer.
   useEffect(() => {
-    if (boardsState.value === 'ready' && id !== 'none' && !boardById(id)) {
+    if (asked && boardsState.value === 'ready' && id !== 'none' && !boardById(id)) {
       navigate('/gallery', { replace: true });
     }
-  }, [id, boardsState.value]);
+  }, [asked, id, boardsState.value, boards.value]);
   const chosen = [...selection.value];
   const one = chosen.length === 1 ? chosen[0] : looked.value || names.value[0];
   const title = board ? board.board_name : 'Unsorted';
@@ -134,12 +145,12 @@ export function Gallery() {
           : html`<div class="gallery-title"><h2>${title}</h2>
                 ${board && html`<span class="seen-by"><${Icon} name=${board.board_visibility === 'private' ? 'lock' : 'eye'} />${visibilityWords(board)}</span>`}
                 ${board && canManage(board) && html`<${BoardMenu} board=${board} />`}</div>
-              <${Search} key=${id} />
+              <${Search} key=${id} /><${OnlyStarred} />
               ${mayAdd && html`<${Upload} board=${id} />`}
               <${Button} kind="quiet" icon="info" class="panel-toggle" aria-expanded=${String(panelOpen.value)} onClick=${togglePanel}>Details<//>`}
       </div>
       <${Uploading} />
-      <${Pictures} board=${id} search=${view.value.search} />
+      <${Pictures} board=${id} />
       ${drop.over && html`<p class="drop-words">Let go to add to ${title}</p>`}
     </div>
     ${panelOpen.value &&

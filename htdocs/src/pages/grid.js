@@ -5,7 +5,7 @@ import { html } from '../core/html.js';
 import { fullTime, monthOf } from '../core/words.js';
 import { Icon } from '../parts/icons.js';
 import { openLightbox } from '../parts/lightbox.js';
-import { names, picture, remove, selection, star, want } from '../state/pictures.js';
+import { names, picture, remove, selection, toggleStar, want } from '../state/pictures.js';
 
 const GAP = 6;
 const AHEAD = 3;
@@ -138,11 +138,12 @@ export function Grid({ onLook }) {
   }, [shown.join()]);
   const tileAt = (index) => ref.current?.querySelector(`[data-picture="${CSS.escape(names.peek()[index] || '')}"]`);
   useEffect(() => {
-    if (moved.current) {
+    const tile = moved.current && tileAt(focus);
+    if (tile) {
       moved.current = false;
-      tileAt(focus)?.focus({ preventScroll: true });
+      tile.focus({ preventScroll: true });
     }
-  });
+  }, [list, focus, shown.join()]);
   const open = (name) =>
     openLightbox(list, name, (end) => {
       onLook(end);
@@ -171,9 +172,9 @@ export function Grid({ onLook }) {
       selection.value = new Set();
     } else if (event.key === 'Delete') {
       moved.current = true;
-      remove(chosen);
+      remove(chosen).then((gone) => (moved.current = moved.current && gone));
     } else if (event.key.toLowerCase() === 's' && !event.ctrlKey && !event.metaKey) {
-      star(chosen, !picture(name).value?.starred);
+      toggleStar(chosen);
     } else {
       return;
     }

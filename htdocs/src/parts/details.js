@@ -21,14 +21,16 @@ const rows = (wish) => [
 /** @param {() => void} onUse runs when the person goes off to use the settings */
 export function Details({ name, onUse }) {
   const [meta, setMeta] = useState(undefined);
+  const [failed, setFailed] = useState('');
   const record = picture(name).value;
   useEffect(() => {
     let here = true;
     setMeta(undefined);
+    setFailed('');
     want([name]);
     metadataOf(name).then(
       (found) => here && setMeta(found),
-      () => here && setMeta(null),
+      (error) => here && setFailed(error.message),
     );
     return () => {
       here = false;
@@ -48,7 +50,8 @@ export function Details({ name, onUse }) {
     ['Board', record && (board ? board.board_name : 'Unsorted')],
   ].filter(([, value]) => value !== undefined && value !== null && value !== '');
   return html`<div class="details">
-    ${meta === undefined && html`<p class="lines" role="status"><span class="sr">Reading the details</span></p>`}
+    ${failed && html`<p class="message bad" role="alert">${failed}</p>`}
+    ${meta === undefined && !failed && html`<p class="lines" role="status"><span class="sr">Reading the details</span></p>`}
     ${wish?.prompt && html`<h3>Prompt</h3><p class="details-prompt">${wish.prompt}</p>`}
     ${wish?.negative && html`<h3>Left out</h3><p class="details-prompt">${wish.negative}</p>`}
     ${wish?.prompt &&

@@ -6,18 +6,24 @@ import { Button } from './controls.js';
 /** kind: 'box' in the middle (a sheet on phones), 'side' for panels that slide in. */
 export function Dialog({ title, onClose, kind = 'box', children, foot }) {
   const ref = useRef();
+  const gone = useRef(false);
   const id = useId();
   useEffect(() => {
     const dialog = ref.current;
     dialog.showModal();
-    return () => dialog.close();
+    return () => {
+      gone.current = true;
+      dialog.close();
+    };
   }, []);
   const outside = (event) => event.target === ref.current && onClose();
   const cancel = (event) => {
     event.preventDefault();
     onClose();
   };
-  return html`<dialog ref=${ref} class=${`dialog ${kind}`} aria-labelledby=${id} onCancel=${cancel} onPointerDown=${outside}>
+  // A second Escape closes a dialog without asking; then onClose has yet to hear of it.
+  return html`<dialog ref=${ref} class=${`dialog ${kind}`} aria-labelledby=${id} onCancel=${cancel}
+    onClose=${() => gone.current || onClose()} onPointerDown=${outside}>
     <div class="dialog-in">
       <${Grip} onClose=${onClose} />
       <header class="dialog-head"><h2 id=${id}>${title}</h2>

@@ -4,7 +4,7 @@ import { pictureUrl, thumbnailUrl } from '../core/api.js';
 import { html } from '../core/html.js';
 import { canChange } from '../state/boards.js';
 import { complain } from '../state/toasts.js';
-import { picture, readPicture, remove, star, want } from '../state/pictures.js';
+import { picture, readPicture, remove, toggleStar, want } from '../state/pictures.js';
 import { recall, remember } from '../core/storage.js';
 import { Details } from './details.js';
 import { Button } from './controls.js';
@@ -77,7 +77,7 @@ function Tools({ pswp, name, details }) {
   };
   return html`<div class="box-tools">
       ${mine && html`<${Button} kind="on-picture" icon="star" bare class=${record?.starred ? 'starred' : ''} aria-pressed=${String(Boolean(record?.starred))}
-        onClick=${() => star([name], !record?.starred)}>Star<//>`}
+        onClick=${() => toggleStar([name])}>Star<//>`}
       <a class="button on-picture bare" href=${pictureUrl(name)} download=${name} aria-label="Download" title="Download"><${Icon} name="download" /></a>
       ${mine && html`<${Button} kind="on-picture" icon="trash" bare onClick=${erase}>Delete<//>`}
       <${Button} kind="on-picture" icon="info" bare aria-expanded=${String(details)} onClick=${toggle}>Details<//>

@@ -1,6 +1,8 @@
 // Boards: the list, and every change to one. Changes show at once and take themselves back when refused.
 import { computed, signal } from '@preact/signals';
 import { del, get, patch, post } from '../core/api.js';
+import { freshReader } from '../core/fresh.js';
+import { on } from '../core/live.js';
 import { isAdmin, myId, onLeave, solo } from '../core/session.js';
 import { complain, say, sayWithUndo } from './toasts.js';
 
@@ -18,34 +20,64 @@ export const boardsState = signal('idle');
 export const isOwn = (board) => solo.value || board.user_id === myId.value;
 export const canManage = (board) => isOwn(board) || isAdmin.value;
 export const canAdd = (board) => canManage(board) || board.board_visibility === 'public';
-/** Whether a picture with this record may be starred, moved and deleted; one without a board is the reader's own. */
+/**
+ * Whether a picture with this record may be starred and deleted. One without a board, or on a board that this person
+ * can't see, is their own; while the boards are still on their way nothing is known about it.
+ */
 export const canChange = (record) => {
-  const board = record?.board_id && boardById(record.board_id);
-  return !board || canAdd(board);
+  if (!record?.board_id) {
+    return true;
+  }
+  const board = boardById(record.board_id);
+  return board ? canAdd(board) : !['idle', 'loading'].includes(boardsState.value);
 };
 export const boardById = (id) => boards.value.find((board) => board.board_id === id);
 
 /** Own boards first, then those of others; the newest first in both. */
 export const sortedBoards = computed(() => [...boards.value].sort((a, b) => Number(isOwn(b)) - Number(isOwn(a))));
 
-export async function loadBoards() {
+/** Boards that are gone from the screen while their deletion can still be taken back. */
+const removing = new Set();
+
+const list = freshReader(
+  () => get('/boards/', { all: true, order_by: 'created_at', direction: 'DESC' }),
+  (answer) => {
+    boards.value = answer.filter((board) => !removing.has(board.board_id));
+    boardsState.value = 'ready';
+  },
+  (error) => {
+    if (boardsState.value !== 'ready') {
+      boardsState.value = { failed: error.message };
+    }
+  },
+);
+
+let reading = null;
+
+export function loadBoards() {
   if (boardsState.value !== 'ready') {
     boardsState.value = 'loading';
   }
+  reading = list.read();
+  return reading;
+}
+
+/** Runs `act`, which changes boards on the server. What is read meanwhile is read once more. */
+async function changing(act) {
+  list.changed();
   try {
-    boards.value = await get('/boards/', { all: true, order_by: 'created_at', direction: 'DESC' });
-    boardsState.value = 'ready';
-  } catch (error) {
-    boardsState.value = { failed: error.message };
+    return await act();
+  } finally {
+    list.changed();
   }
 }
 
-/** Loads once; pages call it when they need boards. */
-export const needBoards = () => (boardsState.value === 'idle' ? loadBoards() : null);
+/** Loads once; pages call it when they need boards. Resolves when the list is there, or can't be had. */
+export const needBoards = () => (boardsState.value === 'idle' ? loadBoards() : reading);
 
 export async function createBoard(name) {
-  const board = await post('/boards/', undefined, { query: { board_name: name } });
-  boards.value = [board, ...boards.value];
+  const board = await changing(() => post('/boards/', undefined, { query: { board_name: name } }));
+  boards.value = [board, ...boards.value.filter((other) => other.board_id !== board.board_id)];
   return board;
 }
 
@@ -54,26 +86,34 @@ const replace = (id, board) => {
 };
 
 export async function changeBoard(board, changes) {
-  replace(board.board_id, { ...board, ...changes });
+  const before = Object.fromEntries(Object.keys(changes).map((key) => [key, board[key]]));
+  const show = (part) => replace(board.board_id, { ...boardById(board.board_id), ...part });
+  show(changes);
   try {
-    replace(board.board_id, { ...board, ...(await patch(`/boards/${board.board_id}`, changes)) });
+    show(await changing(() => patch(`/boards/${board.board_id}`, changes)));
   } catch (error) {
-    replace(board.board_id, board);
+    show(before);
     complain(error);
   }
 }
 
 /** Takes the board away at once; the server hears of it when the time for undo is over. */
 export function deleteBoard(board, withPictures, done) {
-  const before = boards.value;
-  boards.value = before.filter((other) => other !== board);
+  const id = board.board_id;
+  const order = boards.value.map((other) => other.board_id);
+  const others = () => boards.value.filter((other) => other.board_id !== id);
+  const place = (other) => order.indexOf(other.board_id);
+  removing.add(id);
+  boards.value = others();
   const back = () => {
-    boards.value = [...boards.value, board].sort((a, b) => before.indexOf(a) - before.indexOf(b));
+    removing.delete(id);
+    boards.value = [...others(), board].sort((a, b) => place(a) - place(b));
     done();
   };
   const act = async (keepalive) => {
     try {
-      await del(`/boards/${board.board_id}`, { query: { include_images: withPictures }, keepalive });
+      await changing(() => del(`/boards/${id}`, { query: { include_images: withPictures }, keepalive }));
+      removing.delete(id);
       done();
     } catch (error) {
       back();
@@ -94,9 +134,20 @@ export function countUp(boardId, n) {
 /** Says who sees the board from now on. */
 export const tellShared = (board) => say(`${board.board_name}: ${visibilityWords(board).toLowerCase()}.`);
 
+/** What others share shows itself when one comes back to the page, and after a gap in the line. */
+function refresh() {
+  if (boardsState.value !== 'idle' && document.visibilityState === 'visible') {
+    loadBoards();
+  }
+}
+
 export function startBoards() {
+  addEventListener('focus', refresh);
+  document.addEventListener('visibilitychange', refresh);
+  on('reconnected', refresh);
   onLeave(() => {
     boards.value = [];
     boardsState.value = 'idle';
+    removing.clear();
   });
 }

@@ -53,8 +53,11 @@ const change = (job, changes) => {
 function place(item) {
   const known = byItem.get(item.item_id);
   if (known) {
-    const { percent, preview, message } = known.value;
-    change(known, { ...toJob(item), percent, preview, message, picture: pictureOf(item) || known.value.picture });
+    const { percent, preview, message, picture } = known.value;
+    // What is over stays over: the answer may be older than the event that said so.
+    if (!isFinal(known.value) || FINAL.has(item.status)) {
+      change(known, { ...toJob(item), percent, preview, message, picture: pictureOf(item) || picture, gone: known.value.gone });
+    }
     return null;
   }
   const job = signal(toJob(item));
@@ -109,6 +112,24 @@ export async function loadFeed() {
   }
 }
 
+/** After a gap in the line: what was missed, also by jobs too old for the first page. */
+async function catchUp() {
+  await loadFeed();
+  const fresh = new Set(ids.slice(0, read));
+  for (const [id, job] of byItem) {
+    if (!isFinal(job.value) && !fresh.has(id)) {
+      refreshJob(id);
+    }
+  }
+}
+
+/** The line is open for the first time: whatever moved between reading the feed and now was not heard of. */
+function firstHeard() {
+  if (sending || [...byItem.values()].some((job) => !isFinal(job.value))) {
+    catchUp();
+  }
+}
+
 let reading = false;
 export async function loadMoreJobs() {
   if (reading) {
@@ -128,14 +149,18 @@ function optimisticCard(wish, seeds) {
 }
 
 function adopt(card, answer) {
+  const jobs = [...card.jobs];
   answer.item_ids.forEach((id, i) => {
-    if (card.jobs[i] && !byItem.has(id)) {
-      change(card.jobs[i], { id, sending: false });
-      byItem.set(id, card.jobs[i]);
+    // Reading the feed may have met the new jobs before this answer came.
+    if (byItem.has(id)) {
+      jobs[i] = byItem.get(id);
+    } else if (jobs[i]) {
+      change(jobs[i], { id, sending: false });
+      byItem.set(id, jobs[i]);
     }
   });
   const key = answer.batch.batch_id;
-  const mine = { ...card, key, stays: card.key };
+  const mine = { ...card, key, jobs, stays: card.key };
   cards.value = cards.value.filter((other) => other.key !== key).map((other) => (other.key === card.key ? mine : other));
 }
 
@@ -287,7 +312,8 @@ export function startJobs() {
     }
   });
   on('queue_items_retried', refreshHead);
-  on('reconnected', loadFeed);
+  on('connected', firstHeard);
+  on('reconnected', catchUp);
   on('queue_cleared', () => {
     for (const job of byItem.values()) {
       if (!isFinal(job.value)) {
@@ -301,6 +327,8 @@ export function startJobs() {
     moreJobs.value = false;
     byItem.clear();
     early = [];
+    sending = 0;
+    reading = false;
     ids = [];
   });
 }

@@ -1,17 +1,20 @@
 // The gallery: names first, pictures as they come into view, and everything that can be done with them.
 import { signal } from '@preact/signals';
 import { api, get, post } from '../core/api.js';
+import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
 import { onLeave } from '../core/session.js';
 import { count } from '../core/words.js';
-import { boardById, canChange, countUp, loadBoards } from './boards.js';
+import { boardById, boardsState, canChange, countUp, loadBoards, needBoards } from './boards.js';
 import { pictureGone } from './jobs.js';
 import { complain, say, sayWithUndo } from './toasts.js';
 
 const CHUNK = 60;
 
-/** What is shown: board is a board id or 'none'; search is free text. */
-export const view = signal({ board: 'none', search: '' });
+const NOTHING = { board: 'none', search: '', starred: false };
+
+/** What is shown: board is a board id or 'none'; search is free text; starred leaves out all others. */
+export const view = signal(NOTHING);
 export const names = signal([]);
 /** 'idle', 'loading', 'ready' or {failed}. */
 export const namesState = signal('idle');
@@ -35,20 +38,31 @@ const keep = (dto) => {
   picture(dto.image_name).value = dto;
 };
 
-async function readWanted() {
+/** How often each picture was changed here: a record that was asked for before a change may tell of the time before it. */
+const touched = new Map();
+const touch = (list) => list.forEach((name) => touched.set(name, (touched.get(name) || 0) + 1));
+
+/** Reads the records of a list of pictures. A record that was changed here meanwhile is read once more. */
+async function readRecords(list) {
+  const before = list.map((name) => touched.get(name));
+  const found = await post('/images/images_by_names', { image_names: list });
+  const stale = list.filter((name, i) => touched.get(name) !== before[i]);
+  found.forEach((dto) => stale.includes(dto.image_name) || keep(dto));
+  const there = new Set(found.map((dto) => dto.image_name));
+  pictureGone(list.filter((name) => !there.has(name)));
+  if (stale.length) {
+    await readRecords(stale);
+  }
+}
+
+function readWanted() {
   const list = [...wanted].slice(0, CHUNK);
   list.forEach((name) => wanted.delete(name));
   if (wanted.size) {
     timer = setTimeout(readWanted, 30);
   }
-  try {
-    const found = await post('/images/images_by_names', { image_names: list });
-    found.forEach(keep);
-    const there = new Set(found.map((dto) => dto.image_name));
-    pictureGone(list.filter((name) => !there.has(name)));
-  } catch {
-    // The tiles stay as they are; scrolling asks again.
-  }
+  // When it fails, the tiles stay as they are; scrolling asks again.
+  readRecords(list).catch(() => {});
 }
 
 /** Asks for records of pictures that came into view; near calls travel together. */
@@ -61,37 +75,53 @@ export function want(list) {
   }
 }
 
-let generation = 0;
 const removing = new Set();
 
-export async function loadNames({ quiet = false } = {}) {
-  const mine = ++generation;
-  if (!quiet) {
-    namesState.value = 'loading';
-    names.value = [];
-  }
-  const { board, search } = view.value;
-  try {
+const reader = freshReader(
+  async () => {
+    const { board, search, starred } = view.value;
     const answer = await get('/images/names', {
       board_id: board,
       is_intermediate: false,
       order_dir: 'DESC',
-      starred_first: false,
+      starred_first: starred,
       search_term: search || undefined,
     });
-    if (mine === generation) {
-      names.value = answer.image_names.filter((name) => !removing.has(name));
-      namesState.value = 'ready';
-    }
-  } catch (error) {
-    if (mine === generation) {
+    return starred ? answer.image_names.slice(0, answer.starred_count) : answer.image_names;
+  },
+  (list) => {
+    names.value = list.filter((name) => !removing.has(name));
+    namesState.value = 'ready';
+  },
+  (error) => {
+    if (namesState.value !== 'ready') {
       namesState.value = { failed: error.message };
     }
+  },
+);
+
+export function loadNames({ quiet = false } = {}) {
+  if (!quiet) {
+    namesState.value = 'loading';
+    names.value = [];
+  }
+  return reader.read();
+}
+
+/** Runs `act`, which changes these pictures on the server. What is read meanwhile is read once more. */
+async function changing(list, act) {
+  reader.changed();
+  touch(list);
+  try {
+    return await act();
+  } finally {
+    reader.changed();
+    touch(list);
   }
 }
 
 export function show(next) {
-  const same = namesState.value === 'ready' && next.board === view.value.board && next.search === view.value.search;
+  const same = namesState.value === 'ready' && Object.keys(NOTHING).every((key) => next[key] === view.value[key]);
   if (!same) {
     selection.value = new Set();
   }
@@ -99,10 +129,19 @@ export function show(next) {
   loadNames({ quiet: same });
 }
 
+/** The board of a picture, null for none. Before its record has been read: the board that it is shown on. */
+function boardOf(name) {
+  const record = picture(name).value;
+  const shownOn = names.value.includes(name) && view.value.board !== 'none' ? view.value.board : null;
+  return record ? record.board_id || null : shownOn;
+}
+
 /** Says so when some of these are only to look at; the server would refuse the change. */
-function onlyToLookAt(list) {
-  // A record that has not been read yet is judged by the board it is shown on.
-  const locked = !list.every((name) => canChange(picture(name).value || { board_id: view.value.board }));
+async function onlyToLookAt(list) {
+  if (boardsState.value !== 'ready') {
+    await needBoards();
+  }
+  const locked = !list.every((name) => canChange({ board_id: boardOf(name) }));
   if (locked) {
     say('This board belongs to someone else. You can look at its pictures, and change nothing.', 'bad');
   }
@@ -110,25 +149,47 @@ function onlyToLookAt(list) {
 }
 
 export async function star(list, starred) {
-  if (onlyToLookAt(list)) {
+  if (await onlyToLookAt(list)) {
     return;
   }
-  const before = list.map((name) => picture(name).value);
-  list.forEach((name) => picture(name).value && keep({ ...picture(name).value, starred }));
+  const mark = (flag) => list.forEach((name) => picture(name).value && keep({ ...picture(name).value, starred: flag(name) }));
+  const before = new Map(list.map((name) => [name, picture(name).value?.starred]));
+  mark(() => starred);
   try {
-    await post(starred ? '/images/star' : '/images/unstar', { image_names: list });
+    await changing(list, () => post(starred ? '/images/star' : '/images/unstar', { image_names: list }));
+    if (view.value.starred) {
+      loadNames({ quiet: true });
+    }
   } catch (error) {
-    before.forEach((dto) => dto && keep(dto));
+    mark((name) => before.get(name) ?? !starred);
+    complain(error);
+  }
+}
+
+/** Stars these, or unstars them when all of them are starred. What is not known about them yet is asked for first. */
+export async function toggleStar(list) {
+  try {
+    const unknown = list.filter((name) => !picture(name).value);
+    if (unknown.length) {
+      await readRecords(unknown);
+    }
+    await star(list, !list.every((name) => picture(name).value?.starred));
+  } catch (error) {
     complain(error);
   }
 }
 
 function takeOut(list) {
   const before = names.value;
+  const shown = view.value;
   const out = new Set(list);
   names.value = before.filter((name) => !out.has(name));
   selection.value = new Set([...selection.value].filter((name) => !out.has(name)));
   return () => {
+    if (view.value !== shown) {
+      loadNames({ quiet: true });
+      return;
+    }
     const now = new Set(names.value);
     const restored = before.filter((name) => now.has(name) || out.has(name));
     names.value = [...names.value.filter((name) => !before.includes(name)), ...restored];
@@ -138,7 +199,7 @@ function takeOut(list) {
 /** Moves pictures to a board, or off every board with 'none'. */
 export async function move(list, boardId) {
   const from = view.value.board;
-  if (boardId === from || !list.length || onlyToLookAt(list)) {
+  if (boardId === from || !list.length || (await onlyToLookAt(list))) {
     return;
   }
   const putBack = takeOut(list);
@@ -146,9 +207,9 @@ export async function move(list, boardId) {
   countUp(from, -list.length);
   try {
     const body = { image_names: list };
-    await (boardId === 'none'
-      ? post('/board_images/batch/delete', body)
-      : post('/board_images/batch', { ...body, board_id: boardId }));
+    await changing(list, () =>
+      boardId === 'none' ? post('/board_images/batch/delete', body) : post('/board_images/batch', { ...body, board_id: boardId }),
+    );
     list.forEach((name) => picture(name).value && keep({ ...picture(name).value, board_id: boardId === 'none' ? null : boardId }));
     say(`${count(list.length, 'picture')} moved to ${boardId === 'none' ? 'Unsorted' : `“${boardById(boardId)?.board_name}”`}.`);
   } catch (error) {
@@ -159,25 +220,28 @@ export async function move(list, boardId) {
   }
 }
 
-/** Takes pictures away at once; the server hears of it when the time for undo is over. */
-export function remove(list) {
-  if (onlyToLookAt(list)) {
-    return;
+/**
+ * Takes pictures away at once; the server hears of it when the time for undo is over.
+ * @returns {Promise<boolean>} whether they are gone from the screen
+ */
+export async function remove(list) {
+  if (await onlyToLookAt(list)) {
+    return false;
   }
-  const boardId = view.value.board;
+  const from = list.map(boardOf);
   const putBack = takeOut(list);
   list.forEach((name) => removing.add(name));
   pictureGone(list);
-  countUp(boardId, -list.length);
+  from.forEach((boardId) => countUp(boardId, -1));
   const back = () => {
     list.forEach((name) => removing.delete(name));
     putBack();
     pictureGone(list, true);
-    countUp(boardId, list.length);
+    from.forEach((boardId) => countUp(boardId, 1));
   };
   const act = async (keepalive) => {
     try {
-      const answer = await post('/images/delete', { image_names: list }, { keepalive });
+      const answer = await changing(list, () => post('/images/delete', { image_names: list }, { keepalive }));
       list.forEach((name) => removing.delete(name));
       if (answer.deleted_images.length < list.length) {
         say('Some of these pictures belong to someone else and stay.', 'bad');
@@ -189,6 +253,7 @@ export function remove(list) {
     }
   };
   sayWithUndo(list.length === 1 ? 'Picture deleted.' : `${count(list.length, 'picture')} deleted.`, act, back);
+  return true;
 }
 
 let uploadId = 0;
@@ -200,10 +265,10 @@ async function uploadOne(file, board) {
   form.append('file', file);
   const query = { image_category: 'user', is_intermediate: false, board_id: board === 'none' ? undefined : board };
   try {
-    const dto = await api('POST', '/images/upload', { form, query });
+    const dto = await changing([], () => api('POST', '/images/upload', { form, query }));
     keep(dto);
-    if (view.value.board === board) {
-      names.value = [dto.image_name, ...names.value];
+    if (view.value.board === board && !view.value.search && !view.value.starred) {
+      names.value = [dto.image_name, ...names.value.filter((name) => name !== dto.image_name)];
     }
     countUp(board, 1);
     return true;
@@ -242,7 +307,7 @@ export async function readPicture(name) {
 
 let refreshTimer = 0;
 function refreshSoon() {
-  if (namesState.value === 'ready') {
+  if (namesState.value !== 'idle') {
     clearTimeout(refreshTimer);
     refreshTimer = setTimeout(() => {
       loadNames({ quiet: true });
@@ -258,9 +323,11 @@ export function startPictures() {
     known.clear();
     wanted.clear();
     removing.clear();
+    touched.clear();
+    uploads.value = [];
     names.value = [];
     namesState.value = 'idle';
     selection.value = new Set();
-    view.value = { board: 'none', search: '' };
+    view.value = NOTHING;
   });
 }

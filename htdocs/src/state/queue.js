@@ -1,6 +1,7 @@
 // The whole queue: how many wait, and the list of jobs with only what one may know of the jobs of others.
 import { computed, signal } from '@preact/signals';
 import { get, post, put } from '../core/api.js';
+import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
 import { onLeave, user } from '../core/session.js';
 import { complain, say } from './toasts.js';
@@ -26,31 +27,42 @@ export const busy = computed(() => {
   return { mine, all };
 });
 
-export async function loadCounts() {
-  try {
-    const answer = await get(`${QUEUE}/status`);
+const status = freshReader(
+  () => get(`${QUEUE}/status`),
+  (answer) => {
     counts.value = answer.queue;
     paused.value = !answer.processor.is_started;
-  } catch {
-    // The badge keeps its last number; the banner already says that the server is away.
-  }
-}
+  },
+  // The badge keeps its last number; the banner already says that the server is away.
+  () => {},
+);
+export const loadCounts = status.read;
 
 let limit = PAGE;
 
-export async function loadItems() {
+const list = freshReader(
+  async () => {
+    const all = (await get(`${QUEUE}/item_ids`, { order_dir: 'DESC' })).item_ids;
+    const page = all.slice(0, limit);
+    return { page: page.length ? await post(`${QUEUE}/items_by_ids`, { item_ids: page }) : [], more: all.length > page.length };
+  },
+  ({ page, more }) => {
+    items.value = page;
+    moreItems.value = more;
+    itemsState.value = 'ready';
+  },
+  (error) => {
+    if (itemsState.value !== 'ready') {
+      itemsState.value = { failed: error.message };
+    }
+  },
+);
+
+export function loadItems() {
   if (itemsState.value !== 'ready') {
     itemsState.value = 'loading';
   }
-  try {
-    const all = (await get(`${QUEUE}/item_ids`, { order_dir: 'DESC' })).item_ids;
-    const page = all.slice(0, limit);
-    items.value = page.length ? await post(`${QUEUE}/items_by_ids`, { item_ids: page }) : [];
-    moreItems.value = all.length > page.length;
-    itemsState.value = 'ready';
-  } catch (error) {
-    itemsState.value = { failed: error.message };
-  }
+  return list.read();
 }
 
 export function loadMoreItems() {
@@ -101,6 +113,8 @@ export function startQueue() {
   ['batch_enqueued', 'queue_item_status_changed', 'queue_cleared', 'queue_items_retried', 'queue_items_canceled', 'reconnected'].forEach(
     (event) => on(event, refreshSoon),
   );
+  // Jobs may have moved on between the first look at them and the opening of the line.
+  on('connected', () => (busy.value.all || watching) && refreshSoon());
   onLeave(() => {
     clearTimeout(timer);
     counts.value = null;

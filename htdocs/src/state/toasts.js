@@ -1,5 +1,6 @@
 // Short messages at the edge of the screen, and the undo that belongs to some of them.
 import { signal } from '@preact/signals';
+import { onLeave, onParting } from '../core/session.js';
 
 const STAY_MS = 5000;
 const UNDO_MS = 7000;
@@ -12,15 +13,15 @@ export const spoken = signal('');
 const waiting = new Map();
 let lastId = 0;
 
-export function dismiss(id) {
+const hide = (id) => {
   toasts.value = toasts.value.filter((toast) => toast.id !== id);
-}
+};
 
 /** @param {'plain' | 'bad'} tone */
 export function say(text, tone = 'plain') {
   const id = ++lastId;
   toasts.value = [...toasts.value.slice(-2), { id, text, tone }];
-  setTimeout(() => dismiss(id), STAY_MS);
+  setTimeout(() => hide(id), STAY_MS);
 }
 
 export const complain = (error) => say(error.message || String(error), 'bad');
@@ -28,9 +29,12 @@ export const complain = (error) => say(error.message || String(error), 'bad');
 function finish(id, pageCloses = false) {
   const act = waiting.get(id);
   waiting.delete(id);
-  dismiss(id);
-  act?.(pageCloses);
+  hide(id);
+  return act?.(pageCloses);
 }
+
+/** Takes a message away; what it could have taken back happens now. */
+export const dismiss = (id) => finish(id);
 
 /**
  * Shows a message with an undo. `act(pageCloses)` runs once the time for it is over, or when the page is left;
@@ -40,7 +44,7 @@ export function sayWithUndo(text, act, back) {
   const id = ++lastId;
   const undo = () => {
     waiting.delete(id);
-    dismiss(id);
+    hide(id);
     back();
   };
   waiting.set(id, act);
@@ -48,11 +52,17 @@ export function sayWithUndo(text, act, back) {
   setTimeout(() => finish(id), UNDO_MS);
 }
 
-/** Does at once what still could be taken back. */
+/** Does at once what still could be taken back. Resolves when it is done; null when there is nothing. */
 export function settleAll(pageCloses = false) {
-  [...waiting.keys()].forEach((id) => finish(id, pageCloses));
+  return waiting.size ? Promise.allSettled([...waiting.keys()].map((id) => finish(id, pageCloses))) : null;
 }
 
 export function startToasts() {
   addEventListener('pagehide', () => settleAll(true));
+  onParting(() => settleAll());
+  // Undone by nobody, done for nobody: the next person must not delete in the name of the last.
+  onLeave(() => {
+    waiting.clear();
+    toasts.value = [];
+  });
 }

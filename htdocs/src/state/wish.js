@@ -1,6 +1,8 @@
 // What the person is about to ask for: the prompt and every setting, with defaults from the model.
 import { computed, effect, signal } from '@preact/signals';
 import { get } from '../core/api.js';
+import { freshReader } from '../core/fresh.js';
+import { on } from '../core/live.js';
 import { myId, onLeave } from '../core/session.js';
 import { recallJson, remember, rememberJson } from '../core/storage.js';
 
@@ -87,9 +89,9 @@ export const shapeNow = computed(() => {
 export function takeOver(wish, { seed = false } = {}) {
   prompt.value = wish.prompt;
   negative.value = wish.negative || '';
-  const known = models.value.some((m) => m.key === wish.modelKey);
   choose({
-    ...(known ? { modelKey: wish.modelKey } : {}),
+    // One that is not here (any more) falls back to the first; the list itself may still be on its way.
+    ...(wish.modelKey ? { modelKey: wish.modelKey } : {}),
     width: wish.width,
     height: wish.height,
     steps: wish.steps,
@@ -109,16 +111,27 @@ export const currentWish = () => ({
   negative: negative.value.trim(),
 });
 
-export async function loadModels() {
-  modelsState.value = 'loading';
-  try {
-    const answer = await get('/api/v2/models/');
+const list = freshReader(
+  () => get('/api/v2/models/'),
+  (answer) => {
     models.value = answer.models.filter((m) => m.type === 'main' && USABLE.has(m.base));
     modelsState.value = 'ready';
-  } catch (error) {
+  },
+  (error) => {
     modelsState.value = { failed: error.message };
-  }
+  },
+);
+
+let reading = null;
+
+export function loadModels() {
+  modelsState.value = 'loading';
+  reading = list.read();
+  return reading;
 }
+
+/** Resolves when the models are known, or can't be had. */
+export const modelsThere = () => (modelsState.value === 'loading' ? reading || loadModels() : null);
 
 /** Remembers the composer on this device, for this person only, until they sign out. */
 export function startWish() {
@@ -138,7 +151,9 @@ export function startWish() {
       rememberJson(`wish:${owner}`, now);
     }
   });
+  on('reconnected', () => modelsState.value.failed && loadModels());
   onLeave(() => {
+    reading = null;
     if (owner) {
       remember(`wish:${owner}`, null);
     }
