@@ -35,7 +35,7 @@ all: $(ALL)
 clean:
 	rm -rf build
 
-include tools/targets.mk
+include tools/targets.mk tools/train.mk
 
 # Every compiled object keeps its own dependency file.
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,22 @@
+# Training the built-in model (docs/model.md). Nothing here is needed to build, to run or to test.
+
+.PHONY: packages-train train-data train train-stop train-status train-eval train-export
+packages-train:
+	@PACKAGES=tools/train/packages.txt tools/install-packages train
+
+tools/train/node_modules/.installed: tools/train/package.json tools/train/package-lock.json
+	cd tools/train && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+train-data: packages-train tools/train/node_modules/.installed
+	tools/train/run data
+
+# Starts the training in the background, or goes on with it.
+train: train-data
+	tools/train/run start
+train-stop:
+	tools/train/run stop
+train-status:
+	@tools/train/run status
+train-export: packages-train
+	/usr/bin/python3 tools/train/export.py $(or $(TO),train/model)
