@@ -45,11 +45,13 @@ stop:
 status:
 	@tools/instance status
 
-.PHONY: install
+.PHONY: install uninstall
 # sudo make install, or make install DESTDIR=... for a package.
 install:
 	@[ -e $(B)/mod_invokemu.so ] && [ -e $(B)/invokemu-worker ] || { echo "run make first (as yourself, not as root)"; exit 1; }
-	tools/install $(B) "$(DESTDIR)"
+	@tools/install $(B) "$(DESTDIR)"
+uninstall:
+	@tools/uninstall "$(DESTDIR)"
 
 # make conformance SUITE=DIR [FILES="a.test.mjs b.test.mjs"]: a black-box suite against fresh private servers.
 SUITE ?= ../shared/conformance

@@ -143,3 +143,17 @@ test('the units name programs and folders that the installation brings', () => {
         assert.match(fs.readFileSync(path.join(REPO, 'conf/apache/invokemu.conf'), 'utf8'), new RegExp(`${socket}$`, 'm'));
     }
 });
+
+test('nothing but data and changed settings is left behind', () => {
+    const other = fs.mkdtempSync(path.join(os.tmpdir(), 'imu-stage-'));
+    try {
+        execFileSync(path.join(REPO, 'tools/install'), [BUILD, other], { stdio: 'pipe' });
+        const site = path.join(other, 'etc/apache2/sites-available/invokemu-tls.conf');
+        fs.appendFileSync(site, '# changed here\n');
+        assert.match(execFileSync(path.join(REPO, 'tools/uninstall'), [other], { encoding: 'utf8' }), /Kept \S+invokemu-tls\.conf/);
+        const left = execFileSync('find', [other, '-not', '-type', 'd'], { encoding: 'utf8' }).trim().split('\n');
+        assert.deepEqual(left, [site]);
+    } finally {
+        fs.rmSync(other, { recursive: true, force: true });
+    }
+});
