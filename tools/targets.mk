@@ -20,7 +20,7 @@ JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 # The build needs packages, and GNU make looks for headers (by apr-1-config and the like) while it reads the makefiles:
 # so packages come first, and the build follows in a make of its own.
 test: packages-test
-	$(MAKE) $(JOBS) test-built
+	@$(MAKE) $(JOBS) --no-print-directory test-built
 test-built: all $(UNIT_TESTS) tests/node_modules/.installed
 	IMU_BUILD=$(B) node tools/test.mjs --units "$(UNIT_TESTS)"
 
@@ -29,7 +29,7 @@ check: all $(UNIT_TESTS) tests/node_modules/.installed
 	IMU_BUILD=$(B) node tools/test.mjs --units "$(UNIT_TESTS)" --only $(or $(ONLY),guards,unit)
 
 test-san: packages-test
-	$(MAKE) $(JOBS) SAN=address,undefined check ONLY=unit,http,events,worker
+	@$(MAKE) $(JOBS) --no-print-directory SAN=address,undefined check ONLY=unit,http,events,worker
 
 lint: packages-lint
 	tools/lint
@@ -56,17 +56,17 @@ uninstall:
 # make conformance SUITE=DIR [FILES="a.test.mjs b.test.mjs"]: a black-box suite against fresh private servers.
 SUITE ?= ../shared/conformance
 conformance: packages-test
-	$(MAKE) $(JOBS) all
+	@$(MAKE) $(JOBS) --no-print-directory all
 	IMU_BUILD=$(B) node tools/conformance.mjs $(SUITE) $(FILES)
 
 # make kill-test ROUNDS=100 [SEED=n]: kills worker, dispatcher or an httpd child while jobs run, again and again.
 ROUNDS ?= 100
 kill-test: packages-test
-	$(MAKE) $(JOBS) all
+	@$(MAKE) $(JOBS) --no-print-directory all
 	IMU_BUILD=$(B) node tests/kill/run.mjs $(ROUNDS) $(SEED)
 
 # make bench [SOCKETS=2000]: one table of speed, memory and delays, with the aims.
 SOCKETS ?= 2000
 bench: packages-test tests/node_modules/.installed
-	$(MAKE) $(JOBS) all
+	@$(MAKE) $(JOBS) --no-print-directory all
 	ulimit -n $$(ulimit -Hn) && IMU_BUILD=$(B) node tests/bench/bench.mjs $(SOCKETS)
