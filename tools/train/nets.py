@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from kernels import gated, group_norm, layer_norm
+
 
 class Resnet(nn.Module):
     def __init__(self, inward, outward, time, groups, eps):
@@ -21,10 +23,8 @@ class Resnet(nn.Module):
             self.conv_shortcut = nn.Conv2d(inward, outward, 1)
 
     def forward(self, x, time=None):
-        h = self.conv1(F.silu(self.norm1(x)))
-        if time is not None:
-            h = h + self.time_emb_proj(time)[:, :, None, None]
-        h = self.conv2(F.silu(self.norm2(h)))
+        h = self.conv1(group_norm(self.norm1, x))
+        h = self.conv2(group_norm(self.norm2, h, self.time_emb_proj(time) if time is not None else None))
         return h + (self.conv_shortcut(x) if hasattr(self, "conv_shortcut") else x)
 
 
@@ -50,8 +50,7 @@ class Gated(nn.Module):
         self.proj = nn.Linear(width, 8 * width)
 
     def forward(self, x):
-        value, gate = self.proj(x).chunk(2, -1)
-        return value * F.gelu(gate)
+        return gated(self.proj(x))
 
 
 class FeedForward(nn.Module):
@@ -72,10 +71,10 @@ class Block(nn.Module):
         self.ff = FeedForward(width)
 
     def forward(self, x, context):
-        y = self.norm1(x)
+        y = layer_norm(self.norm1, x)
         x = x + self.attn1(y, y)
-        x = x + self.attn2(self.norm2(x), context)
-        return x + self.ff(self.norm3(x))
+        x = x + self.attn2(layer_norm(self.norm2, x), context)
+        return x + self.ff(layer_norm(self.norm3, x))
 
 
 class Transformer(nn.Module):
@@ -88,7 +87,7 @@ class Transformer(nn.Module):
 
     def forward(self, x, context):
         height, width = x.shape[2:]
-        y = self.proj_in(self.norm(x)).permute(0, 2, 3, 1).flatten(1, 2)
+        y = self.proj_in(group_norm(self.norm, x, silu=False)).permute(0, 2, 3, 1).flatten(1, 2)
         y = self.transformer_blocks[0](y, context)
         return x + self.proj_out(y.unflatten(1, (height, width)).permute(0, 3, 1, 2))
 
@@ -184,7 +183,7 @@ class UNet(nn.Module):
                 x = level.step(i, torch.cat([x, skips.pop()], 1), time, context)
             if hasattr(level, "upsamplers"):
                 x = level.upsamplers[0].conv(F.interpolate(x, size=skips[-1].shape[2:]))
-        return self.conv_out(F.silu(self.conv_norm_out(x)))
+        return self.conv_out(group_norm(self.conv_norm_out, x))
 
 
 class VaeHalf(nn.Module):
@@ -208,7 +207,7 @@ class VaeHalf(nn.Module):
         return self.mid_block.resnets[1](self.mid_block.resnets[0](x))
 
     def end(self, x):
-        return self.conv_out(F.silu(self.conv_norm_out(x)))
+        return self.conv_out(group_norm(self.conv_norm_out, x))
 
 
 class Vae(nn.Module):
@@ -253,11 +252,11 @@ class TextLayer(nn.Module):
         self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, inner), "fc2": nn.Linear(inner, width)})
 
     def forward(self, x, mask):
-        y = self.layer_norm1(x)
+        y = layer_norm(self.layer_norm1, x)
         q, k, v = (self.self_attn[name](y).unflatten(-1, (self.heads, -1)).transpose(1, 2) for name in ("q_proj", "k_proj", "v_proj"))
         y = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + mask, -1) @ v
         x = x + self.self_attn["out_proj"](y.transpose(1, 2).flatten(2))
-        y = self.mlp["fc1"](self.layer_norm2(x))
+        y = self.mlp["fc1"](layer_norm(self.layer_norm2, x))
         return x + self.mlp["fc2"](y * torch.sigmoid(1.702 * y))
 
 
@@ -283,4 +282,4 @@ class TextEncoder(nn.Module):
         mask = torch.full((length, length), -1e4, dtype=x.dtype, device=x.device).triu(1)
         for layer in model["encoder"]["layers"]:
             x = layer(x, mask)
-        return model["final_layer_norm"](x)
+        return layer_norm(model["final_layer_norm"], x)

@@ -1,11 +1,15 @@
 """What every training step needs of torch: device, reduced-precision copies with float32 masters, checkpoints, an end in time."""
 import copy
+import ctypes
+import math
 import os
 import random
 import signal
 import time
 
 import torch
+
+import kernels
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 LOW = torch.bfloat16
@@ -23,52 +27,76 @@ def place(*tensors):
     return [t.contiguous(memory_format=torch.channels_last) if t.dim() == 4 else t for t in moved]
 
 
+class Weight:
+    """A tensor of weights: float32 master, bf16 copy to compute with, moving average or None, and AdamW's two moments."""
+
+    def __init__(self, master, low, average):
+        self.master, self.low, self.average = master, low, average
+        self.momentum, self.square = torch.zeros_like(master), torch.zeros_like(master)
+        self.fast = kernels.usable(low) and low.stride() == master.stride()
+
+    def squares(self):
+        """The gradient's sum of squares; lays the gradient out like the weights first."""
+        if self.low.grad.stride() != self.low.stride():
+            self.low.grad = torch.empty_like(self.low).copy_(self.low.grad)
+        grad = self.low.grad
+        return kernels.LIBRARY.squares(kernels.long(grad.numel()), kernels.at(grad)) if self.fast else float(grad.float().pow(2).sum())
+
+    @torch.no_grad()
+    def update(self, u):
+        grad, self.low.grad = self.low.grad, None
+        if self.fast:
+            kernels.LIBRARY.adamw(kernels.long(grad.numel()), ctypes.byref(u), *map(kernels.at, (
+                grad, self.master, self.momentum, self.square, self.average, self.low)))
+            return
+        grad = grad.float() * u.scale
+        self.momentum.mul_(u.beta1).add_(grad, alpha=1 - u.beta1)
+        self.square.mul_(u.beta2).addcmul_(grad, grad, value=1 - u.beta2)
+        self.master.mul_(1 - u.rate * u.decay).addcdiv_(self.momentum, (self.square / u.correct2).sqrt_().add_(u.eps),
+                                                        value=-u.rate / u.correct1)
+        self.low.copy_(self.master)
+        if self.average is not None:
+            self.average.lerp_(self.master, 1 - u.keep)
+
+
 class Trained:
     """Networks with float32 master weights, bf16 copies to compute with, AdamW and a moving average."""
 
-    def __init__(self, masters, rate, average=0.0, decay=0.01):
-        self.masters = torch.nn.ModuleDict(masters).to(DEVICE)
+    def __init__(self, masters, average=0.0, decay=0.01):
+        self.masters = torch.nn.ModuleDict(masters).to(DEVICE).to(memory_format=torch.channels_last)
         self.low = copy.deepcopy(self.masters).to(LOW).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.masters).requires_grad_(False) if average else None
-        self.pairs = list(zip(self.masters.parameters(), self.low.parameters()))
-        self.keep, self.rate = average, rate
-        heavy = [p for p in self.masters.parameters() if p.dim() > 1]
-        light = [p for p in self.masters.parameters() if p.dim() <= 1]
-        self.optimizer = torch.optim.AdamW([{"params": heavy, "weight_decay": decay}, {"params": light, "weight_decay": 0.0}],
-                                           lr=rate, betas=(0.9, 0.99), foreach=True)
-        self.step_number = 0
+        self.keep, self.decay, self.step_number = average, decay, 0
+        averages = self.average.parameters() if average else [None] * len(list(self.masters.parameters()))
+        self.weights = [Weight(*three) for three in zip(self.masters.parameters(), self.low.parameters(), averages)]
 
     def refresh(self):
         with torch.no_grad():
-            for master, low in self.pairs:
-                low.copy_(master)
+            for weight in self.weights:
+                weight.low.copy_(weight.master)
 
     def step(self, loss, rate):
-        """One update at this learning rate; returns the gradient's norm."""
+        """One update at this learning rate, the gradient cut to a norm of 1; returns its norm before."""
         loss.backward()
-        for master, low in self.pairs:
-            master.grad = low.grad.float() if low.grad is not None else None
-            low.grad = None
-        norm = torch.nn.utils.clip_grad_norm_([p for p in self.masters.parameters() if p.grad is not None], 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.refresh()
+        used = [w for w in self.weights if w.low.grad is not None]
+        norm = math.sqrt(sum(w.squares() for w in used))
         self.step_number += 1
-        if self.average is not None:
-            keep = min(self.keep, (1 + self.step_number) / (10 + self.step_number))
-            with torch.no_grad():
-                torch._foreach_mul_(list(self.average.parameters()), keep)
-                torch._foreach_add_(list(self.average.parameters()), list(self.masters.parameters()), alpha=1 - keep)
-        return float(norm)
+        number = self.step_number
+        keep = min(self.keep, (1 + number) / (10 + number))
+        for w in used:
+            w.update(kernels.Update(rate, 0.9, 0.99, 1e-8, self.decay if w.master.dim() > 1 else 0.0, 1 - 0.9 ** number,
+                                    1 - 0.99 ** number, keep, min(1.0, 1 / (norm + 1e-6))))
+        return norm
 
     def state(self):
-        return {"masters": self.masters.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step_number,
-                "average": self.average.state_dict() if self.average is not None else None}
+        return {"masters": self.masters.state_dict(), "moments": [(w.momentum, w.square) for w in self.weights],
+                "step": self.step_number, "average": self.average.state_dict() if self.average is not None else None}
 
     def load(self, state):
         self.masters.load_state_dict(state["masters"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for weight, (momentum, square) in zip(self.weights, state["moments"]):
+            weight.momentum.copy_(momentum)
+            weight.square.copy_(square)
         self.step_number = state["step"]
         if self.average is not None:
             self.average.load_state_dict(state["average"])

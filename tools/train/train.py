@@ -134,7 +134,7 @@ class Run:
         networks = build(self.words)
         if os.path.exists(path("checkpoints", "text.pt")):
             networks["text"].load_state_dict(torch.load(path("checkpoints", "text.pt"), map_location="cpu"))
-        self.trained = Trained(networks, RATE, AVERAGE)
+        self.trained = Trained(networks, AVERAGE)
         self.about = {"samples": 0, "seconds": 0.0, "scale": self.scale}
         if os.path.exists(self.file):
             state = torch.load(self.file, map_location=DEVICE)

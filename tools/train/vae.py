@@ -99,7 +99,7 @@ def finish(trained, bank, file):
 def main(decoder_only):
     prepare(1)
     bank, file = Bank(), path("checkpoints", "vae.pt")
-    trained = Trained({"vae": nets.Vae(config.VAE)}, 1e-3, 0.995, 0.0)
+    trained = Trained({"vae": nets.Vae(config.VAE)}, 0.995, 0.0)
     if os.path.exists(file):
         trained.load(torch.load(file, map_location=DEVICE))
     rng = random.Random(1000 + trained.step_number)
