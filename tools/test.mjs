@@ -12,10 +12,9 @@ import { countTap } from './tap.mjs';
 const REPO = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const BUILD = process.env.IMU_BUILD || 'build';
 const LOGS = path.join(REPO, BUILD, 'test-logs');
-const LIMIT_MS = 15 * 60 * 1000; // of one command: something hangs
+// Of one command: something hangs. (--test-timeout of node is newer than Debian's.)
+const LIMIT_MS = 15 * 60 * 1000;
 const JOBS = Math.max(1, Math.min(4, os.cpus().length));
-// A file of node tests that hangs fails instead of keeping everybody waiting. (--test-timeout of node is newer than Debian's.)
-const FILE_MS = 5 * 60 * 1000;
 const GRACE_MS = 10 * 1000; // from the polite signal, on which the tests stop their servers, to the other one
 const VALGRIND = [
     'valgrind', '-q', '--error-exitcode=99', '--leak-check=full', '--errors-for-leak-kinds=definite',
@@ -54,11 +53,11 @@ function testFiles(dir) {
 function groups(units) {
     const node = (dir, jobs) => ({
         jobs,
-        commands: testFiles(dir).map((file) => ({ name: file, command: ['node', '--test-reporter=tap', file], limit: FILE_MS })),
+        commands: testFiles(dir).map((file) => ({ name: file, command: ['node', '--test-reporter=tap', file] })),
     });
     const programs = (files, suffix = '', front = []) => ({
         jobs: JOBS,
-        commands: files.map((file) => ({ name: `${path.basename(file)}${suffix}`, command: [...front, file], limit: LIMIT_MS })),
+        commands: files.map((file) => ({ name: `${path.basename(file)}${suffix}`, command: [...front, file] })),
     });
     return {
         guards: node('tests/guards', JOBS),
@@ -74,7 +73,7 @@ function groups(units) {
 }
 
 /** Runs a command, its output goes to a log file. @returns {Promise<{status: string, output: string}>} */
-function run({ name, command, limit }) {
+function run({ name, command }) {
     const log = path.join(LOGS, `${name.replaceAll('/', '-')}.log`);
     const env = { ...process.env, CMOCKA_MESSAGE_OUTPUT: 'TAP' };
     return new Promise((resolve) => {
@@ -85,10 +84,10 @@ function run({ name, command, limit }) {
         let late = '';
         const timers = [
             setTimeout(() => {
-                late = `no end after ${limit / 1000} s`;
+                late = `no end after ${LIMIT_MS / 1000} s`;
                 child.kill('SIGTERM');
-            }, limit),
-            setTimeout(() => child.kill('SIGKILL'), limit + GRACE_MS),
+            }, LIMIT_MS),
+            setTimeout(() => child.kill('SIGKILL'), LIMIT_MS + GRACE_MS),
         ];
         const end = (status) => {
             timers.forEach(clearTimeout);
