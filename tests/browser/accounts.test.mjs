@@ -28,6 +28,19 @@ test('a weak password is refused in words, before and after the server is asked'
     await admin.sees(/too short/);
 });
 
+test('a suggested password is shown and copied', async () => {
+    await admin.context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.url });
+    await admin.button('Suggest one').click();
+    await admin.page.locator('input[type=text].input').and(admin.field('First password')).waitFor();
+    const suggested = await admin.field('First password').inputValue();
+    assert.match(suggested, /^(?=.*[A-Z])(?=.*[a-z])(?=.*\d)[A-Za-z\d]{4}(-[A-Za-z\d]{4}){3}$/);
+    await admin.button('Copy', { exact: true }).click();
+    await admin.sees('Password copied.');
+    assert.equal(await admin.page.evaluate(() => navigator.clipboard.readText()), suggested);
+    await admin.button('Suggest another').click();
+    await admin.page.waitForFunction((old) => document.querySelector('.new-password input').value !== old, suggested);
+});
+
 test('the administrator adds a person', async () => {
     await admin.field('First password').fill(PASSWORD);
     await admin.button('Add', { exact: true }).click();

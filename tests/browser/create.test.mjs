@@ -53,7 +53,7 @@ test('two people sign in', async () => {
 
 test('a wish becomes a card with a place for each picture', async () => {
     await grace.field('What do you want to see?').fill(PROMPT);
-    await grace.button('More', { exact: true }).click();
+    await grace.button('One picture more').click();
     const answer = grace.page.waitForResponse((response) => response.url().endsWith('/enqueue_batch'));
     await grace.page.getByRole('textbox', { name: 'What do you want to see?' }).press('Enter');
     await grace.page.locator('.card .tile').nth(1).waitFor();

@@ -157,6 +157,16 @@ test('the lightbox opens by key, shows details, and gives the focus back', async
     await admin.page.waitForFunction(() => document.activeElement?.classList.contains('thumb-open'));
 });
 
+test('a small picture is shown larger, and larger still when that is asked for', async () => {
+    const wider = (than) => admin.page.waitForFunction((n) => document.querySelector('.pswp__img:not(.pswp__img--placeholder)')?.getBoundingClientRect().width > n, than);
+    await admin.page.locator('.thumb-open').first().click();
+    await wider(96 * 1.9);
+    await admin.page.locator('.pswp__img').first().click();
+    await wider(96 * 4);
+    await admin.page.keyboard.press('Escape');
+    await admin.page.locator('.pswp').waitFor({ state: 'detached' });
+});
+
 test('going back closes the lightbox and stays on the page', async () => {
     const where = admin.page.url();
     await admin.page.locator('.thumb-open').first().click();

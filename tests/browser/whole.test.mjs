@@ -27,6 +27,8 @@ test('a prompt becomes a picture where its preview was', async () => {
         }).observe(document.body, { subtree: true, childList: true, attributes: true });
     });
     await me.page.getByRole('textbox', { name: 'What do you want to see?' }).fill(PROMPT);
+    await me.button('Leave something out').click();
+    await me.field('Leave out').fill('people');
     await me.button('Create', { exact: true }).click();
     await me.page.locator('.tile img.final.sharp').waitFor({ timeout: 60000 });
     assert.deepEqual(await me.page.evaluate(() => window.seen), ['[role=progressbar]', 'img.preview']);
@@ -39,6 +41,7 @@ test('it opens in the lightbox with what was asked for', async () => {
     await me.page.locator('.box-tools').getByRole('button', { name: 'Details' }).click();
     await me.page.locator('.box-details').getByText(PROMPT).waitFor();
     await me.page.locator('.box-details').getByText('128 × 128').waitFor();
+    await me.page.locator('.box-details').getByText('people', { exact: true }).waitFor();
     await me.page.keyboard.press('Escape');
     await me.page.locator('.pswp').waitFor({ state: 'detached' });
 });

@@ -42,9 +42,28 @@ function why() {
   return '';
 }
 
-/** Reminds of what is left out; the words themselves are changed in the settings. */
-const LeavingOut = () => html`<p class="leaving-out"><span>Leaving out: ${negative.value}</span>
-  <${Button} kind="quiet" icon="close" bare onClick=${() => (negative.value = '')}>Leave nothing out<//></p>`;
+/** What should not be in the picture: out of the way until asked for, or until it says something. */
+function LeaveOut({ onKeyDown, back }) {
+  const [asked, setAsked] = useState(false);
+  const field = useRef();
+  useEffect(() => {
+    if (asked) {
+      field.current.focus();
+    }
+  }, [asked]);
+  if (!asked && !negative.value) {
+    return prompt.value.trim() && html`<p class="leave-out"><button type="button" class="link" onClick=${() => setAsked(true)}>Leave something out</button></p>`;
+  }
+  const clear = () => {
+    negative.value = '';
+    setAsked(false);
+    back();
+  };
+  return html`<div class="leave-out"><label for="leave-out">Leave out</label>
+    <input id="leave-out" ref=${field} value=${negative.value} maxlength=${PROMPT_MAX} placeholder="what you don’t want to see" autocomplete="off"
+      onInput=${(e) => (setAsked(true), (negative.value = e.target.value))} onKeyDown=${onKeyDown} />
+    <${Button} kind="quiet" icon="close" bare onClick=${clear}>Leave nothing out<//></div>`;
+}
 
 export function Composer({ toggleSettings, panelOpen }) {
   const area = useGrowth(prompt.value);
@@ -65,7 +84,7 @@ export function Composer({ toggleSettings, panelOpen }) {
     }
     createPictures(currentWish());
     if (touch.matches) {
-      area.current?.blur();
+      document.activeElement?.blur();
     }
   };
   const keys = (event) => {
@@ -75,15 +94,17 @@ export function Composer({ toggleSettings, panelOpen }) {
       send();
     }
   };
+  // A press on a button leaves the text its focus: on a phone the keyboard stays, and nothing moves under the finger.
+  const hold = (event) => event.target.closest('button') && event.preventDefault();
   const many = settings.value.count;
   return html`<form class="composer" onSubmit=${(e) => (e.preventDefault(), send())}>
-    <div class="composer-box">
+    <div class="composer-box" onMouseDown=${hold}>
       <label class="sr" for="prompt">What do you want to see?</label>
       <textarea id="prompt" data-search ref=${area} rows="1" maxlength=${PROMPT_MAX} placeholder="What do you want to see?"
         value=${prompt.value} onInput=${(e) => (prompt.value = e.target.value)} onKeyDown=${keys} enterkeyhint=${touch.matches ? 'enter' : 'send'}></textarea>
-      ${negative.value.trim() && html`<${LeavingOut} />`}
+      <${LeaveOut} onKeyDown=${keys} back=${() => area.current.focus()} />
       <div class="composer-row">
-        <${Stepper} label="How many" value=${many} min=${1} max=${MAX_COUNT} onNumber=${(n) => choose({ count: n })}
+        <${Stepper} label="How many" less="One picture fewer" more="One picture more" value=${many} min=${1} max=${MAX_COUNT} onNumber=${(n) => choose({ count: n })}
           words=${(n) => html`${n}<span class="words"> ${n === 1 ? 'picture' : 'pictures'}</span>`} />
         <${BoardPick} />
         <${Button} kind="quiet" icon="tune" class=${panelOpen ? 'settings-toggle docked' : 'settings-toggle'} onClick=${toggleSettings}>Settings<//>

@@ -3,8 +3,9 @@ import { useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { route } from '../core/router.js';
 import { acceptInvitation, changePassword, myName, server, setUp, signedOutReason, signIn, signOut, user } from '../core/session.js';
-import { PASSWORD_HINT, passwordFault } from '../core/password.js';
+import { passwordFault } from '../core/password.js';
 import { Button, Check, PasswordField, TextField } from '../parts/controls.js';
+import { NewPasswordField } from '../parts/new-password.js';
 
 function Frame({ title, lead, children }) {
   return html`<main class="enter" id="main"><div class="enter-in">
@@ -80,7 +81,7 @@ export function SetUp() {
       <${TextField} label="Your name" autocomplete="name" value=${name} onText=${setName} maxlength="100" />
       <${TextField} label="Email address" type="email" autocomplete="username" autocapitalize="off" value=${email} onText=${setEmail} required
         hint="For signing in. It doesn’t leave this server." />
-      <${PasswordField} label="Password" autocomplete="new-password" value=${password} onText=${setPassword} required hint=${PASSWORD_HINT} />
+      <${NewPasswordField} label="Password" value=${password} onText=${setPassword} required />
       <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Setting up…' : 'Set up'}<//>
     </form>
   <//>`;
@@ -119,7 +120,7 @@ export function Invitation() {
     ${user.value && html`<p class="message" role="status">${`${myName.value} is signed in here. Going on signs in the person this link was made for instead.`}</p>`}
     <form onSubmit=${submit} novalidate>
       <${Wrong}>${error}<//>
-      <${PasswordField} label="Password" autocomplete="new-password" value=${password} onText=${setPassword} required hint=${PASSWORD_HINT} />
+      <${NewPasswordField} label="Password" value=${password} onText=${setPassword} required />
       <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Saving…' : 'Save and sign in'}<//>
     </form>
     <p class="note">This link works once.</p>
@@ -142,7 +143,7 @@ export function NewPassword() {
       <${Wrong}>${error}<//>
       <input type="hidden" name="username" autocomplete="username" value=${user.value.email} />
       <${PasswordField} label="Password you were given" autocomplete="current-password" value=${old} onText=${setOld} required />
-      <${PasswordField} label="New password" autocomplete="new-password" value=${next} onText=${setNext} required hint=${PASSWORD_HINT} />
+      <${NewPasswordField} label="New password" value=${next} onText=${setNext} required />
       <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Saving…' : 'Save and go on'}<//>
     </form>
     <${Button} kind="quiet" class="wide" onClick=${signOut}>Sign out<//>

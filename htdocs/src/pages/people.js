@@ -3,17 +3,19 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, get, patch, post } from '../core/api.js';
 import { copyText } from '../core/copy.js';
 import { html } from '../core/html.js';
-import { passwordFault, PASSWORD_HINT } from '../core/password.js';
+import { passwordFault } from '../core/password.js';
 import { myId, server } from '../core/session.js';
 import { ago } from '../core/words.js';
-import { Button, Check, Failed, PasswordField, TextField } from '../parts/controls.js';
+import { Button, Check, Failed, TextField } from '../parts/controls.js';
 import { Dialog } from '../parts/dialog.js';
 import { Icon } from '../parts/icons.js';
 import { Menu } from '../parts/menu.js';
+import { NewPasswordField } from '../parts/new-password.js';
 import { say } from '../state/toasts.js';
 
 const nameOf = (person) => person.display_name || person.email;
 const users = '/auth/users';
+const PASS_ON = 'Copy it and pass it on yourself; it isn’t shown again.';
 const ADMIN_HINT = 'May add and remove people and see everybody’s boards.';
 
 /** Shared by the forms below: runs `act`, shows what went wrong; closes when it went well, unless `act` answers true. */
@@ -46,12 +48,6 @@ function checkPassword(password) {
   if (fault) {
     throw new Error(fault);
   }
-}
-
-function FirstPassword({ label, value, onText }) {
-  const suggest = async () => onText((await get('/auth/generate-password')).password);
-  return html`<${PasswordField} label=${label} autocomplete="off" value=${value} onText=${onText} hint=${PASSWORD_HINT} />
-    <${Button} kind="quiet" icon="again" onClick=${() => suggest().catch((e) => say(e.message, 'bad'))}>Suggest one<//>`;
 }
 
 function checkEmail(email) {
@@ -127,7 +123,7 @@ function AddPerson({ onClose, done }) {
   return html`<${Form} title="Add a person" button="Add" act=${act} onClose=${onClose}>
     <${TextField} label="Name" value=${name} onText=${setName} maxlength="100" autocomplete="off" autofocus />
     <${TextField} label="Email address" type="email" value=${email} onText=${setEmail} autocomplete="off" autocapitalize="off" required />
-    <${FirstPassword} label="First password" value=${password} onText=${setPassword} />
+    <${NewPasswordField} label="First password" autocomplete="off" advice=${PASS_ON} value=${password} onText=${setPassword} />
     <${Check} label="Ask for an own password at the first sign-in" checked=${own} onCheck=${setOwn} />
     <${Check} label="Administrator" hint=${ADMIN_HINT} checked=${admin} onCheck=${setAdmin} />
   <//>`;
@@ -157,7 +153,7 @@ function ResetPassword({ person, onClose, done }) {
   };
   return html`<${Form} title=${`New password for ${nameOf(person)}`} button="Set password" act=${act} onClose=${onClose}>
     <p>This signs them out on every device. Tell them the new password yourself.</p>
-    <${FirstPassword} label="New password" value=${password} onText=${setPassword} /><//>`;
+    <${NewPasswordField} label="New password" autocomplete="off" advice=${PASS_ON} value=${password} onText=${setPassword} /><//>`;
 }
 
 function DeletePerson({ person, onClose, done }) {

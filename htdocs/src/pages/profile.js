@@ -2,11 +2,12 @@
 import { useEffect, useState } from 'preact/hooks';
 import { api, get } from '../core/api.js';
 import { html } from '../core/html.js';
-import { passwordFault, PASSWORD_HINT } from '../core/password.js';
+import { passwordFault } from '../core/password.js';
 import { changeName, changePassword, server, signOut, solo, user } from '../core/session.js';
 import { ago, device } from '../core/words.js';
 import { Button, Failed, PasswordField, TextField } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
+import { NewPasswordField } from '../parts/new-password.js';
 import { ThemeChoice } from '../parts/shell.js';
 import { complain, say } from '../state/toasts.js';
 
@@ -61,7 +62,7 @@ function Password({ done }) {
   return html`<section class="block"><h2>Password</h2><form onSubmit=${save} novalidate>
     <div role="alert">${error && html`<p class="message bad">${error}</p>`}</div>
     <${PasswordField} label="Current password" autocomplete="current-password" value=${old} onText=${setOld} />
-    <${PasswordField} label="New password" autocomplete="new-password" value=${next} onText=${setNext} hint=${PASSWORD_HINT} />
+    <${NewPasswordField} label="New password" value=${next} onText=${setNext} />
     <div class="form-end"><${Button} type="submit" busy=${busy}>Change password<//></div></form></section>`;
 }
 

@@ -2,7 +2,7 @@
 import { html } from '../core/html.js';
 import { MAX_SEED, randomSeed } from '../core/graph.js';
 import { Button, Field, Slider } from '../parts/controls.js';
-import { choose, defaults, model, models, negative, resetAll, SAMPLING, settings, shapeNow, SHAPES, SIDE, sizeOf } from '../state/wish.js';
+import { choose, defaults, model, models, resetAll, SAMPLING, settings, shapeNow, SHAPES, SIDE, sizeOf } from '../state/wish.js';
 
 function Model() {
   const list = models.value;
@@ -57,14 +57,11 @@ function Seed() {
   <//>`;
 }
 
-const LeaveOut = () => html`<${Field} label="Leave out" hint="What you don’t want to see.">
-  ${(props) => html`<textarea class="input" rows="2" value=${negative.value} ...${props} onInput=${(e) => (negative.value = e.target.value)}></textarea>`}<//>`;
-
 export function Settings() {
   const now = settings.value;
   const standard = defaults.value;
   return html`<div class="settings">
-    <${Model} /><${Shape} /><${LeaveOut} />
+    <${Model} /><${Shape} />
     <details class="fold"><summary>More control</summary><div class="fold-in">
       <div class="pair"><${Side} label="Width" name="width" /><${Side} label="Height" name="height" /></div>
       <${Slider} label="Steps" hint="More steps take longer and may add detail." value=${now.steps} standard=${standard.steps} min=${1} max=${60}

@@ -28,9 +28,10 @@ export function TextField({ label, hint, error, value, onText, ...rest }) {
   <//>`;
 }
 
-/** A password with a button that shows it. */
-export function PasswordField({ label, hint, error, value, onText, ...rest }) {
-  const [seen, setSeen] = useState(false);
+/** A password with a button that shows it; whoever gives `seen` and `setSeen` may show it too. */
+export function PasswordField({ label, hint, error, value, onText, seen: given, setSeen: give, ...rest }) {
+  const own = useState(false);
+  const [seen, setSeen] = give ? [given, give] : own;
   return html`<${Field} label=${label} hint=${hint} error=${error}>
     ${(props) => html`<div class="input-row">
       <input class="input" type=${seen ? 'text' : 'password'} value=${value} autocapitalize="off" spellcheck="false"
@@ -84,12 +85,12 @@ export function Slider({ label, hint, value, standard, onNumber, reset, min, max
   <//></div>`;
 }
 
-/** Less and more of something small. */
-export function Stepper({ label, value, min, max, onNumber, words }) {
+/** Less and more of something small; `less` and `more` say what the buttons do. */
+export function Stepper({ label, value, min, max, onNumber, words, less, more }) {
   return html`<div class="stepper" role="group" aria-label=${label}>
-    <button type="button" aria-label="Fewer" disabled=${value <= min} onClick=${() => onNumber(value - 1)}><${Icon} name="minus" /></button>
+    <button type="button" aria-label=${less} title=${less} disabled=${value <= min} onClick=${() => onNumber(value - 1)}><${Icon} name="minus" /></button>
     <span aria-live="polite">${words(value)}</span>
-    <button type="button" aria-label="More" disabled=${value >= max} onClick=${() => onNumber(value + 1)}><${Icon} name="plus" /></button>
+    <button type="button" aria-label=${more} title=${more} disabled=${value >= max} onClick=${() => onNumber(value + 1)}><${Icon} name="plus" /></button>
   </div>`;
 }
 

@@ -60,6 +60,14 @@ const slideOf = (name) => {
   return { src: pictureUrl(name), msrc: thumbnailUrl(name), width: record?.width || 512, height: record?.height || 512, name, alt: 'Picture' };
 };
 
+/** Small pictures are shown up to twice their size; a double click or a double tap goes closer to any of them. */
+const fitted = ({ panAreaSize, elementSize }) => Math.min(panAreaSize.x / elementSize.x, panAreaSize.y / elementSize.y);
+const ZOOM = {
+  initialZoomLevel: (level) => Math.min(fitted(level), 2),
+  secondaryZoomLevel: (level) => Math.max(1, Math.min(fitted(level), 2) * 2.5),
+  maxZoomLevel: (level) => Math.max(4, Math.min(fitted(level), 2) * 5),
+};
+
 /** The bar of buttons and the panel, drawn into PhotoSwipe's own element so that the focus stays inside. */
 function Tools({ pswp, name, details }) {
   const record = picture(name).value;
@@ -119,6 +127,7 @@ export async function openLightbox(list, name, onLeave) {
       hideAnimationDuration: 160,
       showAnimationDuration: 160,
       bgOpacity: 1,
+      ...ZOOM,
       loop: false,
       close: false,
       zoom: false,
