@@ -131,13 +131,14 @@ static void report_failed(imu_runner *r, const imu_prepared *p, const imu_error 
     report(r, IMU_WIRE_NODE_FAILED, h, NULL);
 }
 
-static json_t *done_header(imu_runner *r, const char *status, json_t *session,
+static json_t *done_header(imu_runner *r, const char *status, const json_t *session,
                            const imu_prepared *p, const imu_error *err)
 {
     json_t *h = about(r, NULL);
     json_object_set_new(h, "seq", json_integer(r->seq));
     json_object_set_new(h, "status", json_string(status));
-    json_object_set(h, "session", session);
+    json_t *id = json_object_get(session, "id");
+    json_object_set(h, "session_id", id ? id : json_null());
     json_object_set_new(h, "error_type", err ? json_string(err->type) : json_null());
     json_object_set_new(h, "error_message", err ? json_string(err->text) : json_null());
     json_object_set_new(h, "error_traceback", err ? traceback(p, err) : json_null());
@@ -150,14 +151,20 @@ static void finish(imu_runner *r, const char *status, json_t *session, const imu
 {
     r->seq++;
     json_t *h = done_header(r, status, session, p, err);
+    char *text = json_dumps(session, JSON_COMPACT);
     pthread_mutex_lock(&r->lock);
     if (!r->quit) {
-        imu_message m = {.type = IMU_WIRE_DONE, .header = h, .keep = true};
-        if (imu_outbox_put(r->outbox, &m)) {
+        imu_message m = {.type = IMU_WIRE_DONE,
+                         .header = h,
+                         .payload = text,
+                         .payload_len = text ? strlen(text) : 0,
+                         .keep = true};
+        if (m.payload_len > IMU_WIRE_MAX_STATE || imu_outbox_put(r->outbox, &m)) {
             imu_error large = {.type = "TooLarge",
                                .text = "The session's state is too large to be sent."};
-            json_t *small = done_header(r, "failed", json_null(), NULL, &large);
+            json_t *small = done_header(r, "failed", NULL, NULL, &large);
             m.header = small;
+            m.payload_len = 0;
             if (imu_outbox_put(r->outbox, &m))
                 fprintf(stderr, "run %s: its end could not be reported\n", r->job->run_id);
             json_decref(small);
@@ -167,6 +174,7 @@ static void finish(imu_runner *r, const char *status, json_t *session, const imu
     r->job = NULL;
     pthread_mutex_unlock(&r->lock);
     json_decref(h);
+    free(text);
     free_job(job);
 }
 
@@ -300,7 +308,7 @@ static void run_job(imu_runner *r)
         x ? imu_exec_state(x) : imu_exec_empty_state(session_id ? session_id : job->run_id, posted);
     log_run(r, status, started, rc < 0 ? &err : NULL);
     imu_env_clear(env);
-    finish(r, status, state ? state : json_null(), &at, rc < 0 ? &err : NULL);
+    finish(r, status, state, &at, rc < 0 ? &err : NULL);
     json_decref(state);
     imu_exec_free(x);
     imu_graph_free(g);

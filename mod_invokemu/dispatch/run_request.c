@@ -145,11 +145,10 @@ static imu_err *add_pictures(imu_dispatch *d, apr_pool_t *p, const imu_run *run,
     return NULL;
 }
 
-imu_err *imu_run_request(imu_dispatch *d, apr_pool_t *p, imu_run *run, json_t **out, int *fds,
-                         int *n_fds)
+imu_err *imu_run_request(imu_dispatch *d, apr_pool_t *p, imu_run *run, json_t *session,
+                         json_t **out, int *fds, int *n_fds)
 {
     const imu_job *job = run->job;
-    json_t *session = imu_json_own(p, json_loads(job->session, 0, NULL));
     json_t *header;
     imu_err *err;
 

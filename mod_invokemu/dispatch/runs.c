@@ -246,7 +246,23 @@ static imu_err *board_for(imu_dispatch *d, apr_pool_t *p, const imu_job *job, co
     return NULL;
 }
 
-static imu_err *store_picture(imu_dispatch *d, apr_pool_t *p, const imu_run *run,
+/* The posted graph as text, for the pictures that carry it; read out of the session once. */
+static const char *graph_of(imu_run *run)
+{
+    json_t *session;
+    char *graph;
+
+    if (run->graph)
+        return run->graph;
+    session = json_loads(run->job->session, 0, NULL);
+    graph = json_dumps(json_object_get(session, "graph"), JSON_COMPACT);
+    run->graph = graph ? apr_pstrdup(run->pool, graph) : NULL;
+    free(graph);
+    json_decref(session);
+    return run->graph;
+}
+
+static imu_err *store_picture(imu_dispatch *d, apr_pool_t *p, imu_run *run,
                               const imu_frame *frame, const imu_worker_msg *msg,
                               const imu_made_picture *made)
 {
@@ -263,19 +279,14 @@ static imu_err *store_picture(imu_dispatch *d, apr_pool_t *p, const imu_run *run
                            .metadata = made->metadata,
                            .workflow = made->has_workflow ? job->workflow : NULL};
     const char *why = imu_memfd_check(frame->fds[made->fd], IMU_MAX_PICTURE_FILE);
-    json_t *session;
     imu_err *err;
 
     if (!why)
         why = imu_memfd_check(frame->fds[made->thumbnail_fd], IMU_MAX_PICTURE_FILE);
     if (why)
         return imu_error(p, 422, "picture_invalid", "The worker sent %s.", why);
-    if (made->has_workflow && (session = imu_json_own(p, json_loads(job->session, 0, NULL)))) {
-        char *graph = json_dumps(json_object_get(session, "graph"), JSON_COMPACT);
-
-        picture.graph = graph ? apr_pstrdup(p, graph) : NULL;
-        free(graph);
-    }
+    if (made->has_workflow)
+        picture.graph = graph_of(run);
     if ((err = board_for(d, p, job, made->board_id, &picture.board_id)))
         return err;
     return imu_picture_store(d->db, p, d->conf->root, &picture, frame->fds[made->fd],

@@ -21,6 +21,7 @@ typedef struct imu_run {
     int unwanted;            /**< canceled or deleted: only its end is awaited */
     json_int_t last_seq;     /**< newest result taken in by this process */
     int failures;            /**< results that could not be stored, in a row */
+    const char *graph;       /**< as text, once a picture needed it */
     json_t *invocation;      /**< the node that is running, or NULL */
     json_t *models;          /**< object: key -> record, as far as known; owned by pool */
     json_t *loading; /**< payload of a model_load_started whose end has not been told, or NULL */
@@ -81,12 +82,13 @@ imu_stored imu_run_finish(imu_dispatch *d, apr_pool_t *p, const imu_run *run,
 
 /**
  * Makes the header of RUN.
+ * @param session  the job's session, parsed; not an object: an error
  * @param fds      IMU_WIRE_MAX_FDS descriptors to be closed by the caller
  * @param header   new reference
  * @return error whose detail tells the owner why this job can't run
  */
-imu_err *imu_run_request(imu_dispatch *d, apr_pool_t *p, imu_run *run, json_t **header, int *fds,
-                         int *n_fds);
+imu_err *imu_run_request(imu_dispatch *d, apr_pool_t *p, imu_run *run, json_t *session,
+                         json_t **header, int *fds, int *n_fds);
 /** Keys of the models that a session's graph names: an array of texts owned by p. */
 json_t *imu_session_models(apr_pool_t *p, const json_t *session);
 

@@ -7,6 +7,8 @@
 
 #include <apr_strings.h>
 
+#include "mod_invokemu/util/ids.h"
+
 #define RENEW_MS     (IMU_LEASE_SECONDS * 1000 / 3)
 #define BUSY_REST_MS 3000
 #define MAX_FAILURES 5 /* tries at storing one result */
@@ -126,11 +128,12 @@ static imu_worker *pick_worker(const imu_scheduler *s, const json_t *models)
 }
 
 /* Sends a claimed job to its worker. @return 0, or -1 when the worker took nothing */
-static int send_run(imu_scheduler *s, apr_pool_t *p, imu_run *run, imu_worker *worker)
+static int send_run(imu_scheduler *s, apr_pool_t *p, imu_run *run, json_t *session,
+                    imu_worker *worker)
 {
     int fds[IMU_WIRE_MAX_FDS], n_fds = 0, rc = 0;
     json_t *header = NULL;
-    imu_err *err = imu_run_request(s->d, p, run, &header, fds, &n_fds);
+    imu_err *err = imu_run_request(s->d, p, run, session, &header, fds, &n_fds);
 
     if (err) {
         imu_run_log(run->job, err, "it can't be sent to a worker");
@@ -159,6 +162,7 @@ static int hand_out_one(imu_scheduler *s, apr_pool_t *p)
     imu_job *job = NULL;
     imu_worker *worker;
     imu_run *run;
+    json_t *session;
     const char *device;
     apr_int64_t item_id;
     imu_err *err;
@@ -170,8 +174,8 @@ static int hand_out_one(imu_scheduler *s, apr_pool_t *p)
         err = imu_run_job(s->d->db, p, item_id, &job);
     if (imu_run_log(job, err, "the next job can't be read") || !job)
         return 0;
-    worker =
-        pick_worker(s, imu_session_models(p, imu_json_own(p, json_loads(job->session, 0, NULL))));
+    session = imu_json_own(p, json_loads(job->session, 0, NULL));
+    worker = pick_worker(s, imu_session_models(p, session));
     device = imu_worker_device(worker);
     /* "set only when running on a GPU" in the contract */
     err = imu_run_claim(s->d->db, p, s->id, item_id,
@@ -181,7 +185,7 @@ static int hand_out_one(imu_scheduler *s, apr_pool_t *p)
     if (!job)
         return 1; /* somebody was faster */
     run = imu_run_add(s->d, &s->runs, job);
-    return run && send_run(s, p, run, worker) == 0;
+    return run && send_run(s, p, run, session, worker) == 0;
 }
 
 static void on_hand_out(void *baton)
@@ -338,14 +342,13 @@ static imu_outcome outcome_of(apr_pool_t *p, const imu_run *run, const imu_worke
                            .error_type = msg->error_type,
                            .error_message = msg->error_message,
                            .error_traceback = msg->error_traceback};
-    const char *id = json_string_value(json_object_get(msg->session, "id"));
 
-    if (id && strcmp(id, run->job->session_id) == 0 &&
-        json_is_object(json_object_get(msg->session, "graph"))) {
-        char *text = json_dumps(msg->session, JSON_COMPACT);
+    /* Kept as it is: parsing what may be megabytes would keep everybody's events waiting. */
+    if (msg->session_id && strcmp(msg->session_id, run->job->session_id) == 0 && msg->state_len &&
+        msg->state[0] == '{' && !memchr(msg->state, '\0', msg->state_len)) {
+        const char *text = apr_pstrmemdup(p, msg->state, msg->state_len);
 
-        outcome.session = text ? apr_pstrdup(p, text) : NULL;
-        free(text);
+        outcome.session = imu_is_clean_text(text) ? text : NULL;
     }
     if (strcmp(msg->status, "completed") == 0 && !outcome.session) {
         outcome.status = "failed";

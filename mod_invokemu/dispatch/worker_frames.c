@@ -230,7 +230,7 @@ static const char *read_failed(const json_t *header, imu_worker_msg *msg)
     return why ? why : read_error(header, msg);
 }
 
-static const char *read_done(const json_t *header, imu_worker_msg *msg)
+static const char *read_done(const imu_frame *frame, const json_t *header, imu_worker_msg *msg)
 {
     const char *why = read_error(header, msg);
 
@@ -241,9 +241,14 @@ static const char *read_done(const json_t *header, imu_worker_msg *msg)
         (strcmp(msg->status, "completed") != 0 && strcmp(msg->status, "failed") != 0 &&
          strcmp(msg->status, "canceled") != 0))
         return "DONE with an unknown status";
-    msg->session = json_object_get(header, "session");
-    if (!json_is_object(msg->session))
-        msg->session = NULL;
+    if (!text_or_null(header, "session_id", MAX_ID, &msg->session_id))
+        return "DONE of a session without a name";
+    if (frame->payload_len > IMU_WIRE_MAX_STATE)
+        return "DONE with too large a state";
+    if (frame->payload_len > 0) {
+        msg->state = (const char *)frame->payload;
+        msg->state_len = frame->payload_len;
+    }
     return NULL;
 }
 
@@ -274,7 +279,7 @@ const char *imu_worker_msg_read(const imu_frame *frame, json_t *header, imu_work
     case IMU_WIRE_NODE_FAILED:
         return read_failed(header, msg);
     case IMU_WIRE_DONE:
-        return read_done(header, msg);
+        return read_done(frame, header, msg);
     case IMU_WIRE_MODEL_LOAD:
         return read_model_load(header, msg);
     default:

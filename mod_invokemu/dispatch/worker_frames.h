@@ -58,7 +58,9 @@ typedef struct imu_worker_msg {
     int n_pictures;
     imu_made_picture pictures[IMU_MAX_NODE_PICTURES];
     const char *status;
-    json_t *session;                                          /**< object or NULL */
+    const char *session_id; /**< of the state in the payload, or NULL */
+    const char *state;      /**< DONE: the payload, JSON text that was not parsed, or NULL */
+    size_t state_len;
     const char *error_type, *error_message, *error_traceback; /**< or NULL */
     const char *model_key, *submodel;
     int complete;

@@ -16,9 +16,10 @@
 #define MAX_NAME   512
 #define MAX_RUNS   10000
 #define MAX_LABEL  256
-/* One job: the dispatcher reads it in one go, between the events of everybody. Clients' largest
- * graphs have some ten thousand bytes, workflows some hundred thousand. */
-#define MAX_JOB_BYTES ((apr_size_t)2 * 1024 * 1024)
+/* Graph and values of one job: the dispatcher reads them in one go, between the events of everybody.
+ * Clients' largest graphs have some ten thousand bytes. */
+#define MAX_SESSION_BYTES  ((apr_size_t)1024 * 1024)
+#define MAX_WORKFLOW_BYTES ((apr_size_t)2 * 1024 * 1024)
 #define MAX_BATCH_BYTES                                                                            \
     ((apr_size_t)256 * 1024 *                                                                      \
      1024) /* all jobs of a batch: nobody else can write while they are stored */
@@ -326,18 +327,19 @@ static imu_err *insert_item(const imu_queue_scope *s, const imu_batch *b, apr_in
     json_t *session = imu_json_own(sub, imu_session_new(sub, graph, &session_id));
     char *text = json_dumps(session, JSON_COMPACT),
          *fields = json_array_size(values) ? json_dumps(values, JSON_COMPACT) : NULL;
-    apr_size_t size = (text ? strlen(text) : 0) + (fields ? strlen(fields) : 0) +
-                      (workflow ? strlen(workflow) : 0);
+    apr_size_t session_size = (text ? strlen(text) : 0) + (fields ? strlen(fields) : 0),
+               workflow_size = workflow ? strlen(workflow) : 0, size = session_size + workflow_size;
     imu_rows *rows = NULL;
     imu_err *err;
 
     if (!text)
         err = imu_error_internal(s->p, "a session could not be written as JSON");
-    else if (size > MAX_JOB_BYTES)
-        err = imu_error(
-            s->p, 413, "job_too_large",
-            "A job is too large. Its graph, values and workflow may have at most %lu MiB together.",
-            (unsigned long)(MAX_JOB_BYTES / 1048576));
+    else if (session_size > MAX_SESSION_BYTES || workflow_size > MAX_WORKFLOW_BYTES)
+        err = imu_error(s->p, 413, "job_too_large",
+                        "A job is too large. Its graph and values may have at most %lu KiB "
+                        "together, its workflow %lu KiB.",
+                        (unsigned long)(MAX_SESSION_BYTES / 1024),
+                        (unsigned long)(MAX_WORKFLOW_BYTES / 1024));
     else if (size > *left)
         err = imu_error(
             s->p, 413, "batch_too_large",

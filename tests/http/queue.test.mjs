@@ -80,18 +80,18 @@ describe('the session queue', () => {
         });
 
         test('whose jobs are too large together is refused as a whole', async () => {
-            const answer = await ann.post(`${QUEUE}/enqueue_batch`, textBatch({ value: 'x'.repeat(MIB * 1.9), runs: 150 }));
+            const answer = await ann.post(`${QUEUE}/enqueue_batch`, textBatch({ workflow: { note: 'x'.repeat(MIB * 1.9) }, runs: 150 }));
             assert.equal(answer.status, 413, answer.text.slice(0, 300));
             assert.match(answer.body.detail, /256 MiB/);
             assert.equal((await ok(ann.get(`${QUEUE}/status`))).queue.pending, 0);
         });
 
         test('with a job that is too large is refused, wherever its bytes are', async () => {
-            const half = 'x'.repeat(MIB);
-            for (const batch of [{ value: half + half }, { value: half, workflow: { note: half } }, { data: [[texts(half, 'short')]] }]) {
+            const half = 'x'.repeat(512 * 1024);
+            for (const batch of [{ value: half + half }, { workflow: { note: 'x'.repeat(2 * MIB) } }, { data: [[texts(half, 'short')]] }]) {
                 const answer = await ann.post(`${QUEUE}/enqueue_batch`, textBatch(batch));
                 assert.equal(answer.status, 413, answer.text.slice(0, 300));
-                assert.match(answer.body.detail, /2 MiB/);
+                assert.match(answer.body.detail, /1024 KiB.*2048 KiB/);
             }
             assert.equal((await ok(ann.get(`${QUEUE}/status`))).queue.pending, 0);
         });
@@ -99,13 +99,13 @@ describe('the session queue', () => {
         test('with as many nodes and edges as are allowed is checked at once', async () => {
             const nodes = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`n${i}`, { id: `n${i}`, type: 'string' }]));
             const edges = Array.from({ length: 10000 }, (_, i) => ({
-                source: { node_id: `n${i % 1999}`, field: 'value' },
-                destination: { node_id: `n${(i % 1999) + 1}`, field: 'value' },
+                source: { node_id: `n${i % 1999}`, field: 'v' },
+                destination: { node_id: `n${(i % 1999) + 1}`, field: 'v' },
             }));
             const start = Date.now();
             await ok(ann.post(`${QUEUE}/enqueue_batch`, { batch: { runs: 1, graph: graph(nodes, edges) } }), 201);
             assert.ok(Date.now() - start < 4000, `it took ${Date.now() - start} ms`);
-            edges.push({ source: { node_id: 'n1999', field: 'value' }, destination: { node_id: 'n0', field: 'value' } });
+            edges.push({ source: { node_id: 'n1999', field: 'v' }, destination: { node_id: 'n0', field: 'v' } });
             edges.shift();
             await ok(ann.post(`${QUEUE}/enqueue_batch`, { batch: { runs: 1, graph: graph(nodes, edges) } }), 422);
         });
@@ -320,7 +320,8 @@ describe('the session queue', () => {
     });
 
     describe('a list of large jobs', () => {
-        const value = 'x'.repeat(MIB * 0.9);
+        const value = 'x'.repeat(250000);
+        const workflow = { note: 'x'.repeat(MIB * 1.5) };
         const lists = {
             list_all: (client) => client.get(`${QUEUE}/list_all`),
             items_by_ids: (client, ids) => client.post(`${QUEUE}/items_by_ids`, { item_ids: ids }),
@@ -328,19 +329,20 @@ describe('the session queue', () => {
         };
         for (const [name, ask] of Object.entries(lists)) {
             test(`(${name}) names all of them and carries as much as fits`, async () => {
-                const made = await enqueue(ann, { data: [[texts(value)]], runs: 60 });
+                const made = await enqueue(ann, { data: [[texts(value)]], runs: 80, workflow });
                 const got = await ask(ann, made.item_ids);
                 assert.equal(got.status, 200);
                 assert.ok(got.raw.length < 17 * MIB, `${got.raw.length} bytes`);
                 assert.deepEqual(got.body.map((i) => i.item_id), made.item_ids);
                 assert.ok(got.body.every((i) => i.status === 'pending' && i.batch_id === made.batch.batch_id));
                 assert.equal(got.body[0].field_values[0].value, value);
-                assert.equal(got.body[59].field_values, null);
+                assert.equal(got.body[79].field_values, null);
                 if (name !== 'item_summaries_by_ids') {
                     assert.equal(got.body[0].session.graph.nodes.text.value, value);
-                    assert.deepEqual(got.body[59].session.graph.nodes, {});
+                    assert.ok(got.body[0].workflow && !got.body[79].workflow);
+                    assert.deepEqual(got.body[79].session.graph.nodes, {});
                 }
-                const alone = await ok(item(ann, made.item_ids[59]));
+                const alone = await ok(item(ann, made.item_ids[79]));
                 assert.equal(alone.session.graph.nodes.text.value, value);
                 // What the answer does not carry is not read either.
                 const most = server.pids().children.map((pid) => Number(/^VmHWM:\s+(\d+) kB/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]));

@@ -66,7 +66,7 @@ export class FakeWorker {
             }
         });
         this.send(T.HELLO, this.hello());
-        this.held.forEach(([type, header]) => this.send(type, header));
+        this.held.forEach(([type, header, payload]) => this.send(type, header, payload));
     }
 
     hello() {
@@ -101,11 +101,11 @@ export class FakeWorker {
     }
 
     /** A result, kept until it is acknowledged. */
-    result(type, header) {
+    result(type, header, payload) {
         const { run_id, item_id } = this.running;
         const whole = { run_id, item_id, seq: ++this.running.seq, ...header };
-        this.held.push([type, whole]);
-        this.send(type, whole);
+        this.held.push([type, whole, payload]);
+        this.send(type, whole, payload);
     }
 
     node(extra = {}) {
@@ -140,7 +140,7 @@ export class FakeWorker {
             results: prepared ? { [prepared]: { type: 'string_output', value: 'done' } } : {}, errors: {},
             prepared_source_mapping: prepared ? { [prepared]: source_id } : {}, source_prepared_mapping: prepared ? { [source_id]: [prepared] } : {},
         };
-        this.result(T.DONE, { status, session: state, error_type: null, error_message: null, error_traceback: null, ...extra });
+        this.result(T.DONE, { status, session_id: session.id, error_type: null, error_message: null, error_traceback: null, ...extra }, Buffer.from(JSON.stringify(state)));
         this.running = null;
     }
 

@@ -127,6 +127,11 @@ bool next_frame(struct peer *c, struct got *g)
     g->type = f.type;
     g->h = json_loadb(f.header, f.header_len, 0, NULL);
     assert_non_null(g->h);
+    /* The state of a run is looked at as JSON. */
+    if (f.type == IMU_WIRE_DONE) {
+        json_object_set_new(g->h, "session", json_loadb(f.payload, f.payload_len, 0, NULL));
+        f.payload_len = 0;
+    }
     assert_true(f.payload_len <= sizeof g->payload);
     g->payload_len = f.payload_len;
     memcpy(g->payload, f.payload, f.payload_len);

@@ -234,8 +234,8 @@ static void say_done(struct world *w, int seq, const char *status)
     json_t *header = about(w, seq);
 
     json_object_set_new(header, "status", json_string(status));
-    json_object_set_new(header, "session", json_loads(SESSION, 0, NULL));
-    say(w, IMU_WIRE_DONE, header, NULL, 0, NULL, 0);
+    json_object_set_new(header, "session_id", json_string("s1"));
+    say(w, IMU_WIRE_DONE, header, SESSION, strlen(SESSION), NULL, 0);
 }
 
 static void expect_ack(struct world *w, int seq)
@@ -336,18 +336,38 @@ static void test_picture_that_could_change_is_refused(void **state)
     expect_row(w, "failed", "WorkerError");
 }
 
-static void test_end_without_results_fails(void **state)
+static void end_without_results(struct world *w, const char *session_id, const void *state,
+                                size_t len)
 {
-    struct world *w = *state;
     json_t *header;
 
     take_job(w);
     header = about(w, 1);
     json_object_set_new(header, "status", json_string("completed"));
-    json_object_set_new(header, "session", json_pack("{s:s}", "id", "somebody else's"));
-    say(w, IMU_WIRE_DONE, header, NULL, 0, NULL, 0);
+    json_object_set_new(header, "session_id", json_string(session_id));
+    say(w, IMU_WIRE_DONE, header, state, len, NULL, 0);
     expect_ack(w, 1);
     expect_row(w, "failed", "WorkerError");
+}
+
+static void test_end_of_another_session_fails(void **state)
+{
+    end_without_results(*state, "somebody else's", SESSION, strlen(SESSION));
+}
+
+static void test_end_without_results_fails(void **state)
+{
+    end_without_results(*state, "s1", NULL, 0);
+}
+
+static void test_end_with_no_text_fails(void **state)
+{
+    end_without_results(*state, "s1", "{\"id\":\"s1\"\0}", 12);
+}
+
+static void test_end_with_broken_text_fails(void **state)
+{
+    end_without_results(*state, "s1", "{\"id\":\"\xff\"}", 10);
 }
 
 static void test_progress_shows_node_and_preview(void **state)
@@ -438,6 +458,9 @@ int main(void)
         TEST(test_repetition_is_acknowledged_and_not_told_again),
         TEST(test_picture_that_could_change_is_refused),
         TEST(test_end_without_results_fails),
+        TEST(test_end_of_another_session_fails),
+        TEST(test_end_with_no_text_fails),
+        TEST(test_end_with_broken_text_fails),
         TEST(test_progress_shows_node_and_preview),
         TEST(test_cancel_silences_a_run),
         TEST(test_model_loads_are_balanced),

@@ -59,8 +59,13 @@ static void test_good_frames(void **state)
     assert_int_equal(msg.pictures[0].fd, 1);
     assert_null(read_it(IMU_WIRE_NODE_FAILED, "{" NODE ",\"error_type\":\"E\"}", 0, 0));
     assert_null(read_it(IMU_WIRE_DONE,
-                        "{" RUN ",\"seq\":2,\"status\":\"canceled\",\"session\":null}", 0, 0));
-    assert_null(msg.session);
+                        "{" RUN ",\"seq\":2,\"status\":\"canceled\",\"session_id\":null}", 0, 0));
+    assert_null(msg.session_id);
+    assert_null(msg.state);
+    assert_null(read_it(IMU_WIRE_DONE,
+                        "{" RUN ",\"seq\":2,\"status\":\"completed\",\"session_id\":\"s\"}", 9, 0));
+    assert_non_null(msg.session_id);
+    assert_int_equal(msg.state_len, 9);
     assert_null(read_it(IMU_WIRE_MODEL_LOAD,
                         "{" RUN ",\"key\":\"k\",\"submodel\":null,\"complete\":true}", 0, 0));
 }
