@@ -23,6 +23,7 @@
 #define DEFAULT_SESSION_IDLE   0
 #define DEFAULT_QUEUE_HISTORY  500
 #define DEFAULT_MAX_SOCKETS    5000
+#define DEFAULT_MIN_FREE       (256 * MIB)
 #define DEFAULT_COOKIE_NAME    "invokemu_session"
 #define DEFAULT_COOKIE_ATTRS   "Path=/; SameSite=Lax"
 #define DEFAULT_MAX_BODY       (16 * MIB)
@@ -45,6 +46,7 @@ static imu_instance *instance_new(apr_pool_t *p)
     i->multiuser = i->strict_passwords = IMU_UNSET;
     i->session_hours = i->remember_hours = i->session_idle_minutes = IMU_UNSET;
     i->queue_mode = i->queue_history = i->max_sockets = IMU_UNSET;
+    i->min_free = IMU_UNSET;
     i->workers = apr_array_make(p, 2, sizeof(const char *));
     return i;
 }
@@ -124,6 +126,7 @@ static void instance_defaults(apr_pool_t *p, imu_instance *i)
     DEFAULT(i, queue_mode, IMU_UNSET, IMU_QUEUE_ROUND_ROBIN);
     DEFAULT(i, queue_history, IMU_UNSET, DEFAULT_QUEUE_HISTORY);
     DEFAULT(i, max_sockets, IMU_UNSET, DEFAULT_MAX_SOCKETS);
+    DEFAULT(i, min_free, IMU_UNSET, DEFAULT_MIN_FREE);
     if (i->workers->nelts == 0)
         APR_ARRAY_PUSH(i->workers, const char *) = apr_pstrcat(p, i->run_dir, "/worker.sock", NULL);
     i->test_hook = ap_exists_config_define("InvokeMUTestHook");
@@ -391,6 +394,14 @@ static const char *set_max_sockets(cmd_parms *cmd, void *dir, const char *arg)
     return set_instance_int(cmd, arg, 1, 100000, &the_instance->max_sockets);
 }
 
+static const char *set_min_free(cmd_parms *cmd, void *dir, const char *arg)
+{
+    const char *why = not_global(cmd);
+
+    (void)dir;
+    return why ? why : byte_count(cmd, arg, 0, 1024 * 1024 * MIB, &the_instance->min_free);
+}
+
 static const char *set_client(cmd_parms *cmd, void *dir, const char *arg)
 {
     imu_server_conf *c = imu_server_conf_of(cmd->server);
@@ -485,6 +496,8 @@ const command_rec imu_commands[] = {
                   "ended jobs kept for each person"),
     AP_INIT_TAKE1("InvokeMUMaxSockets", set_max_sockets, NULL, RSRC_CONF,
                   "open event sockets in each child"),
+    AP_INIT_TAKE1("InvokeMUMinFree", set_min_free, NULL, RSRC_CONF,
+                  "bytes of the disk that stay free"),
     AP_INIT_TAKE1("InvokeMUClient", set_client, NULL, RSRC_CONF, "folder of the browser client"),
     AP_INIT_TAKE1("InvokeMUContentSecurityPolicy", set_csp, NULL, RSRC_CONF,
                   "policy sent with the browser client"),

@@ -10,6 +10,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/routes.h"
+#include "mod_invokemu/store/disk.h"
 #include "mod_invokemu/validate.h"
 #include "mod_invokemu/util/query.h"
 
@@ -60,6 +61,11 @@ void imu_req_db_release(imu_req *req)
     dbd_close(ap_server_conf, req->db_lease);
     req->db_lease = NULL;
     req->db = NULL;
+}
+
+imu_err *imu_req_disk(imu_req *req)
+{
+    return imu_disk_check(req->p, req->inst->root, req->inst->database, req->inst->min_free);
 }
 
 /* ---- path and query ---- */

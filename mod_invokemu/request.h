@@ -79,6 +79,9 @@ imu_err *imu_query_required(imu_req *req, const char *name, apr_size_t max_len, 
 imu_err *imu_query_list(imu_req *req, const char *name, json_t **list);
 
 
+/** For requests that store something large. @return 507 when the disk is nearly full */
+imu_err *imu_req_disk(imu_req *req);
+
 /** Replies. Each returns NULL so that a handler can end with `return imu_reply_json(...)`. json is
  * consumed. */
 imu_err *imu_reply_json(imu_req *req, int status, json_t *json);

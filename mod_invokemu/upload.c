@@ -102,6 +102,10 @@ static imu_err *read_form(imu_req *req, const char *field, imu_upload *upload)
     spool *s = apr_pcalloc(req->p, sizeof *s);
     imu_err *err;
 
+    if ((err = imu_req_disk(req))) {
+        req->r->connection->keepalive = AP_CONN_CLOSE;
+        return err;
+    }
     s->p = req->p;
     s->folder = apr_pstrcat(req->p, req->inst->root, "/tmp", NULL);
     s->fd = -1;

@@ -73,7 +73,10 @@ imu_err *imu_api_bulk_download_make(imu_req *req)
     const char *name = imu_archive_name_new(req->p);
     json_t *names;
     imu_db *db;
-    imu_err *err = chosen(req, &names);
+    imu_err *err = imu_req_disk(req);
+
+    if (!err)
+        err = chosen(req, &names);
 
     /* Packing may take a while: it holds no connection to the database. */
     imu_req_db_release(req);

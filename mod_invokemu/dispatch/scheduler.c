@@ -7,6 +7,7 @@
 
 #include <apr_strings.h>
 
+#include "mod_invokemu/store/disk.h"
 #include "mod_invokemu/util/ids.h"
 
 #define RENEW_MS     (IMU_LEASE_SECONDS * 1000 / 3)
@@ -156,6 +157,19 @@ static int send_run(imu_scheduler *s, apr_pool_t *p, imu_run *run, json_t *sessi
     return rc;
 }
 
+/* With a nearly full disk jobs wait: what is running may still be stored. Looked at again with every
+ * renewal of the leases. */
+static int disk_is_low(imu_scheduler *s, apr_pool_t *p)
+{
+    imu_err *err =
+        imu_disk_check(p, s->d->conf->root, s->d->conf->database, s->d->conf->min_free);
+
+    if (err && !s->told_of_disk)
+        imu_dlog(IMU_LOG_WARNING, "IMU0432: no job is started: %s", err->log);
+    s->told_of_disk = err != NULL;
+    return err != NULL;
+}
+
 /* Claims the next job and sends it. @return 1 when there may be more to do */
 static int hand_out_one(imu_scheduler *s, apr_pool_t *p)
 {
@@ -170,6 +184,8 @@ static int hand_out_one(imu_scheduler *s, apr_pool_t *p)
     if (!pick_worker(s, NULL))
         return 0;
     err = imu_run_next(s->d->db, p, s->d->conf->fifo, &item_id);
+    if (!err && item_id && disk_is_low(s, p))
+        return 0;
     if (!err && item_id)
         err = imu_run_job(s->d->db, p, item_id, &job);
     if (imu_run_log(job, err, "the next job can't be read") || !job)

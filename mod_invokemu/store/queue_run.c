@@ -1,5 +1,7 @@
 #include "mod_invokemu/store/queue_run.h"
 
+#include <string.h>
+
 #include <apr_strings.h>
 
 #include "mod_invokemu/util/ids.h"
@@ -95,22 +97,53 @@ imu_err *imu_run_still(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const cha
     return err;
 }
 
+static imu_err *end_row(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
+                        const imu_outcome *outcome, int *done)
+{
+    const char *now = imu_now(p);
+    imu_err *err =
+        imu_db_exec(db, p, done, "run_finish", "sssssssis", outcome->status, outcome->session,
+                    outcome->error_type, outcome->error_message, outcome->error_traceback, now, now,
+                    item_id, run_id);
+
+    if (err || !*done)
+        return err;
+    /* An attempt that failed may have made less than the one before it: then all stays. */
+    if (strcmp(outcome->status, "completed") == 0 &&
+        (err = imu_db_exec(db, p, NULL, "run_drop_replaced", "i", item_id)))
+        return err;
+    return imu_db_exec(db, p, NULL, "run_forget_replaced", "i", item_id);
+}
+
 imu_err *imu_run_end(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
                      const imu_outcome *outcome, int *done)
 {
-    const char *now = imu_now(p);
+    imu_err *err = imu_db_begin(db);
 
     *done = 0;
-    return imu_db_exec(db, p, done, "run_finish", "sssssssis", outcome->status, outcome->session,
-                       outcome->error_type, outcome->error_message, outcome->error_traceback, now,
-                       now, item_id, run_id);
+    if (err)
+        return err;
+    err = imu_db_end(db, end_row(db, p, item_id, run_id, outcome, done));
+    if (err)
+        *done = 0;
+    return err;
 }
 
 imu_err *imu_run_release(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
                          int refund, int *done)
 {
+    imu_err *err = imu_db_begin(db);
+
     *done = 0;
-    return imu_db_exec(db, p, done, "run_release", "bsis", refund, imu_now(p), item_id, run_id);
+    if (err)
+        return err;
+    err = imu_db_exec(db, p, done, "run_release", "bsis", refund, imu_now(p), item_id, run_id);
+    if (!err && *done)
+        err = imu_db_exec(db, p, NULL, "run_note_pictures", "i", item_id);
+    err = imu_db_end(db, err);
+    if (err)
+        *done = 0;
+    return err;
 }
 
 static imu_err *take_over_row(imu_db *db, apr_pool_t *p, const char *dispatcher_id,

@@ -57,7 +57,8 @@ imu_err *imu_run_renew(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const cha
 /** Whether that attempt is still wanted. */
 imu_err *imu_run_still(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
                        int *still);
-/** Ends an attempt. *done is 0 when it was no longer wanted: nothing has changed then. */
+/** Ends an attempt. *done is 0 when it was no longer wanted: nothing has changed then. One that
+ * completed replaces the pictures of attempts that were given back before. */
 imu_err *imu_run_end(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
                      const imu_outcome *outcome, int *done);
 /** Gives a job back for another attempt. refund: this one did not take place and does not count.

@@ -58,6 +58,20 @@ UPDATE session_queue SET status = 'pending', run_id = NULL, dispatcher_id = NULL
   started_at = NULL, attempts = attempts - %d, status_sequence = status_sequence + 1, updated_at = %s
 WHERE item_id = %lld AND run_id = %s AND status = 'in_progress';
 
+-- What an attempt made that did not come to its end. Uploads may carry the name of a session too: they are nobody's attempt.
+-- :name run_note_pictures
+INSERT OR IGNORE INTO replaced_pictures (image_name, item_id)
+SELECT i.image_name, q.item_id FROM session_queue q JOIN images i ON i.user_id = q.user_id AND i.session_id = q.session_id
+WHERE q.item_id = %lld AND i.image_origin = 'internal';
+
+-- Another attempt has made them anew; what somebody has starred since, or made a board's cover, stays.
+-- :name run_drop_replaced
+DELETE FROM images WHERE starred = 0 AND image_name IN (SELECT image_name FROM replaced_pictures WHERE item_id = %lld)
+  AND image_name NOT IN (SELECT cover_image_name FROM boards WHERE cover_image_name IS NOT NULL);
+
+-- :name run_forget_replaced
+DELETE FROM replaced_pictures WHERE item_id = %lld;
+
 -- Jobs in progress that this dispatcher left behind, or whose dispatcher has let its lease run out.
 -- :name run_left_over
 SELECT item_id, run_id, dispatcher_id, lease_expires_at FROM session_queue

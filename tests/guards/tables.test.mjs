@@ -91,6 +91,7 @@ test('the defaults of the reference are those of the program', () => {
         InvokeMUSessionIdle: 'DEFAULT_SESSION_IDLE',
         InvokeMUQueueHistory: 'DEFAULT_QUEUE_HISTORY',
         InvokeMUMaxSockets: 'DEFAULT_MAX_SOCKETS',
+        InvokeMUMinFree: 'DEFAULT_MIN_FREE',
         InvokeMUCookieName: 'DEFAULT_COOKIE_NAME',
         InvokeMUCookieAttributes: 'DEFAULT_COOKIE_ATTRS',
         InvokeMUMaxBody: 'DEFAULT_MAX_BODY',

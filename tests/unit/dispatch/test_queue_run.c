@@ -181,6 +181,76 @@ static void test_given_back_counts_unless_refunded(void **state)
     assert_int_equal(claimed->attempts, 2);
 }
 
+static void picture(tempdb *t, const char *name, const char *origin, int starred)
+{
+    sql(t,
+        "INSERT INTO images (image_name, user_id, image_origin, image_category, width, height, "
+        "session_id, starred, created_at, updated_at) VALUES ('%s', 'ann', '%s', 'general', 8, 8, "
+        "'s1', %d, '', '')",
+        name, origin, starred);
+}
+
+static const char *pictures(tempdb *t)
+{
+    const char *all = "";
+    imu_rows *rows;
+
+    for (const char *name = "abcdef"; *name; name++) {
+        const char *one = apr_psprintf(t->pool, "%c", *name);
+
+        assert_no_error(imu_db_select(t->db, t->pool, &rows, "image_exists", "s", one));
+        if (rows->count)
+            all = apr_pstrcat(t->pool, all, one, NULL);
+    }
+    return all;
+}
+
+/* Ann's job makes a picture, is given back, and makes another one. */
+static void second_attempt(tempdb *t, const char *status)
+{
+    imu_outcome outcome = {.status = status};
+    imu_job *claimed;
+    int done;
+
+    person(t, "ann");
+    job(t, 1, "ann", 0);
+    job(t, 2, "ann", 0);
+    assert_no_error(imu_run_claim(t->db, t->pool, "me", 1, NULL, &claimed));
+    picture(t, "a", "internal", 0);
+    picture(t, "b", "internal", 1);
+    picture(t, "c", "external", 0);
+    picture(t, "d", "internal", 0);
+    sql(t, "UPDATE images SET session_id = 's2' WHERE image_name = 'd'");
+    picture(t, "f", "internal", 0);
+    sql(t, "INSERT INTO boards (board_id, board_name, user_id, cover_image_name, created_at, "
+           "updated_at) VALUES ('b', 'B', 'ann', 'f', '', '')");
+    assert_no_error(imu_run_release(t->db, t->pool, 1, claimed->run_id, 0, &done));
+    assert_int_equal(done, 1);
+    assert_string_equal(pictures(t), "abcdf");
+    assert_no_error(imu_run_claim(t->db, t->pool, "me", 1, NULL, &claimed));
+    picture(t, "e", "internal", 0);
+    assert_no_error(imu_run_end(t->db, t->pool, 1, claimed->run_id, &outcome, &done));
+    assert_int_equal(done, 1);
+}
+
+static void test_completed_attempt_replaces_what_the_lost_one_made(void **state)
+{
+    tempdb *t = *state;
+    imu_rows *rows;
+
+    second_attempt(t, "completed");
+    /* Starred, uploaded, of another job, a cover: these are not ours to take away. */
+    assert_string_equal(pictures(t), "bcdef");
+    assert_no_error(imu_db_select(t->db, t->pool, &rows, "deleted_pictures_list", ""));
+    assert_int_equal(rows->count, 1);
+}
+
+static void test_failed_attempt_replaces_nothing(void **state)
+{
+    second_attempt(*state, "failed");
+    assert_string_equal(pictures(*state), "abcdef");
+}
+
 static void test_take_over(void **state)
 {
     tempdb *t = *state;
@@ -241,6 +311,8 @@ int main(void)
         TEST(test_only_one_claims),
         TEST(test_end_is_guarded_by_the_attempt),
         TEST(test_given_back_counts_unless_refunded),
+        TEST(test_completed_attempt_replaces_what_the_lost_one_made),
+        TEST(test_failed_attempt_replaces_nothing),
         TEST(test_take_over),
         TEST(test_history_is_kept_for_each_person),
     };

@@ -350,6 +350,23 @@ static void end_without_results(struct world *w, const char *session_id, const v
     expect_row(w, "failed", "WorkerError");
 }
 
+static void test_with_a_full_disk_jobs_wait(void **state)
+{
+    struct world *w = *state;
+    imu_rows *rows;
+
+    w->conf.min_free = INT64_MAX;
+    greet(w, json_null(), json_array());
+    imu_scheduler_wake(w->d.scheduler);
+    turns(w, 5);
+    assert_no_error(imu_db_select(w->t->db, w->t->pool, &rows, "queue_event_item", "i",
+                                  (apr_int64_t)1));
+    assert_string_equal(imu_text(rows, 0, "status"), "pending");
+    w->conf.min_free = 0;
+    imu_scheduler_wake(w->d.scheduler);
+    json_decref(hear(w, IMU_WIRE_RUN));
+}
+
 static void test_end_of_another_session_fails(void **state)
 {
     end_without_results(*state, "somebody else's", SESSION, strlen(SESSION));
@@ -458,6 +475,7 @@ int main(void)
         TEST(test_repetition_is_acknowledged_and_not_told_again),
         TEST(test_picture_that_could_change_is_refused),
         TEST(test_end_without_results_fails),
+        TEST(test_with_a_full_disk_jobs_wait),
         TEST(test_end_of_another_session_fails),
         TEST(test_end_with_no_text_fails),
         TEST(test_end_with_broken_text_fails),
