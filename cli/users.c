@@ -159,6 +159,7 @@ imu_err *cli_sessions_list(cli *c)
     who.user_id = imu_text(user, 0, "user_id");
     if ((err = imu_session_list(c->db, c->p, &who, &list)))
         return err;
+    imu_json_own(c->p, list);
     if (c->opt.json) {
         cli_print_json(list);
         return NULL;

@@ -194,10 +194,12 @@ static const char *configure_dbd(apr_pool_t *p, server_rec *s, const imu_instanc
 const char *imu_config_finish(apr_pool_t *p, server_rec *main_server)
 {
     imu_instance *i = the_instance;
+    server_rec *s = main_server;
 
     instance_defaults(p, i);
-    for (server_rec *s = main_server; s; s = s->next)
+    do
         server_defaults(imu_server_conf_of(s));
+    while ((s = s->next));
     if (i->remember_hours < i->session_hours)
         return apr_psprintf(
             p, "InvokeMURememberHours (%d) must not be shorter than InvokeMUSessionHours (%d)",

@@ -265,6 +265,8 @@ imu_err *imu_check_end(imu_check *c)
     return err;
 }
 
+#undef imu_invalid
+
 imu_err *imu_invalid(apr_pool_t *p, const char *where, const char *field, const char *type,
                      const char *msg)
 {

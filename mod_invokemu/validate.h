@@ -52,4 +52,8 @@ imu_err *imu_check_end(imu_check *c);
 imu_err *imu_invalid(apr_pool_t *p, const char *where, const char *field, const char *type,
                      const char *msg);
 
+#ifdef __clang_analyzer__
+#define imu_invalid(...) imu_error_known(imu_invalid(__VA_ARGS__))
+#endif
+
 #endif

@@ -170,6 +170,7 @@ static void advance(imu_wire_writer *wr, size_t n)
     close_fds(wr->head);
     while (n > 0) {
         struct queued *q = wr->head;
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): no more was sent than is queued */
         size_t part = q->len - q->sent < n ? q->len - q->sent : n;
         q->sent += part;
         n -= part;

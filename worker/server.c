@@ -59,13 +59,13 @@ static json_t *hello(struct server *s)
     char host[256] = "worker";
     if (gethostname(host, sizeof host - 1))
         memcpy(host, "worker", 7);
+    json_int_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
     json_t *h =
         json_pack("{s:i,s:s,s:s,s:s,s:I,s:i,s:o,s:O,s:O}", "protocol", IMU_WIRE_PROTOCOL, "name",
                   s->o->name ? s->o->name : host, "device", "cpu", "device_name",
-                  imu_models_device(s->models), "memory_bytes",
-                  (json_int_t)((uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE)),
-                  "threads", s->o->threads ? s->o->threads : (int)sysconf(_SC_NPROCESSORS_ONLN),
-                  "loaded", imu_models_loaded(s->models), "nodes", s->nodes, "outputs", s->outputs);
+                  imu_models_device(s->models), "memory_bytes", pages * page_bytes, "threads",
+                  s->o->threads ? s->o->threads : (int)sysconf(_SC_NPROCESSORS_ONLN), "loaded",
+                  imu_models_loaded(s->models), "nodes", s->nodes, "outputs", s->outputs);
     json_t *status = imu_runner_status(s->runner);
     if (h && status)
         json_object_update(h, status);

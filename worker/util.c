@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#undef imu_refuse
+
 int imu_refuse(imu_error *err, const char *type, const char *format, ...)
 {
     if (!err)

@@ -223,7 +223,7 @@ static imu_err *confirm_password(imu_req *req, imu_db *db, const char *current)
  * one's token. */
 static imu_err *store_profile(imu_req *req, imu_db *db, const imu_user_change *change)
 {
-    imu_session_token token;
+    imu_session_token token = {0};
     imu_rows *user;
     imu_err *err = imu_db_begin(db);
 

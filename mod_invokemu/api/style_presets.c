@@ -232,7 +232,7 @@ static imu_err *write_change(imu_req *req, const imu_preset *preset)
             err = imu_preset_update(db, req->p, preset);
         err = imu_db_end(db, err);
     }
-    remove_image(req, err ? preset->image : before->image);
+    remove_image(req, err || !before ? preset->image : before->image);
     return err;
 }
 

@@ -111,11 +111,10 @@ static int check(ask *a)
 {
     imu_req *req = &a->req;
     const char *protocol = NULL;
-    imu_err *err;
 
-    if ((err = imu_query_text(req, "EIO", 8, "", &protocol)) ||
-        (err = imu_query_text(req, "transport", 16, "", &a->transport)) ||
-        (err = imu_query_text(req, "sid", MAX_SID, NULL, &a->sid)))
+    if (imu_query_text(req, "EIO", 8, "", &protocol) ||
+        imu_query_text(req, "transport", 16, "", &a->transport) ||
+        imu_query_text(req, "sid", MAX_SID, NULL, &a->sid))
         return refuse(req, HTTP_BAD_REQUEST, 3, "Bad request");
     if (strcmp(protocol, "4") != 0)
         return refuse(req, HTTP_BAD_REQUEST, 5, "Unsupported protocol version");

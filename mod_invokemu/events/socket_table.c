@@ -18,7 +18,8 @@ int imu_sockets_init(int max)
 {
     uint32_t n = max > (1 << SLOT_BITS) ? 1u << SLOT_BITS : (uint32_t)max;
 
-    table.slots = calloc(n, sizeof *table.slots);
+    /* The table is one of pointers. */
+    table.slots = calloc(n, sizeof *table.slots); /* NOLINT(bugprone-sizeof-expression) */
     table.free_slots = calloc(n, sizeof *table.free_slots);
     if (!table.slots || !table.free_slots)
         return -1;

@@ -18,6 +18,9 @@ json_t *imu_json_own(apr_pool_t *p, json_t *json)
     return json;
 }
 
+#undef imu_error
+#undef imu_error_internal
+
 imu_err *imu_error(apr_pool_t *p, int status, const char *code, const char *detail, ...)
 {
     imu_err *err = apr_pcalloc(p, sizeof *err);

@@ -33,6 +33,12 @@ describe('the command line', () => {
             child.stdin.end(input);
         });
     const invokemu = (args, input) => run('invokemu', args, input);
+    /** What a command prints that must succeed. */
+    const list = async (...args) => {
+        const { code, out, err } = await invokemu(args);
+        assert.deepEqual([code, err], [0, '']);
+        return out;
+    };
 
     test('adds a person, who then signs in', async () => {
         const added = await invokemu(['users', 'add', 'Cleo@Example.com', '--name', 'Cleo', '--password-stdin'], `${PASSWORD}\n`);
@@ -75,10 +81,10 @@ describe('the command line', () => {
 
     test('lists people without secrets, and their sessions, and ends those', async () => {
         const emil = await addUser(admin, 'Emil');
-        const people = await invokemu(['users', 'list', '--json']);
-        assert.ok(JSON.parse(people.out).some((u) => u.email === emil.user.email));
-        assert.doesNotMatch(people.out, /\$2b\$|password/);
-        assert.equal(JSON.parse((await invokemu(['sessions', 'list', emil.user.email, '--json'])).out).length, 1);
+        const people = await list('users', 'list', '--json');
+        assert.ok(JSON.parse(people).some((u) => u.email === emil.user.email));
+        assert.doesNotMatch(people, /\$2b\$|password/);
+        assert.equal(JSON.parse(await list('sessions', 'list', emil.user.email, '--json')).length, 1);
         assert.equal((await invokemu(['sessions', 'end', emil.user.email])).code, 0);
         assert.equal((await emil.get('/api/v1/auth/me')).status, 401);
     });

@@ -9,6 +9,9 @@
 /* More elements than any tensor of a sensible model or picture has: 64 GiB of floats. */
 #define IMU_MAX_ELEMENTS ((int64_t)1 << 34)
 
+#undef imu_fail
+#undef imu_fail_memory
+
 imu_engine_status imu_fail(imu_fault *fault, imu_engine_status status, const char *format, ...)
 {
     if (!fault)

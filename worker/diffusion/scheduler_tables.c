@@ -82,7 +82,8 @@ static void spread_timesteps(const imu_scheduler *s, imu_spacing spacing, int ex
                                   : 0; /* rounds as numpy does */
             t[i] = fractional ? (double)(float)v : nearbyint(v);
         } else if (spacing == IMU_LEADING) {
-            t[i] = (double)rank * (train / points) + s->steps_offset;
+            int apart = train / points; /* whole, as in diffusers */
+            t[i] = (double)rank * apart + s->steps_offset;
         } else {
             t[i] = nearbyint(train - i * ((double)train / n)) - 1;
         }
@@ -157,8 +158,10 @@ static imu_engine_status fill_alpha(imu_scheduler *s, imu_fault *fault)
         return imu_fail_memory(fault);
     if (distilled) {
         int apart = s->train_steps / LCM_ORIGINAL_STEPS;
-        for (int i = 0; i < s->steps; i++)
-            s->timesteps[i] = (LCM_ORIGINAL_STEPS - i * LCM_ORIGINAL_STEPS / s->steps) * apart - 1;
+        for (int i = 0; i < s->steps; i++) {
+            int skipped = i * LCM_ORIGINAL_STEPS / s->steps; /* whole, as in diffusers */
+            s->timesteps[i] = (LCM_ORIGINAL_STEPS - skipped) * apart - 1;
+        }
         return IMU_ENGINE_OK;
     }
     imu_spacing spacing = s->spacing == IMU_SPACING_DEFAULT ? IMU_LEADING : s->spacing;

@@ -219,7 +219,8 @@ static void pool(imu_run *run, const imu_text_encoder *e, const imu_text_request
 {
     size_t width = (size_t)e->width;
     for (int n = 0; n < r->count; n++) {
-        size_t row = (size_t)(n * e->length + first_highest(r->ids + n * e->length, e->length));
+        int first = n * e->length, row_at = first + first_highest(r->ids + first, e->length);
+        size_t row = (size_t)row_at;
         memcpy(r->pooled + (size_t)n * width, last + row * width, width * sizeof *last);
     }
     if (!r->projected || !e->projection)

@@ -314,6 +314,7 @@ static size_t encode_word(const imu_tokenizer *t, const ucs4_t *word, size_t n, 
     uint8_t last = 0;
     for (size_t i = 0; i < n; i++) {
         uint8_t bytes[8];
+        /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): no word is longer than the text */
         int len = u8_uctomb(bytes, word[i], sizeof bytes);
         for (int k = 0; k < len; k++)
             ids[count++] = t->byte_id[last = bytes[k]];

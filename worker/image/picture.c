@@ -106,10 +106,11 @@ int imu_check_size(uint64_t width, uint64_t height, const imu_decode_limits *lim
         return imu_refuse(err, "too_large",
                           "The picture is %llu x %llu pixels; at most %d a side are allowed.",
                           (unsigned long long)width, (unsigned long long)height, limits->max_side);
-    if (width * height > limits->max_pixels)
-        return imu_refuse(
-            err, "too_large", "The picture has %llu pixels; at most %llu are allowed.",
-            (unsigned long long)(width * height), (unsigned long long)limits->max_pixels);
+    uint64_t pixels = width * height;
+    if (pixels > limits->max_pixels)
+        return imu_refuse(err, "too_large",
+                          "The picture has %llu pixels; at most %llu are allowed.",
+                          (unsigned long long)pixels, (unsigned long long)limits->max_pixels);
     return 0;
 }
 

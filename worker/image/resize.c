@@ -111,6 +111,7 @@ static void resize_row(const imu_picture *p, int y, const struct window *w, int 
 
 static uint8_t to_byte(float v)
 {
+    /* NOLINTNEXTLINE(bugprone-incorrect-roundings): positive and small, where it is exact */
     return v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)(v + 0.5f);
 }
 

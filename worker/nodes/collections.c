@@ -147,8 +147,8 @@ static int run_random_range(imu_call *call)
     json_t *list = json_array();
     for (json_int_t i = 0; list && i < size; i++) {
         uint64_t span = (uint64_t)high - (uint64_t)low;
-        json_array_append_new(
-            list, json_integer((json_int_t)((uint64_t)low + next_random(&state) % span)));
+        uint64_t value = (uint64_t)low + next_random(&state) % span;
+        json_array_append_new(list, json_integer((json_int_t)value));
     }
     return imu_out(call, json_pack("{s:o}", "collection", list));
 }

@@ -20,9 +20,9 @@
 
 json_t *imu_latents_output(const char *name, const imu_array *a, int64_t scale, uint64_t seed)
 {
+    json_int_t width = a->dim[3] * scale, height = a->dim[2] * scale;
     return json_pack("{s:{s:s,s:I},s:I,s:I}", "latents", "latents_name", name, "seed",
-                     (json_int_t)seed, "width", (json_int_t)(a->dim[3] * scale), "height",
-                     (json_int_t)(a->dim[2] * scale));
+                     (json_int_t)seed, "width", width, "height", height);
 }
 
 int imu_check_extras(imu_call *call, const json_t *part)

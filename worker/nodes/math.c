@@ -142,7 +142,8 @@ static json_int_t random_between(json_int_t low, json_int_t high)
     do {
         imu_random(&r, sizeof r);
     } while (r >= limit);
-    return (json_int_t)((uint64_t)low + r % span);
+    r = (uint64_t)low + r % span;
+    return (json_int_t)r;
 }
 
 static int run_rand_int(imu_call *call)

@@ -242,11 +242,13 @@ static int open_model(imu_call *call, imu_models *m, const json_t *row, struct e
     struct entry e = {.key = strdup(key), .path = strdup(folder)};
     imu_fault fault;
     if (!e.key || !e.path || imu_model_open(m->engine, folder, &e.model, &fault) != IMU_ENGINE_OK) {
-        int rc = e.key && e.path ? imu_models_fault(call, &fault)
-                                 : imu_refuse(call->error, "OutOfMemory", "Not enough memory.");
+        if (e.key && e.path)
+            imu_models_fault(call, &fault);
+        else
+            imu_refuse(call->error, "OutOfMemory", "Not enough memory.");
         free(e.key);
         free(e.path);
-        return rc;
+        return -1;
     }
     m->open[m->n_open] = e;
     *out = &m->open[m->n_open++];
