@@ -20,3 +20,6 @@ train-status:
 	@tools/train/run status
 train-export: packages-train
 	/usr/bin/python3 tools/train/export.py $(or $(TO),train/model)
+# Figures of the checkpoint as it is, on held-out prompts: EDGE=128|256 COUNT=200.
+train-eval: packages-train
+	/usr/bin/python3 tools/train/evaluate.py $(or $(EDGE),128) $(or $(COUNT),200)

@@ -92,8 +92,8 @@ def place_many(rng, count):
     return [(x + rng.uniform(-0.02, 0.02), y + rng.uniform(-0.02, 0.02), size) for y in (0.3, 0.7) for x in (0.18, 0.5, 0.82)]
 
 
-def draw_plan(rng, bank):
-    """A random plan that keeps out what is held out."""
+def draw_plan(rng, bank, everything=False):
+    """A random plan; without `everything`, one that keeps out what is held out."""
     while True:
         bg = rng.randrange(len(bank.about))
         kind, detail, time, weather = bank.about[bg]
@@ -104,6 +104,8 @@ def draw_plan(rng, bank):
         chosen = rng.sample(range(len(bank.concepts)), count)
         if count and rng.random() < 0.12:
             chosen[0] = rng.choice(bank.recolourable)
+        if len(set(chosen)) == count and everything:
+            return arrange(rng, bank, plan, chosen)
         if len(set(chosen)) < count or any(held_out_scene(bank.concepts[c], kind) for c in chosen):
             continue
         if count == 2 and held_out_pair(*(bank.concepts[c] for c in chosen)):
@@ -227,6 +229,15 @@ def place_words(rng, plan, alone):
     return " ".join(words)
 
 
+def styled(rng, style, what):
+    """The words with their style before them: "flat icon of a cat" or "a flat cat"."""
+    word = rng.choice(STYLE_BEFORE[style])
+    first, _, rest = what.partition(" ")
+    if word.endswith(" of") or first.lower() not in ("a", "an", "the"):
+        return f"{word if word.endswith(' of') else word + ' picture of'} {what}"
+    return f"{'the' if first == 'the' else 'a'} {word} {rest}"
+
+
 def caption(rng, bank, plan):
     """One of the many wordings of a plan; parts go missing now and then."""
     what = object_words(rng, bank, plan)
@@ -236,7 +247,7 @@ def caption(rng, bank, plan):
     roll = rng.random()
     style = plan["style"] if what else ""
     if style and roll < 0.3:
-        what = f"{rng.choice(STYLE_BEFORE[style])} {what}"
+        what = styled(rng, style, what)
     comma = "," if rng.random() < 0.12 else ""
     words = f"{what}{comma} {where}".strip(" ,") if rng.random() < 0.92 else f"{where}, {what}".strip(" ,")
     if style and 0.3 <= roll < 0.65:
