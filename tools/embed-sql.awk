@@ -1,4 +1,5 @@
-# Turns SQL files into C. Mode "queries": each statement after a line "-- :name NAME". Mode "migrations": each file whole, its
+# Turns SQL files into C. Mode "queries": each statement after a line "-- :name NAME"; lines that several statements share
+# stand once after "-- :part NAME", and a line "-- :use NAME" puts them into a statement further down the file. Mode "migrations": each file whole, its
 # version and name from "NNNN_name.sql". Comment lines are left out, so that SQL stays commented and the binary small.
 function quoted(s) { gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); return "    \"" s "\\n\"" }
 function close_statement() { if (open) { print "    }," } open = 0 }
@@ -15,21 +16,29 @@ mode == "migrations" && FNR == 1 {
     n = split(FILENAME, parts, "/")
     file = parts[n]
     sub(/\.sql$/, "", file)
-    if (file !~ /^[0-9][0-9][0-9][0-9]_[a-z0-9_]+$/) {
-        print "bad migration name: " FILENAME > "/dev/stderr"
-        exit 1
-    }
+    if (file !~ /^[0-9][0-9][0-9][0-9]_[a-z0-9_]+$/) fail("bad migration name")
     printf "    {%d, \"%s\",\n", substr(file, 1, 4) + 0, substr(file, 6)
     open = 1
     count++
 }
-mode == "queries" && FNR == 1 { close_statement() }
+function fail(why) { print FILENAME ": " why > "/dev/stderr"; exit 1 }
+mode == "queries" && FNR == 1 { close_statement(); part = ""; delete parts }
+mode == "queries" && /^-- :part [a-z0-9_]+$/ {
+    close_statement()
+    part = $3
+    if (part in parts) fail("part named twice: " part)
+    parts[part] = ""
+    next
+}
+mode == "queries" && /^-- :use / {
+    if (!open || !($3 in parts)) fail("nothing to use: " $3)
+    printf "%s", parts[$3]
+    next
+}
 mode == "queries" && /^-- :name [a-z0-9_]+$/ {
     close_statement()
-    if ($3 in seen) {
-        print "statement named twice: " $3 > "/dev/stderr"
-        exit 1
-    }
+    part = ""
+    if ($3 in seen) fail("statement named twice: " $3)
     seen[$3] = 1
     printf "    {\"%s\",\n", $3
     open = 1
@@ -37,6 +46,7 @@ mode == "queries" && /^-- :name [a-z0-9_]+$/ {
     next
 }
 /^[ \t]*--/ || /^[ \t]*$/ { next }
+part != "" { parts[part] = parts[part] quoted($0) "\n"; next }
 open {
     line = $0
     if (mode == "queries") sub(/;[ \t]*$/, "", line)

@@ -30,12 +30,18 @@ static int close_with_errno(int fd)
     return -1;
 }
 
+/* A socket, and the address of path for it. */
+static int make_socket(const char *path, struct sockaddr_un *addr)
+{
+    return make_address(path, addr)
+               ? -1
+               : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
 int imu_wire_connect(const char *path)
 {
     struct sockaddr_un addr;
-    if (make_address(path, &addr))
-        return -1;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = make_socket(path, &addr);
     if (fd < 0)
         return -1;
     /* A local connect is immediate; EAGAIN means that the listener's backlog is full. */
@@ -70,9 +76,7 @@ static int remove_stale(const char *path)
 int imu_wire_listen(const char *path, unsigned mode, int backlog)
 {
     struct sockaddr_un addr;
-    if (make_address(path, &addr))
-        return -1;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = make_socket(path, &addr);
     if (fd < 0)
         return -1;
     /* The mode before bind closes the moment in which the file has the umask's looser one. */

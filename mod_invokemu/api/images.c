@@ -140,11 +140,19 @@ imu_err *imu_api_image_urls(imu_req *req)
 }
 
 /* The bytes behind a name never change, so the name is the strong validator. */
-static imu_err *reply_file(imu_req *req, const imu_image *image, const char *path, const char *type,
-                           const char *view)
+static imu_err *reply_file(imu_req *req, const char *view, const char *type,
+                           const char *(*path_of)(apr_pool_t *, const char *, const char *))
 {
-    const char *cache = req->who.via == IMU_VIA_SYSTEM ? CACHE_SINGLE : CACHE_MULTI;
+    const char *cache = req->who.via == IMU_VIA_SYSTEM ? CACHE_SINGLE : CACHE_MULTI, *path;
+    imu_image *image;
+    imu_err *err = imu_gallery_picture(req, imu_policy_picture_read, &image);
 
+    if (err)
+        return err;
+    if (!imu_picture_name_ok(image->image_name))
+        return imu_error_internal(req->p, "a picture's row has a name that no file of ours has: %s",
+                                  image->image_name);
+    path = path_of(req->p, req->inst->root, image->image_name);
     imu_reply_header(
         req, "Content-Disposition",
         apr_pstrcat(req->p, "inline; filename=\"", strrchr(path, '/') + 1, "\"", NULL));
@@ -155,28 +163,10 @@ static imu_err *reply_file(imu_req *req, const imu_image *image, const char *pat
 
 imu_err *imu_api_image_full(imu_req *req)
 {
-    imu_image *image;
-    imu_err *err = imu_gallery_picture(req, imu_policy_picture_read, &image);
-
-    if (err)
-        return err;
-    if (!imu_picture_name_ok(image->image_name))
-        return imu_error_internal(req->p, "a picture's row has a name that no file of ours has: %s",
-                                  image->image_name);
-    return reply_file(req, image, imu_picture_path(req->p, req->inst->root, image->image_name),
-                      "image/png", "full");
+    return reply_file(req, "full", "image/png", imu_picture_path);
 }
 
 imu_err *imu_api_image_thumbnail(imu_req *req)
 {
-    imu_image *image;
-    imu_err *err = imu_gallery_picture(req, imu_policy_picture_read, &image);
-
-    if (err)
-        return err;
-    if (!imu_picture_name_ok(image->image_name))
-        return imu_error_internal(req->p, "a picture's row has a name that no file of ours has: %s",
-                                  image->image_name);
-    return reply_file(req, image, imu_thumbnail_path(req->p, req->inst->root, image->image_name),
-                      "image/webp", "thumbnail");
+    return reply_file(req, "thumbnail", "image/webp", imu_thumbnail_path);
 }

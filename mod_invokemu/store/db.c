@@ -75,11 +75,13 @@ static imu_err *failed(imu_db *db, apr_pool_t *p, const char *name, int code)
                               text ? text : "no text");
 }
 
-static imu_err *prepared_by_name(imu_db *db, apr_pool_t *p, const char *name,
-                                 apr_dbd_prepared_t **statement)
+/* The statement of that name, and its arguments bound. */
+static imu_err *ready(imu_db *db, apr_pool_t *p, apr_dbd_prepared_t **statement, bound_args *args,
+                      const char *name, const char *fmt, va_list ap)
 {
     *statement = apr_hash_get(db->conn->prepared, name, APR_HASH_KEY_STRING);
-    return *statement ? NULL : imu_error_internal(p, "no statement named %s", name);
+    return *statement ? bind_args(p, args, name, fmt, ap)
+                      : imu_error_internal(p, "no statement named %s", name);
 }
 
 imu_err *imu_db_select(imu_db *db, apr_pool_t *p, imu_rows **rows, const char *name,
@@ -94,10 +96,8 @@ imu_err *imu_db_select(imu_db *db, apr_pool_t *p, imu_rows **rows, const char *n
     imu_err *err;
     int rv;
 
-    if ((err = prepared_by_name(db, p, name, &statement)))
-        return err;
     va_start(ap, fmt);
-    err = bind_args(p, &args, name, fmt, ap);
+    err = ready(db, p, &statement, &args, name, fmt, ap);
     va_end(ap);
     if (err)
         return err;
@@ -146,10 +146,8 @@ imu_err *imu_db_exec(imu_db *db, apr_pool_t *p, int *affected, const char *name,
     imu_err *err, *unlock_err = NULL;
     int rv, rows = 0;
 
-    if ((err = prepared_by_name(db, p, name, &statement)))
-        return err;
     va_start(ap, fmt);
-    err = bind_args(p, &args, name, fmt, ap);
+    err = ready(db, p, &statement, &args, name, fmt, ap);
     va_end(ap);
     if (err)
         return err;

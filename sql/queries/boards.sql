@@ -1,10 +1,7 @@
 -- Boards. Counts begin with the pictures of the board (CROSS JOIN keeps that order in SQLite), or they would look at every
 -- picture there is for each board. "Visible" here says in SQL what imu_policy_board_read says in C.
 
--- :name board_insert
-INSERT INTO boards (board_id, board_name, user_id, created_by_user_id, created_at, updated_at) VALUES (%s, %s, %s, %s, %s, %s);
-
--- :name board_get
+-- :part board_with_counts
 SELECT b.board_id, b.board_name, b.user_id, coalesce(nullif(u.display_name, ''), u.email) AS owner_name, b.board_visibility,
   b.archived, b.created_at, b.updated_at, sb.permission,
   coalesce(
@@ -16,6 +13,12 @@ SELECT b.board_id, b.board_name, b.user_id, coalesce(nullif(u.display_name, ''),
    WHERE bi.board_id = b.board_id AND i.image_name = bi.image_name AND i.is_intermediate = 0 AND i.image_category = 'general' LIMIT 1) AS image_count,
   (SELECT count(*) FROM board_images bi CROSS JOIN images i
    WHERE bi.board_id = b.board_id AND i.image_name = bi.image_name AND i.is_intermediate = 0 AND i.image_category <> 'general' LIMIT 1) AS asset_count
+
+-- :name board_insert
+INSERT INTO boards (board_id, board_name, user_id, created_by_user_id, created_at, updated_at) VALUES (%s, %s, %s, %s, %s, %s);
+
+-- :name board_get
+-- :use board_with_counts
 FROM boards b
 JOIN users u ON u.user_id = b.user_id
 LEFT JOIN shared_boards sb ON sb.board_id = b.board_id AND sb.user_id = %s
@@ -29,17 +32,7 @@ WHERE b.board_id = %s LIMIT 1;
 
 -- :name boards_list
 WITH ask (me, sees_all, archived, by_name, down) AS (SELECT %s, %lld, %lld, %lld, %lld)
-SELECT b.board_id, b.board_name, b.user_id, coalesce(nullif(u.display_name, ''), u.email) AS owner_name, b.board_visibility,
-  b.archived, b.created_at, b.updated_at, sb.permission,
-  coalesce(
-    (SELECT ci.image_name FROM board_images ci WHERE ci.image_name = b.cover_image_name AND ci.board_id = b.board_id LIMIT 1),
-    (SELECT i.image_name FROM board_images bi JOIN images i ON i.image_name = bi.image_name
-     WHERE bi.board_id = b.board_id AND i.is_intermediate = 0
-     ORDER BY i.starred DESC, i.created_at DESC, i.image_name LIMIT 1)) AS cover_image_name,
-  (SELECT count(*) FROM board_images bi CROSS JOIN images i
-   WHERE bi.board_id = b.board_id AND i.image_name = bi.image_name AND i.is_intermediate = 0 AND i.image_category = 'general' LIMIT 1) AS image_count,
-  (SELECT count(*) FROM board_images bi CROSS JOIN images i
-   WHERE bi.board_id = b.board_id AND i.image_name = bi.image_name AND i.is_intermediate = 0 AND i.image_category <> 'general' LIMIT 1) AS asset_count
+-- :use board_with_counts
 FROM ask
 JOIN boards b ON ask.archived = 1 OR b.archived = 0
 JOIN users u ON u.user_id = b.user_id

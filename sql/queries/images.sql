@@ -2,11 +2,15 @@
 -- person's (scope is the user's id), and everybody's (scope is NULL). loose = 1 keeps only those on no board. Every other
 -- condition that is NULL (or -1 for intermediate) does not count.
 
--- :name images_board_list
+-- :part asked
 WITH ask (scope, loose, origin, categories, intermediate, term, day, starred_first, down) AS
   (SELECT %s, %lld, %s, %s, %lld, %s, %s, %lld, %lld)
+
+-- :part picture
 SELECT i.image_name, i.user_id, i.image_origin, i.image_category, i.image_subfolder, i.width, i.height, i.session_id, i.node_id,
   i.is_intermediate, i.starred, i.has_workflow, i.created_at, i.updated_at, bi.board_id
+
+-- :part of_a_board
 FROM ask
 JOIN board_images bi ON bi.board_id = ask.scope
 JOIN images i ON i.image_name = bi.image_name
@@ -15,158 +19,107 @@ WHERE (ask.origin IS NULL OR i.image_origin = ask.origin)
   AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
   AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
   AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
+
+-- :part that_match
+LEFT JOIN board_images bi ON bi.image_name = i.image_name
+WHERE (ask.loose = 0 OR bi.board_id IS NULL)
+  AND (ask.origin IS NULL OR i.image_origin = ask.origin)
+  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
+  AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
+  AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
+  AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
+
+-- :part in_order
 ORDER BY CASE WHEN ask.starred_first = 1 THEN i.starred ELSE 0 END DESC,
   CASE WHEN ask.down = 1 THEN i.created_at END DESC, CASE WHEN ask.down = 0 THEN i.created_at END, i.image_name
+
+-- :part picture_with_access
+SELECT i.image_name, i.user_id, i.image_origin, i.image_category, i.image_subfolder, i.width, i.height, i.session_id, i.node_id,
+  i.is_intermediate, i.starred, i.has_workflow, i.created_at, i.updated_at, bi.board_id,
+  b.user_id AS board_owner, b.board_visibility, sb.permission
+FROM images i
+LEFT JOIN board_images bi ON bi.image_name = i.image_name
+LEFT JOIN boards b ON b.board_id = bi.board_id
+LEFT JOIN shared_boards sb ON sb.board_id = b.board_id AND sb.user_id = %s
+
+-- :name images_board_list
+-- :use asked
+-- :use picture
+-- :use of_a_board
+-- :use in_order
 LIMIT %lld OFFSET %lld;
 
 -- :name images_board_names
-WITH ask (scope, loose, origin, categories, intermediate, term, day, starred_first, down) AS
-  (SELECT %s, %lld, %s, %s, %lld, %s, %s, %lld, %lld)
+-- :use asked
 SELECT i.image_name, i.starred
-FROM ask
-JOIN board_images bi ON bi.board_id = ask.scope
-JOIN images i ON i.image_name = bi.image_name
-WHERE (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
-  AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
-  AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
-  AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
-ORDER BY CASE WHEN ask.starred_first = 1 THEN i.starred ELSE 0 END DESC,
-  CASE WHEN ask.down = 1 THEN i.created_at END DESC, CASE WHEN ask.down = 0 THEN i.created_at END, i.image_name
+-- :use of_a_board
+-- :use in_order
 LIMIT 1000000;
 
 -- :name images_board_count
-WITH ask (scope, loose, origin, categories, intermediate, term, day, starred_first, down) AS
-  (SELECT %s, %lld, %s, %s, %lld, %s, %s, %lld, %lld)
+-- :use asked
 SELECT count(*) AS total
-FROM ask
-JOIN board_images bi ON bi.board_id = ask.scope
-JOIN images i ON i.image_name = bi.image_name
-WHERE (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
-  AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
-  AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
-  AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
+-- :use of_a_board
 LIMIT 1;
 
 -- :name images_own_list
-WITH ask (scope, loose, origin, categories, intermediate, term, day, starred_first, down) AS
-  (SELECT %s, %lld, %s, %s, %lld, %s, %s, %lld, %lld)
-SELECT i.image_name, i.user_id, i.image_origin, i.image_category, i.image_subfolder, i.width, i.height, i.session_id, i.node_id,
-  i.is_intermediate, i.starred, i.has_workflow, i.created_at, i.updated_at, bi.board_id
+-- :use asked
+-- :use picture
 FROM ask
 JOIN images i ON i.user_id = ask.scope
-LEFT JOIN board_images bi ON bi.image_name = i.image_name
-WHERE (ask.loose = 0 OR bi.board_id IS NULL)
-  AND (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
-  AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
-  AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
-  AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
-ORDER BY CASE WHEN ask.starred_first = 1 THEN i.starred ELSE 0 END DESC,
-  CASE WHEN ask.down = 1 THEN i.created_at END DESC, CASE WHEN ask.down = 0 THEN i.created_at END, i.image_name
+-- :use that_match
+-- :use in_order
 LIMIT %lld OFFSET %lld;
 
 -- :name images_own_names
-WITH ask (scope, loose, origin, categories, intermediate, term, day, starred_first, down) AS
-  (SELECT %s, %lld, %s, %s, %lld, %s, %s, %lld, %lld)
+-- :use asked
 SELECT i.image_name, i.starred
 FROM ask
 JOIN images i ON i.user_id = ask.scope
-LEFT JOIN board_images bi ON bi.image_name = i.image_name
-WHERE (ask.loose = 0 OR bi.board_id IS NULL)
-  AND (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
-  AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
-  AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
-  AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
-ORDER BY CASE WHEN ask.starred_first = 1 THEN i.starred ELSE 0 END DESC,
-  CASE WHEN ask.down = 1 THEN i.created_at END DESC, CASE WHEN ask.down = 0 THEN i.created_at END, i.image_name
+-- :use that_match
+-- :use in_order
 LIMIT 1000000;
 
 -- :name images_own_count
-WITH ask (scope, loose, origin, categories, intermediate, term, day, starred_first, down) AS
-  (SELECT %s, %lld, %s, %s, %lld, %s, %s, %lld, %lld)
+-- :use asked
 SELECT count(*) AS total
 FROM ask
 JOIN images i ON i.user_id = ask.scope
-LEFT JOIN board_images bi ON bi.image_name = i.image_name
-WHERE (ask.loose = 0 OR bi.board_id IS NULL)
-  AND (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
-  AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
-  AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
-  AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
+-- :use that_match
 LIMIT 1;
 
 -- :name images_all_list
-WITH ask (scope, loose, origin, categories, intermediate, term, day, starred_first, down) AS
-  (SELECT %s, %lld, %s, %s, %lld, %s, %s, %lld, %lld)
-SELECT i.image_name, i.user_id, i.image_origin, i.image_category, i.image_subfolder, i.width, i.height, i.session_id, i.node_id,
-  i.is_intermediate, i.starred, i.has_workflow, i.created_at, i.updated_at, bi.board_id
+-- :use asked
+-- :use picture
 FROM ask
 JOIN images i ON ask.scope IS NULL
-LEFT JOIN board_images bi ON bi.image_name = i.image_name
-WHERE (ask.loose = 0 OR bi.board_id IS NULL)
-  AND (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
-  AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
-  AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
-  AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
-ORDER BY CASE WHEN ask.starred_first = 1 THEN i.starred ELSE 0 END DESC,
-  CASE WHEN ask.down = 1 THEN i.created_at END DESC, CASE WHEN ask.down = 0 THEN i.created_at END, i.image_name
+-- :use that_match
+-- :use in_order
 LIMIT %lld OFFSET %lld;
 
 -- :name images_all_names
-WITH ask (scope, loose, origin, categories, intermediate, term, day, starred_first, down) AS
-  (SELECT %s, %lld, %s, %s, %lld, %s, %s, %lld, %lld)
+-- :use asked
 SELECT i.image_name, i.starred
 FROM ask
 JOIN images i ON ask.scope IS NULL
-LEFT JOIN board_images bi ON bi.image_name = i.image_name
-WHERE (ask.loose = 0 OR bi.board_id IS NULL)
-  AND (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
-  AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
-  AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
-  AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
-ORDER BY CASE WHEN ask.starred_first = 1 THEN i.starred ELSE 0 END DESC,
-  CASE WHEN ask.down = 1 THEN i.created_at END DESC, CASE WHEN ask.down = 0 THEN i.created_at END, i.image_name
+-- :use that_match
+-- :use in_order
 LIMIT 1000000;
 
 -- :name images_all_count
-WITH ask (scope, loose, origin, categories, intermediate, term, day, starred_first, down) AS
-  (SELECT %s, %lld, %s, %s, %lld, %s, %s, %lld, %lld)
+-- :use asked
 SELECT count(*) AS total
 FROM ask
 JOIN images i ON ask.scope IS NULL
-LEFT JOIN board_images bi ON bi.image_name = i.image_name
-WHERE (ask.loose = 0 OR bi.board_id IS NULL)
-  AND (ask.origin IS NULL OR i.image_origin = ask.origin)
-  AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
-  AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)
-  AND (ask.day IS NULL OR substr(i.created_at, 1, 10) = ask.day)
-  AND (ask.term IS NULL OR instr(lower(coalesce(i.metadata, '')), lower(ask.term)) > 0 OR instr(i.created_at, ask.term) > 0)
+-- :use that_match
 LIMIT 1;
 
 -- :name image_get
-SELECT i.image_name, i.user_id, i.image_origin, i.image_category, i.image_subfolder, i.width, i.height, i.session_id, i.node_id,
-  i.is_intermediate, i.starred, i.has_workflow, i.created_at, i.updated_at, bi.board_id,
-  b.user_id AS board_owner, b.board_visibility, sb.permission
-FROM images i
-LEFT JOIN board_images bi ON bi.image_name = i.image_name
-LEFT JOIN boards b ON b.board_id = bi.board_id
-LEFT JOIN shared_boards sb ON sb.board_id = b.board_id AND sb.user_id = %s
+-- :use picture_with_access
 WHERE i.image_name = %s LIMIT 1;
 
 -- :name images_by_names
-SELECT i.image_name, i.user_id, i.image_origin, i.image_category, i.image_subfolder, i.width, i.height, i.session_id, i.node_id,
-  i.is_intermediate, i.starred, i.has_workflow, i.created_at, i.updated_at, bi.board_id,
-  b.user_id AS board_owner, b.board_visibility, sb.permission
-FROM images i
-LEFT JOIN board_images bi ON bi.image_name = i.image_name
-LEFT JOIN boards b ON b.board_id = bi.board_id
-LEFT JOIN shared_boards sb ON sb.board_id = b.board_id AND sb.user_id = %s
+-- :use picture_with_access
 WHERE i.image_name IN (SELECT value FROM json_each(%s)) LIMIT 100000;
 
 -- :name image_insert

@@ -21,11 +21,11 @@ UPDATE workflows SET thumbnail = %s, updated_at = %s WHERE workflow_id = %s;
 -- :name workflow_delete
 DELETE FROM workflows WHERE workflow_id = %s;
 
--- :name workflows_list
+-- :part asked
 WITH ask (me, sees_all, shared, categories, tags, term, opened, column_name, down) AS
   (SELECT %s, %lld, %lld, %s, %s, %s, %lld, %s, %lld)
-SELECT w.workflow_id, w.user_id, w.is_public, w.name, w.description, w.category, w.tags, w.thumbnail, w.created_at, w.updated_at,
-  w.opened_at
+
+-- :part that_match
 FROM ask JOIN workflows w ON ask.shared < 0 OR w.is_public = ask.shared
 WHERE (ask.shared = 1 OR ask.sees_all = 1 OR w.user_id = ask.me OR w.category = 'default')
   AND (ask.categories IS NULL OR w.category IN (SELECT value FROM json_each(ask.categories)))
@@ -34,6 +34,12 @@ WHERE (ask.shared = 1 OR ask.sees_all = 1 OR w.user_id = ask.me OR w.category = 
   AND (ask.term IS NULL OR instr(lower(w.name), lower(ask.term)) > 0 OR instr(lower(w.description), lower(ask.term)) > 0
     OR instr(lower(w.tags), lower(ask.term)) > 0)
   AND (ask.opened < 0 OR (w.opened_at IS NOT NULL) = ask.opened)
+
+-- :name workflows_list
+-- :use asked
+SELECT w.workflow_id, w.user_id, w.is_public, w.name, w.description, w.category, w.tags, w.thumbnail, w.created_at, w.updated_at,
+  w.opened_at
+-- :use that_match
 ORDER BY
   CASE WHEN ask.down = 0 THEN CASE ask.column_name WHEN 'created_at' THEN w.created_at WHEN 'updated_at' THEN w.updated_at
     WHEN 'opened_at' THEN w.opened_at WHEN 'is_public' THEN CAST(w.is_public AS TEXT) ELSE lower(w.name) END END,
@@ -43,17 +49,9 @@ ORDER BY
 LIMIT %lld OFFSET %lld;
 
 -- :name workflows_facets
-WITH ask (me, sees_all, shared, categories, tags, term, opened, column_name, down) AS
-  (SELECT %s, %lld, %lld, %s, %s, %s, %lld, %s, %lld)
+-- :use asked
 SELECT w.category, w.tags
-FROM ask JOIN workflows w ON ask.shared < 0 OR w.is_public = ask.shared
-WHERE (ask.shared = 1 OR ask.sees_all = 1 OR w.user_id = ask.me OR w.category = 'default')
-  AND (ask.categories IS NULL OR w.category IN (SELECT value FROM json_each(ask.categories)))
-  AND (ask.tags IS NULL OR EXISTS (SELECT 1 FROM json_each(ask.tags) t
-    WHERE instr(',' || lower(replace(w.tags, ' ', '')) || ',', ',' || lower(replace(t.value, ' ', '')) || ',') > 0 LIMIT 1))
-  AND (ask.term IS NULL OR instr(lower(w.name), lower(ask.term)) > 0 OR instr(lower(w.description), lower(ask.term)) > 0
-    OR instr(lower(w.tags), lower(ask.term)) > 0)
-  AND (ask.opened < 0 OR (w.opened_at IS NOT NULL) = ask.opened)
+-- :use that_match
 LIMIT 100000;
 
 -- :name workflow_previews_after
