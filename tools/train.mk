@@ -23,3 +23,10 @@ train-export: packages-train
 # Figures of the checkpoint as it is, on held-out prompts: EDGE=128|256 COUNT=200.
 train-eval: packages-train
 	/usr/bin/python3 tools/train/evaluate.py $(or $(EDGE),128) $(or $(COUNT),200)
+
+# make check-model [MODEL=DIR] [COUNT=200]: what the model draws of combinations it never saw, and what the judge sees in it.
+.PHONY: check-model
+MODEL ?= models/sample
+check-model: packages-test
+	$(MAKE) $(JOBS) $(B)/imu-render
+	IMU_BUILD=$(B) node tests/model/check.mjs $(MODEL) $(or $(COUNT),200)

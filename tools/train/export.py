@@ -11,6 +11,8 @@ import tokenizer
 from common import path, save_safetensors
 
 NAME = "invokemu sample"
+ABOUT = {"name": NAME, "description": "A small model of our own, trained on emoji art: one or two things before a painted background.",
+         "default_settings": {"width": 256, "height": 256, "steps": 20, "cfg_scale": 4.0, "scheduler": "ddim"}}
 
 
 def put(folder, part, name, value):
@@ -50,6 +52,7 @@ def main(folder):
         "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
         "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
         "feature_extractor": [None, None], "safety_checker": [None, None], "requires_safety_checker": False})
+    put(folder, "", "invokemu.json", ABOUT)
     put(folder, "scheduler", "scheduler_config.json", config.SCHEDULER)
     put(folder, "vae", "config.json", {**config.VAE, "scaling_factor": model["about"]["scale"]})
     put(folder, "unet", "config.json", config.UNET)
