@@ -183,6 +183,7 @@ const imu_route imu_routes[] = {
     ROUTE(GET, "/api/v1/workflows/i/{workflow_id}/thumbnail", PUBLIC, workflow_thumbnail_get),
     ROUTE(PUT, "/api/v1/workflows/i/{workflow_id}/thumbnail", USER, workflow_thumbnail_put),
     ROUTE(DELETE, "/api/v1/workflows/i/{workflow_id}/thumbnail", USER, workflow_thumbnail_delete),
+    ROUTE(POST, "/api/v1/utilities/dynamicprompts", USER, dynamic_prompts),
     ROUTE(GET, "/api/v1/virtual_boards/by_date", USER, empty_list),
     ROUTE(GET, "/api/v1/videos/", USER, no_videos),
 };

@@ -168,5 +168,6 @@ imu_handler imu_api_bulk_download_make;
 imu_handler imu_api_bulk_download_fetch;
 imu_handler imu_api_recall_update;
 imu_handler imu_api_recall_get;
+imu_handler imu_api_dynamic_prompts;
 
 #endif
