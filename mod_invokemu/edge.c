@@ -91,11 +91,17 @@ static int send_file(imu_req *req)
                       req->reply.file);
     if (req->reply.etag)
         apr_table_setn(r->headers_out, "ETag", req->reply.etag);
-    apr_table_setn(r->headers_out, "Accept-Ranges", "bytes");
     ap_set_content_length(r, info.size);
-    if ((status = ap_meets_conditions(r)) != OK) {
-        r->status = status;
-        return status;
+    if (req->reply.last_time) {
+        /* All of it or nothing: what is left out now can't be asked for again. */
+        apr_table_unset(r->headers_in, "Range");
+        apr_table_setn(r->headers_out, "Accept-Ranges", "none");
+    } else {
+        apr_table_setn(r->headers_out, "Accept-Ranges", "bytes");
+        if ((status = ap_meets_conditions(r)) != OK) {
+            r->status = status;
+            return status;
+        }
     }
     bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     apr_brigade_insert_file(bb, file, 0, info.size, r->pool);

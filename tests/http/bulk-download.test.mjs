@@ -55,6 +55,17 @@ describe('bulk download', () => {
         assert.equal((await ben.post(DOWNLOAD, { board_id: 'no-such-board' })).status, 404);
     });
 
+    test('comes whole, whatever part or condition is asked for: it comes once', async () => {
+        const wishes = [{ range: 'bytes=0-0' }, { 'if-none-match': '*' }, { 'if-match': '"x"' }, { 'if-unmodified-since': 'Thu, 01 Jan 1970 00:00:00 GMT' }, { 'if-range': '"x"', range: 'bytes=5-' }];
+        const picture = await upload(ann);
+        for (const headers of wishes) {
+            const name = await make(ann, { image_names: [picture.image_name] });
+            const got = await ann.get(`${DOWNLOAD}/${name}`, { headers });
+            assert.equal(got.status, 200, JSON.stringify(headers));
+            assert.deepEqual(list(got.raw), [picture.image_name]);
+        }
+    });
+
     test('cannot be fetched by somebody else, and is not used up by their trying', async () => {
         const name = await make(ann, { image_names: [(await upload(ann)).image_name] });
         assert.equal((await ben.get(`${DOWNLOAD}/${name}`)).status, 403);

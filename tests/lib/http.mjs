@@ -73,7 +73,7 @@ export function request(url, options = {}) {
                     const raw = Buffer.concat(chunks);
                     const text = raw.toString('utf8');
                     let parsed = text;
-                    if (/^application\/([a-z.+-]+\+)?json/.test(res.headers['content-type'] || '') && text) {
+                    if (res.statusCode !== 206 && /^application\/([a-z.+-]+\+)?json/.test(res.headers['content-type'] || '') && text) {
                         parsed = JSON.parse(text);
                     }
                     resolve({ status: res.statusCode, headers: res.headers, raw, text, body: parsed });
