@@ -74,6 +74,24 @@ describe('the end point of live events', () => {
         });
     });
 
+    test('keeps a hundred sockets of one address that have not signed in, and says so to the next', async () => {
+        const answers = await Promise.all(Array.from({ length: 130 }, () => ask('EIO=4&transport=polling')));
+        const sids = answers.filter((a) => a.status === 200).map((a) => JSON.parse(a.text.slice(1)).sid);
+        const answer = answers.find((a) => a.status !== 200);
+        assert.ok(sids.length > 50 && sids.length <= 100, `${sids.length}`);
+        assert.deepEqual([answer.status, answer.body.code], [429, 3]);
+        assert.match(answer.body.message, /not signed in/);
+        assert.ok(Number(answer.headers['retry-after']) > 0);
+        const ws = new RawSocket(server);
+        assert.equal(await ws.status(), 101);
+        assert.equal(await ws.closeCode(), 1013);
+        // Whoever signs in makes room, and so does who leaves.
+        assert.equal((await poll(sids.pop(), { method: 'POST', body: `40{"token":"${ann.token}"}` })).text, 'ok');
+        sids.push((await handshake()).sid);
+        await Promise.all(sids.map((sid) => poll(sid, { method: 'POST', body: '1' }).then(() => poll(sid))));
+        assert.ok(await handshake());
+    });
+
     describe('a long poll', () => {
         test('gives its connection back to ordinary requests', async () => {
             const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
