@@ -42,6 +42,13 @@ imu_permission imu_permission_of(const char *word)
     return strcmp(word, "read") == 0 ? IMU_PERMIT_READ : IMU_PERMIT_NONE;
 }
 
+const char *imu_permission_word(imu_permission permission)
+{
+    static const char *const words[] = {NULL, "read", "write", "admin"};
+
+    return words[permission];
+}
+
 int imu_policy_sees_all(const imu_identity *who)
 {
     return is_admin(who);

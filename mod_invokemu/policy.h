@@ -36,6 +36,8 @@ typedef struct imu_picture_facts {
 /** Word of the database to value; an unknown word is the narrowest. */
 imu_visibility imu_visibility_of(const char *word);
 imu_permission imu_permission_of(const char *word);
+/** The word for a permission, NULL for none. */
+const char *imu_permission_word(imu_permission permission);
 
 /** Lists without a board hold everybody's things instead of one's own. */
 int imu_policy_sees_all(const imu_identity *who);

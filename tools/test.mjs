@@ -66,7 +66,7 @@ function groups(units) {
         http: node('tests/http', JOBS),
         events: node('tests/events', JOBS),
         worker: node('tests/worker', 1),
-        browser: node('tests/browser', 1),
+        browser: node('tests/browser', Math.min(2, JOBS)),
         install: node('tests/install', 1),
         kill: node('tests/kill', 1),
     };

@@ -2,7 +2,7 @@
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { html } from './core/html.js';
-import { startLive } from './core/live.js';
+import { on, startLive } from './core/live.js';
 import { navigate, route, startRouter } from './core/router.js';
 import { boot, INVITE_PAGE, isAdmin, server, solo, start, user, watchSession } from './core/session.js';
 import { Create } from './pages/create.js';
@@ -37,6 +37,9 @@ const LATER = {
   '/new-password': () => import('./pages/enter.js').then((m) => m.NewPassword),
 };
 
+/** Whether a page is missing because it could not be fetched; a browser may refuse to fetch it twice. */
+let missing = false;
+
 /** A page that arrives when it is first wanted. */
 function Later({ path }) {
   const [state, setState] = useState({});
@@ -44,10 +47,16 @@ function Later({ path }) {
     let here = true;
     LATER[path]().then(
       (page) => here && setState({ path, page }),
-      () => here && setState({ path, failed: true }),
+      () => {
+        if (here) {
+          missing = true;
+          setState({ path, failed: true });
+        }
+      },
     );
     return () => {
       here = false;
+      missing = false;
     };
   }, [path]);
   if (state.path !== path) {
@@ -55,7 +64,7 @@ function Later({ path }) {
   }
   if (state.failed) {
     return html`<div class="guard" role="alert"><h1>This page didn’t arrive</h1>
-      <p>The connection may be down, or the server was updated. Load the page again.</p>
+      <p>The connection may be down, or the server was updated. Load the page again; when the connection comes back, that happens by itself.</p>
       <${Button} kind="main" icon="again" onClick=${() => location.reload()}>Load again<//></div>`;
   }
   return html`<${state.page} />`;
@@ -128,6 +137,7 @@ function countOnceIn() {
   });
 }
 
+on('reconnected', () => missing && location.reload());
 startRouter();
 watchSession();
 [startToasts, startWish, startJobs, startPictures, startBoards, startQueue, startLive].forEach((begin) => begin());

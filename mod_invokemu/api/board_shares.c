@@ -4,9 +4,11 @@
  */
 #include <string.h>
 
+#include "mod_invokemu/api/accounts.h"
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/handlers.h"
 #include "mod_invokemu/store/board_shares.h"
+#include "mod_invokemu/store/users.h"
 #include "mod_invokemu/validate.h"
 
 #define MAX_PEOPLE 1000
@@ -39,10 +41,25 @@ static json_t *distinct_people(imu_req *req, const json_t *people)
     return once;
 }
 
+/* The one account with exactly this address. Nobody gets a list of people to choose from: whoever
+ * shares has to know the address. */
+static imu_err *person_by_email(imu_req *req, const char *email, json_t **people)
+{
+    imu_rows *rows;
+    imu_err *err = imu_user_secret_by_email(req->db, req->p, email, &rows);
+
+    if (err)
+        return err;
+    if (rows->count == 0)
+        return imu_error(req->p, 404, "user_not_found", "Nobody here signs in with that address.");
+    *people = imu_json_own(req->p, json_pack("[s]", imu_text(rows, 0, "user_id")));
+    return NULL;
+}
+
 imu_err *imu_api_board_share(imu_req *req)
 {
     static const char *const permissions[] = {"read", "write", "admin", NULL};
-    const char *board_id = imu_param(req, "board_id"), *permission;
+    const char *board_id = imu_param(req, "board_id"), *permission, *email = NULL;
     imu_check *c = imu_check_new(req->p, "body");
     json_t *body, *people, *shared_with, *one;
     imu_err *err;
@@ -51,11 +68,15 @@ imu_err *imu_api_board_share(imu_req *req)
     if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) ||
         (err = imu_body_object(req, &body)))
         return err;
-    people = imu_check_texts(c, body, "user_ids", IMU_REQUIRED, MAX_PEOPLE, 255);
+    people = json_object_get(body, "email")
+                 ? NULL
+                 : imu_check_texts(c, body, "user_ids", IMU_REQUIRED, MAX_PEOPLE, 255);
+    if (json_object_get(body, "email"))
+        email = imu_check_email(c, req->p, body, "email");
     permission = imu_check_choice(c, body, "permission", IMU_REQUIRED, permissions);
     if (people && json_array_size(people) == 0)
         imu_check_fault(c, "user_ids", "too_short", "List should have at least 1 item", NULL);
-    if ((err = imu_check_end(c)))
+    if ((err = imu_check_end(c)) || (email && (err = person_by_email(req, email, &people))))
         return err;
     people = distinct_people(req, people);
     if ((err = imu_board_share(req->db, req->p, board_id, people, permission)))

@@ -110,6 +110,33 @@ test('the feed is the same after loading the page again', async () => {
     await grace.page.locator('.card-prompt', { hasText: PROMPT }).first().waitFor();
 });
 
+test('a server that goes away is said so, and seen again when it is back', async () => {
+    const gone = /net::ERR_|WebSocket connection|status of 50/;
+    grace.allow(gone);
+    linus.allow(gone);
+    const [id] = await grace.page.locator('.tile[data-status="pending"]').evaluateAll((tiles) => tiles.map((tile) => Number(tile.dataset.item)));
+    await grace.page.getByRole('link', { name: 'Gallery' }).click();
+    await grace.sees('Nothing here yet');
+    await grace.page.getByRole('link', { name: 'Create' }).first().click();
+    const lost = 'The connection to the server is lost. Trying again; your jobs go on there.';
+    await server.kill(server.httpd, 'SIGTERM');
+    await grace.sees(lost);
+    await grace.page.getByRole('link', { name: 'Gallery' }).click();
+    await grace.button('Starred').click();
+    await grace.sees('These pictures can’t be read right now');
+    await linus.page.getByRole('link', { name: 'Me' }).click();
+    await linus.sees('This page didn’t arrive');
+    await server.launch();
+    await grace.live();
+    await grace.lacks(lost);
+    // What could not be read is read now, without being asked.
+    await grace.sees('No stars here yet');
+    await grace.page.getByRole('link', { name: 'Create' }).first().click();
+    await linus.page.getByRole('heading', { name: 'Your profile' }).waitFor();
+    await step('start', id);
+    await state(grace, id, 'in_progress');
+});
+
 test('nothing of it has reached the other browser', async () => {
     await linus.open('/create');
     await linus.sees('Your pictures will appear here');

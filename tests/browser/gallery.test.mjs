@@ -224,6 +224,46 @@ test('a shared board shows itself to others, who may only look', async () => {
     await guest.page.locator('.pswp').waitFor({ state: 'detached' });
 });
 
+test('a board is shared with one person by address, who may then add', async () => {
+    admin.allow(/status of 404/);
+    await admin.page.reload();
+    await boardMenu(admin, 'Who can see it');
+    const dialog = admin.page.getByRole('dialog');
+    await dialog.getByRole('button', { name: /Only you/ }).click();
+    await boardMenu(admin, 'Who can see it');
+    const share = async (email) => {
+        await dialog.getByLabel('Email address').fill(email);
+        await dialog.getByRole('button', { name: 'Share', exact: true }).click();
+    };
+    await share('grace');
+    await admin.sees('Enter the whole email address that they sign in with.');
+    await share('nobody@example.com');
+    await admin.sees('Nobody here signs in with that address.');
+    await share('grace@example.com');
+    await dialog.locator('.named', { hasText: 'Grace' }).waitFor();
+    assert.deepEqual(await admin.axe(), []);
+    await guest.page.reload();
+    await guest.sees('Shared with you');
+    await pictures(guest, 2);
+    assert.equal(await guest.button('Add pictures').count(), 0);
+    const listed = () => admin.page.waitForResponse((response) => response.url().endsWith('/shares'));
+    let read = listed();
+    await dialog.getByLabel('What Grace can do').selectOption({ label: 'can add' });
+    await read;
+    await guest.page.evaluate(() => window.dispatchEvent(new Event('focus')));
+    await guest.button('Add pictures').waitFor();
+    read = listed();
+    await dialog.getByRole('button', { name: 'Stop sharing with Grace' }).click();
+    await dialog.locator('.named').waitFor({ state: 'detached' });
+    await read;
+    guest.allow(/status of 403/);
+    await guest.page.evaluate(() => window.dispatchEvent(new Event('focus')));
+    await board(guest, 'Holiday').waitFor({ state: 'detached' });
+    await guest.page.getByRole('heading', { name: 'Unsorted' }).waitFor();
+    await admin.page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+});
+
 test('a long press selects on a touch screen, a tap goes on with it', async () => {
     const phone = await browser.person({ viewport: PHONE, hasTouch: true, isMobile: true });
     await phone.signIn(ADMIN.email, ADMIN.password);

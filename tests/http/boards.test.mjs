@@ -237,8 +237,23 @@ describe('boards', () => {
         assert.equal(await status(share({ user_ids: [person], permission: 'read' })), 200);
         const { shares } = (await owner.get(`/api/v1/boards/${board.board_id}/shares`)).body;
         assert.deepEqual(shares, [{ user_id: person, display_name: 'Rita', permission: 'read' }]);
-        assert.equal(await status(reader.get(`/api/v1/boards/${board.board_id}`)), 200);
+        assert.equal((await reader.get(`/api/v1/boards/${board.board_id}`)).body.permission, 'read');
+        assert.equal((await owner.get(`/api/v1/boards/${board.board_id}`)).body.permission, null);
         assert.deepEqual((await owner.delete(`/api/v1/boards/${board.board_id}/share/${person}`)).body, { success: true });
         assert.equal(await status(reader.get(`/api/v1/boards/${board.board_id}`)), 403);
+    });
+
+    test('sharing by address: the whole of it, in any case, and of somebody who is here', async () => {
+        const board = await create(owner);
+        const share = (email) => owner.post(`/api/v1/boards/${board.board_id}/share`, { email, permission: 'write' });
+        for (const email of ['', 'nobody', 7, null]) {
+            assert.equal(await status(share(email)), 422, JSON.stringify(email));
+        }
+        for (const email of ['nobody@example.com', 'rit@example.com', 'rit_@example.com']) {
+            assert.equal(await status(share(email)), 404, email);
+        }
+        assert.deepEqual((await share('RITA@example.com')).body.shared_with, [{ user_id: reader.user.user_id, permission: 'write' }]);
+        assert.equal((await reader.get(`/api/v1/boards/${board.board_id}`)).body.permission, 'write');
+        assert.equal(await status(other.post(`/api/v1/boards/${board.board_id}/share`, { email: 'rita@example.com', permission: 'read' })), 403);
     });
 });

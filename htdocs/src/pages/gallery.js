@@ -3,6 +3,7 @@ import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { navigate, route } from '../core/router.js';
+import { solo } from '../core/session.js';
 import { recall, remember } from '../core/storage.js';
 import { count } from '../core/words.js';
 import { BoardStrip } from '../parts/boards.js';
@@ -143,11 +144,11 @@ export function Gallery() {
         ${chosen.length
           ? html`<${SelectionBar} list=${chosen} mayChange=${mayAdd} />`
           : html`<div class="gallery-title"><h2>${title}</h2>
-                ${board && html`<span class="seen-by"><${Icon} name=${board.board_visibility === 'private' ? 'lock' : 'eye'} />${visibilityWords(board)}</span>`}
+                ${board && !solo.value && html`<span class="seen-by"><${Icon} name=${board.board_visibility === 'private' ? 'lock' : 'eye'} />${visibilityWords(board)}</span>`}
                 ${board && canManage(board) && html`<${BoardMenu} board=${board} />`}</div>
-              <${Search} key=${id} /><${OnlyStarred} />
-              ${mayAdd && html`<${Upload} board=${id} />`}
-              <${Button} kind="quiet" icon="info" class="panel-toggle" aria-expanded=${String(panelOpen.value)} onClick=${togglePanel}>Details<//>`}
+              <div class="gallery-tools"><${Search} key=${id} /><${OnlyStarred} />
+                ${mayAdd && html`<${Upload} board=${id} />`}
+                <${Button} kind="quiet" icon="info" class="panel-toggle" aria-expanded=${String(panelOpen.value)} onClick=${togglePanel}>Details<//></div>`}
       </div>
       <${Uploading} />
       <${Pictures} board=${id} />

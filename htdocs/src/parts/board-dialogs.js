@@ -2,13 +2,15 @@
 import { useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { navigate } from '../core/router.js';
-import { boardById, boards, canAdd, changeBoard, createBoard, deleteBoard, sortedBoards, tellShared, VISIBILITY } from '../state/boards.js';
+import { solo } from '../core/session.js';
+import { boardById, boards, canAdd, canDelete, changeBoard, createBoard, deleteBoard, sortedBoards, tellShared, VISIBILITY } from '../state/boards.js';
 import { loadNames, move, view } from '../state/pictures.js';
 import { count } from '../core/words.js';
 import { Button, TextField } from './controls.js';
 import { Dialog } from './dialog.js';
 import { Icon } from './icons.js';
 import { Menu } from './menu.js';
+import { NamedPeople } from './named-people.js';
 
 const NAME_MAX = 300;
 
@@ -57,6 +59,7 @@ function VisibilityDialog({ board, onClose }) {
         <${Icon} name=${{ private: 'lock', shared: 'eye', public: 'people' }[key]} /><span><strong>${words}</strong><span>${hint}</span></span>
         ${board.board_visibility === key && html`<${Icon} name="check" />`}</button></li>`,
     )}</ul>
+    <${NamedPeople} board=${board} />
   <//>`;
 }
 
@@ -83,8 +86,8 @@ export function BoardMenu({ board }) {
   const Open = open && DIALOGS[open];
   return html`<${Menu} label="This board" entries=${[
       { words: 'Rename', icon: 'edit', act: () => setOpen('name') },
-      { words: 'Who can see it', icon: 'eye', act: () => setOpen('see') },
-      { words: 'Delete', icon: 'trash', danger: true, act: () => setOpen('delete') },
+      !solo.value && { words: 'Who can see it', icon: 'eye', act: () => setOpen('see') },
+      canDelete(board) && { words: 'Delete', icon: 'trash', danger: true, act: () => setOpen('delete') },
     ]} />
     ${Open && html`<${Open} board=${board} onClose=${() => setOpen(null)} />`}`;
 }

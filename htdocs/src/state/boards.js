@@ -7,19 +7,26 @@ import { isAdmin, myId, onLeave, solo } from '../core/session.js';
 import { complain, say, sayWithUndo } from './toasts.js';
 
 export const VISIBILITY = [
-  ['private', 'Only you', 'Nobody else here can see this board.'],
+  ['private', 'Only you', 'And the people you choose below, if any.'],
   ['shared', 'Everyone here can see', 'Others can look at the pictures, and change nothing.'],
-  ['public', 'Everyone here can add', 'Others can add, move and delete pictures here.'],
+  ['public', 'Everyone here can add', 'Others can add pictures here, and delete any of them.'],
 ];
-export const visibilityWords = (board) => VISIBILITY.find(([key]) => key === board.board_visibility)?.[1] || 'Only you';
+/** Who sees a board, from where this person stands. */
+export const visibilityWords = (board) =>
+  board.board_visibility === 'private' && !isOwn(board) && board.permission
+    ? 'Shared with you'
+    : VISIBILITY.find(([key]) => key === board.board_visibility)?.[1] || 'Only you';
 
 export const boards = signal([]);
 /** 'idle', 'loading', 'ready' or {failed}. */
 export const boardsState = signal('idle');
 
 export const isOwn = (board) => solo.value || board.user_id === myId.value;
-export const canManage = (board) => isOwn(board) || isAdmin.value;
-export const canAdd = (board) => canManage(board) || board.board_visibility === 'public';
+/** What the owner has granted this person by name comes with each board. */
+const granted = (board, ...rights) => rights.includes(board.permission);
+export const canDelete = (board) => isOwn(board) || isAdmin.value;
+export const canManage = (board) => canDelete(board) || granted(board, 'admin');
+export const canAdd = (board) => canManage(board) || board.board_visibility === 'public' || granted(board, 'write');
 /**
  * Whether a picture with this record may be starred and deleted. One without a board, or on a board that this person
  * can't see, is their own; while the boards are still on their way nothing is known about it.

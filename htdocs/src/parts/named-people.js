@@ -1,0 +1,78 @@
+// The people whom the owner of a board has chosen by their address. There is no list of people to choose from: whoever
+// shares knows the address.
+import { useEffect, useState } from 'preact/hooks';
+import { del, get, post } from '../core/api.js';
+import { html } from '../core/html.js';
+import { complain, say } from '../state/toasts.js';
+import { Button, TextField } from './controls.js';
+
+const RIGHTS = [
+  ['read', 'can look'],
+  ['write', 'can add'],
+  ['admin', 'can rename and share'],
+];
+
+const Rights = ({ value, onPick, label }) => html`<select class="input rights" aria-label=${label} value=${value} onChange=${(e) => onPick(e.target.value)}>
+  ${RIGHTS.map(([key, words]) => html`<option key=${key} value=${key}>${words}</option>`)}</select>`;
+
+function Named({ share, change, end }) {
+  const name = share.display_name;
+  return html`<li class="named"><span class="face" aria-hidden="true">${name.trim()[0]?.toUpperCase()}</span><strong>${name}</strong>
+    <${Rights} value=${share.permission} label=${`What ${name} can do`} onPick=${change} />
+    <${Button} kind="quiet" icon="close" bare onClick=${end}>${`Stop sharing with ${name}`}<//></li>`;
+}
+
+export function NamedPeople({ board }) {
+  const [list, setList] = useState([]);
+  const [email, setEmail] = useState('');
+  const [permission, setPermission] = useState('read');
+  const [error, setError] = useState('');
+  const [busy, setBusy] = useState(false);
+  const path = `/boards/${board.board_id}/share`;
+  const load = async () => setList((await get(`${path}s`)).shares);
+  useEffect(() => {
+    load().catch(complain);
+  }, []);
+  /** Shows the change at once; what the server has is read again in any case. */
+  const act = async (shown, send) => {
+    setList(shown);
+    await send().catch(complain);
+    await load().catch(complain);
+  };
+  const change = (share, next) =>
+    act(
+      list.map((one) => (one === share ? { ...one, permission: next } : one)),
+      () => post(path, { user_ids: [share.user_id], permission: next }),
+    );
+  const end = (share) =>
+    act(
+      list.filter((one) => one !== share),
+      () => del(`${path}/${encodeURIComponent(share.user_id)}`),
+    );
+  const add = async (event) => {
+    event.preventDefault();
+    if (!/.@./.test(email)) {
+      setError('Enter the whole email address that they sign in with.');
+      return;
+    }
+    setBusy(true);
+    try {
+      await post(path, { email: email.trim(), permission });
+      await load();
+      say(`“${board.board_name}” is shared with ${email.trim()}.`);
+      setEmail('');
+      setError('');
+    } catch (failure) {
+      setError(failure.message);
+    }
+    setBusy(false);
+  };
+  return html`<section class="named-people"><h3>People you choose</h3>
+    <ul>${list.map((share) => html`<${Named} key=${share.user_id} share=${share} change=${(next) => change(share, next)} end=${() => end(share)} />`)}</ul>
+    <form onSubmit=${add} novalidate>
+      <${TextField} label="Email address" type="email" autocomplete="off" autocapitalize="off" value=${email} onText=${setEmail} error=${error}
+        hint="The one they sign in with here." />
+      <div class="named-add"><${Rights} value=${permission} label="What they can do" onPick=${setPermission} />
+        <${Button} type="submit" icon="plus" busy=${busy}>Share<//></div>
+    </form></section>`;
+}
