@@ -6,14 +6,17 @@ import json
 import os
 import re
 
-import cairo
-import gi
 import numpy as np
 
-gi.require_version("Rsvg", "2.0")
-from gi.repository import Rsvg  # noqa: E402
+from common import COLOURS, HERE, HUES, SETS, STYLES, concepts, path, write_json
 
-from common import COLOURS, HERE, HUES, SETS, STYLES, concepts, path, write_json  # noqa: E402
+try:
+    import cairo
+    import gi
+    gi.require_version("Rsvg", "2.0")
+    from gi.repository import Rsvg
+except ImportError:
+    cairo = None  # a machine that has unpacked sprites needs only turn()
 
 EDGE = 208
 

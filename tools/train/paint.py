@@ -5,11 +5,15 @@ import colorsys
 import math
 import random
 
-import cairo
 import numpy as np
 
 from common import path, write_json
 from config import TRAINING
+
+try:
+    import cairo
+except ImportError:
+    cairo = None  # a machine that has unpacked backgrounds needs only their names
 
 EDGE = 256
 PLAIN = {"white": (0.98, 0.98, 0.97), "black": (0.08, 0.08, 0.09), "grey": (0.6, 0.6, 0.62), "red": (0.86, 0.2, 0.2),
