@@ -1,6 +1,6 @@
 # Training the built-in model (docs/model.md). Nothing here is needed to build, to run or to test.
 
-.PHONY: packages-train train-data train train-stop train-status train-eval train-export
+.PHONY: packages-train train-data train train-stop train-pause train-resume train-status train-eval train-export
 packages-train:
 	@PACKAGES=tools/train/packages.txt tools/install-packages train
 
@@ -16,6 +16,10 @@ train: train-data
 	tools/train/run start
 train-stop:
 	tools/train/run stop
+train-pause:
+	tools/train/run pause
+train-resume:
+	tools/train/run resume
 train-status:
 	@tools/train/run status
 train-export: packages-train
