@@ -19,18 +19,19 @@ from common import path
 from scenes import Bank, draw_plan
 from shared_torch import Clock, DEVICE, Trained, place, prepare, save
 
-CROP, BATCH = 64, 8
+# Edge of the crops, and how many: large ones too, because norms look at the whole of what they see.
+CROPS = ((64, 8), (64, 8), (128, 2))
 
 
-def crops(rng, bank, count):
-    """Crops of random scenes at 128 and 256 pixels, -1..1; one scene gives four."""
-    out = []
+def crops(rng, bank):
+    """Crops of random scenes at 128 and 256 pixels, -1..1; one scene gives four small ones."""
+    out, (crop, count) = [], rng.choice(CROPS)
     while len(out) < count:
         edge = rng.choice((128, 256))
         picture = bank.paint(draw_plan(rng, bank), edge)
-        for _ in range(4):
-            x, y = rng.randint(0, edge - CROP), rng.randint(0, edge - CROP)
-            out.append(picture[y:y + CROP, x:x + CROP])
+        for _ in range(4 if crop < 128 else 1):
+            x, y = rng.randint(0, edge - crop), rng.randint(0, edge - crop)
+            out.append(picture[y:y + crop, x:x + crop])
     return torch.from_numpy(np.stack(out[:count])).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -107,12 +108,12 @@ def main(decoder_only):
     clock, shown = Clock(300), time.monotonic()
     sums = np.zeros(3)
     while trained.step_number < last and not clock.ended:
-        losses = loss_of(rng, trained.low["vae"], crops(rng, bank, BATCH), decoder_only)
+        losses = loss_of(rng, trained.low["vae"], crops(rng, bank), decoder_only)
         trained.step(losses[0], rate_at(trained.step_number, last))
         sums += [1, float(losses[1]), float(losses[2])]
         if time.monotonic() - shown > 60:
             print(f"{time.strftime('%H:%M:%S')} vae step {trained.step_number} likeness {sums[1] / sums[0]:.4f} "
-                  f"prior {sums[2] / sums[0]:.3f} {sums[0] * BATCH / (time.monotonic() - shown):.0f}/s", flush=True)
+                  f"prior {sums[2] / sums[0]:.3f} {sums[0] / (time.monotonic() - shown):.2f} steps/s", flush=True)
             sums, shown = np.zeros(3), time.monotonic()
         if clock.due():
             finish(trained, bank, file)
