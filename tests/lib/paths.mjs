@@ -7,7 +7,9 @@ import { fileURLToPath } from 'node:url';
 export const REPO = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 /** The build folder under test: IMU_BUILD names another one, such as build/san. */
 export const BUILD = path.resolve(REPO, process.env.IMU_BUILD || 'build');
-export const SANITIZED = /(^|\/)san$/.test(BUILD);
+export const SANITIZED = /(^|\/)t?san$/.test(BUILD);
+/** Built with SAN=thread: races instead of memory. */
+export const THREADED = /(^|\/)tsan$/.test(BUILD);
 export const HTTPD = process.env.IMU_HTTPD || '/usr/sbin/apache2';
 export const MODULES = process.env.IMU_HTTPD_MODULES || '/usr/lib/apache2/modules';
 

@@ -14,7 +14,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { after, before } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { request } from './http.mjs';
-import { BUILD, HTTPD, MODULES, REPO, SANITIZED, reach, runUser } from './paths.mjs';
+import { BUILD, HTTPD, MODULES, REPO, SANITIZED, THREADED, reach, runUser } from './paths.mjs';
 
 const START_MS = SANITIZED ? 60000 : 20000;
 const STOP_MS = SANITIZED ? 60000 : 20000;
@@ -182,7 +182,7 @@ export class Server {
 
     spawn(program, args, { log, uid, gid } = {}) {
         const out = fs.openSync(path.join(this.logs, log), 'a');
-        const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', IMU_TEST_ROOT: this.root, ...sanitizerEnv(program === HTTPD) };
+        const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', IMU_TEST_ROOT: this.root, ...sanitizerEnv(program) };
         // A process group of its own: the prefork MPM stops its children by signalling the whole group.
         const child = spawn(program, args, { cwd: this.root, env, uid, gid, stdio: ['ignore', out, out], detached: true });
         fs.closeSync(out);
@@ -426,13 +426,19 @@ export class Server {
     }
 }
 
-/** What the sanitizers need. With `pools`, every block of an APR pool is one of its own, so that they see where it ends. */
-function sanitizerEnv(pools) {
+/** What the sanitizers need. In httpd, every block of an APR pool is one of its own, so that they see where it ends. */
+function sanitizerEnv(program) {
     if (!SANITIZED) {
         return {};
     }
     const library = (name) => execFileSync('gcc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
-    const blocks = pools ? `:${reach(path.join(BUILD, 'pool-blocks.so'))}` : '';
+    if (THREADED) {
+        return {
+            ...(program === HTTPD ? { LD_PRELOAD: library('libtsan.so') } : {}),
+            TSAN_OPTIONS: `suppressions=${reach(path.join(REPO, 'tests/lib/tsan.supp'))}:print_suppressions=0:report_signal_unsafe=0`,
+        };
+    }
+    const blocks = program === HTTPD ? `:${reach(path.join(BUILD, 'pool-blocks.so'))}` : '';
     return {
         LD_PRELOAD: `${library('libasan.so')}:${library('libubsan.so')}${blocks}`,
         ASAN_OPTIONS: 'detect_leaks=1:abort_on_error=1:detect_odr_violation=0',
