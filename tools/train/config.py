@@ -1,9 +1,16 @@
 """Sizes of the model, in the words of diffusers' config.json files, and of its training."""
+import json
+import os
 
 # Steps of the autoencoder and of the text encoder's start; scenes kept, and samples seen, at each edge; the last "cool" samples
-# of all have a falling learning rate.
-TRAINING = {"backgrounds": 3000, "vae": 14000, "text": 2500, "scenes": {128: 100000, 256: 60000},
+# of all have a falling learning rate. plan.json in the training's folder may say otherwise, for fewer hours, say.
+TRAINING = {"backgrounds": 3000, "vae": 8000, "text": 2000, "scenes": {128: 100000, 256: 60000},
             "samples": {128: 3_000_000, 256: 1_000_000}, "cool": 400_000}
+_PLAN = os.path.join(os.environ.get("TRAIN_DIR", "train"), "plan.json")
+if os.path.exists(_PLAN):
+    with open(_PLAN, encoding="utf-8") as _source:
+        for _key, _value in json.load(_source).items():
+            TRAINING[_key] = {int(k): v for k, v in _value.items()} if isinstance(_value, dict) else _value
 
 LENGTH = 32  # tokens a caption may have, start and end included
 

@@ -15,7 +15,7 @@ import tokenizer
 from common import COLOURS, STYLES, path
 from paint import KINDS, TIMES, WEATHERS
 from scenes import Bank, caption, draw_plan
-from shared_torch import DEVICE, prepare, save
+from shared_torch import DEVICE, Trained, prepare, save
 
 BATCH, THUMB = 192, 12
 RELATIONS = ("", "left", "above", "front", "count")
@@ -51,34 +51,28 @@ def facts(bank, plan):
 def main():
     prepare(3)
     bank, words, rng = Bank(), tokenizer.load(), random.Random(4)
-    encoder = build(words.vocabulary).to(DEVICE)
     thumbs = thumbnails(bank).to(DEVICE)
     count = len(facts(bank, draw_plan(rng, bank)))
-    head = nn.Linear(config.TEXT["hidden_size"], count + thumbs.shape[1]).to(DEVICE)
-    optimizer = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], 1e-3, betas=(0.9, 0.99), weight_decay=0.01)
-    step, last = 0, config.TRAINING["text"]
-    while step < last:
+    trained = Trained({"encoder": build(words.vocabulary), "head": nn.Linear(config.TEXT["hidden_size"], count + thumbs.shape[1])})
+    encoder, head, last = trained.low["encoder"], trained.low["head"], config.TRAINING["text"]
+    while trained.step_number < last:
         plans = [draw_plan(rng, bank) for _ in range(BATCH)]
         ids = torch.tensor([words.ids(caption(rng, bank, plan)) for plan in plans], device=DEVICE)
         true = torch.tensor([facts(bank, plan) for plan in plans], dtype=torch.float32, device=DEVICE)
         looks = torch.stack([thumbs[bank.where[(p["objects"][-1][0], STYLES.index(p["style"]), p["objects"][-1][1])]]
                              if p["objects"] else torch.zeros_like(thumbs[0]) for p in plans])
         hidden = encoder(ids)
-        said, seen = head(hidden[torch.arange(BATCH), ids.argmax(1)]).split([count, thumbs.shape[1]], 1)
+        said, seen = head(hidden[torch.arange(BATCH), ids.argmax(1)]).float().split([count, thumbs.shape[1]], 1)
         told = F.binary_cross_entropy_with_logits(said, true, reduction="sum") / BATCH
         loss = told + 5 * F.l1_loss(seen, looks)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * min(1, (step + 1) / 100, 0.02 + 3 * (last - step) / last)
-        optimizer.step()
-        step += 1
-        if step % 100 == 0:
+        step = trained.step_number
+        trained.step(loss, 1e-3 * min(1, (step + 1) / 100, 0.02 + 3 * (last - step) / last))
+        if step % 50 == 0:
             names = slice(0, len(bank.concepts))
             right = float(((said[:, names] > 0) == (true[:, names] > 0)).all(1).float().mean())
             print(f"{time.strftime('%H:%M:%S')} text step {step} loss {float(loss):.3f} facts {float(told):.3f} "
                   f"things right {right:.2f}", flush=True)
-    save(path("checkpoints", "text.pt"), encoder.state_dict())
+    save(path("checkpoints", "text.pt"), trained.masters["encoder"].state_dict())
 
 
 if __name__ == "__main__":
