@@ -1,5 +1,6 @@
 #include "mod_invokemu/util/dynamic_prompt.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #define MAX_DEPTH     32
 #define MAX_OPTIONS   500
 #define MAX_OUT_BYTES (4u * 1024 * 1024)
+#define MAX_LOOKS     50000000 /* at options, for all prompts together: some tenths of a second */
 
 typedef struct choice choice;
 
@@ -172,6 +174,15 @@ static choice *read_choice(reader *rd)
     return c;
 }
 
+/* "${name}", but not the alternatives that follow a "$$". */
+static int names_variable(const reader *rd)
+{
+    ptrdiff_t before = rd->at - rd->prompt;
+
+    return *rd->at == '{' && before > 0 && rd->at[-1] == '$' &&
+           !(before > 1 && rd->at[-2] == '$');
+}
+
 /* Parts up to the end of the prompt or, inside of a choice, of the option. */
 static part *read_parts(reader *rd, int inside)
 {
@@ -182,7 +193,7 @@ static part *read_parts(reader *rd, int inside)
 
         if (!one)
             break;
-        if (*rd->at == '{' && rd->at > rd->prompt && rd->at[-1] == '$')
+        if (names_variable(rd))
             rd->error = "Variables are not known here.";
         else if (*rd->at == '{')
             one->choice = read_choice(rd);
@@ -203,6 +214,7 @@ typedef struct writer {
     size_t bytes;
     char *text;
     size_t used, room;
+    long looks;
     int failed;
 } writer;
 
@@ -236,7 +248,8 @@ static void put(writer *w, const char *text)
 
 static int finished(writer *w)
 {
-    return w->failed || w->bytes > MAX_OUT_BYTES || (int)json_array_size(w->list) >= w->max;
+    return w->failed || w->bytes > MAX_OUT_BYTES || w->looks > MAX_LOOKS ||
+           (int)json_array_size(w->list) >= w->max;
 }
 
 static void finish_one(writer *w)
@@ -257,6 +270,7 @@ static void choose(writer *w, const rest *r)
         write_parts(w, r->after, r->outer);
         return;
     }
+    w->looks += r->choice->n;
     for (int i = 0; i < r->choice->n && !finished(w); i++) {
         rest next = *r;
 
@@ -352,6 +366,7 @@ static void draw_choice(writer *w, const choice *c, uint64_t *state)
     for (int i = 0; i < wanted && !w->failed; i++) {
         int n = draw_option(c, used, state);
 
+        w->looks += c->n;
         used[n] = 1;
         if (i > 0)
             put(w, c->joint);

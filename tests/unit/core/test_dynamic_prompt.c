@@ -56,6 +56,7 @@ static void test_combinations(void **state)
         {"{5$$A|B}", "A,B/B,A"},
         {"{2-1$$A|B}", "A/B/A,B/B,A"},
         {"{2$$x{1|2}|y}", "x1,y/x2,y/y,x1/y,x2"},
+        {"{2$${a|b}|c}", "a,c/b,c/c,a/c,b"},
         {"{0.5::A|2::B}", "A/B"},
         {"{2:A|B::C}", "2:A/B::C"},
         {"costs {5$|6}", "costs 5$/costs 6"},
@@ -93,6 +94,7 @@ static void test_bounds(void **state)
     static const char many[] =
         "{1$$a|b|c|d|e|f|g|h|i|j}{a|b|c|d|e|f|g|h|i|j}{a|b|c|d|e|f|g|h|i|j}";
     char *text = apr_pcalloc(pool, 40001);
+    uint64_t seed = 1;
     const char *error;
     json_t *list;
 
@@ -108,6 +110,15 @@ static void test_bounds(void **state)
     for (int i = 0; i < 10000; i++)
         memcpy(text + 2 * i, "{}", 2);
     assert_non_null(strchr(prompts(text, 10, NULL), '!'));
+    /* Hundreds of choices that come to nothing. */
+    memcpy(text, "{400-$$", 8);
+    for (int i = 0; i < 400; i++)
+        apr_snprintf(text + strlen(text), 20, "{0$$%d}|", i);
+    text[strlen(text) - 1] = '}';
+    list = imu_dynamic_prompts(pool, text, 10000, &seed, &error);
+    assert_null(error);
+    assert_in_range(json_array_size(list), 1, 9999);
+    json_decref(list);
     memset(text, 'x', 19000);
     memcpy(text + 19000, many, sizeof many);
     list = imu_dynamic_prompts(pool, text, 10000, NULL, &error);
