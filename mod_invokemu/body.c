@@ -221,10 +221,8 @@ imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_siz
 
 imu_err *imu_body_read_stranger(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len)
 {
-    reader rd = {.req = req,
-                 .max = max,
-                 .until = lock ? apr_time_now() + STRANGER_TIME : 0,
-                 .place = -1};
+    reader rd = {
+        .req = req, .max = max, .until = lock ? apr_time_now() + STRANGER_TIME : 0, .place = -1};
     imu_err *err = read_all(&rd);
 
     *data = rd.buf;

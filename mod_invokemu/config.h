@@ -17,22 +17,22 @@ typedef enum imu_queue_mode { IMU_QUEUE_ROUND_ROBIN = 0, IMU_QUEUE_FIFO = 1 } im
 
 /** Global settings: given outside of virtual hosts, in force for the whole server. */
 typedef struct imu_instance {
-    const char *root;               /**< InvokeMURoot: folder of pictures and state */
-    const char *database;           /**< InvokeMUDatabase: SQLite file */
-    const char *run_dir;            /**< InvokeMURunDir: sockets of the dispatcher */
-    const char *models_dir;         /**< InvokeMUModels: folder of models found at start, or NULL */
-    int multiuser;                  /**< InvokeMUMultiUser */
-    int strict_passwords;           /**< InvokeMUStrictPasswords */
-    int session_hours;              /**< InvokeMUSessionHours */
-    int remember_hours;             /**< InvokeMURememberHours */
-    int session_idle_minutes;       /**< InvokeMUSessionIdle; 0: none */
-    int queue_mode;                 /**< InvokeMUQueueMode */
-    int queue_history;              /**< InvokeMUQueueHistory: ended items kept for each person */
-    int max_sockets;                /**< InvokeMUMaxSockets: open event sockets in each child */
-    apr_int64_t min_free;           /**< InvokeMUMinFree: bytes of the disk that stay free; 0: any */
-    apr_array_header_t *workers;    /**< InvokeMUWorker: const char * socket paths */
-    const char *media;              /**< InvokeMUMedia: socket path of the media process */
-    int test_hook;                  /**< started with -D InvokeMUTestHook */
+    const char *root;            /**< InvokeMURoot: folder of pictures and state */
+    const char *database;        /**< InvokeMUDatabase: SQLite file */
+    const char *run_dir;         /**< InvokeMURunDir: sockets of the dispatcher */
+    const char *models_dir;      /**< InvokeMUModels: folder of models found at start, or NULL */
+    int multiuser;               /**< InvokeMUMultiUser */
+    int strict_passwords;        /**< InvokeMUStrictPasswords */
+    int session_hours;           /**< InvokeMUSessionHours */
+    int remember_hours;          /**< InvokeMURememberHours */
+    int session_idle_minutes;    /**< InvokeMUSessionIdle; 0: none */
+    int queue_mode;              /**< InvokeMUQueueMode */
+    int queue_history;           /**< InvokeMUQueueHistory: ended items kept for each person */
+    int max_sockets;             /**< InvokeMUMaxSockets: open event sockets in each child */
+    apr_int64_t min_free;        /**< InvokeMUMinFree: bytes of the disk that stay free; 0: any */
+    apr_array_header_t *workers; /**< InvokeMUWorker: const char * socket paths */
+    const char *media;           /**< InvokeMUMedia: socket path of the media process */
+    int test_hook;               /**< started with -D InvokeMUTestHook */
     apr_global_mutex_t *write_lock; /**< made in post_config */
 } imu_instance;
 

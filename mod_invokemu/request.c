@@ -18,7 +18,7 @@ APLOG_USE_MODULE(invokemu);
 
 #define MAX_QUERY_ARGS 600
 #define OPEN_TRIES     5
-#define OPEN_PAUSE  apr_time_from_msec(50)
+#define OPEN_PAUSE     apr_time_from_msec(50)
 
 /* ---- database ---- */
 

@@ -78,7 +78,6 @@ imu_err *imu_query_required(imu_req *req, const char *name, apr_size_t max_len, 
  * absent. */
 imu_err *imu_query_list(imu_req *req, const char *name, json_t **list);
 
-
 /** For requests that store something large. @return 507 when the disk is nearly full */
 imu_err *imu_req_disk(imu_req *req);
 

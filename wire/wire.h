@@ -26,8 +26,9 @@
 #define IMU_WIRE_MAX_HEADER (16u * 1024 * 1024)
 #define IMU_WIRE_MAX_FDS    32
 /* Bytes of a run's state, as DONE carries it. */
-#define IMU_WIRE_MAX_STATE  (16u * 1024 * 1024)
-/* Bytes of one event message, or one body of a poll, from a browser: what browsers send is small. */
+#define IMU_WIRE_MAX_STATE (16u * 1024 * 1024)
+/* Bytes of one event message, or one body of a poll, from a browser: what browsers send is small.
+ */
 #define IMU_WIRE_MAX_MESSAGE 65536
 
 enum imu_wire_type {

@@ -115,10 +115,11 @@ static int on_run(struct server *s, json_t *header, imu_frame *f)
     int rc = imu_runner_start(s->runner, header, f->fds, n_fds);
     if (rc <= 0)
         return rc;
-    json_t *done = json_pack(
-        "{s:O,s:O,s:i,s:s,s:n,s:s,s:s,s:n}", "run_id", json_object_get(header, "run_id"), "item_id",
-        json_object_get(header, "item_id"), "seq", 1, "status", "failed", "session_id", "error_type",
-        "WorkerBusy", "error_message", "This worker is busy with another job.", "error_traceback");
+    json_t *done =
+        json_pack("{s:O,s:O,s:i,s:s,s:n,s:s,s:s,s:n}", "run_id", json_object_get(header, "run_id"),
+                  "item_id", json_object_get(header, "item_id"), "seq", 1, "status", "failed",
+                  "session_id", "error_type", "WorkerBusy", "error_message",
+                  "This worker is busy with another job.", "error_traceback");
     return queue(s, IMU_WIRE_DONE, done);
 }
 

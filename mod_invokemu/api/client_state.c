@@ -57,8 +57,7 @@ imu_err *imu_api_client_state_set(imu_req *req)
     imu_err *err;
 
     if ((err = imu_query_required(req, "key", KEY_MAX, &key)) || (err = imu_req_disk(req)) ||
-        (err = read_value(req, &value)) ||
-        (err = imu_req_db(req, &db)) ||
+        (err = read_value(req, &value)) || (err = imu_req_db(req, &db)) ||
         (err = imu_client_state_set(db, req->p, req->who.user_id, key, value)))
         return err;
     return imu_reply_json(req, 200, json_string(value));

@@ -49,8 +49,8 @@ imu_err *imu_api_queue_enqueue_batch(imu_req *req)
     imu_err *err;
 
     if ((err = imu_req_disk(req)) || (err = imu_body_object(req, &body)) ||
-        (err = imu_batch_parse(req->p, body, &batch)) ||
-        (err = imu_queue_scope_of(req, &s)) || (err = imu_batch_enqueue(&s, &batch, &result)))
+        (err = imu_batch_parse(req->p, body, &batch)) || (err = imu_queue_scope_of(req, &s)) ||
+        (err = imu_batch_enqueue(&s, &batch, &result)))
         return err;
     announce_enqueued(&s, &batch, result);
     return imu_reply_json(req, 201, json_incref(result));

@@ -28,10 +28,10 @@ typedef struct imu_dispatch_conf {
     const char *run_dir;    /**< sockets */
     const char *models_dir; /**< models with a relative path lie here; or NULL */
     int multiuser;
-    int fifo;          /**< first come, first served, instead of turns between people */
-    int queue_history; /**< ended jobs kept for each person */
+    int fifo;             /**< first come, first served, instead of turns between people */
+    int queue_history;    /**< ended jobs kept for each person */
     apr_int64_t min_free; /**< bytes of the disk that stay free: below, no job starts */
-    int timeout_ms;    /**< smallest Timeout of the virtual hosts */
+    int timeout_ms;       /**< smallest Timeout of the virtual hosts */
     int test_hook;
     int n_workers;
     const char **workers;           /**< socket paths */

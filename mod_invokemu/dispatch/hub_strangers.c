@@ -1,5 +1,5 @@
-/* hub_strangers.c: how many sessions of one address wait to say who they are. They cost a connection
- * each and prove nothing, so one address gets only so many of them. */
+/* hub_strangers.c: how many sessions of one address wait to say who they are. They cost a
+ * connection each and prove nothing, so one address gets only so many of them. */
 #include "mod_invokemu/dispatch/hub_internal.h"
 
 #include <stdlib.h>

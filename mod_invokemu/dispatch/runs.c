@@ -262,9 +262,8 @@ static const char *graph_of(imu_run *run)
     return run->graph;
 }
 
-static imu_err *store_picture(imu_dispatch *d, apr_pool_t *p, imu_run *run,
-                              const imu_frame *frame, const imu_worker_msg *msg,
-                              const imu_made_picture *made)
+static imu_err *store_picture(imu_dispatch *d, apr_pool_t *p, imu_run *run, const imu_frame *frame,
+                              const imu_worker_msg *msg, const imu_made_picture *made)
 {
     const imu_job *job = run->job;
     imu_picture picture = {.image_name = made->image_name,

@@ -157,12 +157,11 @@ static int send_run(imu_scheduler *s, apr_pool_t *p, imu_run *run, json_t *sessi
     return rc;
 }
 
-/* With a nearly full disk jobs wait: what is running may still be stored. Looked at again with every
- * renewal of the leases. */
+/* With a nearly full disk jobs wait: what is running may still be stored. Looked at again with
+ * every renewal of the leases. */
 static int disk_is_low(imu_scheduler *s, apr_pool_t *p)
 {
-    imu_err *err =
-        imu_disk_check(p, s->d->conf->root, s->d->conf->database, s->d->conf->min_free);
+    imu_err *err = imu_disk_check(p, s->d->conf->root, s->d->conf->database, s->d->conf->min_free);
 
     if (err && !s->told_of_disk)
         imu_dlog(IMU_LOG_WARNING, "IMU0432: no job is started: %s", err->log);

@@ -10,7 +10,7 @@ struct imu_scheduler {
     imu_runs runs;
     imu_worker **workers;
     int n_workers;
-    int told_of_disk; /* that it is nearly full */
+    int told_of_disk;    /* that it is nearly full */
     imu_timer *hand_out; /* armed by imu_scheduler_wake */
     imu_timer *alone;    /* looks at runs without a worker */
     imu_timer

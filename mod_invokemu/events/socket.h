@@ -51,7 +51,7 @@ typedef struct imu_socket {
     int abort;  /* the browser does not read: end without a farewell */
     int close_after; /* poll: this connection is not kept alive */
     imu_answer answer;
-    char *head; /* poll: header lines of the answer... */
+    char *head;       /* poll: header lines of the answer... */
     char *keep_alive; /* ...and those that it has as well when the connection is kept */
     imu_ws reader;
     imu_out *first, **last;

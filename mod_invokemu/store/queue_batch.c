@@ -16,8 +16,8 @@
 #define MAX_NAME   512
 #define MAX_RUNS   10000
 #define MAX_LABEL  256
-/* Graph and values of one job: the dispatcher reads them in one go, between the events of everybody.
- * Clients' largest graphs have some ten thousand bytes. */
+/* Graph and values of one job: the dispatcher reads them in one go, between the events of
+ * everybody. Clients' largest graphs have some ten thousand bytes. */
 #define MAX_SESSION_BYTES  ((apr_size_t)1024 * 1024)
 #define MAX_WORKFLOW_BYTES ((apr_size_t)2 * 1024 * 1024)
 #define MAX_BATCH_BYTES                                                                            \

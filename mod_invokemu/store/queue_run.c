@@ -101,10 +101,9 @@ static imu_err *end_row(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const ch
                         const imu_outcome *outcome, int *done)
 {
     const char *now = imu_now(p);
-    imu_err *err =
-        imu_db_exec(db, p, done, "run_finish", "sssssssis", outcome->status, outcome->session,
-                    outcome->error_type, outcome->error_message, outcome->error_traceback, now, now,
-                    item_id, run_id);
+    imu_err *err = imu_db_exec(db, p, done, "run_finish", "sssssssis", outcome->status,
+                               outcome->session, outcome->error_type, outcome->error_message,
+                               outcome->error_traceback, now, now, item_id, run_id);
 
     if (err || !*done)
         return err;

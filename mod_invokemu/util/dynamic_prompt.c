@@ -179,8 +179,7 @@ static int names_variable(const reader *rd)
 {
     ptrdiff_t before = rd->at - rd->prompt;
 
-    return *rd->at == '{' && before > 0 && rd->at[-1] == '$' &&
-           !(before > 1 && rd->at[-2] == '$');
+    return *rd->at == '{' && before > 0 && rd->at[-1] == '$' && !(before > 1 && rd->at[-2] == '$');
 }
 
 /* Parts up to the end of the prompt or, inside of a choice, of the option. */
@@ -218,7 +217,8 @@ typedef struct writer {
     int failed;
 } writer;
 
-/* Where writing goes on when an option is at its end: with the next one of its choice, or behind that. */
+/* Where writing goes on when an option is at its end: with the next one of its choice, or behind
+ * that. */
 typedef struct rest {
     const struct rest *outer;
     const part *after;

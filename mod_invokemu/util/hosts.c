@@ -6,8 +6,8 @@
 
 #define LONGEST_NAME 255
 
-/* Kept for local use by RFC 6761, 6762, 8375 and ICANN (.internal, and .home and .lan, which are not
- * given away). */
+/* Kept for local use by RFC 6761, 6762, 8375 and ICANN (.internal, and .home and .lan, which are
+ * not given away). */
 static const char *const local_domains[] = {".localhost", ".local", ".internal",
                                             ".home.arpa", ".home",  ".lan"};
 

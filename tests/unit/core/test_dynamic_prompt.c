@@ -91,8 +91,7 @@ static void test_random(void **state)
 /* What would be endless, or exhaust memory or the stack, ends. */
 static void test_bounds(void **state)
 {
-    static const char many[] =
-        "{1$$a|b|c|d|e|f|g|h|i|j}{a|b|c|d|e|f|g|h|i|j}{a|b|c|d|e|f|g|h|i|j}";
+    static const char many[] = "{1$$a|b|c|d|e|f|g|h|i|j}{a|b|c|d|e|f|g|h|i|j}{a|b|c|d|e|f|g|h|i|j}";
     char *text = apr_pcalloc(pool, 40001);
     uint64_t seed = 1;
     const char *error;

@@ -193,12 +193,12 @@ static void test_long_input_is_not_echoed(void **state)
 
 static void test_local_names(void **state)
 {
-    static const char *const local[] = {"127.0.0.1", "10.0.0.7",   "::1",      "[fe80::1]", "localhost",
-                                        "nas",       "NAS.Local",  "nas.lan.", "a.b.home",  "x.home.arpa",
-                                        "localhost."};
-    static const char *const foreign[] = {"",          ".",         "evil.example", "127.0.0.1.evil.example",
-                                          "local.org", "1.2.3.4.5", ".local",       "[nas.example]",
-                                          "nas.lan.example"};
+    static const char *const local[] = {"127.0.0.1", "10.0.0.7",    "::1",       "[fe80::1]",
+                                        "localhost", "nas",         "NAS.Local", "nas.lan.",
+                                        "a.b.home",  "x.home.arpa", "localhost."};
+    static const char *const foreign[] = {
+        "",          ".",      "evil.example",  "127.0.0.1.evil.example", "local.org",
+        "1.2.3.4.5", ".local", "[nas.example]", "nas.lan.example"};
 
     (void)state;
     for (unsigned i = 0; i < sizeof local / sizeof local[0]; i++)

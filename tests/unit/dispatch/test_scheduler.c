@@ -359,8 +359,8 @@ static void test_with_a_full_disk_jobs_wait(void **state)
     greet(w, json_null(), json_array());
     imu_scheduler_wake(w->d.scheduler);
     turns(w, 5);
-    assert_no_error(imu_db_select(w->t->db, w->t->pool, &rows, "queue_event_item", "i",
-                                  (apr_int64_t)1));
+    assert_no_error(
+        imu_db_select(w->t->db, w->t->pool, &rows, "queue_event_item", "i", (apr_int64_t)1));
     assert_string_equal(imu_text(rows, 0, "status"), "pending");
     w->conf.min_free = 0;
     imu_scheduler_wake(w->d.scheduler);

@@ -215,8 +215,8 @@ static void open_from(const char *address, uint8_t type)
 {
     next_conn++;
     frame(type,
-          json_pack("{s:I, s:s, s:s}", "conn", next_conn, "method", "GET", "address", address), NULL,
-          0);
+          json_pack("{s:I, s:s, s:s}", "conn", next_conn, "method", "GET", "address", address),
+          NULL, 0);
 }
 
 static void strangers_of_one_address(void **state)
@@ -756,7 +756,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(handshake),
-        T(bad_requests), T(strangers_of_one_address),
+        T(bad_requests),
+        T(strangers_of_one_address),
         T(polling),
         T(a_child_that_ends_gets_its_polls_back),
         T(previews_do_not_pile_up),
