@@ -31,7 +31,7 @@
 #define DEFAULT_MAX_PIXELS     (64 * MIB)
 #define DEFAULT_CSP                                                                                \
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "        \
-    "connect-src 'self'; "                                                                \
+    "connect-src 'self'; "                                                                         \
     "font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "  \
     "'none'"
 

@@ -137,6 +137,15 @@ function countOnceIn() {
   });
 }
 
+// A file that is dropped where it means nothing must not take the place of the page.
+['dragover', 'drop'].forEach((type) =>
+  addEventListener(type, (event) => {
+    if (!event.defaultPrevented && event.dataTransfer?.types.includes('Files')) {
+      event.preventDefault();
+      event.dataTransfer.dropEffect = 'none';
+    }
+  }),
+);
 on('reconnected', () => missing && location.reload());
 startRouter();
 watchSession();

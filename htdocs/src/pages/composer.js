@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { Button, Stepper } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
-import { boardById, canAdd, sortedBoards } from '../state/boards.js';
+import { boardById, boardsState, canAdd, sortedBoards } from '../state/boards.js';
 import { createPictures } from '../state/jobs.js';
 import { choose, currentWish, MAX_COUNT, model, modelsState, modelsThere, negative, prompt, settings } from '../state/wish.js';
 
@@ -25,9 +25,11 @@ function BoardPick() {
   const { boardId } = settings.value;
   const mine = sortedBoards.value.filter(canAdd);
   const current = boardId && boardById(boardId);
+  const unknown = boardId && !current && boardsState.value !== 'ready';
   return html`<label class="board-pick"><${Icon} name="board" /><span class="sr">New pictures go to</span>
-    <select value=${current ? boardId : ''} onChange=${(e) => choose({ boardId: e.target.value || undefined })}>
+    <select value=${current || unknown ? boardId : ''} onChange=${(e) => choose({ boardId: e.target.value || undefined })}>
       <option value="">Unsorted</option>
+      ${unknown && html`<option value=${boardId}>Your board</option>`}
       ${mine.map((board) => html`<option key=${board.board_id} value=${board.board_id}>${board.board_name}</option>`)}
     </select><${Icon} name="down" /></label>`;
 }
@@ -82,7 +84,10 @@ export function Composer({ toggleSettings, panelOpen }) {
     if (!model.value) {
       return;
     }
-    createPictures(currentWish());
+    const wish = currentWish();
+    // A board that is gone takes nothing any more.
+    const gone = boardsState.value === 'ready' && !boardById(wish.boardId);
+    createPictures({ ...wish, boardId: gone ? null : wish.boardId });
     if (touch.matches) {
       document.activeElement?.blur();
     }

@@ -24,8 +24,8 @@ function togglePanel() {
   remember('details-panel', panelOpen.value ? 'open' : null);
 }
 
-function Search() {
-  const [text, setText] = useState(view.value.search);
+function Search({ board }) {
+  const [text, setText] = useState(view.peek().board === board ? view.peek().search : '');
   useEffect(() => {
     const timer = setTimeout(() => text.trim() !== view.peek().search && show({ ...view.peek(), search: text.trim() }), 300);
     return () => clearTimeout(timer);
@@ -146,7 +146,7 @@ export function Gallery() {
           : html`<div class="gallery-title"><h2>${title}</h2>
                 ${board && !solo.value && html`<span class="seen-by"><${Icon} name=${board.board_visibility === 'private' ? 'lock' : 'eye'} />${visibilityWords(board)}</span>`}
                 ${board && canManage(board) && html`<${BoardMenu} board=${board} />`}</div>
-              <div class="gallery-tools"><${Search} key=${id} /><${OnlyStarred} />
+              <div class="gallery-tools"><${Search} key=${id} board=${id} /><${OnlyStarred} />
                 ${mayAdd && html`<${Upload} board=${id} />`}
                 <${Button} kind="quiet" icon="info" class="panel-toggle" aria-expanded=${String(panelOpen.value)} onClick=${togglePanel}>Details<//></div>`}
       </div>
