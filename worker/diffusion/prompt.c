@@ -29,8 +29,7 @@ static bool is_one_of(char c, const char *set)
 
 static char peek(const parser *p, size_t ahead)
 {
-    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.UndefReturn): the text is whole up to its
-     * end */
+    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.UndefReturn): whole up to its end */
     return p->at + ahead < p->end ? p->text[p->at + ahead] : 0;
 }
 

@@ -149,8 +149,7 @@ static imu_tensor *run_up(imu_run *run, const imu_unet *u, int i, imu_tensor *x,
     }
     if (l->resamples && !run->status) {
         const imu_tensor *next = skips->item[skips->count - 1];
-        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): nothing failed, so that it is there
-         */
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there while nothing failed */
         imu_tensor *large = imu_op_upsample(run, x, next->dim[1], next->dim[2]);
         imu_drop(run, x);
         x = imu_conv_run(run, &l->resample, large, IMU_F32);
