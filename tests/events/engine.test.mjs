@@ -243,7 +243,7 @@ describe('the end point of live events', () => {
         for (let i = 0; i < 150; i++) {
             await publish(server, [event]);
         }
-        await until(() => l.all('invocation_complete').length === 150, 'the events', 20000);
+        await until(() => l.all('invocation_complete').length === 150, 'the events', 60000);
         ws.socket.resume();
         await ws.end(20000);
         assert.ok(l.socket.connected);

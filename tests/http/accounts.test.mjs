@@ -263,7 +263,7 @@ describe('guessing', () => {
         assert.equal((await request(`${server.url}/api/v1/auth/status`)).status, 200);
         const ms = performance.now() - start;
         const statuses = new Set((await Promise.all(flood)).map((a) => a.status));
-        assert.ok(ms < 10000, `${ms} ms`);
+        assert.ok(ms < 25000, `${ms} ms`);
         assert.ok([...statuses].every((s) => [401, 429, 503].includes(s)), [...statuses].join());
         server.allowLog(/AH10159/); // all threads were wanted at once, as meant
         server.allowLog(/IMU0101: POST \/api\/v1\/auth\/login failed \(busy\)/);

@@ -102,9 +102,10 @@ describe('the session queue', () => {
                 source: { node_id: `n${i % 1999}`, field: 'v' },
                 destination: { node_id: `n${(i % 1999) + 1}`, field: 'v' },
             }));
-            const start = Date.now();
+            const start = server.cpuMs();
             await ok(ann.post(`${QUEUE}/enqueue_batch`, { batch: { runs: 1, graph: graph(nodes, edges) } }), 201);
-            assert.ok(Date.now() - start < 4000, `it took ${Date.now() - start} ms`);
+            const took = server.cpuMs() - start;
+            assert.ok(took < 2000, `it took ${took} ms of processor time`);
             edges.push({ source: { node_id: 'n1999', field: 'v' }, destination: { node_id: 'n0', field: 'v' } });
             edges.shift();
             await ok(ann.post(`${QUEUE}/enqueue_batch`, { batch: { runs: 1, graph: graph(nodes, edges) } }), 422);

@@ -112,7 +112,7 @@ test('a2enmod and a2ensite are all that a stock layout needs', async () => {
     });
     httpd.on('exit', (code, signal) => (ended = signal || `status ${code}`));
     const answers = () => request(`http://127.0.0.1:${port}/api/v1/auth/status`).then((a) => a, () => null);
-    const answer = await until(async () => ended || (await answers()), 'the server to answer', 20000);
+    const answer = await until(async () => ended || (await answers()), 'the server to answer', 60000);
     const logs = () => execFileSync('sh', ['-c', 'cat "$1"/log/*', 'sh', stage], { encoding: 'utf8' });
     assert.equal(answer.status, 200, logs());
     assert.equal(answer.body.multiuser_enabled, true);

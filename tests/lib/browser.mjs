@@ -19,7 +19,7 @@ const FLAGS = [
     '--disable-component-update',
     '--disable-sync',
 ];
-const PATIENCE_MS = 20000;
+const PATIENCE_MS = 60000; // for machines that have much else to do
 /** IMU_SLOW=8: a processor eight times slower, and every answer late by chance, up to so many tenths of a second. Finds races. */
 const SLOW = Number(process.env.IMU_SLOW || 0);
 

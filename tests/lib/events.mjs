@@ -6,7 +6,7 @@ import path from 'node:path';
 import { io } from 'socket.io-client';
 import { frame, T } from './fake-worker.mjs';
 
-const WAIT_MS = 8000;
+const WAIT_MS = 30000;
 const open = new Set();
 
 /** Closes what is still open; call after each test. */
