@@ -5,12 +5,12 @@ import { test } from 'node:test';
 import { useBrowser } from '../lib/browser.mjs';
 import { testModels } from '../lib/models.mjs';
 import { hook } from '../lib/queue.mjs';
-import { useServer } from '../lib/server.mjs';
+import { lastingPort, useServer } from '../lib/server.mjs';
 import { PASSWORD, addUser, setupAdmin } from '../lib/users.mjs';
 
 const PROMPT = 'a lighthouse nobody else may read of';
 
-const server = useServer({ multiuser: true, hook: true, models: testModels() });
+const server = useServer({ multiuser: true, hook: true, models: testModels(), port: await lastingPort() });
 const browser = useBrowser(server);
 /** Grace, who makes pictures, and Linus, who only looks on. */
 let grace;

@@ -30,16 +30,27 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
     process.once(signal, () => process.exit(1));
 }
 
-/** A TCP port that was free a moment ago. */
-export function freePort() {
+/** A TCP port that was free a moment ago; `wanted` itself, when one is wanted. Fails when that is taken. */
+export function freePort(wanted = 0) {
     return new Promise((resolve, reject) => {
         const probe = net.createServer();
         probe.on('error', reject);
-        probe.listen(0, '127.0.0.1', () => {
+        probe.listen(wanted, '127.0.0.1', () => {
             const { port } = probe.address();
             probe.close(() => resolve(port));
         });
     });
+}
+
+/** A port that nobody is given by chance, for a server that goes away for a moment: below those of outgoing connections. */
+export async function lastingPort() {
+    for (let tries = 0; tries < 50; tries++) {
+        const port = await freePort(20000 + Math.floor(Math.random() * 12000)).catch(() => 0);
+        if (port) {
+            return port;
+        }
+    }
+    throw new Error('no free port between 20000 and 32000');
 }
 
 /** Asks `probe` again and again until it answers something true. Fails after `ms`. */
