@@ -167,8 +167,8 @@ static int send_answer(ask *a, imu_socket *s)
 
     imu_socket_detach(s);
     imu_socket_release(s);
-    if (status == 429)
-        apr_table_setn(a->req.r->err_headers_out, "Retry-After", "5");
+    if (status == HTTP_TOO_MANY_REQUESTS)
+        apr_table_setn(a->req.r->err_headers_out, "Retry-After", IMU_SOCKET_RETRY_AFTER);
     return reply(&a->req, status, type, body, len);
 }
 

@@ -195,8 +195,11 @@ static int enqueue_answer(imu_socket *s)
 
     apr_rfc822_date(date, apr_time_now());
     len = snprintf(line, sizeof line,
-                   "HTTP/1.1 %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n",
-                   ap_get_status_line(s->answer.status), date, s->answer.type, s->answer.len);
+                   "HTTP/1.1 %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s",
+                   ap_get_status_line(s->answer.status), date, s->answer.type, s->answer.len,
+                   s->answer.status == HTTP_TOO_MANY_REQUESTS
+                       ? "Retry-After: " IMU_SOCKET_RETRY_AFTER "\r\n"
+                       : "");
     parts[0] = line;
     for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; i++)
         all += strlen(parts[i]);

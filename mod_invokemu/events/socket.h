@@ -17,6 +17,9 @@
 
 #include "mod_invokemu/events/websocket.h"
 
+/** Seconds, in the Retry-After of an answer 429. */
+#define IMU_SOCKET_RETRY_AFTER "5"
+
 typedef enum imu_socket_state {
     IMU_SOCKET_WAITING = 1, /**< a worker waits in the handler for the answer */
     IMU_SOCKET_HANDED,      /**< the handler has returned; answers are kept until it is parked */
