@@ -47,6 +47,7 @@ enum imu_wire_type {
     IMU_WIRE_DONE = 21,
     IMU_WIRE_MODEL_LOAD = 22,
     IMU_WIRE_PONG = 23,
+    IMU_WIRE_GOODBYE = 24,
     /* httpd child <-> media process */
     IMU_WIRE_DECODE = 32,
     IMU_WIRE_DECODED = 33,

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define WRITER_MAX (64u * 1024 * 1024)
+#define GOODBYE_MS 2000
 
 struct server {
     const imu_options *o;
@@ -226,6 +227,28 @@ static void serve(struct server *s)
     }
 }
 
+/* Tells the dispatcher that this end is no fault of the job, and waits until it has heard: it
+ * answers by closing. Results that are ready go before. */
+static void say_goodbye(struct server *s)
+{
+    int64_t end = imu_clock_ms() + GOODBYE_MS, left;
+    int rc = s->conn < 0 || imu_outbox_pump(s->outbox, s->wr) < 0 ? -1 : 0;
+    if (rc == 0)
+        rc = queue(s, IMU_WIRE_GOODBYE, json_object());
+    while (rc >= 0 && (left = end - imu_clock_ms()) > 0) {
+        char dropped[4096];
+        struct pollfd p = {.fd = s->conn, .events = POLLIN};
+        rc = imu_wire_flush(s->wr, s->conn);
+        if (rc == 0)
+            p.events |= POLLOUT;
+        if (rc < 0 || (poll(&p, 1, (int)left) < 0 && errno != EINTR))
+            return;
+        ssize_t n = read(s->conn, dropped, sizeof dropped);
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+            return;
+    }
+}
+
 static int open_signals(void)
 {
     sigset_t set;
@@ -264,9 +287,10 @@ int imu_server_run(const imu_options *o, int listener)
         fprintf(stderr, "ready on %s (%s)\n", o->socket, imu_models_device(s.models));
         serve(&s);
         fprintf(stderr, "stopping\n");
+        say_goodbye(&s);
     }
     /* The connection first: a dispatcher that sees it end runs the job elsewhere, instead of taking
-     * it for canceled. */
+     * it for canceled. What comes after may take longer than who stops us waits. */
     if (s.outbox)
         disconnect(&s, NULL);
     imu_runner_free(s.runner);

@@ -201,6 +201,7 @@ static int run_loop(imu_dispatch *d, const char *id, int stop_fd)
         if (rc < 0)
             imu_dlog(IMU_LOG_ERR, "IMU0407: the dispatcher can't wait for events: %s",
                      strerror(errno));
+        imu_scheduler_leave(d->scheduler);
     }
     close_all(d);
     imu_watch_remove(stop);

@@ -18,12 +18,13 @@ typedef struct imu_run {
     imu_worker *last_worker; /**< who had it before the connection ended, or NULL */
     int64_t alone_since;     /**< loop time at which it lost its worker */
     int hooked;              /**< driven by the test hook, without a worker */
-    int unwanted;            /**< canceled or deleted: only its end is awaited */
-    json_int_t last_seq;     /**< newest result taken in by this process */
-    int failures;            /**< results that could not be stored, in a row */
-    const char *graph;       /**< as text, once a picture needed it */
-    json_t *invocation;      /**< the node that is running, or NULL */
-    json_t *models;          /**< object: key -> record, as far as known; owned by pool */
+    int spared;          /**< its worker was well when the dispatcher before this one was stopped */
+    int unwanted;        /**< canceled or deleted: only its end is awaited */
+    json_int_t last_seq; /**< newest result taken in by this process */
+    int failures;        /**< results that could not be stored, in a row */
+    const char *graph;   /**< as text, once a picture needed it */
+    json_t *invocation;  /**< the node that is running, or NULL */
+    json_t *models;      /**< object: key -> record, as far as known; owned by pool */
     json_t *loading; /**< payload of a model_load_started whose end has not been told, or NULL */
 } imu_run;
 

@@ -46,13 +46,16 @@ static void give_back(imu_scheduler *s, apr_pool_t *p, imu_run *run, int refund)
         imu_run_tell_status(s->d, p, run->job->item_id);
 }
 
-/* Its worker is gone for good: one more attempt, or the end. */
+/* Its worker is gone for good: one more attempt, or the end. Only what may have killed it counts.
+ */
 static void lose(imu_scheduler *s, imu_run *run)
 {
     apr_pool_t *p = imu_scratch(s->d);
 
     if (run->unwanted) {
         /* nothing to tell: its row ended already */
+    } else if (run->spared) {
+        give_back(s, p, run, 1);
     } else if (run->job->attempts >= IMU_MAX_ATTEMPTS) {
         imu_dlog(IMU_LOG_INFO,
                  "IMU0431: job %" APR_INT64_T_FMT " lost its worker again and has failed",
@@ -248,6 +251,7 @@ static void attach(imu_scheduler *s, imu_worker *worker, const imu_run_ref *ref,
 
     if (run && run->job->item_id == ref->item_id && !run->hooked) {
         run->worker = run->last_worker = worker;
+        run->spared = 0;
         if (!run->unwanted)
             return;
     }
@@ -294,6 +298,20 @@ static void on_rested(void *baton, imu_worker *worker)
 {
     (void)worker;
     imu_scheduler_wake(baton);
+}
+
+static void on_leaves(void *baton, imu_worker *worker)
+{
+    imu_scheduler *s = baton;
+    imu_run *run, *after;
+
+    for (run = s->runs.first; run; run = after) {
+        after = run->next;
+        if (run->worker == worker) {
+            run->spared = 1;
+            lose(s, run);
+        }
+    }
 }
 
 static void on_lost(void *baton, imu_worker *worker)
@@ -463,8 +481,10 @@ static void take_over(imu_scheduler *s, apr_pool_t *p)
     for (int i = 0; i < jobs->nelts; i++) {
         const imu_job *job = APR_ARRAY_IDX(jobs, i, imu_job *);
 
-        if (!imu_run_by_id(&s->runs, job->run_id))
-            imu_run_add(s->d, &s->runs, job);
+        imu_run *run = imu_run_by_id(&s->runs, job->run_id);
+
+        if (!run && (run = imu_run_add(s->d, &s->runs, job)))
+            run->spared = job->left;
     }
     judge_alone(s);
 }
@@ -495,7 +515,8 @@ static void on_renew(void *baton)
 
 imu_scheduler *imu_scheduler_new(imu_dispatch *d, const char *dispatcher_id)
 {
-    static const imu_worker_handler handler = {on_ready, on_message, on_lost, on_gone, on_rested};
+    static const imu_worker_handler handler = {on_ready, on_message, on_leaves,
+                                               on_lost,  on_gone,    on_rested};
     imu_scheduler *s = calloc(1, sizeof *s);
 
     if (!s)
@@ -520,6 +541,17 @@ imu_scheduler *imu_scheduler_new(imu_dispatch *d, const char *dispatcher_id)
         s->workers[s->n_workers++] = worker;
     }
     return s;
+}
+
+void imu_scheduler_leave(imu_scheduler *s)
+{
+    apr_pool_t *p = imu_scratch(s->d);
+
+    for (imu_run *run = s->runs.first; run; run = run->next)
+        if ((run->worker || run->spared) && !run->unwanted)
+            imu_run_log(run->job, imu_run_leave(s->d->db, p, run->job->item_id, run->job->run_id),
+                        "it can't be noted that it is left");
+    imu_scratch_end(s->d, p);
 }
 
 void imu_scheduler_free(imu_scheduler *s)

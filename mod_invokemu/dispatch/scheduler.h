@@ -8,7 +8,8 @@
  * - A run whose worker's connection has ended is alone: it is taken up again when that worker comes
  * back with it, and lost when it comes back without it, when nobody listens at its socket any more,
  * or when nobody has it for IMU_ALONE_MS. A lost job gets one more attempt, then it fails
- * ("WorkerLost").
+ * ("WorkerLost"). A worker that says GOODBYE, or that is stopped while the dispatcher is stopped
+ * too, costs no attempt.
  * - After a start, jobs in progress that an earlier dispatcher left are runs that are alone.
  */
 #ifndef IMU_SCHEDULER_H
@@ -28,6 +29,8 @@ typedef struct imu_scheduler imu_scheduler;
  */
 imu_scheduler *imu_scheduler_new(imu_dispatch *d, const char *dispatcher_id);
 void imu_scheduler_free(imu_scheduler *s);
+/** Before the end in good order: notes which runs are left with a worker that was well. */
+void imu_scheduler_leave(imu_scheduler *s);
 
 /** Something may have changed in the queue: looks again, soon. */
 void imu_scheduler_wake(imu_scheduler *s);

@@ -111,6 +111,14 @@ static int told(imu_worker *worker, imu_frame *frame, json_t *header, const char
     return worker->handler.message(worker->baton, worker, frame, &msg, why);
 }
 
+/* The end of the connection is our answer: it waits for that, so that this frame is never lost. */
+static int said_goodbye(imu_worker *worker, const char **why)
+{
+    worker->handler.leaves(worker->baton, worker);
+    *why = "has been stopped";
+    return -1;
+}
+
 static int on_frame(void *baton, imu_conn *conn, imu_frame *frame, const char **why)
 {
     imu_worker *worker = baton;
@@ -129,6 +137,8 @@ static int on_frame(void *baton, imu_conn *conn, imu_frame *frame, const char **
         rc = greeted(worker, header, why);
     else if (frame->type == IMU_WIRE_PONG)
         rc = 0;
+    else if (frame->type == IMU_WIRE_GOODBYE)
+        rc = said_goodbye(worker, why);
     else
         rc = told(worker, frame, header, why);
     json_decref(header);

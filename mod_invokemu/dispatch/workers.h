@@ -18,6 +18,8 @@ typedef struct imu_worker_handler {
      * the connection */
     int (*message)(void *baton, imu_worker *worker, const imu_frame *frame,
                    const imu_worker_msg *msg, const char **why);
+    /** It goes down in good order and gives its run back; lost follows. */
+    void (*leaves)(void *baton, imu_worker *worker);
     /** The connection has ended, after ready. It is tried again by itself. */
     void (*lost)(void *baton, imu_worker *worker);
     /** Nobody listens at its socket any more: the process is gone, and its runs with it. */

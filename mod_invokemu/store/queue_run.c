@@ -145,9 +145,15 @@ imu_err *imu_run_release(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const c
     return err;
 }
 
-static imu_err *take_over_row(imu_db *db, apr_pool_t *p, const char *dispatcher_id,
-                              apr_int64_t item_id, apr_array_header_t *jobs)
+imu_err *imu_run_leave(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id)
 {
+    return imu_db_exec(db, p, NULL, "run_leave", "is", item_id, run_id);
+}
+
+static imu_err *take_over_row(imu_db *db, apr_pool_t *p, const char *dispatcher_id,
+                              const imu_rows *rows, int row, apr_array_header_t *jobs)
+{
+    apr_int64_t item_id = imu_int(rows, row, "item_id");
     imu_job *job = NULL;
     int changed = 0;
     imu_err *err = imu_db_exec(db, p, &changed, "run_take_over", "sssiss", dispatcher_id,
@@ -156,8 +162,10 @@ static imu_err *take_over_row(imu_db *db, apr_pool_t *p, const char *dispatcher_
     if (err || changed == 0)
         return err;
     err = imu_run_job(db, p, item_id, &job);
-    if (!err && job)
+    if (!err && job) {
+        job->left = !imu_text(rows, row, "lease_expires_at");
         APR_ARRAY_PUSH(jobs, imu_job *) = job;
+    }
     return err;
 }
 
@@ -169,7 +177,7 @@ imu_err *imu_run_take_over(imu_db *db, apr_pool_t *p, const char *dispatcher_id,
 
     *jobs = apr_array_make(p, 8, sizeof(imu_job *));
     for (int i = 0; !err && i < rows->count; i++)
-        err = take_over_row(db, p, dispatcher_id, imu_int(rows, i, "item_id"), *jobs);
+        err = take_over_row(db, p, dispatcher_id, rows, i, *jobs);
     return err;
 }
 

@@ -27,6 +27,7 @@ typedef struct imu_job {
     const char *workflow;    /**< JSON text or NULL */
     const char *run_id;      /**< of the attempt that is running, or NULL */
     int attempts;
+    int left; /**< after imu_run_take_over: whether imu_run_leave had been called for it */
 } imu_job;
 
 /** How an attempt ended. */
@@ -65,6 +66,9 @@ imu_err *imu_run_end(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char 
  * *done as above. */
 imu_err *imu_run_release(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
                          int refund, int *done);
+/** Notes that its dispatcher is stopped while a worker is busy with this attempt: when that worker
+ * is stopped too before the next one finds it, the attempt was nobody's fault. */
+imu_err *imu_run_leave(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id);
 /**
  * Takes over jobs in progress that this dispatcher left behind when it ended, or whose dispatcher
  * stopped renewing its lease.

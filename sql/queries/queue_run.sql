@@ -58,6 +58,10 @@ UPDATE session_queue SET status = 'pending', run_id = NULL, dispatcher_id = NULL
   started_at = NULL, attempts = attempts - %d, status_sequence = status_sequence + 1, updated_at = %s
 WHERE item_id = %lld AND run_id = %s AND status = 'in_progress';
 
+-- A running job always has a lease; one without was left by a dispatcher that was stopped.
+-- :name run_leave
+UPDATE session_queue SET lease_expires_at = NULL WHERE item_id = %lld AND run_id = %s AND status = 'in_progress';
+
 -- What an attempt made that did not come to its end. Uploads may carry the name of a session too: they are nobody's attempt.
 -- :name run_note_pictures
 INSERT OR IGNORE INTO replaced_pictures (image_name, item_id)

@@ -109,6 +109,51 @@ describe('the dispatcher with one worker', () => {
         assert.equal((await worker.run(3)).item_id, next);
     });
 
+    test('a worker that is stopped costs no attempt, however often', async () => {
+        const [id] = await enqueue(admin);
+        for (const n of [1, 2, 3]) {
+            await worker.run(n);
+            worker.started();
+            await worker.leave();
+            await settled(admin, id, ['pending']);
+            await worker.listen();
+        }
+        await worker.run(4);
+        assert.equal(server.sql(`SELECT attempts FROM session_queue WHERE item_id = ${id}`)[0].attempts, 1);
+        worker.finish();
+        assert.equal((await settled(admin, id)).status, 'completed');
+    });
+
+    test('server and worker stopped and started again cost no attempt, whoever goes first', async () => {
+        const [id] = await enqueue(admin);
+        for (const n of [1, 2, 3]) {
+            await worker.run(n);
+            const { dispatcher } = server.pids();
+            if (n % 2) {
+                process.kill(server.httpd.pid, 'SIGTERM');
+                await until(() => server.httpd.gone && !processInfo(dispatcher), 'httpd to end');
+                worker.die();
+            } else {
+                await worker.leave();
+                process.kill(server.httpd.pid, 'SIGTERM');
+                await until(() => server.httpd.gone && !processInfo(dispatcher), 'httpd to end');
+            }
+            await worker.listen();
+            await server.launch();
+        }
+        await worker.run(4);
+        // It counts again once the next dispatcher has found the worker with it.
+        const before = worker.connections;
+        await server.restart('graceful');
+        await worker.connected(before + 1);
+        worker.die();
+        await worker.listen();
+        await worker.run(5);
+        assert.equal(server.sql(`SELECT attempts FROM session_queue WHERE item_id = ${id}`)[0].attempts, 2);
+        worker.finish();
+        assert.equal((await settled(admin, id)).status, 'completed');
+    });
+
     test('a lost connection is taken up again, and the run goes on', async () => {
         const [id] = await enqueue(admin);
         const run = await worker.run();

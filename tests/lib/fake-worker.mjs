@@ -9,7 +9,7 @@ import { until } from './server.mjs';
 
 export const T = {
     RUN: 1, CANCEL: 2, UNLOAD: 3, ACK: 4, PING: 5,
-    HELLO: 16, NODE_STARTED: 17, PROGRESS: 18, NODE_COMPLETED: 19, NODE_FAILED: 20, DONE: 21, MODEL_LOAD: 22, PONG: 23, EVENT: 49,
+    HELLO: 16, NODE_STARTED: 17, PROGRESS: 18, NODE_COMPLETED: 19, NODE_FAILED: 20, DONE: 21, MODEL_LOAD: 22, PONG: 23, GOODBYE: 24, EVENT: 49,
 };
 
 /** The bytes of one frame; a header that is no object is taken as raw bytes. */
@@ -173,6 +173,13 @@ export class FakeWorker {
         assert.ok(this.socket, 'connected');
         this.socket.destroy();
         this.socket = null;
+    }
+
+    /** Ends like a process that is stopped: says so, waits until it has been heard, and is gone. */
+    async leave() {
+        this.send(T.GOODBYE, {});
+        await until(() => !this.socket, 'the dispatcher to answer GOODBYE');
+        this.die();
     }
 
     /** Ends like a killed process: nothing is left of runs and results. */
