@@ -114,7 +114,14 @@ imu_err *imu_api_queue_current(imu_req *req)
 
 imu_err *imu_api_queue_next(imu_req *req)
 {
-    return reply_with(req, imu_queue_next);
+    imu_queue_scope s;
+    json_t *item;
+    imu_err *err;
+
+    if ((err = imu_queue_scope_of(req, &s)) ||
+        (err = imu_queue_next(&s, req->inst->queue_mode == IMU_QUEUE_FIFO, &item)))
+        return err;
+    return imu_reply_json(req, 200, json_incref(item));
 }
 
 imu_err *imu_api_queue_status(imu_req *req)

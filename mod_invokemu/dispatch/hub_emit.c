@@ -40,10 +40,10 @@ static int on_queue(const hub_session *s, const char *queue)
     return 0;
 }
 
-static void send_redacted(hub_session *s, const imu_event_route *route, const char *name,
-                          const json_t *data)
+static void send_changed(hub_session *s, const imu_event_route *route, imu_redact_fn *change,
+                         const char *name, const json_t *data)
 {
-    json_t *copy = route->redact ? route->redact(data, s->user_id, &name) : NULL;
+    json_t *copy = change ? change(data, s->user_id, &name) : NULL;
 
     if (copy) {
         text t = event_text(name, copy);
@@ -80,8 +80,11 @@ void imu_hub_emit(imu_hub *hub, const char *name, const char *owner, const json_
             if (full.chars)
                 hub_engine_send(s, full.chars, full.len, route->preview);
             break;
+        case IMU_VIEW_ADMIN:
+            send_changed(s, route, route->admins, name, data);
+            break;
         case IMU_VIEW_REDACTED:
-            send_redacted(s, route, name, data);
+            send_changed(s, route, route->redact, name, data);
             break;
         case IMU_VIEW_NONE:
             break;

@@ -88,6 +88,22 @@ static json_t *redact_item(const json_t *data, const char *for_user, const char 
     return out;
 }
 
+/* What the status says of its owner's own jobs would be taken for the reader's. */
+static json_t *without_own_counts(const json_t *data, const char *for_user, const char **name)
+{
+    json_t *out = json_copy((json_t *)data);
+    json_t *status = json_copy(json_object_get(data, "queue_status"));
+
+    (void)for_user;
+    (void)name;
+    if (status) {
+        json_object_set_new(status, "user_pending", json_null());
+        json_object_set_new(status, "user_in_progress", json_null());
+        json_object_set_new(out, "queue_status", status);
+    }
+    return out;
+}
+
 /* A list of ids over several people: each gets their own, most get none. */
 static json_t *own_ids(const json_t *data, const char *for_user, const char *ids,
                        const char *by_user)
@@ -150,24 +166,24 @@ static json_t *if_now_public(const json_t *data, const char *for_user, const cha
 }
 
 static const imu_event_route routes[] = {
-    /* name                       audience            queue preview redaction */
-    {"batch_enqueued", IMU_TO_QUEUE, 1, 0, redact_batch},
-    {"queue_item_status_changed", IMU_TO_QUEUE, 1, 0, redact_item},
-    {"queue_items_canceled", IMU_TO_QUEUE, 1, 0, own_canceled},
-    {"queue_items_retried", IMU_TO_QUEUE, 1, 0, own_retried},
-    {"queue_cleared", IMU_TO_QUEUE, 1, 0, redact_cleared},
-    {"recall_parameters_updated", IMU_TO_OWNER_ADMINS, 1, 0, NULL},
-    {"invocation_progress", IMU_TO_OWNER, 1, 1, NULL},
-    {"invocation_started", IMU_TO_OWNER_ADMINS, 1, 0, NULL},
-    {"invocation_complete", IMU_TO_OWNER_ADMINS, 1, 0, NULL},
-    {"invocation_error", IMU_TO_OWNER_ADMINS, 1, 0, NULL},
-    {"bulk_download_*", IMU_TO_OWNER_ADMINS, 0, 0, NULL},
-    {"model_load_*", IMU_TO_OWNER, 0, 0, NULL},
-    {"model_install_*", IMU_TO_ADMINS, 0, 0, NULL},
-    {"download_*", IMU_TO_ADMINS, 0, 0, NULL},
-    {"workflow_created", IMU_TO_SHARED, 0, 0, if_public},
-    {"workflow_deleted", IMU_TO_SHARED, 0, 0, if_public},
-    {"workflow_updated", IMU_TO_SHARED, 0, 0, if_now_public},
+    /* name                       audience            queue preview redaction administrators */
+    {"batch_enqueued", IMU_TO_QUEUE, 1, 0, redact_batch, NULL},
+    {"queue_item_status_changed", IMU_TO_QUEUE, 1, 0, redact_item, without_own_counts},
+    {"queue_items_canceled", IMU_TO_QUEUE, 1, 0, own_canceled, NULL},
+    {"queue_items_retried", IMU_TO_QUEUE, 1, 0, own_retried, NULL},
+    {"queue_cleared", IMU_TO_QUEUE, 1, 0, redact_cleared, NULL},
+    {"recall_parameters_updated", IMU_TO_OWNER_ADMINS, 1, 0, NULL, NULL},
+    {"invocation_progress", IMU_TO_OWNER, 1, 1, NULL, NULL},
+    {"invocation_started", IMU_TO_OWNER_ADMINS, 1, 0, NULL, NULL},
+    {"invocation_complete", IMU_TO_OWNER_ADMINS, 1, 0, NULL, NULL},
+    {"invocation_error", IMU_TO_OWNER_ADMINS, 1, 0, NULL, NULL},
+    {"bulk_download_*", IMU_TO_OWNER_ADMINS, 0, 0, NULL, NULL},
+    {"model_load_*", IMU_TO_OWNER, 0, 0, NULL, NULL},
+    {"model_install_*", IMU_TO_ADMINS, 0, 0, NULL, NULL},
+    {"download_*", IMU_TO_ADMINS, 0, 0, NULL, NULL},
+    {"workflow_created", IMU_TO_SHARED, 0, 0, if_public, NULL},
+    {"workflow_deleted", IMU_TO_SHARED, 0, 0, if_public, NULL},
+    {"workflow_updated", IMU_TO_SHARED, 0, 0, if_now_public, NULL},
 };
 
 const imu_event_route *imu_event_route_find(const char *name)
@@ -185,17 +201,18 @@ const imu_event_route *imu_event_route_find(const char *name)
 imu_view imu_event_view(const imu_event_route *route, const char *owner, const imu_listener *who)
 {
     int is_owner = owner && who->user_id && strcmp(owner, who->user_id) == 0;
+    imu_view for_admin = route->admins ? IMU_VIEW_ADMIN : IMU_VIEW_FULL;
 
     switch (route->audience) {
     case IMU_TO_OWNER:
         return is_owner ? IMU_VIEW_FULL : IMU_VIEW_NONE;
     case IMU_TO_OWNER_ADMINS:
-        return is_owner || who->is_admin ? IMU_VIEW_FULL : IMU_VIEW_NONE;
+        return is_owner ? IMU_VIEW_FULL : who->is_admin ? for_admin : IMU_VIEW_NONE;
     case IMU_TO_ADMINS:
         return who->is_admin ? IMU_VIEW_FULL : IMU_VIEW_NONE;
     case IMU_TO_QUEUE:
     case IMU_TO_SHARED:
-        return is_owner || who->is_admin ? IMU_VIEW_FULL : IMU_VIEW_REDACTED;
+        return is_owner ? IMU_VIEW_FULL : who->is_admin ? for_admin : IMU_VIEW_REDACTED;
     }
     return IMU_VIEW_NONE;
 }

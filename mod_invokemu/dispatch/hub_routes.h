@@ -26,6 +26,7 @@ typedef struct imu_event_route {
     int on_queue;          /**< only for those subscribed to data.queue_id */
     int preview;           /**< only the newest matters: the first to go when a reader is slow */
     imu_redact_fn *redact; /**< for others; NULL: they hear nothing */
+    imu_redact_fn *admins; /**< for administrators who are not the owner; NULL: as it is */
 } imu_event_route;
 
 typedef struct imu_listener {
@@ -33,7 +34,12 @@ typedef struct imu_listener {
     int is_admin;
 } imu_listener;
 
-typedef enum imu_view { IMU_VIEW_NONE = 0, IMU_VIEW_FULL, IMU_VIEW_REDACTED } imu_view;
+typedef enum imu_view {
+    IMU_VIEW_NONE = 0,
+    IMU_VIEW_FULL,
+    IMU_VIEW_ADMIN,
+    IMU_VIEW_REDACTED
+} imu_view;
 
 /** The row for an event, or NULL: nobody hears of an event that no row names. */
 const imu_event_route *imu_event_route_find(const char *name);

@@ -192,17 +192,30 @@ static void acknowledge(hub_session *s, const char *number, size_t len)
     send_json(s, prefix, json_array());
 }
 
+/* Valid JSON, but no text of ours: such an event means nothing here. */
+static int has_nul(const json_error_t *error)
+{
+    enum json_error_code code = json_error_code(error);
+
+    return code == json_error_null_character || code == json_error_null_byte_in_key;
+}
+
 /* Events that mean nothing here are heard and forgotten. Bulk downloads are told to whoever asked
  * for one, with or without subscribe_bulk_download. */
 static int take_event(hub_session *s, const char *text, size_t len)
 {
     const char *number = text, *name, *queue;
+    json_error_t error;
     json_t *list;
     size_t digits = 0;
 
     while (digits < len && isdigit((unsigned char)text[digits]))
         digits++;
-    list = json_loadb(text + digits, len - digits, 0, NULL);
+    list = json_loadb(text + digits, len - digits, 0, &error);
+    if (!list && has_nul(&error)) {
+        acknowledge(s, number, digits);
+        return 0;
+    }
     name = json_string_value(json_array_get(list, 0));
     queue = json_string_value(json_object_get(json_array_get(list, 1), "queue_id"));
     if (name && strcmp(name, "subscribe_queue") == 0)

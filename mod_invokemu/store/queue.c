@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mod_invokemu/policy.h"
+#include "mod_invokemu/store/queue_run.h"
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/util/jsons.h"
 
@@ -148,14 +149,14 @@ imu_err *imu_queue_item_get(const imu_queue_scope *s, apr_int64_t item_id, json_
     return NULL;
 }
 
-static imu_err *item_or_null(const imu_queue_scope *s, const imu_rows *found, json_t **item)
+static imu_err *item_or_null(const imu_queue_scope *s, apr_int64_t item_id, json_t **item)
 {
     imu_err *err;
 
     *item = imu_json_own(s->p, json_null());
-    if (found->count == 0)
+    if (item_id == 0)
         return NULL;
-    err = imu_queue_item_get(s, imu_int(found, 0, "item_id"), item, NULL);
+    err = imu_queue_item_get(s, item_id, item, NULL);
     /* Ended and swept away between the two statements: then there is none. */
     return imu_error_is(err, "item_not_found") ? NULL : err;
 }
@@ -166,15 +167,15 @@ imu_err *imu_queue_current(const imu_queue_scope *s, json_t **item)
     imu_err *err =
         imu_db_select(s->db, s->p, &rows, "queue_current", "ss", s->queue_id, s->who->user_id);
 
-    return err ? err : item_or_null(s, rows, item);
+    return err ? err : item_or_null(s, imu_int(rows, 0, "item_id"), item);
 }
 
-imu_err *imu_queue_next(const imu_queue_scope *s, json_t **item)
+imu_err *imu_queue_next(const imu_queue_scope *s, int fifo, json_t **item)
 {
-    imu_rows *rows;
-    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_next", "s", s->queue_id);
+    apr_int64_t item_id;
+    imu_err *err = imu_run_next_of_queue(s->db, s->p, fifo, s->queue_id, &item_id);
 
-    return err ? err : item_or_null(s, rows, item);
+    return err ? err : item_or_null(s, item_id, item);
 }
 
 imu_err *imu_queue_ids(const imu_queue_scope *s, int descending, json_t **result)

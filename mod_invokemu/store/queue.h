@@ -63,9 +63,10 @@ imu_err *imu_queue_list(const imu_queue_scope *s, const char *destination, const
  * session. */
 imu_err *imu_queue_list_by_ids(const imu_queue_scope *s, const json_t *ids, int summaries,
                                const char **text, apr_size_t *len);
-/** The running item ("current") or the next in line, or JSON null. */
+/** The running item ("current"), or the one that the dispatcher would take next, or JSON null.
+ * @param fifo  the order in force */
 imu_err *imu_queue_current(const imu_queue_scope *s, json_t **item);
-imu_err *imu_queue_next(const imu_queue_scope *s, json_t **item);
+imu_err *imu_queue_next(const imu_queue_scope *s, int fifo, json_t **item);
 /** {item_ids, total_count} */
 imu_err *imu_queue_ids(const imu_queue_scope *s, int descending, json_t **result);
 /** {queue, processor}: totals of everybody, the caller's own share, and ids of the running item

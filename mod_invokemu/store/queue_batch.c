@@ -222,9 +222,9 @@ static void check_data(apr_pool_t *p, imu_check *c, imu_batch *b)
     json_array_foreach (b->data, i, group) {
         size_t n = check_group(c, group, nodes, seen, p);
 
-        /* An empty group multiplies by nothing, it does not make the batch vanish. */
-        if (n > 0)
-            b->requested *= (apr_int64_t)n;
+        /* As in any product, a group of nothing makes nothing: upstream queues no job then either.
+         */
+        b->requested *= (apr_int64_t)n;
         if (b->requested > (apr_int64_t)MAX_ITEMS * MAX_RUNS) {
             imu_check_fault(c, "batch.data", "too_long", "This batch would make too many jobs",
                             NULL);
@@ -275,8 +275,6 @@ static json_t *values_of(const imu_batch *b, apr_int64_t n)
         size_t length = json_array_size(
             json_object_get(json_array_get(json_array_get(b->data, g), 0), "items"));
 
-        if (length == 0)
-            continue;
         at[g] = (size_t)(n % (apr_int64_t)length);
         n /= (apr_int64_t)length;
     }

@@ -104,9 +104,10 @@ static imu_err *items_text(const imu_queue_scope *s, const imu_rows *rows, int s
 imu_err *imu_queue_list(const imu_queue_scope *s, const char *destination, const char **text,
                         apr_size_t *len)
 {
+    const char *user = imu_queue_scope_user(s);
     imu_rows *rows;
-    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_list", "sss", s->queue_id, destination,
-                                 destination);
+    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_list", "sssss", s->queue_id,
+                                 destination, destination, user, user);
 
     return err ? err : items_text(s, rows, 0, text, len);
 }

@@ -11,19 +11,34 @@ static const char *lease_end(apr_pool_t *p)
     return imu_time_text(p, apr_time_now() + apr_time_from_sec(IMU_LEASE_SECONDS));
 }
 
-imu_err *imu_run_next(imu_db *db, apr_pool_t *p, int fifo, apr_int64_t *item_id)
+static imu_err *next_of(imu_db *db, apr_pool_t *p, int fifo, const char *queue_id,
+                        apr_int64_t *item_id)
 {
+    int any = queue_id != NULL;
     imu_rows *rows;
     imu_err *err;
 
     *item_id = 0;
-    if ((err = imu_db_select(db, p, &rows, fifo ? "run_first_person" : "run_next_person", "")) ||
+    if ((err = imu_db_select(db, p, &rows, fifo ? "run_first_person" : "run_next_person", "bss",
+                             any, queue_id, queue_id)) ||
         rows->count == 0)
         return err;
-    err = imu_db_select(db, p, &rows, "run_next_of_person", "s", imu_text(rows, 0, "user_id"));
+    err = imu_db_select(db, p, &rows, "run_next_of_person", "sbss", imu_text(rows, 0, "user_id"),
+                        any, queue_id, queue_id);
     if (!err && rows->count > 0)
         *item_id = imu_int(rows, 0, "item_id");
     return err;
+}
+
+imu_err *imu_run_next(imu_db *db, apr_pool_t *p, int fifo, apr_int64_t *item_id)
+{
+    return next_of(db, p, fifo, NULL, item_id);
+}
+
+imu_err *imu_run_next_of_queue(imu_db *db, apr_pool_t *p, int fifo, const char *queue_id,
+                               apr_int64_t *item_id)
+{
+    return next_of(db, p, fifo, queue_id, item_id);
 }
 
 imu_err *imu_run_job(imu_db *db, apr_pool_t *p, apr_int64_t item_id, imu_job **out)

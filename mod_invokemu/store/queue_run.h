@@ -41,6 +41,10 @@ typedef struct imu_outcome {
 
 /** The id of the job to run next by the order in force, or 0. Claims nothing. */
 imu_err *imu_run_next(imu_db *db, apr_pool_t *p, int fifo, apr_int64_t *item_id);
+/** The same for people who ask: of one queue, and what will be next when the processor is resumed.
+ */
+imu_err *imu_run_next_of_queue(imu_db *db, apr_pool_t *p, int fifo, const char *queue_id,
+                               apr_int64_t *item_id);
 /**
  * Claims a pending job under a new run_id and notes that its owner was served; paused queues are
  * imu_run_next's business.

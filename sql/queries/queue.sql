@@ -27,12 +27,13 @@ SELECT field_values, error_type, error_message, error_traceback, CASE WHEN %d TH
        CASE WHEN %d THEN workflow END AS workflow
 FROM session_queue WHERE item_id = %lld LIMIT 1;
 
+-- A destination finds only what the asking person sees of it.
 -- :name queue_list
 SELECT q.item_id, q.queue_id, q.batch_id, q.session_id, q.user_id, q.status, q.status_sequence, q.priority, q.origin, q.destination,
        q.retried_from_item_id, q.device, q.created_at, q.updated_at, q.started_at, q.completed_at,
        u.display_name AS user_display_name, u.email AS user_email
 FROM session_queue q LEFT JOIN users u ON u.user_id = q.user_id
-WHERE q.queue_id = %s AND (%s IS NULL OR q.destination = %s)
+WHERE q.queue_id = %s AND (%s IS NULL OR q.destination = %s AND (%s IS NULL OR q.user_id = %s))
 ORDER BY q.priority DESC, q.item_id ASC LIMIT 5000;
 
 -- :name queue_list_by_ids
@@ -47,10 +48,6 @@ ORDER BY j.key LIMIT 1000;
 -- :name queue_current
 SELECT item_id FROM session_queue WHERE queue_id = %s AND status = 'in_progress'
 ORDER BY user_id = %s DESC, started_at ASC, item_id ASC LIMIT 1;
-
--- :name queue_next
-SELECT item_id FROM session_queue WHERE queue_id = %s AND status = 'pending'
-ORDER BY priority DESC, queue_order ASC, item_id ASC LIMIT 1;
 
 -- :name queue_ids_asc
 SELECT item_id FROM session_queue WHERE queue_id = %s ORDER BY item_id ASC LIMIT 100000;

@@ -3,6 +3,8 @@
 
 -- There is one processor, whatever the queues are called: its pause stands under 'default'.
 
+-- %d: whatever the pause says; %s: of that queue alone. So that people may ask what is next.
+
 -- Whose turn it is: whoever was served longest ago; among those never served, whoever asked first. The jobs of a deactivated account
 -- wait until it is active again.
 -- :name run_next_person
@@ -10,7 +12,7 @@ SELECT q.user_id FROM session_queue q
 JOIN users u ON u.user_id = q.user_id AND u.is_active = 1
 LEFT JOIN queue_turns t ON t.user_id = q.user_id
 LEFT JOIN queue_state s ON s.queue_id = 'default'
-WHERE q.status = 'pending' AND COALESCE(s.is_paused, 0) = 0
+WHERE q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0) = 0) AND (%s IS NULL OR q.queue_id = %s)
 GROUP BY q.user_id
 ORDER BY COALESCE(MAX(t.served_at), ''), MIN(q.item_id) LIMIT 1;
 
@@ -20,13 +22,13 @@ ORDER BY COALESCE(MAX(t.served_at), ''), MIN(q.item_id) LIMIT 1;
 SELECT q.user_id FROM session_queue q
 JOIN users u ON u.user_id = q.user_id AND u.is_active = 1
 LEFT JOIN queue_state s ON s.queue_id = 'default'
-WHERE q.status = 'pending' AND COALESCE(s.is_paused, 0) = 0
+WHERE q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0) = 0) AND (%s IS NULL OR q.queue_id = %s)
 ORDER BY q.item_id LIMIT 1;
 
 -- :name run_next_of_person
 SELECT q.item_id FROM session_queue q
 LEFT JOIN queue_state s ON s.queue_id = 'default'
-WHERE q.user_id = %s AND q.status = 'pending' AND COALESCE(s.is_paused, 0) = 0
+WHERE q.user_id = %s AND q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0) = 0) AND (%s IS NULL OR q.queue_id = %s)
 ORDER BY q.priority DESC, q.queue_order, q.item_id LIMIT 1;
 
 -- :name run_claim

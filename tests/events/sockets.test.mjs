@@ -89,6 +89,30 @@ describe('live events', () => {
             assert.deepEqual(b.events.filter((e) => e.name.startsWith('invocation_')), []);
             assert.ok(!b.text().includes(ann.user.user_id));
         });
+        test("the counts of somebody's own jobs are told to nobody else", async () => {
+            const [id] = await enqueue(ann);
+            const [a, b, adm] = await trio();
+            assert.equal((await ann.put(`${QUEUE}/i/${id}/cancel`)).status, 200);
+            const counts = async (l) => {
+                const { queue_status: s } = await l.heard('queue_item_status_changed', (e) => e.item_id === id);
+                return [typeof s.pending, s.user_pending, s.user_in_progress];
+            };
+            const { queue } = (await ann.get(`${QUEUE}/status`)).body;
+            assert.deepEqual(await counts(a), ['number', queue.user_pending, 0]);
+            assert.deepEqual(await counts(b), ['number', null, null]);
+            assert.deepEqual(await counts(adm), ['number', null, null]);
+            assert.equal((await adm.heard('queue_item_status_changed')).user_id, ann.user.user_id);
+        });
+        test('a text with a NUL is heard and forgotten', async () => {
+            const a = await listen(server, ann);
+            a.socket.emit('subscribe_queue', { queue_id: '\u0000' });
+            a.socket.emit('\u0000', { '\u0000': 1 });
+            a.socket.emit('anything', 'a\u0000b');
+            await settle(a);
+            await enqueue(ann);
+            await a.heard('batch_enqueued');
+            assert.equal(a.ended, null);
+        });
         test('without a subscription to the queue nothing of it is heard', async () => {
             const [silent, l] = [await connect(server, { token: ann.token }), await listen(server, ann)];
             await enqueue(ann);

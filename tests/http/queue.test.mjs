@@ -54,6 +54,14 @@ describe('the session queue', () => {
             assert.deepEqual(nodes.map((n) => `${n.value}${n.n}${n.z}`), [...one, ...one]);
         });
 
+        test('with a group of nothing makes nothing', async () => {
+            for (const data of [[[texts()]], [[]], [[texts('a', 'b')], []]]) {
+                const made = await enqueue(ann, { data, runs: 3 });
+                assert.deepEqual([made.enqueued, made.requested, made.item_ids], [0, 0, []], JSON.stringify(data));
+            }
+            assert.equal((await enqueue(ann, { data: [], runs: 3 })).enqueued, 3);
+        });
+
         test('keeps the values it put in, by node and field', async () => {
             const made = await enqueue(ann, { data: [[texts('only')]] });
             const got = await ok(item(ann, made.item_ids[0]));
@@ -187,6 +195,10 @@ describe('the session queue', () => {
                 }
             }
             assert.equal(views.item.body.status, 'pending');
+            assert.deepEqual(await ok(ben.get(`${QUEUE}/list_all?destination=d-secret`)), [], 'what is hidden can be asked for');
+            for (const who of [ann, admin]) {
+                assert.deepEqual((await ok(who.get(`${QUEUE}/list_all?destination=d-secret`))).map((i) => i.item_id), [id]);
+            }
             assert.equal(views.item.body.created_at, whole.created_at);
         });
 
@@ -306,6 +318,16 @@ describe('the session queue', () => {
             await enqueue(ann, { value: 'there', destination: 'canvas:2' });
             const found = await ok(ann.get(`${QUEUE}/list_all?destination=canvas%3A2`));
             assert.deepEqual(found.map((i) => i.session.graph.nodes.text.value), ['there']);
+        });
+
+        test('says what the dispatcher would take next: people take turns, paused or not', async () => {
+            const [first] = (await enqueue(ann)).item_ids;
+            await enqueue(ben);
+            await enqueue(ben, { prepend: true });
+            assert.equal((await ok(ann.get(`${QUEUE}/next`))).item_id, first);
+            const [urgent] = (await enqueue(ann, { prepend: true })).item_ids;
+            assert.equal((await ok(ann.get(`${QUEUE}/next`))).item_id, urgent);
+            assert.equal(await ok(ann.get('/api/v1/queue/another/next')), null);
         });
 
         test('answers null for current and next of an empty queue', async () => {
