@@ -108,8 +108,9 @@ def main(steps):
     print("right on true renders: one thing, both of two, background, style, time:", shares_right(said, things, others), flush=True)
     for norm, master in zip(low.norms, trained.masters["judge"].norms):
         master.load_state_dict(norm.state_dict())
+    if trained.step_number < steps:
+        sys.exit(1)
     save_safetensors(path("judge.safetensors"), folded(trained.masters["judge"]))
-    sys.exit(trained.step_number < steps)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Paints scenes and keeps their latents. usage: latents.py EDGE [COUNT]
+"""Paints scenes and keeps their latents. usage: latents.py EDGE [UNTIL]
 
-latents-EDGE.npy grows to COUNT rows; a run that was interrupted goes on where it stopped. Scene number i of an edge is
-always the same plan (see plan_of), so that captions can be worded anew each time it is seen."""
+latents-EDGE.npy has room for all scenes of the plan; this run fills it up to row UNTIL, from where the last one stopped. Scene
+number i of an edge is always the same (see plan_of), so that captions can be worded anew each time it is seen."""
+import os
 import random
 import sys
 import time
@@ -36,23 +37,24 @@ def open_rows(edge, count):
     file, state = path("data", f"latents-{edge}.npy"), path("data", f"latents-{edge}.json")
     shape = (count, 4, edge // 8, edge // 8)
     try:
-        done, old = min(read_json(state)["done"], count), np.load(file, mmap_mode="r+")
-        if len(old) >= count:
-            return old, done
-        held = old[:done].copy()
+        done, old = read_json(state)["done"], np.load(file, mmap_mode="r+")
     except FileNotFoundError:
-        done, held = 0, None
-    rows = np.lib.format.open_memmap(file, "w+", np.float16, shape)
-    if held is not None:
-        rows[:done] = held
+        done, old = 0, np.zeros((0, *shape[1:]), np.float16)
+    if len(old) >= count:
+        return old, done
+    # a new file: whoever has the old one open keeps it
+    rows = np.lib.format.open_memmap(file + ".part", "w+", np.float16, shape)
+    rows[:done] = old[:done]
+    os.replace(file + ".part", file)
     return rows, done
 
 
-def main(edge, count):
+def main(edge, until):
     prepare(2)
     clock = Clock(1e9)
     bank, vae = Bank(), load_vae()
-    rows, done = open_rows(edge, count)
+    rows, done = open_rows(edge, config.TRAINING["scenes"][edge])
+    count = min(until, len(rows))
     started, first = time.monotonic(), done
     while done < count and not clock.ended:
         many = min(BATCH, count - done)

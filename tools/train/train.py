@@ -43,13 +43,13 @@ class Rows:
 
     def __init__(self, bank, edge, scale):
         self.edge, self.scale, self.bank = edge, scale, bank
-        self.values = np.load(path("data", f"latents-{edge}.npy"), mmap_mode="r")
-        self.count = 0
+        self.values, self.count = None, 0
         self.recount()
         self.plans = {}
 
     def recount(self):
         """More latents may have come meanwhile."""
+        self.values = np.load(path("data", f"latents-{self.edge}.npy"), mmap_mode="r")
         self.count = read_json(path("data", f"latents-{self.edge}.json"))["done"]
 
     def take(self, rng, words, numbers):
