@@ -1,35 +1,19 @@
 /*
  * queue_change.c: putting jobs into the session queue, and taking them out.
  */
-#include <apr_strings.h>
-
 #include "mod_invokemu/api/handlers.h"
 #include "mod_invokemu/api/queue.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/policy.h"
 #include "mod_invokemu/store/queue_batch.h"
-#include "mod_invokemu/store/queue_events.h"
 #include "mod_invokemu/validate.h"
 
 #define MAX_DESTINATION 256
 #define MAX_BATCH_ID    256
 
-static json_t *event_frame(const imu_queue_scope *s)
-{
-    return json_pack("{s:I, s:s}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()),
-                     "queue_id", s->queue_id);
-}
-
-/* Announces something and gives the payload back. */
-static void announce(const char *name, const char *owner, json_t *data)
-{
-    imu_publish(name, owner, data);
-    json_decref(data);
-}
-
 static void announce_enqueued(const imu_queue_scope *s, const imu_batch *b, const json_t *result)
 {
-    json_t *data = event_frame(s);
+    json_t *data = imu_queue_event_new(s->queue_id);
 
     json_object_set_new(data, "batch_id", json_string(b->batch_id));
     json_object_set(data, "enqueued", json_object_get(result, "enqueued"));
@@ -37,7 +21,7 @@ static void announce_enqueued(const imu_queue_scope *s, const imu_batch *b, cons
     json_object_set(data, "priority", json_object_get(result, "priority"));
     json_object_set_new(data, "origin", b->origin ? json_string(b->origin) : json_null());
     json_object_set_new(data, "user_id", json_string(s->who->user_id));
-    announce("batch_enqueued", s->who->user_id, data);
+    imu_queue_announce("batch_enqueued", s->who->user_id, data);
     imu_publish_queue_changed();
 }
 
@@ -56,52 +40,16 @@ imu_err *imu_api_queue_enqueue_batch(imu_req *req)
     return imu_reply_json(req, 201, json_incref(result));
 }
 
-/* "ids" is "canceled" or "retried": {<ids>_item_ids, user_ids, <ids>_item_ids_by_user} */
-static json_t *change_event(const imu_queue_scope *s, const char *ids,
-                            const imu_queue_change *change)
+/* Cancels, and tells. */
+static imu_err *cancel(imu_req *req, const imu_queue_scope *s, const imu_queue_filter *filter,
+                       imu_queue_change *change)
 {
-    json_t *data = event_frame(s), *users = json_array(), *list;
-    const char *user;
+    imu_err *err = imu_queue_cancel(s, filter, change);
 
-    json_object_foreach (change->item_ids_by_user, user, list)
-        json_array_append_new(users, json_string(user));
-    json_object_set(data, apr_pstrcat(s->p, ids, "_item_ids", NULL), change->item_ids);
-    json_object_set_new(data, "user_ids", users);
-    json_object_set(data, apr_pstrcat(s->p, ids, "_item_ids_by_user", NULL),
-                    change->item_ids_by_user);
-    return data;
-}
-
-/* Tells browsers of one item's new status, as the dispatcher does for those it runs. */
-static imu_err *announce_status(const imu_queue_scope *s, apr_int64_t item_id, const char *owner)
-{
-    json_t *data;
-    imu_err *err = imu_queue_status_event(s->db, s->p, item_id, &data);
-
-    if (!err)
-        imu_publish("queue_item_status_changed", owner, data);
-    return err;
-}
-
-/* After a cancel: stop what runs, tell of each running item and of the whole change. */
-static imu_err *announce_canceled(const imu_queue_scope *s, const imu_queue_change *change)
-{
-    const char *user;
-    json_t *list, *id;
-    imu_err *err = NULL;
-    size_t i;
-
-    if (json_array_size(change->item_ids) == 0)
-        return NULL;
-    imu_publish_cancel_items(change->running);
-    json_object_foreach (change->item_ids_by_user, user, list)
-        json_array_foreach (list, i, id) {
-            /* A long list is told of as a whole; clients ask again after that. */
-            if (json_array_size(change->item_ids) <= 20 && !err)
-                err = announce_status(s, json_integer_value(id), user);
-        }
-    announce("queue_items_canceled", s->who->user_id, change_event(s, "canceled", change));
-    imu_publish_queue_changed();
+    if (err)
+        return err;
+    err = imu_queue_change_events(s->db, s->p, change);
+    imu_queue_announce_canceled(req, change);
     return err;
 }
 
@@ -122,7 +70,7 @@ imu_err *imu_api_queue_item_cancel(imu_req *req)
         return imu_error(
             req->p, 403, "not_yours",
             "Only the person who started this job, or an administrator, can cancel it.");
-    if ((err = imu_queue_cancel(&s, &filter, &change)) || (err = announce_canceled(&s, &change)) ||
+    if ((err = cancel(req, &s, &filter, &change)) ||
         (err = imu_queue_item_get(&s, filter.item_id, &item, NULL)))
         return err;
     return imu_reply_json(req, 200, json_incref(item));
@@ -133,7 +81,7 @@ static imu_err *cancel_many(imu_req *req, const imu_queue_scope *s, const imu_qu
     imu_queue_change change;
     imu_err *err;
 
-    if ((err = imu_queue_cancel(s, filter, &change)) || (err = announce_canceled(s, &change)))
+    if ((err = cancel(req, s, filter, &change)))
         return err;
     return imu_reply_json(req, 200,
                           json_pack("{s:i}", "canceled", (int)json_array_size(change.item_ids)));
@@ -187,9 +135,7 @@ imu_err *imu_api_queue_item_delete(imu_req *req)
     if ((err = imu_param_int(req, "item_id", &id)) || (err = imu_queue_scope_of(req, &s)) ||
         (err = imu_queue_delete(&s, id, &change)))
         return err;
-    imu_publish_cancel_items(change.running);
-    announce("queue_items_canceled", s.who->user_id, change_event(&s, "canceled", &change));
-    imu_publish_queue_changed();
+    imu_queue_announce_canceled(req, &change);
     return imu_reply_json(req, 200, json_null());
 }
 
@@ -203,14 +149,15 @@ static imu_err *sweep(imu_req *req, imu_queue_sweep what, const char *destinatio
     if ((err = imu_queue_scope_of(req, &s)) ||
         (err = imu_queue_sweep_items(&s, what, destination, &deleted, &change)))
         return err;
-    imu_publish_cancel_items(change.running);
+    imu_queue_announce_canceled(req, &change);
     if (what == IMU_SWEEP_ALL) {
-        json_t *data = event_frame(&s);
+        json_t *data = imu_queue_event_new(s.queue_id);
 
         /* An administrator's clear concerns everybody, so it names nobody. */
         json_object_set_new(data, "user_id",
                             imu_policy_sees_all(s.who) ? json_null() : json_string(s.who->user_id));
-        announce("queue_cleared", imu_policy_sees_all(s.who) ? NULL : s.who->user_id, data);
+        imu_queue_announce("queue_cleared", imu_policy_sees_all(s.who) ? NULL : s.who->user_id,
+                           data);
     }
     imu_publish_queue_changed();
     return imu_reply_json(req, 200, json_pack("{s:i}", "deleted", deleted));
@@ -255,7 +202,8 @@ imu_err *imu_api_queue_retry(imu_req *req)
     if ((err = imu_queue_scope_of(req, &s)) || (err = imu_queue_retry(&s, ids, &change)))
         return err;
     if (json_array_size(change.item_ids) > 0)
-        announce("queue_items_retried", s.who->user_id, change_event(&s, "retried", &change));
+        imu_queue_announce("queue_items_retried", s.who->user_id,
+                           imu_queue_change_event(req->p, "retried", &change));
     imu_publish_queue_changed();
     return imu_reply_json(
         req, 200,

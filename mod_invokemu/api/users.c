@@ -9,6 +9,7 @@
 
 #include "mod_invokemu/api/accounts.h"
 #include "mod_invokemu/api/gallery.h"
+#include "mod_invokemu/api/queue.h"
 #include "mod_invokemu/auth/core_session.h"
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/events/publish.h"
@@ -71,18 +72,30 @@ static imu_err *create(imu_req *req, int *invited, imu_rows **user)
     return imu_user_get(db, req->p, user_id, user);
 }
 
-/** A new password ends the account's sessions along with it. */
+/** A new password ends the account's sessions along with it, the end of its activity its jobs. */
 static imu_err *store_change(apr_pool_t *p, imu_db *db, const char *id,
-                             const imu_user_change *change, imu_rows **user)
+                             const imu_user_change *change, imu_rows **user,
+                             apr_array_header_t **ended)
 {
     imu_err *err = imu_db_begin(db);
 
+    *ended = apr_array_make(p, 0, sizeof(imu_queue_change));
     if (err)
         return err;
-    err = imu_user_update(db, p, id, change, user);
+    if (change->is_active == 0)
+        err = imu_queue_cancel_person(db, p, id, ended);
+    if (!err)
+        err = imu_user_update(db, p, id, change, user);
     if (!err && change->password_hash)
         err = imu_session_end_all(db, p, id, NULL);
     return imu_db_end(db, err);
+}
+
+/** The jobs that ended with the right to have them: their worker stops, and everybody hears. */
+static void tell_ended(imu_req *req, const apr_array_header_t *ended)
+{
+    for (int i = 0; i < ended->nelts; i++)
+        imu_queue_announce_canceled(req, &APR_ARRAY_IDX(ended, i, imu_queue_change));
 }
 
 /** Changes the account named in the path; with_password: the body may hold a new one. */
@@ -90,6 +103,7 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
 {
     imu_user_change change = {NULL, NULL, IMU_KEEP, IMU_KEEP, IMU_KEEP};
     const char *id = imu_param(req, "user_id"), *password = NULL;
+    apr_array_header_t *ended;
     imu_rows *before;
     imu_check *c;
     json_t *body;
@@ -112,21 +126,35 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
                                     imu_text(before, 0, "display_name"), &change.password_hash)))
             return err;
     }
-    if ((err = store_change(req->p, db, id, &change, user)))
+    if ((err = store_change(req->p, db, id, &change, user, &ended)))
         return err;
+    tell_ended(req, ended);
     imu_audit(req, change.password_hash ? "account and password changed" : "account changed", id);
     imu_publish_user_changed(id);
     return NULL;
 }
 
+static imu_err *delete_with_jobs(imu_req *req, imu_db *db, const char *id,
+                                 apr_array_header_t **ended)
+{
+    imu_err *err = imu_db_begin(db);
+
+    if (err)
+        return err;
+    err = imu_queue_cancel_person(db, req->p, id, ended);
+    return imu_db_end(db, err ? err : imu_user_delete(db, req->p, id));
+}
+
 static imu_err *remove_account(imu_req *req)
 {
     const char *id = imu_param(req, "user_id");
+    apr_array_header_t *ended;
     imu_db *db;
     imu_err *err = imu_req_db(req, &db);
 
-    if (err || (err = imu_user_delete(db, req->p, id)))
+    if (err || (err = delete_with_jobs(req, db, id, &ended)))
         return err;
+    tell_ended(req, ended);
     imu_audit(req, "account deleted", id);
     imu_gallery_purge(req);
     imu_publish_user_changed(id);

@@ -33,9 +33,12 @@ typedef struct imu_queue_filter {
 
 /** What changed, for the events and the dispatcher. Arrays are owned by the pool. */
 typedef struct imu_queue_change {
+    const char *queue_id;
     json_t *item_ids;         /**< every item changed */
     json_t *running;          /**< those of them that were running */
     json_t *item_ids_by_user; /**< object: user id -> array of item ids */
+    json_t *events; /**< payloads of queue_item_status_changed, as far as they are told one by
+                       one */
 } imu_queue_change;
 
 /** The acting user as the statements take it: NULL reaches everybody's items. */
@@ -85,7 +88,17 @@ imu_err *imu_queue_room(const imu_queue_scope *s, apr_int64_t *room);
 /** Cancels what the filter reaches of the caller's items (an administrator's: of all). */
 imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *filter,
                           imu_queue_change *change);
-/** Deletes one item, whatever its state. *running tells whether it has to be stopped. */
+/**
+ * Cancels all that waits or runs of a person, in every queue. Inside the transaction that takes
+ * away the right to it, before the rows go.
+ * @param changes  array of imu_queue_change, one for each queue
+ */
+imu_err *imu_queue_cancel_person(imu_db *db, apr_pool_t *p, const char *user_id,
+                                 apr_array_header_t **changes);
+/** Fills change->events for canceled items: the running ones and a few more, as a long list is told
+ * of as a whole. While the rows are there. */
+imu_err *imu_queue_change_events(imu_db *db, apr_pool_t *p, imu_queue_change *change);
+/** Deletes one item, whatever its state; what had not ended is canceled first, and told of. */
 imu_err *imu_queue_delete(const imu_queue_scope *s, apr_int64_t item_id, imu_queue_change *change);
 
 typedef enum imu_queue_sweep {
@@ -94,7 +107,8 @@ typedef enum imu_queue_sweep {
     IMU_SWEEP_ENDED,
     IMU_SWEEP_DESTINATION
 } imu_queue_sweep;
-/** Deletes many of the caller's items. destination counts for IMU_SWEEP_DESTINATION only. */
+/** Deletes many of the caller's items; what runs is canceled first, and is in *change. destination
+ * counts for IMU_SWEEP_DESTINATION only. */
 imu_err *imu_queue_sweep_items(const imu_queue_scope *s, imu_queue_sweep what,
                                const char *destination, int *deleted, imu_queue_change *change);
 /**

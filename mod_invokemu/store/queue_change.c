@@ -14,6 +14,8 @@
 
 static void change_init(const imu_queue_scope *s, imu_queue_change *c)
 {
+    c->queue_id = s->queue_id;
+    c->events = imu_json_own(s->p, json_array());
     c->item_ids = imu_json_own(s->p, json_array());
     c->running = imu_json_own(s->p, json_array());
     c->item_ids_by_user = imu_json_own(s->p, json_object());
@@ -42,43 +44,81 @@ imu_err *imu_queue_room(const imu_queue_scope *s, apr_int64_t *room)
     return err;
 }
 
-imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *f,
-                          imu_queue_change *change)
+/* Adds to what changed. Inside a transaction. */
+static imu_err *cancel_rows(const imu_queue_scope *s, const imu_queue_filter *f,
+                            imu_queue_change *change)
 {
     const char *user = imu_queue_scope_user(s), *now = imu_now(s->p);
     const char *batches = imu_json_compact(s->p, f->batch_ids);
     imu_rows *rows = NULL;
     imu_err *err;
 
-    change_init(s, change);
     /* NULL would reach every batch. */
     if (f->batch_ids && !batches)
         return imu_error_internal(s->p, "no memory for a list of batch ids");
-    err = imu_db_begin(s->db);
-    if (!err) {
-        err = imu_db_select(s->db, s->p, &rows, "queue_cancel", "sssssbssssii", now, now,
-                            s->queue_id, user, user, f->running, batches, batches, f->destination,
-                            f->destination, f->item_id, f->item_id);
-        err = imu_db_end(s->db, err);
-    }
+    err = imu_db_select(s->db, s->p, &rows, "queue_cancel", "sssssbssssii", now, now, s->queue_id,
+                        user, user, f->running, batches, batches, f->destination, f->destination,
+                        f->item_id, f->item_id);
     for (int i = 0; !err && i < rows->count; i++)
         change_add(change, imu_int(rows, i, "item_id"), imu_text(rows, i, "user_id"),
                    imu_bool(rows, i, "was_running"));
     return err;
 }
 
-/* Notes the items that are running before they are deleted, so that they can be stopped. */
-static imu_err *note_running(const imu_queue_scope *s, const char *destination,
-                             imu_queue_change *change)
+imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *f,
+                          imu_queue_change *change)
 {
+    imu_err *err;
+
+    change_init(s, change);
+    if ((err = imu_db_begin(s->db)))
+        return err;
+    return imu_db_end(s->db, cancel_rows(s, f, change));
+}
+
+static imu_err *cancel_queue_of(const imu_queue_scope *s, imu_queue_change *change)
+{
+    imu_queue_filter all = {.running = 1};
+    imu_err *err;
+
+    change_init(s, change);
+    err = cancel_rows(s, &all, change);
+    return err ? err : imu_queue_change_events(s->db, s->p, change);
+}
+
+imu_err *imu_queue_cancel_person(imu_db *db, apr_pool_t *p, const char *user_id,
+                                 apr_array_header_t **changes)
+{
+    imu_identity *who = apr_pcalloc(p, sizeof *who);
+    imu_queue_scope s = {.db = db, .p = p, .who = who};
+    imu_rows *rows;
+    imu_err *err = imu_db_select(db, p, &rows, "queue_names_of_person", "s", user_id);
+
+    who->via = IMU_VIA_BEARER;
+    who->user_id = user_id;
+    *changes = apr_array_make(p, 1, sizeof(imu_queue_change));
+    for (int i = 0; !err && i < rows->count; i++) {
+        s.queue_id = imu_text(rows, i, "queue_id");
+        err = cancel_queue_of(&s, apr_array_push(*changes));
+    }
+    return err;
+}
+
+/* Cancels what is running before it is deleted, so that it is stopped and told of. */
+static imu_err *cancel_running(const imu_queue_scope *s, const char *destination,
+                               imu_queue_change *change)
+{
+    imu_queue_filter one = {.running = 1};
     const char *user = imu_queue_scope_user(s);
     imu_rows *rows;
     imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_running", "sssss", s->queue_id, user,
                                  user, destination, destination);
 
-    for (int i = 0; !err && i < rows->count; i++)
-        json_array_append_new(change->running, json_integer(imu_int(rows, i, "item_id")));
-    return err;
+    for (int i = 0; !err && i < rows->count; i++) {
+        one.item_id = imu_int(rows, i, "item_id");
+        err = cancel_rows(s, &one, change);
+    }
+    return err ? err : imu_queue_change_events(s->db, s->p, change);
 }
 
 static imu_err *sweep(const imu_queue_scope *s, imu_queue_sweep what, const char *destination,
@@ -95,12 +135,12 @@ static imu_err *sweep(const imu_queue_scope *s, imu_queue_sweep what, const char
         return imu_db_exec(s->db, s->p, deleted, "queue_delete_ended", "sss", s->queue_id, user,
                            user);
     case IMU_SWEEP_DESTINATION:
-        if (!(err = note_running(s, destination, change)))
+        if (!(err = cancel_running(s, destination, change)))
             err = imu_db_exec(s->db, s->p, deleted, "queue_delete_destination", "ssss", s->queue_id,
                               destination, user, user);
         return err;
     case IMU_SWEEP_ALL:
-        if (!(err = note_running(s, NULL, change)))
+        if (!(err = cancel_running(s, NULL, change)))
             err = imu_db_exec(s->db, s->p, deleted, "queue_delete_all", "sss", s->queue_id, user,
                               user);
         return err;
@@ -134,9 +174,15 @@ imu_err *imu_queue_delete(const imu_queue_scope *s, apr_int64_t item_id, imu_que
             imu_error(s->p, 403, "not_yours",
                       "Only the person who started this job, or an administrator, can delete it.");
     if (!err) {
-        const char *status = json_string_value(json_object_get(item, "status"));
+        imu_queue_filter one = {.item_id = item_id, .running = 1};
 
-        change_add(change, item_id, owner, strcmp(status, "in_progress") == 0);
+        err = cancel_rows(s, &one, change);
+        if (!err)
+            err = imu_queue_change_events(s->db, s->p, change);
+        if (!err && json_array_size(change->item_ids) == 0)
+            change_add(change, item_id, owner, 0);
+    }
+    if (!err) {
         err = imu_db_exec(s->db, s->p, NULL, "queue_delete_item", "si", s->queue_id, item_id);
     }
     return imu_db_end(s->db, err);

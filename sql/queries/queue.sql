@@ -82,6 +82,9 @@ WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) AND (status = 'pending' OR 
   AND (%lld = 0 OR item_id = %lld)
 RETURNING item_id, user_id, CASE WHEN started_at IS NULL THEN 0 ELSE 1 END AS was_running;
 
+-- :name queue_names_of_person
+SELECT DISTINCT queue_id FROM session_queue WHERE user_id = %s AND status IN ('pending', 'in_progress') ORDER BY queue_id LIMIT 1000;
+
 -- :name queue_running
 SELECT item_id FROM session_queue WHERE queue_id = %s AND status = 'in_progress' AND (%s IS NULL OR user_id = %s)
   AND (%s IS NULL OR destination = %s) LIMIT 100;

@@ -83,6 +83,14 @@ describe('the dispatcher with one worker', () => {
         await worker.heard(T.CANCEL, (h) => h.run_id === run.run_id);
     });
 
+    test('the job of an account that is deleted is stopped at once', async () => {
+        const gone = await addUser(admin, 'Gone');
+        await enqueue(gone);
+        const run = await worker.run();
+        assert.equal((await admin.delete(`/api/v1/auth/users/${gone.user.user_id}`)).status, 204);
+        await worker.heard(T.CANCEL, (h) => h.run_id === run.run_id, 3000);
+    });
+
     test('a worker that dies costs its job one retry', async () => {
         const [id] = await enqueue(admin);
         const run = await worker.run();

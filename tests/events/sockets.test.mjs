@@ -150,6 +150,39 @@ describe('live events', () => {
             assert.equal((await admin.delete(`/api/v1/auth/users/${u.user.user_id}`)).status, 204);
             assert.equal(await l.dropped(), 'io server disconnect');
         });
+        for (const [what, act] of [['deleted', (u) => admin.delete(`/api/v1/auth/users/${u.user.user_id}`)], ['deactivated', (u) => admin.patch(`/api/v1/auth/users/${u.user.user_id}`, { is_active: false })]]) {
+            test(`${what}: its jobs are canceled, and everybody hears`, async () => {
+                const u = await stranger();
+                const [running, waiting] = await enqueue(u, { runs: 2, destination: 'd-secret' });
+                const step = await hook(server, 'start', running);
+                assert.equal(step.code, 0, step.text);
+                const [b, adm] = [await listen(server, ben), await listen(server, admin)];
+                const pending = async () => (await ben.get(`${QUEUE}/status`)).body.queue.pending;
+                const before = await pending();
+                const { status } = await act(u);
+                assert.ok(status === 204 || status === 200, `${status}`);
+                assert.equal(await pending(), before - 1);
+                for (const id of [running, waiting]) {
+                    const e = await b.heard('queue_item_status_changed', (x) => x.item_id === id && x.status === 'canceled');
+                    assert.deepEqual([e.user_id, e.destination], ['redacted', null]);
+                    assert.equal((await adm.heard('queue_item_status_changed', (x) => x.item_id === id && x.status === 'canceled')).user_id, u.user.user_id);
+                }
+                assert.deepEqual((await adm.heard('queue_items_canceled')).canceled_item_ids.sort(), [running, waiting].sort());
+            });
+        }
+        for (const [what, act] of [['by item', (id) => ann.delete(`${QUEUE}/i/${id}`)], ['by destination', () => ann.delete(`${QUEUE}/d/shelf`)], ['with all others', () => ann.put(`${QUEUE}/clear`)]]) {
+            test(`a running job deleted ${what} is canceled first, and everybody hears`, async () => {
+                const [id] = await enqueue(ann, { destination: 'shelf' });
+                assert.equal((await hook(server, 'start', id)).code, 0);
+                const [a, b] = [await listen(server, ann), await listen(server, ben)];
+                assert.equal((await act(id)).status, 200);
+                for (const l of [a, b]) {
+                    assert.equal((await l.heard('queue_item_status_changed', (e) => e.item_id === id)).status, 'canceled');
+                }
+                assert.deepEqual((await a.heard('queue_items_canceled')).canceled_item_ids, [id]);
+                assert.equal((await ann.get(`${QUEUE}/i/${id}`)).status, 404);
+            });
+        }
         test('signed out: the connections of that session end, those of another go on', async () => {
             const u = await stranger();
             const again = await login(server, u.user.email, PASSWORD);

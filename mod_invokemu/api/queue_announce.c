@@ -1,0 +1,47 @@
+/*
+ * queue_announce.c: what browsers and the dispatcher are told of the queue, once it is true.
+ */
+#include <apr_strings.h>
+
+#include "mod_invokemu/api/queue.h"
+#include "mod_invokemu/events/publish.h"
+
+json_t *imu_queue_event_new(const char *queue_id)
+{
+    return json_pack("{s:I, s:s}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()),
+                     "queue_id", queue_id);
+}
+
+void imu_queue_announce(const char *name, const char *owner, json_t *data)
+{
+    imu_publish(name, owner, data);
+    json_decref(data);
+}
+
+json_t *imu_queue_change_event(apr_pool_t *p, const char *ids, const imu_queue_change *change)
+{
+    json_t *data = imu_queue_event_new(change->queue_id), *users = json_array(), *list;
+    const char *user;
+
+    json_object_foreach (change->item_ids_by_user, user, list)
+        json_array_append_new(users, json_string(user));
+    json_object_set(data, apr_pstrcat(p, ids, "_item_ids", NULL), change->item_ids);
+    json_object_set_new(data, "user_ids", users);
+    json_object_set(data, apr_pstrcat(p, ids, "_item_ids_by_user", NULL), change->item_ids_by_user);
+    return data;
+}
+
+void imu_queue_announce_canceled(imu_req *req, const imu_queue_change *change)
+{
+    json_t *event;
+    size_t i;
+
+    imu_publish_cancel_items(change->running);
+    json_array_foreach (change->events, i, event)
+        imu_publish("queue_item_status_changed",
+                    json_string_value(json_object_get(event, "user_id")), event);
+    if (json_array_size(change->item_ids) > 0)
+        imu_queue_announce("queue_items_canceled", req->who.user_id,
+                           imu_queue_change_event(req->p, "canceled", change));
+    imu_publish_queue_changed();
+}
