@@ -4,13 +4,14 @@ APXS        ?= apxs
 APR_CFLAGS  := $(shell apr-1-config --includes --cppflags 2>/dev/null) $(shell apu-1-config --includes 2>/dev/null)
 APR_LIBS    := $(shell apr-1-config --link-ld 2>/dev/null) $(shell apu-1-config --link-ld 2>/dev/null)
 HTTPD_CFLAGS = $(APR_CFLAGS) -I$(shell $(APXS) -q INCLUDEDIR 2>/dev/null)
-CORE_LIBS   := -ljansson -lcrypt -lcrypto -lzxcvbn -larchive
+CORE_LIBS   := -ljansson -lcrypt -lcrypto -lzxcvbn -larchive -lm
 
 CORE_SRC := $(wildcard mod_invokemu/util/*.c mod_invokemu/store/*.c) mod_invokemu/validate.c \
-            $(wildcard mod_invokemu/auth/core_*.c mod_invokemu/policy.c mod_invokemu/multipart.c)
+            $(wildcard mod_invokemu/auth/core_*.c mod_invokemu/policy.c mod_invokemu/multipart.c) \
+            worker/nodes/declaration.c
 MOD_SRC  := $(filter-out $(CORE_SRC),$(wildcard mod_invokemu/*.c mod_invokemu/api/*.c mod_invokemu/auth/*.c \
             mod_invokemu/events/*.c mod_invokemu/dispatch/*.c))
-CORE_OBJ := $(CORE_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/queries.o $(B)/obj/gen/migrations.o
+CORE_OBJ := $(CORE_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/queries.o $(B)/obj/gen/migrations.o $(B)/obj/gen/nodes.o
 MOD_OBJ  := $(MOD_SRC:%.c=$(B)/obj/%.o)
 
 $(B)/gen/queries.c: $(wildcard sql/queries/*.sql) tools/embed-sql.awk
@@ -19,6 +20,11 @@ $(B)/gen/queries.c: $(wildcard sql/queries/*.sql) tools/embed-sql.awk
 $(B)/gen/migrations.c: $(wildcard sql/migrations/*.sql) tools/embed-sql.awk
 	@mkdir -p $(@D)
 	LC_ALL=C awk -v mode=migrations -f tools/embed-sql.awk $(sort $(filter %.sql,$^)) > $@.tmp && mv $@.tmp $@
+
+# What the worker's nodes take and give, for the check of a graph that is to be queued.
+$(B)/gen/nodes.c: $(B)/node-table
+	@mkdir -p $(@D)
+	$(B)/node-table > $@.tmp && mv $@.tmp $@
 
 $(B)/obj/gen/%.o: $(B)/gen/%.c
 	@mkdir -p $(@D)

@@ -10,7 +10,7 @@
 
 struct imu_check {
     apr_pool_t *p;
-    const char *where;
+    json_t *at; /* where the next field is: the beginning of its loc */
     json_t *faults;
 };
 
@@ -24,8 +24,18 @@ imu_check *imu_check_new(apr_pool_t *p, const char *where)
     imu_check *c = apr_pcalloc(p, sizeof *c);
 
     c->p = p;
-    c->where = where;
+    c->at = imu_json_own(p, json_pack("[s]", where));
     return c;
+}
+
+void imu_check_enter(imu_check *c, const char *field)
+{
+    json_array_append_new(c->at, json_string(field));
+}
+
+void imu_check_leave(imu_check *c)
+{
+    json_array_remove(c->at, json_array_size(c->at) - 1);
 }
 
 static json_t *echo(const json_t *input)
@@ -46,15 +56,13 @@ static json_t *echo(const json_t *input)
 void imu_check_fault(imu_check *c, const char *field, const char *type, const char *msg,
                      const json_t *input)
 {
-    json_t *loc = json_array();
+    json_t *loc;
 
     if (!c->faults)
         c->faults = imu_json_own(c->p, json_array());
-    if (json_array_size(c->faults) >= MAX_FAULTS) {
-        json_decref(loc);
+    if (json_array_size(c->faults) >= MAX_FAULTS)
         return;
-    }
-    json_array_append_new(loc, json_string(c->where));
+    loc = json_copy(c->at);
     if (field)
         json_array_append_new(loc, json_string(field));
     json_array_append_new(c->faults, json_pack("{s:s, s:o, s:s, s:o}", "type", type, "loc", loc,

@@ -22,8 +22,15 @@ typedef struct imu_check imu_check;
 
 /** where is the first element of every loc: "body", "query" or "path". */
 imu_check *imu_check_new(apr_pool_t *p, const char *where);
-/** Records one fault. type is a pydantic-style word such as "missing", "string_type",
- * "value_error". */
+/**
+ * Steps into an object: the names of faults from here on are below this one in their loc. A loc
+ * holds names only: the web client shows no fault whose loc has a number in it.
+ */
+void imu_check_enter(imu_check *c, const char *field);
+/** Steps out again. */
+void imu_check_leave(imu_check *c);
+/** Records one fault; field may be NULL for what was stepped into itself. type is a pydantic-style
+ * word such as "missing", "string_type", "value_error". */
 void imu_check_fault(imu_check *c, const char *field, const char *type, const char *msg,
                      const json_t *input);
 /** Text of min..max bytes; NULL when absent. Refuses control characters other than tab and line

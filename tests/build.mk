@@ -35,7 +35,7 @@ UNIT_TESTS += $(CORE_FUZZ:%=$(B)/tests/replay_%)
 $(B)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. -I$(B)/gen $(APR_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
-CORE_FUZZ_SRC := $(CORE_SRC) $(B)/gen/queries.c $(B)/gen/migrations.c tests/unit/core/tempdb.c tests/tools/pool-blocks.c \
+CORE_FUZZ_SRC := $(CORE_SRC) $(B)/gen/queries.c $(B)/gen/migrations.c $(B)/gen/nodes.c tests/unit/core/tempdb.c tests/tools/pool-blocks.c \
                  mod_invokemu/dispatch/worker_frames.c
 $(CORE_FUZZ:%=$(B)/fuzz/fuzz_%): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(CORE_FUZZ_SRC:%.c=$(B)/fuzz/obj/%.o)
 	clang -fsanitize=fuzzer,address,undefined -o $@ $^ -lcmocka $(CORE_LIBS) $(APR_LIBS)

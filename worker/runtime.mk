@@ -12,6 +12,10 @@ $(B)/invokemu-worker: $(B)/obj/worker/main.o $(B)/libimuruntime.a $(B)/libimueng
 
 ALL += $(B)/invokemu-worker
 
+# The nodes' declarations as C, for the server.
+$(B)/node-table: tools/node-table.c $(B)/libimuruntime.a $(B)/libimuengine.a $(B)/libimuwire.a
+	$(CC) $(ALL_CFLAGS) $(SAN_FLAGS) -MF $@.d -o $@ $(filter-out %.h,$^) $(RUNTIME_LIBS)
+
 # Tests: the graph by itself; protocol and media process by a real process.
 RUNTIME_TEST_LIBS = $(B)/libimuruntime.a $(B)/libimuengine.a $(B)/libimuwire.a
 $(B)/obj/tests/worker/%.o: TEST_CFLAGS += -DIMU_BUILD_DIR='"$(B)"'

@@ -4,16 +4,13 @@
 
 #include <apr_strings.h>
 
+#include "mod_invokemu/store/queue_graph.h"
 #include "mod_invokemu/util/ids.h"
-#include "mod_invokemu/validate.h"
 
 /* Bounds far above what clients send, far below what hurts. */
-#define MAX_NODES  2000
-#define MAX_EDGES  10000
 #define MAX_GROUPS 20
 #define MAX_DATA   200
 #define MAX_ITEMS  10000
-#define MAX_NAME   512
 #define MAX_RUNS   10000
 #define MAX_LABEL  256
 /* Graph and values of one job: the dispatcher reads them in one go, between the events of
@@ -36,116 +33,31 @@ json_t *imu_session_new(apr_pool_t *p, json_t *graph, const char **session_id)
 
 /* ---- checks ---- */
 
-static void check_nodes(imu_check *c, const json_t *nodes)
-{
-    const char *id;
-    json_t *node;
-
-    if (json_object_size(nodes) > MAX_NODES) {
-        imu_check_fault(c, "batch.graph.nodes", "too_long", "A graph has at most 2000 nodes", NULL);
-        return;
-    }
-    json_object_foreach ((json_t *)nodes, id, node) {
-        const char *own = json_string_value(json_object_get(node, "id"));
-        const char *type = json_string_value(json_object_get(node, "type"));
-
-        if (!json_is_object(node) || !type || !*type || strlen(type) > MAX_NAME)
-            imu_check_fault(c, "batch.graph.nodes", "union_tag_not_found", "Every node has a type",
-                            NULL);
-        else if (!own || strcmp(own, id) != 0 || strlen(id) > MAX_NAME)
-            imu_check_fault(c, "batch.graph.nodes", "value_error", "Node ids must match", NULL);
-    }
-}
-
-/* One end of an edge: a node of the graph and the name of a field. */
-static int edge_end_ok(const json_t *end, const json_t *nodes)
-{
-    const char *id = json_string_value(json_object_get(end, "node_id"));
-    const char *field = json_string_value(json_object_get(end, "field"));
-
-    return id && field && *field && strlen(field) <= MAX_NAME && json_object_get(nodes, id);
-}
-
-static void check_edges(imu_check *c, const json_t *edges, const json_t *nodes)
-{
-    json_t *edge;
-    size_t i;
-
-    json_array_foreach (edges, i, edge)
-        if (!edge_end_ok(json_object_get(edge, "source"), nodes) ||
-            !edge_end_ok(json_object_get(edge, "destination"), nodes))
-            imu_check_fault(c, "batch.graph.edges", "value_error",
-                            "Edge source or destination node does not exist in the graph", NULL);
-}
-
-/* Takes nodes without incoming edges away until none is left; what remains is a cycle (Kahn's
- * algorithm, as a count of passes). */
-static int has_cycle(apr_pool_t *p, const json_t *nodes, const json_t *edges)
-{
-    json_t *degree = imu_json_own(p, json_object()), *left = imu_json_own(p, json_array()),
-           *after = imu_json_own(p, json_object());
-    const char *id;
-    json_t *node, *edge, *to;
-    size_t i, taken = 0;
-
-    json_object_foreach ((json_t *)nodes, id, node) {
-        json_object_set_new(degree, id, json_integer(0));
-        json_object_set_new(after, id, json_array());
-    }
-    json_array_foreach (edges, i, edge) {
-        json_t *n;
-
-        to = json_object_get(json_object_get(edge, "destination"), "node_id");
-        n = json_object_get(degree, json_string_value(to));
-        json_integer_set(n, json_integer_value(n) + 1);
-        json_array_append(json_object_get(after, json_string_value(json_object_get(
-                                                     json_object_get(edge, "source"), "node_id"))),
-                          to);
-    }
-    json_object_foreach (degree, id, node)
-        if (json_integer_value(node) == 0)
-            json_array_append_new(left, json_string(id));
-    while (taken < json_array_size(left)) {
-        const char *from = json_string_value(json_array_get(left, taken++));
-
-        json_array_foreach (json_object_get(after, from), i, to) {
-            json_t *n = json_object_get(degree, json_string_value(to));
-
-            json_integer_set(n, json_integer_value(n) - 1);
-            if (json_integer_value(n) == 0)
-                json_array_append(left, to);
-        }
-    }
-    return taken < json_object_size(nodes);
-}
-
-static void check_graph(apr_pool_t *p, imu_check *c, json_t *graph)
-{
-    json_t *nodes = json_object_get(graph, "nodes"), *edges = json_object_get(graph, "edges");
-    json_t *id = json_object_get(graph, "id");
-
-    if (!nodes)
-        json_object_set_new(graph, "nodes", nodes = json_object());
-    if (!edges)
-        json_object_set_new(graph, "edges", edges = json_array());
-    if (!id)
-        json_object_set_new(graph, "id", json_string(imu_uuid4(p)));
-    if (!json_is_object(nodes) || !json_is_array(edges) || json_array_size(edges) > MAX_EDGES ||
-        (id && !json_is_string(id))) {
-        imu_check_fault(c, "batch.graph", "value_error",
-                        "A graph has nodes (an object) and edges (a list)", NULL);
-        return;
-    }
-    check_nodes(c, nodes);
-    check_edges(c, edges, nodes);
-    if (!imu_check_end(c) && has_cycle(p, nodes, edges))
-        imu_check_fault(c, "batch.graph", "value_error", "Graph contains cycles", NULL);
-}
-
-/* Values that a batch may put into a field: texts, numbers, and references such as {image_name}. */
+/* Values that a batch may put into a field: texts, numbers, references such as {image_name},
+ * and lists of them. */
 static int datum_value_ok(const json_t *v)
 {
-    return json_is_string(v) || json_is_number(v) || json_is_object(v);
+    return json_is_string(v) || json_is_number(v) || json_is_object(v) || json_is_array(v);
+}
+
+/* The values of a datum against the field that they are meant for. */
+static void check_items(apr_pool_t *p, imu_check *c, const json_t *datum, const imu_field *input)
+{
+    const char *field = json_string_value(json_object_get(datum, "field_name"));
+    json_t *items = json_object_get(datum, "items"), *one;
+    size_t i;
+
+    imu_check_enter(c, json_string_value(json_object_get(datum, "node_path")));
+    json_array_foreach (items, i, one) {
+        if (!datum_value_ok(one) || json_typeof(one) != json_typeof(json_array_get(items, 0))) {
+            imu_check_fault(c, field, "value_error", "All items in a batch must have the same type",
+                            NULL);
+            break;
+        }
+        if (!imu_graph_check_value(p, c, input, field, one))
+            break;
+    }
+    imu_check_leave(c);
 }
 
 static void check_datum(imu_check *c, const json_t *datum, const json_t *nodes, json_t *seen,
@@ -153,37 +65,36 @@ static void check_datum(imu_check *c, const json_t *datum, const json_t *nodes, 
 {
     const char *path = json_string_value(json_object_get(datum, "node_path"));
     const char *field = json_string_value(json_object_get(datum, "field_name"));
-    json_t *items = json_object_get(datum, "items"), *one;
+    json_t *items = json_object_get(datum, "items");
+    const imu_field *input;
     const char *key;
-    size_t i;
 
-    if (!path || !field || !*field || strlen(field) > MAX_NAME ||
+    if (!path || !field || !*field || strlen(field) > IMU_GRAPH_MAX_NAME ||
         (items && !json_is_array(items))) {
-        imu_check_fault(c, "batch.data", "missing",
-                        "Batch data has node_path, field_name and items", NULL);
+        imu_check_fault(c, NULL, "missing", "Batch data has node_path, field_name and items", NULL);
         return;
     }
     if (!json_object_get(nodes, path)) {
-        imu_check_fault(c, "batch.data", "value_error",
-                        "Batch data names a node that is not in the graph", NULL);
+        imu_check_fault(c, NULL, "value_error",
+                        apr_psprintf(p, "Node \"%.80s\" not found in graph", path), NULL);
         return;
     }
-    if (strcmp(field, "id") == 0 || strcmp(field, "type") == 0)
-        imu_check_fault(c, "batch.data", "value_error", "Batch data cannot change what a node is",
+    input = imu_graph_input(json_object_get(nodes, path), field);
+    if (!input) {
+        imu_check_fault(c, NULL, "value_error",
+                        apr_psprintf(p, "Field \"%.80s\" not found in node \"%.80s\"", field, path),
                         NULL);
+        return;
+    }
     key = apr_pstrcat(p, path, "\n", field, NULL);
     if (json_object_get(seen, key))
-        imu_check_fault(c, "batch.data", "value_error",
+        imu_check_fault(c, NULL, "value_error",
                         "Each batch data must have unique node_id and field_name", NULL);
     json_object_set_new(seen, key, json_true());
     if (json_array_size(items) > MAX_ITEMS)
-        imu_check_fault(c, "batch.data", "too_long", "Batch data has at most 10000 items", NULL);
-    json_array_foreach (items, i, one)
-        if (!datum_value_ok(one) || json_typeof(one) != json_typeof(json_array_get(items, 0))) {
-            imu_check_fault(c, "batch.data", "value_error",
-                            "All items in a batch must have the same type", NULL);
-            break;
-        }
+        imu_check_fault(c, NULL, "too_long", "Batch data has at most 10000 items", NULL);
+    else
+        check_items(p, c, datum, input);
 }
 
 /* Checks one zipped group. @return its length */
@@ -195,13 +106,13 @@ static size_t check_group(imu_check *c, const json_t *group, const json_t *nodes
     size_t i;
 
     if (!json_is_array(group) || json_array_size(group) > MAX_DATA) {
-        imu_check_fault(c, "batch.data", "list_type", "Batch data is a list of lists", NULL);
+        imu_check_fault(c, NULL, "list_type", "Batch data is a list of lists", NULL);
         return 0;
     }
     json_array_foreach (group, i, datum) {
         check_datum(c, datum, nodes, seen, p);
         if (json_array_size(json_object_get(datum, "items")) != length)
-            imu_check_fault(c, "batch.data", "value_error",
+            imu_check_fault(c, NULL, "value_error",
                             "Zipped batch items must all have the same length", NULL);
     }
     return length;
@@ -216,7 +127,7 @@ static void check_data(apr_pool_t *p, imu_check *c, imu_batch *b)
     if (!b->data)
         return;
     if (json_array_size(b->data) > MAX_GROUPS) {
-        imu_check_fault(c, "batch.data", "too_long", "Batch data has at most 20 groups", NULL);
+        imu_check_fault(c, NULL, "too_long", "Batch data has at most 20 groups", NULL);
         return;
     }
     json_array_foreach (b->data, i, group) {
@@ -226,8 +137,7 @@ static void check_data(apr_pool_t *p, imu_check *c, imu_batch *b)
          */
         b->requested *= (apr_int64_t)n;
         if (b->requested > (apr_int64_t)MAX_ITEMS * MAX_RUNS) {
-            imu_check_fault(c, "batch.data", "too_long", "This batch would make too many jobs",
-                            NULL);
+            imu_check_fault(c, NULL, "too_long", "This batch would make too many jobs", NULL);
             return;
         }
     }
@@ -243,6 +153,7 @@ imu_err *imu_batch_parse(apr_pool_t *p, json_t *body, imu_batch *b)
     b->prepend = imu_check_bool(c, body, "prepend", 0, 0);
     if ((err = imu_check_end(c)))
         return err;
+    imu_check_enter(c, "batch");
     b->batch_id = imu_check_text(c, batch, "batch_id", IMU_NULLABLE, 1, MAX_LABEL);
     b->origin = imu_check_text(c, batch, "origin", IMU_NULLABLE, 0, MAX_LABEL);
     b->destination = imu_check_text(c, batch, "destination", IMU_NULLABLE, 0, MAX_LABEL);
@@ -255,9 +166,12 @@ imu_err *imu_batch_parse(apr_pool_t *p, json_t *body, imu_batch *b)
         return err;
     if (!b->batch_id)
         b->batch_id = imu_uuid4(p);
-    check_graph(p, c, b->graph);
+    imu_check_enter(c, "graph");
+    imu_graph_check(p, c, b->graph);
+    imu_check_leave(c);
     if ((err = imu_check_end(c)))
         return err;
+    imu_check_enter(c, "data");
     check_data(p, c, b);
     return imu_check_end(c);
 }

@@ -44,14 +44,17 @@ describe('the session queue', () => {
             assert.equal(got.field_values, null);
         });
 
+        const graph = (nodes, edges = []) => ({ id: 'g', nodes, edges });
+        const parts = { id: 'text', type: 'string_join_three' };
+        const part = (which, ...items) => ({ node_path: 'text', field_name: `string_${which}`, items });
+
         test('zips within a group, multiplies groups, and repeats the whole for each run', async () => {
-            const number = (...items) => ({ node_path: 'text', field_name: 'n', items });
-            const data = [[texts('a', 'b'), number(1, 2)], [{ node_path: 'text', field_name: 'z', items: ['x', 'y', 'z'] }]];
-            const made = await enqueue(ann, { data, runs: 2 });
+            const data = [[part('left', 'a', 'b'), part('middle', '1', '2')], [part('right', 'x', 'y', 'z')]];
+            const made = await enqueue(ann, { graph: graph({ text: parts }), data, runs: 2 });
             assert.deepEqual([made.enqueued, made.requested], [12, 12]);
             const nodes = (await ok(ann.get(`${QUEUE}/list_all`))).map((i) => i.session.graph.nodes.text);
             const one = ['a1x', 'a1y', 'a1z', 'b2x', 'b2y', 'b2z'];
-            assert.deepEqual(nodes.map((n) => `${n.value}${n.n}${n.z}`), [...one, ...one]);
+            assert.deepEqual(nodes.map((n) => `${n.string_left}${n.string_middle}${n.string_right}`), [...one, ...one]);
         });
 
         test('with a group of nothing makes nothing', async () => {
@@ -76,8 +79,7 @@ describe('the session queue', () => {
         });
 
         test('larger than the queue has room for is taken in part, and says so', async () => {
-            const many = Array.from({ length: 5001 }, (_, i) => i);
-            const data = [[{ node_path: 'text', field_name: 'n', items: many }]];
+            const data = [[texts(...Array.from({ length: 5001 }, (_, i) => `${i}`))]];
             const made = await enqueue(ann, { data, runs: 2 });
             assert.deepEqual([made.enqueued, made.requested, made.item_ids.length], [10000, 10002, 10000]);
             const more = await enqueue(ann);
@@ -105,28 +107,27 @@ describe('the session queue', () => {
         });
 
         test('with as many nodes and edges as are allowed is checked at once', async () => {
-            const nodes = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`n${i}`, { id: `n${i}`, type: 'string' }]));
+            const nodes = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`n${i}`, { id: `n${i}`, type: 'core_metadata' }]));
             const edges = Array.from({ length: 10000 }, (_, i) => ({
-                source: { node_id: `n${i % 1999}`, field: 'v' },
-                destination: { node_id: `n${(i % 1999) + 1}`, field: 'v' },
+                source: { node_id: `n${i % 1999}`, field: 'metadata' },
+                destination: { node_id: `n${(i % 1999) + 1}`, field: 'abcdef'[Math.floor(i / 1999)] },
             }));
             const start = server.cpuMs();
             await ok(ann.post(`${QUEUE}/enqueue_batch`, { batch: { runs: 1, graph: graph(nodes, edges) } }), 201);
             const took = server.cpuMs() - start;
             assert.ok(took < 2000, `it took ${took} ms of processor time`);
-            edges.push({ source: { node_id: 'n1999', field: 'v' }, destination: { node_id: 'n0', field: 'v' } });
+            edges.push({ source: { node_id: 'n1999', field: 'metadata' }, destination: { node_id: 'n0', field: 'a' } });
             edges.shift();
             await ok(ann.post(`${QUEUE}/enqueue_batch`, { batch: { runs: 1, graph: graph(nodes, edges) } }), 422);
         });
 
         test('puts several values into one node', async () => {
-            const datum = (field_name, ...items) => ({ node_path: 'text', field_name, items });
-            await enqueue(ann, { data: [[datum('value', 'a', 'b'), datum('more', 1, 2)], [datum('last', 'x', 'y')]] });
+            await enqueue(ann, { graph: graph({ text: parts }), data: [[part('left', 'a', 'b'), part('middle', 1, 2)], [part('right', 'x', 'y')]] });
             const made = (await ok(ann.get(`${QUEUE}/list_all`))).map((i) => i.session.graph.nodes.text);
-            assert.deepEqual(made.map((n) => [n.value, n.more, n.last]), [['a', 1, 'x'], ['a', 1, 'y'], ['b', 2, 'x'], ['b', 2, 'y']]);
+            const found = made.map((n) => [n.string_left, n.string_middle, n.string_right]);
+            assert.deepEqual(found, [['a', 1, 'x'], ['a', 1, 'y'], ['b', 2, 'x'], ['b', 2, 'y']]);
         });
 
-        const graph = (nodes, edges = []) => ({ id: 'g', nodes, edges });
         const edge = (from, to) => ({ source: { node_id: from, field: 'value' }, destination: { node_id: to, field: 'value' } });
         const node = (id) => ({ id, type: 'string' });
         const refused = {
@@ -143,14 +144,14 @@ describe('the session queue', () => {
             'a cycle': textBatch({ graph: graph({ a: node('a'), b: node('b') }, [edge('a', 'b'), edge('b', 'a')]) }),
             'a node that feeds itself': textBatch({ graph: graph({ a: node('a') }, [edge('a', 'a')]) }),
             'nodes as a list': textBatch({ graph: { id: 'g', nodes: [], edges: [] } }),
-            'zipped lists of different length': textBatch({ data: [[texts('a'), { node_path: 'text', field_name: 'n', items: [1, 2] }]] }),
+            'zipped lists of different length': textBatch({ data: [[part('left', 'a'), part('right', 'x', 'y')]], graph: graph({ text: parts }) }),
             'values of mixed type': textBatch({ data: [[texts('a', 1)]] }),
             'the same field twice': textBatch({ data: [[texts('a')], [texts('b')]] }),
             'data for a node that is not there': textBatch({ data: [[{ node_path: 'ghost', field_name: 'value', items: ['a'] }]] }),
             'data that turns a node into another': textBatch({ data: [[{ node_path: 'text', field_name: 'type', items: ['l2i'] }]] }),
             'data that is no list of lists': textBatch({ data: [{ node_path: 'text' }] }),
             'an origin that is a number': textBatch({ origin: 7 }),
-            'more sessions than a queue can hold': textBatch({ data: [[texts(...Array(9000).fill('a'))], [{ node_path: 'text', field_name: 'n', items: Array(9000).fill(1) }], [{ node_path: 'text', field_name: 'm', items: Array(9000).fill(1) }]] }),
+            'more sessions than a queue can hold': textBatch({ data: ['left', 'middle', 'right'].map((which) => [part(which, ...Array(9000).fill('a'))]), graph: graph({ text: parts }) }),
         };
         for (const [what, body] of Object.entries(refused)) {
             test(`with ${what} is refused and queues nothing`, async () => {

@@ -86,26 +86,24 @@ static int load_edge(imu_graph *g, struct edge *e, const json_t *posted, const j
         load_end(json_object_get(posted, "destination"), index, &e->to, &e->to_field, err))
         return -1;
     const struct node *from = &g->nodes[e->from], *to = &g->nodes[e->to];
-    const imu_field *out = imu_field_find(from->type->output->fields, e->from_field);
-    if (!out)
+    switch (imu_edge_check(from->type, e->from_field, to->type, e->to_field, &e->to_type)) {
+    case IMU_EDGE_NO_OUTPUT:
         return imu_refuse(err, BAD, "Node \"%.80s\" (%s) has no output \"%.60s\".", from->id,
                           from->type->type, e->from_field);
-    e->to_type = imu_node_input(to->type, e->to_field);
-    if (!e->to_type && (!(to->type->flags & IMU_N_EXTRA) || !strcmp(e->to_field, "id") ||
-                        !strcmp(e->to_field, "type")))
+    case IMU_EDGE_NO_INPUT:
         return imu_refuse(err, BAD, "Node \"%.80s\" (%s) has no input \"%.60s\".", to->id,
                           to->type->type, e->to_field);
-    if (!e->to_type)
-        return 0;
-    if (e->to_type->flags & IMU_F_DIRECT)
+    case IMU_EDGE_DIRECT:
         return imu_refuse(err, BAD, "The input \"%.60s\" of node \"%.80s\" takes no connection.",
                           e->to_field, to->id);
-    if (!imu_field_connects(out, e->to_type))
+    case IMU_EDGE_TYPES:
         return imu_refuse(err, BAD,
                           "The output \"%.60s\" of node \"%.80s\" doesn't fit the input \"%.60s\" "
                           "of node \"%.80s\".",
                           e->from_field, from->id, e->to_field, to->id);
-    return 0;
+    default:
+        return 0;
+    }
 }
 
 static int load_edges(imu_graph *g, const json_t *index, imu_error *err)

@@ -1,0 +1,350 @@
+#include "mod_invokemu/store/queue_graph.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "mod_invokemu/util/ids.h"
+
+/* Bounds far above what clients send, far below what hurts. */
+#define MAX_NODES 2000
+#define MAX_EDGES 10000
+
+/* What InvokeAI's web client puts into the graphs of pictures and the worker does not run yet. A
+ * client whose graph is right is not told that it is wrong: the job is queued, and fails with the
+ * worker's sentence about the node. What such a node takes and gives is unknown, so nobody checks.
+ */
+static const char *const undeclared[] = {
+    "apply_mask_to_image",
+    "controlnet",
+    "create_gradient_mask",
+    "expand_mask_with_fade",
+    "infill_lama",
+    "lora_collection_loader",
+    "lora_selector",
+    "mask_combine",
+    "sdxl_compel_prompt",
+    "sdxl_lora_collection_loader",
+    "sdxl_model_loader",
+    "spandrel_image_to_image_autoscale",
+    "tiled_multi_diffusion_denoise_latents",
+    "tomask",
+    "unsharp_mask",
+    NULL,
+};
+
+/* The declaration of a node's type, or NULL when there is none. */
+static const imu_node_type *type_of(const json_t *node)
+{
+    const char *type = json_string_value(json_object_get(node, "type"));
+
+    return type ? imu_node_among(imu_nodes_known, type) : NULL;
+}
+
+static int is_undeclared(const char *type)
+{
+    for (const char *const *one = undeclared; *one; one++)
+        if (strcmp(*one, type) == 0)
+            return 1;
+    return 0;
+}
+
+const imu_field *imu_graph_input(const json_t *node, const char *field)
+{
+    static const imu_field any = {.name = "any", .type = IMU_T_ANY};
+    const imu_node_type *type = type_of(node);
+
+    if (type)
+        return imu_node_input(type, field);
+    return strcmp(field, "id") != 0 && strcmp(field, "type") != 0 ? &any : NULL;
+}
+
+/* ---- values ---- */
+
+/* The words for a value of another kind than the field's. */
+static const char *kind_fault(const imu_field *f, const char **msg)
+{
+    switch (f->type) {
+    case IMU_T_INT:
+        *msg = "Input should be a valid integer";
+        return "int_type";
+    case IMU_T_FLOAT:
+        *msg = "Input should be a valid number";
+        return "float_type";
+    case IMU_T_STRING:
+        *msg = "Input should be a valid string";
+        return "string_type";
+    case IMU_T_BOOL:
+        *msg = "Input should be a valid boolean";
+        return "bool_type";
+    case IMU_T_IMAGE:
+        *msg = "Input should be an object with image_name";
+        return "model_type";
+    case IMU_T_BOARD:
+        *msg = "Input should be an object with board_id";
+        return "model_type";
+    case IMU_T_COLOR:
+        *msg = "Input should be an object with r, g, b and a, each from 0 to 255";
+        return "model_type";
+    default:
+        *msg = "Input should be an object of the type that this field takes";
+        return "model_type";
+    }
+}
+
+static const char *choices_of(apr_pool_t *p, const imu_field *f)
+{
+    const char *list = "";
+
+    for (const char *const *one = f->choices; *one; one++)
+        list = apr_pstrcat(p, list, *list ? ", '" : "'", *one, "'", NULL);
+    return list;
+}
+
+/* The type of a fault and its sentence. */
+static const char *misfit_fault(apr_pool_t *p, const imu_field *f, enum imu_misfit misfit,
+                                const char **msg)
+{
+    int open = f->flags & (misfit == IMU_MISFIT_MIN ? IMU_F_ABOVE_MIN : IMU_F_BELOW_MAX);
+
+    switch (misfit) {
+    case IMU_MISFIT_NULL:
+        *msg = "Input should not be null";
+        return "null_type";
+    case IMU_MISFIT_LIST:
+        *msg = "Input should be a valid list";
+        return "list_type";
+    case IMU_MISFIT_MIN:
+        *msg = apr_psprintf(p, "Input should be greater than %s%.15g", open ? "" : "or equal to ",
+                            f->min);
+        return open ? "greater_than" : "greater_than_equal";
+    case IMU_MISFIT_MAX:
+        *msg = apr_psprintf(p, "Input should be less than %s%.15g", open ? "" : "or equal to ",
+                            f->max);
+        return open ? "less_than" : "less_than_equal";
+    case IMU_MISFIT_MULTIPLE:
+        *msg = apr_psprintf(p, "Input should be a multiple of %d", f->multiple_of);
+        return "multiple_of";
+    case IMU_MISFIT_CHOICE:
+        *msg = apr_pstrcat(p, "Input should be one of ", choices_of(p, f), NULL);
+        return "literal_error";
+    default:
+        return kind_fault(f, msg);
+    }
+}
+
+int imu_graph_check_value(apr_pool_t *p, imu_check *c, const imu_field *field, const char *name,
+                          const json_t *value)
+{
+    const char *type, *msg;
+    long at;
+    enum imu_misfit misfit = imu_value_misfit(field, value, &at);
+
+    if (!misfit)
+        return 1;
+    type = misfit_fault(p, field, misfit, &msg);
+    imu_check_fault(c, name, type, msg, at < 0 ? value : json_array_get(value, (size_t)at));
+    return 0;
+}
+
+/* ---- nodes ---- */
+
+/* Fields that the type does not declare are left alone: clients send them, and nobody reads them.
+ */
+static void check_fields(apr_pool_t *p, imu_check *c, const imu_node_type *type, const json_t *node)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach ((json_t *)node, name, value) {
+        const imu_field *field = imu_node_input(type, name);
+
+        if (field)
+            imu_graph_check_value(p, c, field, name, value);
+    }
+}
+
+static void check_node(apr_pool_t *p, imu_check *c, const char *id, const json_t *node)
+{
+    const char *own = json_string_value(json_object_get(node, "id"));
+    const char *name = json_string_value(json_object_get(node, "type"));
+    const imu_node_type *type = type_of(node);
+
+    if (!json_is_object(node) || !name || !*name)
+        imu_check_fault(c, NULL, "union_tag_not_found", "Every node has a type", NULL);
+    else if (!own || strcmp(own, id) != 0)
+        imu_check_fault(c, NULL, "value_error", "Node ids must match", NULL);
+    else if (!type && !is_undeclared(name))
+        imu_check_fault(c, NULL, "union_tag_invalid",
+                        apr_psprintf(p, "This server has no node of type \"%.80s\"", name), NULL);
+    else if (type)
+        check_fields(p, c, type, node);
+}
+
+static void check_nodes(apr_pool_t *p, imu_check *c, const json_t *nodes)
+{
+    const char *id;
+    json_t *node;
+
+    if (json_object_size(nodes) > MAX_NODES) {
+        imu_check_fault(c, "nodes", "too_long", "A graph has at most 2000 nodes", NULL);
+        return;
+    }
+    imu_check_enter(c, "nodes");
+    json_object_foreach ((json_t *)nodes, id, node) {
+        if (!*id || strlen(id) > IMU_GRAPH_MAX_NAME) {
+            imu_check_fault(c, NULL, "value_error", "A node's id has 1 to 512 bytes", NULL);
+            continue;
+        }
+        imu_check_enter(c, id);
+        check_node(p, c, id, node);
+        imu_check_leave(c);
+    }
+    imu_check_leave(c);
+}
+
+/* ---- edges ---- */
+
+/* One end of an edge: a node of the graph, and the name of a field. */
+static const json_t *end_of(const json_t *edge, const char *which, const json_t *nodes,
+                            const char **field)
+{
+    const json_t *end = json_object_get(edge, which);
+    const char *id = json_string_value(json_object_get(end, "node_id"));
+
+    *field = json_string_value(json_object_get(end, "field"));
+    if (!id || !*field || !**field || strlen(*field) > IMU_GRAPH_MAX_NAME)
+        return NULL;
+    return json_object_get(nodes, id);
+}
+
+static const char *id_of(const json_t *node)
+{
+    return json_string_value(json_object_get(node, "id"));
+}
+
+/* Every input takes one edge; the inputs of a collector take any number. */
+static int is_taken(apr_pool_t *p, json_t *inputs, const json_t *to, const char *field)
+{
+    const char *key = apr_pstrcat(p, id_of(to), "\n", field, NULL);
+    const imu_node_type *type = type_of(to);
+
+    if ((type && (type->flags & IMU_N_COLLECT)) || !json_object_get(inputs, key)) {
+        json_object_set_new(inputs, key, json_true());
+        return 0;
+    }
+    return 1;
+}
+
+/* @return what is wrong with an edge, or NULL */
+static const char *edge_fault(apr_pool_t *p, const json_t *edge, const json_t *nodes,
+                              json_t *inputs)
+{
+    const char *output, *input;
+    const json_t *from = end_of(edge, "source", nodes, &output),
+                 *to = end_of(edge, "destination", nodes, &input);
+    const imu_field *to_type;
+
+    if (!from || !to)
+        return "Edge source or destination node does not exist in the graph";
+    switch (imu_edge_check(type_of(from), output, type_of(to), input, &to_type)) {
+    case IMU_EDGE_NO_OUTPUT:
+        return apr_psprintf(p, "Edge source field \"%.80s\" does not exist in node \"%.80s\"",
+                            output, id_of(from));
+    case IMU_EDGE_NO_INPUT:
+        return apr_psprintf(p, "Edge destination field \"%.80s\" does not exist in node \"%.80s\"",
+                            input, id_of(to));
+    case IMU_EDGE_DIRECT:
+        return apr_psprintf(p, "Field \"%.80s\" of node \"%.80s\" takes no edge", input, id_of(to));
+    case IMU_EDGE_TYPES:
+        return apr_psprintf(p,
+                            "Edge source and target types do not match: \"%.80s\" of node "
+                            "\"%.80s\" and \"%.80s\" of node \"%.80s\"",
+                            output, id_of(from), input, id_of(to));
+    default:
+        break;
+    }
+    if (is_taken(p, inputs, to, input))
+        return apr_psprintf(p, "Field \"%.80s\" of node \"%.80s\" takes one edge, not several",
+                            input, id_of(to));
+    return NULL;
+}
+
+static void check_edges(apr_pool_t *p, imu_check *c, const json_t *edges, const json_t *nodes)
+{
+    json_t *inputs = imu_json_own(p, json_object()), *edge;
+    size_t i;
+
+    json_array_foreach (edges, i, edge) {
+        const char *msg = edge_fault(p, edge, nodes, inputs);
+
+        if (msg)
+            imu_check_fault(c, "edges", "value_error", msg, NULL);
+    }
+}
+
+/* Takes nodes without incoming edges away until none is left; what remains is a cycle (Kahn's
+ * algorithm, as a count of passes). */
+static int has_cycle(apr_pool_t *p, const json_t *nodes, const json_t *edges)
+{
+    json_t *degree = imu_json_own(p, json_object()), *left = imu_json_own(p, json_array()),
+           *after = imu_json_own(p, json_object());
+    const char *id;
+    json_t *node, *edge, *to;
+    size_t i, taken = 0;
+
+    json_object_foreach ((json_t *)nodes, id, node) {
+        json_object_set_new(degree, id, json_integer(0));
+        json_object_set_new(after, id, json_array());
+    }
+    json_array_foreach (edges, i, edge) {
+        json_t *n;
+
+        to = json_object_get(json_object_get(edge, "destination"), "node_id");
+        n = json_object_get(degree, json_string_value(to));
+        json_integer_set(n, json_integer_value(n) + 1);
+        json_array_append(json_object_get(after, json_string_value(json_object_get(
+                                                     json_object_get(edge, "source"), "node_id"))),
+                          to);
+    }
+    json_object_foreach (degree, id, node)
+        if (json_integer_value(node) == 0)
+            json_array_append_new(left, json_string(id));
+    while (taken < json_array_size(left)) {
+        const char *from = json_string_value(json_array_get(left, taken++));
+
+        json_array_foreach (json_object_get(after, from), i, to) {
+            json_t *n = json_object_get(degree, json_string_value(to));
+
+            json_integer_set(n, json_integer_value(n) - 1);
+            if (json_integer_value(n) == 0)
+                json_array_append(left, to);
+        }
+    }
+    return taken < json_object_size(nodes);
+}
+
+void imu_graph_check(apr_pool_t *p, imu_check *c, json_t *graph)
+{
+    json_t *nodes = json_object_get(graph, "nodes"), *edges = json_object_get(graph, "edges");
+    json_t *id = json_object_get(graph, "id");
+
+    if (!nodes)
+        json_object_set_new(graph, "nodes", nodes = json_object());
+    if (!edges)
+        json_object_set_new(graph, "edges", edges = json_array());
+    if (!id)
+        json_object_set_new(graph, "id", json_string(imu_uuid4(p)));
+    if (!json_is_object(nodes) || !json_is_array(edges) || json_array_size(edges) > MAX_EDGES ||
+        (id && !json_is_string(id))) {
+        imu_check_fault(c, NULL, "value_error", "A graph has nodes (an object) and edges (a list)",
+                        NULL);
+        return;
+    }
+    check_nodes(p, c, nodes);
+    if (imu_check_end(c))
+        return; /* edges are judged by the types of nodes */
+    check_edges(p, c, edges, nodes);
+    if (!imu_check_end(c) && has_cycle(p, nodes, edges))
+        imu_check_fault(c, NULL, "value_error", "Graph contains cycles", NULL);
+}
