@@ -37,8 +37,7 @@ static imu_err *spool_bytes(void *ctx, const char *data, apr_size_t len)
     if (imu_write_all(s->fd, data, len) == 0)
         return NULL;
     if (errno == ENOSPC || errno == EDQUOT)
-        return imu_error(s->p, 507, "disk_full",
-                         "The server's disk is full. Please tell the administrator.");
+        return imu_error_disk_full(s->p);
     return imu_error_internal(s->p, "cannot write to a temporary file in %s: %s", s->folder,
                               strerror(errno));
 }

@@ -33,8 +33,7 @@ static imu_err *failed(apr_pool_t *p, struct archive *zip, const char *doing)
     int code = archive_errno(zip);
 
     if (code == ENOSPC || code == EDQUOT)
-        return imu_error(p, 507, "disk_full",
-                         "The server's disk is full. Please tell the administrator.");
+        return imu_error_disk_full(p);
     return imu_error_internal(p, "archive: %s: %s", doing, archive_error_string(zip));
 }
 

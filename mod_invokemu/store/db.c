@@ -64,6 +64,8 @@ static imu_err *failed(imu_db *db, apr_pool_t *p, const char *name, int code)
 {
     const char *text = apr_dbd_error(db->driver, db->handle, code);
 
+    if (text && strstr(text, "disk is full"))
+        return imu_error_log(p, imu_error_disk_full(p), "%s: %s", name, text);
     if (text && strstr(text, "UNIQUE constraint failed"))
         return imu_error_log(p, imu_error(p, 409, "db_unique", "This exists already."), "%s: %s",
                              name, text);
@@ -205,8 +207,13 @@ imu_err *imu_db_end(imu_db *db, imu_err *err)
     rv = apr_dbd_transaction_end(db->driver, db->pool, db->trans);
     db->trans = NULL;
     db->depth = 0;
-    if (rv != 0 && !err)
+    if (rv != 0 && !err) {
+        int n;
+
         err = failed(db, db->pool, "commit", rv);
+        /* A commit without room may leave the transaction open; its own error says nothing new. */
+        (void)apr_dbd_query(db->driver, db->handle, &n, "ROLLBACK");
+    }
     unlock_err = unlock_writes(db);
     return err ? err : unlock_err;
 }

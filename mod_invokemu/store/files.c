@@ -36,10 +36,8 @@ static imu_err *failed(apr_pool_t *p, const char *doing, const char *path)
     int code = errno;
 
     if (code == ENOSPC || code == EDQUOT || code == EFBIG)
-        return imu_error_log(p,
-                             imu_error(p, 507, "disk_full",
-                                       "The server's disk is full. Please tell the administrator."),
-                             "cannot %s %s: %s", doing, path, strerror(code));
+        return imu_error_log(p, imu_error_disk_full(p), "cannot %s %s: %s", doing, path,
+                             strerror(code));
     return imu_error_internal(p, "cannot %s %s: %s", doing, path, strerror(code));
 }
 

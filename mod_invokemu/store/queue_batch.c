@@ -266,9 +266,7 @@ static imu_err *insert_item(const imu_queue_scope *s, const imu_batch *b, apr_in
     *left -= err ? 0 : size;
     free(text);
     free(fields);
-    return !err || err->status == 413
-               ? err
-               : imu_error_internal(s->p, "%s", err->log ? err->log : err->detail);
+    return err ? imu_error_keep(s->p, err) : NULL;
 }
 
 static imu_err *insert_all(const imu_queue_scope *s, const imu_batch *b, json_t *ids,

@@ -62,7 +62,7 @@ static imu_err *add_item(const imu_queue_scope *s, const imu_rows *rows, int row
 
     if (*left > 0 && imu_queue_item_visible(s, rows, row)) {
         if ((err = imu_queue_item_parts(s, sub, imu_int(rows, row, "item_id"), summaries, &parts)))
-            return imu_error_internal(s->p, "%s", err->log ? err->log : err->detail);
+            return imu_error_keep(s->p, err);
         if (size_of(parts) > *left) {
             *left = 0;
             parts = NULL;

@@ -48,6 +48,23 @@ imu_err *imu_error_internal(apr_pool_t *p, const char *log, ...)
     return err;
 }
 
+imu_err *imu_error_disk_full(apr_pool_t *p)
+{
+    return imu_error(p, 507, "disk_full",
+                     "The server's disk is full. Please tell the administrator.");
+}
+
+imu_err *imu_error_keep(apr_pool_t *p, const imu_err *err)
+{
+    imu_err *copy = apr_pmemdup(p, err, sizeof *err);
+
+    copy->code = apr_pstrdup(p, err->code);
+    copy->detail = apr_pstrdup(p, err->detail);
+    copy->log = apr_pstrdup(p, err->log);
+    copy->fields = NULL;
+    return copy;
+}
+
 imu_err *imu_error_log(apr_pool_t *p, imu_err *err, const char *log, ...)
 {
     va_list ap;

@@ -24,6 +24,10 @@ imu_err *imu_error(apr_pool_t *p, int status, const char *code, const char *deta
 /** A 500 whose cause goes to the log alone. */
 imu_err *imu_error_internal(apr_pool_t *p, const char *log, ...)
     __attribute__((format(printf, 2, 3)));
+/** 507 "disk_full": what was to be written had no room. */
+imu_err *imu_error_disk_full(apr_pool_t *p);
+/** The same error in a pool that lives longer; without its fields. */
+imu_err *imu_error_keep(apr_pool_t *p, const imu_err *err);
 /** Adds a log detail. @return err */
 imu_err *imu_error_log(apr_pool_t *p, imu_err *err, const char *log, ...)
     __attribute__((format(printf, 3, 4)));

@@ -69,6 +69,28 @@ static void test_constraints_have_codes(void **state)
     assert_null(strstr(err->detail, "queue_state"));
 }
 
+static void test_a_full_disk_is_told_as_such(void **state)
+{
+    tempdb *t = *state;
+    char *large = apr_pcalloc(t->pool, 1000001);
+    apr_dbd_results_t *res = NULL;
+    imu_err *err;
+
+    memset(large, 'x', 1000000);
+    /* As small as it is: no page more. */
+    assert_int_equal(
+        apr_dbd_select(t->db->driver, t->pool, t->db->handle, &res, "PRAGMA max_page_count=1", 0),
+        0);
+    err = put(t, t->db, "k", large);
+    assert_true(imu_error_is(err, "disk_full"));
+    assert_int_equal(err->status, 507);
+    assert_no_error(imu_db_begin(t->db));
+    err = imu_db_end(t->db, put(t, t->db, "k", large));
+    assert_true(imu_error_is(err, "disk_full"));
+    assert_no_error(put(t, t->db, "k", "small"));
+    assert_string_equal(get(t, t->db, "k"), "small");
+}
+
 static void test_foreign_keys_hold(void **state)
 {
     tempdb *t = *state;
@@ -208,6 +230,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_inner_transaction_belongs_to_the_outer, tempdb_setup,
                                         tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_constraints_have_codes, tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_a_full_disk_is_told_as_such, tempdb_setup,
+                                        tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_foreign_keys_hold, tempdb_setup, tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_unknown_statement_is_an_error, tempdb_setup,
                                         tempdb_teardown),
