@@ -1,9 +1,12 @@
 #include "mod_invokemu/store/migrate.h"
 
 #include <apr_dbd.h>
-#include <apr_file_io.h>
 #include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "mod_invokemu/util/ids.h"
 
@@ -65,16 +68,40 @@ static imu_err *current_version(migration_db *m, int *version)
     return NULL;
 }
 
+/* An empty file that only the database's owner may read, for SQLite to fill: by itself it would
+ * make one that everybody may read, of whoever starts the server. */
+static imu_err *make_private(migration_db *m, const char *path)
+{
+    struct stat of;
+    int fd, failed;
+
+    if (unlink(path) != 0 && errno != ENOENT)
+        return imu_error_internal(m->p, "cannot remove %s: %s", path, strerror(errno));
+    if (stat(m->path, &of) != 0 ||
+        (fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
+        return imu_error_internal(m->p, "cannot make %s: %s", path, strerror(errno));
+    failed = (of.st_uid != geteuid() || of.st_gid != getegid()) &&
+             fchown(fd, of.st_uid, of.st_gid) != 0 && geteuid() == 0;
+    if (close(fd) != 0 || failed)
+        return imu_error_internal(m->p, "cannot give %s to the owner of the database", path);
+    return NULL;
+}
+
+/* One copy for each version, the last one: a start that fails again and again fills no disk. */
 static imu_err *backup(migration_db *m, int version)
 {
-    apr_time_exp_t x;
-    const char *to;
+    const char *to = apr_psprintf(m->p, "%s-v%d.backup", m->path, version);
+    const char *fresh = apr_pstrcat(m->p, to, ".new", NULL);
+    imu_err *err = make_private(m, fresh);
 
-    apr_time_exp_gmt(&x, apr_time_now());
-    to = apr_psprintf(m->p, "%s-%04d%02d%02d-%02d%02d%02d-v%d.backup", m->path, x.tm_year + 1900,
-                      x.tm_mon + 1, x.tm_mday, x.tm_hour, x.tm_min, x.tm_sec, version);
-    return run(m, apr_pstrcat(m->p, "VACUUM INTO '", apr_dbd_escape(m->driver, m->p, to, m->handle),
-                              "'", NULL));
+    if (!err)
+        err = run(m, apr_pstrcat(m->p, "VACUUM INTO '",
+                                 apr_dbd_escape(m->driver, m->p, fresh, m->handle), "'", NULL));
+    if (!err && rename(fresh, to) != 0)
+        err = imu_error_internal(m->p, "cannot rename %s: %s", fresh, strerror(errno));
+    if (err)
+        (void)unlink(fresh);
+    return err;
 }
 
 /* Length of the first statement of a script: up to a ";" that ends a line, where the next line is
@@ -177,19 +204,15 @@ static imu_err *migrate(migration_db *m, int *from, int *to)
 imu_err *imu_migrate(apr_pool_t *p, const char *path, int *from, int *to)
 {
     migration_db m = {.path = path};
-    imu_err *err, *copy = NULL;
+    imu_err *err;
 
     /* A pool of its own: the handle must be closed before anybody prepares statements on the new
      * schema. */
     if (apr_pool_create(&m.p, p) != APR_SUCCESS)
         return imu_error_internal(p, "no memory");
-    err = migrate(&m, from, to);
-    if (err) {
-        copy = imu_error(p, err->status, apr_pstrdup(p, err->code), "%s", err->detail);
-        copy->log = err->log ? apr_pstrdup(p, err->log) : NULL;
-    }
+    err = imu_error_copy(p, migrate(&m, from, to));
     if (m.handle)
         apr_dbd_close(m.driver, m.handle);
     apr_pool_destroy(m.p);
-    return copy;
+    return err;
 }

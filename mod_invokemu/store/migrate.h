@@ -17,7 +17,7 @@ extern const int imu_migrations_count;
 
 /**
  * Creates the file when missing, switches it to WAL, and runs the migrations it lacks, each in a
- * transaction, after a backup copy beside it (name-YYYYMMDD-HHMMSS-vN.backup) when it already held
+ * transaction, after a backup copy beside it (name-vN.backup) when it already held
  * data.
  * @param from, to  may be NULL: versions before and after
  * @return code "db_newer" when the file was made by a newer program
