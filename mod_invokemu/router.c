@@ -162,6 +162,16 @@ static int no_route(imu_req *req, const char *uri, apr_int64_t methods)
     return imu_edge_send_error(req, imu_error(req->p, 404, "no_such_route", "Not Found"));
 }
 
+/** A row may not fit because the account or session that asks for it has gone since it was looked
+ * at. Then that is the answer. */
+static imu_err *explained(imu_req *req, imu_err *err)
+{
+    imu_err *gone =
+        imu_error_is(err, "db_constraint") && req->who.session_id ? imu_authenticate(req) : NULL;
+
+    return gone ? gone : err;
+}
+
 static int serve(imu_req *req)
 {
     request_rec *r = req->r;
@@ -173,7 +183,7 @@ static int serve(imu_req *req)
         return no_route(req, r->uri, methods);
     err = imu_authenticate(req);
     if (!err)
-        err = req->route->handler(req);
+        err = explained(req, req->route->handler(req));
     if (!err)
         err = imu_authenticate_after(req);
     return err ? imu_edge_send_error(req, err) : imu_edge_send(req);
