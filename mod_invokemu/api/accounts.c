@@ -3,11 +3,13 @@
 #include <string.h>
 #include <http_log.h>
 
+#include "mod_invokemu/api/queue.h"
+#include "mod_invokemu/auth/authenticate.h"
 #include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/auth/core_password.h"
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/auth/throttle.h"
-#include "mod_invokemu/store/users.h"
+#include "mod_invokemu/events/publish.h"
 
 APLOG_USE_MODULE(invokemu);
 
@@ -55,6 +57,57 @@ imu_err *imu_named_account(imu_req *req, imu_rows **user)
     if (!err && ((*user)->count == 0 || strcmp(id, IMU_SYSTEM_USER) == 0))
         err = imu_error(req->p, 404, "user_not_found", "There is no such account.");
     return err;
+}
+
+void imu_account_tell_ended(imu_req *req, const apr_array_header_t *ended)
+{
+    for (int i = 0; i < ended->nelts; i++)
+        imu_queue_announce_canceled(req, &APR_ARRAY_IDX(ended, i, imu_queue_change));
+}
+
+/** Inside the transaction. token->text stays NULL when no session goes on with a new one. */
+static imu_err *store(imu_req *req, imu_db *db, const char *id, const imu_user_change *change,
+                      imu_rows **user, imu_session_token *token, apr_array_header_t **ended)
+{
+    imu_err *err = change->is_active == 0 ? imu_queue_cancel_person(db, req->p, id, ended) : NULL;
+
+    if (!err)
+        err = imu_user_update(db, req->p, id, change, user);
+
+    if (err || !change->password_hash)
+        return err;
+    if (imu_is_own_account(req, id) && imu_bool(*user, 0, "is_active"))
+        return imu_session_replace(db, req->p, *user, &req->who, token);
+    return imu_session_end_all(db, req->p, id, NULL);
+}
+
+imu_err *imu_account_store(imu_req *req, imu_db *db, const char *id, const imu_user_change *change,
+                           const char *hash_was, imu_rows **user)
+{
+    apr_array_header_t *ended = apr_array_make(req->p, 0, sizeof(imu_queue_change));
+    imu_session_token token = {0};
+    imu_err *err = imu_db_begin(db);
+
+    if (err)
+        return err;
+    if (hash_was)
+        err = imu_user_hash_is(db, req->p, id, hash_was);
+    if (!err)
+        err = store(req, db, id, change, user, &token, &ended);
+    if ((err = imu_db_end(db, err)))
+        return err;
+    imu_account_tell_ended(req, ended);
+    if (token.text)
+        imu_signed_in_anew(req, &token);
+    else if (imu_is_own_account(req, id) && !imu_bool(*user, 0, "is_active"))
+        imu_signed_out_here(req);
+    imu_publish_user_changed(id);
+    return NULL;
+}
+
+int imu_is_own_account(const imu_req *req, const char *id)
+{
+    return req->who.session_id && strcmp(id, req->who.user_id) == 0;
 }
 
 void imu_audit(imu_req *req, const char *what, const char *user_id)

@@ -5,6 +5,7 @@
 #define IMU_API_ACCOUNTS_H
 
 #include "mod_invokemu/request.h"
+#include "mod_invokemu/store/users.h"
 #include "mod_invokemu/validate.h"
 
 #define IMU_NAME_MAX 200 /**< bytes of a display name */
@@ -20,8 +21,24 @@ imu_err *imu_new_password(imu_req *req, const char *password, const char *email,
                           const char **hash);
 /** The account named {user_id} in the path. @return 404, also for the system's */
 imu_err *imu_named_account(imu_req *req, imu_rows **user);
+/**
+ * Stores a change of the account id and tells its open pages. A new password ends the account's
+ * sessions along with it; when it is the own account, the session that asks goes on with a new
+ * token and cookies. Who switches the own account off is signed out.
+ * An account that is switched off loses its jobs.
+ * @param hash_was  nothing is changed unless the password still has this hash; NULL: in any case
+ * @return 401 when the password, or the session, has been changed or ended meanwhile; else as
+ * imu_user_update
+ */
+imu_err *imu_account_store(imu_req *req, imu_db *db, const char *id, const imu_user_change *change,
+                           const char *hash_was, imu_rows **user);
 /** Makes the link by which the person of a new account chooses its password (invitations.c). */
 imu_err *imu_invite(imu_req *req, imu_db *db, const imu_rows *user, const char **link);
+/** Tells of the jobs (imu_queue_change) that ended with the right to have them: their worker stops,
+ * and everybody hears. */
+void imu_account_tell_ended(imu_req *req, const apr_array_header_t *ended);
+/** True for the account of the session that asks. */
+int imu_is_own_account(const imu_req *req, const char *id);
 /** Writes one line about a change to an account, for whoever looks into what happened. */
 void imu_audit(imu_req *req, const char *what, const char *user_id);
 

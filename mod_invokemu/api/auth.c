@@ -93,7 +93,7 @@ static imu_err *check_credentials(imu_req *req, imu_db *db, const char *email, c
                                   imu_rows **user)
 {
     int right;
-    imu_err *err = imu_throttle_attempt(req, email);
+    imu_err *err = imu_throttle_sign_in(req, email);
 
     if (err) {
         if (err->status == 429)
@@ -103,12 +103,15 @@ static imu_err *check_credentials(imu_req *req, imu_db *db, const char *email, c
     if ((err = imu_user_secret_by_email(db, req->p, email, user)) ||
         (err = imu_check_password(
              req, password, (*user)->count ? imu_text(*user, 0, "password_hash") : NULL, &right)))
+        right = 0;
+    if (err || right)
+        imu_throttle_sign_in_back(req, email);
+    if (err)
         return err;
     if (!right) {
         log_failure(req, email, "wrong address or password");
         return imu_error(req->p, 401, "bad_credentials", "Incorrect email or password");
     }
-    imu_throttle_succeeded(req, email);
     if (!imu_bool(*user, 0, "is_active")) {
         log_failure(req, email, "account deactivated");
         return imu_error(req->p, 403, "account_disabled",
@@ -164,8 +167,7 @@ imu_err *imu_api_auth_logout(imu_req *req)
 
     if (err || (err = imu_session_end(db, req->p, req->who.user_id, req->who.session_id, NULL)))
         return err;
-    req->who.session_id = NULL;
-    imu_cookies_clear(req);
+    imu_signed_out_here(req);
     imu_publish_user_changed(req->who.user_id);
     return success(req);
 }
@@ -196,68 +198,52 @@ imu_err *imu_api_auth_me(imu_req *req)
     return imu_reply_json(req, 200, imu_account_json(user, 0));
 }
 
-/** The current password of whoever asks must be known; guessing it is limited like signing in. */
-static imu_err *confirm_password(imu_req *req, imu_db *db, const char *current)
+/** The current password of whoever asks must be known; guessing it is limited. *hash: as it was
+ * when that was found. */
+static imu_err *confirm_password(imu_req *req, imu_db *db, const char *current, const char **hash)
 {
     imu_rows *user;
-    int right;
+    int right = 0;
     imu_err *err;
 
     if (!current)
         return imu_error(req->p, 400, "current_password_missing",
                          "Give your current password too.");
-    if ((err = imu_throttle_attempt(req, req->who.email)) ||
-        (err = imu_user_secret_by_id(db, req->p, req->who.user_id, &user)) ||
-        (err = imu_check_password(req, current, imu_text(user, 0, "password_hash"), &right)))
+    if ((err = imu_throttle_confirm(req)))
         return err;
-    if (!right) {
-        log_failure(req, req->who.email, "wrong current password");
-        return imu_error(req->p, 400, "current_password_wrong",
-                         "The current password is not right.");
-    }
-    imu_throttle_succeeded(req, req->who.email);
-    return NULL;
-}
-
-/** Stores name and password at once; a new password ends every other session and replaces this
- * one's token. */
-static imu_err *store_profile(imu_req *req, imu_db *db, const imu_user_change *change)
-{
-    imu_session_token token = {0};
-    imu_rows *user;
-    imu_err *err = imu_db_begin(db);
-
-    if (err)
+    if (!(err = imu_user_secret_by_id(db, req->p, req->who.user_id, &user)))
+        err = imu_check_password(req, current, *hash = imu_text(user, 0, "password_hash"), &right);
+    if (err || right)
+        imu_throttle_confirm_back(req);
+    if (err || right)
         return err;
-    err = imu_user_update(db, req->p, req->who.user_id, change, &user);
-    if (!err && change->password_hash)
-        err = imu_session_replace(db, req->p, user, &req->who, &token);
-    if ((err = imu_db_end(db, err)) || !change->password_hash)
-        return err;
-    imu_send_renewed(req, &token);
-    imu_cookies_set(req, token.text, token.seconds);
-    imu_audit(req, "password changed", req->who.user_id);
-    imu_publish_user_changed(req->who.user_id);
-    return NULL;
+    log_failure(req, req->who.email, "wrong current password");
+    return imu_error(req->p, 400, "current_password_wrong", "The current password is not right.");
 }
 
 static imu_err *change_profile(imu_req *req, const char *name, const char *current,
                                const char *password)
 {
     imu_user_change change = {name, NULL, IMU_KEEP, IMU_KEEP, IMU_KEEP};
+    const char *hash_was = NULL;
+    imu_rows *user;
     imu_db *db;
     imu_err *err = imu_req_db(req, &db);
 
     if (!err && password) {
         change.must_change_password = 0;
-        if (!(err = confirm_password(req, db, current)))
+        if (!(err = confirm_password(req, db, current, &hash_was)))
             err = imu_new_password(req, password, req->who.email,
                                    name ? name : req->who.display_name, &change.password_hash);
         if (!err && current && strcmp(current, password) == 0 && req->who.must_change_password)
             err = imu_error(req->p, 400, "password_same",
                             "Choose another password than the one you were given.");
     }
-    return err ? err : store_profile(req, db, &change);
+    if (err || (err = imu_account_store(req, db, req->who.user_id, &change, hash_was, &user)))
+        return err;
+    if (password)
+        imu_audit(req, "password changed", req->who.user_id);
+    return NULL;
 }
 
 /** PATCH /auth/me: name and password, nothing else; other fields are left unread as upstream does.

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "mod_invokemu/auth/cookies.h"
+#include "mod_invokemu/auth/authenticate.h"
 #include "mod_invokemu/auth/core_session.h"
 #include "mod_invokemu/events/publish.h"
 
@@ -50,9 +50,7 @@ imu_err *imu_api_auth_session_delete(imu_req *req)
         return err;
     if (!found)
         return imu_error(req->p, 404, "session_not_found", "There is no such session.");
-    if (strcmp(id, req->who.session_id) == 0) {
-        req->who.session_id = NULL;
-        imu_cookies_clear(req);
-    }
+    if (strcmp(id, req->who.session_id) == 0)
+        imu_signed_out_here(req);
     return ended(req);
 }

@@ -10,10 +10,9 @@
 #include "mod_invokemu/api/accounts.h"
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/queue.h"
-#include "mod_invokemu/auth/core_session.h"
+#include "mod_invokemu/auth/authenticate.h"
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/events/publish.h"
-#include "mod_invokemu/store/users.h"
 
 #define PAGE_MAX     1000
 #define PAGE_DEFAULT 50
@@ -72,38 +71,11 @@ static imu_err *create(imu_req *req, int *invited, imu_rows **user)
     return imu_user_get(db, req->p, user_id, user);
 }
 
-/** A new password ends the account's sessions along with it, the end of its activity its jobs. */
-static imu_err *store_change(apr_pool_t *p, imu_db *db, const char *id,
-                             const imu_user_change *change, imu_rows **user,
-                             apr_array_header_t **ended)
-{
-    imu_err *err = imu_db_begin(db);
-
-    *ended = apr_array_make(p, 0, sizeof(imu_queue_change));
-    if (err)
-        return err;
-    if (change->is_active == 0)
-        err = imu_queue_cancel_person(db, p, id, ended);
-    if (!err)
-        err = imu_user_update(db, p, id, change, user);
-    if (!err && change->password_hash)
-        err = imu_session_end_all(db, p, id, NULL);
-    return imu_db_end(db, err);
-}
-
-/** The jobs that ended with the right to have them: their worker stops, and everybody hears. */
-static void tell_ended(imu_req *req, const apr_array_header_t *ended)
-{
-    for (int i = 0; i < ended->nelts; i++)
-        imu_queue_announce_canceled(req, &APR_ARRAY_IDX(ended, i, imu_queue_change));
-}
-
 /** Changes the account named in the path; with_password: the body may hold a new one. */
 static imu_err *update(imu_req *req, int with_password, imu_rows **user)
 {
     imu_user_change change = {NULL, NULL, IMU_KEEP, IMU_KEEP, IMU_KEEP};
     const char *id = imu_param(req, "user_id"), *password = NULL;
-    apr_array_header_t *ended;
     imu_rows *before;
     imu_check *c;
     json_t *body;
@@ -126,11 +98,9 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
                                     imu_text(before, 0, "display_name"), &change.password_hash)))
             return err;
     }
-    if ((err = store_change(req->p, db, id, &change, user, &ended)))
+    if ((err = imu_account_store(req, db, id, &change, NULL, user)))
         return err;
-    tell_ended(req, ended);
     imu_audit(req, change.password_hash ? "account and password changed" : "account changed", id);
-    imu_publish_user_changed(id);
     return NULL;
 }
 
@@ -154,8 +124,10 @@ static imu_err *remove_account(imu_req *req)
 
     if (err || (err = delete_with_jobs(req, db, id, &ended)))
         return err;
-    tell_ended(req, ended);
+    imu_account_tell_ended(req, ended);
     imu_audit(req, "account deleted", id);
+    if (imu_is_own_account(req, id))
+        imu_signed_out_here(req);
     imu_gallery_purge(req);
     imu_publish_user_changed(id);
     return NULL;

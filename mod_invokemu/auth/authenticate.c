@@ -126,9 +126,30 @@ imu_err *imu_authenticate(imu_req *req)
     return err ? err : permit(req);
 }
 
-void imu_send_renewed(imu_req *req, const imu_session_token *token)
+void imu_signed_in_anew(imu_req *req, const imu_session_token *token)
 {
     imu_reply_header(req, RENEWED_HEADER, token->text);
+    imu_cookies_set(req, token->text, token->seconds);
+}
+
+void imu_signed_out_here(imu_req *req)
+{
+    req->who.session_id = NULL;
+    imu_cookies_clear(req);
+}
+
+/** The cookies carry tokens too. Those of this session that the browser has get the new one; a
+ * client without any, and a browser where somebody else signed in meanwhile, keep what they have.
+ */
+static void renew_cookies(imu_req *req, imu_db *db, const imu_session_token *token)
+{
+    const char *media = imu_cookie(req, IMU_MEDIA_COOKIE);
+    const char *session = imu_cookie(req, req->conf->cookie_name);
+
+    if (media && imu_session_same(db, req->p, media, token->text))
+        imu_cookie_set_media(req, token->text, token->seconds);
+    if (session && imu_session_same(db, req->p, session, token->text))
+        imu_cookie_set_session(req, token->text, token->seconds);
 }
 
 imu_err *imu_authenticate_after(imu_req *req)
@@ -139,15 +160,18 @@ imu_err *imu_authenticate_after(imu_req *req)
 
     if (req->who.via != IMU_VIA_BEARER || !req->who.session_id || is_read(req) ||
         req->route->access == IMU_ACCESS_PUBLIC ||
-        apr_table_get(req->r->err_headers_out, RENEWED_HEADER))
+        apr_table_get(req->r->err_headers_out, RENEWED_HEADER) ||
+        apr_table_get(req->r->err_headers_out, "Set-Cookie"))
         return NULL;
     if (!(err = imu_req_db(req, &db)))
         err = imu_session_renew(db, req->p, imu_bearer_token(req), &req->who, &token);
-    if (!err)
-        imu_send_renewed(req, &token);
-    else
+    if (!err) {
+        imu_reply_header(req, RENEWED_HEADER, token.text);
+        renew_cookies(req, db, &token);
+    } else {
         /* What was asked for is done; an answer that says otherwise would be wrong. */
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, req->r, "IMU0204: session not renewed: %s",
                       err->log ? err->log : err->detail);
+    }
     return NULL;
 }

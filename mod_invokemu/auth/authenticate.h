@@ -15,12 +15,16 @@ imu_err *imu_authenticate(imu_req *req);
 
 /**
  * After a handler succeeded: a change made with a bearer token renews it (X-Refreshed-Token),
- * unless the handler has put a token of its own there or ended the session.
+ * unless the handler has handed out a token or cookies itself, or ended the session. The session's
+ * cookies that came along are renewed with it.
  */
 imu_err *imu_authenticate_after(imu_req *req);
 
-/** Puts the token into X-Refreshed-Token. */
-void imu_send_renewed(imu_req *req, const imu_session_token *token);
+/** The session of the request goes on with this token alone: tells the client, and sets the
+ * cookies. */
+void imu_signed_in_anew(imu_req *req, const imu_session_token *token);
+/** The session of the request is over: no token is renewed, and the cookies are taken away. */
+void imu_signed_out_here(imu_req *req);
 
 /** What the request tells about the device. */
 imu_session_client imu_client_of(const imu_req *req);

@@ -24,10 +24,15 @@ void imu_cookie_set_media(imu_req *req, const char *token, apr_int64_t seconds)
     add(req, IMU_MEDIA_COOKIE, token, "Path=/api/v1; SameSite=Lax", seconds);
 }
 
+void imu_cookie_set_session(imu_req *req, const char *token, apr_int64_t seconds)
+{
+    add(req, req->conf->cookie_name, token, req->conf->cookie_attributes, seconds);
+}
+
 void imu_cookies_set(imu_req *req, const char *token, apr_int64_t seconds)
 {
     imu_cookie_set_media(req, token, seconds);
-    add(req, req->conf->cookie_name, token, req->conf->cookie_attributes, seconds);
+    imu_cookie_set_session(req, token, seconds);
 }
 
 void imu_cookies_clear(imu_req *req)

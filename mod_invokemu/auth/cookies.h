@@ -12,8 +12,9 @@
 
 /** Sets both cookies. @param seconds  life left in the token */
 void imu_cookies_set(imu_req *req, const char *token, apr_int64_t seconds);
-/** Sets the media cookie alone. */
+/** Sets one of them alone. */
 void imu_cookie_set_media(imu_req *req, const char *token, apr_int64_t seconds);
+void imu_cookie_set_session(imu_req *req, const char *token, apr_int64_t seconds);
 /** Takes both away. */
 void imu_cookies_clear(imu_req *req);
 /** Value of a request cookie, or NULL; a name sent twice counts as none. */

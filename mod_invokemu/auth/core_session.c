@@ -19,6 +19,15 @@ void imu_session_rules_set(const imu_session_rules *given)
     rules = *given;
 }
 
+/** How old the last activity on record may grow. Under an idle limit a twelfth of it at most:
+ * whoever is at work must not be signed out for what has not been written down. */
+static apr_interval_time_t touch_after(void)
+{
+    apr_interval_time_t twelfth = apr_time_from_sec((apr_int64_t)rules.idle_minutes * 5);
+
+    return twelfth > 0 && twelfth < TOUCH_AFTER ? twelfth : TOUCH_AFTER;
+}
+
 static apr_int64_t life_seconds(int remember)
 {
     return (apr_int64_t)(remember ? rules.remember_hours : rules.hours) * 3600;
@@ -75,6 +84,24 @@ static void about_user(imu_token *t, const imu_rows *user)
     t->epoch = imu_int(user, 0, "token_epoch");
 }
 
+#define ENDED         "Your session has ended. Sign in again."
+#define ENDED_AWAY    "You were signed out because you were away for a long time. Sign in again."
+#define ENDED_CHANGED "You were signed out because your password was changed. Sign in again."
+#define ENDED_OFF     "Your account was switched off. An administrator can switch it on again."
+#define ENDED_GONE    "Your account was deleted. An administrator can tell you more."
+#define ENDED_REMOTE  "You were signed out from another device. Sign in again."
+
+/** Why a session doesn't hold: for the log, and for the person, who has proved to be its owner. */
+typedef struct objection {
+    const char *log, *detail;
+} objection;
+
+static imu_err *refused(apr_pool_t *p, const char *why, const char *detail)
+{
+    return imu_error_log(p, imu_error(p, 401, "session_ended", "%s", detail), "token refused: %s",
+                         why);
+}
+
 imu_err *imu_session_open(imu_db *db, apr_pool_t *p, const imu_rows *user, int remember,
                           const imu_session_client *client, imu_session_token *token)
 {
@@ -97,25 +124,8 @@ imu_err *imu_session_open(imu_db *db, apr_pool_t *p, const imu_rows *user, int r
                           shown(p, client->address, ADDRESS_MAX));
     if (!err)
         err = imu_db_exec(db, p, NULL, "user_signed_in", "ss", now, about.user_id);
-    return imu_db_end(db, err);
-}
-
-#define ENDED         "Your session has ended. Sign in again."
-#define ENDED_AWAY    "You were signed out because you were away for a long time. Sign in again."
-#define ENDED_CHANGED "You were signed out because your password was changed. Sign in again."
-#define ENDED_OFF     "Your account was switched off. An administrator can switch it on again."
-#define ENDED_GONE    "Your account was deleted. An administrator can tell you more."
-#define ENDED_REMOTE  "You were signed out from another device. Sign in again."
-
-/** Why a session doesn't hold: for the log, and for the person, who has proved to be its owner. */
-typedef struct objection {
-    const char *log, *detail;
-} objection;
-
-static imu_err *refused(apr_pool_t *p, const char *why, const char *detail)
-{
-    return imu_error_log(p, imu_error(p, 401, "session_ended", "%s", detail), "token refused: %s",
-                         why);
+    err = imu_db_end(db, err);
+    return imu_error_is(err, "db_constraint") ? refused(p, "no such account", ENDED_GONE) : err;
 }
 
 static int idle_too_long(const imu_rows *row, apr_time_t now)
@@ -196,7 +206,7 @@ imu_err *imu_session_check(imu_db *db, apr_pool_t *p, const char *text, imu_iden
     who->expires_at = t.expires_at;
     who->remember = imu_bool(row, 0, "remember");
     if (touch_due)
-        *touch_due = now - imu_time_parse(imu_text(row, 0, "last_activity_at")) > TOUCH_AFTER;
+        *touch_due = now - imu_time_parse(imu_text(row, 0, "last_activity_at")) >= touch_after();
     return NULL;
 }
 
@@ -230,10 +240,21 @@ imu_err *imu_session_renew(imu_db *db, apr_pool_t *p, const char *old_token,
                        imu_time_text(p, token->expires_at));
 }
 
+int imu_session_same(imu_db *db, apr_pool_t *p, const char *token, const char *other)
+{
+    apr_time_t now = apr_time_now();
+    const char *key;
+    imu_token a, b;
+
+    return !imu_secret(db, p, &key) && !imu_token_read(p, key, token, now, &a) &&
+           !imu_token_read(p, key, other, now, &b) && strcmp(a.sid, b.sid) == 0;
+}
+
 imu_err *imu_session_replace(imu_db *db, apr_pool_t *p, const imu_rows *user,
                              const imu_identity *who, imu_session_token *token)
 {
     imu_token about;
+    int there = 0;
     imu_err *err = imu_session_end_all(db, p, who->user_id, who->session_id);
 
     about_user(&about, user);
@@ -242,9 +263,9 @@ imu_err *imu_session_replace(imu_db *db, apr_pool_t *p, const imu_rows *user,
     if (!err)
         err = sign(db, p, &about, token);
     if (!err)
-        err = imu_db_exec(db, p, NULL, "session_rekey", "sss", hash_of(p, about.sid),
+        err = imu_db_exec(db, p, &there, "session_rekey", "sss", hash_of(p, about.sid),
                           imu_time_text(p, token->expires_at), who->session_id);
-    return err;
+    return err || there ? err : refused(p, "no such session", ENDED_REMOTE);
 }
 
 imu_err *imu_session_end(imu_db *db, apr_pool_t *p, const char *user_id, const char *session_id,

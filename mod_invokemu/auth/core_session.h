@@ -31,13 +31,15 @@ typedef struct imu_session_client {
 /** Sets the rules of this process; before any thread or child starts. */
 void imu_session_rules_set(const imu_session_rules *rules);
 
-/** Opens a session for the account in *user (a row of users) and drops the person's ended ones. */
+/** Opens a session for the account in *user (a row of users) and drops the person's ended ones.
+ * @return 401 when the account has been deleted meanwhile */
 imu_err *imu_session_open(imu_db *db, apr_pool_t *p, const imu_rows *user, int remember,
                           const imu_session_client *client, imu_session_token *token);
 
 /**
  * Checks a token, its session and its account. @param touch_due  may be NULL; set when the last
- * activity on record is more than a minute old. @return as imu_identity_from_token
+ * activity on record is a minute old, or a twelfth of the idle limit if that is less. @return as
+ * imu_identity_from_token
  */
 imu_err *imu_session_check(imu_db *db, apr_pool_t *p, const char *token, imu_identity *who,
                            int *touch_due);
@@ -51,9 +53,13 @@ imu_err *imu_session_touch(imu_db *db, apr_pool_t *p, const imu_identity *who,
 imu_err *imu_session_renew(imu_db *db, apr_pool_t *p, const char *old_token,
                            const imu_identity *who, imu_session_token *token);
 
+/** True when both are tokens of one session, whether it still holds or not. */
+int imu_session_same(imu_db *db, apr_pool_t *p, const char *token, const char *other);
+
 /**
  * After a change of password: ends every other session of the person and gives this one a new
  * secret, so that its old token is dead too. *user is the row as it is now. Inside a transaction.
+ * @return 401 when this one has been ended meanwhile
  */
 imu_err *imu_session_replace(imu_db *db, apr_pool_t *p, const imu_rows *user,
                              const imu_identity *who, imu_session_token *token);

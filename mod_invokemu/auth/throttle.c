@@ -68,33 +68,50 @@ static imu_err *too_many(imu_req *req, apr_interval_time_t wait)
     return err;
 }
 
-imu_err *imu_throttle_attempt(imu_req *req, const char *account)
+/** Takes one from an allowance, and one from another if that one has a rule: from both or none. */
+static imu_err *take(imu_req *req, apr_uint64_t key, const imu_limit_rule *rule,
+                     apr_uint64_t also_key, const imu_limit_rule *also_rule)
 {
-    apr_uint64_t by_account = imu_limit_key(limits, 'u', account);
-    apr_uint64_t by_address = imu_limit_key(limits, 'a', imu_network_of(req));
     apr_time_t now = apr_time_now();
     apr_interval_time_t wait;
 
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)
         return imu_error_internal(req->p, "the lock of the failed sign-ins can't be taken");
-    wait = imu_limit_take(limits, by_address, &address_rule, now);
-    if (wait == 0 && (wait = imu_limit_take(limits, by_account, &account_rule, now)) > 0)
-        imu_limit_give_back(limits, by_address, &address_rule, now);
+    wait = imu_limit_take(limits, key, rule, now);
+    if (also_rule && wait == 0 && (wait = imu_limit_take(limits, also_key, also_rule, now)) > 0)
+        imu_limit_give_back(limits, key, rule, now);
     apr_global_mutex_unlock(lock);
     return wait > 0 ? too_many(req, wait) : NULL;
 }
 
-void imu_throttle_succeeded(imu_req *req, const char *account)
+static void give_back(apr_uint64_t key, const imu_limit_rule *rule)
 {
-    apr_uint64_t by_account = imu_limit_key(limits, 'u', account);
-    apr_uint64_t by_address = imu_limit_key(limits, 'a', imu_network_of(req));
-    apr_time_t now = apr_time_now();
-
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)
         return;
-    imu_limit_give_back(limits, by_account, &account_rule, now);
-    imu_limit_give_back(limits, by_address, &address_rule, now);
+    imu_limit_give_back(limits, key, rule, apr_time_now());
     apr_global_mutex_unlock(lock);
+}
+
+imu_err *imu_throttle_sign_in(imu_req *req, const char *account)
+{
+    return take(req, imu_limit_key(limits, 'a', imu_network_of(req)), &address_rule,
+                imu_limit_key(limits, 'u', account), &account_rule);
+}
+
+void imu_throttle_sign_in_back(imu_req *req, const char *account)
+{
+    give_back(imu_limit_key(limits, 'u', account), &account_rule);
+    give_back(imu_limit_key(limits, 'a', imu_network_of(req)), &address_rule);
+}
+
+imu_err *imu_throttle_confirm(imu_req *req)
+{
+    return take(req, imu_limit_key(limits, 's', req->who.session_id), &account_rule, 0, NULL);
+}
+
+void imu_throttle_confirm_back(imu_req *req)
+{
+    give_back(imu_limit_key(limits, 's', req->who.session_id), &account_rule);
 }
 
 static imu_err *enter(imu_req *req)

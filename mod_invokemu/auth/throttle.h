@@ -1,6 +1,7 @@
 /*
- * throttle.h: sign-in attempts are limited for each account and each address, over all children, in
- * shared memory; and each child hashes only a few passwords at once.
+ * throttle.h: attempts at a password are limited over all children, in shared memory: sign-ins for
+ * each account and each address, confirmations of one's own password for each session; and each
+ * child hashes only a few passwords at once.
  */
 #ifndef IMU_THROTTLE_H
 #define IMU_THROTTLE_H
@@ -17,9 +18,16 @@ void imu_throttle_child_init(apr_pool_t *pchild, server_rec *s);
  * @param account  the address as typed, whether there is such an account or not
  * @return 429 with Retry-After when either is used up
  */
-imu_err *imu_throttle_attempt(imu_req *req, const char *account);
-/** The password was right: the attempt doesn't count. */
-void imu_throttle_succeeded(imu_req *req, const char *account);
+imu_err *imu_throttle_sign_in(imu_req *req, const char *account);
+/** The password was right, or was not checked: the attempt doesn't count. */
+void imu_throttle_sign_in_back(imu_req *req, const char *account);
+
+/**
+ * The same before somebody who is signed in confirms their password. Each session has an allowance
+ * of its own: strangers who try to sign in can't use it up.
+ */
+imu_err *imu_throttle_confirm(imu_req *req);
+void imu_throttle_confirm_back(imu_req *req);
 
 /** Hashes and compares behind the child's gate. @return 503 with Retry-After when too many wait */
 imu_err *imu_hash_password(imu_req *req, const char *password, const char **hash);

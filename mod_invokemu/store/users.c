@@ -21,6 +21,17 @@ imu_err *imu_user_secret_by_email(imu_db *db, apr_pool_t *p, const char *email, 
     return imu_db_select(db, p, rows, "user_secret_by_email", "s", email);
 }
 
+imu_err *imu_user_hash_is(imu_db *db, apr_pool_t *p, const char *user_id, const char *hash)
+{
+    imu_rows *user;
+    imu_err *err = imu_user_secret_by_id(db, p, user_id, &user);
+
+    if (err || (user->count && strcmp(imu_text(user, 0, "password_hash"), hash) == 0))
+        return err;
+    return imu_error(p, 401, "session_ended",
+                     "You were signed out because your password was changed. Sign in again.");
+}
+
 /** A LIKE pattern (escape character !) that finds text as it stands anywhere. */
 static const char *like_anywhere(apr_pool_t *p, const char *text)
 {

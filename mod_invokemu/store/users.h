@@ -32,6 +32,10 @@ imu_err *imu_user_get(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows *
 imu_err *imu_user_secret_by_id(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows **rows);
 imu_err *imu_user_secret_by_email(imu_db *db, apr_pool_t *p, const char *email, imu_rows **rows);
 
+/** For a change that somebody was found to be entitled to some time ago. Inside the transaction
+ * that makes it. @return 401 unless the account is still there with that hash */
+imu_err *imu_user_hash_is(imu_db *db, apr_pool_t *p, const char *user_id, const char *hash);
+
 /** Every account but the system's, oldest first. */
 imu_err *imu_user_list(imu_db *db, apr_pool_t *p, const imu_user_filter *filter, imu_rows **rows,
                        apr_int64_t *total);

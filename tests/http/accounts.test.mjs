@@ -1,7 +1,9 @@
 // Set-up, signing in and out, sessions and the own account.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import http from 'node:http';
 import { before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { startServer, useServer } from '../lib/server.mjs';
 import { Client, request } from '../lib/http.mjs';
 import { ADMIN, addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
@@ -18,6 +20,24 @@ function cookies(answer) {
         out[pair.slice(0, pair.indexOf('='))] = { value: pair.slice(pair.indexOf('=') + 1), attributes };
     }
     return out;
+}
+
+/** Sends the body of a POST when `between` is done; the server has looked at who asks by then. */
+function bodyAfter(client, path, body, between) {
+    return new Promise((resolve, reject) => {
+        const headers = { authorization: `Bearer ${client.token}`, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), expect: '100-continue', connection: 'close' };
+        const req = http.request(client.base + path, { method: 'POST', headers });
+        req.on('continue', () => between().then(() => req.end(body), reject));
+        req.on('error', reject);
+        req.on('response', async (res) => {
+            let text = '';
+            for await (const part of res) {
+                text += part;
+            }
+            resolve({ status: res.statusCode, text });
+        });
+        req.flushHeaders();
+    });
 }
 
 const tryLogin = (server, email, password, headers) =>
@@ -154,6 +174,83 @@ describe('sessions', () => {
         assert.equal(cookies(answer).invokemu_session.value, answer.headers['x-refreshed-token'], 'the cookies follow');
     });
 
+    test('of several changes with the same old password, one counts', async () => {
+        const lars = await addUser(admin, 'Lars');
+        const nexts = [1, 2, 3].map((i) => `${NEXT}-${i}`);
+        const change = (next) => lars.post('/api/v1/auth/change-password', { current_password: PASSWORD, new_password: next });
+        const answers = await Promise.all(nexts.map(change));
+        assert.equal(answers.filter((a) => a.status === 200).length, 1, answers.map((a) => a.status).join());
+        assert.ok(answers.every((a) => [200, 400, 401].includes(a.status)), answers.map((a) => a.status).join());
+        assert.equal((await tryLogin(server, 'lars@example.com', nexts[answers.findIndex((a) => a.status === 200)])).status, 200);
+    });
+
+    test('a password that an administrator sets is not undone by a change under way', async () => {
+        const mona = await addUser(admin, 'Mona');
+        const hers = mona.post('/api/v1/auth/change-password', { current_password: PASSWORD, new_password: `${NEXT}-hers` });
+        await pause(50); // her old password is being looked at: both orders must end well
+        const reset = await admin.patch(`/api/v1/auth/users/${mona.user.user_id}`, { password: `${NEXT}-reset` });
+        assert.equal(reset.status, 200);
+        assert.ok([200, 401].includes((await hers).status), `${(await hers).status}`);
+        assert.equal((await tryLogin(server, 'mona@example.com', `${NEXT}-reset`)).status, 200);
+    });
+
+    test('what an administrator does to the own account hands out no dead token', async () => {
+        const path = (who) => `/api/v1/auth/users/${who.user.user_id}`;
+        const first = await addUser(admin, 'Nora', { isAdmin: true });
+        const other = await login(server, 'nora@example.com', PASSWORD);
+        const changed = await first.patch(path(first), { password: NEXT });
+        assert.equal(changed.status, 200);
+        const next = new Client(server.url, { token: changed.headers['x-refreshed-token'] });
+        assert.equal((await next.get(ME)).status, 200, 'the one that did it stays signed in');
+        assert.equal(cookies(changed).invokeai_media_token.value, next.token);
+        assert.equal((await first.get(ME)).status, 401);
+        assert.equal((await other.get(ME)).status, 401);
+        const off = await next.patch(path(first), { is_active: false });
+        assert.equal(off.status, 200);
+        assert.equal(off.headers['x-refreshed-token'], undefined);
+        assert.equal((await next.get(ME)).status, 401);
+        const second = await addUser(admin, 'Olga', { isAdmin: true });
+        const gone = await second.delete(path(second));
+        assert.equal(gone.status, 204);
+        assert.equal(gone.headers['x-refreshed-token'], undefined);
+    });
+
+    test('cookies of the session that come along are renewed with its token', async () => {
+        const one = await login(server, ADMIN.email, ADMIN.password);
+        const another = await login(server, ADMIN.email, ADMIN.password);
+        const renewed = (cookie) => new Client(server.url, { token: one.token, cookie }).patch(ME, { display_name: 'Again' });
+        const both = await renewed(one.sessionCookie);
+        for (const name of ['invokeai_media_token', 'invokemu_session']) {
+            assert.equal(cookies(both)[name].value, both.headers['x-refreshed-token'], name);
+            assert.ok(Number(cookies(both)[name].attributes['max-age']) > 86000);
+        }
+        const media = one.sessionCookie.split('; ').find((c) => c.startsWith('invokeai_media_token='));
+        assert.deepEqual(Object.keys(cookies(await renewed(media))), ['invokeai_media_token']);
+        assert.deepEqual(cookies(await renewed(undefined)), {}, 'a program that keeps no cookies gets none');
+        assert.deepEqual(cookies(await renewed(another.sessionCookie)), {}, 'who signed in here later keeps the place');
+        const asked = await new Client(server.url, { token: one.token, cookie: one.sessionCookie }).post('/api/v1/auth/media-cookie');
+        assert.equal(asked.headers['set-cookie'].length, 2);
+        assert.equal(cookies(asked).invokeai_media_token.value, one.token);
+        assert.equal(asked.headers['x-refreshed-token'], undefined);
+    });
+
+    test('an account that is deleted while its request comes in is answered with 401', async () => {
+        const graph = { id: 'g', nodes: { a: { id: 'a', type: 'noise' } }, edges: [] };
+        const requests = [
+            ['/api/v1/queue/default/enqueue_batch', { batch: { graph, runs: 1 } }],
+            ['/api/v1/workflows/', { workflow: { name: 'w', author: '', description: '', version: '1', contact: '', tags: '', notes: '', exposedFields: [], meta: { version: '3.0.0', category: 'user' }, nodes: [], edges: [], form: null } }],
+            ['/api/v1/client_state/default/set_by_key?key=late', 'value'],
+        ];
+        for (const [i, [path, json]] of requests.entries()) {
+            const person = await addUser(admin, `Late${i}`);
+            const body = JSON.stringify(json);
+            const answer = await bodyAfter(person, path, body, async () => {
+                assert.equal((await admin.delete(`/api/v1/auth/users/${person.user.user_id}`)).status, 204);
+            });
+            assert.equal(answer.status, 401, `${path}: ${answer.text}`);
+        }
+    });
+
     test('sessions outlive a restart of the server', async () => {
         server.allowLog(/AH03490/); // children of before may still be on their way out
         await server.restart('graceful');
@@ -255,6 +352,16 @@ describe('guessing', () => {
             seen.add(answer.status);
         }
         assert.deepEqual([...seen], [400, 429]);
+    });
+
+    test('strangers who guess do not keep a signed-in person from changing the password', async () => {
+        const hans = await addUser(admin, 'Hans');
+        const flood = await Promise.all(Array.from({ length: 40 }, (_, i) => tryLogin(server, 'hans@example.com', `Wrong-Guess-${i}`)));
+        assert.ok(flood.some((a) => a.status === 429), 'the limit of sign-ins is used up');
+        const answer = await hans.post('/api/v1/auth/change-password', { current_password: PASSWORD, new_password: NEXT });
+        assert.equal(answer.status, 200, answer.text);
+        server.allowLog(/AH10159/);
+        server.allowLog(/IMU0101: POST \/api\/v1\/auth\/login failed \(busy\)/);
     });
 
     test('a flood of sign-ins leaves the server answering', async () => {

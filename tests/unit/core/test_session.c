@@ -247,6 +247,86 @@ static void idle_sessions_end(void **state)
     accepted(f, token);
 }
 
+/** The last activity on record is so old: is the next one written down? */
+static int due_after(tempdb *f, const char *token, const char *session_id, int seconds)
+{
+    imu_identity who;
+    int due;
+
+    assert_no_error(imu_db_exec(f->db, f->pool, NULL, "session_touch", "sss",
+                                imu_time_text(f->pool, apr_time_now() - apr_time_from_sec(seconds)),
+                                NULL, session_id));
+    assert_no_error(imu_session_check(f->db, f->pool, token, &who, &due));
+    return due;
+}
+
+static void activity_is_written_down_well_before_the_idle_limit(void **state)
+{
+    tempdb *f = *state;
+    const char *token = opened(f, start(f), 0), *id = accepted(f, token).session_id;
+
+    assert_false(due_after(f, token, id, 50));
+    assert_true(due_after(f, token, id, 61));
+    imu_session_rules_set(&(imu_session_rules){24, 168, 1});
+    assert_false(due_after(f, token, id, 2));
+    assert_true(due_after(f, token, id, 6));
+    imu_session_rules_set(&(imu_session_rules){24, 168, 6});
+    assert_false(due_after(f, token, id, 25));
+    assert_true(due_after(f, token, id, 31));
+    imu_session_rules_set(&(imu_session_rules){24, 168, 600});
+    assert_false(due_after(f, token, id, 50));
+    assert_true(due_after(f, token, id, 61));
+    imu_session_rules_set(&(imu_session_rules){24, 168, 0});
+}
+
+static void signing_in_to_a_deleted_account_is_refused(void **state)
+{
+    tempdb *f = *state;
+    imu_rows *user = start(f);
+    imu_session_token token;
+    imu_err *err;
+
+    assert_no_error(imu_user_delete(f->db, f->pool, imu_text(user, 0, "user_id")));
+    err = imu_session_open(f->db, f->pool, user, 0, &browser, &token);
+    assert_non_null(err);
+    assert_int_equal(err->status, 401);
+}
+
+static void what_was_verified_must_still_be_so(void **state)
+{
+    tempdb *f = *state;
+    imu_rows *user = start(f);
+    const char *id = imu_text(user, 0, "user_id"), *old = "$2b$12$not-a-hash-of-anything";
+    imu_identity who = accepted(f, opened(f, user, 0));
+    imu_user_change change = {NULL, "$2b$12$another", IMU_KEEP, IMU_KEEP, IMU_KEEP};
+    imu_session_token token;
+    imu_err *err;
+
+    assert_no_error(imu_user_hash_is(f->db, f->pool, id, old));
+    assert_no_error(imu_user_update(f->db, f->pool, id, &change, &user));
+    err = imu_user_hash_is(f->db, f->pool, id, old);
+    assert_non_null(err);
+    assert_int_equal(err->status, 401);
+    assert_no_error(imu_session_end(f->db, f->pool, id, who.session_id, NULL));
+    err = imu_session_replace(f->db, f->pool, user, &who, &token);
+    assert_non_null(err);
+    assert_int_equal(err->status, 401);
+}
+
+static void tokens_of_one_session_are_known(void **state)
+{
+    tempdb *f = *state;
+    imu_rows *user = start(f);
+    const char *one = opened(f, user, 0), *two = opened(f, user, 0);
+    imu_identity who = accepted(f, one);
+    imu_session_token fresh;
+
+    assert_no_error(imu_session_renew(f->db, f->pool, one, &who, &fresh));
+    assert_true(imu_session_same(f->db, f->pool, one, fresh.text));
+    assert_false(imu_session_same(f->db, f->pool, one, two));
+    assert_false(imu_session_same(f->db, f->pool, "nonsense", one));
+}
+
 static void expired_rows_are_refused_and_purged(void **state)
 {
     tempdb *f = *state;
@@ -383,6 +463,10 @@ int main(void)
         TEST(what_an_administrator_does_counts_at_once),
         TEST(a_left_over_session_opens_nothing),
         TEST(idle_sessions_end),
+        TEST(activity_is_written_down_well_before_the_idle_limit),
+        TEST(signing_in_to_a_deleted_account_is_refused),
+        TEST(what_was_verified_must_still_be_so),
+        TEST(tokens_of_one_session_are_known),
         TEST(expired_rows_are_refused_and_purged),
         TEST(sessions_are_listed_and_bounded),
         TEST(a_hostile_user_agent_is_kept_out_or_cut),
