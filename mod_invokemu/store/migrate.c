@@ -210,7 +210,8 @@ imu_err *imu_migrate(apr_pool_t *p, const char *path, int *from, int *to)
      * schema. */
     if (apr_pool_create(&m.p, p) != APR_SUCCESS)
         return imu_error_internal(p, "no memory");
-    err = imu_error_copy(p, migrate(&m, from, to));
+    if ((err = migrate(&m, from, to)))
+        err = imu_error_keep(p, err);
     if (m.handle)
         apr_dbd_close(m.driver, m.handle);
     apr_pool_destroy(m.p);

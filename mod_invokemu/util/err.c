@@ -75,18 +75,6 @@ imu_err *imu_error_log(apr_pool_t *p, imu_err *err, const char *log, ...)
     return err;
 }
 
-imu_err *imu_error_copy(apr_pool_t *p, const imu_err *err)
-{
-    imu_err *copy;
-
-    if (!err)
-        return NULL;
-    copy = imu_error(p, err->status, apr_pstrdup(p, err->code), "%s", err->detail);
-    copy->log = err->log ? apr_pstrdup(p, err->log) : NULL;
-    copy->retry_after = err->retry_after;
-    return copy;
-}
-
 int imu_error_is(const imu_err *err, const char *code)
 {
     return err && strcmp(err->code, code) == 0;

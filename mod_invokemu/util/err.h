@@ -31,8 +31,6 @@ imu_err *imu_error_keep(apr_pool_t *p, const imu_err *err);
 /** Adds a log detail. @return err */
 imu_err *imu_error_log(apr_pool_t *p, imu_err *err, const char *log, ...)
     __attribute__((format(printf, 3, 4)));
-/** The same in p, when err (or NULL) may lie in a pool that ends sooner. Without fields. */
-imu_err *imu_error_copy(apr_pool_t *p, const imu_err *err);
 /** True when err is set and carries that code. */
 int imu_error_is(const imu_err *err, const char *code);
 /** Makes the pool own a reference to json. @return json */
