@@ -1,5 +1,6 @@
 #include "mod_invokemu/store/queue_batch.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -20,6 +21,10 @@
 #define MAX_BATCH_BYTES                                                                            \
     ((apr_size_t)256 * 1024 *                                                                      \
      1024) /* all jobs of a batch: nobody else can write while they are stored */
+
+/* What is stored at a time: nobody else can write meanwhile. */
+#define SLICE_BYTES ((apr_size_t)1024 * 1024)
+#define SLICE_JOBS  200
 
 json_t *imu_session_new(apr_pool_t *p, json_t *graph, const char **session_id)
 {
@@ -228,79 +233,162 @@ static json_t *graph_with(const imu_batch *b, const json_t *values)
     return graph;
 }
 
-/* *left is what the jobs of this batch may still take. */
-static imu_err *insert_item(const imu_queue_scope *s, const imu_batch *b, apr_int64_t n,
-                            apr_int64_t priority, const char *workflow, apr_pool_t *sub,
-                            apr_int64_t *item_id, apr_size_t *left)
-{
-    json_t *values = imu_json_own(sub, values_of(b, n));
-    json_t *graph = imu_json_own(sub, graph_with(b, values));
-    const char *session_id, *now = imu_now(sub);
-    json_t *session = imu_json_own(sub, imu_session_new(sub, graph, &session_id));
-    char *text = json_dumps(session, JSON_COMPACT),
-         *fields = json_array_size(values) ? json_dumps(values, JSON_COMPACT) : NULL;
-    apr_size_t session_size = (text ? strlen(text) : 0) + (fields ? strlen(fields) : 0),
-               workflow_size = workflow ? strlen(workflow) : 0, size = session_size + workflow_size;
-    imu_rows *rows = NULL;
-    imu_err *err;
+/* ---- storing, in slices: nobody waits for more than one of them ---- */
 
-    if (!text)
-        err = imu_error_internal(s->p, "a session could not be written as JSON");
-    else if (session_size > MAX_SESSION_BYTES || workflow_size > MAX_WORKFLOW_BYTES)
-        err = imu_error(s->p, 413, "job_too_large",
-                        "A job is too large. Its graph and values may have at most %lu KiB "
-                        "together, its workflow %lu KiB.",
-                        (unsigned long)(MAX_SESSION_BYTES / 1024),
-                        (unsigned long)(MAX_WORKFLOW_BYTES / 1024));
-    else if (size > *left)
-        err = imu_error(
-            s->p, 413, "batch_too_large",
-            "The jobs of this batch are too large together. At most %lu MiB can be queued at once.",
-            (unsigned long)(MAX_BATCH_BYTES / 1048576));
-    else
-        err = imu_db_select(s->db, sub, &rows, "queue_insert", "ssssisssssiss", s->queue_id,
-                            b->batch_id, session_id, s->who->user_id, priority, b->origin,
-                            b->destination, fields, text, workflow, (apr_int64_t)0, now, now);
-    if (!err && rows->count == 1)
-        *item_id = imu_int(rows, 0, "item_id");
-    *left -= err ? 0 : size;
+typedef struct job_text {
+    const char *session_id;
+    const char *fields; /* or NULL */
+    const char *session;
+} job_text;
+
+typedef struct batch_store {
+    const imu_queue_scope *s;
+    const imu_batch *b;
+    const char *queue_id; /* a hidden one until all slices are there */
+    const char *workflow; /* or NULL */
+    apr_int64_t next;     /* number of the next job */
+    apr_int64_t priority;
+    apr_size_t left; /* what the jobs of this batch may still take */
+    int full;        /* the queue has no more room */
+    json_t *ids;
+} batch_store;
+
+static const char *text_in(apr_pool_t *p, const json_t *v)
+{
+    char *text = json_dumps(v, JSON_COMPACT), *copy = text ? apr_pstrdup(p, text) : NULL;
+
     free(text);
-    free(fields);
-    return err ? imu_error_keep(s->p, err) : NULL;
+    return copy;
 }
 
-static imu_err *insert_all(const imu_queue_scope *s, const imu_batch *b, json_t *ids,
-                           apr_int64_t *priority)
+static imu_err *check_size(batch_store *st, apr_size_t own, apr_size_t workflow)
 {
-    char *workflow = b->workflow ? json_dumps(b->workflow, JSON_COMPACT) : NULL;
-    apr_pool_t *sub;
-    imu_rows *rows;
-    imu_err *err;
-    apr_size_t left = MAX_BATCH_BYTES;
+    if (own > MAX_SESSION_BYTES || workflow > MAX_WORKFLOW_BYTES)
+        return imu_error(st->s->p, 413, "job_too_large",
+                         "A job is too large. Its graph and values may have at most %lu KiB "
+                         "together, its workflow %lu KiB.",
+                         (unsigned long)(MAX_SESSION_BYTES / 1024),
+                         (unsigned long)(MAX_WORKFLOW_BYTES / 1024));
+    if (own + workflow > st->left)
+        return imu_error(
+            st->s->p, 413, "batch_too_large",
+            "The jobs of this batch are too large together. At most %lu MiB can be queued at once.",
+            (unsigned long)(MAX_BATCH_BYTES / 1048576));
+    st->left -= own + workflow;
+    return NULL;
+}
+
+/* Writes the texts of the next jobs, before anybody has to wait for them. */
+static imu_err *build_slice(batch_store *st, apr_pool_t *p, apr_array_header_t *jobs)
+{
+    apr_size_t workflow = st->workflow ? strlen(st->workflow) : 0, size = 0;
+
+    while (st->next < st->b->requested && jobs->nelts < SLICE_JOBS && size < SLICE_BYTES) {
+        job_text *job = apr_array_push(jobs);
+        json_t *values = values_of(st->b, st->next++), *graph = graph_with(st->b, values);
+        json_t *session = imu_session_new(p, graph, &job->session_id);
+        apr_size_t own;
+        imu_err *err;
+
+        job->session = text_in(p, session);
+        job->fields = json_array_size(values) ? text_in(p, values) : NULL;
+        json_decref(session);
+        json_decref(graph);
+        json_decref(values);
+        if (!job->session)
+            return imu_error_internal(st->s->p, "a session could not be written as JSON");
+        own = strlen(job->session) + (job->fields ? strlen(job->fields) : 0);
+        if ((err = check_size(st, own, workflow)))
+            return err;
+        size += own + workflow;
+    }
+    return NULL;
+}
+
+static imu_err *insert_slice(batch_store *st, apr_pool_t *p, const apr_array_header_t *jobs)
+{
+    const imu_queue_scope *s = st->s;
+    const imu_batch *b = st->b;
+    const char *now = imu_now(p);
     apr_int64_t room;
+    imu_rows *rows;
+    imu_err *err = imu_queue_room(s, &room);
 
-    if ((err = imu_queue_room(s, &room)))
-        goto out;
-    if (b->prepend) {
-        if ((err = imu_db_select(s->db, s->p, &rows, "queue_next_priority", "ss", s->queue_id,
-                                 s->who->user_id)))
-            goto out;
-        *priority = imu_int(rows, 0, "priority");
-    }
-    if (apr_pool_create(&sub, s->p) != APR_SUCCESS) {
-        err = imu_error_internal(s->p, "no memory");
-        goto out;
-    }
-    for (apr_int64_t n = 0; !err && n < b->requested && n < room; n++) {
-        apr_int64_t item_id = 0;
+    for (int i = 0; !err && i < jobs->nelts && i < room; i++) {
+        const job_text *job = &APR_ARRAY_IDX(jobs, i, job_text);
 
-        err = insert_item(s, b, n, *priority, workflow, sub, &item_id, &left);
-        json_array_append_new(ids, json_integer(item_id));
+        err = imu_db_select(s->db, p, &rows, "queue_insert", "ssssisssssiss", st->queue_id,
+                            b->batch_id, job->session_id, s->who->user_id, st->priority, b->origin,
+                            b->destination, job->fields, job->session, st->workflow, (apr_int64_t)0,
+                            now, now);
+        if (!err)
+            json_array_append_new(st->ids, json_integer(imu_int(rows, 0, "item_id")));
+    }
+    st->full = jobs->nelts > room;
+    return err;
+}
+
+static imu_err *store_slice(batch_store *st, apr_pool_t *p, const apr_array_header_t *jobs)
+{
+    imu_err *err = imu_db_begin(st->s->db);
+
+    return err ? err : imu_db_end(st->s->db, insert_slice(st, p, jobs));
+}
+
+/*
+ * A name that nobody can ask for and the dispatcher passes over: a slash is in no queue's name. As
+ * long as the real one, so that a row is renamed where it lies.
+ */
+static const char *hidden_name(apr_pool_t *p, const char *queue_id)
+{
+    char *name = apr_pstrdup(p, imu_random_token(p, strlen(queue_id)));
+
+    name[0] = '/';
+    name[strlen(queue_id)] = '\0';
+    return name;
+}
+
+static imu_err *store_slices(batch_store *st, apr_pool_t *sub)
+{
+    imu_err *err = NULL;
+
+    while (!err && !st->full && st->next < st->b->requested) {
+        apr_array_header_t *jobs = apr_array_make(sub, 64, sizeof(job_text));
+        int first = st->next == 0;
+
+        err = build_slice(st, sub, jobs);
+        if (!err && first && st->next < st->b->requested)
+            st->queue_id = hidden_name(st->s->p, st->s->queue_id);
+        if (!err && (err = store_slice(st, sub, jobs)))
+            err = imu_error_keep(st->s->p, err);
         apr_pool_clear(sub);
     }
-    apr_pool_destroy(sub);
-out:
-    free(workflow);
+    return err;
+}
+
+/* All of it appears at once, or is taken away again; what a crash leaves is swept later. */
+static imu_err *settle(const batch_store *st, imu_err *err)
+{
+    const imu_queue_scope *s = st->s;
+    int n = 0;
+
+    if (st->queue_id == s->queue_id)
+        return err;
+    if (!err)
+        err = imu_db_exec(s->db, s->p, &n, "queue_publish", "ssss", s->queue_id, st->queue_id,
+                          s->who->user_id, st->b->batch_id);
+    if (!err && (size_t)n == json_array_size(st->ids))
+        return NULL;
+    if (!err)
+        err =
+            imu_error(s->p, 409, "batch_gone", "The jobs were taken away while they were stored.");
+    do {
+        imu_err *why = imu_db_exec(s->db, s->p, &n, "queue_abandon", "ssss", s->queue_id,
+                                   st->queue_id, s->who->user_id, st->b->batch_id);
+
+        if (why)
+            return err;
+    } while (n > 0);
     return err;
 }
 
@@ -319,17 +407,29 @@ static json_t *batch_echo(const imu_batch *b)
 
 imu_err *imu_batch_enqueue(const imu_queue_scope *s, const imu_batch *b, json_t **result)
 {
-    json_t *ids = imu_json_own(s->p, json_array());
-    apr_int64_t priority = 0;
-    imu_err *err = imu_db_begin(s->db);
+    batch_store st = {.s = s, .b = b, .queue_id = s->queue_id, .left = MAX_BATCH_BYTES};
+    apr_pool_t *sub;
+    imu_rows *rows;
+    imu_err *err;
 
+    st.ids = imu_json_own(s->p, json_array());
+    st.workflow = b->workflow ? text_in(s->p, b->workflow) : NULL;
+    if (b->prepend) {
+        if ((err = imu_db_select(s->db, s->p, &rows, "queue_next_priority", "ss", s->queue_id,
+                                 s->who->user_id)))
+            return err;
+        st.priority = imu_int(rows, 0, "priority");
+    }
+    if (apr_pool_create(&sub, s->p) != APR_SUCCESS)
+        return imu_error_internal(s->p, "no memory");
+    err = settle(&st, store_slices(&st, sub));
+    apr_pool_destroy(sub);
     if (err)
         return err;
-    if ((err = imu_db_end(s->db, insert_all(s, b, ids, &priority))))
-        return err;
-    *result = imu_json_own(
-        s->p, json_pack("{s:s, s:i, s:I, s:o, s:I, s:O}", "queue_id", s->queue_id, "enqueued",
-                        (int)json_array_size(ids), "requested", (json_int_t)b->requested, "batch",
-                        batch_echo(b), "priority", (json_int_t)priority, "item_ids", ids));
+    *result =
+        imu_json_own(s->p, json_pack("{s:s, s:i, s:I, s:o, s:I, s:O}", "queue_id", s->queue_id,
+                                     "enqueued", (int)json_array_size(st.ids), "requested",
+                                     (json_int_t)b->requested, "batch", batch_echo(b), "priority",
+                                     (json_int_t)st.priority, "item_ids", st.ids));
     return NULL;
 }

@@ -22,7 +22,8 @@ typedef struct imu_batch {
 /** Checks the body of enqueue_batch. @return 422 with every fault found */
 imu_err *imu_batch_parse(apr_pool_t *p, json_t *body, imu_batch *batch);
 /**
- * Inserts the items in one transaction, as many as the queue has room for.
+ * Inserts the items, as many as the queue has room for: all or none. Large batches are stored in
+ * slices under the name of a hidden queue, which begins with a slash, and appear with the last one.
  * @param result  {queue_id, enqueued, requested, batch, priority, item_ids}
  */
 imu_err *imu_batch_enqueue(const imu_queue_scope *s, const imu_batch *batch, json_t **result);

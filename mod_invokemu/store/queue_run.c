@@ -6,6 +6,9 @@
 
 #include "mod_invokemu/util/ids.h"
 
+/* Far longer than a batch takes to be stored. */
+#define HIDDEN_SECONDS 600
+
 static const char *lease_end(apr_pool_t *p)
 {
     return imu_time_text(p, apr_time_now() + apr_time_from_sec(IMU_LEASE_SECONDS));
@@ -198,8 +201,16 @@ imu_err *imu_run_take_over(imu_db *db, apr_pool_t *p, const char *dispatcher_id,
 
 imu_err *imu_run_prune_history(imu_db *db, apr_pool_t *p, int keep, int *deleted)
 {
+    int hidden = 0;
+    imu_err *err;
+
     *deleted = 0;
-    return imu_db_exec(db, p, deleted, "run_prune", "i", (apr_int64_t)keep);
+    err = imu_db_exec(db, p, &hidden, "run_sweep_hidden", "s",
+                      imu_time_text(p, apr_time_now() - apr_time_from_sec(HIDDEN_SECONDS)));
+    if (!err)
+        err = imu_db_exec(db, p, deleted, "run_prune", "i", (apr_int64_t)keep);
+    *deleted += hidden;
+    return err;
 }
 
 imu_err *imu_run_model(imu_db *db, apr_pool_t *p, const char *key, const char **path,

@@ -81,7 +81,8 @@ imu_err *imu_run_leave(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const cha
  */
 imu_err *imu_run_take_over(imu_db *db, apr_pool_t *p, const char *dispatcher_id,
                            apr_array_header_t **jobs);
-/** Deletes ended jobs beyond the newest `keep` of each person, at most 500 a call. */
+/** Deletes ended jobs beyond the newest `keep` of each person, and what an interrupted enqueue
+ * left: at most 500 of both a call. */
 imu_err *imu_run_prune_history(imu_db *db, apr_pool_t *p, int keep, int *deleted);
 /** A model's path and record by key; NULL when it is unknown. The record is owned by p. */
 imu_err *imu_run_model(imu_db *db, apr_pool_t *p, const char *key, const char **path,

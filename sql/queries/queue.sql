@@ -7,6 +7,15 @@ INSERT INTO session_queue (queue_id, batch_id, session_id, user_id, status, stat
 VALUES (%s, %s, %s, %s, 'pending', 0, %lld, %s, %s, %s, %s, %s, NULLIF(%lld, 0), %s, %s)
 RETURNING item_id;
 
+-- The end of a batch stored in slices, under a hidden name.
+-- :name queue_publish
+UPDATE session_queue SET queue_id = %s WHERE queue_id = %s AND user_id = %s AND batch_id = %s;
+
+-- Some at a time. Never of the queue itself.
+-- :name queue_abandon
+DELETE FROM session_queue WHERE item_id IN (
+  SELECT item_id FROM session_queue WHERE queue_id <> %s AND queue_id = %s AND user_id = %s AND batch_id = %s LIMIT 200);
+
 -- :name queue_next_priority
 SELECT COALESCE(MAX(priority), -1) + 1 AS priority FROM session_queue
 WHERE queue_id = %s AND user_id = %s AND status = 'pending' LIMIT 1;

@@ -3,7 +3,8 @@
 
 -- There is one processor, whatever the queues are called: its pause stands under 'default'.
 
--- %d: whatever the pause says; %s: of that queue alone. So that people may ask what is next.
+-- %d: whatever the pause says; %s: of that queue alone. So that people may ask what is next. A queue whose name begins with a slash holds
+-- the slices of a batch that is not whole yet.
 
 -- Whose turn it is: whoever was served longest ago; among those never served, whoever asked first. The jobs of a deactivated account
 -- wait until it is active again.
@@ -12,7 +13,7 @@ SELECT q.user_id FROM session_queue q
 JOIN users u ON u.user_id = q.user_id AND u.is_active = 1
 LEFT JOIN queue_turns t ON t.user_id = q.user_id
 LEFT JOIN queue_state s ON s.queue_id = 'default'
-WHERE q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0) = 0) AND (%s IS NULL OR q.queue_id = %s)
+WHERE q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0) = 0) AND substr(q.queue_id, 1, 1) <> '/' AND (%s IS NULL OR q.queue_id = %s)
 GROUP BY q.user_id
 ORDER BY COALESCE(MAX(t.served_at), ''), MIN(q.item_id) LIMIT 1;
 
@@ -22,13 +23,13 @@ ORDER BY COALESCE(MAX(t.served_at), ''), MIN(q.item_id) LIMIT 1;
 SELECT q.user_id FROM session_queue q
 JOIN users u ON u.user_id = q.user_id AND u.is_active = 1
 LEFT JOIN queue_state s ON s.queue_id = 'default'
-WHERE q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0) = 0) AND (%s IS NULL OR q.queue_id = %s)
+WHERE q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0) = 0) AND substr(q.queue_id, 1, 1) <> '/' AND (%s IS NULL OR q.queue_id = %s)
 ORDER BY q.item_id LIMIT 1;
 
 -- :name run_next_of_person
 SELECT q.item_id FROM session_queue q
 LEFT JOIN queue_state s ON s.queue_id = 'default'
-WHERE q.user_id = %s AND q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0) = 0) AND (%s IS NULL OR q.queue_id = %s)
+WHERE q.user_id = %s AND q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0) = 0) AND substr(q.queue_id, 1, 1) <> '/' AND (%s IS NULL OR q.queue_id = %s)
 ORDER BY q.priority DESC, q.queue_order, q.item_id LIMIT 1;
 
 -- :name run_claim
@@ -95,6 +96,11 @@ SELECT user_id, is_admin FROM users WHERE user_id = %s LIMIT 1;
 
 -- :name run_model
 SELECT key, path, record FROM models WHERE key = %s LIMIT 1;
+
+-- Slices of a batch that nobody finished.
+-- :name run_sweep_hidden
+DELETE FROM session_queue WHERE item_id IN (
+  SELECT item_id FROM session_queue WHERE queue_id >= '/' AND queue_id < '0' AND created_at < %s LIMIT 500);
 
 -- Ended jobs beyond the number that is kept for each person.
 -- :name run_prune

@@ -93,7 +93,26 @@ describe('the session queue', () => {
             const answer = await ann.post(`${QUEUE}/enqueue_batch`, textBatch({ workflow: { note: 'x'.repeat(MIB * 1.9) }, runs: 150 }));
             assert.equal(answer.status, 413, answer.text.slice(0, 300));
             assert.match(answer.body.detail, /256 MiB/);
+            assert.equal(server.sql('SELECT COUNT(*) AS n FROM session_queue')[0].n, 0);
             assert.equal((await ok(ann.get(`${QUEUE}/status`))).queue.pending, 0);
+        });
+
+        test('stored in many pieces lets others write in between, and appears at once', async () => {
+            const value = 'x'.repeat(20000);
+            let done = false;
+            const large = enqueue(ann, { value, runs: 5000, workflow: { note: 'n' } }).finally(() => (done = true));
+            const seen = new Set();
+            let boards = 0;
+            while (!done) {
+                assert.equal((await ben.post('/api/v1/boards/?board_name=meanwhile')).status, 201);
+                seen.add((await ok(ben.get(`${QUEUE}/status`))).queue.total);
+                boards += done ? 0 : 1;
+            }
+            const made = await large;
+            assert.deepEqual([made.enqueued, made.item_ids.length], [5000, 5000]);
+            assert.ok(boards >= 5, `${boards} boards`);
+            assert.deepEqual([...seen].filter((n) => n !== 0 && n !== 5000), []);
+            assert.deepEqual(server.sql('SELECT DISTINCT queue_id, status, COUNT(*) AS n FROM session_queue'), [{ queue_id: 'default', status: 'pending', n: 5000 }]);
         });
 
         test('with a job that is too large is refused, wherever its bytes are', async () => {
