@@ -8,6 +8,7 @@
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/handlers.h"
 #include "mod_invokemu/store/picture_files.h"
+#include "mod_invokemu/util/jsons.h"
 
 #define DEFAULT_PAGE 10
 #define MAX_PAGE     10000
@@ -102,15 +103,17 @@ imu_err *imu_api_image_metadata(imu_req *req)
 {
     imu_image *image;
     const char *text;
-    json_t *json;
     imu_err *err = imu_gallery_picture(req, imu_policy_picture_read, &image);
 
     if (!err)
         err = imu_image_metadata(req->db, req->p, image->image_name, &text);
     if (err)
         return err;
-    json = text ? json_loads(text, 0, NULL) : NULL;
-    return imu_reply_json(req, 200, json ? json : json_null());
+    /* To the letter: a number in it may be larger than any that we can read. */
+    text = imu_json_object_text(req->p, text);
+    if (!text)
+        return imu_reply_json(req, 200, json_null());
+    return imu_reply_bytes(req, 200, "application/json", text, strlen(text));
 }
 
 imu_err *imu_api_image_workflow(imu_req *req)

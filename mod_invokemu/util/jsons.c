@@ -26,8 +26,14 @@ const char *imu_json_escaped(apr_pool_t *p, const char *value)
 const char *imu_json_object_text(apr_pool_t *p, const char *text)
 {
     json_t *json = text ? json_loads(text, 0, NULL) : NULL;
-    const char *compact = json_is_object(json) ? imu_json_compact(p, json) : NULL;
+    const char *kept = json_is_object(json) ? imu_json_compact(p, json) : NULL;
 
+    if (text && !json) {
+        /* It may hold a number that is too large for us, such as a seed of 64 bits: read roughly
+         * to know that it is an object, and kept to the letter. */
+        json = json_loads(text, JSON_DECODE_INT_AS_REAL, NULL);
+        kept = json_is_object(json) ? apr_pstrdup(p, text) : NULL;
+    }
     json_decref(json);
-    return compact;
+    return kept;
 }

@@ -12,7 +12,8 @@ const char *imu_json_compact(apr_pool_t *p, const json_t *json);
 /** The text of a JSON string's inside, without its quotes: how value stands inside a compact JSON
  * text. */
 const char *imu_json_escaped(apr_pool_t *p, const char *value);
-/** text rewritten compactly when it is one JSON object, else NULL. */
+/** text rewritten compactly when it is one JSON object, as it is when that would change a number in
+ * it, else NULL. */
 const char *imu_json_object_text(apr_pool_t *p, const char *text);
 
 #endif

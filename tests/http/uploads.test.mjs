@@ -74,6 +74,22 @@ describe('uploads', () => {
         assert.deepEqual((await me.get(`/api/v1/images/i/${body.image_name}/workflow`)).body, { workflow: text.invokeai_workflow, graph: text.invokeai_graph });
     });
 
+    test('numbers of more than 63 bits survive, in the picture as in the form', async () => {
+        const text = { invokeai_metadata: '{"seed": 18446744073709551615, "steps": 4}', invokeai_workflow: '{"seed":18446744073709551615}', invokeai_graph: '{"id":18446744073709551615}' };
+        for (const parts of [[part(makePng(5, 5, { text }))], [part(makePng(5, 5)), { name: 'metadata', value: text.invokeai_metadata }]]) {
+            const { status, body } = await send(parts);
+            assert.equal(status, 201);
+            const answer = await me.get(`/api/v1/images/i/${body.image_name}/metadata`);
+            assert.match(answer.headers['content-type'], /^application\/json/);
+            assert.match(answer.text, /"seed": ?18446744073709551615[,}]/);
+            assert.equal(answer.body.steps, 4);
+            if (parts.length === 1) {
+                assert.deepEqual((await me.get(`/api/v1/images/i/${body.image_name}/workflow`)).body, { workflow: text.invokeai_workflow, graph: text.invokeai_graph });
+            }
+        }
+        await refused(422, () => send([part(makePng(5, 5)), { name: 'metadata', value: '[18446744073709551615]' }]));
+    });
+
     test('resize_to makes the picture that size', async () => {
         const { body } = await send([part(makePng(20, 20)), { name: 'resize_to', value: '[32, 16]' }]);
         assert.deepEqual([body.width, body.height], [32, 16]);
