@@ -1,8 +1,11 @@
 #include "mod_invokemu/hosts.h"
 
+#include <http_core.h>
+#include <http_protocol.h>
 #include <http_vhost.h>
 #include <apr_network_io.h>
 #include <apr_strings.h>
+#include <apr_uri.h>
 
 #include "mod_invokemu/util/hosts.h"
 #include "mod_invokemu/util/ids.h"
@@ -29,6 +32,35 @@ imu_err *imu_host_check(imu_req *req)
                      "This server is not known as %s. Open it by its address, or let its "
                      "administrator add \"ServerAlias %s\" to its configuration.",
                      host, host);
+}
+
+static int scheme_fits(const request_rec *r, const char *scheme)
+{
+    return strcmp(scheme, "https") == 0 ||
+           (strcmp(scheme, "http") == 0 && strcmp(ap_http_scheme(r), "http") == 0);
+}
+
+imu_origin imu_origin_of(const imu_req *req)
+{
+    request_rec *r = req->r;
+    const char *origin = apr_table_get(r->headers_in, "Origin");
+    const char *host = apr_table_get(r->headers_in, "Host");
+    apr_uri_t from, to;
+
+    if (!origin)
+        return IMU_ORIGIN_UNSAID;
+    if (!host || apr_uri_parse(r->pool, origin, &from) != APR_SUCCESS || !from.scheme ||
+        !from.hostname || !scheme_fits(r, from.scheme) ||
+        apr_uri_parse(r->pool, apr_pstrcat(r->pool, from.scheme, "://", host, "/", NULL), &to) !=
+            APR_SUCCESS ||
+        !to.hostname)
+        return IMU_ORIGIN_FOREIGN;
+    if (!from.port_str)
+        from.port = apr_uri_port_of_scheme(from.scheme);
+    if (!to.port_str)
+        to.port = apr_uri_port_of_scheme(from.scheme);
+    return strcasecmp(from.hostname, to.hostname) == 0 && from.port == to.port ? IMU_ORIGIN_OURS
+                                                                               : IMU_ORIGIN_FOREIGN;
 }
 
 const char *imu_network_of(const imu_req *req)

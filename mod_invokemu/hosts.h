@@ -14,6 +14,16 @@
  * count as us. @return 421 with a sentence, or NULL
  */
 imu_err *imu_host_check(imu_req *req);
+/** Where the page of a request comes from, by its Origin header: browsers tell the truth there. */
+typedef enum imu_origin { IMU_ORIGIN_UNSAID = 0, IMU_ORIGIN_OURS, IMU_ORIGIN_FOREIGN } imu_origin;
+
+/**
+ * Ours is a page of the host and port that the request is for, and of its scheme (ap_http_scheme:
+ * TLS of this server, or ServerName https://...). A page that came by https may also ask by http: a
+ * proxy in front may have taken the TLS off. Never the other way round: anybody between could have
+ * made a page that came by http.
+ */
+imu_origin imu_origin_of(const imu_req *req);
 /** What stands for a client when requests are counted: its address, or the /64 of an IPv6 customer,
  * who has all of it. */
 const char *imu_network_of(const imu_req *req);

@@ -6,6 +6,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/auth/core_cookie.h"
+#include "mod_invokemu/hosts.h"
 
 static void add(imu_req *req, const char *name, const char *value, const char *attributes,
                 apr_int64_t seconds)
@@ -48,14 +49,8 @@ const char *imu_cookie(imu_req *req, const char *name)
 int imu_same_origin(const imu_req *req)
 {
     const char *site = apr_table_get(req->r->headers_in, "Sec-Fetch-Site");
-    const char *origin = apr_table_get(req->r->headers_in, "Origin");
-    const char *host = apr_table_get(req->r->headers_in, "Host");
-    const char *authority;
 
-    if (site)
-        return strcmp(site, "same-origin") == 0;
-    authority = origin ? strstr(origin, "://") : NULL;
-    return authority && host && strcasecmp(authority + 3, host) == 0;
+    return site ? strcmp(site, "same-origin") == 0 : imu_origin_of(req) == IMU_ORIGIN_OURS;
 }
 
 int imu_cross_origin(const imu_req *req)
@@ -64,5 +59,5 @@ int imu_cross_origin(const imu_req *req)
 
     if (site)
         return strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
-    return apr_table_get(req->r->headers_in, "Origin") && !imu_same_origin(req);
+    return imu_origin_of(req) == IMU_ORIGIN_FOREIGN;
 }

@@ -72,32 +72,6 @@ static int unavailable(imu_req *req)
 
 /* ---- checks ---- */
 
-/* Browsers say where a page comes from: pages of other sites get no events. Programs that say
- * nothing are none. */
-static int foreign_origin(request_rec *r)
-{
-    const char *origin = apr_table_get(r->headers_in, "Origin"),
-               *host = apr_table_get(r->headers_in, "Host"), *at;
-    apr_uri_t from, to;
-
-    if (!origin)
-        return 0;
-    if (!host || apr_uri_parse(r->pool, origin, &from) != APR_SUCCESS || !from.hostname ||
-        !from.scheme ||
-        apr_uri_parse(r->pool, apr_pstrcat(r->pool, from.scheme, "://", host, "/", NULL), &to) !=
-            APR_SUCCESS ||
-        !to.hostname)
-        return 1;
-    at = from.scheme;
-    if (strcmp(at, "http") != 0 && strcmp(at, "https") != 0)
-        return 1;
-    if (!from.port_str)
-        from.port = apr_uri_port_of_scheme(at);
-    if (!to.port_str)
-        to.port = apr_uri_port_of_scheme(at);
-    return strcasecmp(from.hostname, to.hostname) != 0 || from.port != to.port;
-}
-
 static int sid_ok(const char *sid)
 {
     apr_size_t len = strlen(sid);
@@ -122,7 +96,8 @@ static int check(ask *a)
         return refuse(req, HTTP_BAD_REQUEST, 0, "Transport unknown");
     if (a->sid && !sid_ok(a->sid))
         return refuse(req, HTTP_BAD_REQUEST, 1, "Session ID unknown");
-    if (foreign_origin(req->r))
+    /* Pages of other sites get no events. Programs that say nothing are none. */
+    if (imu_origin_of(req) == IMU_ORIGIN_FOREIGN)
         return refuse(req, HTTP_FORBIDDEN, 4, "Pages of other sites are not served.");
     return DECLINED;
 }

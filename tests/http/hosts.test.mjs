@@ -35,8 +35,51 @@ describe('without sign-in', () => {
     }
 });
 
+/** Asks as a page of `origin` does, in a browser too old to say more, for an answer and for events. */
+async function askedFrom(server, admin, origin) {
+    const session = admin.sessionCookie.split('; ').find((c) => c.startsWith('invokemu_session='));
+    const page = { headers: { origin } };
+    const answer = await new Client(server.url, { cookie: session }).patch('/api/v1/auth/me', { display_name: 'By page' }, page);
+    const events = await new Client(server.url).get('/ws/socket.io/?EIO=4&transport=polling', page);
+    return [answer.status, events.status];
+}
+
+describe('over TLS', () => {
+    const server = useServer({ multiuser: true, tls: true });
+
+    test('a page counts as ours only when it came by TLS too', async () => {
+        const admin = await setupAdmin(server);
+        const here = server.url.slice('https://'.length);
+        assert.deepEqual(await askedFrom(server, admin, `https://${here}`), [200, 200]);
+        for (const scheme of ['http', 'x', 'ws', 'file']) {
+            assert.deepEqual(await askedFrom(server, admin, `${scheme}://${here}`), [401, 403], scheme);
+        }
+    });
+});
+
+describe('behind a proxy that takes the TLS off', () => {
+    const server = useServer({ multiuser: true });
+
+    test('pages by TLS count as ours, those of no web scheme do not', async () => {
+        const admin = await setupAdmin(server);
+        const here = server.url.slice('http://'.length);
+        assert.deepEqual(await askedFrom(server, admin, `https://${here}`), [200, 200]);
+        assert.deepEqual(await askedFrom(server, admin, `http://${here}`), [200, 200]);
+        for (const origin of [`x://${here}`, 'null', 'http://evil.example', '']) {
+            assert.deepEqual(await askedFrom(server, admin, origin), [401, 403], origin);
+        }
+    });
+});
+
 describe('with accounts', () => {
     const server = useServer({ multiuser: true, vhost: 'ServerName https://pictures.example.org\nUseCanonicalName On' });
+
+    test('its name says that pages come by TLS', async () => {
+        const session = { headers: { origin: server.url } };
+        assert.equal((await request(`${server.url}/ws/socket.io/?EIO=4&transport=polling`, session)).status, 403);
+        session.headers.origin = server.url.replace('http', 'https');
+        assert.equal((await request(`${server.url}/ws/socket.io/?EIO=4&transport=polling`, session)).status, 200);
+    });
 
     test('the first administrator is not made through a name that is none of ours', async () => {
         const answer = await request(`${server.url}/api/v1/auth/setup`, { method: 'POST', json: ADMIN, ...called('evil.example') });
