@@ -8,6 +8,7 @@
 #include <http_core.h>
 #include <http_log.h>
 #include <http_protocol.h>
+#include <util_filter.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
@@ -18,6 +19,7 @@
 APLOG_USE_MODULE(invokemu);
 
 #define READ_BYTES 65536
+#define GUARD      "INVOKEMU_BODY"
 /* JSON that anybody may send, signed in or not: accounts and passwords need no more. */
 #define PUBLIC_BODY 65536
 /* A stranger's body has to be there so soon. */
@@ -38,6 +40,7 @@ typedef struct reader {
     char *buf;
     apr_size_t used, room;
     int done;
+    imu_body_guard guard;
 } reader;
 
 void imu_body_child_init(apr_pool_t *pchild, server_rec *s)
@@ -91,11 +94,47 @@ static imu_err *too_large(imu_req *req, apr_int64_t max)
                      max / 1024);
 }
 
-static imu_err *read_error(imu_req *req, apr_status_t rv)
+/* Answers that httpd makes to a body it cannot read, before whoever reads it hears of that: a page,
+ * and ours would follow it. */
+static apr_status_t hold_back(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    imu_body_guard *guard = f->ctx;
+
+    for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);
+         b = APR_BUCKET_NEXT(b)) {
+        if (AP_BUCKET_IS_ERROR(b)) {
+            guard->refused = ((ap_bucket_error *)b->data)->status;
+            apr_brigade_cleanup(bb);
+            return AP_FILTER_ERROR;
+        }
+    }
+    return ap_pass_brigade(f->next, bb);
+}
+
+void imu_body_register(void)
+{
+    ap_register_output_filter(GUARD, hold_back, NULL, AP_FTYPE_RESOURCE);
+}
+
+void imu_body_guard_begin(imu_req *req, imu_body_guard *guard)
+{
+    guard->refused = 0;
+    guard->filter = ap_add_output_filter(GUARD, guard, req->r, req->r->connection);
+}
+
+void imu_body_guard_end(imu_body_guard *guard)
+{
+    ap_remove_output_filter(guard->filter);
+}
+
+imu_err *imu_body_failed(imu_req *req, const imu_body_guard *guard, apr_status_t rv)
 {
     req->r->connection->keepalive = AP_CONN_CLOSE;
     if (APR_STATUS_IS_TIMEUP(rv))
         return imu_error(req->p, 408, "body_timeout", "The request took too long to arrive.");
+    if (guard->refused == 413)
+        return imu_error(req->p, 413, "body_too_large",
+                         "This is larger than this server's administrator allows.");
     return imu_error(req->p, 400, "body_broken", "The request broke off before it was complete.");
 }
 
@@ -146,7 +185,7 @@ static imu_err *next_brigade(reader *rd)
             return too_many(rd->req);
         rv = wait_for(rd);
     }
-    return rv == APR_SUCCESS ? NULL : read_error(rd->req, rv);
+    return rv == APR_SUCCESS ? NULL : imu_body_failed(rd->req, &rd->guard, rv);
 }
 
 static void keep(reader *rd, const char *part, apr_size_t n)
@@ -178,7 +217,7 @@ static imu_err *take_brigade(reader *rd)
         if (APR_BUCKET_IS_METADATA(b))
             continue;
         if ((rv = apr_bucket_read(b, &part, &n, APR_BLOCK_READ)) != APR_SUCCESS)
-            return read_error(rd->req, rv);
+            return imu_body_failed(rd->req, &rd->guard, rv);
         if ((apr_int64_t)(rd->used + n) > rd->max)
             return too_large(rd->req, rd->max);
         keep(rd, part, n);
@@ -196,11 +235,13 @@ static imu_err *read_all(reader *rd)
     rd->room = declared ? (apr_size_t)apr_atoi64(declared) + 1 : 8192;
     rd->buf = apr_palloc(rd->req->p, rd->room);
     rd->bb = apr_brigade_create(rd->req->p, rd->req->r->connection->bucket_alloc);
+    imu_body_guard_begin(rd->req, &rd->guard);
     while (!err && !rd->done) {
         if (!(err = next_brigade(rd)))
             err = take_brigade(rd);
         apr_brigade_cleanup(rd->bb);
     }
+    imu_body_guard_end(&rd->guard);
     leave(rd->place);
     if (err)
         return err;

@@ -108,7 +108,11 @@ int imu_client_serve(imu_req *req)
     apr_finfo_t info;
 
     if (r->method_number != M_GET) {
-        apr_table_setn(r->err_headers_out, "Allow", "GET, HEAD");
+        apr_table_setn(r->err_headers_out, "Allow", "OPTIONS, GET, HEAD");
+        if (r->method_number == M_OPTIONS) {
+            imu_reply_empty(req, 204);
+            return imu_edge_send(req);
+        }
         return imu_edge_send_error(
             req, imu_error(req->p, 405, "method_not_allowed", "Method Not Allowed"));
     }

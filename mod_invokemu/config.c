@@ -224,9 +224,9 @@ static const char *whole_number(cmd_parms *cmd, const char *arg, apr_int64_t min
     return NULL;
 }
 
-/* Bytes with an optional K, M or G. */
-static const char *byte_count(cmd_parms *cmd, const char *arg, apr_int64_t min, apr_int64_t max,
-                              apr_int64_t *value)
+/* A number of what, with an optional K, M or G. */
+static const char *count_of(cmd_parms *cmd, const char *what, const char *arg, apr_int64_t min,
+                            apr_int64_t max, apr_int64_t *value)
 {
     apr_int64_t unit = 1;
     char *end;
@@ -241,11 +241,10 @@ static const char *byte_count(cmd_parms *cmd, const char *arg, apr_int64_t min, 
         unit = 1024 * MIB;
     if (errno || end == arg || (*end && (unit == 1 || end[1])) || *value < 0 ||
         *value > max / unit || *value * unit < min)
-        return apr_psprintf(
-            cmd->pool,
-            "%s takes a number of bytes (K, M and G may follow) from %" APR_INT64_T_FMT
-            " to %" APR_INT64_T_FMT ", not \"%s\"",
-            cmd->cmd->name, min, max, arg);
+        return apr_psprintf(cmd->pool,
+                            "%s takes a number of %s (K, M and G may follow) from %" APR_INT64_T_FMT
+                            " to %" APR_INT64_T_FMT ", not \"%s\"",
+                            cmd->cmd->name, what, min, max, arg);
     *value *= unit;
     return NULL;
 }
@@ -401,7 +400,7 @@ static const char *set_min_free(cmd_parms *cmd, void *dir, const char *arg)
     const char *why = not_global(cmd);
 
     (void)dir;
-    return why ? why : byte_count(cmd, arg, 0, 1024 * 1024 * MIB, &the_instance->min_free);
+    return why ? why : count_of(cmd, "bytes", arg, 0, 1024 * 1024 * MIB, &the_instance->min_free);
 }
 
 static const char *set_client(cmd_parms *cmd, void *dir, const char *arg)
@@ -456,20 +455,22 @@ static const char *set_cookie_attributes(cmd_parms *cmd, void *dir, const char *
 static const char *set_max_body(cmd_parms *cmd, void *dir, const char *arg)
 {
     (void)dir;
-    return byte_count(cmd, arg, 64 * 1024, 1024 * MIB, &imu_server_conf_of(cmd->server)->max_body);
+    return count_of(cmd, "bytes", arg, 64 * 1024, 1024 * MIB,
+                    &imu_server_conf_of(cmd->server)->max_body);
 }
 
 static const char *set_max_upload(cmd_parms *cmd, void *dir, const char *arg)
 {
     (void)dir;
-    return byte_count(cmd, arg, 64 * 1024, 4096 * MIB,
-                      &imu_server_conf_of(cmd->server)->max_upload);
+    return count_of(cmd, "bytes", arg, 64 * 1024, 4096 * MIB,
+                    &imu_server_conf_of(cmd->server)->max_upload);
 }
 
 static const char *set_max_pixels(cmd_parms *cmd, void *dir, const char *arg)
 {
     (void)dir;
-    return byte_count(cmd, arg, 64 * 64, 1024 * MIB, &imu_server_conf_of(cmd->server)->max_pixels);
+    return count_of(cmd, "pixels", arg, 64 * 64, 1024 * MIB,
+                    &imu_server_conf_of(cmd->server)->max_pixels);
 }
 
 const command_rec imu_commands[] = {

@@ -250,6 +250,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_fixups(fixups, NULL, NULL, APR_HOOK_LAST);
     ap_hook_handler(content_handler, NULL, NULL, APR_HOOK_MIDDLE);
     imu_events_register_hooks();
+    imu_body_register();
 }
 
 module AP_MODULE_DECLARE_DATA invokemu_module = {

@@ -6,6 +6,7 @@
 #include <http_protocol.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/body.h"
 #include "mod_invokemu/store/files.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/validate.h"
@@ -42,17 +43,9 @@ static imu_err *spool_bytes(void *ctx, const char *data, apr_size_t len)
                               strerror(errno));
 }
 
-static imu_err *broken_off(imu_req *req, apr_status_t rv)
-{
-    req->r->connection->keepalive = AP_CONN_CLOSE;
-    if (APR_STATUS_IS_TIMEUP(rv))
-        return imu_error(req->p, 408, "body_timeout", "The upload took too long to arrive.");
-    return imu_error(req->p, 400, "body_broken", "The upload broke off before it was complete.");
-}
-
 /* Pushes one brigade; *done is set at the end of the body. */
-static imu_err *push(imu_req *req, imu_multipart *form, apr_bucket_brigade *bb, apr_int64_t *left,
-                     int *done)
+static imu_err *push(imu_req *req, const imu_body_guard *guard, imu_multipart *form,
+                     apr_bucket_brigade *bb, apr_int64_t *left, int *done)
 {
     for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb) && !*done;
          b = APR_BUCKET_NEXT(b)) {
@@ -66,7 +59,7 @@ static imu_err *push(imu_req *req, imu_multipart *form, apr_bucket_brigade *bb, 
         if (APR_BUCKET_IS_METADATA(b))
             continue;
         if ((rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ)) != APR_SUCCESS)
-            return broken_off(req, rv);
+            return imu_body_failed(req, guard, rv);
         if ((*left -= (apr_int64_t)len) < 0)
             return imu_error(req->p, 413, "upload_too_large", "This upload is too large.");
         if ((err = imu_multipart_push(form, data, len)))
@@ -78,16 +71,20 @@ static imu_err *push(imu_req *req, imu_multipart *form, apr_bucket_brigade *bb, 
 static imu_err *read_body(imu_req *req, imu_multipart *form, apr_int64_t max)
 {
     apr_bucket_brigade *bb = apr_brigade_create(req->p, req->r->connection->bucket_alloc);
+    imu_body_guard guard;
     imu_err *err = NULL;
     int done = 0;
 
+    imu_body_guard_begin(req, &guard);
     while (!err && !done) {
         apr_status_t rv = ap_get_brigade(req->r->input_filters, bb, AP_MODE_READBYTES,
                                          APR_BLOCK_READ, READ_BYTES);
 
-        err = rv == APR_SUCCESS ? push(req, form, bb, &max, &done) : broken_off(req, rv);
+        err = rv == APR_SUCCESS ? push(req, &guard, form, bb, &max, &done)
+                                : imu_body_failed(req, &guard, rv);
         apr_brigade_cleanup(bb);
     }
+    imu_body_guard_end(&guard);
     apr_brigade_destroy(bb);
     return err ? err : imu_multipart_end(form);
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include <http_log.h>
+#include <apr_strings.h>
 
 #include "mod_invokemu/api/queue.h"
 #include "mod_invokemu/auth/authenticate.h"
@@ -27,10 +28,23 @@ json_t *imu_account_json(const imu_rows *rows, int row)
                      imu_json_text(rows, row, "last_login_at"));
 }
 
+/* Addresses are often pasted with a space at an end. */
+static const char *trimmed(apr_pool_t *p, const char *text)
+{
+    static const char *const blank = " \t\r\n";
+    apr_size_t len;
+
+    text += strspn(text, blank);
+    len = strlen(text);
+    while (len > 0 && strchr(blank, text[len - 1]))
+        len--;
+    return apr_pstrmemdup(p, text, len);
+}
+
 const char *imu_check_email(imu_check *c, apr_pool_t *p, const json_t *body, const char *field)
 {
     const char *given = imu_check_text(c, body, field, IMU_REQUIRED, 0, 1000);
-    const char *email = given ? imu_email_normal(p, given) : NULL;
+    const char *email = given ? imu_email_normal(p, trimmed(p, given)) : NULL;
 
     if (given && !email)
         imu_check_fault(c, field, "value_error", "This is not a valid e-mail address",

@@ -280,6 +280,6 @@ void imu_gallery_purge(imu_req *req)
         err = imu_pictures_purge(req->db, req->p, req->inst->root, &left);
     if (err)
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, req->r,
-                      "IMU0301: files of deleted pictures remain until the next start: %s",
+                      "IMU0104: files of deleted pictures remain until the next start: %s",
                       err->log ? err->log : err->detail);
 }

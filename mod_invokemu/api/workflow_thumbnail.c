@@ -28,7 +28,7 @@ void imu_workflow_thumbnail_remove(imu_req *req, const char *id)
     imu_err *err = imu_preview_remove(req->p, req->inst->root, FOLDER, file_name(req, id));
 
     if (err)
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, req->r, "IMU0302: %s", err->log);
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, req->r, "IMU0105: %s", err->log);
 }
 
 static imu_err *reply_workflow(imu_req *req, const char *id)

@@ -345,7 +345,11 @@ int imu_events_handle(request_rec *r)
     if (strcmp(r->uri, "/ws/socket.io/") != 0 && strcmp(r->uri, "/ws/socket.io") != 0)
         return imu_edge_send_error(&a->req, imu_error(r->pool, 404, "not_found", "Not Found"));
     if (r->header_only || (r->method_number != M_GET && r->method_number != M_POST)) {
-        apr_table_setn(r->err_headers_out, "Allow", "GET, POST");
+        apr_table_setn(r->err_headers_out, "Allow", "OPTIONS, GET, POST");
+        if (r->method_number == M_OPTIONS) {
+            imu_reply_empty(&a->req, 204);
+            return imu_edge_send(&a->req);
+        }
         return imu_edge_send_error(&a->req,
                                    imu_error(r->pool, 405, "method", "Method Not Allowed"));
     }

@@ -47,7 +47,7 @@ describe('the end point of live events', () => {
         }
         test('other methods, and says which there are', async () => {
             const answer = await ask('EIO=4&transport=polling', { method: 'PUT' });
-            assert.deepEqual([answer.status, answer.headers.allow], [405, 'GET, POST']);
+            assert.deepEqual([answer.status, answer.headers.allow], [405, 'OPTIONS, GET, POST']);
         });
         test('a POST that opens, and one that is too large', async () => {
             assert.equal((await ask('EIO=4&transport=polling', { method: 'POST', body: '40' })).status, 400);

@@ -45,6 +45,21 @@ test('no statement of SQL stands outside sql/', () => {
     assert.deepEqual(found, []);
 });
 
+test('each code in the log stands for one thing', () => {
+    const seen = new Map();
+    const found = code().flatMap((file) =>
+        read(file).split('\n').flatMap((line, i) =>
+            (line.match(/\bIMU\d{4}(?=: )/g) || []).flatMap((word) => {
+                const before = seen.get(word);
+                seen.set(word, `${file}:${i + 1}`);
+                return before ? [`${word}: ${before} and ${file}:${i + 1}`] : [];
+            }),
+        ),
+    );
+    assert.ok(seen.size > 40, `only ${seen.size} codes found`);
+    assert.deepEqual(found, []);
+});
+
 test('nothing unfinished and nothing switched off', () => {
     const marks = new RegExp(['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X', 'not impl' + 'emented'].map((word) => `\\b${word}\\b`).join('|'));
     const off = new RegExp(`\\b(test|describe|it)\\.(on${''}ly|sk${''}ip|to${''}do)\\(`);

@@ -82,6 +82,15 @@ describe('sessions', () => {
         assert.ok(Math.abs(left - 86400) < 60, `${left}`);
     });
 
+    test('spaces around an address do not matter, inside it they do', async () => {
+        const made = await admin.post('/api/v1/auth/users', { email: ' Pia@example.com \n', display_name: 'Pia', password: PASSWORD });
+        assert.equal(made.status, 201, made.text);
+        assert.equal(made.body.email, 'pia@example.com');
+        assert.equal((await tryLogin(server, '\tpia@example.com ', PASSWORD)).status, 200);
+        assert.equal((await tryLogin(server, 'pi a@example.com', PASSWORD)).status, 422);
+        assert.equal((await tryLogin(server, '   ', PASSWORD)).status, 422);
+    });
+
     test('the media cookie issued again lives no longer than the token', async () => {
         const one = await login(server, ADMIN.email, ADMIN.password);
         const answer = await one.post('/api/v1/auth/media-cookie');

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { REPO } from '../lib/paths.mjs';
-import { setupAdmin } from '../lib/users.mjs';
+import { ADMIN, login, setupAdmin } from '../lib/users.mjs';
 import { startServer, useServer } from '../lib/server.mjs';
 import { Client, request } from '../lib/http.mjs';
 
@@ -76,6 +76,24 @@ for (const [what, path] of [['an unknown route', 'POST /api/v1/nothing'], ['a ro
     }
 }
 
+for (const [what, path, type] of [['JSON', '/api/v1/auth/login', 'application/json'], ['an upload', '/api/v1/images/upload?image_category=user&is_intermediate=false', 'multipart/form-data; boundary=b']]) {
+    test(`a body in broken chunks is answered once (${what})`, async () => {
+        const admin = await login(server, ADMIN.email, ADMIN.password);
+        const text = await halfSent(`POST ${path}`, `Authorization: Bearer ${admin.token}\r\nContent-Type: ${type}\r\nTransfer-Encoding: chunked\r\n\r\nxyz`);
+        const [head, body] = text.split('\r\n\r\n');
+        assert.match(head, /^HTTP\/1\.1 400 /);
+        assert.match(head, /content-type: application\/json/i);
+        assert.match(JSON.parse(body).detail, /broke off/);
+    });
+}
+
+test('OPTIONS is answered with the methods there are, on pages and for events too', async () => {
+    for (const [path, allow] of [['/', 'OPTIONS, GET, HEAD'], ['/boards', 'OPTIONS, GET, HEAD'], ['/ws/socket.io/', 'OPTIONS, GET, POST']]) {
+        const answer = await new Client(server.url).send('OPTIONS', path);
+        assert.deepEqual([answer.status, answer.headers.allow], [204, allow], path);
+    }
+});
+
 for (const kind of ['graceful', 'hard']) {
     test(`a ${kind} restart keeps the server answering`, async () => {
         await server.restart(kind);
@@ -96,6 +114,7 @@ const refused = [
     ['InvokeMUSessionHours 0', /InvokeMUSessionHours takes a whole number from 1 to/],
     ['InvokeMUQueueHistory many', /InvokeMUQueueHistory takes a whole number/],
     ['InvokeMUQueueMode Random', /RoundRobin or FIFO/],
+    ['InvokeMUMaxPixels 12', /InvokeMUMaxPixels takes a number of pixels/],
     ['InvokeMUMaxBody 12Q', /InvokeMUMaxBody takes a number of bytes/],
     ['InvokeMUSessionHours 48\nInvokeMURememberHours 24', /InvokeMURememberHours \(24\) must not be shorter/],
     ['InvokeMUCookieName "a=b"', /is not a name for a cookie/],
