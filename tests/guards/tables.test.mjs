@@ -56,7 +56,7 @@ test('numbers in directives are checked for their range', () => {
     const source = read('mod_invokemu/config.c');
     for (const { name, setter } of directives().filter((d) => /Hours|Idle|Max|History/.test(d.name))) {
         const body = new RegExp(`\\*${setter}\\([^)]*\\)\\s*\\{([\\s\\S]*?)\\n\\}`).exec(source)[1];
-        assert.match(body, /set_instance_int\(|byte_count\(|whole_number\(/, `${name} takes any number`);
+        assert.match(body, /set_instance_int\(|count_of\(|whole_number\(/, `${name} takes any number`);
     }
 });
 
