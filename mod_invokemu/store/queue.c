@@ -71,14 +71,14 @@ static void fill_redacted(json_t *o)
 }
 
 /* A session with nothing in it, in the shape that clients expect. */
-static json_t *empty_session(void)
+static json_t *empty_session(const char *id)
 {
     return json_pack("{s:s, s:{s:s, s:{}, s:[]}, s:{s:s, s:{}, s:[]}, s:[], s:[], s:{}, s:{}, "
                      "s:[], s:[], s:{}, s:{}}",
-                     "id", REDACTED, "graph", "id", REDACTED, "nodes", "edges", "execution_graph",
-                     "id", REDACTED, "nodes", "edges", "executed", "executed_history", "results",
-                     "errors", "workflow_call_stack", "workflow_call_history",
-                     "prepared_source_mapping", "source_prepared_mapping");
+                     "id", id, "graph", "id", id, "nodes", "edges", "execution_graph", "id", id,
+                     "nodes", "edges", "executed", "executed_history", "results", "errors",
+                     "workflow_call_stack", "workflow_call_history", "prepared_source_mapping",
+                     "source_prepared_mapping");
 }
 
 static void fill_parts(json_t *o, const imu_rows *parts, int summary)
@@ -92,14 +92,15 @@ static void fill_parts(json_t *o, const imu_rows *parts, int summary)
     json_object_set_new(o, "workflow", imu_json_parsed(parts, 0, "workflow"));
 }
 
-static void fill_no_parts(json_t *o, int summary)
+/* session_id: what may be said of it */
+static void fill_no_parts(json_t *o, const char *session_id, int summary)
 {
     for (unsigned i = 0; i < N_TEXTS(error_texts); i++)
         json_object_set_new(o, error_texts[i], json_null());
     json_object_set_new(o, "field_values", json_null());
     if (summary)
         return;
-    json_object_set_new(o, "session", empty_session());
+    json_object_set_new(o, "session", empty_session(session_id));
     json_object_set_new(o, "workflow", json_null());
 }
 
@@ -120,7 +121,7 @@ json_t *imu_queue_item_json(const imu_queue_scope *s, const imu_rows *rows, int 
     if (imu_queue_item_visible(s, rows, row) && parts && parts->count > 0)
         fill_parts(o, parts, summary);
     else
-        fill_no_parts(o, summary);
+        fill_no_parts(o, json_string_value(json_object_get(o, "session_id")), summary);
     return o;
 }
 

@@ -9,8 +9,8 @@
 
 #include "mod_invokemu/util/jsons.h"
 
-/* Bytes of sessions, workflows, values and errors in one answer. Items beyond that come without
- * them, as those of other people do; each alone has them all. */
+/* Bytes of sessions, workflows, values and errors in one answer. Items beyond that come with an
+ * empty session under their own id, and without the rest; each alone has it all. */
 #define LIST_BYTES ((apr_size_t)16 * 1024 * 1024)
 
 typedef struct text_buffer {

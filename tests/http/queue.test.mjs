@@ -384,6 +384,7 @@ describe('the session queue', () => {
                     assert.equal(got.body[0].session.graph.nodes.text.value, value);
                     assert.ok(got.body[0].workflow && !got.body[79].workflow);
                     assert.deepEqual(got.body[79].session.graph.nodes, {});
+                    assert.deepEqual(got.body.filter((i) => i.session.id !== i.session_id || i.session_id === 'redacted'), []);
                 }
                 const alone = await ok(item(ann, made.item_ids[79]));
                 assert.equal(alone.session.graph.nodes.text.value, value);
