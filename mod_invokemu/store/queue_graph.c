@@ -192,8 +192,8 @@ static void check_nodes(apr_pool_t *p, imu_check *c, const json_t *nodes)
     }
     imu_check_enter(c, "nodes");
     json_object_foreach ((json_t *)nodes, id, node) {
-        if (!*id || strlen(id) > IMU_GRAPH_MAX_NAME) {
-            imu_check_fault(c, NULL, "value_error", "A node's id has 1 to 512 bytes", NULL);
+        if (!*id || strlen(id) > IMU_NODE_MAX_ID) {
+            imu_check_fault(c, NULL, "value_error", "A node's id has 1 to 200 bytes", NULL);
             continue;
         }
         imu_check_enter(c, id);
@@ -223,22 +223,52 @@ static const char *id_of(const json_t *node)
     return json_string_value(json_object_get(node, "id"));
 }
 
-/* Every input takes one edge; the inputs of a collector take any number. */
-static int is_taken(apr_pool_t *p, json_t *inputs, const json_t *to, const char *field)
-{
-    const char *key = apr_pstrcat(p, id_of(to), "\n", field, NULL);
-    const imu_node_type *type = type_of(to);
+/* An input's place in the table of first edges: the node's id and the field. */
+typedef struct input_key {
+    char text[IMU_NODE_MAX_ID + IMU_GRAPH_MAX_NAME + 2];
+} input_key;
 
-    if ((type && (type->flags & IMU_N_COLLECT)) || !json_object_get(inputs, key)) {
-        json_object_set_new(inputs, key, json_true());
-        return 0;
-    }
-    return 1;
+static input_key key_of(const json_t *node, const char *field)
+{
+    input_key key;
+
+    apr_snprintf(key.text, sizeof key.text, "%s\n%s", id_of(node), field);
+    return key;
+}
+
+/* The first edge into an input, or NULL. */
+static json_t *edge_into(const json_t *inputs, const json_t *node, const char *field)
+{
+    return json_object_get(inputs, key_of(node, field).text);
+}
+
+static unsigned flags_of(const json_t *node)
+{
+    const imu_node_type *type = type_of(node);
+
+    return type ? type->flags : 0;
+}
+
+/* Every input takes one edge; the inputs of a collector take any number. */
+static int is_taken(json_t *inputs, const json_t *to, const char *field, json_t *edge)
+{
+    if (edge_into(inputs, to, field))
+        return !(flags_of(to) & IMU_N_COLLECT);
+    json_object_set(inputs, key_of(to, field).text, edge);
+    return 0;
+}
+
+static const char *types_fault(apr_pool_t *p, const json_t *from, const char *output,
+                               const json_t *to, const char *input)
+{
+    return apr_psprintf(p,
+                        "Edge source and target types do not match: \"%.80s\" of node \"%.80s\" "
+                        "and \"%.80s\" of node \"%.80s\"",
+                        output, id_of(from), input, id_of(to));
 }
 
 /* @return what is wrong with an edge, or NULL */
-static const char *edge_fault(apr_pool_t *p, const json_t *edge, const json_t *nodes,
-                              json_t *inputs)
+static const char *edge_fault(apr_pool_t *p, json_t *edge, const json_t *nodes, json_t *inputs)
 {
     const char *output, *input;
     const json_t *from = end_of(edge, "source", nodes, &output),
@@ -257,30 +287,90 @@ static const char *edge_fault(apr_pool_t *p, const json_t *edge, const json_t *n
     case IMU_EDGE_DIRECT:
         return apr_psprintf(p, "Field \"%.80s\" of node \"%.80s\" takes no edge", input, id_of(to));
     case IMU_EDGE_TYPES:
-        return apr_psprintf(p,
-                            "Edge source and target types do not match: \"%.80s\" of node "
-                            "\"%.80s\" and \"%.80s\" of node \"%.80s\"",
-                            output, id_of(from), input, id_of(to));
+        return types_fault(p, from, output, to, input);
     default:
         break;
     }
-    if (is_taken(p, inputs, to, input))
+    if (is_taken(inputs, to, input, edge))
         return apr_psprintf(p, "Field \"%.80s\" of node \"%.80s\" takes one edge, not several",
                             input, id_of(to));
     return NULL;
 }
 
+/* What an output holds. A collector and an iteration hand on what they were given: the type is that
+ * of the first edge into them, through at most so many of them. */
+#define MAX_THROUGH 8
+
+static imu_field held_by(const json_t *nodes, const json_t *inputs, const json_t *node,
+                         const char *output, int through)
+{
+    static const imu_field any = {.name = "any", .type = IMU_T_ANY};
+    const imu_node_type *type = type_of(node);
+    imu_field held = type ? *imu_field_find(type->output->fields, output) : any;
+    const json_t *edge = NULL;
+    int one = 0;
+
+    if (through == MAX_THROUGH || held.type != IMU_T_ANY)
+        return held;
+    if (flags_of(node) & IMU_N_COLLECT) {
+        edge = edge_into(inputs, node, "item");
+        one = edge != NULL;
+    }
+    if (!edge && (flags_of(node) & (IMU_N_COLLECT | IMU_N_ITERATE)))
+        edge = edge_into(inputs, node, "collection");
+    if (edge) {
+        const char *field;
+        const json_t *from = end_of(edge, "source", nodes, &field);
+        imu_field given = held_by(nodes, inputs, from, field, through + 1);
+
+        if (given.type == IMU_T_ANY || (one && (given.flags & IMU_F_LIST)))
+            return held; /* unknown, or a list of lists, which has no type here */
+        given.flags = held.flags;
+        return given;
+    }
+    return held;
+}
+
+/* Edges out of collectors and iterations, whose types only show with all edges known, and edges
+ * into one collector, which are of one type. @return what is wrong, or NULL */
+static const char *through_fault(apr_pool_t *p, const json_t *edge, const json_t *nodes,
+                                 const json_t *inputs)
+{
+    const char *output, *input, *first_output;
+    const json_t *from = end_of(edge, "source", nodes, &output),
+                 *to = end_of(edge, "destination", nodes, &input);
+    const imu_field *to_type = imu_graph_input(to, input);
+    imu_field held, first;
+
+    if ((flags_of(from) & (IMU_N_COLLECT | IMU_N_ITERATE)) && to_type) {
+        held = held_by(nodes, inputs, from, output, 0);
+        if (!imu_field_connects(&held, to_type))
+            return types_fault(p, from, output, to, input);
+    }
+    if (!(flags_of(to) & IMU_N_COLLECT))
+        return NULL;
+    held = held_by(nodes, inputs, from, output, 0);
+    from = end_of(edge_into(inputs, to, input), "source", nodes, &first_output);
+    first = held_by(nodes, inputs, from, first_output, 0);
+    if (imu_field_connects(&held, &first) || imu_field_connects(&first, &held))
+        return NULL;
+    return apr_psprintf(p, "Collector \"%.80s\" must gather values of one type", id_of(to));
+}
+
 static void check_edges(apr_pool_t *p, imu_check *c, const json_t *edges, const json_t *nodes)
 {
     json_t *inputs = imu_json_own(p, json_object()), *edge;
+    const char *msg;
     size_t i;
 
-    json_array_foreach (edges, i, edge) {
-        const char *msg = edge_fault(p, edge, nodes, inputs);
-
-        if (msg)
+    json_array_foreach (edges, i, edge)
+        if ((msg = edge_fault(p, edge, nodes, inputs)))
             imu_check_fault(c, "edges", "value_error", msg, NULL);
-    }
+    if (imu_check_end(c))
+        return;
+    json_array_foreach (edges, i, edge)
+        if ((msg = through_fault(p, edge, nodes, inputs)))
+            imu_check_fault(c, "edges", "value_error", msg, NULL);
 }
 
 /* Takes nodes without incoming edges away until none is left; what remains is a cycle (Kahn's

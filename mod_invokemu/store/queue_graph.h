@@ -9,7 +9,7 @@
 #include "mod_invokemu/validate.h"
 #include "worker/nodes/declaration.h"
 
-#define IMU_GRAPH_MAX_NAME 512 /**< bytes of a node's id, of a type, of a field's name */
+#define IMU_GRAPH_MAX_NAME 512 /**< bytes of a field's name */
 
 /** The nodes that jobs may have, NULL-terminated; without what the worker does for them. */
 extern const imu_node_type *const imu_nodes_known[];

@@ -51,8 +51,8 @@ static int load_nodes(imu_graph *g, json_t *index, imu_error *err)
     if (!g->nodes)
         return imu_refuse(err, "OutOfMemory", "Not enough memory for the graph.");
     json_object_foreach (nodes, key, value) {
-        if (!*key || strlen(key) > 200)
-            return imu_refuse(err, BAD, "A node id must have 1 to 200 bytes.");
+        if (!*key || strlen(key) > IMU_NODE_MAX_ID)
+            return imu_refuse(err, BAD, "A node id must have 1 to %d bytes.", IMU_NODE_MAX_ID);
         struct node *slot = &g->nodes[g->n_nodes];
         g->n_nodes++;
         if (load_node(slot, key, value, err))

@@ -163,8 +163,7 @@ static bool is_text(enum imu_type t)
     return t == IMU_T_STRING || t == IMU_T_ENUM;
 }
 
-/* Whether an output of type `from` may feed an input `to`. */
-static bool connects(const imu_field *from, const imu_field *to)
+bool imu_field_connects(const imu_field *from, const imu_field *to)
 {
     if (from->type == IMU_T_ANY || to->type == IMU_T_ANY) {
         /* A list never fits where one thing of a known type is wanted. */
@@ -202,5 +201,5 @@ enum imu_edge_fault imu_edge_check(const imu_node_type *from, const char *output
     }
     if ((*to_type)->flags & IMU_F_DIRECT)
         return IMU_EDGE_DIRECT;
-    return !out || connects(out, *to_type) ? IMU_EDGE_OK : IMU_EDGE_TYPES;
+    return !out || imu_field_connects(out, *to_type) ? IMU_EDGE_OK : IMU_EDGE_TYPES;
 }

@@ -12,6 +12,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#define IMU_NODE_MAX_ID 200 /**< bytes of a node's id */
+
 /** What a field holds. Names on the wire are those of InvokeAI's schemas. */
 enum imu_type {
     IMU_T_ANY,
@@ -126,6 +128,9 @@ enum imu_misfit {
  * @param at  set to the place of the item at fault in a list, or to -1
  */
 enum imu_misfit imu_value_misfit(const imu_field *field, const json_t *value, long *at);
+
+/** Whether an output of type `from` may feed an input `to`. */
+bool imu_field_connects(const imu_field *from, const imu_field *to);
 
 /** Why an edge cannot be. */
 enum imu_edge_fault {
