@@ -14,6 +14,7 @@
 #include "mod_invokemu/edge.h"
 #include "mod_invokemu/events/endpoint.h"
 #include "mod_invokemu/hosts.h"
+#include "mod_invokemu/store/disk.h"
 #include "mod_invokemu/util/ids.h"
 
 APLOG_USE_MODULE(invokemu);
@@ -172,6 +173,20 @@ static imu_err *explained(imu_req *req, imu_err *err)
     return gone ? gone : err;
 }
 
+/* Deletions have to work on a full disk, and so has the sign-in that comes before them. */
+static void make_room(const imu_req *req)
+{
+    static const char *const frees[] = {"/auth/login", "delete", "/clear", "/prune"};
+    int wanted = req->route->method == M_DELETE;
+
+    for (size_t i = 0; i < sizeof frees / sizeof frees[0]; i++)
+        wanted = wanted || strstr(req->route->path, frees[i]);
+    if (wanted && imu_disk_release(req->p, req->inst->database, IMU_DISK_TIGHT))
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, req->r,
+                      "IMU0433: the disk is full: the reserve beside the database is given up, so "
+                      "that something can be deleted");
+}
+
 static int serve(imu_req *req)
 {
     request_rec *r = req->r;
@@ -183,7 +198,8 @@ static int serve(imu_req *req)
         return no_route(req, r->uri, methods);
     err = imu_authenticate(req);
     if (!err)
-        err = explained(req, req->route->handler(req));
+        make_room(req);
+    err = explained(req, req->route->handler(req));
     if (!err)
         err = imu_authenticate_after(req);
     return err ? imu_edge_send_error(req, err) : imu_edge_send(req);

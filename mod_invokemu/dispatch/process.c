@@ -17,6 +17,7 @@
 #include "mod_invokemu/dispatch/dispatch.h"
 #include "mod_invokemu/dispatch/hub.h"
 #include "mod_invokemu/dispatch/scheduler.h"
+#include "mod_invokemu/store/disk.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/store/queue_run.h"
 #include "mod_invokemu/util/ids.h"
@@ -96,6 +97,7 @@ static void keep_house(imu_dispatch *d, apr_pool_t *p)
              "files of deleted pictures can't be removed");
     if (gone || sessions)
         imu_dlog(IMU_LOG_DEBUG, "IMU0451: removed %d old jobs and %d old sign-ins", gone, sessions);
+    imu_disk_reserve(p, d->conf->database);
     imu_timer_set(d->housekeeping, gone >= 500 || left ? FIRST_KEEPING_MS : KEEPING_MS);
 }
 

@@ -1,7 +1,12 @@
 #include "mod_invokemu/store/disk.h"
 
+#include <fcntl.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
 
 /* What cannot be asked is not taken for full: whoever writes there will hear of it. */
 static int is_low(const char *path, apr_int64_t min)
@@ -23,4 +28,32 @@ imu_err *imu_disk_check(apr_pool_t *p, const char *root, const char *database, a
                                    "longer needed, or tell the administrator."),
                          "less than InvokeMUMinFree (%" APR_INT64_T_FMT " MiB) is free at %s",
                          min / 1048576, where);
+}
+
+static const char *reserve_path(apr_pool_t *p, const char *database)
+{
+    return apr_pstrcat(p, database, "-reserve", NULL);
+}
+
+void imu_disk_reserve(apr_pool_t *p, const char *database)
+{
+    const char *path = reserve_path(p, database);
+    struct stat st;
+    int fd, rc;
+
+    if (is_low(database, 4 * IMU_DISK_RESERVE) ||
+        (stat(path, &st) == 0 && st.st_size >= IMU_DISK_RESERVE))
+        return;
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return;
+    rc = posix_fallocate(fd, 0, IMU_DISK_RESERVE);
+    close(fd);
+    if (rc != 0)
+        unlink(path);
+}
+
+int imu_disk_release(apr_pool_t *p, const char *database, apr_int64_t tight)
+{
+    return is_low(database, tight) && unlink(reserve_path(p, database)) == 0;
 }

@@ -13,4 +13,16 @@
  */
 imu_err *imu_disk_check(apr_pool_t *p, const char *root, const char *database, apr_int64_t min);
 
+/** Bytes of the reserve: the database's log goes round in less, so small changes fit from then on.
+ */
+#define IMU_DISK_RESERVE ((apr_int64_t)8 * 1024 * 1024)
+/** What is called a full disk here: small changes may fail soon. */
+#define IMU_DISK_TIGHT ((apr_int64_t)2 * 1024 * 1024)
+
+/** Keeps a file of that size beside the database, when there is plenty of room. */
+void imu_disk_reserve(apr_pool_t *p, const char *database);
+/** Before what makes room (deletions, and the sign-in before them): gives the reserve up when less
+ * than `tight` bytes are free. @return whether it did */
+int imu_disk_release(apr_pool_t *p, const char *database, apr_int64_t tight);
+
 #endif

@@ -2,11 +2,13 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 #include <apr_file_io.h>
 
+#include "mod_invokemu/store/disk.h"
 #include "mod_invokemu/store/migrate.h"
 #include "mod_invokemu/util/ids.h"
 
@@ -91,6 +93,24 @@ static void test_a_full_disk_is_told_as_such(void **state)
     assert_true(imu_error_is(err, "disk_full"));
     assert_no_error(put(t, t->db, "k", "small"));
     assert_string_equal(get(t, t->db, "k"), "small");
+}
+
+static void test_a_reserve_is_kept_and_given_up_once(void **state)
+{
+    tempdb *t = *state;
+    const char *path = apr_pstrcat(t->pool, t->path, "-reserve", NULL);
+    struct stat st;
+
+    imu_disk_reserve(t->pool, t->path);
+    imu_disk_reserve(t->pool, t->path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, IMU_DISK_RESERVE);
+    assert_true(st.st_blocks * 512 >= IMU_DISK_RESERVE);
+    assert_false(imu_disk_release(t->pool, t->path, 0));
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(imu_disk_release(t->pool, t->path, INT64_MAX));
+    assert_int_equal(stat(path, &st), -1);
+    assert_false(imu_disk_release(t->pool, t->path, INT64_MAX));
 }
 
 static void test_foreign_keys_hold(void **state)
@@ -245,6 +265,8 @@ int main(void)
                                         tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_constraints_have_codes, tempdb_setup, tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_a_full_disk_is_told_as_such, tempdb_setup,
+                                        tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_a_reserve_is_kept_and_given_up_once, tempdb_setup,
                                         tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_foreign_keys_hold, tempdb_setup, tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_unknown_statement_is_an_error, tempdb_setup,
