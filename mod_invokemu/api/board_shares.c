@@ -20,7 +20,8 @@ imu_err *imu_api_board_shares(imu_req *req)
     imu_err *err;
 
     if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) ||
-        (err = imu_board_shares(req->db, req->p, board_id, &shares)))
+        (err = imu_board_shares(req->db, req->p, board_id, req->who.user_id,
+                                imu_policy_sees_all(&req->who), &shares)))
         return err;
     return imu_reply_json(req, 200, json_pack("{s:O}", "shares", shares));
 }
@@ -79,7 +80,8 @@ imu_err *imu_api_board_share(imu_req *req)
     if ((err = imu_check_end(c)) || (email && (err = person_by_email(req, email, &people))))
         return err;
     people = distinct_people(req, people);
-    if ((err = imu_board_share(req->db, req->p, board_id, people, permission)))
+    if ((err = imu_board_share(req->db, req->p, board_id, people, permission,
+                               email ? req->who.user_id : NULL)))
         return err;
     shared_with = json_array();
     json_array_foreach (people, i, one)

@@ -3,10 +3,12 @@
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/util/jsons.h"
 
-imu_err *imu_board_shares(imu_db *db, apr_pool_t *p, const char *board_id, json_t **shares)
+imu_err *imu_board_shares(imu_db *db, apr_pool_t *p, const char *board_id, const char *reader,
+                          int is_admin, json_t **shares)
 {
     imu_rows *rows;
-    imu_err *err = imu_db_select(db, p, &rows, "board_shares_list", "s", board_id);
+    imu_err *err = imu_db_select(db, p, &rows, "board_shares_list", "sis", reader,
+                                 (apr_int64_t)(is_admin != 0), board_id);
 
     if (err)
         return err;
@@ -20,15 +22,15 @@ imu_err *imu_board_shares(imu_db *db, apr_pool_t *p, const char *board_id, json_
 }
 
 imu_err *imu_board_share(imu_db *db, apr_pool_t *p, const char *board_id, const json_t *user_ids,
-                         const char *permission)
+                         const char *permission, const char *named_by)
 {
     int shared = 0;
     imu_err *err = imu_db_begin(db);
 
     if (err)
         return err;
-    err = imu_db_exec(db, p, &shared, "board_shares_put", "ssss", board_id, permission, imu_now(p),
-                      imu_json_compact(p, user_ids));
+    err = imu_db_exec(db, p, &shared, "board_shares_put", "sssss", board_id, permission, named_by,
+                      imu_now(p), imu_json_compact(p, user_ids));
     if (!err && shared != (int)json_array_size(user_ids))
         err = imu_error(p, 404, "user_not_found",
                         "One of these people has no account here (any more).");

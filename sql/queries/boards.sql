@@ -80,16 +80,19 @@ DELETE FROM board_images WHERE image_name IN (SELECT value FROM json_each(%s));
 
 -- Sharing with named people.
 
+-- An address is shown to who named the person by it, and to administrators, who see all of them anyhow.
 -- :name board_shares_list
-SELECT s.user_id, s.permission, coalesce(nullif(u.display_name, ''), u.email) AS display_name
+SELECT s.user_id, s.permission,
+  coalesce(nullif(u.display_name, ''), CASE WHEN s.named_by = %s OR %lld = 1 THEN u.email END) AS display_name
 FROM shared_boards s JOIN users u ON u.user_id = s.user_id
 WHERE s.board_id = %s ORDER BY s.created_at, s.user_id LIMIT 10000;
 
 -- :name board_shares_put
-INSERT INTO shared_boards (board_id, user_id, permission, created_at)
-SELECT %s, u.user_id, %s, %s FROM users u
+INSERT INTO shared_boards (board_id, user_id, permission, named_by, created_at)
+SELECT %s, u.user_id, %s, %s, %s FROM users u
 WHERE u.user_id IN (SELECT value FROM json_each(%s)) AND u.user_id <> 'system'
-ON CONFLICT (board_id, user_id) DO UPDATE SET permission = excluded.permission;
+ON CONFLICT (board_id, user_id) DO UPDATE SET permission = excluded.permission,
+  named_by = coalesce(excluded.named_by, named_by);
 
 -- :name board_share_remove
 DELETE FROM shared_boards WHERE board_id = %s AND user_id = %s;

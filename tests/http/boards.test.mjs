@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { useServer } from '../lib/server.mjs';
 import { Client } from '../lib/http.mjs';
-import { addUser, setupAdmin, upload } from '../lib/users.mjs';
+import { addUser, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
 
 describe('boards', () => {
     const server = useServer({ multiuser: true, media: true });
@@ -241,6 +241,23 @@ describe('boards', () => {
         assert.equal((await owner.get(`/api/v1/boards/${board.board_id}`)).body.permission, null);
         assert.deepEqual((await owner.delete(`/api/v1/boards/${board.board_id}/share/${person}`)).body, { success: true });
         assert.equal(await status(reader.get(`/api/v1/boards/${board.board_id}`)), 403);
+    });
+
+    test('the address of a person without a name is shown to who named them by it, and to administrators', async () => {
+        const board = await create(owner);
+        const path = `/api/v1/boards/${board.board_id}/share`;
+        const made = await admin.post('/api/v1/auth/users', { email: 'nameless@example.com', display_name: '', password: PASSWORD });
+        const id = made.body.user_id;
+        const shown = async (who) => (await who.get(`${path}s`)).body.shares.find((one) => one.user_id === id).display_name;
+        assert.equal(await status(owner.post(path, { user_ids: [id], permission: 'read' })), 200);
+        assert.equal(await shown(owner), null);
+        assert.equal(await shown(admin), 'nameless@example.com');
+        assert.equal(await status(owner.post(path, { user_ids: [reader.user.user_id], permission: 'admin' })), 200);
+        assert.equal(await status(owner.post(path, { email: 'nameless@example.com', permission: 'read' })), 200);
+        assert.equal(await shown(owner), 'nameless@example.com');
+        assert.equal(await shown(reader), null);
+        assert.equal(await status(reader.post(path, { user_ids: [id], permission: 'write' })), 200);
+        assert.equal(await shown(owner), 'nameless@example.com', 'another right does not hide it again');
     });
 
     test('sharing by address: the whole of it, in any case, and of somebody who is here', async () => {

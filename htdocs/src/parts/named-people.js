@@ -16,7 +16,7 @@ const Rights = ({ value, onPick, label }) => html`<select class="input rights" a
   ${RIGHTS.map(([key, words]) => html`<option key=${key} value=${key}>${words}</option>`)}</select>`;
 
 function Named({ share, change, end }) {
-  const name = share.display_name;
+  const name = share.display_name || 'Somebody without a name';
   return html`<li class="named"><span class="face" aria-hidden="true">${name.trim()[0]?.toUpperCase()}</span><strong>${name}</strong>
     <${Rights} value=${share.permission} label=${`What ${name} can do`} onPick=${change} />
     <${Button} kind="quiet" icon="close" bare onClick=${end}>${`Stop sharing with ${name}`}<//></li>`;
