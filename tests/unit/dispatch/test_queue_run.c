@@ -10,6 +10,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/store/queue_run.h"
+#include "mod_invokemu/util/ids.h"
 #include "tests/unit/core/tempdb.h"
 
 static void sql(tempdb *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -120,6 +121,42 @@ static void test_paused_queue_hands_out_nothing(void **state)
     assert_string_equal(serve_all(t, 1), "");
     sql(t, "UPDATE queue_state SET is_paused = 0");
     assert_string_equal(serve_all(t, 1), " 1 2 3 4 6 5 7 20");
+}
+
+static void test_slices_of_an_unfinished_batch_wait_and_are_swept(void **state)
+{
+    tempdb *t = *state;
+    int gone;
+
+    people_and_jobs(t);
+    sql(t, "UPDATE session_queue SET queue_id = '/abc' WHERE user_id = 'ann'");
+    assert_string_equal(serve_all(t, 0), " 6 7 5");
+    sql(t, "UPDATE session_queue SET created_at = '%s' WHERE item_id <> 2", imu_now(t->pool));
+    assert_no_error(imu_run_prune_history(t->db, t->pool, 100, &gone));
+    assert_int_equal(gone, 1);
+    sql(t, "UPDATE session_queue SET queue_id = 'default' WHERE user_id = 'ann'");
+    assert_string_equal(serve_all(t, 1), " 1 3 4");
+}
+
+static void test_a_job_left_in_good_order_is_known(void **state)
+{
+    tempdb *t = *state;
+    apr_array_header_t *jobs;
+    imu_job *claimed;
+
+    person(t, "ann");
+    for (int i = 1; i <= 2; i++) {
+        job(t, i, "ann", 0);
+        assert_no_error(imu_run_claim(t->db, t->pool, "me", i, NULL, &claimed));
+    }
+    assert_no_error(imu_run_leave(t->db, t->pool, 2, "another attempt"));
+    assert_no_error(imu_run_leave(t->db, t->pool, 2, claimed->run_id));
+    for (int again = 0; again < 2; again++) {
+        assert_no_error(imu_run_take_over(t->db, t->pool, "me", &jobs));
+        assert_int_equal(jobs->nelts, 2);
+        assert_int_equal(APR_ARRAY_IDX(jobs, 0, imu_job *)->left, 0);
+        assert_int_equal(APR_ARRAY_IDX(jobs, 1, imu_job *)->left, !again);
+    }
 }
 
 static void test_only_one_claims(void **state)
@@ -308,6 +345,8 @@ int main(void)
         TEST(test_jobs_of_a_deactivated_account_wait),
         TEST(test_turns_survive),
         TEST(test_paused_queue_hands_out_nothing),
+        TEST(test_slices_of_an_unfinished_batch_wait_and_are_swept),
+        TEST(test_a_job_left_in_good_order_is_known),
         TEST(test_only_one_claims),
         TEST(test_end_is_guarded_by_the_attempt),
         TEST(test_given_back_counts_unless_refunded),
