@@ -197,9 +197,10 @@ static int serve(imu_req *req)
     if (!req->route)
         return no_route(req, r->uri, methods);
     err = imu_authenticate(req);
-    if (!err)
+    if (!err) {
         make_room(req);
-    err = explained(req, req->route->handler(req));
+        err = explained(req, req->route->handler(req));
+    }
     if (!err)
         err = imu_authenticate_after(req);
     return err ? imu_edge_send_error(req, err) : imu_edge_send(req);
