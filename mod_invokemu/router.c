@@ -163,12 +163,12 @@ static int no_route(imu_req *req, const char *uri, apr_int64_t methods)
     return imu_edge_send_error(req, imu_error(req->p, 404, "no_such_route", "Not Found"));
 }
 
-/** A row may not fit because the account or session that asks for it has gone since it was looked
- * at. Then that is the answer. */
+/** A row may not fit, or not be there, because the account or session that asks for it has gone
+ * since it was looked at. Then that is the answer. */
 static imu_err *explained(imu_req *req, imu_err *err)
 {
-    imu_err *gone =
-        imu_error_is(err, "db_constraint") && req->who.session_id ? imu_authenticate(req) : NULL;
+    int doubtful = imu_error_is(err, "db_constraint") || imu_error_is(err, "user_not_found");
+    imu_err *gone = doubtful && req->who.session_id ? imu_authenticate(req) : NULL;
 
     return gone ? gone : err;
 }

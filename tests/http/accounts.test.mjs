@@ -22,11 +22,11 @@ function cookies(answer) {
     return out;
 }
 
-/** Sends the body of a POST when `between` is done; the server has looked at who asks by then. */
-function bodyAfter(client, path, body, between) {
+/** Sends the body of a request when `between` is done; the server has looked at who asks by then. */
+function bodyAfter(client, path, body, between, method = 'POST') {
     return new Promise((resolve, reject) => {
         const headers = { authorization: `Bearer ${client.token}`, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), expect: '100-continue', connection: 'close' };
-        const req = http.request(client.base + path, { method: 'POST', headers });
+        const req = http.request(client.base + path, { method, headers });
         req.on('continue', () => between().then(() => req.end(body), reject));
         req.on('error', reject);
         req.on('response', async (res) => {
@@ -249,13 +249,14 @@ describe('sessions', () => {
             ['/api/v1/queue/default/enqueue_batch', { batch: { graph, runs: 1 } }],
             ['/api/v1/workflows/', { workflow: { name: 'w', author: '', description: '', version: '1', contact: '', tags: '', notes: '', exposedFields: [], meta: { version: '3.0.0', category: 'user' }, nodes: [], edges: [], form: null } }],
             ['/api/v1/client_state/default/set_by_key?key=late', 'value'],
+            [ME, { display_name: 'Late' }, 'PATCH'],
         ];
-        for (const [i, [path, json]] of requests.entries()) {
+        for (const [i, [path, json, method]] of requests.entries()) {
             const person = await addUser(admin, `Late${i}`);
             const body = JSON.stringify(json);
             const answer = await bodyAfter(person, path, body, async () => {
                 assert.equal((await admin.delete(`/api/v1/auth/users/${person.user.user_id}`)).status, 204);
-            });
+            }, method);
             assert.equal(answer.status, 401, `${path}: ${answer.text}`);
         }
     });
