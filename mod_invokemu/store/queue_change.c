@@ -61,7 +61,7 @@ static imu_err *cancel_rows(const imu_queue_scope *s, const imu_queue_filter *f,
                         f->item_id, f->item_id);
     for (int i = 0; !err && i < rows->count; i++)
         change_add(change, imu_int(rows, i, "item_id"), imu_text(rows, i, "user_id"),
-                   imu_bool(rows, i, "was_running"));
+                   imu_text(rows, i, "started_at") != NULL);
     return err;
 }
 

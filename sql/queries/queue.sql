@@ -83,13 +83,13 @@ INSERT INTO queue_state (queue_id, is_paused, updated_at) VALUES (%s, %d, %s)
 ON CONFLICT (queue_id) DO UPDATE SET is_paused = excluded.is_paused, updated_at = excluded.updated_at;
 
 -- Items that a bulk cancel reaches: alive, the caller's (or all), and, where given, of a batch list or a destination; running ones
--- only when asked for.
+-- only when asked for. What has started was running. (SQLite 3.40 finds "started_at IS NULL" false in a RETURNING, whatever it is.)
 -- :name queue_cancel
 UPDATE session_queue SET status = 'canceled', status_sequence = status_sequence + 1, updated_at = %s, completed_at = %s
 WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) AND (status = 'pending' OR (%d AND status = 'in_progress'))
   AND (%s IS NULL OR batch_id IN (SELECT value FROM json_each(%s))) AND (%s IS NULL OR destination = %s)
   AND (%lld = 0 OR item_id = %lld)
-RETURNING item_id, user_id, CASE WHEN started_at IS NULL THEN 0 ELSE 1 END AS was_running;
+RETURNING item_id, user_id, started_at;
 
 -- :name queue_names_of_person
 SELECT DISTINCT queue_id FROM session_queue WHERE user_id = %s AND status IN ('pending', 'in_progress') ORDER BY queue_id LIMIT 1000;

@@ -103,6 +103,18 @@ describe('live events', () => {
             assert.deepEqual(await counts(adm), ['number', null, null]);
             assert.equal((await adm.heard('queue_item_status_changed')).user_id, ann.user.user_id);
         });
+        test('many jobs canceled at once are told of as a whole, and the first and the running one for themselves', async () => {
+            const ids = await enqueue(ann, { runs: 30 });
+            assert.equal((await hook(server, 'start', ids[20])).code, 0);
+            const a = await listen(server, ann);
+            assert.equal((await ann.put(`${QUEUE}/cancel_by_destination?destination=none`)).body.canceled, 0);
+            assert.equal((await ann.put(`${QUEUE}/cancel_by_batch_ids`, { batch_ids: [(await ann.get(`${QUEUE}/i/${ids[0]}`)).body.batch_id] })).body.canceled, 30);
+            assert.deepEqual((await a.heard('queue_items_canceled')).canceled_item_ids.sort((x, y) => x - y), ids);
+            await settle(a);
+            const told = a.all('queue_item_status_changed').map((e) => e.item_id);
+            assert.equal(told.length, 2, `${told}`);
+            assert.ok(told.includes(ids[20]), `${told}`);
+        });
         test('a text with a NUL is heard and forgotten', async () => {
             const a = await listen(server, ann);
             a.socket.emit('subscribe_queue', { queue_id: '\u0000' });
