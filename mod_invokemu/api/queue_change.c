@@ -45,12 +45,10 @@ static imu_err *cancel(imu_req *req, const imu_queue_scope *s, const imu_queue_f
                        imu_queue_change *change)
 {
     imu_err *err = imu_queue_cancel(s, filter, change);
+    imu_err *untold = imu_queue_change_events(s->db, s->p, change);
 
-    if (err)
-        return err;
-    err = imu_queue_change_events(s->db, s->p, change);
     imu_queue_announce_canceled(req, change);
-    return err;
+    return err ? err : untold;
 }
 
 imu_err *imu_api_queue_item_cancel(imu_req *req)

@@ -85,7 +85,9 @@ imu_err *imu_queue_destination_counts(const imu_queue_scope *s, const char *dest
 
 /** How many more items the caller may have waiting. */
 imu_err *imu_queue_room(const imu_queue_scope *s, apr_int64_t *room);
-/** Cancels what the filter reaches of the caller's items (an administrator's: of all). */
+/** Cancels what the filter reaches of the caller's items (an administrator's: of all), some at a
+ * time.
+ * @param change  true after an error too */
 imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *filter,
                           imu_queue_change *change);
 /**

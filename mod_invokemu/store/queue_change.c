@@ -12,6 +12,10 @@
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/util/jsons.h"
 
+/* What is canceled at a time; others can write in between. */
+#define SLICE_ITEMS 500
+#define SLICE_PAUSE apr_time_from_msec(2)
+
 static void change_init(const imu_queue_scope *s, imu_queue_change *c)
 {
     c->queue_id = s->queue_id;
@@ -44,36 +48,63 @@ imu_err *imu_queue_room(const imu_queue_scope *s, apr_int64_t *room)
     return err;
 }
 
-/* Adds to what changed. Inside a transaction. */
-static imu_err *cancel_rows(const imu_queue_scope *s, const imu_queue_filter *f,
-                            imu_queue_change *change)
+/* Cancels up to `limit` items with larger numbers than `after`. Inside a transaction. */
+static imu_err *cancel_some(const imu_queue_scope *s, const imu_queue_filter *f, apr_int64_t limit,
+                            apr_int64_t after, imu_rows **rows)
 {
     const char *user = imu_queue_scope_user(s), *now = imu_now(s->p);
     const char *batches = imu_json_compact(s->p, f->batch_ids);
-    imu_rows *rows = NULL;
-    imu_err *err;
 
     /* NULL would reach every batch. */
     if (f->batch_ids && !batches)
         return imu_error_internal(s->p, "no memory for a list of batch ids");
-    err = imu_db_select(s->db, s->p, &rows, "queue_cancel", "sssssbssssii", now, now, s->queue_id,
-                        user, user, f->running, batches, batches, f->destination, f->destination,
-                        f->item_id, f->item_id);
-    for (int i = 0; !err && i < rows->count; i++)
-        change_add(change, imu_int(rows, i, "item_id"), imu_text(rows, i, "user_id"),
+    return imu_db_select(s->db, s->p, rows, "queue_cancel", "ssisssbssssiii", now, now, after,
+                         s->queue_id, user, user, f->running, batches, batches, f->destination,
+                         f->destination, f->item_id, f->item_id, limit);
+}
+
+/* @return the largest number among them, or `after` */
+static apr_int64_t note_canceled(imu_queue_change *change, const imu_rows *rows, apr_int64_t after)
+{
+    for (int i = 0; i < rows->count; i++) {
+        apr_int64_t item_id = imu_int(rows, i, "item_id");
+
+        change_add(change, item_id, imu_text(rows, i, "user_id"),
                    imu_text(rows, i, "started_at") != NULL);
+        after = item_id > after ? item_id : after;
+    }
+    return after;
+}
+
+/* All that the filter reaches. Inside a transaction. */
+static imu_err *cancel_rows(const imu_queue_scope *s, const imu_queue_filter *f,
+                            imu_queue_change *change)
+{
+    imu_rows *rows;
+    imu_err *err = cancel_some(s, f, APR_INT32_MAX, 0, &rows);
+
+    if (!err)
+        note_canceled(change, rows, 0);
     return err;
 }
 
 imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *f,
                           imu_queue_change *change)
 {
+    apr_int64_t after = 0;
+    imu_rows *rows;
     imu_err *err;
 
     change_init(s, change);
-    if ((err = imu_db_begin(s->db)))
-        return err;
-    return imu_db_end(s->db, cancel_rows(s, f, change));
+    for (;;) {
+        if ((err = imu_db_begin(s->db)) ||
+            (err = imu_db_end(s->db, cancel_some(s, f, SLICE_ITEMS, after, &rows))))
+            return err;
+        after = note_canceled(change, rows, after);
+        if (rows->count < SLICE_ITEMS)
+            return NULL;
+        apr_sleep(SLICE_PAUSE);
+    }
 }
 
 static imu_err *cancel_queue_of(const imu_queue_scope *s, imu_queue_change *change)

@@ -86,9 +86,12 @@ ON CONFLICT (queue_id) DO UPDATE SET is_paused = excluded.is_paused, updated_at 
 -- only when asked for. What has started was running. (SQLite 3.40 finds "started_at IS NULL" false in a RETURNING, whatever it is.)
 -- :name queue_cancel
 UPDATE session_queue SET status = 'canceled', status_sequence = status_sequence + 1, updated_at = %s, completed_at = %s
-WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) AND (status = 'pending' OR (%d AND status = 'in_progress'))
-  AND (%s IS NULL OR batch_id IN (SELECT value FROM json_each(%s))) AND (%s IS NULL OR destination = %s)
-  AND (%lld = 0 OR item_id = %lld)
+WHERE item_id IN (SELECT item_id FROM session_queue
+  WHERE item_id > %lld AND queue_id = %s AND (%s IS NULL OR user_id = %s)
+    AND (status = 'pending' OR (%d AND status = 'in_progress'))
+    AND (%s IS NULL OR batch_id IN (SELECT value FROM json_each(%s))) AND (%s IS NULL OR destination = %s)
+    AND (%lld = 0 OR item_id = %lld)
+  ORDER BY item_id LIMIT %lld)
 RETURNING item_id, user_id, started_at;
 
 -- :name queue_names_of_person
