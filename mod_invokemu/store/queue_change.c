@@ -80,7 +80,7 @@ static apr_int64_t note_canceled(imu_queue_change *change, const imu_rows *rows,
 static imu_err *cancel_rows(const imu_queue_scope *s, const imu_queue_filter *f,
                             imu_queue_change *change)
 {
-    imu_rows *rows;
+    imu_rows *rows = NULL;
     imu_err *err = cancel_some(s, f, APR_INT32_MAX, 0, &rows);
 
     if (!err)
@@ -92,7 +92,7 @@ imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *f,
                           imu_queue_change *change)
 {
     apr_int64_t after = 0;
-    imu_rows *rows;
+    imu_rows *rows = NULL;
     imu_err *err;
 
     change_init(s, change);
@@ -100,6 +100,8 @@ imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *f,
         if ((err = imu_db_begin(s->db)) ||
             (err = imu_db_end(s->db, cancel_some(s, f, SLICE_ITEMS, after, &rows))))
             return err;
+        if (!rows)
+            return NULL;
         after = note_canceled(change, rows, after);
         if (rows->count < SLICE_ITEMS)
             return NULL;
