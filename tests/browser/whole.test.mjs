@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PHONE, useBrowser } from '../lib/browser.mjs';
 import { testModels } from '../lib/models.mjs';
+import { enqueuePictures, pictureModel } from '../lib/pictures.mjs';
+import { enqueue } from '../lib/queue.mjs';
 import { useServer } from '../lib/server.mjs';
-import { ADMIN } from '../lib/users.mjs';
+import { ADMIN, login } from '../lib/users.mjs';
 
 const server = useServer({ multiuser: true, worker: 1, media: true, models: testModels() });
 const browser = useBrowser(server);
@@ -96,4 +98,20 @@ test('a picture deleted long ago leaves no hole in the feed and the queue', asyn
     await me.open('/queue');
     await me.page.locator('.job').nth(1).waitFor();
     await me.page.waitForFunction(() => document.querySelectorAll('.job-mark img').length === 1);
+});
+
+test('jobs of scripts show the picture that their graph keeps, or that they are done without one', async () => {
+    const script = await login(server, ADMIN.email, ADMIN.password);
+    const model = await pictureModel(script);
+    const shown = async (drawn, counted) => {
+        await me.page.locator(`.tile[data-item="${drawn}"] img.final.sharp`).waitFor({ timeout: 60000 });
+        await me.page.locator(`.tile[data-item="${counted}"]`).getByText('Done, without a picture').waitFor();
+    };
+    await me.open('/create');
+    await me.live();
+    const [drawn] = await enqueuePictures(script, model);
+    const [counted] = await enqueue(script);
+    await shown(drawn, counted);
+    await me.page.reload();
+    await shown(drawn, counted);
 });

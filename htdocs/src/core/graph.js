@@ -141,18 +141,29 @@ export function wishOf(item) {
   };
 }
 
-/** Name of the finished picture of a queue item, or null. */
+/** Whether a node of this name makes the picture that a client like ours asked for. */
+const isOutput = (id) => /^(canvas_output|l2i):/.test(id);
+
+/** Name of the picture that an event `invocation_complete` brings to keep, or null. */
+export function pictureOfEvent(event) {
+  const name = event.result?.image?.image_name;
+  return name && (isOutput(String(event.invocation_source_id)) || event.invocation?.is_intermediate === false) ? name : null;
+}
+
+/** Name of the finished picture of a queue item, or null: our own client's output, else the last that a script's graph keeps. */
 export function pictureOf(item) {
-  const { source_prepared_mapping: prepared, results } = item.session || {};
+  const { source_prepared_mapping: prepared, results, graph } = item.session || {};
+  let kept = null;
   for (const [source, ids] of Object.entries(prepared || {})) {
-    if (source.startsWith('canvas_output:') || source.startsWith('l2i:')) {
-      const name = ids.map((id) => results?.[id]?.image?.image_name).find(Boolean);
-      if (name) {
-        return name;
-      }
+    const name = ids.map((id) => results?.[id]?.image?.image_name).find(Boolean);
+    if (name && isOutput(source)) {
+      return name;
+    }
+    if (name && graph?.nodes?.[source]?.is_intermediate === false) {
+      kept = name;
     }
   }
-  return null;
+  return kept;
 }
 
 /** What InvokeAI's metadata of a picture says, in the shape of a wish. */

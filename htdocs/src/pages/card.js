@@ -34,12 +34,21 @@ function Running({ job, small }) {
     </div>`;
 }
 
+/** What became of a job without a picture to show: its mark, its words, and whether it can be tried again. */
+function outcome(job) {
+  if (job.status === 'failed') {
+    return ['warn', html`<strong>This one didn’t work.</strong> ${job.error || ''}`, true];
+  }
+  if (job.gone) {
+    return ['trash', 'Deleted', false];
+  }
+  return job.status === 'completed' ? ['check', 'Done, without a picture', false] : ['close', 'Cancelled', true];
+}
+
 function Ended({ job }) {
-  const failed = job.status === 'failed';
-  const gone = job.gone || job.status === 'completed';
-  return html`<div class="ended"><${Icon} name=${failed ? 'warn' : gone ? 'trash' : 'close'} />
-    <p>${failed ? html`<strong>This one didn’t work.</strong> ${job.error || ''}` : gone ? 'Deleted' : 'Cancelled'}</p>
-    ${!gone && html`<${Button} icon="again" onClick=${() => retryJob(job.id)}>Try again<//>`}</div>`;
+  const [icon, words, again] = outcome(job);
+  return html`<div class="ended"><${Icon} name=${icon} /><p>${words}</p>
+    ${again && html`<${Button} icon="again" onClick=${() => retryJob(job.id)}>Try again<//>`}</div>`;
 }
 
 function Picture({ job, full }) {
@@ -66,7 +75,7 @@ function Tile({ job: source, full }) {
   const done = job.picture && !job.gone;
   const body = done
     ? html`<${Picture} job=${job} full=${full} />`
-    : isFinal(job) && (job.status !== 'completed' || job.gone)
+    : isFinal(job) && (job.status !== 'completed' || job.gone || job.settled)
       ? html`<${Ended} job=${job} />`
       : html`<${Running} job=${job} small=${!full} />`;
   return html`<div class=${`tile ${done ? 'done' : job.status}`} data-item=${job.id} data-status=${job.status}>${body}</div>`;

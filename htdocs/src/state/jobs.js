@@ -1,7 +1,7 @@
 // The person's own jobs: cards of the feed, each with one job per picture, kept up to date by live events.
 import { signal } from '@preact/signals';
 import { get, post, put } from '../core/api.js';
-import { pictureOf, seedsFrom, textToPicture, wishOf } from '../core/graph.js';
+import { pictureOf, pictureOfEvent, seedsFrom, textToPicture, wishOf } from '../core/graph.js';
 import { on } from '../core/live.js';
 import { myId, onLeave, solo } from '../core/session.js';
 import { toDate } from '../core/words.js';
@@ -36,6 +36,8 @@ export function toJob(item) {
     status: item.status,
     wish: wishOf(item),
     picture: pictureOf(item),
+    // Its results have been read: what has no picture by now gets none.
+    settled: FINAL.has(item.status),
     error: item.error_message,
     created: item.created_at,
     started: item.started_at,
@@ -271,9 +273,8 @@ function onProgress(event) {
 
 function onComplete(event) {
   const job = target(event, onComplete);
-  const name = event.result?.image?.image_name;
-  const output = String(event.invocation_source_id || '');
-  if (job && name && (output.startsWith('canvas_output:') || output.startsWith('l2i:'))) {
+  const name = pictureOfEvent(event);
+  if (job && name) {
     change(job, { picture: name, percent: 1 });
   }
 }
