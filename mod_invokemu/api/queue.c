@@ -40,11 +40,13 @@ imu_err *imu_api_queue_item_ids(imu_req *req)
     imu_queue_scope s;
     const char *direction;
     json_t *result;
+    int mine;
     imu_err *err;
 
     if ((err = imu_queue_scope_of(req, &s)) ||
         (err = imu_query_choice(req, "order_dir", directions, "DESC", &direction)) ||
-        (err = imu_queue_ids(&s, strcmp(direction, "DESC") == 0, &result)))
+        (err = imu_query_bool(req, "mine", 0, &mine)) ||
+        (err = imu_queue_ids(&s, strcmp(direction, "DESC") == 0, mine, &result)))
         return err;
     return imu_reply_json(req, 200, json_incref(result));
 }

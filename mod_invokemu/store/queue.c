@@ -179,12 +179,14 @@ imu_err *imu_queue_next(const imu_queue_scope *s, int fifo, json_t **item)
     return err ? err : item_or_null(s, item_id, item);
 }
 
-imu_err *imu_queue_ids(const imu_queue_scope *s, int descending, json_t **result)
+imu_err *imu_queue_ids(const imu_queue_scope *s, int descending, int mine, json_t **result)
 {
     imu_rows *rows;
     json_t *ids;
-    imu_err *err = imu_db_select(s->db, s->p, &rows,
-                                 descending ? "queue_ids_desc" : "queue_ids_asc", "s", s->queue_id);
+    const char *whose = mine ? s->who->user_id : NULL;
+    imu_err *err =
+        imu_db_select(s->db, s->p, &rows, descending ? "queue_ids_desc" : "queue_ids_asc", "sss",
+                      s->queue_id, whose, whose);
 
     if (err)
         return err;

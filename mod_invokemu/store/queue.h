@@ -70,8 +70,9 @@ imu_err *imu_queue_list_by_ids(const imu_queue_scope *s, const json_t *ids, int 
  * @param fifo  the order in force */
 imu_err *imu_queue_current(const imu_queue_scope *s, json_t **item);
 imu_err *imu_queue_next(const imu_queue_scope *s, int fifo, json_t **item);
-/** {item_ids, total_count} */
-imu_err *imu_queue_ids(const imu_queue_scope *s, int descending, json_t **result);
+/** {item_ids, total_count}
+ * @param mine  only jobs of the one who asks */
+imu_err *imu_queue_ids(const imu_queue_scope *s, int descending, int mine, json_t **result);
 /** {queue, processor}: totals of everybody, the caller's own share, and ids of the running item
  * only where they may be seen. */
 imu_err *imu_queue_status(const imu_queue_scope *s, json_t **status);

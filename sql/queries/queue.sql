@@ -59,10 +59,10 @@ SELECT item_id FROM session_queue WHERE queue_id = %s AND status = 'in_progress'
 ORDER BY user_id = %s DESC, started_at ASC, item_id ASC LIMIT 1;
 
 -- :name queue_ids_asc
-SELECT item_id FROM session_queue WHERE queue_id = %s ORDER BY item_id ASC LIMIT 100000;
+SELECT item_id FROM session_queue WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id ASC LIMIT 100000;
 
 -- :name queue_ids_desc
-SELECT item_id FROM session_queue WHERE queue_id = %s ORDER BY item_id DESC LIMIT 100000;
+SELECT item_id FROM session_queue WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id DESC LIMIT 100000;
 
 -- :name queue_counts
 SELECT status, COUNT(*) AS n, SUM(user_id = %s) AS own FROM session_queue WHERE queue_id = %s GROUP BY status LIMIT 10;

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { useBrowser } from '../lib/browser.mjs';
 import { testModels } from '../lib/models.mjs';
-import { hook } from '../lib/queue.mjs';
+import { enqueue, hook } from '../lib/queue.mjs';
 import { lastingPort, useServer } from '../lib/server.mjs';
-import { PASSWORD, addUser, setupAdmin } from '../lib/users.mjs';
+import { PASSWORD, addUser, login, setupAdmin } from '../lib/users.mjs';
 
 const PROMPT = 'a lighthouse nobody else may read of';
 
@@ -144,4 +144,12 @@ test('nothing of it has reached the other browser', async () => {
     assert.ok(heard.some((text) => text.includes('queue_item_status_changed')), 'the other person hears that there are jobs');
     const leaks = heard.filter((text) => text.includes(PROMPT) || text.includes('data:image') || text.includes('invocation_progress'));
     assert.deepEqual(leaks, []);
+});
+
+test('one’s own pictures are there, however many jobs others made since', async () => {
+    await enqueue(await login(server, 'linus@example.com', PASSWORD), { runs: 300 });
+    await grace.open('/create');
+    await grace.page.locator('.card-prompt', { hasText: PROMPT }).first().waitFor();
+    await linus.open('/create');
+    await linus.page.locator('.tile').first().waitFor();
 });

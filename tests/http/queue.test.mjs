@@ -33,6 +33,14 @@ describe('the session queue', () => {
     const item = (client, id) => client.get(`${QUEUE}/i/${id}`);
     const values = async (client) => (await ok(client.get(`${QUEUE}/list_all`))).map((i) => i.session.graph.nodes.text.value);
 
+    test('ids can be asked for of one’s own jobs alone', async () => {
+        const { item_ids: own } = await enqueue(ann);
+        await enqueue(ben);
+        assert.deepEqual(await ok(ann.get(`${QUEUE}/item_ids?mine=true`)), { item_ids: own, total_count: 1 });
+        assert.deepEqual(await ok(admin.get(`${QUEUE}/item_ids?mine=true`)), { item_ids: [], total_count: 0 });
+        assert.equal((await ok(ann.get(`${QUEUE}/item_ids`))).total_count, 2);
+    });
+
     describe('a batch', () => {
         test('is one pending item without data', async () => {
             const made = await enqueue(ann);

@@ -92,22 +92,20 @@ async function readPage() {
   const page = ids.slice(read, read + PAGE);
   read += page.length;
   if (page.length) {
-    group((await fetchItems(page)).filter((item) => isMine(item) && item.session));
+    group((await fetchItems(page)).filter((item) => item.session));
   }
   moreJobs.value = read < ids.length;
 }
 
-/** Reads the newest jobs; on a busy server it goes on until it has met one of the person's own. */
+/** Reads the newest of the person's own jobs, however many others made since. */
 export async function loadFeed() {
   if (feedState.value === 'idle' || feedState.value.failed) {
     feedState.value = 'loading';
   }
   try {
-    ids = (await get(`${QUEUE}/item_ids`, { order_dir: 'DESC' })).item_ids;
+    ids = (await get(`${QUEUE}/item_ids`, { order_dir: 'DESC', mine: !solo.value })).item_ids;
     read = 0;
-    do {
-      await readPage();
-    } while (moreJobs.value && !cards.value.length && read < PAGE * 8);
+    await readPage();
     feedState.value = 'ready';
   } catch (error) {
     feedState.value = { failed: error.message };
