@@ -115,7 +115,7 @@ export function Card({ card }) {
   const { wish, jobs } = card;
   const finished = jobs.filter((job) => job.value.picture && !job.value.gone).map((job) => job.value.picture);
   const waiting = jobs.filter((job) => !isFinal(job.value) && !job.value.sending);
-  const size = `n${jobs.length <= 4 ? jobs.length : 9}`;
+  const size = `n${jobs.length <= 4 ? jobs.length : jobs.length <= 9 ? 9 : 16}`;
   return html`<li class="card">
     <div class=${`tiles ${size}`}>${jobs.map((job, i) => html`<${Tile} key=${i} job=${job} full=${jobs.length === 1} />`)}</div>
     <div class="card-text">
