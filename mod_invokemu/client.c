@@ -45,6 +45,13 @@ static const char *type_of(const char *path)
     return "application/octet-stream";
 }
 
+/* What a browser may open as a page of its own. Scripts and styles obey the policy of the page that
+ * loads them; the header would be most of what a small one costs. */
+static int is_page(const char *type)
+{
+    return strncmp(type, "text/html", 9) == 0 || strcmp(type, "image/svg+xml") == 0;
+}
+
 static int is_file(apr_pool_t *p, const char *path, apr_finfo_t *info)
 {
     return apr_stat(info, path, APR_FINFO_TYPE | APR_FINFO_SIZE | APR_FINFO_MTIME, p) ==
@@ -92,7 +99,8 @@ static int serve_file(imu_req *req, const char *path, apr_finfo_t *info, int has
     const char *file = compressed(req, path, info);
 
     apr_table_mergen(req->r->headers_out, "Vary", "Accept-Encoding");
-    apr_table_setn(req->r->headers_out, "Content-Security-Policy", req->conf->csp);
+    if (is_page(type))
+        apr_table_setn(req->r->headers_out, "Content-Security-Policy", req->conf->csp);
     imu_reply_file(req, file, type,
                    apr_psprintf(req->p, "\"%" APR_UINT64_T_HEX_FMT "-%" APR_UINT64_T_HEX_FMT "%s\"",
                                 (apr_uint64_t)info->mtime, (apr_uint64_t)info->size,
