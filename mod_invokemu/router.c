@@ -133,7 +133,7 @@ static int redirect(imu_req *req, const char *uri)
  * unless its path is public. */
 static imu_err *closed(imu_req *req, const char *uri)
 {
-    static const imu_route nothing = {M_GET, "", IMU_ACCESS_USER, NULL};
+    static const imu_route nothing = {.method = M_GET, .path = "", .access = IMU_ACCESS_USER};
 
     for (int i = 0; i < imu_routes_count; i++)
         if (imu_routes[i].access == IMU_ACCESS_PUBLIC && match(req, imu_routes[i].path, uri))
@@ -173,15 +173,9 @@ static imu_err *explained(imu_req *req, imu_err *err)
     return gone ? gone : err;
 }
 
-/* Deletions have to work on a full disk, and so has the sign-in that comes before them. */
 static void make_room(const imu_req *req)
 {
-    static const char *const frees[] = {"/auth/login", "delete", "/clear", "/prune"};
-    int wanted = req->route->method == M_DELETE;
-
-    for (size_t i = 0; i < sizeof frees / sizeof frees[0]; i++)
-        wanted = wanted || strstr(req->route->path, frees[i]);
-    if (wanted && imu_disk_release(req->p, req->inst->database, IMU_DISK_TIGHT))
+    if (req->route->frees && imu_disk_release(req->p, req->inst->database, IMU_DISK_TIGHT))
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, req->r,
                       "IMU0433: the disk is full: the reserve beside the database is given up, so "
                       "that something can be deleted");

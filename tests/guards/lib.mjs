@@ -45,7 +45,7 @@ export function directives() {
 /** Rows of the route table: [{method, path, access, handler}]. */
 export function routes() {
     const source = read('mod_invokemu/routes.c');
-    const found = [...source.matchAll(/^\s*ROUTE\((\w+),\s*"([^"]+)",\s*(\w+),\s*(\w+)\)/gm)].map(([, method, where, access, handler]) => ({
+    const found = [...source.matchAll(/^\s*(?:ROUTE|FREES)\((\w+),\s*"([^"]+)",\s*(\w+),\s*(\w+)\)/gm)].map(([, method, where, access, handler]) => ({
         method,
         path: where,
         access,
