@@ -250,9 +250,10 @@ static imu_err *read_all(reader *rd)
     return NULL;
 }
 
-imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len)
+static imu_err *read_until(imu_req *req, apr_int64_t max, apr_time_t until, const char **data,
+                           apr_size_t *len)
 {
-    reader rd = {.req = req, .max = max, .place = -1};
+    reader rd = {.req = req, .max = max, .until = until, .place = -1};
     imu_err *err = read_all(&rd);
 
     *data = rd.buf;
@@ -260,15 +261,14 @@ imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_siz
     return err;
 }
 
+imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len)
+{
+    return read_until(req, max, 0, data, len);
+}
+
 imu_err *imu_body_read_stranger(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len)
 {
-    reader rd = {
-        .req = req, .max = max, .until = lock ? apr_time_now() + STRANGER_TIME : 0, .place = -1};
-    imu_err *err = read_all(&rd);
-
-    *data = rd.buf;
-    *len = rd.used;
-    return err;
+    return read_until(req, max, lock ? apr_time_now() + STRANGER_TIME : 0, data, len);
 }
 
 imu_err *imu_body_json(imu_req *req, json_t **body)

@@ -13,10 +13,10 @@
 
 #include "mod_invokemu/util/err.h"
 
-#define IMU_REQUIRED 1 /**< the field must be there */
-#define IMU_NULLABLE                                                                               \
-    2 /**< an explicit null is accepted, the answer is then NULL or the default                    \
-       */
+/** The field must be there. */
+#define IMU_REQUIRED 1
+/** An explicit null is accepted; the answer is then NULL or the default. */
+#define IMU_NULLABLE 2
 
 typedef struct imu_check imu_check;
 

@@ -213,10 +213,10 @@ static imu_err *confirm_password(imu_req *req, imu_db *db, const char *current, 
         return err;
     if (!(err = imu_user_secret_by_id(db, req->p, req->who.user_id, &user)))
         err = imu_check_password(req, current, *hash = imu_text(user, 0, "password_hash"), &right);
-    if (err || right)
+    if (err || right) {
         imu_throttle_confirm_back(req);
-    if (err || right)
         return err;
+    }
     log_failure(req, req->who.email, "wrong current password");
     return imu_error(req->p, 400, "current_password_wrong", "The current password is not right.");
 }

@@ -62,18 +62,17 @@ imu_err *imu_api_board_share(imu_req *req)
     static const char *const permissions[] = {"read", "write", "admin", NULL};
     const char *board_id = imu_param(req, "board_id"), *permission, *email = NULL;
     imu_check *c = imu_check_new(req->p, "body");
-    json_t *body, *people, *shared_with, *one;
+    json_t *body, *people = NULL, *shared_with, *one;
     imu_err *err;
     size_t i;
 
     if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) ||
         (err = imu_body_object(req, &body)))
         return err;
-    people = json_object_get(body, "email")
-                 ? NULL
-                 : imu_check_texts(c, body, "user_ids", IMU_REQUIRED, MAX_PEOPLE, 255);
     if (json_object_get(body, "email"))
         email = imu_check_email(c, req->p, body, "email");
+    else
+        people = imu_check_texts(c, body, "user_ids", IMU_REQUIRED, MAX_PEOPLE, 255);
     permission = imu_check_choice(c, body, "permission", IMU_REQUIRED, permissions);
     if (people && json_array_size(people) == 0)
         imu_check_fault(c, "user_ids", "too_short", "List should have at least 1 item", NULL);

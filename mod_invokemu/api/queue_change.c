@@ -157,7 +157,6 @@ static imu_err *sweep(imu_req *req, imu_queue_sweep what, const char *destinatio
         imu_queue_announce("queue_cleared", imu_policy_sees_all(s.who) ? NULL : s.who->user_id,
                            data);
     }
-    imu_publish_queue_changed();
     return imu_reply_json(req, 200, json_pack("{s:i}", "deleted", deleted));
 }
 

@@ -1,7 +1,7 @@
 /*
  * hub_internal.h: what the parts of the hub share. hub.c keeps children, connections and sessions;
- * hub_engine.c speaks Engine.IO 4; hub_strangers.c counts who
- * has not signed in; hub_socketio.c speaks Socket.IO 5; hub_emit.c sends events.
+ * hub_engine.c speaks Engine.IO 4; hub_strangers.c counts who has not signed in; hub_socketio.c
+ * speaks Socket.IO 5; hub_emit.c sends events.
  */
 #ifndef IMU_HUB_INTERNAL_H
 #define IMU_HUB_INTERNAL_H

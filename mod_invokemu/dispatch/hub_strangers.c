@@ -16,13 +16,20 @@ static void tell(imu_hub *hub, const char *address)
              HUB_MAX_STRANGERS, address);
 }
 
-static hub_address *address_of(imu_hub *hub, const char *text)
+static hub_address *find(const imu_hub *hub, const char *text)
 {
-    hub_address **bucket = &hub->strangers[hub_bucket(text)], *a = *bucket;
-    size_t len = strlen(text) + 1;
+    hub_address *a = hub->strangers[hub_bucket(text)];
 
     while (a && strcmp(a->text, text) != 0)
         a = a->next;
+    return a;
+}
+
+static hub_address *find_or_add(imu_hub *hub, const char *text)
+{
+    hub_address **bucket = &hub->strangers[hub_bucket(text)], *a = find(hub, text);
+    size_t len = strlen(text) + 1;
+
     if (a || !(a = calloc(1, sizeof *a + len)))
         return a;
     memcpy(a->text, text, len);
@@ -32,10 +39,8 @@ static hub_address *address_of(imu_hub *hub, const char *text)
 
 int hub_stranger_room(imu_hub *hub, const char *address)
 {
-    const hub_address *a = hub->strangers[hub_bucket(address)];
+    const hub_address *a = find(hub, address);
 
-    while (a && strcmp(a->text, address) != 0)
-        a = a->next;
     if (!a || a->count < HUB_MAX_STRANGERS)
         return 1;
     tell(hub, address);
@@ -44,7 +49,7 @@ int hub_stranger_room(imu_hub *hub, const char *address)
 
 int hub_stranger_enter(hub_session *s, const char *address)
 {
-    s->stranger = address_of(s->hub, address);
+    s->stranger = find_or_add(s->hub, address);
     if (!s->stranger)
         return -1;
     s->stranger->count++;

@@ -11,6 +11,7 @@
 #include "mod_invokemu/store/boards.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/store/queue_events.h"
+#include "mod_invokemu/util/jsons.h"
 
 apr_pool_t *imu_scratch(imu_dispatch *d)
 {
@@ -250,14 +251,11 @@ static imu_err *board_for(imu_dispatch *d, apr_pool_t *p, const imu_job *job, co
 static const char *graph_of(imu_run *run)
 {
     json_t *session;
-    char *graph;
 
     if (run->graph)
         return run->graph;
     session = json_loads(run->job->session, 0, NULL);
-    graph = json_dumps(json_object_get(session, "graph"), JSON_COMPACT);
-    run->graph = graph ? apr_pstrdup(run->pool, graph) : NULL;
-    free(graph);
+    run->graph = imu_json_compact(run->pool, json_object_get(session, "graph"));
     json_decref(session);
     return run->graph;
 }

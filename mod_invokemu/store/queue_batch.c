@@ -1,12 +1,12 @@
 #include "mod_invokemu/store/queue_batch.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
 
 #include "mod_invokemu/store/queue_graph.h"
 #include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/jsons.h"
 
 /* Bounds far above what clients send, far below what hurts. */
 #define MAX_GROUPS 20
@@ -253,14 +253,6 @@ typedef struct batch_store {
     json_t *ids;
 } batch_store;
 
-static const char *text_in(apr_pool_t *p, const json_t *v)
-{
-    char *text = json_dumps(v, JSON_COMPACT), *copy = text ? apr_pstrdup(p, text) : NULL;
-
-    free(text);
-    return copy;
-}
-
 static imu_err *check_size(batch_store *st, apr_size_t own, apr_size_t workflow)
 {
     if (own > MAX_SESSION_BYTES || workflow > MAX_WORKFLOW_BYTES)
@@ -290,8 +282,8 @@ static imu_err *build_slice(batch_store *st, apr_pool_t *p, apr_array_header_t *
         apr_size_t own;
         imu_err *err;
 
-        job->session = text_in(p, session);
-        job->fields = json_array_size(values) ? text_in(p, values) : NULL;
+        job->session = imu_json_compact(p, session);
+        job->fields = json_array_size(values) ? imu_json_compact(p, values) : NULL;
         json_decref(session);
         json_decref(graph);
         json_decref(values);
@@ -413,7 +405,7 @@ imu_err *imu_batch_enqueue(const imu_queue_scope *s, const imu_batch *b, json_t 
     imu_err *err;
 
     st.ids = imu_json_own(s->p, json_array());
-    st.workflow = b->workflow ? text_in(s->p, b->workflow) : NULL;
+    st.workflow = imu_json_compact(s->p, b->workflow);
     if (b->prepend) {
         if ((err = imu_db_select(s->db, s->p, &rows, "queue_next_priority", "ss", s->queue_id,
                                  s->who->user_id)))
