@@ -12,7 +12,7 @@ CORE_SRC := $(wildcard mod_invokemu/util/*.c mod_invokemu/store/*.c) mod_invokem
 MOD_SRC  := $(filter-out $(CORE_SRC),$(wildcard mod_invokemu/*.c mod_invokemu/api/*.c mod_invokemu/auth/*.c \
             mod_invokemu/events/*.c mod_invokemu/dispatch/*.c))
 CORE_OBJ := $(CORE_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/queries.o $(B)/obj/gen/migrations.o $(B)/obj/gen/nodes.o
-MOD_OBJ  := $(MOD_SRC:%.c=$(B)/obj/%.o)
+MOD_OBJ  := $(MOD_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/schemas.o
 
 $(B)/gen/queries.c: $(wildcard sql/queries/*.sql) tools/embed-sql.awk
 	@mkdir -p $(@D)
@@ -25,6 +25,11 @@ $(B)/gen/migrations.c: $(wildcard sql/migrations/*.sql) tools/embed-sql.awk
 $(B)/gen/nodes.c: $(B)/node-table
 	@mkdir -p $(@D)
 	$(B)/node-table > $@.tmp && mv $@.tmp $@
+
+# Their schemas, for GET /openapi.json.
+$(B)/gen/schemas.c: $(B)/node-table
+	@mkdir -p $(@D)
+	$(B)/node-table schemas > $@.tmp && mv $@.tmp $@
 
 $(B)/obj/gen/%.o: $(B)/gen/%.c
 	@mkdir -p $(@D)

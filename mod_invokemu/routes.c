@@ -7,13 +7,14 @@
 
 #define ROW(method, path, access, handler, frees)                                                  \
     {                                                                                              \
-        M_##method, path, IMU_ACCESS_##access, imu_api_##handler, frees                            \
+        M_##method, path, IMU_ACCESS_##access, imu_api_##handler, #handler, frees                  \
     }
 #define ROUTE(method, path, access, handler) ROW(method, path, access, handler, 0)
 /* What makes room, and the sign-in that comes before it. */
 #define FREES(method, path, access, handler) ROW(method, path, access, handler, 1)
 
 const imu_route imu_routes[] = {
+    ROUTE(GET, "/openapi.json", PUBLIC, openapi),
     ROUTE(GET, "/api/v1/app/version", PUBLIC, app_version),
 
     ROUTE(POST, "/api/v1/queue/{queue_id}/enqueue_batch", USER, queue_enqueue_batch),

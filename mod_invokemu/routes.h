@@ -23,6 +23,7 @@ typedef struct imu_route {
     const char *path; /**< template, such as "/api/v1/boards/{board_id}" */
     imu_access access;
     imu_handler *handler;
+    const char *name; /**< the handler's: what /openapi.json calls the operation */
     int frees; /**< has to work on a full disk: the database's reserve may be given up for it */
 } imu_route;
 

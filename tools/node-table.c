@@ -1,8 +1,11 @@
 /* Writes the declarations of the worker's nodes as C: what the server needs of them to judge a
- * graph before it is queued (build/gen/nodes.c). Titles, help and defaults stay with the worker. */
+ * graph before it is queued (build/gen/nodes.c), or, for "schemas", their JSON schemas as a text
+ * (build/gen/schemas.c). */
 #include "worker/nodes/node.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static void print_text(const char *text)
 {
@@ -54,7 +57,7 @@ static void print_fields(const char *name, size_t number, const imu_field *list)
     fputs("    {.name = NULL},\n};\n", stdout);
 }
 
-int main(void)
+static void print_table(void)
 {
     const imu_node_type *const *all = imu_node_all();
     size_t n = 0;
@@ -76,5 +79,44 @@ int main(void)
     for (size_t i = 0; i < n; i++)
         printf("    &node_%zu,\n", i);
     fputs("    NULL,\n};\n", stdout);
+}
+
+/* One string literal for each schema: a line that compilers and people can read. */
+static int print_schemas(void)
+{
+    json_t *document = imu_schema_document(), *schema;
+    const char *name, *comma = "";
+
+    fputs("/* Generated from the worker's declarations by tools/node-table.c. */\n"
+          "#include \"mod_invokemu/api/openapi.h\"\n\n"
+          "const char imu_node_schemas[] =\n    \"{\"\n",
+          stdout);
+    json_object_foreach (json_object_get(json_object_get(document, "components"), "schemas"), name,
+                         schema) {
+        char *text = json_dumps(schema, JSON_COMPACT);
+
+        if (!text)
+            return -1;
+        printf("    \"%s\\\"%s\\\":\"\n    ", comma, name);
+        print_text(text);
+        putchar('\n');
+        free(text);
+        comma = ",";
+    }
+    fputs("    \"}\";\n", stdout);
+    json_decref(document);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "schemas") == 0) {
+        if (print_schemas() != 0)
+            return 1;
+    } else if (argc == 1) {
+        print_table();
+    } else {
+        return 2;
+    }
     return fflush(stdout) || ferror(stdout) ? 1 : 0;
 }

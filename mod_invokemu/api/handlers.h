@@ -8,6 +8,8 @@
 #include "mod_invokemu/body.h"
 #include "mod_invokemu/request.h"
 
+imu_handler imu_api_openapi;
+
 imu_handler imu_api_queue_enqueue_batch;
 imu_handler imu_api_queue_list_all;
 imu_handler imu_api_queue_item_ids;

@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { REPO } from '../lib/paths.mjs';
+import { routes } from '../guards/lib.mjs';
 import { ADMIN, login, setupAdmin } from '../lib/users.mjs';
 import { startServer, useServer } from '../lib/server.mjs';
 import { Client, request } from '../lib/http.mjs';
@@ -15,6 +16,41 @@ test('the version is told to everybody', async () => {
     const answer = await request(`${server.url}/api/v1/app/version`);
     assert.equal(answer.status, 200);
     assert.match(answer.body.version, /^\d+\.\d+\.\d+/);
+});
+
+/** Every "$ref" below a value. */
+function references(value, found = []) {
+    if (value && typeof value === 'object') {
+        if (typeof value.$ref === 'string') found.push(value.$ref);
+        for (const one of Object.values(value)) references(one, found);
+    }
+    return found;
+}
+
+test('/openapi.json describes every route, and every node in the way that the workflow editor reads', async () => {
+    const { status, body, headers } = await request(`${server.url}/openapi.json`);
+    assert.equal(status, 200);
+    assert.match(headers['content-type'], /^application\/json/);
+    const listed = Object.entries(body.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, one]) => ({ path, method: method.toUpperCase(), one })));
+    assert.deepEqual(listed.map((r) => `${r.method} ${r.path}`).sort(), routes().map((r) => `${r.method} ${r.path}`).sort());
+    for (const { path, one } of listed) {
+        assert.deepEqual((one.parameters ?? []).map((p) => p.name), [...path.matchAll(/\{(\w+)\}/g)].map((m) => m[1]), path);
+    }
+    assert.equal(body.paths['/api/v1/auth/login'].post.security, undefined);
+    assert.ok(body.paths['/api/v1/auth/me'].get.security);
+
+    const { schemas } = body.components;
+    for (const ref of references(schemas)) assert.ok(schemas[ref.replace('#/components/schemas/', '')], `${ref} leads nowhere`);
+    const nodes = Object.values(schemas).filter((s) => s.class === 'invocation');
+    assert.ok(nodes.length > 50, `${nodes.length} nodes`);
+    for (const node of nodes) {
+        assert.ok(node.title && node.version && node.properties.type.default && 'default' in node.properties.use_cache, node.title);
+        const output = schemas[node.output.$ref.split('/').at(-1)];
+        assert.ok(output.class === 'output' && output.properties.type.default, node.title);
+        assert.ok(Object.values(output.properties).some((p) => p.field_kind === 'output'), node.title);
+    }
+    const denoise = nodes.find((n) => n.properties.type.default === 'denoise_latents').properties;
+    assert.deepEqual([denoise.steps.field_kind, denoise.steps.type ?? denoise.steps.anyOf[0].type, denoise.unet.input], ['input', 'integer', 'connection']);
 });
 
 test('an unknown API path tells a stranger nothing, and a person 404', async () => {

@@ -248,10 +248,30 @@ json_t *imu_schema_outputs(void)
     return all;
 }
 
+/* What a schema refers to and nobody describes: values that travel between nodes, objects whose
+ * inside is the nodes' own affair. */
+static void add_referred(json_t *schemas, const json_t *within)
+{
+    const char *ref = json_string_value(json_object_get(within, "$ref")), *key;
+    json_t *one;
+    size_t i;
+    if (ref && !json_object_get(schemas, strrchr(ref, '/') + 1))
+        json_object_set_new(
+            schemas, strrchr(ref, '/') + 1,
+            json_pack("{s:s,s:s}", "type", "object", "title", strrchr(ref, '/') + 1));
+    json_object_foreach ((json_t *)within, key, one)
+        add_referred(schemas, one);
+    json_array_foreach (within, i, one)
+        add_referred(schemas, one);
+}
+
 json_t *imu_schema_document(void)
 {
     json_t *schemas = imu_schema_outputs();
     for (const imu_node_type *const *t = imu_node_all(); *t; t++)
         json_object_set_new(schemas, (*t)->name, node_schema(*t));
+    json_t *described = json_deep_copy(schemas);
+    add_referred(schemas, described);
+    json_decref(described);
     return json_pack("{s:{s:o}}", "components", "schemas", schemas);
 }
