@@ -7,6 +7,7 @@
 #include "mod_invokemu/api/accounts.h"
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/handlers.h"
+#include "mod_invokemu/auth/throttle.h"
 #include "mod_invokemu/store/board_shares.h"
 #include "mod_invokemu/store/users.h"
 #include "mod_invokemu/validate.h"
@@ -47,12 +48,13 @@ static json_t *distinct_people(imu_req *req, const json_t *people)
 static imu_err *person_by_email(imu_req *req, const char *email, json_t **people)
 {
     imu_rows *rows;
-    imu_err *err = imu_user_secret_by_email(req->db, req->p, email, &rows);
+    imu_err *err = imu_throttle_search(req);
 
-    if (err)
+    if (err || (err = imu_user_secret_by_email(req->db, req->p, email, &rows)))
         return err;
     if (rows->count == 0)
         return imu_error(req->p, 404, "user_not_found", "Nobody here signs in with that address.");
+    imu_throttle_search_back(req);
     *people = imu_json_own(req->p, json_pack("[s]", imu_text(rows, 0, "user_id")));
     return NULL;
 }

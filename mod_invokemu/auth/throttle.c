@@ -114,6 +114,16 @@ void imu_throttle_confirm_back(imu_req *req)
     give_back(imu_limit_key(limits, 's', req->who.session_id), &account_rule);
 }
 
+imu_err *imu_throttle_search(imu_req *req)
+{
+    return take(req, imu_limit_key(limits, 'w', req->who.user_id), &account_rule, 0, NULL);
+}
+
+void imu_throttle_search_back(imu_req *req)
+{
+    give_back(imu_limit_key(limits, 'w', req->who.user_id), &account_rule);
+}
+
 static imu_err *enter(imu_req *req)
 {
     imu_err *err;

@@ -1,7 +1,7 @@
 /*
  * throttle.h: attempts at a password are limited over all children, in shared memory: sign-ins for
- * each account and each address, confirmations of one's own password for each session; and each
- * child hashes only a few passwords at once.
+ * each account and each address, confirmations of one's own password for each session. So are
+ * guesses at who has an account here. Each child hashes only a few passwords at once.
  */
 #ifndef IMU_THROTTLE_H
 #define IMU_THROTTLE_H
@@ -28,6 +28,14 @@ void imu_throttle_sign_in_back(imu_req *req, const char *account);
  */
 imu_err *imu_throttle_confirm(imu_req *req);
 void imu_throttle_confirm_back(imu_req *req);
+
+/**
+ * The same before somebody names a person by their address, as for sharing: who tries one address
+ * after another learns little of who has an account here.
+ */
+imu_err *imu_throttle_search(imu_req *req);
+/** There is such a person. */
+void imu_throttle_search_back(imu_req *req);
 
 /** Hashes and compares behind the child's gate. @return 503 with Retry-After when too many wait */
 imu_err *imu_hash_password(imu_req *req, const char *password, const char **hash);

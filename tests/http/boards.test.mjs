@@ -273,4 +273,20 @@ describe('boards', () => {
         assert.equal((await reader.get(`/api/v1/boards/${board.board_id}`)).body.permission, 'write');
         assert.equal(await status(other.post(`/api/v1/boards/${board.board_id}/share`, { email: 'rita@example.com', permission: 'read' })), 403);
     });
+
+    test('who tries address after address soon has to wait; who names people who are here does not', async () => {
+        const guesser = await addUser(admin, 'Gustav');
+        const share = async (who, email) => who.post(`/api/v1/boards/${(await create(who)).board_id}/share`, { email, permission: 'read' });
+        for (let i = 0; i < 20; i++) {
+            assert.equal(await status(share(guesser, 'rita@example.com')), 200);
+        }
+        const answers = [];
+        while (answers.length < 60 && answers.at(-1)?.status !== 429) {
+            answers.push(await share(guesser, `guess${answers.length}@example.com`));
+        }
+        assert.deepEqual([...new Set(answers.map((a) => a.status))], [404, 429]);
+        assert.ok(answers.length > 10 && Number(answers.at(-1).headers['retry-after']) > 0);
+        assert.equal(await status(share(guesser, 'rita@example.com')), 429, 'neither the right one is told from the others then');
+        assert.equal(await status(share(owner, 'rita@example.com')), 200);
+    });
 });
