@@ -22,6 +22,7 @@
 #include "mod_invokemu/config.h"
 #include "mod_invokemu/dispatch/dispatcher.h"
 #include "mod_invokemu/events/endpoint.h"
+#include "mod_invokemu/prefork.h"
 #include "mod_invokemu/routes.h"
 #include "mod_invokemu/store/db.h"
 #include "mod_invokemu/store/picture_files.h"
@@ -68,6 +69,7 @@ static int content_handler(request_rec *r)
 {
     if (!r->handler || strcmp(r->handler, "invokemu") != 0 || !is_enabled(r))
         return DECLINED;
+    imu_prefork_serving(r);
     return imu_handle(r);
 }
 
@@ -237,6 +239,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     imu_throttle_child_init(pchild, s);
     imu_body_child_init(pchild, s);
     imu_events_child_init(pchild, s);
+    imu_prefork_child_init();
 }
 
 static void register_hooks(apr_pool_t *p)
@@ -252,6 +255,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_handler(content_handler, NULL, NULL, APR_HOOK_MIDDLE);
     imu_events_register_hooks();
     imu_body_register();
+    imu_prefork_register_hooks();
 }
 
 module AP_MODULE_DECLARE_DATA invokemu_module = {

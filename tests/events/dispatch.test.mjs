@@ -414,10 +414,6 @@ for (const mpm of ['worker', 'prefork']) {
 
         test('is there after each kind of restart, and ends with the server', async () => {
             server.allowLog(/IMU0313/); // events hold a thread there
-            if (mpm === 'prefork') {
-                // Its children clean up inside the handler of SIGTERM, whatever they were just doing: one may die of that.
-                server.allowLog(/^(free|malloc|double free|corrupted|realloc|munmap)[^\[]*$|AH00052: child pid \d+ exit signal (Abort|Segmentation fault)/);
-            }
             const admin = await setupAdmin(server);
             worker = await new FakeWorker(path.join(server.run, 'worker.sock'), { auto: true }).listen();
             for (const how of ['graceful', 'hard', null]) {

@@ -1,0 +1,95 @@
+/*
+ * prefork.c: the prefork MPM ends a child within the handler of SIGTERM or SIGHUP: it destroys the
+ * child's pools there and then, whatever the child was doing. In the middle of malloc that breaks
+ * the heap (seen while a child looked up its groups), in the middle of a request it aborts in
+ * apr_reslist, because mod_dbd's connection is in use, and takes the event thread's connections
+ * away under its hands. So a child does not hear these signals while it drops its privileges, and
+ * one that serves a request of ours ends at once, as if killed: nothing that we keep minds.
+ */
+#include "mod_invokemu/prefork.h"
+
+#include <ap_mpm.h>
+#include <http_config.h>
+#include <http_core.h>
+#include <mpm_common.h>
+#include <signal.h>
+#include <unistd.h>
+
+static const int endings[] = {SIGTERM, SIGHUP};
+#define ENDINGS (sizeof endings / sizeof endings[0])
+
+static volatile sig_atomic_t serving;
+static void (*usual[ENDINGS])(int);
+static sigset_t before;
+
+/* One process in the foreground (httpd -X) is left alone: its end is that of the whole server. */
+static int is_prefork_child(void)
+{
+    int threaded = 1;
+
+    return ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) == APR_SUCCESS &&
+           threaded == AP_MPMQ_NOT_SUPPORTED && !ap_exists_config_define("ONE_PROCESS");
+}
+
+static void end_child(int sig)
+{
+    if (serving)
+        _exit(0);
+    usual[sig == endings[0] ? 0 : 1](sig);
+}
+
+void imu_prefork_child_init(void)
+{
+    struct sigaction action;
+
+    if (!is_prefork_child())
+        return;
+    for (size_t i = 0; i < ENDINGS; i++) {
+        if (sigaction(endings[i], NULL, &action) != 0 || action.sa_flags & SA_SIGINFO ||
+            action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)
+            continue;
+        usual[i] = action.sa_handler;
+        action.sa_handler = end_child;
+        sigaction(endings[i], &action, NULL);
+    }
+}
+
+static apr_status_t served(void *baton)
+{
+    (void)baton;
+    serving--;
+    return APR_SUCCESS;
+}
+
+void imu_prefork_serving(request_rec *r)
+{
+    if (!usual[0])
+        return;
+    serving++;
+    apr_pool_cleanup_register(r->pool, NULL, served, apr_pool_cleanup_null);
+}
+
+static int hold_signals(apr_pool_t *p, server_rec *s)
+{
+    sigset_t held;
+
+    (void)p;
+    (void)s;
+    sigemptyset(&held);
+    for (size_t i = 0; i < ENDINGS && is_prefork_child(); i++)
+        sigaddset(&held, endings[i]);
+    return pthread_sigmask(SIG_BLOCK, &held, &before) == 0 ? OK : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static int hear_signals(apr_pool_t *p, server_rec *s)
+{
+    (void)p;
+    (void)s;
+    return pthread_sigmask(SIG_SETMASK, &before, NULL) == 0 ? OK : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+void imu_prefork_register_hooks(void)
+{
+    ap_hook_drop_privileges(hold_signals, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_drop_privileges(hear_signals, NULL, NULL, APR_HOOK_REALLY_LAST);
+}
