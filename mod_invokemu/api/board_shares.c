@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mod_invokemu/api/accounts.h"
+#include "mod_invokemu/api/board_news.h"
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/handlers.h"
 #include "mod_invokemu/auth/throttle.h"
@@ -65,6 +66,7 @@ imu_err *imu_api_board_share(imu_req *req)
     const char *board_id = imu_param(req, "board_id"), *permission, *email = NULL;
     imu_check *c = imu_check_new(req->p, "body");
     json_t *body, *people = NULL, *shared_with, *one;
+    imu_board_audience *audience;
     imu_err *err;
     size_t i;
 
@@ -82,8 +84,10 @@ imu_err *imu_api_board_share(imu_req *req)
         return err;
     people = distinct_people(req, people);
     if ((err = imu_board_share(req->db, req->p, board_id, people, permission,
-                               email ? req->who.user_id : NULL)))
+                               email ? req->who.user_id : NULL)) ||
+        (err = imu_board_audience_read(req, board_id, &audience)))
         return err;
+    imu_board_tell(req, audience);
     shared_with = json_array();
     json_array_foreach (people, i, one)
         json_array_append_new(shared_with,
@@ -95,10 +99,13 @@ imu_err *imu_api_board_share(imu_req *req)
 imu_err *imu_api_board_unshare(imu_req *req)
 {
     const char *board_id = imu_param(req, "board_id");
+    imu_board_audience *before;
     imu_err *err;
 
     if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) ||
+        (err = imu_board_audience_read(req, board_id, &before)) ||
         (err = imu_board_unshare(req->db, req->p, board_id, imu_param(req, "user_id"))))
         return err;
+    imu_board_tell(req, before);
     return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
 }

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "mod_invokemu/api/board_news.h"
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/handlers.h"
 #include "mod_invokemu/validate.h"
@@ -23,10 +24,71 @@ static size_t characters(const char *text)
     return n;
 }
 
-static imu_err *name_too_long(imu_req *req, const char *where)
+/* Characters that show nothing: the spaces of Unicode, and those of no width. */
+static const char *const unseen[] = {
+    " ",
+    "\t",
+    "\n",
+    "\r",
+    "\v",
+    "\f",
+    "\xC2\x85",
+    "\xC2\xA0",
+    "\xE1\x9A\x80",
+    "\xE2\x80\x80",
+    "\xE2\x80\x81",
+    "\xE2\x80\x82",
+    "\xE2\x80\x83",
+    "\xE2\x80\x84",
+    "\xE2\x80\x85",
+    "\xE2\x80\x86",
+    "\xE2\x80\x87",
+    "\xE2\x80\x88",
+    "\xE2\x80\x89",
+    "\xE2\x80\x8A",
+    "\xE2\x80\x8B",
+    "\xE2\x80\x8C",
+    "\xE2\x80\x8D",
+    "\xE2\x80\xA8",
+    "\xE2\x80\xA9",
+    "\xE2\x80\xAF",
+    "\xE2\x81\x9F",
+    "\xE2\x81\xA0",
+    "\xE3\x80\x80",
+    "\xEF\xBB\xBF",
+};
+
+/* How many bytes of a character that shows nothing stand here; 0 when something else does. */
+static size_t unseen_at(const char *text)
 {
-    return imu_invalid(req->p, where, "board_name", "string_too_long",
-                       "String should have at most 300 characters");
+    for (unsigned i = 0; i < sizeof unseen / sizeof unseen[0]; i++)
+        if (strncmp(text, unseen[i], strlen(unseen[i])) == 0)
+            return strlen(unseen[i]);
+    return 0;
+}
+
+/* Whether a name has nothing in it that can be read, or found to click on. */
+static int blank(const char *name)
+{
+    size_t len;
+
+    while ((len = unseen_at(name)) > 0)
+        name += len;
+    return !*name;
+}
+
+static imu_err *check_name(imu_req *req, const char *where, const char *name)
+{
+    if (!*name)
+        return imu_invalid(req->p, where, "board_name", "string_too_short",
+                           "String should have at least 1 character");
+    if (blank(name))
+        return imu_invalid(req->p, where, "board_name", "value_error",
+                           "The name should have something to read in it");
+    if (characters(name) > MAX_NAME_CHARACTERS)
+        return imu_invalid(req->p, where, "board_name", "string_too_long",
+                           "String should have at most 300 characters");
+    return NULL;
 }
 
 static imu_err *reply_board(imu_req *req, int status, const char *board_id)
@@ -37,22 +99,28 @@ static imu_err *reply_board(imu_req *req, int status, const char *board_id)
     return err ? err : imu_reply_json(req, status, imu_board_json(req, board));
 }
 
+/* A change is done by now: news that can't be had are no reason to call it failed. */
+static void tell_of(imu_req *req, const char *board_id, int everyone)
+{
+    imu_board_audience *audience;
+
+    if (imu_board_audience_read(req, board_id, &audience) == NULL) {
+        audience->everyone |= everyone;
+        imu_board_tell(req, audience);
+    }
+}
+
 imu_err *imu_api_board_create(imu_req *req)
 {
     const char *name, *id;
     imu_db *db;
-    imu_err *err = imu_query_required(req, "board_name", MAX_NAME_BYTES, &name);
+    imu_err *err;
 
-    if (err)
-        return err;
-    if (!*name)
-        return imu_invalid(req->p, "query", "board_name", "string_too_short",
-                           "String should have at least 1 character");
-    if (characters(name) > MAX_NAME_CHARACTERS)
-        return name_too_long(req, "query");
-    if ((err = imu_req_db(req, &db)) ||
+    if ((err = imu_query_required(req, "board_name", MAX_NAME_BYTES, &name)) ||
+        (err = check_name(req, "query", name)) || (err = imu_req_db(req, &db)) ||
         (err = imu_board_create(db, req->p, req->who.user_id, name, &id)))
         return err;
+    tell_of(req, id, 0);
     return reply_board(req, 201, id);
 }
 
@@ -156,22 +224,23 @@ static imu_err *read_changes(imu_req *req, imu_board_changes *changes)
     changes->visibility = imu_check_choice(c, body, "board_visibility", IMU_NULLABLE, visibilities);
     if ((err = imu_check_end(c)))
         return err;
-    return changes->name && characters(changes->name) > MAX_NAME_CHARACTERS
-               ? name_too_long(req, "body")
-               : NULL;
+    return changes->name ? check_name(req, "body", changes->name) : NULL;
 }
 
 imu_err *imu_api_board_change(imu_req *req)
 {
     const char *board_id = imu_param(req, "board_id");
+    imu_board_audience *before;
     imu_board_changes changes;
     imu_err *err;
 
     if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_edit)) ||
         (err = read_changes(req, &changes)) ||
         (err = check_cover(req, board_id, changes.cover_image_name)) ||
+        (err = imu_board_audience_read(req, board_id, &before)) ||
         (err = imu_board_change(req->db, req->p, board_id, &changes)))
         return err;
+    tell_of(req, board_id, before->everyone);
     return reply_board(req, 201, board_id);
 }
 
@@ -180,17 +249,20 @@ imu_err *imu_api_board_change(imu_req *req)
 imu_err *imu_api_board_delete(imu_req *req)
 {
     const char *board_id = imu_param(req, "board_id");
+    imu_board_audience *audience;
     json_t *deleted, *kept;
     int with_pictures;
     imu_err *err;
 
     if ((err = imu_query_bool(req, "include_images", 0, &with_pictures)) ||
-        (err = imu_gallery_board_may(req, board_id, imu_policy_board_delete)))
+        (err = imu_gallery_board_may(req, board_id, imu_policy_board_delete)) ||
+        (err = imu_board_audience_read(req, board_id, &audience)))
         return err;
     err = imu_board_delete(req->db, req->p, board_id, with_pictures ? req->who.user_id : NULL,
                            with_pictures && imu_policy_sees_all(&req->who), &deleted, &kept);
     if (err)
         return err;
+    imu_board_tell(req, audience);
     imu_gallery_purge(req);
     return imu_reply_json(req, 200,
                           json_pack("{s:s, s:O, s:O, s:[], s:[], s:[], s:[]}", "board_id", board_id,

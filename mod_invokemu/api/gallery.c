@@ -251,7 +251,7 @@ json_t *imu_board_json(const imu_req *req, const imu_board *board)
 
 json_t *imu_image_json(const imu_req *req, const imu_image *image)
 {
-    return json_pack(
+    json_t *json = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:n, s:b, s:s?, s:s?, s:b, s:b, s:s, s:s?}",
         "image_name", image->image_name, "image_url", imu_image_url(req, image->image_name, "full"),
         "thumbnail_url", imu_image_url(req, image->image_name, "thumbnail"), "image_origin",
@@ -260,6 +260,11 @@ json_t *imu_image_json(const imu_req *req, const imu_image *image)
         "deleted_at", "is_intermediate", image->is_intermediate, "session_id", image->session_id,
         "node_id", image->node_id, "starred", image->starred, "has_workflow", image->has_workflow,
         "image_subfolder", image->subfolder ? image->subfolder : "", "board_id", image->board_id);
+
+    /* For labels: what the picture was asked to show. */
+    if (image->prompt)
+        json_object_set_new(json, "prompt", json_string(image->prompt));
+    return json;
 }
 
 json_t *imu_images_json(const imu_req *req, const imu_image_list *list)

@@ -39,15 +39,21 @@ imu_err *imu_api_queue_item_ids(imu_req *req)
     static const char *const directions[] = {"ASC", "DESC", NULL};
     imu_queue_scope s;
     const char *direction;
-    json_t *result;
-    int mine;
+    json_t *result, *before;
+    int mine, places;
     imu_err *err;
 
     if ((err = imu_queue_scope_of(req, &s)) ||
         (err = imu_query_choice(req, "order_dir", directions, "DESC", &direction)) ||
         (err = imu_query_bool(req, "mine", 0, &mine)) ||
+        (err = imu_query_bool(req, "places", 0, &places)) ||
         (err = imu_queue_ids(&s, strcmp(direction, "DESC") == 0, mine, &result)))
         return err;
+    if (places) {
+        if ((err = imu_queue_places(&s, req->inst->queue_mode == IMU_QUEUE_FIFO, mine, &before)))
+            return err;
+        json_object_set(result, "jobs_before", before);
+    }
     return imu_reply_json(req, 200, json_incref(result));
 }
 

@@ -165,6 +165,16 @@ static json_t *if_now_public(const json_t *data, const char *for_user, const cha
     return pick(data, keep);
 }
 
+/* Others hear that a look at the boards is worth while, and not of which board. */
+static json_t *if_seen_by_everyone(const json_t *data, const char *for_user, const char **name)
+{
+    static const char *const keep[] = {"timestamp", NULL};
+
+    (void)for_user;
+    (void)name;
+    return json_is_true(json_object_get(data, "seen_by_everyone")) ? pick(data, keep) : NULL;
+}
+
 static const imu_event_route routes[] = {
     /* name                       audience            queue preview redaction administrators */
     {"batch_enqueued", IMU_TO_QUEUE, 1, 0, redact_batch, NULL},
@@ -184,6 +194,7 @@ static const imu_event_route routes[] = {
     {"workflow_created", IMU_TO_SHARED, 0, 0, if_public, NULL},
     {"workflow_deleted", IMU_TO_SHARED, 0, 0, if_public, NULL},
     {"workflow_updated", IMU_TO_SHARED, 0, 0, if_now_public, NULL},
+    {"boards_changed", IMU_TO_SHARED, 0, 0, if_seen_by_everyone, NULL},
 };
 
 const imu_event_route *imu_event_route_find(const char *name)

@@ -21,6 +21,7 @@ typedef struct imu_image {
     const char *created_at;
     const char *updated_at;
     const char *board_id; /**< or NULL */
+    const char *prompt;   /**< its beginning; NULL when there is none, and in lists */
     int width;
     int height;
     int is_intermediate;

@@ -198,6 +198,21 @@ imu_err *imu_queue_ids(const imu_queue_scope *s, int descending, int mine, json_
     return NULL;
 }
 
+imu_err *imu_queue_places(const imu_queue_scope *s, int fifo, int mine, json_t **places)
+{
+    const char *whose = mine ? s->who->user_id : imu_queue_scope_user(s);
+    imu_rows *rows;
+    imu_err *err = imu_run_places(s->db, s->p, fifo, s->queue_id, whose, &rows);
+
+    if (err)
+        return err;
+    *places = imu_json_own(s->p, json_object());
+    for (int i = 0; i < rows->count; i++)
+        json_object_set_new(*places, imu_text(rows, i, "item_id"),
+                            json_integer(imu_int(rows, i, "jobs_before")));
+    return NULL;
+}
+
 static const char *const statuses[] = {"pending",   "in_progress", "waiting",
                                        "completed", "failed",      "canceled"};
 #define N_STATUSES (sizeof statuses / sizeof statuses[0])

@@ -73,6 +73,13 @@ imu_err *imu_queue_next(const imu_queue_scope *s, int fifo, json_t **item);
 /** {item_ids, total_count}
  * @param mine  only jobs of the one who asks */
 imu_err *imu_queue_ids(const imu_queue_scope *s, int descending, int mine, json_t **result);
+/**
+ * How many waiting jobs the dispatcher takes before each, as things stand: {item id: number}, for
+ * the waiting jobs that the caller may see. Whose the others are does not show.
+ * @param fifo  the order in force
+ * @param mine  only jobs of the one who asks
+ */
+imu_err *imu_queue_places(const imu_queue_scope *s, int fifo, int mine, json_t **places);
 /** {queue, processor}: totals of everybody, the caller's own share, and ids of the running item
  * only where they may be seen. */
 imu_err *imu_queue_status(const imu_queue_scope *s, json_t **status);

@@ -44,6 +44,13 @@ imu_err *imu_run_next_of_queue(imu_db *db, apr_pool_t *p, int fifo, const char *
     return next_of(db, p, fifo, queue_id, item_id);
 }
 
+imu_err *imu_run_places(imu_db *db, apr_pool_t *p, int fifo, const char *queue_id,
+                        const char *user_id, imu_rows **places)
+{
+    return imu_db_select(db, p, places, fifo ? "run_places_by_arrival" : "run_places_by_turns",
+                         "sss", queue_id, user_id, user_id);
+}
+
 imu_err *imu_run_job(imu_db *db, apr_pool_t *p, apr_int64_t item_id, imu_job **out)
 {
     imu_rows *rows;

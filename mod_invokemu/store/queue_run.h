@@ -46,6 +46,13 @@ imu_err *imu_run_next(imu_db *db, apr_pool_t *p, int fifo, apr_int64_t *item_id)
 imu_err *imu_run_next_of_queue(imu_db *db, apr_pool_t *p, int fifo, const char *queue_id,
                                apr_int64_t *item_id);
 /**
+ * How many waiting jobs, of all queues, come before each one of a queue, as things stand: rows of
+ * item_id and jobs_before.
+ * @param user_id  whose jobs it tells of; NULL: everybody's
+ */
+imu_err *imu_run_places(imu_db *db, apr_pool_t *p, int fifo, const char *queue_id,
+                        const char *user_id, imu_rows **places);
+/**
  * Claims a pending job under a new run_id and notes that its owner was served; paused queues are
  * imu_run_next's business.
  * @param device  as the worker names it, or NULL

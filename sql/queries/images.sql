@@ -36,6 +36,8 @@ ORDER BY CASE WHEN ask.starred_first = 1 THEN i.starred ELSE 0 END DESC,
 -- :part picture_with_access
 SELECT i.image_name, i.user_id, i.image_origin, i.image_category, i.image_subfolder, i.width, i.height, i.session_id, i.node_id,
   i.is_intermediate, i.starred, i.has_workflow, i.created_at, i.updated_at, bi.board_id,
+  CASE WHEN json_valid(i.metadata) AND json_type(i.metadata, '$.positive_prompt') = 'text'
+    THEN NULLIF(trim(substr(i.metadata ->> '$.positive_prompt', 1, 300)), '') END AS prompt,
   b.user_id AS board_owner, b.board_visibility, sb.permission
 FROM images i
 LEFT JOIN board_images bi ON bi.image_name = i.image_name

@@ -32,6 +32,33 @@ LEFT JOIN queue_state s ON s.queue_id = 'default'
 WHERE q.user_id = %s AND q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0) = 0) AND substr(q.queue_id, 1, 1) <> '/' AND (%s IS NULL OR q.queue_id = %s)
 ORDER BY q.priority DESC, q.queue_order, q.item_id LIMIT 1;
 
+-- How many waiting jobs come before each, as the turns go now: the same order as above, worked out to the end. Whoever is served goes to the
+-- end of the row, so everybody's first jobs come before anybody's second. Of whose jobs it tells: %s IS NULL OR user_id = %s.
+-- :name run_places_by_turns
+WITH waiting AS (
+  SELECT q.item_id, q.queue_id, q.user_id, COALESCE(t.served_at, '') AS served_at,
+    MIN(q.item_id) OVER (PARTITION BY q.user_id) AS asked,
+    ROW_NUMBER() OVER (PARTITION BY q.user_id ORDER BY q.priority DESC, q.queue_order, q.item_id) AS turn
+  FROM session_queue q
+  JOIN users u ON u.user_id = q.user_id AND u.is_active = 1
+  LEFT JOIN queue_turns t ON t.user_id = q.user_id
+  WHERE q.status = 'pending' AND substr(q.queue_id, 1, 1) <> '/'),
+placed AS (SELECT item_id, queue_id, user_id, ROW_NUMBER() OVER (ORDER BY turn, served_at, asked) - 1 AS jobs_before FROM waiting)
+SELECT item_id, jobs_before FROM placed WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id LIMIT 100000;
+
+-- The same in order of arrival: a job comes when the oldest of its person's jobs that are still there is the oldest of all.
+-- :name run_places_by_arrival
+WITH waiting AS (
+  SELECT q.item_id, q.queue_id, q.user_id,
+    MIN(q.item_id) OVER (PARTITION BY q.user_id ORDER BY q.priority DESC, q.queue_order, q.item_id
+                         ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS oldest,
+    ROW_NUMBER() OVER (PARTITION BY q.user_id ORDER BY q.priority DESC, q.queue_order, q.item_id) AS turn
+  FROM session_queue q
+  JOIN users u ON u.user_id = q.user_id AND u.is_active = 1
+  WHERE q.status = 'pending' AND substr(q.queue_id, 1, 1) <> '/'),
+placed AS (SELECT item_id, queue_id, user_id, ROW_NUMBER() OVER (ORDER BY oldest, turn) - 1 AS jobs_before FROM waiting)
+SELECT item_id, jobs_before FROM placed WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id LIMIT 100000;
+
 -- :name run_claim
 UPDATE session_queue SET status = 'in_progress', run_id = %s, dispatcher_id = %s, lease_expires_at = %s, device = %s,
   attempts = attempts + 1, status_sequence = status_sequence + 1, started_at = %s, updated_at = %s

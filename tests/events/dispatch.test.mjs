@@ -333,7 +333,18 @@ describe('the dispatcher with one worker', () => {
     });
 });
 
-/** The owners of the jobs in the order in which they were handed out. */
+/** The waiting jobs of these people in the order that the server foretells, each told by whom it concerns. */
+async function foretold(clients) {
+    const places = [];
+    for (const client of new Set(clients)) {
+        const { item_ids: own, jobs_before: before } = (await client.get(`${QUEUE}/item_ids?mine=true&places=true`)).body;
+        assert.deepEqual(Object.keys(before).map(Number).sort(), [...own].sort(), 'of one’s own jobs, and of all of them');
+        Object.entries(before).forEach(([id, n]) => (places[n] = Number(id)));
+    }
+    return places;
+}
+
+/** The owners of the jobs in the order in which they were handed out, which is the one that was foretold. */
 async function order(server, admin, worker, jobs) {
     await admin.put(`${QUEUE}/processor/pause`);
     const owner = new Map();
@@ -342,8 +353,10 @@ async function order(server, admin, worker, jobs) {
             owner.set(id, `${client.user.display_name}${options?.tag ?? ''}`);
         }
     }
+    const places = await foretold(jobs.map(([client]) => client));
     await admin.put(`${QUEUE}/processor/resume`);
     await until(() => worker.runs.length === owner.size, 'all jobs to be handed out');
+    assert.deepEqual(worker.runs.map((run) => run.item_id), places);
     return worker.runs.map((run) => owner.get(run.item_id)).join(' ');
 }
 
@@ -366,8 +379,11 @@ for (const [mode, expected] of [
     });
 }
 
-describe('people and their own order', () => {
-    const server = useServer();
+for (const [mode, expected] of [
+    ['RoundRobin', 'Ann2 Bob1 Ann1 Bob2'],
+    ['FIFO', 'Ann2 Ann1 Bob1 Bob2'],
+]) describe(`people and their own order, ${mode}`, () => {
+    const server = useServer({ conf: `InvokeMUQueueMode ${mode}` });
     let worker;
     after(() => worker?.die());
 
@@ -377,7 +393,7 @@ describe('people and their own order', () => {
         worker = await new FakeWorker(path.join(server.run, 'worker.sock'), { auto: true }).listen();
         await worker.connected();
         const jobs = [[ann, { tag: 1 }], [bob, { tag: 1 }], [bob, { tag: 2 }], [ann, { tag: 2, prepend: true }]];
-        assert.equal(await order(server, admin, worker, jobs), 'Ann2 Bob1 Ann1 Bob2');
+        assert.equal(await order(server, admin, worker, jobs), expected);
     });
 });
 

@@ -23,6 +23,73 @@ describe('live events', () => {
     const trio = () => Promise.all([ann, ben, admin].map((who) => listen(server, who)));
     const change = async (user, what) => assert.equal((await admin.patch(`/api/v1/auth/users/${user.user.user_id}`, what)).status, 200);
 
+    describe('news of boards', () => {
+        const NEWS = 'boards_changed';
+        const board = (id) => `/api/v1/boards/${id}`;
+        async function made(who, name = 'Something') {
+            const answer = await who.post(`/api/v1/boards/?board_name=${name}`);
+            assert.equal(answer.status, 201, answer.text);
+            return answer.body.board_id;
+        }
+        /** What each has heard of boards since the last time, as [owner, other, administrator]. */
+        async function heard(listeners) {
+            await Promise.all(listeners.map(settle));
+            return listeners.map((l) => l.events.splice(0).filter((e) => e.name === NEWS).map((e) => e.data));
+        }
+        const counts = async (listeners) => (await heard(listeners)).map((list) => list.length);
+
+        test('a private one is news to its owner and to administrators', async () => {
+            const all = await trio();
+            const id = await made(ann);
+            await ann.patch(board(id), { board_name: 'Renamed' });
+            await ann.send('DELETE', board(id));
+            assert.deepEqual(await counts(all), [3, 0, 3]);
+        });
+
+        test('others hear that there is one for everybody, and that it is none any more, and nothing else', async () => {
+            const all = await trio();
+            const id = await made(ann);
+            await heard(all);
+            await ann.patch(board(id), { board_visibility: 'public' });
+            const [own, others] = await heard(all);
+            assert.equal(own[0].board_id, id);
+            assert.deepEqual(others.map((data) => Object.keys(data)), [['timestamp']]);
+            await ann.patch(board(id), { board_visibility: 'private' });
+            assert.deepEqual(await counts(all), [1, 1, 1]);
+            await ann.patch(board(id), { board_name: 'Secret plans' });
+            assert.deepEqual(await counts(all), [1, 0, 1]);
+            await ann.patch(board(id), { board_visibility: 'shared' });
+            await ann.send('DELETE', board(id));
+            assert.deepEqual(await counts(all), [2, 2, 2]);
+        });
+
+        test('whom it is shared with by name hears of it, up to the end of that', async () => {
+            const all = await trio();
+            const carol = await stranger();
+            const id = await made(ann);
+            await heard(all);
+            await ann.post(`${board(id)}/share`, { user_ids: [ben.user.user_id], permission: 'read' });
+            assert.deepEqual(await counts(all), [1, 1, 2]);
+            const outside = await listen(server, carol);
+            await ann.patch(board(id), { board_name: 'For the two of us' });
+            await ann.send('DELETE', `${board(id)}/share/${ben.user.user_id}`);
+            assert.deepEqual(await counts([...all, outside]), [2, 2, 4, 0]);
+            await ann.patch(board(id), { board_name: 'Mine again' });
+            assert.deepEqual(await counts(all), [1, 0, 1]);
+            await ann.send('DELETE', board(id));
+        });
+
+        test('a change that is refused is none', async () => {
+            const all = await trio();
+            const id = await made(ann);
+            await heard(all);
+            assert.equal((await ben.patch(board(id), { board_visibility: 'public' })).status, 403);
+            assert.equal((await ann.patch(board(id), { board_visibility: 'open' })).status, 422);
+            assert.deepEqual(await counts(all), [0, 0, 0]);
+            await ann.send('DELETE', board(id));
+        });
+    });
+
     describe('connecting', () => {
         test('without a token is refused with a sentence and a code', async () => {
             await assert.rejects(connect(server), (error) => error.data?.code === 'not_signed_in' && /sign in/i.test(error.message));

@@ -156,6 +156,20 @@ describe('boards', () => {
         assert.equal(await status(owner.post('/api/v1/boards/?board_name=%ff')), 422);
     });
 
+    test('a name of nothing but spaces, of whatever kind, is no name', async () => {
+        const board = await create(owner, ' spaces around it are kept ');
+        assert.equal(board.board_name, ' spaces around it are kept ');
+        for (const name of [' ', '   ', '\t \n', '\u00a0', '\u3000\u3000', '\u200b', '\ufeff \u2060']) {
+            const made = await owner.post(`/api/v1/boards/?board_name=${encodeURIComponent(name)}`);
+            const renamed = await owner.patch(`/api/v1/boards/${board.board_id}`, { board_name: name });
+            for (const [answer, where] of [[made, 'query'], [renamed, 'body']]) {
+                assert.equal(answer.status, 422, `${JSON.stringify(name)} in the ${where}`);
+                assert.deepEqual(answer.body.detail[0].loc, [where, 'board_name']);
+            }
+        }
+        assert.equal((await owner.get(`/api/v1/boards/${board.board_id}`)).body.board_name, ' spaces around it are kept ');
+    });
+
     test('changes: nothing unknown, nothing of the wrong type, and only what is named changes', async () => {
         const board = await create(owner, 'Before');
         const one = `/api/v1/boards/${board.board_id}`;

@@ -222,6 +222,27 @@ describe('pictures', () => {
             assert.equal(await status(me.get('/api/v1/gallery/item_names?created_date=yesterday')), 422);
         });
 
+        test('by names: with what each was asked to show, where it says so', async () => {
+            const kinds = [
+                [{ positive_prompt: ' a red barn ' }, 'a red barn'],
+                [{ positive_prompt: 'ü'.repeat(400) }, 'ü'.repeat(300)],
+                [{ positive_prompt: '   ' }],
+                [{ positive_prompt: { a: 1 } }],
+                [{ seed: 1 }],
+            ];
+            for (const [meta, prompt] of kinds) {
+                const form = [
+                    { name: 'file', filename: 'a.png', type: 'image/png', value: makePng(4, 4) },
+                    { name: 'metadata', value: JSON.stringify(meta) },
+                ];
+                const { body } = await me.send('POST', '/api/v1/images/upload?image_category=user&is_intermediate=false', { form });
+                const found = await me.post('/api/v1/images/images_by_names', { image_names: [body.image_name] });
+                assert.equal(found.body[0].prompt, prompt, JSON.stringify(meta).slice(0, 60));
+                assert.equal((await me.get(`/api/v1/images/i/${body.image_name}`)).body.prompt, prompt);
+                await me.send('DELETE', `/api/v1/images/i/${body.image_name}`);
+            }
+        });
+
         test('by names: in the order asked for, each once', async () => {
             const [a, b] = images;
             const answer = await me.post('/api/v1/images/images_by_names', { image_names: [b, a, b, 'unknown.png'] });

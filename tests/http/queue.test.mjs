@@ -6,7 +6,7 @@ import { before, beforeEach, describe, test } from 'node:test';
 import { Client } from '../lib/http.mjs';
 import { SANITIZED } from '../lib/paths.mjs';
 import { useServer } from '../lib/server.mjs';
-import { addUser, setupAdmin } from '../lib/users.mjs';
+import { addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
 import { enqueue, QUEUE, textBatch, texts } from '../lib/batches.mjs';
 
 const MIB = 1024 * 1024;
@@ -39,6 +39,25 @@ describe('the session queue', () => {
         assert.deepEqual(await ok(ann.get(`${QUEUE}/item_ids?mine=true`)), { item_ids: own, total_count: 1 });
         assert.deepEqual(await ok(admin.get(`${QUEUE}/item_ids?mine=true`)), { item_ids: [], total_count: 0 });
         assert.equal((await ok(ann.get(`${QUEUE}/item_ids`))).total_count, 2);
+    });
+
+    test('how many jobs come before each waiting one: of one’s own, counting everybody’s, as the turns go', async () => {
+        const places = async (who, query = 'mine=true&') => (await ok(who.get(`${QUEUE}/item_ids?${query}places=true`))).jobs_before;
+        const { item_ids: [a, b, c] } = await enqueue(ann, { runs: 3 });
+        const { item_ids: [d] } = await enqueue(ben);
+        assert.deepEqual(await places(ann), { [a]: 0, [b]: 2, [c]: 3 });
+        assert.deepEqual(await places(ben), { [d]: 1 });
+        assert.deepEqual(await places(ben, ''), { [d]: 1 }, 'nothing of others without "mine" either');
+        assert.deepEqual(await places(admin), {});
+        assert.deepEqual(await places(admin, ''), { [a]: 0, [b]: 2, [c]: 3, [d]: 1 });
+        await ok(ann.put(`${QUEUE}/i/${a}/cancel`));
+        assert.deepEqual([await places(ann), await places(ben)], [{ [b]: 0, [c]: 2 }, { [d]: 1 }]);
+        await ok(admin.patch(`/api/v1/auth/users/${ben.user.user_id}`, { is_active: false }));
+        assert.deepEqual(await places(ann), { [b]: 0, [c]: 1 }, 'jobs that nobody will run are not before it');
+        await ok(admin.patch(`/api/v1/auth/users/${ben.user.user_id}`, { is_active: true }));
+        ben = await login(server, 'ben@example.com', PASSWORD);
+        assert.equal((await ok(ann.get(`${QUEUE}/item_ids?mine=true`))).jobs_before, undefined);
+        assert.equal((await ann.get(`${QUEUE}/item_ids?places=maybe`)).status, 422);
     });
 
     describe('a batch', () => {
