@@ -48,3 +48,13 @@ void imu_board_tell(imu_req *req, const imu_board_audience *a)
         tell(req, a, json_string_value(one), 0);
     tell(req, a, a->owner_id, a->everyone);
 }
+
+void imu_board_tell_now(imu_req *req, const char *board_id, int everyone)
+{
+    imu_board_audience *audience;
+
+    if (imu_board_audience_read(req, board_id, &audience))
+        return;
+    audience->everyone |= everyone;
+    imu_board_tell(req, audience);
+}

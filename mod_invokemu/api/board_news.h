@@ -1,6 +1,6 @@
 /*
- * board_news.h: telling open pages that a board is there, gone, renamed or shared in another way. An
- * event of ours, "boards_changed": upstream has none, and its clients pass over it.
+ * board_news.h: telling open pages that a board is there, gone, renamed or shared in another way.
+ * An event of ours, "boards_changed": upstream has none, and its clients pass over it.
  */
 #ifndef IMU_API_BOARD_NEWS_H
 #define IMU_API_BOARD_NEWS_H
@@ -20,5 +20,11 @@ typedef struct imu_board_audience {
 imu_err *imu_board_audience_read(imu_req *req, const char *board_id, imu_board_audience **audience);
 /** Tells them that something has changed; what, they ask for. After it is true. */
 void imu_board_tell(imu_req *req, const imu_board_audience *audience);
+/**
+ * Tells those who see the board by now. The change is done: news that can't be had are no reason to
+ * call it failed.
+ * @param everyone  everybody saw it before
+ */
+void imu_board_tell_now(imu_req *req, const char *board_id, int everyone);
 
 #endif

@@ -66,7 +66,6 @@ imu_err *imu_api_board_share(imu_req *req)
     const char *board_id = imu_param(req, "board_id"), *permission, *email = NULL;
     imu_check *c = imu_check_new(req->p, "body");
     json_t *body, *people = NULL, *shared_with, *one;
-    imu_board_audience *audience;
     imu_err *err;
     size_t i;
 
@@ -84,10 +83,9 @@ imu_err *imu_api_board_share(imu_req *req)
         return err;
     people = distinct_people(req, people);
     if ((err = imu_board_share(req->db, req->p, board_id, people, permission,
-                               email ? req->who.user_id : NULL)) ||
-        (err = imu_board_audience_read(req, board_id, &audience)))
+                               email ? req->who.user_id : NULL)))
         return err;
-    imu_board_tell(req, audience);
+    imu_board_tell_now(req, board_id, 0);
     shared_with = json_array();
     json_array_foreach (people, i, one)
         json_array_append_new(shared_with,

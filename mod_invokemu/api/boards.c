@@ -99,17 +99,6 @@ static imu_err *reply_board(imu_req *req, int status, const char *board_id)
     return err ? err : imu_reply_json(req, status, imu_board_json(req, board));
 }
 
-/* A change is done by now: news that can't be had are no reason to call it failed. */
-static void tell_of(imu_req *req, const char *board_id, int everyone)
-{
-    imu_board_audience *audience;
-
-    if (imu_board_audience_read(req, board_id, &audience) == NULL) {
-        audience->everyone |= everyone;
-        imu_board_tell(req, audience);
-    }
-}
-
 imu_err *imu_api_board_create(imu_req *req)
 {
     const char *name, *id;
@@ -120,7 +109,7 @@ imu_err *imu_api_board_create(imu_req *req)
         (err = check_name(req, "query", name)) || (err = imu_req_db(req, &db)) ||
         (err = imu_board_create(db, req->p, req->who.user_id, name, &id)))
         return err;
-    tell_of(req, id, 0);
+    imu_board_tell_now(req, id, 0);
     return reply_board(req, 201, id);
 }
 
@@ -240,7 +229,7 @@ imu_err *imu_api_board_change(imu_req *req)
         (err = imu_board_audience_read(req, board_id, &before)) ||
         (err = imu_board_change(req->db, req->p, board_id, &changes)))
         return err;
-    tell_of(req, board_id, before->everyone);
+    imu_board_tell_now(req, board_id, before->everyone);
     return reply_board(req, 201, board_id);
 }
 
