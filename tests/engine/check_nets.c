@@ -222,7 +222,7 @@ static void check_encode(check *c, const char *file, imu_safetensors *st, imu_va
 {
     imu_array *image = check_array(c, st, "%s/image", kind), *mean = NULL, *logvar = NULL;
     imu_fault fault = {0};
-    if (image && imu_vae_encode(v, image, &mean, &logvar, &fault))
+    if (image && imu_vae_encode(v, image, NULL, NULL, &mean, &logvar, &fault))
         check_fail(c, file, kind, &fault);
     if (mean) {
         check_tensor m = check_read(c, st, "%s/mean", kind),

@@ -324,7 +324,7 @@ static void check_prompt(paths *p, const char *key, const imu_array *embeds,
     imu_conditioning *mine = NULL;
     imu_fault fault = {0};
     check_tensor golden = check_read(p->c, p->st, "%s", embeds == p->cond ? "cond" : "uncond");
-    if (!text || imu_model_encode_prompt(p->model, text, 0, &mine, &fault))
+    if (!text || imu_model_encode_prompt(p->model, text, 0, NULL, NULL, &mine, &fault))
         check_fail(p->c, p->file, key, &fault);
     else if ((size_t)imu_array_count(mine->embeds) != golden.count || !mine->pooled != !pooled)
         check_note(p->c, p->file, key, 1, 0);
@@ -415,9 +415,10 @@ static imu_array *render(check *c, const char *file, imu_model *model, const jso
     imu_denoise_defaults(&a);
     const char *texts[2] = {json_string_value(json_object_get(inputs, "positive")),
                             json_string_value(json_object_get(inputs, "negative"))};
-    imu_engine_status s = imu_model_encode_prompt(model, texts[0], 0, &positive, &fault);
+    imu_engine_status s =
+        imu_model_encode_prompt(model, texts[0], 0, NULL, NULL, &positive, &fault);
     if (!s)
-        s = imu_model_encode_prompt(model, texts[1], 0, &negative, &fault);
+        s = imu_model_encode_prompt(model, texts[1], 0, NULL, NULL, &negative, &fault);
     a.positive = positive;
     a.negative = negative;
     a.noise = noise;

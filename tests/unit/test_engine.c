@@ -39,7 +39,7 @@ static imu_conditioning *prompt_of(imu_model *m, const char *text)
 {
     imu_conditioning *c;
     imu_fault fault = {0};
-    assert_int_equal(imu_model_encode_prompt(m, text, 0, &c, &fault), IMU_ENGINE_OK);
+    assert_int_equal(imu_model_encode_prompt(m, text, 0, NULL, NULL, &c, &fault), IMU_ENGINE_OK);
     return c;
 }
 
@@ -234,7 +234,8 @@ static void test_bad_arguments(void **state)
     imu_array *flat = imu_array_new(2, (int64_t[]){4, 4});
     assert_int_equal(imu_model_decode(m, flat, NULL, NULL, &image, &fault), IMU_ENGINE_BAD_INPUT);
     imu_conditioning *c = NULL;
-    assert_int_equal(imu_model_encode_prompt(m, "x", 99, &c, &fault), IMU_ENGINE_BAD_INPUT);
+    assert_int_equal(imu_model_encode_prompt(m, "x", 99, NULL, NULL, &c, &fault),
+                     IMU_ENGINE_BAD_INPUT);
     assert_null(imu_noise(1, 4, 65, 64, 8));
     assert_null(imu_noise(1, 0, 64, 64, 8));
     imu_array_free(small);
@@ -254,7 +255,7 @@ static void test_pictures(void **state)
     assert_int_equal(imu_model_decode(m, noise, NULL, NULL, &image, &fault), IMU_ENGINE_OK);
     assert_int_equal(image->width, 64);
     assert_int_equal(image->height, 32);
-    assert_int_equal(imu_model_encode_image(m, image, &back, &fault), IMU_ENGINE_OK);
+    assert_int_equal(imu_model_encode_image(m, image, NULL, NULL, &back, &fault), IMU_ENGINE_OK);
     assert_int_equal(back->dim[2], 4);
     assert_int_equal(back->dim[3], 8);
     assert_int_equal(small->width, 8);

@@ -9,8 +9,14 @@
 enum { MAX_CHUNKS = 64 };
 #define SMALLEST_WEIGHT 1e-5
 
+typedef struct stop_question {
+    int (*cancelled)(void *user); /* may be NULL */
+    void *user;
+} stop_question;
+
 /* One text encoder at work on one prompt. */
 typedef struct encoding {
+    stop_question stop;
     const imu_tokenizer *tokenizer;
     imu_text_encoder *encoder;
     int length, width, skip;
@@ -128,7 +134,9 @@ static imu_engine_status run_encoder(const encoding *e, const int *ids, int chun
                           .skip = e->skip,
                           .final_norm = e->final_norm,
                           .key_bias = key_bias,
-                          .hidden = out};
+                          .hidden = out,
+                          .cancelled = e->stop.cancelled,
+                          .user = e->stop.user};
     return imu_text_encode(e->encoder, &r, fault);
 }
 
@@ -290,10 +298,10 @@ static imu_engine_status encode_with(const encoding *e, const imu_prompt *p, imu
     return s;
 }
 
-static imu_engine_status encoding_open(imu_model *m, int which, int clip_skip, encoding *e,
-                                       imu_fault *fault)
+static imu_engine_status encoding_open(imu_model *m, int which, int clip_skip, stop_question stop,
+                                       encoding *e, imu_fault *fault)
 {
-    *e = (encoding){.tokenizer = m->tokenizer[which], .encoder = m->encoder[which]};
+    *e = (encoding){.stop = stop, .tokenizer = m->tokenizer[which], .encoder = m->encoder[which]};
     e->length = imu_text_encoder_length(e->encoder);
     e->width = imu_text_encoder_width(e->encoder);
     e->skip = clip_skip +
@@ -333,8 +341,8 @@ static imu_array *side_by_side(const imu_array *a, const imu_array *b)
 
 /* XL's pooled text: the projection of the second encoder's view of the whole prompt, cut to one
  * chunk. */
-static imu_engine_status encode_pooled(imu_model *m, const char *prompt, imu_array **out,
-                                       imu_fault *fault)
+static imu_engine_status encode_pooled(imu_model *m, const char *prompt, stop_question stop,
+                                       imu_array **out, imu_fault *fault)
 {
     imu_text_encoder *encoder = m->encoder[1];
     const imu_tokenizer *t = m->tokenizer[1];
@@ -360,7 +368,9 @@ static imu_engine_status encode_pooled(imu_model *m, const char *prompt, imu_arr
                               .final_norm = true,
                               .hidden = hidden,
                               .pooled = pooled,
-                              .projected = projected->data};
+                              .projected = projected->data,
+                              .cancelled = stop.cancelled,
+                              .user = stop.user};
         s = imu_text_encode(encoder, &r, fault);
     }
     free(ids);
@@ -375,13 +385,14 @@ static imu_engine_status encode_pooled(imu_model *m, const char *prompt, imu_arr
 }
 
 static imu_engine_status encode_all(imu_model *m, const imu_prompt *parsed, const char *prompt,
-                                    int clip_skip, imu_conditioning *c, imu_fault *fault)
+                                    int clip_skip, stop_question stop, imu_conditioning *c,
+                                    imu_fault *fault)
 {
     imu_array *z[IMU_MAX_ENCODERS] = {NULL};
     imu_engine_status s = IMU_ENGINE_OK;
     for (int i = 0; i < m->encoders && !s; i++) {
         encoding e;
-        s = encoding_open(m, i, clip_skip, &e, fault);
+        s = encoding_open(m, i, clip_skip, stop, &e, fault);
         if (!s)
             s = encode_with(&e, parsed, &z[i], fault);
         free(e.empty);
@@ -394,12 +405,14 @@ static imu_engine_status encode_all(imu_model *m, const imu_prompt *parsed, cons
         s = imu_fail_memory(fault);
     imu_array_free(z[0]);
     imu_array_free(z[1]);
-    return s ? s : encode_pooled(m, prompt, &c->pooled, fault);
+    return s ? s : encode_pooled(m, prompt, stop, &c->pooled, fault);
 }
 
 imu_engine_status imu_model_encode_prompt(imu_model *model, const char *prompt, int clip_skip,
+                                          int (*cancelled)(void *), void *user,
                                           imu_conditioning **out, imu_fault *fault)
 {
+    stop_question stop = {cancelled, user};
     imu_prompt parsed;
     imu_engine_status s = imu_model_need(model, IMU_PART_TEXT, fault);
     if (!s)
@@ -407,7 +420,7 @@ imu_engine_status imu_model_encode_prompt(imu_model *model, const char *prompt, 
     if (s)
         return s;
     imu_conditioning *c = calloc(1, sizeof *c);
-    s = c ? encode_all(model, &parsed, prompt, clip_skip, c, fault) : imu_fail_memory(fault);
+    s = c ? encode_all(model, &parsed, prompt, clip_skip, stop, c, fault) : imu_fail_memory(fault);
     imu_prompt_free(&parsed);
     if (s)
         imu_conditioning_free(c);

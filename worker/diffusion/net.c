@@ -257,7 +257,7 @@ imu_engine_status imu_net_status(imu_net *net, int run_status, imu_fault *fault)
     switch (run_status) {
     case IMU_TENSOR_OK:
         return IMU_ENGINE_OK;
-    case IMU_RUN_CANCELLED:
+    case IMU_TENSOR_CANCELLED:
         return imu_fail(fault, IMU_ENGINE_CANCELLED, "Cancelled.");
     case IMU_TENSOR_NO_MEMORY:
         return imu_fail_memory(fault);

@@ -39,7 +39,8 @@ imu_engine_status imu_model_decode(imu_model *model, const imu_array *latents,
     return IMU_ENGINE_OK;
 }
 
-imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *image, imu_array **out,
+imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *image,
+                                         int (*cancelled)(void *), void *user, imu_array **out,
                                          imu_fault *fault)
 {
     imu_engine_status s = imu_model_need(model, IMU_PART_VAE, fault);
@@ -53,7 +54,7 @@ imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *imag
     for (size_t i = 0; i < area; i++)
         for (size_t c = 0; c < 3; c++)
             picture->data[c * area + i] = (float)image->rgb[3 * i + c] / 127.5f - 1;
-    s = imu_vae_encode(model->vae, picture, &mean, &logvar, fault);
+    s = imu_vae_encode(model->vae, picture, cancelled, user, &mean, &logvar, fault);
     imu_array_free(picture);
     if (s)
         return s;

@@ -123,8 +123,10 @@ uint64_t imu_model_memory(const imu_model *model, int parts);
 
 /* clip_skip: layers of the text encoder left out at its end, 0 for none. Compel syntax (weights, +,
  * -, nesting, .blend(), .and()) is understood; plain text means what it says. Prompts longer than
- * 75 tokens give several chunks of 77. `prompt` is UTF-8; broken sequences are replaced. */
+ * 75 tokens give several chunks of 77. `prompt` is UTF-8; broken sequences are replaced.
+ * `cancelled` as in imu_denoise_args. */
 imu_engine_status imu_model_encode_prompt(imu_model *model, const char *prompt, int clip_skip,
+                                          int (*cancelled)(void *), void *user,
                                           imu_conditioning **out, imu_fault *fault);
 
 /* ---- noise and denoising ---- */
@@ -159,7 +161,8 @@ typedef struct imu_denoise_args {
     uint64_t seed;                         /* of the noise that ancestral schedulers draw */
     /* After each model call; nonzero cancels. May be NULL. */
     int (*progress)(void *user, const imu_progress *progress);
-    /* Asked often, also between the blocks of the network; nonzero cancels. Cheap. May be NULL. */
+    /* Asked often, before each product of the network and within an attention; nonzero cancels.
+     * Cheap. May be NULL. */
     int (*cancelled)(void *user);
     void *user;
 } imu_denoise_args;
@@ -182,7 +185,8 @@ imu_engine_status imu_model_decode(imu_model *model, const imu_array *latents,
 
 /* Pixels to scaled latents: the mean of the posterior. Width and height: multiples of the VAE's
  * scale. */
-imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *image, imu_array **out,
+imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *image,
+                                         int (*cancelled)(void *), void *user, imu_array **out,
                                          imu_fault *fault);
 
 /* A rough picture of [1, 4, h, w] latents, one pixel per cell, by a linear map. `base` as in

@@ -276,7 +276,7 @@ imu_engine_status imu_text_encode(imu_text_encoder *e, const imu_text_request *r
         memcpy(r->hidden, work, count * sizeof *work);
     } else if (!s) {
         imu_run run;
-        imu_run_begin(&run, imu_net_backend(e->net), NULL, NULL);
+        imu_run_begin(&run, imu_net_backend(e->net), r->cancelled, r->user);
         run.compute = IMU_F32; /* small, and every step of the picture hangs on it */
         run_encoder(&run, e, r, work);
         s = imu_net_status(e->net, imu_run_end(&run), fault);

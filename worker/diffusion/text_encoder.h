@@ -28,6 +28,8 @@ typedef struct imu_text_request {
     float *pooled;    /* NULL, or [count][width]: the final norm at the first highest id, after all
                          layers */
     float *projected; /* NULL, or [count][projection] of `pooled` */
+    int (*cancelled)(void *user); /* asked between products; may be NULL */
+    void *user;
 } imu_text_request;
 
 /* Encodes chunks of token ids. */

@@ -352,8 +352,8 @@ imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, int (*can
     return s;
 }
 
-imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, imu_array **mean,
-                                 imu_array **logvar, imu_fault *fault)
+imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, int (*cancelled)(void *),
+                                 void *user, imu_array **mean, imu_array **logvar, imu_fault *fault)
 {
     int scale = imu_vae_scale(v);
     if (!v->has_encoder)
@@ -370,7 +370,7 @@ imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, imu_array *
     imu_engine_status s = moments && m && l ? IMU_ENGINE_OK : imu_fail_memory(fault);
     if (!s) {
         imu_run run;
-        imu_run_begin(&run, imu_net_backend(v->net), NULL, NULL);
+        imu_run_begin(&run, imu_net_backend(v->net), cancelled, user);
         run_encoder(&run, v, image->dim, image->data, moments->data);
         s = imu_net_status(v->net, imu_run_end(&run), fault);
         run.backend->trim(run.backend);

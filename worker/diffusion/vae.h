@@ -18,7 +18,8 @@ imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, int (*can
                                  void *user, imu_array **image, imu_fault *fault);
 /* A picture [1, 3, H, W] from -1 to 1, H and W multiples of the scale, to mean and log variance of
  * the posterior, unscaled. */
-imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, imu_array **mean,
-                                 imu_array **logvar, imu_fault *fault);
+imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, int (*cancelled)(void *),
+                                 void *user, imu_array **mean, imu_array **logvar,
+                                 imu_fault *fault);
 
 #endif

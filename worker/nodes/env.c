@@ -37,6 +37,11 @@ bool imu_call_cancelled(const imu_call *call)
     return atomic_load_explicit(&call->env->cancelled, memory_order_relaxed);
 }
 
+int imu_call_stop_asked(void *call)
+{
+    return imu_call_cancelled(call);
+}
+
 int imu_call_stop(imu_call *call)
 {
     return imu_refuse(call->error, "CanceledException", "The job was canceled.");

@@ -63,6 +63,8 @@ typedef struct imu_env {
 void imu_env_clear(imu_env *env);
 
 bool imu_call_cancelled(const imu_call *call);
+/** The same for the engine to ask. @param call an imu_call */
+int imu_call_stop_asked(void *call);
 /** Fails the call because it was cancelled. @return -1 */
 int imu_call_stop(imu_call *call);
 /** The version that goes into stored metadata. */

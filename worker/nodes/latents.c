@@ -113,8 +113,8 @@ static int run_compel(imu_call *call)
     json_int_t skip = json_integer_value(json_object_get(clip, "skipped_layers"));
     if (skip < 0 || skip > 100)
         return imu_refuse(call->error, "InvalidInput", "\"skipped_layers\" must be 0 to 100.");
-    if (imu_model_encode_prompt(model, imu_in_text(call, "prompt"), (int)skip, &c, &fault) !=
-        IMU_ENGINE_OK)
+    if (imu_model_encode_prompt(model, imu_in_text(call, "prompt"), (int)skip, imu_call_stop_asked,
+                                call, &c, &fault) != IMU_ENGINE_OK)
         return imu_models_fault(call, &fault);
     const char *name = imu_env_keep_conditioning(call, c, imu_model_get_info(model)->base);
     if (!name)

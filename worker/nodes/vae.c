@@ -14,11 +14,6 @@
         }                                                                                          \
     }
 
-static int stop_asked(void *user)
-{
-    return imu_call_cancelled(user);
-}
-
 static int run_l2i(imu_call *call)
 {
     const json_t *vae = imu_in(call, "vae");
@@ -29,7 +24,7 @@ static int run_l2i(imu_call *call)
     if (!latents || imu_check_extras(call, vae) ||
         imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, &model))
         return -1;
-    if (imu_model_decode(model, latents->latents, stop_asked, call, &image, &fault) !=
+    if (imu_model_decode(model, latents->latents, imu_call_stop_asked, call, &image, &fault) !=
         IMU_ENGINE_OK)
         return imu_models_fault(call, &fault);
     imu_picture p = {
@@ -93,7 +88,8 @@ static int run_i2l(imu_call *call)
                  : 0;
     if (!rc) {
         imu_image image = {.width = rgb->width, .height = rgb->height, .rgb = rgb->data};
-        if (imu_model_encode_image(model, &image, &latents, &fault) != IMU_ENGINE_OK)
+        if (imu_model_encode_image(model, &image, imu_call_stop_asked, call, &latents, &fault) !=
+            IMU_ENGINE_OK)
             rc = imu_models_fault(call, &fault);
     }
     imu_picture_free(rgb);

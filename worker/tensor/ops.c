@@ -18,6 +18,8 @@ void imu_run_begin(imu_run *run, imu_backend *backend, int (*cancelled)(void *),
     run->cancelled = cancelled;
     run->user = user;
     backend->error[0] = 0;
+    backend->cancelled = cancelled;
+    backend->cancel_user = user;
     backend->enter(backend);
 }
 
@@ -25,6 +27,7 @@ int imu_run_end(imu_run *run)
 {
     while (run->live)
         imu_drop(run, &run->live->tensor);
+    run->backend->cancelled = NULL;
     return run->status;
 }
 
@@ -37,7 +40,7 @@ void imu_run_fail(imu_run *run, int status)
 int imu_run_check(imu_run *run)
 {
     if (!run->status && run->cancelled && run->cancelled(run->user))
-        run->status = IMU_RUN_CANCELLED;
+        run->status = IMU_TENSOR_CANCELLED;
     return run->status;
 }
 
@@ -225,7 +228,8 @@ imu_tensor *imu_op_attention(imu_run *run, const imu_tensor *q, const imu_tensor
                              const imu_tensor *v, int heads, bool causal,
                              const imu_tensor *key_bias)
 {
-    imu_tensor *y = q && k && v ? imu_op_new(run, q->type, q->ndim, q->dim) : NULL;
+    imu_tensor *y =
+        q && k && v && !imu_run_check(run) ? imu_op_new(run, q->type, q->ndim, q->dim) : NULL;
     return y ? settle(run,
                       run->backend->attention(run->backend, q, k, v, heads, causal, key_bias, y), y)
              : NULL;

@@ -14,7 +14,7 @@
 typedef struct imu_run {
     imu_backend *backend;
     imu_dtype compute;            /* what products take in; starts as the backend's */
-    int status;                   /* IMU_TENSOR_..., or IMU_RUN_CANCELLED */
+    int status;                   /* IMU_TENSOR_... */
     int (*cancelled)(void *user); /* may be NULL */
     void *user;
     struct imu_run_node *live; /* results not yet given back */
@@ -22,8 +22,6 @@ typedef struct imu_run {
     void (*probe)(void *user, const char *stage, const imu_tensor *value);
     void *probe_user;
 } imu_run;
-
-enum { IMU_RUN_CANCELLED = -10 };
 
 /* Starts a run; zeroes what it does not set. */
 void imu_run_begin(imu_run *run, imu_backend *backend, int (*cancelled)(void *), void *user);

@@ -19,7 +19,8 @@ enum {
     IMU_TENSOR_OK = 0,
     IMU_TENSOR_NO_MEMORY = -1,
     IMU_TENSOR_REFUSED = -2,
-    IMU_TENSOR_SOURCE = -3
+    IMU_TENSOR_SOURCE = -3,
+    IMU_TENSOR_CANCELLED = -4
 };
 
 typedef struct imu_tensor {
@@ -77,6 +78,10 @@ struct imu_backend {
     char description[96];
     imu_dtype compute; /* what products take in: IMU_F32 or IMU_BF16 */
     char error[200];
+    /* Whether the run is still wanted, for kernels that take long; from one thread at a time. May
+     * be NULL. */
+    int (*cancelled)(void *user);
+    void *cancel_user;
 
     void (*close)(imu_backend *b);
     /* Prepares the calling thread, e.g. its thread count. Before a series of calls. */

@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <omp.h>
+#include <stdatomic.h>
 
 enum { TILE = 64 }; /* queries at a time */
 
@@ -107,14 +108,22 @@ static int attend(imu_cpu *cpu, const attention_job *j, int64_t pictures, int64_
     if (!scores)
         return IMU_TENSOR_NO_MEMORY;
     int failed = 0;
+    atomic_bool stopped = false;
 #pragma omp parallel for num_threads(cpu->threads) schedule(dynamic, 1) reduction(| : failed)
     for (int64_t i = 0; i < jobs; i++) {
+        if (omp_get_thread_num() == 0 && cpu->base.cancelled && !stopped &&
+            cpu->base.cancelled(cpu->base.cancel_user))
+            stopped = true;
+        if (stopped)
+            continue;
         float *mine = scores + (size_t)omp_get_thread_num() * space;
         dnnl_status_t s =
             attend_tile(j, i / tiles / heads, i / tiles % heads, i % tiles * TILE, mine);
         failed |= s != dnnl_success;
     }
     cpu->base.release(&cpu->base, scores, bytes);
+    if (stopped)
+        return IMU_TENSOR_CANCELLED;
     return failed ? imu_cpu_dnnl_error(cpu, dnnl_runtime_error, "an attention") : IMU_TENSOR_OK;
 }
 
