@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -106,12 +107,113 @@ static int cancel_at_two(void *user, const imu_progress *p)
     return p->step == 2;
 }
 
-static int cancel_after_thirty(void *user)
+/* Counts how often it is asked, says stop at the `stop`th time (0: never), and measures the
+ * processor time between two questions: what somebody who cancels would wait. */
+typedef struct questions {
+    int asked, stop;
+    double last, longest;
+} questions;
+
+static double cpu_seconds(void)
 {
-    return ++*(int *)user > 30;
+    struct timespec t;
+    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t), 0);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void test_cancel(void **state)
+static void note_gap(questions *q)
+{
+    double now = cpu_seconds();
+    q->longest = fmax(q->longest, now - q->last);
+    q->last = now;
+}
+
+static int ask(void *user)
+{
+    questions *q = user;
+    note_gap(q);
+    return ++q->asked == q->stop;
+}
+
+/* One piece of work of the engine on one thread, which leaves nothing behind. */
+typedef imu_engine_status (*piece)(imu_model *m, questions *q, imu_fault *fault);
+
+static imu_engine_status read_prompt(imu_model *m, questions *q, imu_fault *fault)
+{
+    imu_conditioning *c = NULL;
+    imu_engine_status s = imu_model_encode_prompt(m, "a (red)1.5 cat", 0, ask, q, &c, fault);
+    assert_true(!s == (c != NULL));
+    imu_conditioning_free(c);
+    return s;
+}
+
+static imu_engine_status make_one_step(imu_model *m, questions *q, imu_fault *fault)
+{
+    imu_conditioning *c = prompt_of(m, "a cat");
+    imu_array *noise = imu_noise(5, 4, 256, 256, 8), *out = NULL;
+    imu_denoise_args a;
+    imu_denoise_defaults(&a);
+    a.positive = a.negative = c;
+    a.noise = noise;
+    a.steps = 1;
+    a.scheduler = "euler";
+    a.cancelled = ask;
+    a.user = q;
+    q->last = cpu_seconds();
+    imu_engine_status s = imu_model_denoise(m, &a, &out, fault);
+    assert_true(!s == (out != NULL));
+    imu_conditioning_free(c);
+    imu_array_free(noise);
+    imu_array_free(out);
+    return s;
+}
+
+static imu_engine_status decode_picture(imu_model *m, questions *q, imu_fault *fault)
+{
+    imu_array *latents = imu_noise(5, 4, 256, 256, 8);
+    imu_image *image = NULL;
+    imu_engine_status s = imu_model_decode(m, latents, ask, q, &image, fault);
+    assert_true(!s == (image != NULL));
+    imu_array_free(latents);
+    imu_image_free(image);
+    return s;
+}
+
+static imu_engine_status encode_picture(imu_model *m, questions *q, imu_fault *fault)
+{
+    imu_image *image = imu_image_new(256, 256);
+    imu_array *latents = NULL;
+    imu_engine_status s = imu_model_encode_image(m, image, ask, q, &latents, fault);
+    assert_true(!s == (latents != NULL));
+    imu_image_free(image);
+    imu_array_free(latents);
+    return s;
+}
+
+/* Stopped at any question, a piece of work ends there and asks no more; and nothing between two
+ * questions takes most of it. */
+static void expect_cancellable(imu_model *m, piece work, int least)
+{
+    imu_fault fault = {0};
+    questions whole = {0};
+    assert_int_equal(work(m, &whole, &fault), IMU_ENGINE_OK); /* the weights are there now */
+    whole = (questions){.last = cpu_seconds()};
+    double begin = whole.last;
+    assert_int_equal(work(m, &whole, &fault), IMU_ENGINE_OK);
+    note_gap(&whole);
+    assert_true(whole.asked >= least);
+    assert_true(whole.longest < (whole.last - begin) / 2);
+    int n = whole.asked, stops[] = {1, 2, n / 4, n / 2, n - 1, n};
+    for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++) {
+        questions q = {.stop = stops[i], .last = cpu_seconds()};
+        fault.status = IMU_ENGINE_OK;
+        assert_int_equal(work(m, &q, &fault), IMU_ENGINE_CANCELLED);
+        assert_int_equal(fault.status, IMU_ENGINE_CANCELLED);
+        assert_int_equal(q.asked, stops[i]);
+    }
+}
+
+static void test_cancel_between_steps(void **state)
 {
     (void)state;
     imu_engine *e = engine_of(1, IMU_PRECISION_F32);
@@ -126,13 +228,20 @@ static void test_cancel(void **state)
     assert_int_equal(run_short(m, &a, &out, &fault), IMU_ENGINE_CANCELLED);
     assert_int_equal(fault.status, IMU_ENGINE_CANCELLED);
     assert_int_equal(seen, 2);
-    seen = 0;
-    a.progress = NULL;
-    a.cancelled = cancel_after_thirty;
-    assert_int_equal(run_short(m, &a, &out, &fault), IMU_ENGINE_CANCELLED);
-    assert_int_equal(seen,
-                     31); /* within the first evaluation of the network, and not asked again */
     assert_null(out);
+    imu_model_close(m);
+    imu_engine_close(e);
+}
+
+static void test_cancel_within(void **state)
+{
+    (void)state;
+    imu_engine *e = engine_of(1, IMU_PRECISION_F32);
+    imu_model *m = model_of(e, MODEL);
+    expect_cancellable(m, read_prompt, 20);
+    expect_cancellable(m, make_one_step, 1000);
+    expect_cancellable(m, decode_picture, 20);
+    expect_cancellable(m, encode_picture, 20);
     imu_model_close(m);
     imu_engine_close(e);
 }
@@ -386,11 +495,17 @@ int main(int argc, char **argv)
     (void)argc;
     imu_threads_settle(argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_info),          cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_cancel),        cmocka_unit_test(test_threads_agree),
-        cmocka_unit_test(test_bf16_is_close), cmocka_unit_test(test_bad_arguments),
-        cmocka_unit_test(test_pictures),      cmocka_unit_test(test_bad_models),
-        cmocka_unit_test(test_prompt_syntax), cmocka_unit_test(test_more_prompt_syntax),
+        cmocka_unit_test(test_info),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_cancel_between_steps),
+        cmocka_unit_test(test_cancel_within),
+        cmocka_unit_test(test_threads_agree),
+        cmocka_unit_test(test_bf16_is_close),
+        cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_pictures),
+        cmocka_unit_test(test_bad_models),
+        cmocka_unit_test(test_prompt_syntax),
+        cmocka_unit_test(test_more_prompt_syntax),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,9 @@
 // From the request to the picture: real httpd, dispatcher, worker and model.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import path from 'node:path';
 import { before, test } from 'node:test';
+import { closeAll, listen } from '../lib/events.mjs';
 import { useServer } from '../lib/server.mjs';
 import { REPO } from '../lib/paths.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
@@ -53,12 +55,40 @@ test('the same seed gives the same picture', async () => {
     assert.ok(!pictures[0].equals(pictures[2]));
 });
 
-test('a running job is cancelled within a step', async () => {
-    const [id] = await enqueuePictures(anna, model, { steps: 400, width: 256, height: 256 });
-    await settled(anna, id, ['in_progress'], 60000);
-    const answer = await anna.put(`/api/v1/queue/default/i/${id}/cancel`);
+/** When the worker ended each of the first two steps of a job; resolves with the second, as soon as it is told. */
+function firstSteps(listener, id, steps) {
+    const ended = [];
+    return new Promise((resolve) => {
+        listener.socket.on('invocation_progress', ({ item_id, percentage }) => {
+            // Said without a step when the node begins; from then on the share rises with each.
+            const step = item_id === id ? Math.round(percentage * steps) : 0;
+            if (step > 0) {
+                ended[step] ??= performance.now();
+            }
+            if (step === 2) {
+                resolve(ended);
+            }
+        });
+    });
+}
+
+test('a running job is cancelled within a step: the worker is free before the step would have ended', async () => {
+    const mine = await listen(server, anna);
+    const theirs = await listen(server, bert);
+    const [long] = await enqueuePictures(anna, model, { steps: 400, width: 512, height: 512 });
+    const ended = await firstSteps(mine, long, 400);
+    // The next job waits for the only worker: it starts when that has let go of this one.
+    const [next] = await enqueuePictures(bert, model, { seeds: [1] });
+    const asked = performance.now();
+    const answer = await anna.put(`/api/v1/queue/default/i/${long}/cancel`);
     assert.equal(answer.status, 200, answer.text);
-    assert.equal((await settled(anna, id)).status, 'canceled');
-    const [next] = await enqueuePictures(anna, model, { seeds: [1] });
-    assert.equal((await settled(anna, next, ['completed', 'failed', 'canceled'], 60000)).status, 'completed');
+    await theirs.heard('queue_item_status_changed', ({ item_id, status }) => item_id === next && status === 'in_progress');
+    const took = performance.now() - asked;
+    const step = ended[2] - ended[1];
+    closeAll();
+    assert.ok(took < 0.75 * step, `the worker took the next job ${took} ms after the cancel; a step takes ${step} ms`);
+    assert.equal(ended.length, 3, 'no third step ended');
+    assert.equal((await settled(anna, long)).status, 'canceled');
+    assert.equal((await settled(bert, next, ['completed', 'failed', 'canceled'], 60000)).status, 'completed');
+    assert.match(fs.readFileSync(path.join(server.logs, 'worker0.log'), 'utf8'), new RegExp(`item ${long}: canceled`));
 });
