@@ -143,10 +143,17 @@ static void check_encoder(check *c, const char *file, const char *model, const c
     for (size_t i = 0; i < ids.count; i++)
         list[i] = (int)ids.value[i];
     const text_case cases[] = {
-        {"embeddings", {list, rows, 0, false, true, NULL, hidden, NULL, NULL}},
-        {"penultimate", {list, rows, 1, false, false, NULL, hidden, NULL, NULL}},
-        {"penultimate_normed", {list, rows, 1, true, false, NULL, hidden, NULL, NULL}},
-        {"last", {list, rows, 0, true, false, NULL, hidden, pooled, projected}},
+        {"embeddings", {.ids = list, .count = rows, .hidden = hidden, .embeddings_only = true}},
+        {"penultimate", {.ids = list, .count = rows, .hidden = hidden, .skip = 1}},
+        {"penultimate_normed",
+         {.ids = list, .count = rows, .hidden = hidden, .skip = 1, .final_norm = true}},
+        {"last",
+         {.ids = list,
+          .count = rows,
+          .hidden = hidden,
+          .final_norm = true,
+          .pooled = pooled,
+          .projected = projected}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         check_tensor golden = check_read(c, st, "%s", cases[i].key);
