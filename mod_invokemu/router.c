@@ -23,27 +23,28 @@ APLOG_USE_MODULE(invokemu);
  * parameters. */
 static int match(imu_req *req, const char *template, const char *uri)
 {
-    req->n_params = 0;
-    while (*template) {
-        if (*template == '{') {
-            const char *end = strchr(template, '}');
-            apr_size_t len = strcspn(uri, "/");
+    for (req->n_params = 0;; req->n_params++) {
+        const char *name = strchrnul(template, '{'), *end;
+        apr_size_t len = (apr_size_t)(name - template);
 
-            if (len == 0 || req->n_params >= IMU_MAX_PARAMS)
-                return 0;
-            req->param_names[req->n_params] =
-                apr_pstrmemdup(req->p, template + 1, (apr_size_t)(end - template - 1));
-            req->param_values[req->n_params] = apr_pstrmemdup(req->p, uri, len);
-            /* What is no text names nothing, and could not be put into an answer either. */
-            if (!imu_is_clean_text(req->param_values[req->n_params++]))
-                return 0;
-            uri += len;
-            template = end + 1;
-        } else if (*template ++ != *uri++) {
+        if (strncmp(uri, template, len) != 0)
             return 0;
-        }
+        uri += len;
+        if (!*name)
+            return *uri == '\0';
+        end = strchr(name, '}');
+        len = strcspn(uri, "/");
+        if (len == 0 || req->n_params >= IMU_MAX_PARAMS)
+            return 0;
+        req->param_names[req->n_params] =
+            apr_pstrmemdup(req->p, name + 1, (apr_size_t)(end - name - 1));
+        req->param_values[req->n_params] = apr_pstrmemdup(req->p, uri, len);
+        /* What is no text names nothing, and could not be put into an answer either. */
+        if (!imu_is_clean_text(req->param_values[req->n_params]))
+            return 0;
+        uri += len;
+        template = end + 1;
     }
-    return *uri == '\0';
 }
 
 /* How much of a template is fixed text: "/i/names" wins over "/i/{name}". */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/auth/core_known.h"
 #include "mod_invokemu/auth/core_secret.h"
 #include "mod_invokemu/auth/core_token.h"
 #include "mod_invokemu/util/ids.h"
@@ -128,10 +129,8 @@ imu_err *imu_session_open(imu_db *db, apr_pool_t *p, const imu_rows *user, int r
     return imu_error_is(err, "db_constraint") ? refused(p, "no such account", ENDED_GONE) : err;
 }
 
-static int idle_too_long(const imu_rows *row, apr_time_t now)
+static int idle_too_long(apr_time_t last, apr_time_t now)
 {
-    apr_time_t last = imu_time_parse(imu_text(row, 0, "last_activity_at"));
-
     return rules.idle_minutes > 0 &&
            now - last > apr_time_from_sec((apr_int64_t)rules.idle_minutes * 60);
 }
@@ -147,13 +146,14 @@ static objection account_objection(const imu_rows *row, const imu_token *t)
 }
 
 /** What the session has to say against the token; all NULL for nothing. */
-static objection session_objection(const imu_rows *row, const imu_token *t, apr_time_t now)
+static objection session_objection(const imu_rows *row, const imu_token *t,
+                                   const imu_known_session *known, apr_time_t now)
 {
     if (strcmp(imu_text(row, 0, "user_id"), t->user_id) != 0)
         return (objection){"session of somebody else", ENDED};
-    if (imu_time_parse(imu_text(row, 0, "expires_at")) <= now)
+    if (known->ends_at <= now)
         return (objection){"session expired", ENDED_AWAY};
-    if (idle_too_long(row, now))
+    if (idle_too_long(known->last_activity, now))
         return (objection){"session idle for too long", ENDED_AWAY};
     return account_objection(row, t);
 }
@@ -173,17 +173,34 @@ static imu_err *refused_without_session(imu_db *db, apr_pool_t *p, const imu_tok
     return refused(p, "no such session", why.log ? why.detail : ENDED_REMOTE);
 }
 
-imu_err *imu_session_check(imu_db *db, apr_pool_t *p, const char *text, imu_identity *who,
-                           int *touch_due)
+static void identify(imu_known_session *known, const imu_rows *row, const imu_token *t)
 {
-    apr_time_t now = apr_time_now();
+    known->who = (imu_identity){
+        .via = IMU_VIA_BEARER,
+        .user_id = imu_text(row, 0, "user_id"),
+        .email = imu_text(row, 0, "email"),
+        .display_name = imu_text(row, 0, "display_name"),
+        .is_admin = imu_bool(row, 0, "is_admin"),
+        .must_change_password = imu_bool(row, 0, "must_change_password"),
+        .session_id = imu_text(row, 0, "session_id"),
+        .issued_at = t->issued_at,
+        .expires_at = t->expires_at,
+        .remember = imu_bool(row, 0, "remember"),
+    };
+    known->ends_at = imu_time_parse(imu_text(row, 0, "expires_at"));
+    known->last_activity = imu_time_parse(imu_text(row, 0, "last_activity_at"));
+}
+
+/** Checks the token by itself, and then by the session and the account that it names. */
+static imu_err *look_up(imu_db *db, apr_pool_t *p, const char *text, apr_time_t now,
+                        imu_known_session *known)
+{
     const char *key, *wrong;
     objection why;
     imu_token t;
     imu_rows *row;
     imu_err *err = imu_secret(db, p, &key);
 
-    memset(who, 0, sizeof *who);
     if (err)
         return err;
     if ((wrong = imu_token_read(p, key, text, now, &t)))
@@ -192,21 +209,34 @@ imu_err *imu_session_check(imu_db *db, apr_pool_t *p, const char *text, imu_iden
         return err;
     if (row->count == 0)
         return refused_without_session(db, p, &t);
-    why = session_objection(row, &t, now);
-    if (why.log)
-        return refused(p, why.log, why.detail);
-    who->via = IMU_VIA_BEARER;
-    who->user_id = imu_text(row, 0, "user_id");
-    who->email = imu_text(row, 0, "email");
-    who->display_name = imu_text(row, 0, "display_name");
-    who->is_admin = imu_bool(row, 0, "is_admin");
-    who->must_change_password = imu_bool(row, 0, "must_change_password");
-    who->session_id = imu_text(row, 0, "session_id");
-    who->issued_at = t.issued_at;
-    who->expires_at = t.expires_at;
-    who->remember = imu_bool(row, 0, "remember");
+    identify(known, row, &t);
+    why = session_objection(row, &t, known, now);
+    return why.log ? refused(p, why.log, why.detail) : NULL;
+}
+
+/** Whether neither the token's time nor the session's has run out since it was remembered. */
+static int in_time(const imu_known_session *known, apr_time_t now)
+{
+    return known->who.expires_at > now && known->ends_at > now &&
+           !idle_too_long(known->last_activity, now);
+}
+
+imu_err *imu_session_check(imu_db *db, apr_pool_t *p, const char *text, imu_identity *who,
+                           int *touch_due)
+{
+    apr_time_t now = apr_time_now();
+    imu_known_session known;
+    imu_err *err;
+
+    memset(who, 0, sizeof *who);
+    if (!imu_known_recall(db, p, text, &known) || !in_time(&known, now)) {
+        if ((err = look_up(db, p, text, now, &known)))
+            return err;
+        imu_known_remember(db, p, text, &known);
+    }
+    *who = known.who;
     if (touch_due)
-        *touch_due = now - imu_time_parse(imu_text(row, 0, "last_activity_at")) >= touch_after();
+        *touch_due = now - known.last_activity >= touch_after();
     return NULL;
 }
 

@@ -5,8 +5,9 @@
 
 #include <apr_strings.h>
 
-#define SLOTS      16
+#define SLOTS      64
 #define MAX_ANSWER (64 * 1024)
+#define MAX_BYTES  (1024 * 1024)
 
 typedef struct cache_slot {
     char *key;
@@ -17,11 +18,13 @@ typedef struct cache_slot {
 
 struct imu_cache {
     cache_slot slots[SLOTS];
-    int next; /* the slot that gives way when all are taken */
+    int next; /* the slot that gives way first */
+    apr_size_t bytes;
 };
 
-static void slot_clear(cache_slot *s)
+static void slot_clear(imu_cache *c, cache_slot *s)
 {
+    c->bytes -= s->len;
     free(s->key);
     free(s->version);
     free(s->data);
@@ -33,7 +36,7 @@ static apr_status_t cache_free(void *cache)
     imu_cache *c = cache;
 
     for (int i = 0; i < SLOTS; i++)
-        slot_clear(&c->slots[i]);
+        slot_clear(c, &c->slots[i]);
     return APR_SUCCESS;
 }
 
@@ -71,18 +74,21 @@ void imu_cache_put(imu_cache *c, const char *key, const char *version, const cha
 
     if (len > MAX_ANSWER)
         return;
-    if (!s) {
+    if (s)
+        slot_clear(c, s);
+    while (!s || c->bytes + len > MAX_BYTES) {
         s = &c->slots[c->next];
         c->next = (c->next + 1) % SLOTS;
+        slot_clear(c, s);
     }
-    slot_clear(s);
     s->key = strdup(key);
     s->version = strdup(version);
     s->data = malloc(len + 1);
     if (!s->key || !s->version || !s->data) {
-        slot_clear(s);
+        slot_clear(c, s);
         return;
     }
     memcpy(s->data, data, len);
     s->len = len;
+    c->bytes += len;
 }

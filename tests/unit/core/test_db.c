@@ -158,6 +158,34 @@ static void test_answers_are_remembered_until_somebody_writes(void **state)
     remembered_until(t, t->db, t->db);
 }
 
+static int is_remembered(tempdb *t, int i)
+{
+    apr_size_t len;
+
+    return imu_db_recall(t->db, t->pool, apr_itoa(t->pool, i), &len) != NULL;
+}
+
+static void test_the_oldest_answers_make_room(void **state)
+{
+    const apr_size_t large = 64 * 1024;
+    tempdb *t = *state;
+    char *data = apr_pcalloc(t->pool, large + 1);
+
+    for (int i = 0; i < 100; i++) {
+        assert_false(is_remembered(t, i));
+        imu_db_remember(t->db, apr_itoa(t->pool, i), data, 1);
+    }
+    assert_true(is_remembered(t, 99) && is_remembered(t, 50) && !is_remembered(t, 0));
+    for (int i = 100; i < 140; i++) {
+        assert_false(is_remembered(t, i));
+        imu_db_remember(t->db, apr_itoa(t->pool, i), data, large);
+    }
+    assert_true(is_remembered(t, 139) && is_remembered(t, 125) && !is_remembered(t, 120));
+    assert_false(is_remembered(t, 200));
+    imu_db_remember(t->db, apr_itoa(t->pool, 200), data, large + 1);
+    assert_false(is_remembered(t, 200));
+}
+
 /* An answer made from data older than a write that came in between must not be served after it. */
 static void test_an_answer_overtaken_by_a_write_is_not_served(void **state)
 {
@@ -273,6 +301,8 @@ int main(void)
                                         tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_answers_are_remembered_until_somebody_writes,
                                         tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_the_oldest_answers_make_room, tempdb_setup,
+                                        tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_an_answer_overtaken_by_a_write_is_not_served,
                                         tempdb_setup, tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_huge_answers_are_not_kept, tempdb_setup,

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/auth/core_known.h"
 #include "mod_invokemu/auth/core_secret.h"
 #include "mod_invokemu/auth/core_session.h"
 #include "mod_invokemu/auth/core_token.h"
@@ -70,6 +71,85 @@ static void a_token_tells_who(void **state)
     assert_int_equal(who.expires_at - who.issued_at, apr_time_from_sec(24 * 3600));
     assert_no_error(imu_user_get(f->db, f->pool, who.user_id, &row));
     assert_non_null(imu_text(row, 0, "last_login_at"));
+}
+
+static void a_session_asked_for_again_is_the_same(void **state)
+{
+    tempdb *f = *state;
+    const char *id, *token;
+    imu_rows *user;
+    imu_identity first, again;
+
+    start(f);
+    assert_no_error(imu_user_create(f->db, f->pool, "n@example.org", NULL, "$2b$12$x", 1, 1, &id));
+    assert_no_error(imu_user_get(f->db, f->pool, id, &user));
+    token = opened(f, user, 1);
+    first = accepted(f, token);
+    again = accepted(f, token);
+    assert_int_equal(again.via, first.via);
+    assert_string_equal(again.user_id, id);
+    assert_string_equal(again.email, "n@example.org");
+    assert_null(again.display_name);
+    assert_string_equal(again.session_id, first.session_id);
+    assert_true(again.is_admin && again.must_change_password && again.remember);
+    assert_int_equal(again.issued_at, first.issued_at);
+    assert_int_equal(again.expires_at, first.expires_at);
+}
+
+static void another_process_ends_a_session_that_was_just_used(void **state)
+{
+    tempdb *f = *state;
+    imu_db *other = tempdb_another(f);
+    imu_rows *user = start(f);
+    const char *one = opened(f, user, 0), *two = opened(f, user, 0);
+    imu_identity who = accepted(f, one);
+
+    accepted(f, one);
+    assert_no_error(imu_session_end(other, f->pool, who.user_id, who.session_id, NULL));
+    refused(f, one);
+    accepted(f, two);
+    accepted(f, two);
+    assert_no_error(imu_session_end_all(other, f->pool, who.user_id, NULL));
+    refused(f, two);
+}
+
+/* Puts a session into what the connection remembers, for a token that nothing else speaks for. */
+static const char *remembered(tempdb *f, apr_interval_time_t token_left,
+                              apr_interval_time_t session_left, apr_interval_time_t idle)
+{
+    apr_time_t now = apr_time_now();
+    imu_known_session known = {.who = {.via = IMU_VIA_BEARER,
+                                       .user_id = "somebody",
+                                       .expires_at = now + token_left},
+                               .ends_at = now + session_left,
+                               .last_activity = now - idle},
+                      none;
+
+    assert_false(imu_known_recall(f->db, f->pool, "a token", &none));
+    imu_known_remember(f->db, f->pool, "a token", &known);
+    return "a token";
+}
+
+static void forget_all(tempdb *f)
+{
+    account(f, apr_psprintf(f->pool, "%s@example.org", imu_uuid4(f->pool)), 0);
+}
+
+static void what_is_remembered_still_ends_with_time(void **state)
+{
+    const apr_interval_time_t minute = apr_time_from_sec(60);
+    tempdb *f = *state;
+
+    start(f);
+    imu_session_rules_set(&(imu_session_rules){24, 168, 5});
+    assert_string_equal(accepted(f, remembered(f, minute, minute, 4 * minute)).user_id, "somebody");
+    forget_all(f);
+    refused(f, "a token");
+    refused(f, remembered(f, -1, minute, 0));
+    forget_all(f);
+    refused(f, remembered(f, minute, -1, 0));
+    forget_all(f);
+    refused(f, remembered(f, minute, minute, 6 * minute));
 }
 
 static void remembered_ones_last_longer(void **state)
@@ -453,6 +533,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_token_tells_who),
+        TEST(a_session_asked_for_again_is_the_same),
+        TEST(another_process_ends_a_session_that_was_just_used),
+        TEST(what_is_remembered_still_ends_with_time),
         TEST(remembered_ones_last_longer),
         TEST(the_key_is_made_once),
         TEST(a_good_signature_without_a_session_is_nothing),
