@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { killRounds } from './rounds.mjs';
 
 test('jobs survive the killing of worker, dispatcher and httpd children', async () => {
-    const counts = await killRounds(6, 20);
-    assert.ok(counts.completed > 0, 'no job was completed at all');
-    assert.ok(counts.worker && counts.dispatcher && counts.child, `not every part was killed: ${JSON.stringify(counts)}`);
+    const { failed, ...happened } = await killRounds(6, 20);
+    for (const [what, times] of Object.entries(happened)) {
+        assert.ok(times > 0, `never: ${what}; jobs failed: ${failed}`);
+    }
 });

@@ -9,5 +9,7 @@ if (!Number.isInteger(rounds) || rounds < 1) {
 }
 console.log(`${rounds} rounds, seed ${seed}`);
 const counts = await killRounds(rounds, seed, console.log);
-console.log(`killed: worker ${counts.worker}, dispatcher ${counts.dispatcher}, httpd child ${counts.child}`);
-console.log(`${counts.completed} jobs completed, each with its picture; ${counts.failed} failed with a reason; none lost`);
+const { completed, failed, again, ...parts } = counts;
+console.log(`rounds: ${Object.entries(parts).map(([part, n]) => `${part} ${n}`).join(', ')}`);
+console.log(`${completed} jobs completed, each with one picture of the right size; ${again} attempts lost their worker and were made again;`);
+console.log(`${failed} jobs failed by right, their worker killed twice; none for another reason, none lost`);

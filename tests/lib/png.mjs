@@ -89,6 +89,57 @@ export function readPng(bytes) {
     throw new Error('the PNG has no end');
 }
 
+/** Undoes the five filters of a row (W3C PNG, 9.2); `above` is the row before, or zeros. */
+function unfilter(type, row, above, bpp) {
+    for (let i = 0; i < row.length; i++) {
+        const left = i < bpp ? 0 : row[i - bpp];
+        const corner = i < bpp ? 0 : above[i - bpp];
+        const estimate = left + above[i] - corner;
+        const [a, b, c] = [left, above[i], corner].map((n) => Math.abs(estimate - n));
+        const paeth = a <= b && a <= c ? left : b <= c ? above[i] : corner;
+        row[i] += [0, left, above[i], (left + above[i]) >> 1, paeth][type];
+    }
+}
+
+/** The pixels of a PNG of 8 bits a channel, without interlacing: {width, height, channels, data}. Throws when one is missing. */
+export function readPixels(bytes) {
+    const { width, height } = readPng(bytes);
+    const parts = [];
+    let header;
+    for (let at = 8; at < bytes.length; ) {
+        const length = bytes.readUInt32BE(at);
+        const type = bytes.toString('latin1', at + 4, at + 8);
+        const data = bytes.subarray(at + 8, at + 8 + length);
+        header ??= data;
+        if (type === 'IDAT') {
+            parts.push(data);
+        }
+        at += length + 12;
+    }
+    const channels = { 0: 1, 2: 3, 4: 2, 6: 4 }[header[9]];
+    if (header[8] !== 8 || !channels || header[12] !== 0) {
+        throw new Error('a PNG of another kind than expected');
+    }
+    const raw = zlib.inflateSync(Buffer.concat(parts));
+    const line = width * channels;
+    if (raw.length !== height * (line + 1)) {
+        throw new Error(`the PNG says ${width} x ${height} but holds ${raw.length} bytes`);
+    }
+    const data = Buffer.alloc(height * line);
+    let above = Buffer.alloc(line);
+    for (let y = 0; y < height; y++) {
+        const type = raw[y * (line + 1)];
+        const row = data.subarray(y * line, (y + 1) * line);
+        raw.copy(row, 0, y * (line + 1) + 1, (y + 1) * (line + 1));
+        if (type > 4) {
+            throw new Error('a filter that PNG does not know');
+        }
+        unfilter(type, row, above, channels);
+        above = row;
+    }
+    return { width, height, channels, data };
+}
+
 function readText(type, data) {
     const end = data.indexOf(0);
     const key = data.toString('latin1', 0, end);
