@@ -144,10 +144,12 @@ static imu_err *sweep(imu_req *req, imu_queue_sweep what, const char *destinatio
     int deleted;
     imu_err *err;
 
-    if ((err = imu_queue_scope_of(req, &s)) ||
-        (err = imu_queue_sweep_items(&s, what, destination, &deleted, &change)))
+    if ((err = imu_queue_scope_of(req, &s)))
         return err;
+    err = imu_queue_sweep_items(&s, what, destination, &deleted, &change);
     imu_queue_announce_canceled(req, &change);
+    if (err)
+        return err;
     if (what == IMU_SWEEP_ALL) {
         json_t *data = imu_queue_event_new(s.queue_id);
 

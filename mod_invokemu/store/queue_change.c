@@ -12,7 +12,7 @@
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/util/jsons.h"
 
-/* What is canceled at a time; others can write in between. */
+/* What is canceled or deleted at a time; others can write in between. */
 #define SLICE_ITEMS 500
 #define SLICE_PAUSE apr_time_from_msec(2)
 
@@ -64,16 +64,19 @@ static imu_err *cancel_some(const imu_queue_scope *s, const imu_queue_filter *f,
 }
 
 /* @return the largest number among them, or `after` */
-static apr_int64_t note_canceled(imu_queue_change *change, const imu_rows *rows, apr_int64_t after)
+static apr_int64_t furthest(const imu_rows *rows, apr_int64_t after)
 {
-    for (int i = 0; i < rows->count; i++) {
-        apr_int64_t item_id = imu_int(rows, i, "item_id");
-
-        change_add(change, item_id, imu_text(rows, i, "user_id"),
-                   imu_text(rows, i, "started_at") != NULL);
-        after = item_id > after ? item_id : after;
-    }
+    for (int i = 0; i < rows->count; i++)
+        if (imu_int(rows, i, "item_id") > after)
+            after = imu_int(rows, i, "item_id");
     return after;
+}
+
+static void note_canceled(imu_queue_change *change, const imu_rows *rows)
+{
+    for (int i = 0; i < rows->count; i++)
+        change_add(change, imu_int(rows, i, "item_id"), imu_text(rows, i, "user_id"),
+                   imu_text(rows, i, "started_at") != NULL);
 }
 
 /* All that the filter reaches. Inside a transaction. */
@@ -84,7 +87,7 @@ static imu_err *cancel_rows(const imu_queue_scope *s, const imu_queue_filter *f,
     imu_err *err = cancel_some(s, f, APR_INT32_MAX, 0, &rows);
 
     if (!err)
-        note_canceled(change, rows, 0);
+        note_canceled(change, rows);
     return err;
 }
 
@@ -102,7 +105,8 @@ imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *f,
             return err;
         if (!rows)
             return NULL;
-        after = note_canceled(change, rows, after);
+        note_canceled(change, rows);
+        after = furthest(rows, after);
         if (rows->count < SLICE_ITEMS)
             return NULL;
         apr_sleep(SLICE_PAUSE);
@@ -137,15 +141,16 @@ imu_err *imu_queue_cancel_person(imu_db *db, apr_pool_t *p, const char *user_id,
     return err;
 }
 
-/* Cancels what is running before it is deleted, so that it is stopped and told of. */
-static imu_err *cancel_running(const imu_queue_scope *s, const char *destination,
+/* Cancels what is running, up to the item `last`, before it is deleted, so that it is stopped and
+ * told of. */
+static imu_err *cancel_running(const imu_queue_scope *s, const char *destination, apr_int64_t last,
                                imu_queue_change *change)
 {
     imu_queue_filter one = {.running = 1};
     const char *user = imu_queue_scope_user(s);
     imu_rows *rows;
-    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_running", "sssss", s->queue_id, user,
-                                 user, destination, destination);
+    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_running", "isssss", last, s->queue_id,
+                                 user, user, destination, destination);
 
     for (int i = 0; !err && i < rows->count; i++) {
         one.item_id = imu_int(rows, i, "item_id");
@@ -154,42 +159,50 @@ static imu_err *cancel_running(const imu_queue_scope *s, const char *destination
     return err ? err : imu_queue_change_events(s->db, s->p, change);
 }
 
-static imu_err *sweep(const imu_queue_scope *s, imu_queue_sweep what, const char *destination,
-                      int *deleted, imu_queue_change *change)
+/* What a sweep reaches: a JSON list of statuses, or NULL for all of them. */
+static const char *statuses_of(imu_queue_sweep what)
 {
-    const char *user = imu_queue_scope_user(s);
-    imu_err *err = NULL;
+    return what == IMU_SWEEP_PENDING ? "[\"pending\"]"
+           : what == IMU_SWEEP_ENDED ? "[\"completed\", \"failed\", \"canceled\"]"
+                                     : NULL;
+}
 
-    switch (what) {
-    case IMU_SWEEP_PENDING:
-        return imu_db_exec(s->db, s->p, deleted, "queue_delete_pending", "sss", s->queue_id, user,
-                           user);
-    case IMU_SWEEP_ENDED:
-        return imu_db_exec(s->db, s->p, deleted, "queue_delete_ended", "sss", s->queue_id, user,
-                           user);
-    case IMU_SWEEP_DESTINATION:
-        if (!(err = cancel_running(s, destination, change)))
-            err = imu_db_exec(s->db, s->p, deleted, "queue_delete_destination", "ssss", s->queue_id,
-                              destination, user, user);
-        return err;
-    case IMU_SWEEP_ALL:
-        if (!(err = cancel_running(s, NULL, change)))
-            err = imu_db_exec(s->db, s->p, deleted, "queue_delete_all", "sss", s->queue_id, user,
-                              user);
-        return err;
-    }
-    return imu_error_internal(s->p, "unknown sweep %d", (int)what);
+/* Deletes a slice of the items with numbers above `after`, up to `last`. Inside a transaction: what
+ * a worker took up since the slice before is stopped too. */
+static imu_err *sweep_some(const imu_queue_scope *s, imu_queue_sweep what, const char *destination,
+                           apr_int64_t after, apr_int64_t last, imu_queue_change *change,
+                           imu_rows **rows)
+{
+    const char *user = imu_queue_scope_user(s), *statuses = statuses_of(what);
+    imu_err *err = statuses ? NULL : cancel_running(s, destination, last, change);
+
+    return err ? err
+               : imu_db_select(s->db, s->p, rows, "queue_delete_some", "iisssssssi", after, last,
+                               s->queue_id, user, user, destination, destination, statuses,
+                               statuses, (apr_int64_t)SLICE_ITEMS);
 }
 
 imu_err *imu_queue_sweep_items(const imu_queue_scope *s, imu_queue_sweep what,
                                const char *destination, int *deleted, imu_queue_change *change)
 {
-    imu_err *err;
+    apr_int64_t after = 0, last;
+    imu_rows *rows = NULL;
+    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_last_id", "");
 
     change_init(s, change);
-    if ((err = imu_db_begin(s->db)))
-        return err;
-    return imu_db_end(s->db, sweep(s, what, destination, deleted, change));
+    *deleted = 0;
+    last = err ? 0 : imu_int(rows, 0, "item_id");
+    while (!err && rows) {
+        if ((err = imu_db_begin(s->db)) ||
+            (err = imu_db_end(s->db, sweep_some(s, what, destination, after, last, change, &rows))))
+            return err;
+        *deleted += rows->count;
+        after = furthest(rows, after);
+        if (rows->count < SLICE_ITEMS)
+            return NULL;
+        apr_sleep(SLICE_PAUSE);
+    }
+    return err;
 }
 
 imu_err *imu_queue_delete(const imu_queue_scope *s, apr_int64_t item_id, imu_queue_change *change)

@@ -98,23 +98,22 @@ RETURNING item_id, user_id, started_at;
 SELECT DISTINCT queue_id FROM session_queue WHERE user_id = %s AND status IN ('pending', 'in_progress') ORDER BY queue_id LIMIT 1000;
 
 -- :name queue_running
-SELECT item_id FROM session_queue WHERE queue_id = %s AND status = 'in_progress' AND (%s IS NULL OR user_id = %s)
-  AND (%s IS NULL OR destination = %s) LIMIT 100;
+SELECT item_id FROM session_queue WHERE item_id <= %lld AND queue_id = %s AND status = 'in_progress'
+  AND (%s IS NULL OR user_id = %s) AND (%s IS NULL OR destination = %s) LIMIT 100;
 
 -- :name queue_delete_item
 DELETE FROM session_queue WHERE queue_id = %s AND item_id = %lld;
 
--- :name queue_delete_all
-DELETE FROM session_queue WHERE queue_id = %s AND (%s IS NULL OR user_id = %s);
+-- :name queue_last_id
+SELECT COALESCE(MAX(item_id), 0) AS item_id FROM session_queue LIMIT 1;
 
--- :name queue_delete_pending
-DELETE FROM session_queue WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) AND status = 'pending';
-
--- :name queue_delete_ended
-DELETE FROM session_queue WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) AND status IN ('completed', 'failed', 'canceled');
-
--- :name queue_delete_destination
-DELETE FROM session_queue WHERE queue_id = %s AND destination = %s AND (%s IS NULL OR user_id = %s);
+-- Up to so many with larger numbers, oldest first.
+-- :name queue_delete_some
+DELETE FROM session_queue WHERE item_id IN (SELECT item_id FROM session_queue
+  WHERE item_id > %lld AND item_id <= %lld AND queue_id = %s AND (%s IS NULL OR user_id = %s)
+    AND (%s IS NULL OR destination = %s) AND (%s IS NULL OR status IN (SELECT value FROM json_each(%s)))
+  ORDER BY item_id LIMIT %lld)
+RETURNING item_id;
 
 -- :name queue_event_item
 SELECT item_id, queue_id, batch_id, session_id, user_id, status, status_sequence, origin, destination, error_type, error_message,

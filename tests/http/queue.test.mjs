@@ -336,6 +336,23 @@ describe('the session queue', () => {
             assert.equal((await ok(ann.put(`${QUEUE}/prune`))).deleted, 1);
             assert.deepEqual((await ok(ann.get(`${QUEUE}/item_ids`))).item_ids, [made.item_ids[1]]);
         });
+
+        test('takes many away a few at a time: others can write in between, and lose nothing', async () => {
+            const { item_ids: kept } = await enqueue(ben, { runs: 3 });
+            await enqueue(ann, { value: 'x'.repeat(20000), runs: 3000, destination: 'here' });
+            const { item_ids: elsewhere } = await enqueue(ann);
+            const { item_ids: later } = await enqueue(ben, { runs: 2 });
+            let done = false;
+            const seen = [];
+            const taken = ann.delete(`${QUEUE}/d/here`).finally(() => (done = true));
+            while (!done) {
+                await ok(ben.post('/api/v1/boards/?board_name=meanwhile'), 201);
+                seen.push((await ok(ann.get(`${QUEUE}/item_ids?mine=true`))).total_count);
+            }
+            assert.equal((await ok(taken)).deleted, 3000);
+            assert.ok(seen.some((n) => n > 1 && n < 3001), `only ${[...new Set(seen)]} were seen`);
+            assert.deepEqual((await ok(ann.get(`${QUEUE}/item_ids?order_dir=ASC`))).item_ids, [...kept, ...elsewhere, ...later]);
+        });
     });
 
     describe('reading', () => {
