@@ -6,9 +6,11 @@ APR_LIBS    := $(shell apr-1-config --link-ld 2>/dev/null) $(shell apu-1-config 
 HTTPD_CFLAGS = $(APR_CFLAGS) -I$(shell $(APXS) -q INCLUDEDIR 2>/dev/null)
 CORE_LIBS   := -ljansson -lcrypt -lcrypto -lzxcvbn -larchive -lm
 
+# The worker's readers of what describes a model, for the look at it before it is offered.
+MODEL_FILES_SRC := $(addprefix worker/diffusion/,model_files.c safetensors.c json_file.c fault.c) worker/tensor/dtype.c
 CORE_SRC := $(wildcard mod_invokemu/util/*.c mod_invokemu/store/*.c) mod_invokemu/validate.c \
             $(wildcard mod_invokemu/auth/core_*.c mod_invokemu/policy.c mod_invokemu/multipart.c) \
-            worker/nodes/declaration.c
+            worker/nodes/declaration.c $(MODEL_FILES_SRC)
 MOD_SRC  := $(filter-out $(CORE_SRC),$(wildcard mod_invokemu/*.c mod_invokemu/api/*.c mod_invokemu/auth/*.c \
             mod_invokemu/events/*.c mod_invokemu/dispatch/*.c))
 CORE_OBJ := $(CORE_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/queries.o $(B)/obj/gen/migrations.o $(B)/obj/gen/nodes.o

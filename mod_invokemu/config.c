@@ -306,8 +306,14 @@ static const char *set_run_dir(cmd_parms *cmd, void *dir, const char *arg)
 
 static const char *set_models(cmd_parms *cmd, void *dir, const char *arg)
 {
+    const char *why = set_path(cmd, arg, &the_instance->models_dir);
+    apr_size_t len = why ? 0 : strlen(the_instance->models_dir);
+
     (void)dir;
-    return set_path(cmd, arg, &the_instance->models_dir);
+    /* Models are known by their path: one way to write it. */
+    if (len > 1 && the_instance->models_dir[len - 1] == '/')
+        the_instance->models_dir = apr_pstrmemdup(cmd->pool, the_instance->models_dir, len - 1);
+    return why;
 }
 
 static const char *set_media(cmd_parms *cmd, void *dir, const char *arg)

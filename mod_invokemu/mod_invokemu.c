@@ -27,6 +27,7 @@
 #include "mod_invokemu/store/db.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/store/migrate.h"
+#include "mod_invokemu/store/model_state.h"
 #include "mod_invokemu/store/models.h"
 
 APLOG_USE_MODULE(invokemu);
@@ -164,6 +165,24 @@ static void hand_over_database(const imu_instance *inst, apr_pool_t *p)
     }
 }
 
+/* What can't be rendered with is not offered; the log says why. */
+static imu_err *warn_of_models(imu_db *db, const imu_instance *inst, server_rec *s)
+{
+    imu_rows *rows;
+    imu_err *err = imu_model_list(db, db->pool, &rows);
+
+    for (int i = 0; !err && i < rows->count; i++) {
+        imu_model_view view = imu_model_inspect(db->pool, imu_text(rows, i, "path"));
+
+        if (view.state != IMU_MODEL_USABLE)
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                         "IMU0009: the model %s in %s can't be used: %s%s%s%s",
+                         imu_text(rows, i, "name"), inst->models_dir, view.why,
+                         view.log ? " (" : "", view.log ? view.log : "", view.log ? ")" : "");
+    }
+    return err;
+}
+
 /* Migrations, secrets and the model folder, on a connection that is closed again before any child
  * opens its own. */
 static imu_err *prepare_database(apr_pool_t *p, imu_instance *inst, server_rec *s)
@@ -186,6 +205,8 @@ static imu_err *prepare_database(apr_pool_t *p, imu_instance *inst, server_rec *
         err = imu_secrets_ensure(db);
     if (!err && inst->models_dir)
         err = imu_models_scan(db, inst->models_dir);
+    if (!err && inst->models_dir)
+        err = warn_of_models(db, inst, s);
     if (err)
         err = imu_error_internal(p, "%s", err->log ? err->log : err->detail);
     apr_pool_destroy(own);

@@ -136,6 +136,11 @@ int imu_policy_preset_default(const imu_identity *who)
     return is_admin(who);
 }
 
+int imu_policy_model_problems(const imu_identity *who)
+{
+    return is_admin(who);
+}
+
 int imu_policy_queue_item(const imu_identity *who, const char *owner_id)
 {
     return rules(who, owner_id);

@@ -1,6 +1,6 @@
 /*
- * policy.h: who may do what with a board, a picture, a workflow, a style preset or a queue
- * item. The only place that decides it.
+ * policy.h: who may do what with a board, a picture, a workflow, a style preset, a model or a
+ * queue item. The only place that decides it.
  *
  * Pure functions over facts: nothing here reads a database or a request. The one exception in kind
  * is lists, whose rows are chosen in SQL; there the statements say "visible" in the words of
@@ -91,6 +91,9 @@ int imu_policy_preset_default(const imu_identity *who);
 
 /** Fetch an archive of pictures that was made for owner_id. */
 int imu_policy_archive_fetch(const imu_identity *who, const char *owner_id);
+
+/** Be told which file of a model is missing or broken. */
+int imu_policy_model_problems(const imu_identity *who);
 
 /** See a queue item whole, and cancel, delete or retry it; the rest see a redacted copy. */
 int imu_policy_queue_item(const imu_identity *who, const char *owner_id);

@@ -134,7 +134,7 @@ const imu_route imu_routes[] = {
     ROUTE(GET, "/api/v2/models/i/{key}", USER, model),
     ROUTE(GET, "/api/v2/models/i/{key}/image", PUBLIC, model_image),
     ROUTE(PATCH, "/api/v2/models/i/{key}", ADMIN, model_patch),
-    ROUTE(DELETE, "/api/v2/models/i/{key}", ADMIN, model_in_folder),
+    ROUTE(DELETE, "/api/v2/models/i/{key}", ADMIN, model_delete),
     ROUTE(PATCH, "/api/v2/models/i/{key}/image", ADMIN, model_in_folder),
     ROUTE(DELETE, "/api/v2/models/i/{key}/image", ADMIN, model_image),
     ROUTE(POST, "/api/v2/models/i/{key}/reidentify", ADMIN, model_in_folder),

@@ -31,7 +31,7 @@ $(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model: 
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
 # Needs clang; the parsers alone, without the networks.
-FUZZ_ENGINE_SRC := $(addprefix worker/diffusion/,safetensors.c prompt.c tokenizer.c int_map.c json_file.c array.c randn.c) \
+FUZZ_ENGINE_SRC := $(addprefix worker/diffusion/,safetensors.c prompt.c tokenizer.c int_map.c json_file.c array.c fault.c randn.c) \
                    $(wildcard worker/diffusion/scheduler*.c) \
                    worker/tensor/dtype.c
 $(B)/fuzz/fuzz_safetensors $(B)/fuzz/fuzz_prompt $(B)/fuzz/fuzz_model: $(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_ENGINE_SRC)

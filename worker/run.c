@@ -114,10 +114,11 @@ static int report_completed(imu_runner *r, const imu_prepared *p, const json_t *
 static json_t *traceback(const imu_prepared *p, const imu_error *err)
 {
     char text[1200];
+    const char *why = *err->detail ? err->detail : err->text;
     if (!p || !p->id)
         return json_string(err->text);
     snprintf(text, sizeof text, "%s in node \"%.200s\" (%s): %s", err->type, p->source_id,
-             p->type->type, err->text);
+             p->type->type, why);
     json_t *value = json_string(text);
     return value ? value : json_string(err->text);
 }
@@ -279,9 +280,10 @@ static int set_up(imu_runner *r, struct job *job, imu_env *env, char **graph_tex
 static void log_run(const imu_runner *r, const char *status, int64_t started, const imu_error *err)
 {
     double seconds = (double)(imu_clock_ms() - started) / 1000;
+    const char *why = !err ? "" : *err->detail ? err->detail : err->text;
     fprintf(stderr, "run %s item %lld: %s, %zu nodes, %.2f s%s%s%s%s\n", r->job->run_id,
             (long long)r->job->item_id, status, r->nodes_run, seconds, err ? ", " : "",
-            err ? err->type : "", err ? ": " : "", err ? err->text : "");
+            err ? err->type : "", err ? ": " : "", why);
 }
 
 static void run_job(imu_runner *r)

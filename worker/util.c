@@ -19,6 +19,7 @@ int imu_refuse(imu_error *err, const char *type, const char *format, ...)
     if (!err)
         return -1;
     snprintf(err->type, sizeof err->type, "%s", type);
+    err->detail[0] = 0;
     va_list args;
     va_start(args, format);
     int n = vsnprintf(err->text, sizeof err->text, format, args);

@@ -11,9 +11,13 @@
 typedef struct imu_error {
     char type[48];
     char text[512];
+    char
+        detail[512]; /**< for log and traceback, where the sentence leaves out what is technical; or
+                        "" */
 } imu_error;
 
-/** Fills err (may be NULL). @return -1 always, so that a function can end with it. */
+/** Fills err (may be NULL), without a detail. @return -1 always, so that a function can end with
+ * it. */
 int imu_refuse(imu_error *err, const char *type, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 #ifdef __clang_analyzer__

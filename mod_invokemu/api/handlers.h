@@ -155,6 +155,7 @@ imu_handler imu_api_model_by_attrs;
 imu_handler imu_api_model_by_hash;
 imu_handler imu_api_model_image;
 imu_handler imu_api_model_patch;
+imu_handler imu_api_model_delete;
 imu_handler imu_api_model_in_folder;
 imu_handler imu_api_models_bulk_delete;
 imu_handler imu_api_model_installs;

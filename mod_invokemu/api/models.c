@@ -6,9 +6,10 @@
 #include "mod_invokemu/api/handlers.h"
 
 #include <string.h>
-#include <apr_file_info.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/api/models.h"
+#include "mod_invokemu/policy.h"
 #include "mod_invokemu/store/models.h"
 #include "mod_invokemu/validate.h"
 
@@ -34,10 +35,26 @@ static imu_err *named(imu_req *req, imu_rows **rows)
     return err;
 }
 
+/* A record as the caller sees it. One that can't be used says why. New reference. */
+static json_t *shown(imu_req *req, const imu_rows *rows, int row, imu_model_view view)
+{
+    json_t *record = imu_json_parsed(rows, row, "record");
+
+    if (view.state == IMU_MODEL_USABLE)
+        return record;
+    json_object_set_new(record, "problem", json_string(imu_models_problem(req, &view)));
+    json_object_set_new(record, "missing", json_boolean(imu_model_is_gone(view.state)));
+    return record;
+}
+
 static imu_err *reply_one(imu_req *req, const imu_rows *rows)
 {
-    return rows->count ? imu_reply_json(req, 200, imu_json_parsed(rows, 0, "record"))
-                       : unknown(req);
+    int row;
+
+    if (rows->count == 0)
+        return unknown(req);
+    row = imu_models_best(req, rows);
+    return imu_reply_json(req, 200, shown(req, rows, row, imu_models_view(req, rows, row)));
 }
 
 static int same(const json_t *record, const char *field, const char *wanted)
@@ -60,12 +77,13 @@ static int among(const json_t *record, const char *field, const json_t *wanted)
     return json_array_size(wanted) == 0;
 }
 
-/** GET /api/v2/models/?base_models&model_type&model_name&model_format&direction. */
+/** GET /api/v2/models/?base_models&model_type&model_name&model_format&direction. What can't be used
+ * is listed last, and for administrators alone. */
 imu_err *imu_api_models(imu_req *req)
 {
     static const char *const directions[] = {"ASC", "DESC", NULL};
     const char *type, *name, *format, *direction;
-    json_t *bases, *list;
+    json_t *bases, *list, *rest;
     imu_rows *rows;
     int i;
     imu_db *db;
@@ -79,23 +97,27 @@ imu_err *imu_api_models(imu_req *req)
         (err = imu_model_list(db, req->p, &rows)))
         return err;
     list = json_array();
+    rest = imu_json_own(req->p, json_array());
     for (i = 0; i < rows->count; i++) {
         int row = direction[0] == 'D' ? rows->count - 1 - i : i;
-        json_t *record = imu_json_parsed(rows, row, "record");
+        imu_model_view view = imu_models_view(req, rows, row);
+        json_t *record = shown(req, rows, row, view);
 
         if (same(record, "type", type) && same(record, "name", name) &&
             same(record, "format", format) && among(record, "base", bases))
-            json_array_append(list, record);
+            json_array_append(view.state == IMU_MODEL_USABLE ? list : rest, record);
         json_decref(record);
     }
+    if (imu_policy_model_problems(&req->who))
+        json_array_extend(list, rest);
     return imu_reply_json(req, 200, json_pack("{s:o}", "models", list));
 }
 
-/** GET /api/v2/models/missing: records whose folder is gone. */
+/** GET /api/v2/models/missing: records whose folder is gone or broken: what clients are not to
+ * offer. */
 imu_err *imu_api_models_missing(imu_req *req)
 {
     json_t *list = json_array();
-    apr_finfo_t info;
     imu_rows *rows;
     int i;
     imu_db *db;
@@ -105,9 +127,10 @@ imu_err *imu_api_models_missing(imu_req *req)
     if ((err = imu_req_db(req, &db)) || (err = imu_model_list(db, req->p, &rows)))
         return err;
     for (i = 0; i < rows->count; i++) {
-        if (APR_STATUS_IS_ENOENT(
-                apr_stat(&info, imu_text(rows, i, "path"), APR_FINFO_TYPE, req->p)))
-            json_array_append_new(list, imu_json_parsed(rows, i, "record"));
+        imu_model_view view = imu_models_view(req, rows, i);
+
+        if (view.state != IMU_MODEL_USABLE)
+            json_array_append_new(list, shown(req, rows, i, view));
     }
     return imu_reply_json(req, 200, json_pack("{s:O}", "models", list));
 }
@@ -192,8 +215,8 @@ imu_err *imu_api_model_patch(imu_req *req)
     return imu_reply_json(req, 200, json_incref(record));
 }
 
-/** DELETE /api/v2/models/i/{key}, PUT convert/{key}, POST reidentify: 404 for an unknown key, else
- * a word on how. */
+/** PUT convert/{key}, POST reidentify, PATCH i/{key}/image: 404 for an unknown key, else a word on
+ * how. */
 imu_err *imu_api_model_in_folder(imu_req *req)
 {
     imu_rows *rows;
@@ -202,14 +225,40 @@ imu_err *imu_api_model_in_folder(imu_req *req)
     if (err)
         return err;
     return imu_error(req->p, 409, "model_in_folder",
-                     "This model comes from the server's model folder (InvokeMUModels). Change or "
-                     "remove it there, then restart the server.");
+                     "This model comes from the server's model folder (InvokeMUModels). Change it "
+                     "there, then restart the server.");
 }
 
-/** POST /api/v2/models/i/bulk_delete: says of each model why it stays. */
+/* Forgets a model whose folder is gone. @return 404, 409 while it is there */
+static imu_err *forget(imu_req *req, const char *key)
+{
+    imu_rows *rows;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = imu_req_db(req, &db)) || (err = imu_model_get(db, req->p, key, &rows)))
+        return err;
+    if (rows->count == 0)
+        return unknown(req);
+    if (!imu_model_is_gone(imu_models_view(req, rows, 0).state))
+        return imu_error(req->p, 409, "model_in_folder",
+                         "This model lies in the server's model folder (InvokeMUModels). Take its "
+                         "folder away there; then it can be taken off the list here.");
+    return imu_model_delete(db, req->p, key);
+}
+
+/** DELETE /api/v2/models/i/{key}. */
+imu_err *imu_api_model_delete(imu_req *req)
+{
+    imu_err *err = forget(req, imu_param(req, "key"));
+
+    return err ? err : imu_reply_empty(req, 204);
+}
+
+/** POST /api/v2/models/i/bulk_delete: says of each model that stays why. */
 imu_err *imu_api_models_bulk_delete(imu_req *req)
 {
-    json_t *body, *keys, *failed, *one;
+    json_t *body, *keys, *deleted, *failed, *one;
     imu_check *c;
     size_t i;
     imu_err *err = imu_body_object(req, &body);
@@ -220,12 +269,18 @@ imu_err *imu_api_models_bulk_delete(imu_req *req)
     keys = imu_check_texts(c, body, "keys", IMU_REQUIRED, 1000, TEXT_MAX);
     if ((err = imu_check_end(c)))
         return err;
-    failed = json_array();
-    json_array_foreach (keys, i, one)
-        json_array_append_new(failed,
-                              json_pack("{s:O, s:s}", "key", one, "error",
-                                        "Models are removed in the server's model folder."));
-    return imu_reply_json(req, 200, json_pack("{s:[], s:o}", "deleted", "failed", failed));
+    deleted = imu_json_own(req->p, json_array());
+    failed = imu_json_own(req->p, json_array());
+    json_array_foreach (keys, i, one) {
+        if (!(err = forget(req, json_string_value(one))))
+            json_array_append(deleted, one);
+        else if (err->status < 500)
+            json_array_append_new(failed,
+                                  json_pack("{s:O, s:s}", "key", one, "error", err->detail));
+        else
+            return err;
+    }
+    return imu_reply_json(req, 200, json_pack("{s:O, s:O}", "deleted", deleted, "failed", failed));
 }
 
 /** GET /api/v2/models/install: this server runs no installations, so there are none to list. */

@@ -2,6 +2,7 @@
  * queue_change.c: putting jobs into the session queue, and taking them out.
  */
 #include "mod_invokemu/api/handlers.h"
+#include "mod_invokemu/api/models.h"
 #include "mod_invokemu/api/queue.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/policy.h"
@@ -34,6 +35,7 @@ imu_err *imu_api_queue_enqueue_batch(imu_req *req)
 
     if ((err = imu_req_disk(req)) || (err = imu_body_object(req, &body)) ||
         (err = imu_batch_parse(req->p, body, &batch)) || (err = imu_queue_scope_of(req, &s)) ||
+        (err = imu_models_check(req, batch.graph, batch.data)) ||
         (err = imu_batch_enqueue(&s, &batch, &result)))
         return err;
     announce_enqueued(&s, &batch, result);

@@ -10,6 +10,7 @@
 
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/handlers.h"
+#include "mod_invokemu/api/models.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/client_state.h"
 #include "mod_invokemu/store/models.h"
@@ -115,18 +116,25 @@ static imu_err *check_body(imu_req *req, const json_t *body)
     return imu_check_end(c);
 }
 
-/* The key of the model that is called name, or name itself when it is a key already or nothing is
- * called so. */
+/* The key of the model that is called name, one that can be used before others, or name itself when
+ * it is a key already or nothing is called so. */
 static imu_err *model_key(imu_req *req, const char *name, const char *type, const char **key)
 {
     imu_rows *rows;
     imu_err *err = imu_model_list(req->db, req->p, &rows);
 
     *key = name;
-    for (int i = 0; !err && i < rows->count; i++)
-        if (strcmp(imu_text(rows, i, "name"), name) == 0 &&
-            strcmp(imu_text(rows, i, "type"), type) == 0)
+    for (int i = 0; !err && i < rows->count; i++) {
+        if (strcmp(imu_text(rows, i, "name"), name) != 0 ||
+            strcmp(imu_text(rows, i, "type"), type) != 0)
+            continue;
+        if (imu_models_view(req, rows, i).state == IMU_MODEL_USABLE) {
             *key = imu_text(rows, i, "key");
+            break;
+        }
+        if (*key == name)
+            *key = imu_text(rows, i, "key");
+    }
     return err;
 }
 

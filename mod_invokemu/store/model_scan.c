@@ -1,6 +1,7 @@
 /*
  * model_scan.c: finds the models of InvokeMUModels. Each folder right below it that holds a
- * diffusers pipeline which the worker can run becomes a record; an invokemu.json beside
+ * diffusers pipeline which the worker can run becomes a record, also one whose files are broken:
+ * administrators are to see why it is not offered. An invokemu.json beside
  * model_index.json names and describes it. A record keeps its key for as long as its folder keeps
  * its place. What else lies there is left alone.
  */
@@ -12,25 +13,15 @@
 #include <apr_strings.h>
 #include <openssl/evp.h>
 
+#include "mod_invokemu/store/model_state.h"
 #include "mod_invokemu/util/ids.h"
+#include "worker/diffusion/model_files.h"
 
 #define MODELS_MAX    1000
-#define CONFIG_MAX    (1024 * 1024)
 #define DEPTH_MAX     4
 #define READ_SIZE     (256 * 1024)
 #define NAME_MAX_LEN  200
 #define ABOUT_MAX_LEN 2000
-
-static json_t *load(apr_pool_t *p, const char *dir, const char *name)
-{
-    const char *path = apr_pstrcat(p, dir, "/", name, NULL);
-    apr_finfo_t info;
-
-    if (apr_stat(&info, path, APR_FINFO_SIZE | APR_FINFO_TYPE, p) != APR_SUCCESS ||
-        info.filetype != APR_REG || info.size > CONFIG_MAX)
-        return NULL;
-    return imu_json_own(p, json_load_file(path, JSON_REJECT_DUPLICATES, NULL));
-}
 
 static const char *text_of(const json_t *object, const char *name, const char *def)
 {
@@ -63,24 +54,18 @@ static apr_int64_t folder_size(apr_pool_t *p, const char *dir, int depth)
 /** "sha256:" and the digest of the file with the UNet's weights. */
 static imu_err *weights_hash(apr_pool_t *p, const char *dir, const char **hash)
 {
-    static const char *const names[] = {"diffusion_pytorch_model.safetensors",
-                                        "diffusion_pytorch_model.fp16.safetensors"};
+    const char *unet = apr_pstrcat(p, dir, "/unet", NULL), *name = imu_net_file_name(unet);
     unsigned char digest[EVP_MAX_MD_SIZE];
     char hex[2 * EVP_MAX_MD_SIZE + 1];
-    apr_file_t *file = NULL;
+    apr_file_t *file;
     EVP_MD_CTX *ctx;
     unsigned int n = 0, i;
     apr_size_t got = READ_SIZE;
     char *buf = apr_palloc(p, READ_SIZE);
 
-    for (i = 0; !file && i < sizeof names / sizeof names[0]; i++) {
-        if (apr_file_open(&file, apr_pstrcat(p, dir, "/unet/", names[i], NULL),
-                          APR_FOPEN_READ | APR_FOPEN_BINARY, 0, p) != APR_SUCCESS)
-            file = NULL;
-    }
-    if (!file)
-        return imu_error(p, 400, "no_weights", "The model in %s has no UNet in safetensors form.",
-                         dir);
+    if (!name || apr_file_open(&file, apr_pstrcat(p, unet, "/", name, NULL),
+                               APR_FOPEN_READ | APR_FOPEN_BINARY, 0, p) != APR_SUCCESS)
+        return imu_error(p, 400, "no_weights", "The weights in %s can't be read.", unet);
     if (!(ctx = EVP_MD_CTX_new()))
         return imu_error_internal(p, "no memory for a digest");
     EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
@@ -137,8 +122,9 @@ static const char *variant_of(const json_t *unet)
 static json_t *make_record(apr_pool_t *p, const char *dir, const char *name, const char *key,
                            const char *hash, apr_int64_t size)
 {
-    const json_t *about = load(p, dir, "invokemu.json"), *unet = load(p, dir, "unet/config.json");
-    const json_t *scheduler = load(p, dir, "scheduler/scheduler_config.json");
+    const json_t *about = imu_model_json(p, dir, "invokemu.json"),
+                 *unet = imu_model_json(p, dir, "unet/config.json");
+    const json_t *scheduler = imu_model_json(p, dir, "scheduler/scheduler_config.json");
     const char *shown = text_of(about, "name", name),
                *description = text_of(about, "description", NULL);
 
@@ -157,17 +143,6 @@ static json_t *make_record(apr_pool_t *p, const char *dir, const char *name, con
                      "prediction_type", text_of(scheduler, "prediction_type", "epsilon")));
 }
 
-/** True for a pipeline that the worker runs: Stable Diffusion 1.x (its text encoder is narrower
- * than 2.x's 1024). */
-static int is_known_pipeline(apr_pool_t *p, const char *dir)
-{
-    const json_t *index = load(p, dir, "model_index.json"),
-                 *unet = load(p, dir, "unet/config.json");
-
-    return strcmp(text_of(index, "_class_name", ""), "StableDiffusionPipeline") == 0 && unet &&
-           json_integer_value(json_object_get(unet, "cross_attention_dim")) < 1024;
-}
-
 /** What an administrator wrote over the API outlives the folder's own description. */
 static void keep_edits(json_t *record, const json_t *old)
 {
@@ -181,7 +156,8 @@ static void keep_edits(json_t *record, const json_t *old)
         json_object_set(record, fields[i], json_object_get(old, fields[i]));
 }
 
-static imu_err *register_folder(imu_db *db, apr_pool_t *p, const char *dir, const char *name)
+static imu_err *register_folder(imu_db *db, apr_pool_t *p, const char *dir, const char *name,
+                                imu_model_state state)
 {
     const char *key = imu_uuid4(p), *hash = NULL;
     apr_int64_t size = folder_size(p, dir, 0);
@@ -192,12 +168,18 @@ static imu_err *register_folder(imu_db *db, apr_pool_t *p, const char *dir, cons
     if (err)
         return err;
     if (known->count) {
+        /* What is known of a model is worth more than what its broken files say. */
+        if (state == IMU_MODEL_BROKEN)
+            return NULL;
         key = imu_text(known, 0, "key");
         old = imu_json_own(p, imu_json_parsed(known, 0, "record"));
         /* The digest of several gigabytes is taken once, and again when the folder has changed. */
-        if (json_integer_value(json_object_get(old, "file_size")) == size)
+        if (json_integer_value(json_object_get(old, "file_size")) == size &&
+            !imu_model_is_unread(imu_text(known, 0, "hash")))
             hash = imu_text(known, 0, "hash");
     }
+    if (state == IMU_MODEL_BROKEN)
+        hash = apr_pstrcat(p, IMU_MODEL_UNREAD, key, NULL);
     if (!hash && (err = weights_hash(p, dir, &hash)))
         return imu_error_is(err, "no_weights") ? NULL : err;
     record = make_record(p, dir, name, key, hash, size);
@@ -224,13 +206,17 @@ imu_err *imu_models_scan(imu_db *db, const char *dir)
         return imu_error_internal(db->pool, "no memory");
     while (!err && n < MODELS_MAX && apr_dir_read(&info, APR_FINFO_NAME, d) == APR_SUCCESS) {
         const char *path;
+        imu_model_state state;
 
         apr_pool_clear(each);
         path = apr_pstrcat(each, dir, "/", info.name, NULL);
-        if (info.name[0] == '.' || !imu_is_clean_text(info.name) || !is_known_pipeline(each, path))
+        if (info.name[0] == '.' || !imu_is_clean_text(info.name))
+            continue;
+        state = imu_model_inspect(each, path).state;
+        if (imu_model_is_gone(state))
             continue;
         n++;
-        if ((err = register_folder(db, each, path, info.name)))
+        if ((err = register_folder(db, each, path, info.name, state)))
             err = imu_error_internal(db->pool, "%s", err->log ? err->log : err->detail);
     }
     apr_dir_close(d);

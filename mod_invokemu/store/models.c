@@ -27,6 +27,11 @@ imu_err *imu_model_by_attrs(imu_db *db, apr_pool_t *p, const char *name, const c
     return imu_db_select(db, p, rows, "model_by_attrs", "sss", name, base, type);
 }
 
+imu_err *imu_model_delete(imu_db *db, apr_pool_t *p, const char *key)
+{
+    return imu_db_exec(db, p, NULL, "model_delete", "s", key);
+}
+
 static const char *field(const json_t *record, const char *name)
 {
     return json_string_value(json_object_get(record, name));

@@ -1,25 +1,22 @@
 // Models found in the model folder, client state, and what clients ask about the server.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
+import { addModel, modelFolder } from '../lib/models.mjs';
 import { startServer, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 
 /** A folder with one pipeline that can be rendered with and several that can't. */
-function modelFolder() {
-    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'imu-models-'));
+function folders() {
+    const dir = modelFolder();
     const put = (name, value) => {
         const file = path.join(dir, name);
         fs.mkdirSync(path.dirname(file), { recursive: true });
         fs.writeFileSync(file, typeof value === 'string' ? value : JSON.stringify(value));
     };
-    put('good/model_index.json', { _class_name: 'StableDiffusionPipeline' });
-    put('good/unet/config.json', { in_channels: 4, cross_attention_dim: 768 });
-    put('good/unet/diffusion_pytorch_model.safetensors', 'weights');
+    addModel(dir, 'good', { name: 'A good one', description: 'Made for a test', default_settings: { steps: 9, width: 'wide', scheduler: 'ddim', extra: 1 } });
     put('good/scheduler/scheduler_config.json', { prediction_type: 'v_prediction' });
-    put('good/invokemu.json', { name: 'A good one', description: 'Made for a test', default_settings: { steps: 9, width: 'wide', scheduler: 'ddim', extra: 1 } });
     put('xl/model_index.json', { _class_name: 'StableDiffusionXLPipeline' });
     put('two/model_index.json', { _class_name: 'StableDiffusionPipeline' });
     put('two/unet/config.json', { in_channels: 4, cross_attention_dim: 1024 });
@@ -27,18 +24,15 @@ function modelFolder() {
     put('no-weights/unet/config.json', { in_channels: 4, cross_attention_dim: 768 });
     put('broken/model_index.json', '{"_class_name": ');
     put('loose-file.txt', 'not a model');
-    const open = (at) => fs.readdirSync(at, { withFileTypes: true }).forEach((e) => e.isDirectory() && open(path.join(at, e.name)));
-    open(dir);
-    fs.chmodSync(dir, 0o755);
     return dir;
 }
 
 describe('models', () => {
-    const dir = modelFolder();
-    after(() => fs.rmSync(dir, { recursive: true, force: true }));
+    const dir = folders();
 
     test('the folder is read at start; keys, edits and hashes survive a restart', async () => {
         const server = await startServer({ multiuser: true, models: dir });
+        server.allowLog(/IMU0009: the model (no-weights|broken) in/);
         try {
             const admin = await setupAdmin(server);
             const user = await addUser(admin, 'Olga');
@@ -59,7 +53,7 @@ describe('models', () => {
             assert.equal((await user.get('/api/v2/models/get_by_hash?hash=x')).status, 404);
             assert.equal((await user.get('/api/v2/models/?base_models=sdxl')).body.models.length, 0);
             assert.equal((await user.get('/api/v2/models/?base_models=sdxl&base_models=sd-1&model_type=main')).body.models.length, 1);
-            assert.deepEqual((await user.get('/api/v2/models/missing')).body, { models: [] });
+            assert.deepEqual((await user.get('/api/v2/models/missing')).body.models.map((m) => m.path), ['broken', 'no-weights']);
 
             assert.equal((await user.patch(`/api/v2/models/i/${model.key}`, { name: 'Mine' })).status, 403);
             assert.equal((await admin.patch(`/api/v2/models/i/${model.key}`, { name: 'Renamed', default_settings: { steps: 3 } })).status, 200);
@@ -71,7 +65,7 @@ describe('models', () => {
             assert.deepEqual(again[0].default_settings, { steps: 3 });
 
             fs.renameSync(path.join(dir, 'good'), path.join(dir, '.away'));
-            assert.deepEqual((await user.get('/api/v2/models/missing')).body.models.map((m) => m.key), [model.key]);
+            assert.deepEqual((await user.get('/api/v2/models/missing')).body.models.map((m) => m.path), ['broken', 'no-weights', 'good']);
         } finally {
             await server.stop();
         }

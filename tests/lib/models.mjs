@@ -4,12 +4,27 @@ import os from 'node:os';
 import path from 'node:path';
 import { REPO } from './paths.mjs';
 
-/** A folder that holds the small test model alone, readable for the server's user. Goes away with this process. */
-export function testModels() {
+/** An empty folder for models, readable for the server's user. Goes away with this process. */
+export function modelFolder() {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'imu-models-'));
     process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
     fs.chmodSync(folder, 0o755);
-    fs.cpSync(path.join(REPO, 'tests/fixtures/diffusion/tiny-sd15'), path.join(folder, 'tiny'), { recursive: true });
-    fs.copyFileSync(path.join(REPO, 'conf/test-model.json'), path.join(folder, 'tiny/invokemu.json'));
+    return folder;
+}
+
+/** Puts a copy of the small test model there, with that description. @returns {string} its folder */
+export function addModel(folder, name, about) {
+    const to = path.join(folder, name);
+    fs.cpSync(path.join(REPO, 'tests/fixtures/diffusion/tiny-sd15'), to, { recursive: true });
+    if (about) {
+        fs.writeFileSync(path.join(to, 'invokemu.json'), JSON.stringify(about));
+    }
+    return to;
+}
+
+/** A folder that holds the small test model alone. */
+export function testModels() {
+    const folder = modelFolder();
+    fs.copyFileSync(path.join(REPO, 'conf/test-model.json'), path.join(addModel(folder, 'tiny'), 'invokemu.json'));
     return folder;
 }

@@ -1,34 +1,11 @@
-/* Host arrays, pictures and fault texts. */
+/* Host arrays and pictures. */
 #include "worker/diffusion/fault.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* More elements than any tensor of a sensible model or picture has: 64 GiB of floats. */
 #define IMU_MAX_ELEMENTS ((int64_t)1 << 34)
-
-#undef imu_fail
-#undef imu_fail_memory
-
-imu_engine_status imu_fail(imu_fault *fault, imu_engine_status status, const char *format, ...)
-{
-    if (!fault)
-        return status;
-    fault->status = status;
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(fault->text, sizeof fault->text, format, ap);
-    va_end(ap);
-    return status;
-}
-
-imu_engine_status imu_fail_memory(imu_fault *fault)
-{
-    return imu_fail(fault, IMU_ENGINE_NO_MEMORY,
-                    "Not enough memory for this model and picture size.");
-}
 
 imu_array *imu_array_new(int ndim, const int64_t *dim)
 {

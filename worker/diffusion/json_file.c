@@ -109,7 +109,7 @@ bool imu_json_bool(const json_t *o, const char *key, bool fallback)
     return json_is_boolean(v) ? json_is_true(v) : fallback;
 }
 
-const char *imu_json_text(const json_t *o, const char *key, const char *fallback)
+const char *imu_json_string(const json_t *o, const char *key, const char *fallback)
 {
     const char *text = json_string_value(json_object_get(o, key));
     return text ? text : fallback;

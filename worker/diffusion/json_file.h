@@ -23,7 +23,7 @@ imu_engine_status imu_json_double(const json_t *o, const char *key, double fallb
 /* `fallback` when absent, null or no boolean. */
 bool imu_json_bool(const json_t *o, const char *key, bool fallback);
 /* `fallback` when absent or no string. Belongs to `o`. */
-const char *imu_json_text(const json_t *o, const char *key, const char *fallback);
+const char *imu_json_string(const json_t *o, const char *key, const char *fallback);
 /* An integer, or a list of exactly `count` integers, into out[count]; an integer fills all. */
 imu_engine_status imu_json_ints(const json_t *o, const char *key, int fallback, int low, int high,
                                 int count, int *out, imu_fault *fault);

@@ -73,7 +73,7 @@ static uint64_t part_bytes(const imu_model *m, const char *part)
 static imu_engine_status describe_unet(imu_model *m, const json_t *c, imu_fault *fault)
 {
     int sample, context;
-    bool large = *imu_json_text(c, "addition_embed_type", "") != 0;
+    bool large = *imu_json_string(c, "addition_embed_type", "") != 0;
     bool second = imu_json_bool(c, "use_linear_projection", false);
     imu_engine_status s = imu_json_int(c, "sample_size", 64, 1, 4096, &sample, fault);
     if (!s)
@@ -129,7 +129,7 @@ static imu_engine_status describe_scheduler(imu_model *m, imu_fault *fault)
     s = imu_json_read(path, "scheduler_config.json", CONFIG_BYTES, &m->scheduler, fault);
     if (!s)
         snprintf(m->info.prediction, sizeof m->info.prediction, "%s",
-                 imu_json_text(m->scheduler, "prediction_type", "epsilon"));
+                 imu_json_string(m->scheduler, "prediction_type", "epsilon"));
     return s;
 }
 

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct imu_net {
     imu_backend *backend;
@@ -16,20 +15,6 @@ struct imu_net {
     size_t param_count, param_room;
     imu_fault read_fault; /* why a weight could not be read, for imu_net_status */
 };
-
-const char *imu_net_file_name(const char *folder)
-{
-    static const char *const names[] = {"diffusion_pytorch_model.safetensors", "model.safetensors",
-                                        "diffusion_pytorch_model.fp16.safetensors",
-                                        "model.fp16.safetensors"};
-    char path[PATH_MAX];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        int n = snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-        if (n > 0 && (size_t)n < sizeof path && !access(path, R_OK))
-            return names[i];
-    }
-    return NULL;
-}
 
 imu_engine_status imu_net_open(imu_backend *backend, const char *folder, imu_net **out,
                                imu_fault *fault)

@@ -3,6 +3,7 @@
 #ifndef IMU_DIFFUSION_NET_H
 #define IMU_DIFFUSION_NET_H
 
+#include "worker/diffusion/model_files.h"
 #include "worker/diffusion/safetensors.h"
 #include "worker/tensor/ops.h"
 
@@ -29,8 +30,6 @@ typedef enum imu_bias { IMU_BIAS_NONE, IMU_BIAS_REQUIRED, IMU_BIAS_OPTIONAL } im
 imu_engine_status imu_net_open(imu_backend *backend, const char *folder, imu_net **out,
                                imu_fault *fault);
 void imu_net_close(imu_net *net);
-/* Which of those names is there; NULL for none. */
-const char *imu_net_file_name(const char *folder);
 /* Asks the system to read the file into its cache. */
 void imu_net_read_ahead(const imu_net *net);
 

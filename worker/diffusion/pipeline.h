@@ -27,7 +27,7 @@ typedef enum imu_engine_status {
 /* What went wrong, as a sentence for a person. */
 typedef struct imu_fault {
     imu_engine_status status;
-    char text[320];
+    char text[448];
 } imu_fault;
 
 /* A dense row-major float32 array of up to four dimensions. */

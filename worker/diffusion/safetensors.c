@@ -146,25 +146,24 @@ static int read_at(int fd, void *dst, uint64_t size, uint64_t offset)
     return 0;
 }
 
-static imu_engine_status open_fd(int fd, const char *path, imu_safetensors **out, imu_fault *fault)
+static imu_engine_status open_fd(int fd, imu_safetensors **out, imu_fault *fault)
 {
     struct stat info;
     uint8_t head[8];
     if (fstat(fd, &info) || !S_ISREG(info.st_mode) || info.st_size < 8 || read_at(fd, head, 8, 0))
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.200s is too short for a safetensors file.",
-                        path);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "It is too short for a safetensors file.");
     uint64_t size = 0;
     for (int i = 7; i >= 0; i--)
         size = size << 8 | head[i];
     if (size > MAX_HEADER || size > (uint64_t)info.st_size - 8)
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
-                        "%.200s: the safetensors header is longer than the file.", path);
+                        "The safetensors header is longer than the file.");
     char *header = malloc((size_t)size + 1);
     if (!header)
         return imu_fail_memory(fault);
     imu_engine_status s;
     if (read_at(fd, header, size, 8))
-        s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't read %.200s.", path);
+        s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "It can't be read.");
     else
         s = imu_st_parse(header, (size_t)size, (uint64_t)info.st_size - 8 - size, out, fault);
     free(header);
@@ -175,16 +174,17 @@ static imu_engine_status open_fd(int fd, const char *path, imu_safetensors **out
 
 imu_engine_status imu_st_open(const char *path, imu_safetensors **out, imu_fault *fault)
 {
+    imu_fault why = {.text = ""};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't open %.200s: %s.", path,
-                        strerror(errno));
-    imu_engine_status s = open_fd(fd, path, out, fault);
-    if (s)
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, IMU_ST_PATH "%s.", path, strerror(errno));
+    imu_engine_status s = open_fd(fd, out, &why);
+    if (s) {
         close(fd);
-    else
-        (*out)->fd = fd;
-    return s;
+        return imu_fail(fault, s, IMU_ST_PATH "%.240s", path, why.text);
+    }
+    (*out)->fd = fd;
+    return IMU_ENGINE_OK;
 }
 
 void imu_st_close(imu_safetensors *st)

@@ -28,6 +28,8 @@ typedef struct imu_safetensors {
 /* Parses a header of `size` bytes (the JSON text) that describes `data_size` bytes of data. */
 imu_engine_status imu_st_parse(const char *header, size_t size, uint64_t data_size,
                                imu_safetensors **out, imu_fault *fault);
+/* A fault's text begins with the path, cut as IMU_ST_PATH says. */
+#define IMU_ST_PATH "%.200s: "
 imu_engine_status imu_st_open(const char *path, imu_safetensors **out, imu_fault *fault);
 void imu_st_close(imu_safetensors *st);
 

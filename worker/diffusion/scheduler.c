@@ -93,8 +93,8 @@ static imu_engine_status fill_alphas(imu_scheduler *s, double start, double end,
 
 static imu_engine_status read_choices(imu_scheduler *s, const json_t *c, imu_fault *fault)
 {
-    const char *prediction = imu_json_text(c, "prediction_type", "epsilon");
-    const char *spacing = imu_json_text(c, "timestep_spacing", "");
+    const char *prediction = imu_json_string(c, "prediction_type", "epsilon");
+    const char *spacing = imu_json_string(c, "timestep_spacing", "");
     if (!strcmp(prediction, "epsilon"))
         s->prediction = IMU_PREDICT_NOISE;
     else if (!strcmp(prediction, "v_prediction"))
@@ -119,7 +119,7 @@ static imu_engine_status read_choices(imu_scheduler *s, const json_t *c, imu_fau
 static imu_engine_status read_config(imu_scheduler *s, const json_t *c, imu_fault *fault)
 {
     double start, end;
-    const char *schedule = imu_json_text(c, "beta_schedule", "scaled_linear");
+    const char *schedule = imu_json_string(c, "beta_schedule", "scaled_linear");
     bool scaled = !strcmp(schedule, "scaled_linear");
     if (!scaled && strcmp(schedule, "linear"))
         return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The beta schedule %.40s is not supported.",

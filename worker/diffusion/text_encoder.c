@@ -50,7 +50,7 @@ static imu_engine_status read_config(imu_text_encoder *e, const char *folder, im
     if (!s && e->width % e->heads)
         s = imu_fail(fault, IMU_ENGINE_BAD_MODEL,
                      "The text encoder's width is no multiple of its heads.");
-    const char *act = imu_json_text(c, "hidden_act", "quick_gelu");
+    const char *act = imu_json_string(c, "hidden_act", "quick_gelu");
     if (!strcmp(act, "quick_gelu"))
         e->act = IMU_ACT_QUICK_GELU;
     else if (!strcmp(act, "gelu"))

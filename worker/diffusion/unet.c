@@ -43,7 +43,7 @@ static imu_engine_status refuse_unknown(const json_t *c, imu_fault *fault)
                             "The UNet uses %s, which this engine doesn't know.", off[i]);
     }
     for (size_t i = 0; i < sizeof only / sizeof *only; i++)
-        if (strcmp(imu_json_text(c, only[i].key, only[i].value), only[i].value) != 0)
+        if (strcmp(imu_json_string(c, only[i].key, only[i].value), only[i].value) != 0)
             return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The UNet's %s must be %s.", only[i].key,
                             only[i].value);
     return IMU_ENGINE_OK;
@@ -96,7 +96,7 @@ static imu_engine_status read_levels(imu_unet *u, const json_t *c, imu_fault *fa
 
 static imu_engine_status read_added(imu_unet *u, const json_t *c, imu_fault *fault)
 {
-    const char *type = imu_json_text(c, "addition_embed_type", "");
+    const char *type = imu_json_string(c, "addition_embed_type", "");
     if (!*type)
         return IMU_ENGINE_OK;
     if (strcmp(type, "text_time"))

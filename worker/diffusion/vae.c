@@ -85,7 +85,7 @@ static imu_engine_status read_config(imu_vae *v, const json_t *c, imu_fault *fau
         s = check_types(c, "down_block_types", "DownEncoderBlock2D", fault);
     if (!s)
         s = check_types(c, "up_block_types", "UpDecoderBlock2D", fault);
-    if (!s && strcmp(imu_json_text(c, "act_fn", "silu"), "silu"))
+    if (!s && strcmp(imu_json_string(c, "act_fn", "silu"), "silu"))
         s = imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "The VAE's act_fn must be silu.");
     return s;
 }

@@ -1,4 +1,5 @@
 /* See models.h. */
+#include "worker/diffusion/model_files.h"
 #include "worker/nodes/models.h"
 
 #include <limits.h>
@@ -59,6 +60,13 @@ static void close_entry(imu_models *m, size_t i)
     free(m->open[i].key);
     free(m->open[i].path);
     m->open[i] = m->open[--m->n_open];
+}
+
+static void close_model(imu_models *m, const imu_model *model)
+{
+    for (size_t i = m->n_open; i-- > 0;)
+        if (m->open[i].model == model)
+            close_entry(m, i);
 }
 
 void imu_models_free(imu_models *m)
@@ -153,6 +161,82 @@ const json_t *imu_models_find(const json_t *rows, const json_t *identifier)
     return NULL;
 }
 
+/* ---- faults ---- */
+
+/* The engine names files by their path; people are told those below the model's folder. */
+static void leave_out_paths(const char *from, const char *root, char *to, size_t size)
+{
+    size_t n = 0, skip = strlen(root);
+    for (const char *c = from; *c && n + 1 < size; c++) {
+        if (skip && !strncmp(c, root, skip) && c[skip] == '/') {
+            c += skip; /* the slash goes too */
+            continue;
+        }
+        to[n++] = *c;
+        if (*c == '/' && (n == 1 || strchr(" \"'(:", to[n - 2]))) {
+            /* A path elsewhere: its last two names. */
+            const char *end = c + strcspn(c, " \"'):,;"), *last = c, *before = c;
+            for (const char *p = c; p < end; p++)
+                if (*p == '/') {
+                    before = last;
+                    last = p;
+                }
+            n--;
+            c = before;
+        }
+    }
+    to[n] = 0;
+}
+
+/* Where models lie: the worker's own folder of them, or that of the run's first model. */
+static void models_root(const imu_call *call, char root[PATH_MAX])
+{
+    const imu_models *m = call->env->models;
+    const char *path = imu_json_str(json_array_get(call->env->model_rows, 0), "path");
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    root[0] = 0;
+    if (m && m->folder[0])
+        snprintf(root, PATH_MAX, "%s", m->folder);
+    else if (slash && slash - path < PATH_MAX)
+        snprintf(root, PATH_MAX, "%.*s", (int)(slash - path), path);
+}
+
+int imu_models_fault(imu_call *call, const imu_fault *fault)
+{
+    static const char *const types[] = {"InternalError", "CanceledException", "OutOfMemory",
+                                        "InvalidInput",  "InvalidModel",      "NotSupported",
+                                        "InternalError"};
+    unsigned status = (unsigned)fault->status;
+    char root[PATH_MAX], text[sizeof fault->text];
+    if (fault->status == IMU_ENGINE_CANCELLED)
+        return imu_call_stop(call);
+    models_root(call, root);
+    leave_out_paths(fault->text, root, text, sizeof text);
+    bool bad = fault->status == IMU_ENGINE_BAD_MODEL;
+    int rc = imu_refuse(call->error, types[status < sizeof types / sizeof types[0] ? status : 0],
+                        "%s", bad ? IMU_MODEL_UNUSABLE : text);
+    if (bad && call->error)
+        snprintf(call->error->detail, sizeof call->error->detail, "%s", text);
+    return rc;
+}
+
+/* Fails the call because of the model itself: people get one sentence, the log gets `why`. */
+static int unusable(imu_call *call, const char *why)
+{
+    imu_fault fault = {.status = IMU_ENGINE_BAD_MODEL};
+    snprintf(fault.text, sizeof fault.text, "%s", why);
+    return imu_models_fault(call, &fault);
+}
+
+/* The fault of a model that doesn't open: of a kind that can't be computed, or broken. */
+static int refuse_model(imu_call *call, const imu_fault *fault)
+{
+    return fault->status == IMU_ENGINE_UNSUPPORTED ? unusable(call, fault->text)
+                                                   : imu_models_fault(call, fault);
+}
+
+/* ---- opening ---- */
+
 /* The model's folder as an absolute path that lies where models may lie. */
 static int resolve(imu_call *call, const imu_models *m, const char *path, char out[PATH_MAX])
 {
@@ -162,37 +246,10 @@ static int resolve(imu_call *call, const imu_models *m, const char *path, char o
                 : snprintf(joined, sizeof joined, "%s/%s", m->folder, path);
     size_t len = strlen(m->folder);
     if (n < 0 || n >= (int)sizeof joined || !realpath(joined, out))
-        return imu_refuse(call->error, "ModelNotFound", "The model's files are missing.");
+        return unusable(call, "The model's files are missing.");
     if (len && (strncmp(out, m->folder, len) || (out[len] != '/' && out[len] != 0)))
-        return imu_refuse(call->error, "ModelNotFound",
-                          "The model lies outside of the folder that this worker may read.");
+        return unusable(call, "The model lies outside of the folder that this worker may read.");
     return 0;
-}
-
-int imu_models_fault(imu_call *call, const imu_fault *fault)
-{
-    static const char *const types[] = {"InternalError", "CanceledException", "OutOfMemory",
-                                        "InvalidInput",  "InvalidModel",      "NotSupported",
-                                        "InternalError"};
-    unsigned status = (unsigned)fault->status;
-    if (fault->status == IMU_ENGINE_CANCELLED)
-        return imu_call_stop(call);
-    /* The engine names files by their path; people are told the file's name only. */
-    char text[sizeof fault->text];
-    size_t n = 0;
-    for (const char *c = fault->text; *c; c++) {
-        text[n++] = *c;
-        if (*c == '/' && (n == 1 || strchr(" \"'(:", text[n - 2]))) {
-            const char *end = c + strcspn(c, " \"'):,;"), *last = c;
-            for (const char *p = c; p < end; p++)
-                last = *p == '/' ? p : last;
-            n--;
-            c = last;
-        }
-    }
-    text[n] = 0;
-    return imu_refuse(call->error, types[status < sizeof types / sizeof types[0] ? status : 0],
-                      "%s", text);
 }
 
 /* ---- the cache ---- */
@@ -223,8 +280,7 @@ static int open_model(imu_call *call, imu_models *m, const json_t *row, struct e
     const char *key = imu_json_str(row, "key"), *path = imu_json_str(row, "path");
     char folder[PATH_MAX];
     if (!key || !path)
-        return imu_refuse(call->error, "ModelNotFound",
-                          "The model's record has no key or no path.");
+        return unusable(call, "The model's record has no key or no path.");
     if (resolve(call, m, path, folder))
         return -1;
     for (size_t i = 0; i < m->n_open; i++) {
@@ -243,7 +299,7 @@ static int open_model(imu_call *call, imu_models *m, const json_t *row, struct e
     imu_fault fault;
     if (!e.key || !e.path || imu_model_open(m->engine, folder, &e.model, &fault) != IMU_ENGINE_OK) {
         if (e.key && e.path)
-            imu_models_fault(call, &fault);
+            refuse_model(call, &fault);
         else
             imu_refuse(call->error, "OutOfMemory", "Not enough memory.");
         free(e.key);
@@ -273,8 +329,14 @@ static int load_part(imu_call *call, imu_models *m, struct entry *e, int part, c
     if (env->model_load)
         env->model_load(env->user, key, name, true);
     free(key);
-    if (status != IMU_ENGINE_OK)
-        return imu_models_fault(call, &fault);
+    if (status != IMU_ENGINE_OK) {
+        /* Opened anew the next time: the folder may have been mended by then. */
+        if (fault.status == IMU_ENGINE_BAD_MODEL || fault.status == IMU_ENGINE_UNSUPPORTED) {
+            close_model(m, model);
+            note_loaded(m);
+        }
+        return refuse_model(call, &fault);
+    }
     make_room(m, model, 0);
     note_loaded(m);
     return 0;

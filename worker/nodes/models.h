@@ -36,7 +36,8 @@ const json_t *imu_models_find(const json_t *rows, const json_t *identifier);
  * @return 0 with *out, valid until the next call of this function; or -1 with call->error
  */
 int imu_models_get(imu_call *call, const json_t *identifier, int parts, imu_model **out);
-/** Fails the call with what the engine said; paths are left out of the sentence. @return -1 */
+/** Fails the call with what the engine said, paths left out. Of a broken model, people get a plain
+ * sentence, and what the engine said is the error's detail. @return -1 */
 int imu_models_fault(imu_call *call, const imu_fault *fault);
 
 #endif

@@ -182,6 +182,7 @@ static void style_presets(void **state)
                              rows[r].change[c] == 'y');
         }
         assert_int_equal(imu_policy_preset_default(&who), c == ADMIN || c == SYSTEM);
+        assert_int_equal(imu_policy_model_problems(&who), c == ADMIN || c == SYSTEM);
     }
 }
 

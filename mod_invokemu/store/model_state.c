@@ -1,0 +1,181 @@
+#include "mod_invokemu/store/model_state.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+#include <apr_file_info.h>
+#include <apr_strings.h>
+
+#include "worker/diffusion/json_file.h"
+#include "worker/diffusion/model_files.h"
+
+#define CONFIG_MAX (1024 * 1024)
+
+/* Text encoders of Stable Diffusion 2.x are at least this wide; the worker runs 1.x. */
+#define WIDTH_OF_2 1024
+
+#define SLOTS         256
+#define PATH_MAX_KEPT 256
+#define WHY_MAX       320
+
+/* What was found in a folder whose files had this mark. A table of fixed size, in which one folder
+ * may push out another: then it is looked at again. */
+typedef struct slot {
+    char dir[PATH_MAX_KEPT];
+    char why[WHY_MAX];
+    uint64_t mark;
+    imu_model_state state;
+} slot;
+
+static slot remembered[SLOTS];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+json_t *imu_model_json(apr_pool_t *p, const char *dir, const char *name)
+{
+    json_t *value;
+
+    return imu_json_read(dir, name, CONFIG_MAX, &value, NULL) ? NULL : imu_json_own(p, value);
+}
+
+static const char *last_name(const char *dir)
+{
+    const char *slash = strrchr(dir, '/');
+
+    return slash ? slash + 1 : dir;
+}
+
+static imu_model_view view(imu_model_state state, const char *why)
+{
+    return (imu_model_view){.state = state, .why = why};
+}
+
+static imu_model_view gone(apr_pool_t *p, const char *dir)
+{
+    return view(IMU_MODEL_MISSING,
+                apr_psprintf(p, "The folder \"%.100s\" is gone from the server's model folder.",
+                             last_name(dir)));
+}
+
+static imu_model_view of_flaw(apr_pool_t *p, const imu_flaw *flaw)
+{
+    imu_model_view v = {.state = IMU_MODEL_BROKEN,
+                        .log = *flaw->why ? apr_pstrdup(p, flaw->why) : NULL};
+
+    switch (flaw->kind) {
+    case IMU_FLAW_MISSING:
+        v.why = apr_psprintf(p, "Its file %s is missing.", flaw->file);
+        break;
+    case IMU_FLAW_NO_WEIGHTS:
+        v.why = apr_psprintf(p, "Its folder %s holds no weights in safetensors form.", flaw->file);
+        break;
+    case IMU_FLAW_UNREADABLE:
+        v.why = apr_psprintf(p, "Its file %s can't be read by the server.", flaw->file);
+        break;
+    case IMU_FLAW_NOT_JSON:
+        v.why = apr_psprintf(p, "Its file %s is damaged: it holds no JSON.", flaw->file);
+        break;
+    default:
+        v.why = apr_psprintf(p, "Its file %s is damaged or not complete.", flaw->file);
+    }
+    return v;
+}
+
+/* The kind of model that the index and the UNet's configuration speak of. */
+static imu_model_view of_kind(apr_pool_t *p, const char *dir)
+{
+    const json_t *index = imu_model_json(p, dir, "model_index.json"),
+                 *unet = imu_model_json(p, dir, "unet/config.json");
+    const char *kind = json_string_value(json_object_get(index, "_class_name"));
+
+    if (!index)
+        return view(IMU_MODEL_BROKEN, "Its file model_index.json is damaged: it holds no JSON.");
+    if (!kind || strcmp(kind, "StableDiffusionPipeline") != 0)
+        return view(IMU_MODEL_FOREIGN, "It is of a kind that this server does not run: its "
+                                       "model_index.json names no StableDiffusionPipeline.");
+    if (json_integer_value(json_object_get(unet, "cross_attention_dim")) >= WIDTH_OF_2)
+        return view(IMU_MODEL_FOREIGN,
+                    "It is of a kind that this server does not run: Stable Diffusion 2.");
+    return view(IMU_MODEL_USABLE, NULL);
+}
+
+imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir)
+{
+    apr_finfo_t info;
+    apr_status_t rv =
+        apr_stat(&info, apr_pstrcat(p, dir, "/model_index.json", NULL), APR_FINFO_TYPE, p);
+    imu_model_view v;
+    imu_flaw flaw;
+
+    if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv))
+        return gone(p, dir);
+    if (rv != APR_SUCCESS && rv != APR_INCOMPLETE) {
+        v = view(IMU_MODEL_BROKEN, "Its folder can't be read by the server.");
+        v.log = apr_psprintf(p, "%pm", &rv);
+        return v;
+    }
+    v = of_kind(p, dir);
+    return v.state || !imu_model_files_check(dir, &flaw) ? v : of_flaw(p, &flaw);
+}
+
+static slot *slot_of(const char *dir)
+{
+    uint64_t sum = 5381;
+
+    for (const char *c = dir; *c; c++)
+        sum = sum * 33 + (unsigned char)*c;
+    return &remembered[sum % SLOTS];
+}
+
+/* imu_model_inspect, but for files that have not changed. */
+static imu_model_view inspect_once(apr_pool_t *p, const char *dir)
+{
+    uint64_t mark = imu_model_files_mark(dir);
+    slot *s = slot_of(dir);
+    imu_model_view v = {.why = NULL};
+    int known;
+
+    pthread_mutex_lock(&lock);
+    if ((known = s->mark == mark && strcmp(s->dir, dir) == 0))
+        v = view(s->state, *s->why ? apr_pstrdup(p, s->why) : NULL);
+    pthread_mutex_unlock(&lock);
+    if (known)
+        return v;
+    v = imu_model_inspect(p, dir);
+    v.log = NULL;
+    if (strlen(dir) >= PATH_MAX_KEPT || (v.why && strlen(v.why) >= WHY_MAX))
+        return v;
+    pthread_mutex_lock(&lock);
+    s->mark = mark;
+    s->state = v.state;
+    apr_cpystrn(s->dir, dir, PATH_MAX_KEPT);
+    apr_cpystrn(s->why, v.why ? v.why : "", WHY_MAX);
+    pthread_mutex_unlock(&lock);
+    return v;
+}
+
+imu_model_view imu_model_look(apr_pool_t *p, const char *dir, const imu_rows *rows, int row)
+{
+    const char *path = imu_text(rows, row, "path");
+    apr_size_t len = dir ? strlen(dir) : 0;
+    imu_model_view v;
+
+    if (path[0] != '/' && dir)
+        path = apr_pstrcat(p, dir, "/", path, NULL);
+    else if (dir && (strncmp(path, dir, len) != 0 || path[len] != '/'))
+        return view(IMU_MODEL_MISSING, "It does not lie in the server's model folder.");
+    v = inspect_once(p, path);
+    if (v.state == IMU_MODEL_USABLE && imu_model_is_unread(imu_text(rows, row, "hash")))
+        return view(IMU_MODEL_UNKNOWN,
+                    "Its files are in order by now; restart the server to use it.");
+    return v;
+}
+
+int imu_model_is_unread(const char *hash)
+{
+    return strncmp(hash, IMU_MODEL_UNREAD, strlen(IMU_MODEL_UNREAD)) == 0;
+}
+
+int imu_model_is_gone(imu_model_state state)
+{
+    return state == IMU_MODEL_MISSING || state == IMU_MODEL_FOREIGN;
+}

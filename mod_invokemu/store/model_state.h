@@ -1,0 +1,42 @@
+/*
+ * model_state.h: whether a model can be rendered with just now. Its folder is looked at each time
+ * it is asked for, so that a disk which comes back, or a file that was mended, counts at once; what
+ * was found in files that have not changed since is remembered for the process.
+ */
+#ifndef IMU_STORE_MODEL_STATE_H
+#define IMU_STORE_MODEL_STATE_H
+
+#include "mod_invokemu/store/db.h"
+
+/** A hash that begins so is none: the files were broken when the model was found. */
+#define IMU_MODEL_UNREAD "unread:"
+
+typedef enum imu_model_state {
+    IMU_MODEL_USABLE = 0,
+    IMU_MODEL_MISSING, /**< its folder is gone, or is no model folder any more */
+    IMU_MODEL_FOREIGN, /**< the folder holds a kind of model that the worker does not run */
+    IMU_MODEL_BROKEN,  /**< a file is missing, damaged or can't be read */
+    IMU_MODEL_UNKNOWN  /**< in order by now, but nobody has read what kind of model it is */
+} imu_model_state;
+
+typedef struct imu_model_view {
+    imu_model_state state;
+    const char *why; /**< a sentence for administrators; NULL for a usable one */
+    const char *log; /**< technical words for the log, or NULL */
+} imu_model_view;
+
+/** Looks at the files of the model folder dir, anew. */
+imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir);
+/**
+ * What a model of the table is good for now; its log is NULL.
+ * @param dir  InvokeMUModels: models lie right below it; or NULL for anywhere
+ */
+imu_model_view imu_model_look(apr_pool_t *p, const char *dir, const imu_rows *rows, int row);
+/** True for a hash that is none. */
+int imu_model_is_unread(const char *hash);
+/** True when the next start of the server would not bring the model back. */
+int imu_model_is_gone(imu_model_state state);
+/** A JSON object from the file name of a model folder, or NULL. Owned by p. */
+json_t *imu_model_json(apr_pool_t *p, const char *dir, const char *name);
+
+#endif

@@ -1,0 +1,164 @@
+#include "worker/diffusion/model_files.h"
+
+#include "worker/diffusion/json_file.h"
+#include "worker/diffusion/safetensors.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_JSON ((size_t)16 << 20)
+
+static const char *const parts[] = {"text_encoder", "unet", "vae"};
+static const char *const weights[] = {"diffusion_pytorch_model.safetensors", "model.safetensors",
+                                      "diffusion_pytorch_model.fp16.safetensors",
+                                      "model.fp16.safetensors"};
+static const char *const others[] = {
+    "model_index.json", "text_encoder/config.json",       "unet/config.json",
+    "vae/config.json",  "tokenizer/vocab.json",           "tokenizer/merges.txt",
+    "scheduler",        "scheduler/scheduler_config.json"};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* folder/name; false when that is too long for a path. */
+static bool join(char path[PATH_MAX], const char *folder, const char *name)
+{
+    int n = snprintf(path, PATH_MAX, "%s/%s", folder, name);
+    return n > 0 && n < PATH_MAX;
+}
+
+const char *imu_net_file_name(const char *folder)
+{
+    char path[PATH_MAX];
+    for (size_t i = 0; i < COUNT(weights); i++)
+        if (join(path, folder, weights[i]) && !access(path, R_OK))
+            return weights[i];
+    return NULL;
+}
+
+static imu_flaw_kind found(imu_flaw *flaw, imu_flaw_kind kind, const char *why)
+{
+    flaw->kind = kind;
+    snprintf(flaw->why, sizeof flaw->why, "%s", why);
+    return kind;
+}
+
+/* Whether the file flaw->file is there to be read. */
+static imu_flaw_kind check_there(const char *folder, char path[PATH_MAX], imu_flaw *flaw)
+{
+    struct stat info;
+    if (!join(path, folder, flaw->file))
+        return found(flaw, IMU_FLAW_UNREADABLE, "The path is too long");
+    if (stat(path, &info) && (errno == ENOENT || errno == ENOTDIR))
+        return found(flaw, IMU_FLAW_MISSING, "");
+    if (access(path, R_OK))
+        return found(flaw, IMU_FLAW_UNREADABLE, strerror(errno));
+    if (!S_ISREG(info.st_mode))
+        return found(flaw, IMU_FLAW_UNREADABLE, "It is no file");
+    return IMU_FLAW_NONE;
+}
+
+static imu_flaw_kind check_json(const char *folder, const char *name, imu_flaw *flaw)
+{
+    char path[PATH_MAX];
+    json_t *value;
+    imu_fault fault;
+    snprintf(flaw->file, sizeof flaw->file, "%s", name);
+    if (check_there(folder, path, flaw))
+        return flaw->kind;
+    if (imu_json_read(folder, name, MAX_JSON, &value, &fault))
+        return found(flaw, IMU_FLAW_NOT_JSON, "");
+    json_decref(value);
+    return IMU_FLAW_NONE;
+}
+
+/* The header says where in the file each tensor lies: a file that was cut shows here. */
+static imu_flaw_kind check_weights(const char *folder, const char *part, imu_flaw *flaw)
+{
+    char path[PATH_MAX];
+    imu_safetensors *st;
+    imu_fault fault;
+    const char *name = join(path, folder, part) ? imu_net_file_name(path) : NULL;
+    for (size_t i = 0; !name && i < COUNT(weights); i++) {
+        /* One that may not be read is another fault than none. */
+        snprintf(flaw->file, sizeof flaw->file, "%s/%s", part, weights[i]);
+        if (check_there(folder, path, flaw) == IMU_FLAW_UNREADABLE)
+            return flaw->kind;
+    }
+    snprintf(flaw->file, sizeof flaw->file, name ? "%s/%s" : "%s", part, name);
+    if (!name)
+        return found(flaw, IMU_FLAW_NO_WEIGHTS, "");
+    if (check_there(folder, path, flaw))
+        return flaw->kind;
+    if (imu_st_open(path, &st, &fault)) {
+        char prefix[PATH_MAX];
+        int n = snprintf(prefix, sizeof prefix, IMU_ST_PATH, path);
+        return found(flaw, IMU_FLAW_DAMAGED, fault.text + n);
+    }
+    imu_flaw_kind kind =
+        st->count ? IMU_FLAW_NONE : found(flaw, IMU_FLAW_DAMAGED, "It holds no tensor");
+    imu_st_close(st);
+    return kind;
+}
+
+imu_flaw_kind imu_model_files_check(const char *folder, imu_flaw *flaw)
+{
+    char name[sizeof flaw->file], path[PATH_MAX];
+    imu_flaw ignored;
+    flaw = flaw ? flaw : &ignored;
+    *flaw = (imu_flaw){.kind = IMU_FLAW_NONE};
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        snprintf(name, sizeof name, "%s/config.json", parts[i]);
+        if (check_json(folder, name, flaw) || check_weights(folder, parts[i], flaw))
+            return flaw->kind;
+    }
+    if (check_json(folder, "tokenizer/vocab.json", flaw))
+        return flaw->kind;
+    snprintf(flaw->file, sizeof flaw->file, "tokenizer/merges.txt");
+    if (check_there(folder, path, flaw))
+        return flaw->kind;
+    /* The engine has a schedule for models without this folder. */
+    if (join(path, folder, "scheduler") && !access(path, F_OK))
+        check_json(folder, "scheduler/scheduler_config.json", flaw);
+    return flaw->kind;
+}
+
+static void mix(uint64_t *mark, const void *data, size_t size)
+{
+    for (const unsigned char *c = data; size; size--)
+        *mark = (*mark ^ *c++) * 0x100000001b3; /* FNV-1a */
+}
+
+static void mix_file(uint64_t *mark, const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat info;
+    errno = 0;
+    int state =
+        !join(path, folder, name) || stat(path, &info) || access(path, R_OK) ? 1 + errno : 0;
+    mix(mark, &state, sizeof state);
+    if (state)
+        return;
+    mix(mark, &info.st_dev, sizeof info.st_dev);
+    mix(mark, &info.st_ino, sizeof info.st_ino);
+    mix(mark, &info.st_size, sizeof info.st_size);
+    mix(mark, &info.st_mtim, sizeof info.st_mtim);
+    mix(mark, &info.st_ctim, sizeof info.st_ctim);
+}
+
+uint64_t imu_model_files_mark(const char *folder)
+{
+    uint64_t mark = 0xcbf29ce484222325;
+    char name[96];
+    for (size_t i = 0; i < COUNT(others); i++)
+        mix_file(&mark, folder, others[i]);
+    for (size_t i = 0; i < COUNT(parts); i++)
+        for (size_t k = 0; k < COUNT(weights); k++) {
+            snprintf(name, sizeof name, "%s/%s", parts[i], weights[k]);
+            mix_file(&mark, folder, name);
+        }
+    return mark;
+}
