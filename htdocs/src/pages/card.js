@@ -11,7 +11,7 @@ import { Ring } from '../parts/ring.js';
 import { cancelJob, cards, createPictures, isFinal, retryJob } from '../state/jobs.js';
 import { boardById } from '../state/boards.js';
 import { picture, remove, toggleStar, want } from '../state/pictures.js';
-import { defaults, models, modelsThere, takeOver } from '../state/wish.js';
+import { defaults, models, modelsThere, noModel, takeOver } from '../state/wish.js';
 import { say } from '../state/toasts.js';
 
 /** Every finished picture of the feed in reading order, for going through them in the lightbox. */
@@ -96,7 +96,7 @@ async function again(card, changes = {}) {
   await modelsThere();
   const model = models.value.find((m) => m.key === wish.modelKey) || models.value[0];
   if (!model) {
-    say('There is no model on this server yet.', 'bad');
+    say(noModel.value, 'bad');
     return;
   }
   const boardId = wish.boardId && boardById(wish.boardId) ? wish.boardId : null;

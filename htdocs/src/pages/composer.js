@@ -5,7 +5,7 @@ import { Button, Stepper } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
 import { boardById, boardsState, canAdd, sortedBoards } from '../state/boards.js';
 import { createPictures } from '../state/jobs.js';
-import { choose, currentWish, MAX_COUNT, model, modelsState, modelsThere, negative, prompt, settings } from '../state/wish.js';
+import { choose, currentWish, MAX_COUNT, model, modelsState, modelsThere, negative, noModel, prompt, settings } from '../state/wish.js';
 
 const touch = matchMedia('(hover: none)');
 const PROMPT_MAX = 4000;
@@ -39,7 +39,7 @@ function why() {
     return 'The list of models can’t be read. Load the page again.';
   }
   if (modelsState.value === 'ready' && !model.value) {
-    return 'There is no model on this server yet. An administrator can add one.';
+    return noModel.value;
   }
   return '';
 }

@@ -7,7 +7,7 @@ import { Blank, Button, Failed } from '../parts/controls.js';
 import { Dialog } from '../parts/dialog.js';
 import { needBoards } from '../state/boards.js';
 import { cards, feedState, loadFeed, loadMoreJobs, moreJobs } from '../state/jobs.js';
-import { loadModels, models, modelsState, prompt } from '../state/wish.js';
+import { prompt, refreshModels } from '../state/wish.js';
 import { Card } from './card.js';
 import { Composer } from './composer.js';
 import { Settings } from './settings.js';
@@ -74,9 +74,7 @@ export function Create() {
   useEffect(() => {
     needBoards();
     loadFeed();
-    if (!models.value.length || modelsState.value !== 'ready') {
-      loadModels();
-    }
+    refreshModels();
   }, []);
   const docked = panelOpen.value;
   return html`<div class=${docked ? 'with-panel open' : 'with-panel'}>

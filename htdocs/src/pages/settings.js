@@ -2,16 +2,19 @@
 import { html } from '../core/html.js';
 import { MAX_SEED, randomSeed } from '../core/graph.js';
 import { Button, Field, Slider } from '../parts/controls.js';
-import { choose, defaults, model, models, resetAll, SAMPLING, settings, shapeNow, SHAPES, SIDE, sizeOf } from '../state/wish.js';
+import { choose, defaults, forgetModel, model, models, resetAll, SAMPLING, settings, shapeNow, SHAPES, SIDE, sizeOf, unusable } from '../state/wish.js';
 
 function Model() {
   const list = models.value;
   return html`<${Field} label="Model" hint=${model.value?.description || undefined}>
     ${(props) => html`<select class="input" value=${model.value?.key || ''} disabled=${list.length < 1} ...${props}
       onChange=${(e) => choose({ modelKey: e.target.value, width: undefined, height: undefined, steps: undefined })}>
-      ${!list.length && html`<option value="">None yet</option>`}
-      ${list.map((m) => html`<option key=${m.key} value=${m.key}>${m.name}</option>`)}</select>`}
-  <//>`;
+      ${!list.length && html`<option value="">None</option>`}
+      ${list.map((m) => html`<option key=${m.key} value=${m.key}>${m.name}</option>`)}
+      ${unusable.value.map((m) => html`<option key=${m.key} value=${m.key} disabled>${m.name} (can’t be used)</option>`)}</select>`}
+  <//>
+  ${unusable.value.map((m) => html`<p class="note" key=${m.key}>“${m.name}” can’t be used just now. ${m.problem}
+    ${m.missing && html` <button type="button" class="link" onClick=${() => forgetModel(m)}>Take off the list</button>`}</p>`)}`;
 }
 
 function Side({ label, name }) {

@@ -5,7 +5,7 @@ import { pictureOf, pictureOfEvent, seedsFrom, textToPicture, wishOf } from '../
 import { on } from '../core/live.js';
 import { myId, onLeave, solo } from '../core/session.js';
 import { toDate } from '../core/words.js';
-import { choose } from './wish.js';
+import { choose, refreshModels } from './wish.js';
 import { complain, spoken } from './toasts.js';
 
 const QUEUE = '/queue/default';
@@ -187,6 +187,9 @@ export async function createPictures(wish) {
     cards.value = cards.value.filter((other) => other !== card);
     if (error.status === 404 && wish.boardId) {
       choose({ boardId: undefined });
+    }
+    if (error.status === 409) {
+      refreshModels(); // the model is not there any more
     }
     complain(error);
     return false;

@@ -1,10 +1,11 @@
 // What the person is about to ask for: the prompt and every setting, with defaults from the model.
 import { computed, effect, signal } from '@preact/signals';
-import { get } from '../core/api.js';
+import { del, get } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
 import { myId, onLeave } from '../core/session.js';
 import { recallJson, remember, rememberJson } from '../core/storage.js';
+import { complain, sayWithUndo } from './toasts.js';
 
 export const SAMPLING = [
   ['dpmpp_2m_k', 'DPM++ 2M Karras', 'good in few steps'],
@@ -31,6 +32,14 @@ const KEPT = ['prompt', 'negative', 'modelKey', 'width', 'height', 'steps', 'gui
 /** 'loading', 'ready' or {failed: sentence}. */
 export const modelsState = signal('loading');
 export const models = signal([]);
+/** Models that can't be used just now; only administrators hear of them: {name, problem, missing, …}. */
+export const unusable = signal([]);
+/** What is to be said when there is nothing to make pictures with. */
+export const noModel = computed(() =>
+  unusable.value.length
+    ? 'No model can be used just now. Settings says why.'
+    : 'There is no model here that can be used just now. Ask the person who looks after this server.',
+);
 
 export const prompt = signal('');
 export const negative = signal('');
@@ -114,11 +123,16 @@ export const currentWish = () => ({
 const list = freshReader(
   () => get('/api/v2/models/'),
   (answer) => {
-    models.value = answer.models.filter((m) => m.type === 'main' && USABLE.has(m.base));
+    const known = answer.models.filter((m) => m.type === 'main' && USABLE.has(m.base));
+    models.value = known.filter((m) => !m.problem);
+    unusable.value = known.filter((m) => m.problem);
     modelsState.value = 'ready';
   },
   (error) => {
-    modelsState.value = { failed: error.message };
+    // Read anew in between, an old list is better than none.
+    if (modelsState.value !== 'ready') {
+      modelsState.value = { failed: error.message };
+    }
   },
 );
 
@@ -128,6 +142,23 @@ export function loadModels() {
   modelsState.value = 'loading';
   reading = list.read();
   return reading;
+}
+
+/** Reads the list again, under the eyes of who looks at it. */
+export const refreshModels = () => (modelsState.value === 'ready' ? list.read() : loadModels());
+
+/** Takes a model whose folder is gone off the list, after a while in which that can be taken back. */
+export function forgetModel(model) {
+  unusable.value = unusable.value.filter((m) => m.key !== model.key);
+  const act = async (pageCloses) => {
+    try {
+      await del(`/api/v2/models/i/${encodeURIComponent(model.key)}`, { keepalive: pageCloses });
+    } catch (error) {
+      complain(error);
+    }
+    refreshModels();
+  };
+  sayWithUndo(`“${model.name}” is off the list`, act, refreshModels);
 }
 
 /** Resolves when the models are known, or can't be had. */
@@ -162,6 +193,7 @@ export function startWish() {
     negative.value = '';
     chosen.value = {};
     models.value = [];
+    unusable.value = [];
     modelsState.value = 'loading';
   });
 }
