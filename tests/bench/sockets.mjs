@@ -68,26 +68,29 @@ function crowd() {
     };
 }
 
-/** @returns {Promise<object>} threads of a child, KiB for each socket, delays in ms without and with listeners besides the owner */
+/** @returns {Promise<object>} threads of a child with and without the sockets, KiB for each socket, delays in ms without and with listeners besides the owner */
 export async function measureSockets(server, admin, owner, count) {
     await admin.put(`${QUEUE}/processor/pause`);
     const processes = () => {
         const { httpd, children, dispatcher } = server.pids();
         return [httpd, dispatcher, ...children];
     };
+    const most = () => Math.max(...server.pids().children.map(threads));
     await delays(server, owner, SAMPLES);
     const before = memory(processes());
+    const threadsWithout = most();
     const idle = crowd();
     await idle.tell({ base: server.url, token: admin.token, count });
     const kib = (memory(processes()) - before) / count;
     const alone = await delays(server, owner, SAMPLES);
-    const most = Math.max(...server.pids().children.map(threads));
+    const threadsWith = most();
     await idle.tell('subscribe');
     await until(async () => (await admin.get('/api/v1/auth/me')).status === 200, 'the server to catch up');
     const among = await delays(server, owner, CROWD_SAMPLES, CROWD_PAUSE_MS);
     await idle.stop();
     return {
-        threads: most,
+        threads: threadsWith,
+        threadsWithout,
         kib,
         p50: quantile(alone, 0.5),
         p99: quantile(alone, 0.99),
