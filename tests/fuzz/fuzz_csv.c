@@ -1,12 +1,10 @@
 /* Tables as people upload them. What was read goes out as cells and comes back the same. */
+#include "tests/unit/pool.h"
 #include "mod_invokemu/util/csv.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <apr_general.h>
-#include <apr_strings.h>
 
 #define MAX_ROWS 50
 
@@ -26,14 +24,11 @@ static void goes_round(apr_pool_t *p, const char *value)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static apr_pool_t *pool;
-    const char *why = NULL, *name;
+    const char *why = NULL, *name, *text = pool_text(data, size);
     json_t *rows, *row, *cell;
     size_t i;
 
-    if (!pool && (apr_initialize() != APR_SUCCESS || apr_pool_create(&pool, NULL) != APR_SUCCESS))
-        abort();
-    rows = imu_csv_objects(pool, apr_pstrmemdup(pool, (const char *)data, size), MAX_ROWS, &why);
+    rows = imu_csv_objects(pool, text, MAX_ROWS, &why);
     if (!rows == !why || json_array_size(rows) > MAX_ROWS)
         abort();
     json_array_foreach (rows, i, row)

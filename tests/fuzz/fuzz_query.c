@@ -1,12 +1,10 @@
 /* The query string of an address, and the Cookie header. */
+#include "tests/unit/pool.h"
 #include "mod_invokemu/util/query.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <apr_general.h>
-#include <apr_strings.h>
 
 #include "mod_invokemu/auth/core_cookie.h"
 #include "mod_invokemu/util/ids.h"
@@ -38,12 +36,7 @@ static void cookie(apr_pool_t *p, const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static apr_pool_t *pool;
-    const char *text;
-
-    if (!pool && (apr_initialize() != APR_SUCCESS || apr_pool_create(&pool, NULL) != APR_SUCCESS))
-        abort();
-    text = apr_pstrmemdup(pool, (const char *)data, size);
+    const char *text = pool_text(data, size);
     query(pool, text);
     cookie(pool, text);
     apr_pool_clear(pool);

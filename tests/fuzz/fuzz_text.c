@@ -1,10 +1,9 @@
 /* Small things out of requests: addresses of people, times, identifiers, base64url. */
+#include "tests/unit/pool.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <apr_general.h>
-#include <apr_strings.h>
 
 #include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/util/ids.h"
@@ -38,12 +37,7 @@ static void base64url(apr_pool_t *p, const char *text, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static apr_pool_t *pool;
-    const char *text;
-
-    if (!pool && (apr_initialize() != APR_SUCCESS || apr_pool_create(&pool, NULL) != APR_SUCCESS))
-        abort();
-    text = apr_pstrmemdup(pool, (const char *)data, size);
+    const char *text = pool_text(data, size);
     email(pool, text);
     moment(pool, text);
     base64url(pool, text, strlen(text));

@@ -1,9 +1,9 @@
 /* The reader of tokens, with any bytes, and with any claims under a good signature. */
+#include "tests/unit/pool.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <apr_general.h>
-#include <apr_strings.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
@@ -14,13 +14,12 @@
 #define HEADER "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
 #define NOW    apr_time_from_sec(1700000000)
 
-static apr_pool_t *pool;
-
 static void read_bytes(const uint8_t *data, size_t size)
 {
+    const char *text = pool_text(data, size);
     imu_token token;
 
-    imu_token_read(pool, KEY, apr_pstrmemdup(pool, (const char *)data, size), NOW, &token);
+    imu_token_read(pool, KEY, text, NOW, &token);
 }
 
 static void read_claims(const uint8_t *data, size_t size)
@@ -40,8 +39,6 @@ static void read_claims(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (!pool && (apr_initialize() != APR_SUCCESS || apr_pool_create(&pool, NULL) != APR_SUCCESS))
-        abort();
     read_bytes(data, size);
     read_claims(data, size);
     apr_pool_clear(pool);

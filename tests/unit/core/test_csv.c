@@ -4,27 +4,10 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "tests/unit/pool.h"
 #include "mod_invokemu/util/csv.h"
 
 #include <string.h>
-
-#include <apr_general.h>
-#include <apr_strings.h>
-
-static apr_pool_t *pool;
-
-static int set_up(void **state)
-{
-    (void)state;
-    return apr_initialize() == APR_SUCCESS && apr_pool_create(&pool, NULL) == APR_SUCCESS ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    apr_pool_destroy(pool);
-    return 0;
-}
 
 static json_t *parse(const char *text)
 {
@@ -98,5 +81,5 @@ int main(void)
         cmocka_unit_test(there_and_back),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, pool_setup, pool_teardown);
 }

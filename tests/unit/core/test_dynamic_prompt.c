@@ -1,26 +1,9 @@
 #include "tests/unit/core/tempdb.h"
+#include "tests/unit/pool.h"
 
 #include <string.h>
 
-#include <apr_general.h>
-#include <apr_strings.h>
-
 #include "mod_invokemu/util/dynamic_prompt.h"
-
-static apr_pool_t *pool;
-
-static int setup(void **state)
-{
-    (void)state;
-    return apr_initialize() == APR_SUCCESS && apr_pool_create(&pool, NULL) == APR_SUCCESS ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    apr_pool_destroy(pool);
-    return 0;
-}
 
 /* The prompts as one text, "/" between them, and "!" where there was an error. */
 static const char *prompts(const char *prompt, int max, const uint64_t *seed)
@@ -133,5 +116,5 @@ int main(void)
         cmocka_unit_test(test_bounds),
     };
 
-    return cmocka_run_group_tests_name("dynamic_prompt", tests, setup, teardown);
+    return cmocka_run_group_tests_name("dynamic_prompt", tests, pool_setup, pool_teardown);
 }

@@ -5,26 +5,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "tests/unit/pool.h"
 #include "mod_invokemu/util/query.h"
 
-#include <apr_general.h>
-
 #include "mod_invokemu/auth/core_cookie.h"
-
-static apr_pool_t *pool;
-
-static int set_up(void **state)
-{
-    (void)state;
-    return apr_initialize() == APR_SUCCESS && apr_pool_create(&pool, NULL) == APR_SUCCESS ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    apr_pool_destroy(pool);
-    return 0;
-}
 
 static void splits(void **state)
 {
@@ -73,5 +57,5 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(splits), cmocka_unit_test(refuses),
                                        cmocka_unit_test(cookies)};
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, pool_setup, pool_teardown);
 }

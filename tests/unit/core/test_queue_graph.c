@@ -1,27 +1,10 @@
 /* The check of a graph: the generated table of nodes, and where a fault is said to be. */
 #include "tests/unit/core/tempdb.h"
+#include "tests/unit/pool.h"
 
 #include <string.h>
 
-#include <apr_general.h>
-#include <apr_strings.h>
-
 #include "mod_invokemu/store/queue_graph.h"
-
-static apr_pool_t *pool;
-
-static int setup(void **state)
-{
-    (void)state;
-    return apr_initialize() == APR_SUCCESS && apr_pool_create(&pool, NULL) == APR_SUCCESS ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    apr_pool_destroy(pool);
-    return 0;
-}
 
 static json_t *parsed(const char *text)
 {
@@ -123,5 +106,5 @@ int main(void)
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_edges),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, pool_setup, pool_teardown);
 }

@@ -1,27 +1,11 @@
 #include "tests/unit/core/tempdb.h"
+#include "tests/unit/pool.h"
 
 #include <string.h>
-
-#include <apr_general.h>
 
 #include "mod_invokemu/util/hosts.h"
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/validate.h"
-
-static apr_pool_t *pool;
-
-static int setup(void **state)
-{
-    (void)state;
-    return apr_initialize() == APR_SUCCESS && apr_pool_create(&pool, NULL) == APR_SUCCESS ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    apr_pool_destroy(pool);
-    return 0;
-}
 
 static void test_uuids_are_version_4_and_differ(void **state)
 {
@@ -220,5 +204,5 @@ int main(void)
         cmocka_unit_test(test_local_names),
     };
 
-    return cmocka_run_group_tests_name("util", tests, setup, teardown);
+    return cmocka_run_group_tests_name("util", tests, pool_setup, pool_teardown);
 }
