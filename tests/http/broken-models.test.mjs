@@ -127,6 +127,7 @@ describe('a model with broken files', () => {
         'empty-weights': [WEIGHTS, (f) => cut(f, 0), `Its file ${WEIGHTS} is damaged or not complete.`],
         'wild-length': [WEIGHTS, (f) => header(f, (b) => b.writeBigUInt64LE(2n ** 63n, 0)), `Its file ${WEIGHTS} is damaged or not complete.`],
         'wild-header': [WEIGHTS, (f) => header(f, (b) => b.write('}}', 8)), `Its file ${WEIGHTS} is damaged or not complete.`],
+        forbidden: [WEIGHTS, (f) => fs.chmodSync(f, 0), `Its file ${WEIGHTS} can't be read by the server.`],
         'no-vae': ['vae', (f) => fs.rmSync(f, { recursive: true }), 'Its file vae/config.json is missing.'],
         'no-text-weights': ['text_encoder/model.fp16.safetensors', (f) => fs.rmSync(f), 'Its folder text_encoder holds no weights in safetensors form.'],
         'no-json': ['unet/config.json', (f) => fs.writeFileSync(f, '<html>404</html>'), 'Its file unet/config.json is damaged: it holds no JSON.'],

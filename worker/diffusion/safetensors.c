@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_HEADER  ((uint64_t)64 << 20)
+#define MAX_HEADER  ((uint64_t)16 << 20) /* a large model's is a few hundred KiB */
 #define MAX_ENTRIES 65536
 #define MAX_NAME    512
 #define CHUNK_BYTES ((size_t)4 << 20)
@@ -155,9 +155,11 @@ static imu_engine_status open_fd(int fd, imu_safetensors **out, imu_fault *fault
     uint64_t size = 0;
     for (int i = 7; i >= 0; i--)
         size = size << 8 | head[i];
-    if (size > MAX_HEADER || size > (uint64_t)info.st_size - 8)
+    if (size > (uint64_t)info.st_size - 8)
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
                         "The safetensors header is longer than the file.");
+    if (size > MAX_HEADER)
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The safetensors header is too long.");
     char *header = malloc((size_t)size + 1);
     if (!header)
         return imu_fail_memory(fault);
