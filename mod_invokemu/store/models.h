@@ -10,9 +10,9 @@
 /** Field of a record that is true once an administrator has changed how the model is described. */
 #define IMU_MODEL_EDITED "edited"
 
-/** Makes or renews a record of each model folder right below dir (model_scan.c). A known model whose
- * folder is gone or broken keeps its record, and with it what people wrote there. For the parent,
- * at start-up. */
+/** Makes or renews a record of each model folder right below dir (model_scan.c). A known model
+ * whose folder is gone or broken keeps its record, and with it what people wrote there. For the
+ * parent, at start-up. */
 imu_err *imu_models_scan(imu_db *db, const char *dir);
 
 /** One model by key; rows->count is 0 when there is none. Columns key, path, record and the rest of

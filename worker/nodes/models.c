@@ -225,7 +225,8 @@ static int unusable(imu_call *call, const char *why)
 {
     imu_fault fault = {.status = IMU_ENGINE_BAD_MODEL};
     snprintf(fault.text, sizeof fault.text, "%s", why);
-    return imu_models_fault(call, &fault);
+    imu_models_fault(call, &fault);
+    return -1;
 }
 
 /* The fault of a model that doesn't open: of a kind that can't be computed, or broken. */
