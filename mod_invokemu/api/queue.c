@@ -39,7 +39,7 @@ imu_err *imu_api_queue_item_ids(imu_req *req)
     static const char *const directions[] = {"ASC", "DESC", NULL};
     imu_queue_scope s;
     const char *direction;
-    json_t *result, *before;
+    json_t *result, *found;
     int mine, places;
     imu_err *err;
 
@@ -50,9 +50,9 @@ imu_err *imu_api_queue_item_ids(imu_req *req)
         (err = imu_queue_ids(&s, strcmp(direction, "DESC") == 0, mine, &result)))
         return err;
     if (places) {
-        if ((err = imu_queue_places(&s, req->inst->queue_mode == IMU_QUEUE_FIFO, mine, &before)))
+        if ((err = imu_queue_places(&s, req->inst->queue_mode == IMU_QUEUE_FIFO, mine, &found)))
             return err;
-        json_object_set(result, "jobs_before", before);
+        json_object_update(result, found);
     }
     return imu_reply_json(req, 200, json_incref(result));
 }

@@ -179,10 +179,18 @@ imu_err *imu_queue_next(const imu_queue_scope *s, int fifo, json_t **item)
     return err ? err : item_or_null(s, item_id, item);
 }
 
+static json_t *id_list(const imu_rows *rows)
+{
+    json_t *ids = json_array();
+
+    for (int i = 0; i < rows->count; i++)
+        json_array_append_new(ids, json_integer(imu_int(rows, i, "item_id")));
+    return ids;
+}
+
 imu_err *imu_queue_ids(const imu_queue_scope *s, int descending, int mine, json_t **result)
 {
     imu_rows *rows;
-    json_t *ids;
     const char *whose = mine ? s->who->user_id : NULL;
     imu_err *err =
         imu_db_select(s->db, s->p, &rows, descending ? "queue_ids_desc" : "queue_ids_asc", "sss",
@@ -190,26 +198,29 @@ imu_err *imu_queue_ids(const imu_queue_scope *s, int descending, int mine, json_
 
     if (err)
         return err;
-    ids = json_array();
-    for (int i = 0; i < rows->count; i++)
-        json_array_append_new(ids, json_integer(imu_int(rows, i, "item_id")));
-    *result =
-        imu_json_own(s->p, json_pack("{s:o, s:i}", "item_ids", ids, "total_count", rows->count));
+    *result = imu_json_own(
+        s->p, json_pack("{s:o, s:i}", "item_ids", id_list(rows), "total_count", rows->count));
     return NULL;
 }
 
 imu_err *imu_queue_places(const imu_queue_scope *s, int fifo, int mine, json_t **places)
 {
-    const char *whose = mine ? s->who->user_id : imu_queue_scope_user(s);
-    imu_rows *rows;
-    imu_err *err = imu_run_places(s->db, s->p, fifo, s->queue_id, whose, &rows);
+    const char *whose = mine ? s->who->user_id : NULL;
+    imu_rows *waiting, *running;
+    json_t *before;
+    imu_err *err;
 
-    if (err)
+    if ((err = imu_run_places(s->db, s->p, fifo, s->queue_id, whose, &waiting)) ||
+        (err = imu_db_select(s->db, s->p, &running, "queue_ids_running", "sss", s->queue_id, whose,
+                             whose)))
         return err;
-    *places = imu_json_own(s->p, json_object());
-    for (int i = 0; i < rows->count; i++)
-        json_object_set_new(*places, imu_text(rows, i, "item_id"),
-                            json_integer(imu_int(rows, i, "jobs_before")));
+    before = json_object();
+    for (int i = 0; i < waiting->count; i++)
+        if (imu_queue_item_visible(s, waiting, i))
+            json_object_set_new(before, imu_text(waiting, i, "item_id"),
+                                json_integer(imu_int(waiting, i, "jobs_before")));
+    *places = imu_json_own(s->p, json_pack("{s:o, s:o, s:o}", "in_progress", id_list(running),
+                                           "pending", id_list(waiting), "jobs_before", before));
     return NULL;
 }
 

@@ -74,8 +74,9 @@ imu_err *imu_queue_next(const imu_queue_scope *s, int fifo, json_t **item);
  * @param mine  only jobs of the one who asks */
 imu_err *imu_queue_ids(const imu_queue_scope *s, int descending, int mine, json_t **result);
 /**
- * How many waiting jobs the dispatcher takes before each, as things stand: {item id: number}, for
- * the waiting jobs that the caller may see. Whose the others are does not show.
+ * What is running, what waits, and how many waiting jobs the dispatcher takes before each that the
+ * caller may see, as things stand: {in_progress: [item id], pending: [item id], jobs_before: {item
+ * id: number}}. The ids are in their own order: whose turn comes before whose does not show.
  * @param fifo  the order in force
  * @param mine  only jobs of the one who asks
  */

@@ -64,6 +64,9 @@ SELECT item_id FROM session_queue WHERE queue_id = %s AND (%s IS NULL OR user_id
 -- :name queue_ids_desc
 SELECT item_id FROM session_queue WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id DESC LIMIT 100000;
 
+-- :name queue_ids_running
+SELECT item_id FROM session_queue WHERE queue_id = %s AND status = 'in_progress' AND (%s IS NULL OR user_id = %s) ORDER BY item_id LIMIT 1000;
+
 -- :name queue_counts
 SELECT status, COUNT(*) AS n, SUM(user_id = %s) AS own FROM session_queue WHERE queue_id = %s GROUP BY status LIMIT 10;
 

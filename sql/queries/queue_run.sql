@@ -44,7 +44,7 @@ WITH waiting AS (
   LEFT JOIN queue_turns t ON t.user_id = q.user_id
   WHERE q.status = 'pending' AND substr(q.queue_id, 1, 1) <> '/'),
 placed AS (SELECT item_id, queue_id, user_id, ROW_NUMBER() OVER (ORDER BY turn, served_at, asked) - 1 AS jobs_before FROM waiting)
-SELECT item_id, jobs_before FROM placed WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id LIMIT 100000;
+SELECT item_id, user_id, jobs_before FROM placed WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id LIMIT 100000;
 
 -- The same in order of arrival: a job comes when the oldest of its person's jobs that are still there is the oldest of all.
 -- :name run_places_by_arrival
@@ -57,7 +57,7 @@ WITH waiting AS (
   JOIN users u ON u.user_id = q.user_id AND u.is_active = 1
   WHERE q.status = 'pending' AND substr(q.queue_id, 1, 1) <> '/'),
 placed AS (SELECT item_id, queue_id, user_id, ROW_NUMBER() OVER (ORDER BY oldest, turn) - 1 AS jobs_before FROM waiting)
-SELECT item_id, jobs_before FROM placed WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id LIMIT 100000;
+SELECT item_id, user_id, jobs_before FROM placed WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id LIMIT 100000;
 
 -- :name run_claim
 UPDATE session_queue SET status = 'in_progress', run_id = %s, dispatcher_id = %s, lease_expires_at = %s, device = %s,

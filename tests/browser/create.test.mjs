@@ -86,6 +86,9 @@ test('the preview, the ring and the percent appear in the place of the picture',
 test('somebody else sees only that there is a job', async () => {
     await linus.page.getByRole('link', { name: /Queue/ }).click();
     await linus.sees('0 of yours, 2 in all');
+    await linus.sees('Nothing of yours waits');
+    await linus.sees('2 jobs of others are in the queue.');
+    await linus.page.getByRole('radio', { name: 'Everyone’s' }).check();
     await linus.page.locator('.job.foreign').nth(1).waitFor();
     assert.equal(await linus.page.getByText('A job of someone else').count(), 2);
     assert.equal(await linus.button('Cancel').count(), 0);

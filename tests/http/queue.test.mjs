@@ -49,6 +49,9 @@ describe('the session queue', () => {
         assert.deepEqual(await places(ben), { [d]: 1 });
         assert.deepEqual(await places(ben, ''), { [d]: 1 }, 'nothing of others without "mine" either');
         assert.deepEqual(await places(admin), {});
+        const lists = async (query) => Object.values(await ok(ben.get(`${QUEUE}/item_ids?${query}places=true`))).filter(Array.isArray);
+        assert.deepEqual(await lists('mine=true&'), [[d], [], [d]]);
+        assert.deepEqual(await lists(''), [[d, c, b, a], [], [a, b, c, d]], 'ids and states are everybody’s, turns are not');
         assert.deepEqual(await places(admin, ''), { [a]: 0, [b]: 2, [c]: 3, [d]: 1 });
         await ok(ann.put(`${QUEUE}/i/${a}/cancel`));
         assert.deepEqual([await places(ann), await places(ben)], [{ [b]: 0, [c]: 2 }, { [d]: 1 }]);

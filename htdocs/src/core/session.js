@@ -27,7 +27,10 @@ export const myId = computed(() => user.value?.user_id);
 export const myName = computed(() => user.value?.display_name || user.value?.email || 'Me');
 
 const leaveHooks = [];
-/** Runs `hook` when the person who was here is gone, so that nothing of theirs stays in memory. */
+/**
+ * Runs `hook({ended})` when the person who was here is gone, so that nothing of theirs stays in memory. `ended` is true when
+ * their session ended without their asking: they may be back in a minute.
+ */
 export const onLeave = (hook) => leaveHooks.push(hook);
 
 const partingHooks = [];
@@ -40,9 +43,9 @@ export function setTheme(next) {
   document.documentElement.dataset.theme = next === 'auto' ? '' : next;
 }
 
-function forget() {
+function forget(ended = false) {
   forgetToken();
-  leaveHooks.forEach((hook) => hook());
+  leaveHooks.forEach((hook) => hook({ ended }));
   user.value = null;
   sessionStorage.removeItem(COOKIE_MARK);
 }
@@ -67,7 +70,7 @@ function signedOut(why) {
     return false;
   }
   const known = Boolean(user.value);
-  forget();
+  forget(true);
   signedOutReason.value = why;
   toSignIn();
   return known;

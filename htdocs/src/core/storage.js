@@ -21,6 +21,17 @@ export function remember(key, text) {
   }
 }
 
+/** Forgets everything below `prefix` but what is called `kept`. */
+export function forgetOthers(prefix, kept) {
+  try {
+    Object.keys(localStorage)
+      .filter((key) => key.startsWith(prefix) && key !== kept)
+      .forEach((key) => localStorage.removeItem(key));
+  } catch {
+    // Then nothing was remembered either.
+  }
+}
+
 export function recallJson(key, otherwise) {
   try {
     return JSON.parse(recall(key)) ?? otherwise;

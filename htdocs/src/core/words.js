@@ -55,6 +55,23 @@ export function timeLeft(seconds) {
 
 export const count = (n, one, many = `${one}s`) => `${n.toLocaleString()} ${n === 1 ? one : many}`;
 
+/** What a screen reader says of a picture: what it was asked to show, else when it was made. */
+export function labelOf(record) {
+  if (!record) {
+    return 'Picture';
+  }
+  const what = record.prompt ? record.prompt.replace(/\s+/g, ' ').slice(0, 200) : `Picture of ${fullTime(record.created_at)}`;
+  return record.starred ? `${what}, starred` : what;
+}
+
+const BRIEF = 48;
+
+/** A name as it stands in a sentence or a title: a very long one is cut. */
+export function brief(name) {
+  const letters = [...String(name)];
+  return letters.length > BRIEF ? `${letters.slice(0, BRIEF - 1).join('').trimEnd()}…` : String(name);
+}
+
 /** "Firefox on Windows" from a user agent text; exactness is not needed, recognition is. */
 export function device(agent) {
   if (!agent) {

@@ -11,7 +11,7 @@ import { Ring } from '../parts/ring.js';
 import { cancelJob, cards, createPictures, isFinal, retryJob } from '../state/jobs.js';
 import { boardById } from '../state/boards.js';
 import { picture, remove, toggleStar, want } from '../state/pictures.js';
-import { defaults, models, modelsThere, noModel, takeOver } from '../state/wish.js';
+import { defaults, MAX_COUNT, models, modelsThere, noModel, takeOver } from '../state/wish.js';
 import { say } from '../state/toasts.js';
 
 /** Every finished picture of the feed in reading order, for going through them in the lightbox. */
@@ -100,8 +100,12 @@ async function again(card, changes = {}) {
     return;
   }
   const boardId = wish.boardId && boardById(wish.boardId) ? wish.boardId : null;
+  const many = card.jobs.length;
+  if (many > MAX_COUNT && !changes.count) {
+    say(`There are ${many} here. Again makes ${MAX_COUNT}, the most at a time.`);
+  }
   const usable = Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
-  createPictures({ ...defaults.value, ...usable, model, modelKey: model.key, modelName: model.name, boardId, seed: null, count: card.jobs.length, ...changes });
+  createPictures({ ...defaults.value, ...usable, model, modelKey: model.key, modelName: model.name, boardId, seed: null, count: Math.min(many, MAX_COUNT), ...changes });
   scrollTo({ top: 0 });
 }
 

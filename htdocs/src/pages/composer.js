@@ -1,14 +1,16 @@
 // The composer: what to see, how many, and where the pictures go.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { html } from '../core/html.js';
+import { brief, count } from '../core/words.js';
 import { Button, Stepper } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
 import { boardById, boardsState, canAdd, sortedBoards } from '../state/boards.js';
 import { createPictures } from '../state/jobs.js';
-import { choose, currentWish, MAX_COUNT, model, modelsState, modelsThere, negative, noModel, prompt, settings } from '../state/wish.js';
+import { choose, currentWish, MAX_COUNT, model, modelsState, modelsThere, negative, noModel, prompt, roomIn, settings } from '../state/wish.js';
 
 const touch = matchMedia('(hover: none)');
-const PROMPT_MAX = 4000;
+/** From here on the room that is left is told. */
+const NEARLY_FULL = 1000;
 
 /** Grows with its text up to the limit that the style sheet sets. */
 function useGrowth(text) {
@@ -30,7 +32,7 @@ function BoardPick() {
     <select value=${current || unknown ? boardId : ''} onChange=${(e) => choose({ boardId: e.target.value || undefined })}>
       <option value="">Unsorted</option>
       ${unknown && html`<option value=${boardId}>Your board</option>`}
-      ${mine.map((board) => html`<option key=${board.board_id} value=${board.board_id}>${board.board_name}</option>`)}
+      ${mine.map((board) => html`<option key=${board.board_id} value=${board.board_id}>${brief(board.board_name)}</option>`)}
     </select><${Icon} name="down" /></label>`;
 }
 
@@ -42,6 +44,21 @@ function why() {
     return noModel.value;
   }
   return '';
+}
+
+/** How much more fits into a text, when that is little; what is too long says by how much. */
+function Room({ what, text }) {
+  const room = roomIn(text);
+  if (room >= NEARLY_FULL) {
+    return null;
+  }
+  if (room < 0) {
+    return html`<p class="note bad" role="status">${`${what} is too long by about ${count(-room, 'letter')}. Shorten it to go on; nothing is cut off.`}</p>`;
+  }
+  // Read aloud at a few marks, not at each letter.
+  const mark = [100, 500].find((n) => room < n) || NEARLY_FULL;
+  return html`<p class="note"><span aria-hidden="true">${`Room for about ${count(room, 'more letter')}`}</span>
+    <span class="sr" role="status">${`${what}: room for fewer than ${mark} more letters`}</span></p>`;
 }
 
 /** What should not be in the picture: out of the way until asked for, or until it says something. */
@@ -62,7 +79,7 @@ function LeaveOut({ onKeyDown, back }) {
     back();
   };
   return html`<div class="leave-out"><label for="leave-out">Leave out</label>
-    <input id="leave-out" ref=${field} value=${negative.value} maxlength=${PROMPT_MAX} placeholder="what you don’t want to see" autocomplete="off"
+    <input id="leave-out" ref=${field} value=${negative.value} placeholder="what you don’t want to see" autocomplete="off"
       onInput=${(e) => (setAsked(true), (negative.value = e.target.value))} onKeyDown=${onKeyDown} />
     <${Button} kind="quiet" icon="close" bare onClick=${clear}>Leave nothing out<//></div>`;
 }
@@ -71,7 +88,8 @@ export function Composer({ toggleSettings, panelOpen }) {
   const area = useGrowth(prompt.value);
   const problem = why();
   const [early, setEarly] = useState(false);
-  const ready = !problem && prompt.value.trim();
+  const fits = roomIn(prompt.value) >= 0 && roomIn(negative.value) >= 0;
+  const ready = !problem && prompt.value.trim() && fits;
   const send = async () => {
     if (!ready || early) {
       area.current.focus();
@@ -105,7 +123,7 @@ export function Composer({ toggleSettings, panelOpen }) {
   return html`<form class="composer" onSubmit=${(e) => (e.preventDefault(), send())}>
     <div class="composer-box" onMouseDown=${hold}>
       <label class="sr" for="prompt">What do you want to see?</label>
-      <textarea id="prompt" data-search ref=${area} rows="1" maxlength=${PROMPT_MAX} placeholder="What do you want to see?"
+      <textarea id="prompt" data-search ref=${area} rows="1" placeholder="What do you want to see?"
         value=${prompt.value} onInput=${(e) => (prompt.value = e.target.value)} onKeyDown=${keys} enterkeyhint=${touch.matches ? 'enter' : 'send'}></textarea>
       <${LeaveOut} onKeyDown=${keys} back=${() => area.current.focus()} />
       <div class="composer-row">
@@ -116,6 +134,7 @@ export function Composer({ toggleSettings, panelOpen }) {
         <${Button} kind="main" icon="send" type="submit" class="create-button" busy=${early} aria-disabled=${ready ? undefined : 'true'}>Create<//>
       </div>
     </div>
+    <${Room} what="The prompt" text=${prompt.value} /><${Room} what="“Leave out”" text=${negative.value} />
     ${problem && html`<p class="note bad" role="status">${problem}</p>`}
   </form>`;
 }

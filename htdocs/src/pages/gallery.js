@@ -5,7 +5,7 @@ import { html } from '../core/html.js';
 import { navigate, route } from '../core/router.js';
 import { solo } from '../core/session.js';
 import { recall, remember } from '../core/storage.js';
-import { count } from '../core/words.js';
+import { brief, count } from '../core/words.js';
 import { BoardStrip } from '../parts/boards.js';
 import { BoardMenu, MoveDialog } from '../parts/board-dialogs.js';
 import { Blank, Button, Failed } from '../parts/controls.js';
@@ -143,7 +143,7 @@ export function Gallery() {
       <div class="gallery-head">
         ${chosen.length
           ? html`<${SelectionBar} list=${chosen} mayChange=${mayAdd} />`
-          : html`<div class="gallery-title"><h2>${title}</h2>
+          : html`<div class="gallery-title"><h2 title=${title}>${title}</h2>
                 ${board && !solo.value && html`<span class="seen-by"><${Icon} name=${board.board_visibility === 'private' ? 'lock' : 'eye'} />${visibilityWords(board)}</span>`}
                 ${board && canManage(board) && html`<${BoardMenu} board=${board} />`}</div>
               <div class="gallery-tools"><${Search} key=${id} board=${id} /><${OnlyStarred} />
@@ -152,7 +152,7 @@ export function Gallery() {
       </div>
       <${Uploading} />
       <${Pictures} board=${id} />
-      ${drop.over && html`<p class="drop-words">Let go to add to ${title}</p>`}
+      ${drop.over && html`<p class="drop-words">Let go to add to ${brief(title)}</p>`}
     </div>
     ${panelOpen.value &&
     html`<aside class="panel" aria-label="Details of a picture"><header class="panel-head"><h2>Details</h2>

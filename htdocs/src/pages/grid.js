@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { thumbnailUrl } from '../core/api.js';
 import { html } from '../core/html.js';
-import { fullTime, monthOf } from '../core/words.js';
+import { labelOf, monthOf } from '../core/words.js';
 import { Icon } from '../parts/icons.js';
 import { openLightbox } from '../parts/lightbox.js';
 import { names, picture, remove, selection, toggleStar, want } from '../state/pictures.js';
@@ -98,7 +98,7 @@ function Tile({ name, index, total, place, focused, onFocus, open }) {
     e.dataTransfer.setData('application/x-pictures', JSON.stringify(list));
     e.dataTransfer.effectAllowed = 'move';
   };
-  const words = record ? `Picture of ${fullTime(record.created_at)}${record.starred ? ', starred' : ''}` : 'Picture';
+  const words = labelOf(record);
   return html`<li class=${chosen ? 'thumb chosen' : 'thumb'} style=${place} aria-setsize=${total} aria-posinset=${index + 1}>
     <button type="button" class="thumb-open" data-picture=${name} tabindex=${focused ? 0 : -1} aria-label=${`${words}${chosen ? ', selected' : ''}`}
       draggable onDragStart=${drag} onClick=${click} onFocus=${() => onFocus(index)} onContextMenu=${(e) => held.current && e.preventDefault()} ...${hold}>

@@ -1,40 +1,59 @@
-// Queue: what runs, what waits, what is done. Of other people's jobs only that they are there, and only while they are.
+// Queue: what runs, what waits, what is done; one's own jobs, or everybody's. Of other people's only that they are there, and only
+// while they are.
 import { useEffect, useState } from 'preact/hooks';
 import { thumbnailUrl } from '../core/api.js';
 import { html } from '../core/html.js';
 import { pictureOf, wishOf } from '../core/graph.js';
 import { isAdmin, myId, solo } from '../core/session.js';
 import { ago, count } from '../core/words.js';
-import { Blank, Button, Failed } from '../parts/controls.js';
+import { Blank, Button, Choice, Failed } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
 import { openLightbox } from '../parts/lightbox.js';
 import { Menu } from '../parts/menu.js';
 import { Ring } from '../parts/ring.js';
 import { cancelJob, jobOf, retryJob } from '../state/jobs.js';
-import { busy, items, itemsState, loadItems, loadMoreItems, moreItems, pause, paused, resume, stopAllWaiting, tidyUp, watchItems } from '../state/queue.js';
+import {
+  busy,
+  items,
+  itemsState,
+  loadItems,
+  loadMoreItems,
+  moreItems,
+  pause,
+  paused,
+  places,
+  resume,
+  showWhose,
+  stopAllWaiting,
+  tidyUp,
+  watchItems,
+  whose,
+} from '../state/queue.js';
 
 const STATUS = { pending: 'Waiting', in_progress: 'Running', waiting: 'Waiting', completed: 'Done', failed: 'Didn’t work', canceled: 'Cancelled' };
+const WHOSE = [
+  ['mine', 'Yours'],
+  ['all', 'Everyone’s'],
+];
 const isOpen = (item) => ['pending', 'in_progress', 'waiting'].includes(item.status);
 
-/** How many jobs run before this one. */
-const ahead = (item) => items.value.filter((other) => isOpen(other) && other.item_id < item.item_id).length;
-
+/** When it will be, or was. People take turns, and only the server knows whose it is. */
 function whenOf(item) {
   if (item.status === 'pending') {
-    const n = ahead(item);
-    return n ? `${count(n, 'job')} before it` : 'next';
+    const n = places.value[item.item_id];
+    return n === undefined ? '' : n ? `${count(n, 'job')} before it` : 'next';
   }
   return ago(item.completed_at || item.started_at || item.created_at);
 }
 
-function Mark({ item, name, live }) {
+function Mark({ item, name, live, prompt }) {
   const [deleted, setDeleted] = useState(false);
   if (item.status === 'in_progress') {
     const shown = live?.preview ? html`<img src=${live.preview} alt="" />` : null;
     return html`<span class="job-mark">${shown}<${Ring} percent=${live?.percent ? Math.round(live.percent * 100) : null} label="Progress" /></span>`;
   }
   if (name && !deleted) {
-    return html`<button type="button" class="job-mark" aria-label="Open the picture" onClick=${() => openLightbox([name], name)}>
+    return html`<button type="button" class="job-mark" aria-label=${`Open the picture: ${prompt.slice(0, 100) || 'no words'}`} onClick=${() => openLightbox([name], name)}>
       <img src=${thumbnailUrl(name)} alt="" loading="lazy" onError=${() => setDeleted(true)} /></button>`;
   }
   return html`<span class="job-mark"><${Icon} name=${{ failed: 'warn', canceled: 'close', completed: 'check' }[item.status] || 'queue'} /></span>`;
@@ -45,11 +64,11 @@ function Known({ item }) {
   const wish = wishOf(item);
   const live = jobOf(item.item_id)?.value;
   const name = pictureOf(item);
-  const whose = !solo.value && item.user_id !== myId.value ? item.user_display_name || item.user_email : null;
+  const owner = !solo.value && item.user_id !== myId.value ? item.user_display_name || item.user_email : null;
   return html`<li class=${`job ${item.status}`} data-item=${item.item_id}>
-    <${Mark} item=${item} name=${name} live=${live} />
+    <${Mark} item=${item} name=${name} live=${live} prompt=${wish.prompt} />
     <div class="job-words"><p class="job-prompt">${wish.prompt || 'A job without words'}</p>
-      <p class="job-meta">${item.status !== 'completed' && html`<span class="job-status">${STATUS[item.status]}</span>`}<span>${whenOf(item)}</span>${whose && html`<span>${whose}</span>`}
+      <p class="job-meta">${item.status !== 'completed' && html`<span class="job-status">${STATUS[item.status]}</span>`}<span>${whenOf(item)}</span>${owner && html`<span>${owner}</span>`}
         ${wish.modelName && html`<span>${wish.modelName}</span>`}</p>
       ${item.status === 'failed' && item.error_message && html`<p class="job-error">${item.error_message}</p>`}</div>
     ${isOpen(item) && html`<${Button} kind="quiet" icon="close" onClick=${() => cancelJob(item.item_id)}>Cancel<//>`}
@@ -60,7 +79,7 @@ function Known({ item }) {
 const Foreign = ({ item }) => html`<li class=${`job foreign ${item.status}`} data-item=${item.item_id}><span class="job-mark"><${Icon} name="person" /></span>
   <div class="job-words"><p class="job-prompt">A job of someone else</p><p class="job-meta"><span class="job-status">${STATUS[item.status]}</span><span>${whenOf(item)}</span></p></div></li>`;
 
-const readable = (item) => solo.value || item.user_id === myId.value || (isAdmin.value && item.field_values !== null && item.batch_id !== 'redacted');
+const readable = (item) => solo.value || item.user_id === myId.value || (isAdmin.value && item.batch_id !== 'redacted');
 
 function List({ title, list }) {
   return (
@@ -69,6 +88,20 @@ function List({ title, list }) {
       ${list.map((item) => html`<${readable(item) ? Known : Foreign} key=${item.item_id} item=${item} />`)}</ul></section>`
   );
 }
+
+/** Nothing of one's own here: says whether others have something, who are shown on the other side. */
+function Nothing() {
+  const { mine, all } = busy.value;
+  const others = all - mine;
+  const elsewhere = others && whose.value === 'mine' ? ` ${count(others, 'job')} of others ${others === 1 ? 'is' : 'are'} in the queue.` : '';
+  return html`<${Blank} icon="queue" title=${elsewhere ? 'Nothing of yours waits' : 'Nothing waits'}
+    action=${html`<a class="button main" href="/create"><${Icon} name="create" /><span>Create a picture</span></a>`}>
+    ${`Jobs line up here while pictures are being made.${elsewhere}`}<//>`;
+}
+
+/** Running ones first, then in the order in which they will be made. */
+const byTurn = (a, b) => Number(b.status === 'in_progress') - Number(a.status === 'in_progress') || place(a) - place(b) || a.item_id - b.item_id;
+const place = (item) => places.value[item.item_id] ?? Number.MAX_SAFE_INTEGER;
 
 function Jobs() {
   const state = itemsState.value;
@@ -79,13 +112,12 @@ function Jobs() {
     return html`<ul class="jobs" aria-hidden="true">${[1, 2, 3].map((n) => html`<li class="job skeleton" key=${n}></li>`)}</ul><p class="sr" role="status">Reading the queue</p>`;
   }
   const shown = items.value.filter((item) => isOpen(item) || readable(item));
-  if (!shown.length && !moreItems.value) {
-    return html`<${Blank} icon="queue" title="Nothing waits" action=${html`<a class="button main" href="/create"><${Icon} name="create" /><span>Create a picture</span></a>`}>
-      Jobs line up here while pictures are being made.<//>`;
+  if (!shown.length) {
+    return html`<${Nothing} />`;
   }
-  const open = shown.filter(isOpen).sort((a, b) => (a.status === 'in_progress' ? 0 : 1) - (b.status === 'in_progress' ? 0 : 1) || a.item_id - b.item_id);
+  const open = shown.filter(isOpen).sort(byTurn);
   return html`<${List} title="Now" list=${open} /><${List} title="Done" list=${shown.filter((item) => !isOpen(item))} />
-    ${moreItems.value && html`<${Button} kind="quiet" icon="down" onClick=${loadMoreItems}>Show older jobs<//>`}`;
+    ${moreItems.value && html`<${Button} kind="quiet" icon="down" onClick=${loadMoreItems}>Show more jobs<//>`}`;
 }
 
 export function Queue() {
@@ -106,6 +138,7 @@ export function Queue() {
         ]} />
       </div></header>
     ${paused.value && html`<p class="message" role="status">The queue is paused. New jobs wait until ${rights ? 'you continue it' : 'an administrator continues it'}.</p>`}
+    ${!solo.value && html`<${Choice} label="Whose jobs" hideLabel value=${whose.value} options=${WHOSE} onPick=${showWhose} />`}
     <${Jobs} />
   </div>`;
 }

@@ -5,7 +5,7 @@ import { navigate } from '../core/router.js';
 import { solo } from '../core/session.js';
 import { boardById, boards, canAdd, canDelete, changeBoard, createBoard, deleteBoard, sortedBoards, tellShared, VISIBILITY } from '../state/boards.js';
 import { loadNames, move, view } from '../state/pictures.js';
-import { count } from '../core/words.js';
+import { brief, count } from '../core/words.js';
 import { Button, TextField } from './controls.js';
 import { Dialog } from './dialog.js';
 import { Icon } from './icons.js';
@@ -53,7 +53,7 @@ function VisibilityDialog({ board, onClose }) {
       tellShared(now);
     }
   };
-  return html`<${Dialog} title=${`Who can see “${board.board_name}”`} onClose=${onClose}>
+  return html`<${Dialog} title=${`Who can see “${brief(board.board_name)}”`} onClose=${onClose}>
     <ul class="options">${VISIBILITY.map(
       ([key, words, hint]) => html`<li key=${key}><button type="button" aria-pressed=${String(board.board_visibility === key)} onClick=${() => pick(key)}>
         <${Icon} name=${{ private: 'lock', shared: 'eye', public: 'people' }[key]} /><span><strong>${words}</strong><span>${hint}</span></span>
@@ -70,7 +70,7 @@ function DeleteDialog({ board, onClose }) {
     deleteBoard(board, withPictures, () => view.value.board === 'none' && loadNames({ quiet: true }));
   };
   const n = board.image_count + (board.asset_count || 0);
-  return html`<${Dialog} title=${`Delete “${board.board_name}”`} onClose=${onClose}>
+  return html`<${Dialog} title=${`Delete “${brief(board.board_name)}”`} onClose=${onClose}>
     <p>${n ? `What should happen to ${count(n, 'picture')} on it?` : 'The board is empty.'} You can undo this for a few seconds.</p>
     <div class="stack">
       <${Button} icon="board" onClick=${() => go(false)}>${n ? 'Delete the board, keep the pictures' : 'Delete the board'}<//>
@@ -109,7 +109,7 @@ export function MoveDialog({ list, onClose }) {
       ${from !== 'none' && html`<li><button type="button" onClick=${() => go('none')}><${Icon} name="gallery" /><span><strong>Unsorted</strong><span>On no board</span></span></button></li>`}
       ${targets.map(
         (board) => html`<li key=${board.board_id}><button type="button" onClick=${() => go(board.board_id)}><${Icon} name="board" />
-          <span><strong>${board.board_name}</strong><span>${count(board.image_count, 'picture')}</span></span></button></li>`,
+          <span><strong>${board.board_name}</strong><span>${count(board.image_count + (board.asset_count || 0), 'picture')}</span></span></button></li>`,
       )}
       <li><button type="button" onClick=${() => setAdding(true)}><${Icon} name="plus" /><span><strong>New board</strong></span></button></li>
     </ul>

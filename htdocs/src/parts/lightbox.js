@@ -2,6 +2,7 @@
 import { render } from 'preact';
 import { pictureUrl, thumbnailUrl } from '../core/api.js';
 import { html } from '../core/html.js';
+import { labelOf } from '../core/words.js';
 import { canChange } from '../state/boards.js';
 import { complain } from '../state/toasts.js';
 import { picture, readPicture, remove, toggleStar, want } from '../state/pictures.js';
@@ -14,6 +15,8 @@ const PANEL = 340;
 /** Share of a small screen that the details take; as in lightbox.css. */
 const SHEET = 0.62;
 const NEAR = 12;
+/** Height of the bar of buttons; as in lightbox.css. */
+const TOOLS = 60;
 let withDetails = recall('lightbox-details') === 'open';
 
 function loadStyles() {
@@ -57,7 +60,7 @@ function closeOnBack(pswp) {
 
 const slideOf = (name) => {
   const record = picture(name).value;
-  return { src: pictureUrl(name), msrc: thumbnailUrl(name), width: record?.width || 512, height: record?.height || 512, name, alt: 'Picture' };
+  return { src: pictureUrl(name), msrc: thumbnailUrl(name), width: record?.width || 512, height: record?.height || 512, name, alt: labelOf(record) };
 };
 
 /** Small pictures are shown up to twice their size; a double click or a double tap goes closer to any of them. */
@@ -136,6 +139,8 @@ export async function openLightbox(list, name, onLeave) {
       arrowNextTitle: 'Next',
       errorMsg: 'This picture can’t be shown. It may have been deleted.',
       getViewportSizeFn: room,
+      // Where the details leave little room, the buttons get a strip of their own.
+      paddingFn: () => ({ top: withDetails && innerWidth < 820 ? TOOLS : 0, bottom: 0, left: 0, right: 0 }),
     });
     pswp.addFilter('itemData', (data, index) => slideOf(list[index]));
     pswp.on('change', () => {

@@ -3,6 +3,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { del, get, post } from '../core/api.js';
 import { html } from '../core/html.js';
+import { brief } from '../core/words.js';
 import { complain, say } from '../state/toasts.js';
 import { Button, TextField } from './controls.js';
 
@@ -59,7 +60,7 @@ export function NamedPeople({ board }) {
     try {
       await post(path, { email: email.trim(), permission });
       await load();
-      say(`“${board.board_name}” is shared with ${email.trim()}.`);
+      say(`“${brief(board.board_name)}” is shared with ${email.trim()}.`);
       setEmail('');
       setError('');
     } catch (failure) {

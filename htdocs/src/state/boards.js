@@ -4,6 +4,7 @@ import { del, get, patch, post } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
 import { isAdmin, myId, onLeave, solo } from '../core/session.js';
+import { brief } from '../core/words.js';
 import { complain, say, sayWithUndo } from './toasts.js';
 
 export const VISIBILITY = [
@@ -127,7 +128,7 @@ export function deleteBoard(board, withPictures, done) {
       complain(error);
     }
   };
-  sayWithUndo(`Board “${board.board_name}” deleted.`, act, back);
+  sayWithUndo(`Board “${brief(board.board_name)}” deleted.`, act, back);
 }
 
 /** Adds to or takes from the counts shown; the next load brings the true ones. */
@@ -139,7 +140,7 @@ export function countUp(boardId, n) {
 }
 
 /** Says who sees the board from now on. */
-export const tellShared = (board) => say(`${board.board_name}: ${visibilityWords(board).toLowerCase()}.`);
+export const tellShared = (board) => say(`${brief(board.board_name)}: ${visibilityWords(board).toLowerCase()}.`);
 
 /** What others share shows itself when one comes back to the page, and after a gap in the line. */
 function refresh() {
@@ -148,11 +149,20 @@ function refresh() {
   }
 }
 
+let timer = 0;
+/** Not everybody at once, and once for several. */
+function refreshSoon() {
+  clearTimeout(timer);
+  timer = setTimeout(refresh, 200 + Math.random() * 400);
+}
+
 export function startBoards() {
+  on('boards_changed', refreshSoon);
   addEventListener('focus', refresh);
   document.addEventListener('visibilitychange', refresh);
   on('reconnected', refresh);
   onLeave(() => {
+    clearTimeout(timer);
     boards.value = [];
     boardsState.value = 'idle';
     removing.clear();

@@ -10,6 +10,8 @@ import { complain, spoken } from './toasts.js';
 
 const QUEUE = '/queue/default';
 const PAGE = 24;
+/** Pages that one wish for older pictures reads at most, each longer than the last. */
+const PAGES = 5;
 const FINAL = new Set(['completed', 'failed', 'canceled']);
 
 /** Cards, newest first: {key, wish, created, jobs: Signal<Job>[]}. */
@@ -19,7 +21,8 @@ export const feedState = signal('idle');
 export const moreJobs = signal(false);
 
 let ids = [];
-let read = 0;
+/** Ids that were asked for, whether or not a card came of them. */
+const asked = new Set();
 let sending = 0;
 let tempKey = 0;
 const byItem = new Map();
@@ -88,13 +91,14 @@ function group(items) {
 
 const fetchItems = (itemIds) => post(`${QUEUE}/items_by_ids`, { item_ids: itemIds });
 
-async function readPage() {
-  const page = ids.slice(read, read + PAGE);
-  read += page.length;
+const unread = () => ids.filter((id) => !asked.has(id));
+
+async function read(page) {
   if (page.length) {
     group((await fetchItems(page)).filter((item) => item.session));
+    page.forEach((id) => asked.add(id));
   }
-  moreJobs.value = read < ids.length;
+  moreJobs.value = unread().length > 0;
 }
 
 /** Reads the newest of the person's own jobs, however many others made since. */
@@ -104,8 +108,7 @@ export async function loadFeed() {
   }
   try {
     ids = (await get(`${QUEUE}/item_ids`, { order_dir: 'DESC', mine: !solo.value })).item_ids;
-    read = 0;
-    await readPage();
+    await read(ids.slice(0, PAGE));
     feedState.value = 'ready';
   } catch (error) {
     feedState.value = { failed: error.message };
@@ -115,7 +118,7 @@ export async function loadFeed() {
 /** After a gap in the line: what was missed, also by jobs too old for the first page. */
 async function catchUp() {
   await loadFeed();
-  const fresh = new Set(ids.slice(0, read));
+  const fresh = new Set(ids.slice(0, PAGE));
   for (const [id, job] of byItem) {
     if (!isFinal(job.value) && !fresh.has(id)) {
       refreshJob(id);
@@ -136,7 +139,15 @@ export async function loadMoreJobs() {
     return;
   }
   reading = true;
-  await readPage().catch(complain);
+  const before = cards.value.length;
+  try {
+    // A page may hold nothing but more of a large batch: whoever asks for older pictures shall see some.
+    for (let pages = 1; pages <= PAGES && unread().length && cards.value.length === before; pages += 1) {
+      await read(unread().slice(0, PAGE * pages * pages));
+    }
+  } catch (error) {
+    complain(error);
+  }
   reading = false;
 }
 
@@ -332,5 +343,6 @@ export function startJobs() {
     sending = 0;
     reading = false;
     ids = [];
+    asked.clear();
   });
 }

@@ -4,7 +4,7 @@ import { api, get, post } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
 import { onLeave } from '../core/session.js';
-import { count } from '../core/words.js';
+import { brief, count } from '../core/words.js';
 import { boardById, boardsState, canChange, countUp, loadBoards, needBoards } from './boards.js';
 import { pictureGone } from './jobs.js';
 import { complain, say, sayWithUndo } from './toasts.js';
@@ -211,7 +211,7 @@ export async function move(list, boardId) {
       boardId === 'none' ? post('/board_images/batch/delete', body) : post('/board_images/batch', { ...body, board_id: boardId }),
     );
     list.forEach((name) => picture(name).value && keep({ ...picture(name).value, board_id: boardId === 'none' ? null : boardId }));
-    say(`${count(list.length, 'picture')} moved to ${boardId === 'none' ? 'Unsorted' : `“${boardById(boardId)?.board_name}”`}.`);
+    say(`${count(list.length, 'picture')} moved to ${boardId === 'none' ? 'Unsorted' : `“${brief(boardById(boardId)?.board_name ?? '')}”`}.`);
   } catch (error) {
     putBack();
     countUp(boardId, -list.length);

@@ -1,13 +1,15 @@
-// The whole queue: how many wait, and the list of jobs with only what one may know of the jobs of others.
+// The queue: how many wait, and a list of one's own jobs or of everybody's, with only what one may know of the jobs of others.
 import { computed, signal } from '@preact/signals';
 import { get, post, put } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
-import { onLeave, user } from '../core/session.js';
+import { isAdmin, onLeave, solo, user } from '../core/session.js';
 import { complain, say } from './toasts.js';
 
 const QUEUE = '/queue/default';
 const PAGE = 40;
+/** Twice as many are the most that one request may name. */
+const MOST = 500;
 
 export const counts = signal(null);
 export const paused = signal(false);
@@ -15,6 +17,10 @@ export const items = signal([]);
 /** 'idle', 'loading', 'ready' or {failed}. */
 export const itemsState = signal('idle');
 export const moreItems = signal(false);
+/** Whose jobs the list shows: 'mine' or 'all'. */
+export const whose = signal('mine');
+/** Id of a waiting job -> how many jobs come before it, as far as the server tells. */
+export const places = signal({});
 
 /** {mine, all}: jobs waiting or running. */
 export const busy = computed(() => {
@@ -39,15 +45,27 @@ const status = freshReader(
 export const loadCounts = status.read;
 
 let limit = PAGE;
+const seesAll = () => solo.value || isAdmin.value;
 
 const list = freshReader(
   async () => {
-    const all = (await get(`${QUEUE}/item_ids`, { order_dir: 'DESC' })).item_ids;
-    const page = all.slice(0, limit);
-    return { page: page.length ? await post(`${QUEUE}/items_by_ids`, { item_ids: page }) : [], more: all.length > page.length };
+    const ask = (mine) => get(`${QUEUE}/item_ids`, { order_dir: 'DESC', mine, places: true });
+    const onlyMine = whose.value === 'mine' && !solo.value;
+    // What others have done is not for everybody to see: there the list is of one's own.
+    const [asked, own] = await Promise.all([ask(onlyMine), onlyMine || seesAll() ? null : ask(true)]);
+    const before = asked.jobs_before;
+    const turn = (id) => before[id] ?? Infinity;
+    const waiting = [...asked.pending].sort((a, b) => (turn(a) === turn(b) ? a - b : turn(a) - turn(b)));
+    const open = [...asked.in_progress, ...waiting];
+    const there = new Set(open);
+    const done = (own || asked).item_ids.filter((id) => !there.has(id));
+    const page = [...open.slice(0, limit), ...done.slice(0, limit)];
+    const found = page.length ? await post(`${QUEUE}/items_by_ids`, { item_ids: page }) : [];
+    return { found, before, more: limit < MOST && open.length + done.length > page.length };
   },
-  ({ page, more }) => {
-    items.value = page;
+  ({ found, before, more }) => {
+    items.value = found;
+    places.value = before;
     moreItems.value = more;
     itemsState.value = 'ready';
   },
@@ -65,8 +83,18 @@ export function loadItems() {
   return list.read();
 }
 
+/** Shows one's own jobs, or everybody's. */
+export function showWhose(next) {
+  whose.value = next;
+  limit = PAGE;
+  items.value = [];
+  moreItems.value = false;
+  itemsState.value = 'loading';
+  return list.read();
+}
+
 export function loadMoreItems() {
-  limit += PAGE;
+  limit = Math.min(MOST, limit + PAGE);
   return loadItems();
 }
 
@@ -119,6 +147,9 @@ export function startQueue() {
     clearTimeout(timer);
     counts.value = null;
     items.value = [];
+    places.value = {};
+    moreItems.value = false;
+    whose.value = 'mine';
     itemsState.value = 'idle';
     limit = PAGE;
     watching = false;

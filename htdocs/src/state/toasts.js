@@ -17,10 +17,14 @@ const hide = (id) => {
   toasts.value = toasts.value.filter((toast) => toast.id !== id);
 };
 
-/** @param {'plain' | 'bad'} tone */
+/**
+ * Says something once, however many things go the same way at a time.
+ * @param {'plain' | 'bad'} tone
+ */
 export function say(text, tone = 'plain') {
   const id = ++lastId;
-  toasts.value = [...toasts.value.slice(-2), { id, text, tone }];
+  const others = toasts.value.filter((toast) => toast.undo || toast.text !== text || toast.tone !== tone);
+  toasts.value = [...others.slice(-2), { id, text, tone }];
   setTimeout(() => hide(id), STAY_MS);
 }
 

@@ -4,7 +4,7 @@ import { del, get } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
 import { myId, onLeave } from '../core/session.js';
-import { recallJson, remember, rememberJson } from '../core/storage.js';
+import { forgetOthers, recallJson, remember, rememberJson } from '../core/storage.js';
 import { complain, sayWithUndo } from './toasts.js';
 
 export const SAMPLING = [
@@ -24,6 +24,8 @@ export const SHAPES = [
 ];
 export const SIDE = { min: 64, max: 1536, step: 8 };
 export const MAX_COUNT = 8;
+/** As much as the engine reads of a prompt: MAX_PROMPT of worker/diffusion/prompt.c. */
+export const PROMPT_BYTES = 16384;
 
 const NATIVE_SIDE = { 'sd-1': 512, 'sd-2': 768, sdxl: 1024 };
 const USABLE = new Set(['sd-1']);
@@ -45,6 +47,10 @@ export const prompt = signal('');
 export const negative = signal('');
 /** Everything below is null while the default counts. */
 const chosen = signal({});
+
+const encoder = new TextEncoder();
+/** How much room a prompt leaves; below zero it is too long. Counted as the engine counts: "ä" takes more than "a". */
+export const roomIn = (text) => PROMPT_BYTES - encoder.encode(text.trim()).length;
 
 export const model = computed(() => models.value.find((m) => m.key === chosen.value.modelKey) || models.value[0] || null);
 
@@ -164,12 +170,16 @@ export function forgetModel(model) {
 /** Resolves when the models are known, or can't be had. */
 export const modelsThere = () => (modelsState.value === 'loading' ? reading || loadModels() : null);
 
-/** Remembers the composer on this device, for this person only, until they sign out. */
+/**
+ * Remembers the composer on this device, for this person only, until they sign out or somebody else signs in here. A session that ends by
+ * itself takes nothing away.
+ */
 export function startWish() {
   let owner = null;
   effect(() => {
     if (myId.value && owner !== myId.value) {
       owner = myId.value;
+      forgetOthers('wish:', `wish:${owner}`);
       const kept = recallJson(`wish:${owner}`, {});
       prompt.value = kept.prompt || '';
       negative.value = kept.negative || '';
@@ -183,9 +193,9 @@ export function startWish() {
     }
   });
   on('reconnected', () => modelsState.value.failed && loadModels());
-  onLeave(() => {
+  onLeave(({ ended }) => {
     reading = null;
-    if (owner) {
+    if (owner && !ended) {
       remember(`wish:${owner}`, null);
     }
     owner = null;
