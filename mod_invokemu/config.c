@@ -21,6 +21,7 @@
 #define DEFAULT_SESSION_HOURS  24
 #define DEFAULT_REMEMBER_HOURS 168
 #define DEFAULT_SESSION_IDLE   0
+#define DEFAULT_AUDIT_DAYS     365
 #define DEFAULT_QUEUE_HISTORY  500
 #define DEFAULT_MAX_SOCKETS    5000
 #define DEFAULT_MIN_FREE       (256 * MIB)
@@ -45,6 +46,7 @@ static imu_instance *instance_new(apr_pool_t *p)
 
     i->multiuser = i->strict_passwords = IMU_UNSET;
     i->session_hours = i->remember_hours = i->session_idle_minutes = IMU_UNSET;
+    i->audit_sign_ins = i->audit_changes = i->audit_days = IMU_UNSET;
     i->queue_mode = i->queue_history = i->max_sockets = IMU_UNSET;
     i->min_free = IMU_UNSET;
     i->workers = apr_array_make(p, 2, sizeof(const char *));
@@ -123,6 +125,9 @@ static void instance_defaults(apr_pool_t *p, imu_instance *i)
     DEFAULT(i, session_hours, IMU_UNSET, DEFAULT_SESSION_HOURS);
     DEFAULT(i, remember_hours, IMU_UNSET, DEFAULT_REMEMBER_HOURS);
     DEFAULT(i, session_idle_minutes, IMU_UNSET, DEFAULT_SESSION_IDLE);
+    DEFAULT(i, audit_sign_ins, IMU_UNSET, 1);
+    DEFAULT(i, audit_changes, IMU_UNSET, 1);
+    DEFAULT(i, audit_days, IMU_UNSET, DEFAULT_AUDIT_DAYS);
     DEFAULT(i, queue_mode, IMU_UNSET, IMU_QUEUE_ROUND_ROBIN);
     DEFAULT(i, queue_history, IMU_UNSET, DEFAULT_QUEUE_HISTORY);
     DEFAULT(i, max_sockets, IMU_UNSET, DEFAULT_MAX_SOCKETS);
@@ -279,6 +284,12 @@ static const char *set_instance_int(cmd_parms *cmd, const char *arg, int min, in
     return why;
 }
 
+static const char *set_instance_flag(cmd_parms *cmd, int flag, int *field)
+{
+    *field = flag;
+    return not_global(cmd);
+}
+
 static const char *set_enabled(cmd_parms *cmd, void *dir, int flag)
 {
     (void)cmd;
@@ -339,20 +350,32 @@ static const char *add_worker(cmd_parms *cmd, void *dir, const char *arg)
 
 static const char *set_multiuser(cmd_parms *cmd, void *dir, int flag)
 {
-    const char *why = not_global(cmd);
-
     (void)dir;
-    the_instance->multiuser = flag;
-    return why;
+    return set_instance_flag(cmd, flag, &the_instance->multiuser);
 }
 
 static const char *set_strict_passwords(cmd_parms *cmd, void *dir, int flag)
 {
-    const char *why = not_global(cmd);
-
     (void)dir;
-    the_instance->strict_passwords = flag;
-    return why;
+    return set_instance_flag(cmd, flag, &the_instance->strict_passwords);
+}
+
+static const char *set_audit_sign_ins(cmd_parms *cmd, void *dir, int flag)
+{
+    (void)dir;
+    return set_instance_flag(cmd, flag, &the_instance->audit_sign_ins);
+}
+
+static const char *set_audit_changes(cmd_parms *cmd, void *dir, int flag)
+{
+    (void)dir;
+    return set_instance_flag(cmd, flag, &the_instance->audit_changes);
+}
+
+static const char *set_audit_days(cmd_parms *cmd, void *dir, const char *arg)
+{
+    (void)dir;
+    return set_instance_int(cmd, arg, 1, 3650, &the_instance->audit_days);
 }
 
 static const char *set_session_hours(cmd_parms *cmd, void *dir, const char *arg)
@@ -500,6 +523,12 @@ const command_rec imu_commands[] = {
                   "hours a remembered sign-in lasts"),
     AP_INIT_TAKE1("InvokeMUSessionIdle", set_session_idle, NULL, RSRC_CONF,
                   "minutes without use that end a session; 0: none"),
+    AP_INIT_FLAG("InvokeMUAuditSignIns", set_audit_sign_ins, NULL, RSRC_CONF,
+                 "On: sign-ins go into the audit log"),
+    AP_INIT_FLAG("InvokeMUAuditChanges", set_audit_changes, NULL, RSRC_CONF,
+                 "On: changes of accounts, shares, models and the queue go into the audit log"),
+    AP_INIT_TAKE1("InvokeMUAuditDays", set_audit_days, NULL, RSRC_CONF,
+                  "days that entries of the audit log are kept"),
     AP_INIT_TAKE1("InvokeMUQueueMode", set_queue_mode, NULL, RSRC_CONF, "RoundRobin or FIFO"),
     AP_INIT_TAKE1("InvokeMUQueueHistory", set_queue_history, NULL, RSRC_CONF,
                   "ended jobs kept for each person"),

@@ -26,6 +26,9 @@ typedef struct imu_instance {
     int session_hours;           /**< InvokeMUSessionHours */
     int remember_hours;          /**< InvokeMURememberHours */
     int session_idle_minutes;    /**< InvokeMUSessionIdle; 0: none */
+    int audit_sign_ins;          /**< InvokeMUAuditSignIns */
+    int audit_changes;           /**< InvokeMUAuditChanges */
+    int audit_days;              /**< InvokeMUAuditDays: how long entries are kept */
     int queue_mode;              /**< InvokeMUQueueMode */
     int queue_history;           /**< InvokeMUQueueHistory: ended items kept for each person */
     int max_sockets;             /**< InvokeMUMaxSockets: open event sockets in each child */

@@ -82,6 +82,7 @@ const imu_route imu_routes[] = {
     FREES(DELETE, "/api/v1/users/{user_id}", ACCOUNT_ADMIN, user_delete),
     ROUTE(POST, "/api/v1/users/{user_id}/reset-password", ACCOUNT_ADMIN, user_reset_password),
     ROUTE(POST, "/api/v1/auth/accept-invitation", PUBLIC, auth_accept_invitation),
+    ROUTE(GET, "/api/v1/audit", ADMIN, audit),
 
     ROUTE(POST, "/api/v1/images/upload", USER, image_upload),
     ROUTE(POST, "/api/v1/images/", USER, image_create_entry),

@@ -1,7 +1,6 @@
 #include "mod_invokemu/api/accounts.h"
 
 #include <string.h>
-#include <http_log.h>
 #include <apr_strings.h>
 
 #include "mod_invokemu/api/queue.h"
@@ -11,8 +10,6 @@
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/auth/throttle.h"
 #include "mod_invokemu/events/publish.h"
-
-APLOG_USE_MODULE(invokemu);
 
 json_t *imu_account_json(const imu_rows *rows, int row)
 {
@@ -122,10 +119,4 @@ imu_err *imu_account_store(imu_req *req, imu_db *db, const char *id, const imu_u
 int imu_is_own_account(const imu_req *req, const char *id)
 {
     return req->who.session_id && strcmp(id, req->who.user_id) == 0;
-}
-
-void imu_audit(imu_req *req, const char *what, const char *user_id)
-{
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, req->r, "IMU0202: %s, account %s, by %s", what,
-                  user_id, req->who.user_id ? req->who.user_id : "themselves");
 }

@@ -39,7 +39,5 @@ imu_err *imu_invite(imu_req *req, imu_db *db, const imu_rows *user, const char *
 void imu_account_tell_ended(imu_req *req, const apr_array_header_t *ended);
 /** True for the account of the session that asks. */
 int imu_is_own_account(const imu_req *req, const char *id);
-/** Writes one line about a change to an account, for whoever looks into what happened. */
-void imu_audit(imu_req *req, const char *what, const char *user_id);
 
 #endif

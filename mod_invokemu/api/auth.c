@@ -8,6 +8,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/api/accounts.h"
+#include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/auth/authenticate.h"
 #include "mod_invokemu/auth/cookies.h"
 #include "mod_invokemu/auth/core_email.h"
@@ -73,7 +74,11 @@ imu_err *imu_api_auth_setup(imu_req *req)
         (err = imu_user_create_first_admin(db, req->p, email, name, hash, &user_id)) ||
         (err = imu_user_get(db, req->p, user_id, &user)))
         return err;
-    imu_audit(req, "first administrator created", user_id);
+    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_SET_UP,
+                                    .user_id = user_id,
+                                    .user_email = email,
+                                    .target_id = user_id,
+                                    .target_name = email});
     return imu_reply_json(req, 200,
                           json_pack("{s:b, s:o}", "success", 1, "user", imu_account_json(user, 0)));
 }
@@ -85,6 +90,19 @@ static void log_failure(imu_req *req, const char *email, const char *why)
     ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, req->r,
                   "IMU0201: sign-in failed for \"%s\" from %s: %s", email, req->r->useragent_ip,
                   why);
+}
+
+/** That line, and an entry in the audit log. user: whose address it is; no rows for nobody's. */
+static void tell_failure(imu_req *req, imu_audit_action action, const imu_rows *user,
+                         const char *email, const char *why)
+{
+    log_failure(req, email, why);
+    imu_audit(req, (imu_audit_fact){.action = action,
+                                    .refused = 1,
+                                    .user_email = email,
+                                    .target_id = imu_text(user, 0, "user_id"),
+                                    .target_name = email,
+                                    .detail = json_pack("{s:s}", "reason", why)});
 }
 
 /** Looks up the account and checks the password, in the same time whether there is such an account
@@ -109,11 +127,11 @@ static imu_err *check_credentials(imu_req *req, imu_db *db, const char *email, c
     if (err)
         return err;
     if (!right) {
-        log_failure(req, email, "wrong address or password");
+        tell_failure(req, IMU_AUDIT_SIGN_IN, *user, email, "wrong address or password");
         return imu_error(req->p, 401, "bad_credentials", "Incorrect email or password");
     }
     if (!imu_bool(*user, 0, "is_active")) {
-        log_failure(req, email, "account deactivated");
+        tell_failure(req, IMU_AUDIT_SIGN_IN, *user, email, "account deactivated");
         return imu_error(req->p, 403, "account_disabled",
                          "This account is deactivated. Ask an administrator.");
     }
@@ -147,6 +165,11 @@ imu_err *imu_api_auth_login(imu_req *req)
         (err = imu_user_get(db, req->p, imu_text(user, 0, "user_id"), &user)))
         return err;
     imu_cookies_set(req, token.text, token.seconds);
+    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_SIGN_IN,
+                                    .user_id = imu_text(user, 0, "user_id"),
+                                    .user_email = email,
+                                    .target_id = imu_text(user, 0, "user_id"),
+                                    .target_name = email});
     return imu_reply_json(req, 200,
                           json_pack("{s:s, s:o, s:I, s:I}", "token", token.text, "user",
                                     imu_account_json(user, 0), "expires_in",
@@ -167,6 +190,7 @@ imu_err *imu_api_auth_logout(imu_req *req)
 
     if (err || (err = imu_session_end(db, req->p, req->who.user_id, req->who.session_id, NULL)))
         return err;
+    imu_audit_own(req, IMU_AUDIT_SIGN_OUT);
     imu_signed_out_here(req);
     imu_publish_user_changed(req->who.user_id);
     return success(req);
@@ -217,7 +241,7 @@ static imu_err *confirm_password(imu_req *req, imu_db *db, const char *current, 
         imu_throttle_confirm_back(req);
         return err;
     }
-    log_failure(req, req->who.email, "wrong current password");
+    tell_failure(req, IMU_AUDIT_PASSWORD_CHANGED, user, req->who.email, "wrong current password");
     return imu_error(req->p, 400, "current_password_wrong", "The current password is not right.");
 }
 
@@ -242,7 +266,7 @@ static imu_err *change_profile(imu_req *req, const char *name, const char *curre
     if (err || (err = imu_account_store(req, db, req->who.user_id, &change, hash_was, &user)))
         return err;
     if (password)
-        imu_audit(req, "password changed", req->who.user_id);
+        imu_audit_own(req, IMU_AUDIT_PASSWORD_CHANGED);
     return NULL;
 }
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/auth/authenticate.h"
 #include "mod_invokemu/auth/core_session.h"
 #include "mod_invokemu/events/publish.h"
@@ -23,6 +24,7 @@ imu_err *imu_api_auth_sessions(imu_req *req)
 
 static imu_err *ended(imu_req *req)
 {
+    imu_audit_own(req, IMU_AUDIT_SESSIONS_ENDED);
     imu_publish_user_changed(req->who.user_id);
     return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mod_invokemu/api/accounts.h"
+#include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/board_news.h"
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/handlers.h"
@@ -86,6 +87,10 @@ imu_err *imu_api_board_share(imu_req *req)
                                email ? req->who.user_id : NULL)))
         return err;
     imu_board_tell_now(req, board_id, 0);
+    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_BOARD_SHARED,
+                                    .target_id = board_id,
+                                    .detail = json_pack("{s:s, s:O}", "permission", permission,
+                                                        "user_ids", people)});
     shared_with = json_array();
     json_array_foreach (people, i, one)
         json_array_append_new(shared_with,
@@ -105,5 +110,9 @@ imu_err *imu_api_board_unshare(imu_req *req)
         (err = imu_board_unshare(req->db, req->p, board_id, imu_param(req, "user_id"))))
         return err;
     imu_board_tell(req, before);
+    imu_audit(req,
+              (imu_audit_fact){.action = IMU_AUDIT_BOARD_UNSHARED,
+                               .target_id = board_id,
+                               .detail = json_pack("{s:s}", "user_id", imu_param(req, "user_id"))});
     return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "mod_invokemu/api/board_news.h"
+#include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/handlers.h"
 #include "mod_invokemu/validate.h"
@@ -230,6 +231,11 @@ imu_err *imu_api_board_change(imu_req *req)
         (err = imu_board_change(req->db, req->p, board_id, &changes)))
         return err;
     imu_board_tell_now(req, board_id, before->everyone);
+    if (changes.visibility)
+        imu_audit(req, (imu_audit_fact){
+                           .action = IMU_AUDIT_BOARD_VISIBILITY,
+                           .target_id = board_id,
+                           .detail = json_pack("{s:s}", "board_visibility", changes.visibility)});
     return reply_board(req, 201, board_id);
 }
 

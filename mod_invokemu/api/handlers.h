@@ -9,6 +9,7 @@
 #include "mod_invokemu/request.h"
 
 imu_handler imu_api_openapi;
+imu_handler imu_api_audit;
 
 imu_handler imu_api_queue_enqueue_batch;
 imu_handler imu_api_queue_list_all;

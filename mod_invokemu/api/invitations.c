@@ -8,6 +8,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/api/accounts.h"
+#include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/invitations.h"
 
@@ -28,9 +29,20 @@ static imu_err *make_link(imu_req *req, imu_db *db, const imu_rows *user, int ho
     return err;
 }
 
+static void audit_link(imu_req *req, imu_audit_action action, const imu_rows *user)
+{
+    imu_audit(req, (imu_audit_fact){.action = action,
+                                    .target_id = imu_text(user, 0, "user_id"),
+                                    .target_name = imu_text(user, 0, "email")});
+}
+
 imu_err *imu_invite(imu_req *req, imu_db *db, const imu_rows *user, const char **link)
 {
-    return make_link(req, db, user, INVITATION_HOURS, link);
+    imu_err *err = make_link(req, db, user, INVITATION_HOURS, link);
+
+    if (!err)
+        audit_link(req, IMU_AUDIT_INVITED, user);
+    return err;
 }
 
 /** POST /users/{user_id}/reset-password: a link; the present password stays until it is redeemed.
@@ -45,7 +57,7 @@ imu_err *imu_api_user_reset_password(imu_req *req)
     if ((err = imu_named_account(req, &user)) || (err = imu_req_db(req, &db)) ||
         (err = make_link(req, db, user, RESET_HOURS, &link)))
         return err;
-    imu_audit(req, "link to a new password made", imu_text(user, 0, "user_id"));
+    audit_link(req, IMU_AUDIT_RESET_LINK, user);
     return imu_reply_json(req, 200, json_pack("{s:b, s:s}", "success", 1, "reset_link", link));
 }
 
@@ -75,7 +87,11 @@ imu_err *imu_api_auth_accept_invitation(imu_req *req)
         (err = imu_invitation_redeem(db, req->p, account, hash)))
         return err;
     user_id = imu_text(account, 0, "user_id");
-    imu_audit(req, "password chosen by link", user_id);
+    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_LINK_REDEEMED,
+                                    .user_id = user_id,
+                                    .user_email = imu_text(account, 0, "email"),
+                                    .target_id = user_id,
+                                    .target_name = imu_text(account, 0, "email")});
     imu_publish_user_changed(user_id);
     return imu_reply_json(
         req, 200, json_pack("{s:b, s:s}", "success", 1, "email", imu_text(account, 0, "email")));

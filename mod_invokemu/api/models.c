@@ -4,6 +4,7 @@
  * answers 501 and says what to do instead.
  */
 #include "mod_invokemu/api/handlers.h"
+#include "mod_invokemu/api/audit.h"
 
 #include <string.h>
 #include <apr_strings.h>
@@ -180,6 +181,13 @@ imu_err *imu_api_model_image(imu_req *req)
     return imu_error(req->p, 404, "model_image_not_found", "This model has no picture.");
 }
 
+static void audit_model(imu_req *req, imu_audit_action action, const imu_rows *model)
+{
+    imu_audit(req, (imu_audit_fact){.action = action,
+                                    .target_id = imu_text(model, 0, "key"),
+                                    .target_name = imu_text(model, 0, "name")});
+}
+
 /** PATCH /api/v2/models/i/{key}: name, description, trigger phrases and default settings. */
 imu_err *imu_api_model_patch(imu_req *req)
 {
@@ -212,6 +220,7 @@ imu_err *imu_api_model_patch(imu_req *req)
     json_object_set_new(record, IMU_MODEL_EDITED, json_true());
     if ((err = imu_model_put(db, req->p, imu_text(rows, 0, "path"), record)))
         return err;
+    audit_model(req, IMU_AUDIT_MODEL_CHANGED, rows);
     return imu_reply_json(req, 200, json_incref(record));
 }
 
@@ -244,7 +253,9 @@ static imu_err *forget(imu_req *req, const char *key)
         return imu_error(req->p, 409, "model_in_folder",
                          "This model lies in the server's model folder (InvokeMUModels). Take its "
                          "folder away there; then it can be taken off the list here.");
-    return imu_model_delete(db, req->p, key);
+    if (!(err = imu_model_delete(db, req->p, key)))
+        audit_model(req, IMU_AUDIT_MODEL_DELETED, rows);
+    return err;
 }
 
 /** DELETE /api/v2/models/i/{key}. */

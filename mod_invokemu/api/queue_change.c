@@ -2,6 +2,7 @@
  * queue_change.c: putting jobs into the session queue, and taking them out.
  */
 #include "mod_invokemu/api/handlers.h"
+#include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/models.h"
 #include "mod_invokemu/api/queue.h"
 #include "mod_invokemu/events/publish.h"
@@ -139,6 +140,11 @@ imu_err *imu_api_queue_item_delete(imu_req *req)
     return imu_reply_json(req, 200, json_null());
 }
 
+static void audit_queue(imu_req *req, imu_audit_action action, const imu_queue_scope *s)
+{
+    imu_audit(req, (imu_audit_fact){.action = action, .target_id = s->queue_id});
+}
+
 static imu_err *sweep(imu_req *req, imu_queue_sweep what, const char *destination)
 {
     imu_queue_change change;
@@ -160,6 +166,8 @@ static imu_err *sweep(imu_req *req, imu_queue_sweep what, const char *destinatio
                             imu_policy_sees_all(s.who) ? json_null() : json_string(s.who->user_id));
         imu_queue_announce("queue_cleared", imu_policy_sees_all(s.who) ? NULL : s.who->user_id,
                            data);
+        if (imu_policy_sees_all(s.who))
+            audit_queue(req, IMU_AUDIT_QUEUE_CLEARED, &s);
     }
     return imu_reply_json(req, 200, json_pack("{s:i}", "deleted", deleted));
 }
@@ -221,6 +229,7 @@ static imu_err *set_paused(imu_req *req, int paused)
         (err = imu_queue_processor(&s, &status)))
         return err;
     imu_publish_queue_changed();
+    audit_queue(req, paused ? IMU_AUDIT_QUEUE_PAUSED : IMU_AUDIT_QUEUE_RESUMED, &s);
     return imu_reply_json(req, 200, json_incref(status));
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "mod_invokemu/api/accounts.h"
+#include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/queue.h"
 #include "mod_invokemu/auth/authenticate.h"
@@ -67,8 +68,38 @@ static imu_err *create(imu_req *req, int *invited, imu_rows **user)
         (err =
              imu_user_create(db, req->p, email, name, hash, admin, invited && !*invited, &user_id)))
         return err;
-    imu_audit(req, admin ? "administrator created" : "account created", user_id);
+    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_CREATED,
+                                    .target_id = user_id,
+                                    .target_name = email,
+                                    .detail = json_pack("{s:b}", "is_admin", admin)});
     return imu_user_get(db, req->p, user_id, user);
+}
+
+/* One entry for each kind of change. */
+static void audit_update(imu_req *req, const imu_user_change *change, const imu_rows *before,
+                         const imu_rows *after)
+{
+    imu_audit_fact fact = {.action = IMU_AUDIT_ACCOUNT_CHANGED,
+                           .target_id = imu_text(after, 0, "user_id"),
+                           .target_name = imu_text(after, 0, "email")};
+    int admin = imu_bool(after, 0, "is_admin"), active = imu_bool(after, 0, "is_active");
+
+    if (change->display_name)
+        imu_audit(req, fact);
+    if (admin != imu_bool(before, 0, "is_admin")) {
+        fact.action = IMU_AUDIT_ROLE_CHANGED;
+        fact.detail = json_pack("{s:b}", "is_admin", admin);
+        imu_audit(req, fact);
+        fact.detail = NULL;
+    }
+    if (active != imu_bool(before, 0, "is_active")) {
+        fact.action = active ? IMU_AUDIT_RESTORED : IMU_AUDIT_SUSPENDED;
+        imu_audit(req, fact);
+    }
+    if (change->password_hash) {
+        fact.action = IMU_AUDIT_PASSWORD_CHANGED;
+        imu_audit(req, fact);
+    }
 }
 
 /** Changes the account named in the path; with_password: the body may hold a new one. */
@@ -90,7 +121,8 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
     change.is_active = imu_check_bool(c, body, "is_active", IMU_NULLABLE, IMU_KEEP);
     if (with_password)
         password = imu_check_text(c, body, "password", IMU_NULLABLE, 0, IMU_PASSWORD_BODY);
-    if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)))
+    if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_user_get(db, req->p, id, &before)))
         return err;
     if (password && strcmp(id, IMU_SYSTEM_USER) != 0) {
         if ((err = imu_named_account(req, &before)) ||
@@ -100,7 +132,7 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
     }
     if ((err = imu_account_store(req, db, id, &change, NULL, user)))
         return err;
-    imu_audit(req, change.password_hash ? "account and password changed" : "account changed", id);
+    audit_update(req, &change, before, *user);
     return NULL;
 }
 
@@ -119,13 +151,17 @@ static imu_err *remove_account(imu_req *req)
 {
     const char *id = imu_param(req, "user_id");
     apr_array_header_t *ended;
+    imu_rows *user;
     imu_db *db;
     imu_err *err = imu_req_db(req, &db);
 
-    if (err || (err = delete_with_jobs(req, db, id, &ended)))
+    if (err || (err = imu_user_get(db, req->p, id, &user)) ||
+        (err = delete_with_jobs(req, db, id, &ended)))
         return err;
     imu_account_tell_ended(req, ended);
-    imu_audit(req, "account deleted", id);
+    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
+                                    .target_id = id,
+                                    .target_name = imu_text(user, 0, "email")});
     if (imu_is_own_account(req, id))
         imu_signed_out_here(req);
     imu_gallery_purge(req);

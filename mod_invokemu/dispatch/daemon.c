@@ -83,6 +83,7 @@ static void fill_conf(imu_dispatch_conf *conf, const imu_instance *inst)
                                 .multiuser = inst->multiuser,
                                 .fifo = inst->queue_mode == IMU_QUEUE_FIFO,
                                 .queue_history = inst->queue_history,
+                                .audit_days = inst->audit_days,
                                 .min_free = inst->min_free,
                                 .timeout_ms = imu_events_timeout_ms(keeper.server),
                                 .test_hook = inst->test_hook,

@@ -30,6 +30,7 @@ typedef struct imu_dispatch_conf {
     int multiuser;
     int fifo;             /**< first come, first served, instead of turns between people */
     int queue_history;    /**< ended jobs kept for each person */
+    int audit_days;       /**< days that entries of the audit log are kept */
     apr_int64_t min_free; /**< bytes of the disk that stay free: below, no job starts */
     int timeout_ms;       /**< smallest Timeout of the virtual hosts */
     int test_hook;

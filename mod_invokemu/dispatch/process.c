@@ -17,6 +17,7 @@
 #include "mod_invokemu/dispatch/dispatch.h"
 #include "mod_invokemu/dispatch/hub.h"
 #include "mod_invokemu/dispatch/scheduler.h"
+#include "mod_invokemu/store/audit.h"
 #include "mod_invokemu/store/disk.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/store/queue_run.h"
@@ -88,17 +89,19 @@ static void complain(const imu_err *err, const char *what)
 
 static void keep_house(imu_dispatch *d, apr_pool_t *p)
 {
-    int gone = 0, left = 0, sessions = 0;
+    int gone = 0, left = 0, sessions = 0, entries = 0;
 
     complain(imu_run_prune_history(d->db, p, d->conf->queue_history, &gone),
              "old jobs can't be removed");
     complain(imu_session_purge(d->db, p, &sessions), "old sign-ins can't be removed");
+    complain(imu_audit_purge(d->db, p, d->conf->audit_days, &entries),
+             "old entries of the audit log can't be removed");
     complain(imu_pictures_purge(d->db, p, d->conf->root, &left),
              "files of deleted pictures can't be removed");
     if (gone || sessions)
         imu_dlog(IMU_LOG_DEBUG, "IMU0451: removed %d old jobs and %d old sign-ins", gone, sessions);
     imu_disk_reserve(p, d->conf->database);
-    imu_timer_set(d->housekeeping, gone >= 500 || left ? FIRST_KEEPING_MS : KEEPING_MS);
+    imu_timer_set(d->housekeeping, gone >= 500 || entries >= 500 || left ? FIRST_KEEPING_MS : KEEPING_MS);
 }
 
 static void on_housekeeping(void *baton)

@@ -243,6 +243,21 @@ void imu_db_remember(imu_db *db, const char *key, const char *data, apr_size_t l
         imu_cache_put(db->conn->cache, key, db->version, data, len);
 }
 
+const char *imu_like_anywhere(apr_pool_t *p, const char *text)
+{
+    char *out = apr_palloc(p, 2 * strlen(text) + 3), *o = out;
+
+    *o++ = '%';
+    for (; *text; text++) {
+        if (strchr("%_!", *text))
+            *o++ = '!';
+        *o++ = *text >= 'A' && *text <= 'Z' ? (char)(*text - 'A' + 'a') : *text;
+    }
+    *o++ = '%';
+    *o = '\0';
+    return out;
+}
+
 static int column_index(const imu_rows *rows, const char *column)
 {
     for (int c = 0; c < rows->columns; c++)

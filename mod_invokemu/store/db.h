@@ -94,6 +94,10 @@ const char *imu_db_recall(imu_db *db, apr_pool_t *p, const char *key, apr_size_t
  * not kept. */
 void imu_db_remember(imu_db *db, const char *key, const char *data, apr_size_t len);
 
+/** A LIKE pattern (escape character !) that finds text as it stands anywhere in a text of lower
+ * case. */
+const char *imu_like_anywhere(apr_pool_t *p, const char *text);
+
 /** Cell by column name; NULL for SQL NULL. Dies in debug and returns NULL for an unknown column. */
 const char *imu_text(const imu_rows *rows, int row, const char *column);
 /** The same as a number; 0 for NULL. */

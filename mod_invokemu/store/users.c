@@ -32,26 +32,10 @@ imu_err *imu_user_hash_is(imu_db *db, apr_pool_t *p, const char *user_id, const 
                      "You were signed out because your password was changed. Sign in again.");
 }
 
-/** A LIKE pattern (escape character !) that finds text as it stands anywhere. */
-static const char *like_anywhere(apr_pool_t *p, const char *text)
-{
-    char *out = apr_palloc(p, 2 * strlen(text) + 3), *o = out;
-
-    *o++ = '%';
-    for (; *text; text++) {
-        if (strchr("%_!", *text))
-            *o++ = '!';
-        *o++ = *text >= 'A' && *text <= 'Z' ? (char)(*text - 'A' + 'a') : *text;
-    }
-    *o++ = '%';
-    *o = '\0';
-    return out;
-}
-
 imu_err *imu_user_list(imu_db *db, apr_pool_t *p, const imu_user_filter *filter, imu_rows **rows,
                        apr_int64_t *total)
 {
-    const char *like = like_anywhere(p, filter->search ? filter->search : "");
+    const char *like = imu_like_anywhere(p, filter->search ? filter->search : "");
     apr_int64_t admin = filter->is_admin;
     imu_err *err = imu_db_select(db, p, rows, "user_count", "ssii", like, like, admin, admin);
 

@@ -54,7 +54,7 @@ test('each directive has a setter, a default and, per virtual host, a merge rule
 
 test('numbers in directives are checked for their range', () => {
     const source = read('mod_invokemu/config.c');
-    for (const { name, setter } of directives().filter((d) => /Hours|Idle|Max|History/.test(d.name))) {
+    for (const { name, setter } of directives().filter((d) => /Hours|Idle|Max|History|Days/.test(d.name))) {
         const body = new RegExp(`\\*${setter}\\([^)]*\\)\\s*\\{([\\s\\S]*?)\\n\\}`).exec(source)[1];
         assert.match(body, /set_instance_int\(|count_of\(|whole_number\(/, `${name} takes any number`);
     }
@@ -89,6 +89,7 @@ test('the defaults of the reference are those of the program', () => {
         InvokeMUSessionHours: 'DEFAULT_SESSION_HOURS',
         InvokeMURememberHours: 'DEFAULT_REMEMBER_HOURS',
         InvokeMUSessionIdle: 'DEFAULT_SESSION_IDLE',
+        InvokeMUAuditDays: 'DEFAULT_AUDIT_DAYS',
         InvokeMUQueueHistory: 'DEFAULT_QUEUE_HISTORY',
         InvokeMUMaxSockets: 'DEFAULT_MAX_SOCKETS',
         InvokeMUMinFree: 'DEFAULT_MIN_FREE',

@@ -1,0 +1,19 @@
+-- :name audit_add
+INSERT INTO audit_log (created_at, action, result, user_id, user_email, address, target_type, target_id, target_name, detail)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
+
+-- Latest first. A search looks at who it was and what it was about.
+-- :name audit_page
+SELECT entry_id, created_at, action, result, user_id, user_email, address, target_type, target_id, target_name, detail
+FROM audit_log
+WHERE entry_id < %lld AND (%s IS NULL OR action = %s) AND (%s IS NULL OR result = %s)
+  AND (%s IS NULL OR user_id = %s) AND created_at >= %s AND created_at < %s
+  AND (%s IS NULL OR lower(COALESCE(user_email, '')) LIKE %s ESCAPE '!' OR lower(COALESCE(target_name, '')) LIKE %s ESCAPE '!'
+    OR COALESCE(address, '') LIKE %s ESCAPE '!')
+ORDER BY entry_id DESC LIMIT %lld;
+
+-- What is too old, and the oldest beyond so many.
+-- :name audit_purge
+DELETE FROM audit_log WHERE entry_id IN (SELECT entry_id FROM audit_log
+  WHERE created_at < %s OR entry_id <= (SELECT COALESCE(MAX(entry_id), 0) FROM audit_log) - %lld
+  ORDER BY entry_id LIMIT 500);
