@@ -111,6 +111,14 @@ test('migrations are numbered without a gap', () => {
     names.forEach((name, i) => assert.match(name, new RegExp(`^${String(i + 1).padStart(4, '0')}_[a-z0-9_]+\\.sql$`)));
 });
 
+test('the page takes prompts as long as the engine does', () => {
+    const page = /PROMPT_BYTES = (\d+);/.exec(read('htdocs/src/state/wish.js'))[1];
+    for (const file of ['worker/diffusion/prompt.c', 'worker/diffusion/tokenizer.c']) {
+        const [, factor, shift] = /^#define MAX_PROMPT \(\(size_t\)(\d+) << (\d+)\)$/m.exec(read(file));
+        assert.equal(Number(page), factor * 2 ** shift, file);
+    }
+});
+
 test('no route stands twice in the table', () => {
     const seen = new Set();
     for (const { method, path: where } of routes()) {
