@@ -239,7 +239,8 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     }
     imu_session_rules_set(&(imu_session_rules){inst->session_hours, inst->remember_hours,
                                                inst->session_idle_minutes});
-    if (imu_openapi_prepare(pconf) != 0 || imu_throttle_create(pconf, s) != APR_SUCCESS || imu_dispatcher_start(pconf, s) != OK)
+    if (imu_openapi_prepare(pconf) != 0 || imu_throttle_create(pconf, s) != APR_SUCCESS ||
+        imu_dispatcher_start(pconf, s) != OK)
         return HTTP_INTERNAL_SERVER_ERROR;
     imu_events_check(s);
     return OK;

@@ -101,7 +101,8 @@ static void keep_house(imu_dispatch *d, apr_pool_t *p)
     if (gone || sessions)
         imu_dlog(IMU_LOG_DEBUG, "IMU0451: removed %d old jobs and %d old sign-ins", gone, sessions);
     imu_disk_reserve(p, d->conf->database);
-    imu_timer_set(d->housekeeping, gone >= 500 || entries >= 500 || left ? FIRST_KEEPING_MS : KEEPING_MS);
+    imu_timer_set(d->housekeeping,
+                  gone >= 500 || entries >= 500 || left ? FIRST_KEEPING_MS : KEEPING_MS);
 }
 
 static void on_housekeeping(void *baton)

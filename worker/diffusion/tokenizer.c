@@ -138,7 +138,8 @@ static int special_id(const imu_tokenizer *t, const json_t *config, const char *
                       const char *fallback)
 {
     const json_t *v = json_object_get(config, key);
-    const char *text = json_is_object(v) ? imu_json_string(v, "content", NULL) : json_string_value(v);
+    const char *text =
+        json_is_object(v) ? imu_json_string(v, "content", NULL) : json_string_value(v);
     return imu_int_map_get_text(&t->by_text, text ? text : fallback);
 }
 
