@@ -4,7 +4,7 @@ import os
 
 # Steps of the autoencoder and of the text encoder's start; scenes kept, and samples seen, at each edge; the last "cool" samples
 # of all have a falling learning rate. plan.json in the training's folder may say otherwise, for fewer hours, say.
-TRAINING = {"backgrounds": 3000, "vae": 8000, "text": 2000, "scenes": {128: 100000, 256: 60000},
+TRAINING = {"backgrounds": 3000, "vae": 20000, "text": 2000, "scenes": {128: 100000, 256: 60000},
             "samples": {128: 3_000_000, 256: 1_000_000}, "cool": 400_000}
 _PLAN = os.path.join(os.environ.get("TRAIN_DIR", "train"), "plan.json")
 if os.path.exists(_PLAN):

@@ -120,7 +120,7 @@ def as_input(pixels):
 
 def train_vae(seconds):
     pictures = torch.from_numpy(np.load(path("data", "pictures.npy"))).to(DEVICE)
-    learner, rng, batch, crop = Learner({"vae": nets.Vae(config.VAE)}, 0.998, 0.0), random.Random(1), max(BATCH // 4, 2), 128
+    learner, rng, batch, crop = Learner(vae_step.build(), 0.998, 0.0), random.Random(1), max(BATCH // 4, 2), 128
     network, reporter = learner.networks["vae"], Reporter(seconds, "vae")
     encode, decode = compiled(network.encode), compiled(network.decode)
     while reporter.left() > 0:
@@ -130,12 +130,13 @@ def train_vae(seconds):
         with torch.autocast(DEVICE.type, LOW):
             mean, logvar = (m.float() for m in encode(true.contiguous(memory_format=torch.channels_last)))
             logvar = logvar.clamp(-12, 4)
-            z, aim = vae_step.turned(rng, vae_step.sample(mean, logvar), true)
+            told = vae_step.colours(learner.networks["readout"], mean, true)
+            z, aim = vae_step.turned(rng, vae_step.roughened(rng, vae_step.sample(mean, logvar)), true)
             made = decode(z)
         loss = vae_step.likeness(made.float(), aim)
         reporter.add(loss)
         prior = 0.5 * (mean.pow(2) + logvar.exp() - 1 - logvar).mean()
-        learner.step(loss + 3e-4 * prior, 1e-3 * min(1, (learner.number + 1) / 200, 0.01 + 2 * max(reporter.left(), 0)))
+        learner.step(loss + told + 3e-4 * prior, 1e-3 * min(1, (learner.number + 1) / 200, 0.01 + 2 * max(reporter.left(), 0)))
     save(path("checkpoints", "vae.pt"), learner.state())
     vae_step.look(copy.deepcopy(learner.average["vae"]).to(LOW), Bank(), path("samples", "vae.png"))
     keep_latents(learner.average["vae"].to(LOW), pictures)

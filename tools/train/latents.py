@@ -26,8 +26,8 @@ def plan_of(bank, edge, number):
 def load_vae(low=True):
     """The averaged autoencoder as trained so far."""
     vae = nets.Vae(config.VAE)
-    vae.load_state_dict({name.removeprefix("vae."): value for name, value in
-                         torch.load(path("checkpoints", "vae.pt"), map_location="cpu")["average"].items()})
+    average = torch.load(path("checkpoints", "vae.pt"), map_location="cpu")["average"]
+    vae.load_state_dict({name.removeprefix("vae."): value for name, value in average.items() if name.startswith("vae.")})
     vae = vae.to(DEVICE).requires_grad_(False)
     return vae.to(torch.bfloat16).to(memory_format=torch.channels_last) if low else vae
 
