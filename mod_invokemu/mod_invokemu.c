@@ -261,7 +261,6 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     imu_throttle_child_init(pchild, s);
     imu_body_child_init(pchild, s);
     imu_events_child_init(pchild, s);
-    imu_prefork_child_init();
 }
 
 static void register_hooks(apr_pool_t *p)

@@ -3,8 +3,8 @@
  * child's pools there and then, whatever the child was doing. In the middle of malloc that breaks
  * the heap (seen while a child looked up its groups), in the middle of a request it aborts in
  * apr_reslist, because mod_dbd's connection is in use, and takes the event thread's connections
- * away under its hands. So a child does not hear these signals while it drops its privileges, and
- * one that serves a request of ours ends at once, as if killed: nothing that we keep minds.
+ * away under its hands. So a child does not hear these signals while hooks prepare it, and one
+ * that serves a request of ours ends at once, as if killed: nothing that we keep minds.
  */
 #include "mod_invokemu/prefork.h"
 
@@ -38,12 +38,10 @@ static void end_child(int sig)
     usual[sig == endings[0] ? 0 : 1](sig);
 }
 
-void imu_prefork_child_init(void)
+static void take_over_signals(void)
 {
     struct sigaction action;
 
-    if (!is_prefork_child())
-        return;
     for (size_t i = 0; i < ENDINGS; i++) {
         if (sigaction(endings[i], NULL, &action) != 0 || action.sa_flags & SA_SIGINFO ||
             action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)
@@ -69,27 +67,58 @@ void imu_prefork_serving(request_rec *r)
     apr_pool_cleanup_register(r->pool, NULL, served, apr_pool_cleanup_null);
 }
 
-static int hold_signals(apr_pool_t *p, server_rec *s)
+static void hold_signals(void)
 {
     sigset_t held;
 
-    (void)p;
-    (void)s;
     sigemptyset(&held);
     for (size_t i = 0; i < ENDINGS && is_prefork_child(); i++)
         sigaddset(&held, endings[i]);
-    return pthread_sigmask(SIG_BLOCK, &held, &before) == 0 ? OK : HTTP_INTERNAL_SERVER_ERROR;
+    pthread_sigmask(SIG_BLOCK, &held, &before);
 }
 
-static int hear_signals(apr_pool_t *p, server_rec *s)
+static void hear_signals(void)
+{
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Other processes than children drop their privileges too, so that nothing may stay held. */
+static int privileges_begin(apr_pool_t *p, server_rec *s)
 {
     (void)p;
     (void)s;
-    return pthread_sigmask(SIG_SETMASK, &before, NULL) == 0 ? OK : HTTP_INTERNAL_SERVER_ERROR;
+    hold_signals();
+    return OK;
+}
+
+static int privileges_end(apr_pool_t *p, server_rec *s)
+{
+    (void)p;
+    (void)s;
+    hear_signals();
+    return OK;
+}
+
+static void child_begin(apr_pool_t *pchild, server_rec *s)
+{
+    (void)pchild;
+    (void)s;
+    hold_signals();
+}
+
+static void child_ready(apr_pool_t *pchild, server_rec *s)
+{
+    (void)pchild;
+    (void)s;
+    if (is_prefork_child())
+        take_over_signals();
+    hear_signals();
 }
 
 void imu_prefork_register_hooks(void)
 {
-    ap_hook_drop_privileges(hold_signals, NULL, NULL, APR_HOOK_REALLY_FIRST);
-    ap_hook_drop_privileges(hear_signals, NULL, NULL, APR_HOOK_REALLY_LAST);
+    ap_hook_drop_privileges(privileges_begin, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_drop_privileges(privileges_end, NULL, NULL, APR_HOOK_REALLY_LAST);
+    ap_hook_child_init(child_begin, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_child_init(child_ready, NULL, NULL, APR_HOOK_REALLY_LAST);
 }

@@ -7,8 +7,6 @@
 #include <httpd.h>
 
 void imu_prefork_register_hooks(void);
-/** From here on: a signal that ends a serving child ends it at once. */
-void imu_prefork_child_init(void);
 /** The child serves a request of ours until r's pool goes. */
 void imu_prefork_serving(request_rec *r);
 

@@ -2,13 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connect, closeAll } from '../lib/events.mjs';
+import { SANITIZED } from '../lib/paths.mjs';
 import { QUEUE, enqueue } from '../lib/queue.mjs';
 import { startServer, until } from '../lib/server.mjs';
 import { setupAdmin } from '../lib/users.mjs';
 
 const RESTARTS = 12;
+/** Under the sanitizers, children that all look for leaks at their end take longer than httpd waits before it kills them. */
+const skip = SANITIZED && 'children end too slowly with the leak checker';
 
-test('children that are told to end in the middle of requests do not crash', async () => {
+test('children that are told to end in the middle of requests do not crash', { skip }, async () => {
     const server = await startServer({ mpm: 'prefork', logLevel: 'warn', conf: 'StartServers 3\nMinSpareServers 3' });
     server.allowLog(/IMU0313|IMU0330/); // events hold a thread there; the dispatcher may still write to a child that has ended
     const admin = await setupAdmin(server);
