@@ -20,7 +20,7 @@ static const int endings[] = {SIGTERM, SIGHUP};
 
 static volatile sig_atomic_t serving;
 static void (*usual[ENDINGS])(int);
-static sigset_t before;
+static sigset_t held;
 
 /* One process in the foreground (httpd -X) is left alone: its end is that of the whole server. */
 static int is_prefork_child(void)
@@ -69,17 +69,15 @@ void imu_prefork_serving(request_rec *r)
 
 static void hold_signals(void)
 {
-    sigset_t held;
-
     sigemptyset(&held);
     for (size_t i = 0; i < ENDINGS && is_prefork_child(); i++)
         sigaddset(&held, endings[i]);
-    pthread_sigmask(SIG_BLOCK, &held, &before);
+    pthread_sigmask(SIG_BLOCK, &held, NULL);
 }
 
 static void hear_signals(void)
 {
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &held, NULL);
 }
 
 /* Other processes than children drop their privileges too, so that nothing may stay held. */
