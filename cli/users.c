@@ -155,7 +155,7 @@ imu_err *cli_users_del(cli *c)
     if (!cli_confirm(c, apr_pstrcat(c->p, "This deletes ", imu_text(user, 0, "email"),
                                     " with all boards and pictures, for good.", NULL)))
         return imu_error(c->p, 400, "not_confirmed", "nothing was deleted");
-    if ((err = imu_user_delete(c->db, c->p, imu_text(user, 0, "user_id"))))
+    if ((err = imu_user_delete(c->db, c->p, imu_text(user, 0, "user_id"), NULL)))
         return err;
     printf("Deleted %s.\n", imu_text(user, 0, "email"));
     return NULL;

@@ -81,6 +81,10 @@ const imu_route imu_routes[] = {
     ROUTE(PATCH, "/api/v1/users/{user_id}", ACCOUNT_ADMIN, user_patch),
     FREES(DELETE, "/api/v1/users/{user_id}", ACCOUNT_ADMIN, user_delete),
     ROUTE(POST, "/api/v1/users/{user_id}/reset-password", ACCOUNT_ADMIN, user_reset_password),
+    ROUTE(GET, "/api/v1/users/{user_id}/sessions", ACCOUNT_ADMIN, user_sessions),
+    FREES(DELETE, "/api/v1/users/{user_id}/sessions", ACCOUNT_ADMIN, user_sessions_delete),
+    FREES(DELETE, "/api/v1/users/{user_id}/sessions/{session_id}", ACCOUNT_ADMIN,
+          user_session_delete),
     ROUTE(POST, "/api/v1/auth/accept-invitation", PUBLIC, auth_accept_invitation),
     ROUTE(GET, "/api/v1/audit", ADMIN, audit),
 

@@ -61,6 +61,9 @@ imu_handler imu_api_auth_generate_password;
 imu_handler imu_api_auth_sessions;
 imu_handler imu_api_auth_sessions_delete;
 imu_handler imu_api_auth_session_delete;
+imu_handler imu_api_user_sessions;
+imu_handler imu_api_user_sessions_delete;
+imu_handler imu_api_user_session_delete;
 
 /* users.c */
 imu_handler imu_api_auth_users;

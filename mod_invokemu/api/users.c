@@ -136,7 +136,7 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
     return NULL;
 }
 
-static imu_err *delete_with_jobs(imu_req *req, imu_db *db, const char *id,
+static imu_err *delete_with_jobs(imu_req *req, imu_db *db, const char *id, const char *heir,
                                  apr_array_header_t **ended)
 {
     imu_err *err = imu_db_begin(db);
@@ -144,10 +144,11 @@ static imu_err *delete_with_jobs(imu_req *req, imu_db *db, const char *id,
     if (err)
         return err;
     err = imu_queue_cancel_person(db, req->p, id, ended);
-    return imu_db_end(db, err ? err : imu_user_delete(db, req->p, id));
+    return imu_db_end(db, err ? err : imu_user_delete(db, req->p, id, heir));
 }
 
-static imu_err *remove_account(imu_req *req)
+/* heir: whose the data becomes, or NULL when it goes too. */
+static imu_err *remove_account(imu_req *req, const char *heir)
 {
     const char *id = imu_param(req, "user_id");
     apr_array_header_t *ended;
@@ -156,12 +157,13 @@ static imu_err *remove_account(imu_req *req)
     imu_err *err = imu_req_db(req, &db);
 
     if (err || (err = imu_user_get(db, req->p, id, &user)) ||
-        (err = delete_with_jobs(req, db, id, &ended)))
+        (err = delete_with_jobs(req, db, id, heir, &ended)))
         return err;
     imu_account_tell_ended(req, ended);
     imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
                                     .target_id = id,
-                                    .target_name = imu_text(user, 0, "email")});
+                                    .target_name = imu_text(user, 0, "email"),
+                                    .detail = json_pack("{s:s?}", "transferred_to", heir)});
     if (imu_is_own_account(req, id))
         imu_signed_out_here(req);
     imu_gallery_purge(req);
@@ -213,7 +215,7 @@ imu_err *imu_api_auth_user_patch(imu_req *req)
 /** DELETE /auth/users/{user_id}. */
 imu_err *imu_api_auth_user_delete(imu_req *req)
 {
-    imu_err *err = remove_account(req);
+    imu_err *err = remove_account(req, NULL);
 
     return err ? err : imu_reply_empty(req, 204);
 }
@@ -286,13 +288,22 @@ imu_err *imu_api_user_patch(imu_req *req)
     return err ? err : reply_user(req, 200, user);
 }
 
-/** DELETE /users/{user_id}: what the account owned goes with it, whatever delete_data says. */
+/** DELETE /users/{user_id}?delete_data&transfer_to: what the account owned goes with it, or to the
+ * account named by transfer_to. */
 imu_err *imu_api_user_delete(imu_req *req)
 {
+    const char *heir;
     int delete_data;
-    imu_err *err = imu_query_bool(req, "delete_data", 1, &delete_data);
+    imu_err *err;
 
-    if (err || (err = remove_account(req)))
+    if ((err = imu_query_text(req, "transfer_to", 255, NULL, &heir)) ||
+        (err = imu_query_bool(req, "delete_data", heir == NULL, &delete_data)))
+        return err;
+    if (delete_data == (heir != NULL))
+        return imu_invalid(req->p, "query", "transfer_to", heir ? "extra_forbidden" : "missing",
+                           heir ? "Data that is deleted can't be handed to anybody"
+                                : "Name the account that gets what this one owned");
+    if ((err = remove_account(req, heir)))
         return err;
     return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
 }

@@ -159,7 +159,36 @@ imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id,
     return imu_db_end(db, err);
 }
 
-imu_err *imu_user_delete(imu_db *db, apr_pool_t *p, const char *user_id)
+/* Inside a transaction. */
+static imu_err *leave_to(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
+{
+    static const char *const parts[] = {"user_leave_boards", "user_leave_images",
+                                        "user_leave_workflows", "user_leave_style_presets"};
+    imu_rows *rows;
+    imu_err *err = imu_user_get(db, p, heir, &rows);
+
+    if (!err &&
+        (rows->count == 0 || strcmp(heir, IMU_SYSTEM_USER) == 0 || strcmp(heir, user_id) == 0))
+        err = imu_error(p, 400, "heir_unknown",
+                        "There is no other account with that id to hand the data to.");
+    for (size_t i = 0; !err && i < sizeof parts / sizeof parts[0]; i++)
+        err = imu_db_exec(db, p, NULL, parts[i], "ss", heir, user_id);
+    if (!err)
+        err = imu_db_exec(db, p, NULL, "user_end_shares_of_own_boards", "ss", heir, heir);
+    return err;
+}
+
+/* The shares that the account had go with it. Inside a transaction. */
+static imu_err *delete_rows(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
+{
+    imu_err *err = imu_db_exec(db, p, NULL, "invitation_revoke", "s", user_id);
+
+    if (!err)
+        err = imu_db_exec(db, p, NULL, "user_delete", "s", user_id);
+    return err || !heir ? err : imu_db_exec(db, p, NULL, "boards_mark_shared_of", "s", heir);
+}
+
+imu_err *imu_user_delete(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
 {
     imu_rows *user;
     imu_err *err = imu_db_begin(db);
@@ -169,9 +198,9 @@ imu_err *imu_user_delete(imu_db *db, apr_pool_t *p, const char *user_id)
     err = changeable(db, p, user_id, &user);
     if (!err)
         err = keep_an_admin(db, p, user);
+    if (!err && heir)
+        err = leave_to(db, p, user_id, heir);
     if (!err)
-        err = imu_db_exec(db, p, NULL, "invitation_revoke", "s", user_id);
-    if (!err)
-        err = imu_db_exec(db, p, NULL, "user_delete", "s", user_id);
+        err = delete_rows(db, p, user_id, heir);
     return imu_db_end(db, err);
 }

@@ -50,5 +50,22 @@ UPDATE users SET password_hash = %s, token_epoch = token_epoch + 1 WHERE user_id
 -- :name user_signed_in
 UPDATE users SET last_login_at = %s WHERE user_id = %s;
 
+-- What an account leaves to another one.
+-- :name user_leave_boards
+UPDATE boards SET user_id = %s WHERE user_id = %s;
+
+-- :name user_leave_images
+UPDATE images SET user_id = %s WHERE user_id = %s;
+
+-- :name user_leave_workflows
+UPDATE workflows SET user_id = %s WHERE user_id = %s;
+
+-- :name user_leave_style_presets
+UPDATE style_presets SET user_id = %s WHERE user_id = %s;
+
+-- An owner is not among the people a board is shared with.
+-- :name user_end_shares_of_own_boards
+DELETE FROM shared_boards WHERE user_id = %s AND board_id IN (SELECT board_id FROM boards WHERE user_id = %s);
+
 -- :name user_delete
 DELETE FROM users WHERE user_id = %s AND user_id <> 'system';

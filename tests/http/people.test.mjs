@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { startServer, useServer } from '../lib/server.mjs';
 import { Client, request } from '../lib/http.mjs';
-import { ADMIN, addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
+import { ADMIN, addUser, login, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
 
 const ME = '/api/v1/auth/me';
 const USERS = '/api/v1/auth/users';
 const NEXT = 'Lantern-Orchard-27q';
 
 describe('people', () => {
-    const server = useServer({ multiuser: true });
+    const server = useServer({ multiuser: true, media: true });
     let admin;
     before(async () => (admin = await setupAdmin(server)));
 
@@ -76,6 +76,70 @@ describe('people', () => {
         assert.equal((await admin.delete(`${USERS}/${lena.user.user_id}`)).status, 204);
         assert.equal((await again.get(ME)).status, 401);
         assert.deepEqual(server.sql(`SELECT (SELECT COUNT(*) FROM client_state WHERE user_id = '${lena.user.user_id}') + (SELECT COUNT(*) FROM user_sessions WHERE user_id = '${lena.user.user_id}') AS n`), [{ n: 0 }]);
+    });
+
+    test('what a deleted person owned can become somebody else’s: all of it, and nothing else', async () => {
+        const [leaver, heir, friend] = [await addUser(admin, 'Lena'), await addUser(admin, 'Hanna'), await addUser(admin, 'Fritz')];
+        const board = async (who, name) => (await who.post(`/api/v1/boards/?board_name=${name}`)).body.board_id;
+        const share = (who, id, whom, permission) => who.post(`/api/v1/boards/${id}/share`, { user_ids: [whom.user.user_id], permission });
+        const [left, friends] = [await board(leaver, 'Left'), await board(friend, 'Friends')];
+        assert.equal((await share(leaver, left, heir, 'read')).status, 200);
+        assert.equal((await share(leaver, left, friend, 'read')).status, 200);
+        assert.equal((await share(friend, friends, leaver, 'write')).status, 200);
+        const { image_name: onBoard } = await upload(leaver, { query: `&board_id=${left}` });
+        const { image_name: loose } = await upload(leaver);
+        const { image_name: elsewhere } = await upload(leaver, { query: `&board_id=${friends}` });
+        const preset = (await leaver.send('POST', '/api/v1/style_presets/', { form: [{ name: 'data', value: JSON.stringify({ name: 'Oils', positive_prompt: 'oil', negative_prompt: '', type: 'user', is_public: false }) }] })).body;
+        assert.ok(preset.id);
+        const path = (query) => `/api/v1/users/${leaver.user.user_id}${query}`;
+
+        for (const [query, status] of [['?delete_data=false', 422], [`?delete_data=true&transfer_to=${heir.user.user_id}`, 422], ['?delete_data=false&transfer_to=nobody', 400], ['?delete_data=false&transfer_to=system', 400], [`?delete_data=false&transfer_to=${leaver.user.user_id}`, 400]]) {
+            assert.equal((await admin.delete(path(query))).status, status, query);
+        }
+        assert.equal((await leaver.get(ME)).status, 200, 'nothing happened yet');
+        assert.equal((await heir.delete(path(`?delete_data=false&transfer_to=${heir.user.user_id}`))).status, 403);
+        assert.equal((await admin.delete(path(`?delete_data=false&transfer_to=${heir.user.user_id}`))).status, 200);
+
+        assert.equal((await leaver.get(ME)).status, 401);
+        assert.deepEqual((await heir.get(`/api/v1/boards/${left}`)).body.user_id, heir.user.user_id);
+        assert.deepEqual((await heir.get(`/api/v1/boards/${left}/shares`)).body.shares.map((s) => s.user_id), [friend.user.user_id]);
+        for (const name of [onBoard, loose, elsewhere]) {
+            assert.equal((await heir.get(`/api/v1/images/i/${name}/full`)).status, 200, name);
+        }
+        assert.equal((await friend.get(`/api/v1/images/i/${loose}`)).status, 403);
+        assert.deepEqual((await friend.get(`/api/v1/boards/${friends}/shares`)).body.shares, []);
+        assert.equal((await friend.get(`/api/v1/boards/${friends}`)).body.user_id, friend.user.user_id);
+        assert.equal((await heir.get(`/api/v1/style_presets/i/${preset.id}`)).status, 200);
+        assert.equal((await heir.delete(`/api/v1/boards/${left}?include_images=true`)).status, 200);
+        assert.equal((await admin.get(`/api/v1/images/i/${onBoard}`)).status, 404);
+    });
+
+    test('administrators see and end anybody’s sessions, and nobody else does', async () => {
+        const person = await addUser(admin, 'Sina');
+        const other = await login(server, 'sina@example.com', PASSWORD);
+        const path = `/api/v1/users/${person.user.user_id}/sessions`;
+        const { sessions } = (await admin.get(path)).body;
+        assert.equal(sessions.length, 2);
+        assert.ok(sessions.every((s) => !s.current && s.ip_address === '127.0.0.1'));
+        for (const [method, where] of [['GET', path], ['DELETE', path], ['DELETE', `${path}/${sessions[0].session_id}`]]) {
+            assert.equal((await person.send(method, where)).status, 403);
+        }
+        const own = (await admin.get('/api/v1/auth/sessions')).body.sessions.find((s) => s.current).session_id;
+        assert.equal((await admin.delete(`${path}/${own}`)).status, 404, 'a session of somebody else');
+        assert.equal((await admin.delete(`${path}/${sessions[0].session_id}`)).status, 200);
+        const left = [person, other].map(async (who) => (await who.get(ME)).status);
+        assert.deepEqual((await Promise.all(left)).sort(), [200, 401]);
+        assert.equal((await admin.delete(path)).status, 200);
+        assert.deepEqual((await Promise.all([person, other].map(async (who) => (await who.get(ME)).status))), [401, 401]);
+
+        const chief = await addUser(admin, 'Chief', { isAdmin: true });
+        const again = await login(server, 'chief@example.com', PASSWORD);
+        assert.equal((await chief.delete(`/api/v1/users/${chief.user.user_id}/sessions`)).status, 200);
+        assert.deepEqual([(await chief.get(ME)).status, (await again.get(ME)).status], [200, 401], 'one’s own: all others');
+        assert.equal((await admin.delete(`${USERS}/${chief.user.user_id}`)).status, 204);
+        for (const nobody of ['nobody', 'system']) {
+            assert.equal((await admin.get(`/api/v1/users/${nobody}/sessions`)).status, 404);
+        }
     });
 
     test('a password that an administrator chose opens only its own change', async () => {

@@ -277,7 +277,7 @@ static void what_an_administrator_does_counts_at_once(void **state)
     refused(f, token);
     token = opened(f, user, 0);
     accepted(f, token);
-    assert_no_error(imu_user_delete(f->db, f->pool, id));
+    assert_no_error(imu_user_delete(f->db, f->pool, id, NULL));
     refused(f, token);
 }
 
@@ -366,7 +366,7 @@ static void signing_in_to_a_deleted_account_is_refused(void **state)
     imu_session_token token;
     imu_err *err;
 
-    assert_no_error(imu_user_delete(f->db, f->pool, imu_text(user, 0, "user_id")));
+    assert_no_error(imu_user_delete(f->db, f->pool, imu_text(user, 0, "user_id"), NULL));
     err = imu_session_open(f->db, f->pool, user, 0, &browser, &token);
     assert_non_null(err);
     assert_int_equal(err->status, 401);
@@ -489,7 +489,7 @@ static void the_last_administrator_stays(void **state)
                              "setup_done"));
     assert_true(imu_error_is(imu_user_update(f->db, f->pool, id, &demote, &user), "last_admin"));
     assert_true(imu_error_is(imu_user_update(f->db, f->pool, id, &stop, &user), "last_admin"));
-    assert_true(imu_error_is(imu_user_delete(f->db, f->pool, id), "last_admin"));
+    assert_true(imu_error_is(imu_user_delete(f->db, f->pool, id, NULL), "last_admin"));
     assert_no_error(imu_user_create(f->db, f->pool, "two@example.org", NULL,
                                     "$2b$12$not-a-hash-of-anything", 1, 0, &other));
     assert_true(imu_error_is(imu_user_create(f->db, f->pool, "two@example.org", NULL,
@@ -498,8 +498,8 @@ static void the_last_administrator_stays(void **state)
     assert_no_error(imu_user_update(f->db, f->pool, id, &demote, &user));
     assert_true(imu_error_is(imu_user_update(f->db, f->pool, IMU_SYSTEM_USER, &stop, &user),
                              "system_user"));
-    assert_true(imu_error_is(imu_user_delete(f->db, f->pool, IMU_SYSTEM_USER), "system_user"));
-    assert_true(imu_error_is(imu_user_delete(f->db, f->pool, "nobody"), "user_not_found"));
+    assert_true(imu_error_is(imu_user_delete(f->db, f->pool, IMU_SYSTEM_USER, NULL), "system_user"));
+    assert_true(imu_error_is(imu_user_delete(f->db, f->pool, "nobody", NULL), "user_not_found"));
 }
 
 static void search_is_literal(void **state)
