@@ -160,10 +160,11 @@ static imu_err *remove_account(imu_req *req, const char *heir)
         (err = delete_with_jobs(req, db, id, heir, &ended)))
         return err;
     imu_account_tell_ended(req, ended);
-    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
-                                    .target_id = id,
-                                    .target_name = imu_text(user, 0, "email"),
-                                    .detail = json_pack("{s:s?}", "transferred_to", heir)});
+    imu_audit(req,
+              (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
+                               .target_id = id,
+                               .target_name = imu_text(user, 0, "email"),
+                               .detail = heir ? json_pack("{s:s}", "transferred_to", heir) : NULL});
     if (imu_is_own_account(req, id))
         imu_signed_out_here(req);
     imu_gallery_purge(req);
