@@ -99,17 +99,23 @@ export function loadMoreItems() {
 }
 
 let timer = 0;
-/** Reads the numbers again, and the list where it is on screen, once a burst of events is over. */
+let stale = false;
+
+async function refresh() {
+  stale = false;
+  if (user.value) {
+    await Promise.allSettled([loadCounts(), watching && loadItems()]);
+  }
+  timer = 0;
+  if (stale) {
+    refreshSoon();
+  }
+}
+
+/** Reads the numbers again, and the list where it is on screen: once for several events, one after another, also when events never pause. */
 function refreshSoon() {
-  clearTimeout(timer);
-  timer = setTimeout(() => {
-    if (user.value) {
-      loadCounts();
-      if (watching) {
-        loadItems();
-      }
-    }
-  }, 300);
+  stale = true;
+  timer ||= setTimeout(refresh, 300);
 }
 
 let watching = false;
@@ -145,6 +151,8 @@ export function startQueue() {
   on('connected', () => (busy.value.all || watching) && refreshSoon());
   onLeave(() => {
     clearTimeout(timer);
+    timer = 0;
+    stale = false;
     counts.value = null;
     items.value = [];
     places.value = {};
