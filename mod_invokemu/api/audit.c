@@ -44,6 +44,7 @@ static const struct {
     [IMU_AUDIT_BOARD_VISIBILITY] = {"board_visibility_changed", "board"},
     [IMU_AUDIT_MODEL_CHANGED] = {"model_changed", "model"},
     [IMU_AUDIT_MODEL_DELETED] = {"model_deleted", "model"},
+    [IMU_AUDIT_MODEL_INSTALLED] = {"model_installed", "model"},
     [IMU_AUDIT_QUEUE_PAUSED] = {"queue_paused", "queue"},
     [IMU_AUDIT_QUEUE_RESUMED] = {"queue_resumed", "queue"},
     [IMU_AUDIT_QUEUE_CLEARED] = {"queue_cleared", "queue"},

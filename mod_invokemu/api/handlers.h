@@ -162,14 +162,18 @@ imu_handler imu_api_model_patch;
 imu_handler imu_api_model_delete;
 imu_handler imu_api_model_in_folder;
 imu_handler imu_api_models_bulk_delete;
-imu_handler imu_api_model_installs;
-imu_handler imu_api_model_install_unknown;
-imu_handler imu_api_model_installs_prune;
-imu_handler imu_api_model_install_unsupported;
 imu_handler imu_api_model_starters;
 imu_handler imu_api_model_stats;
 imu_handler imu_api_model_hf_login;
 imu_handler imu_api_model_cache_unsupported;
+
+/* models_install.c */
+imu_handler imu_api_models_scan_folder;
+imu_handler imu_api_model_install;
+imu_handler imu_api_model_installs;
+imu_handler imu_api_model_install_unknown;
+imu_handler imu_api_model_installs_prune;
+imu_handler imu_api_model_install_unsupported;
 
 imu_handler imu_api_bulk_download_make;
 imu_handler imu_api_bulk_download_fetch;

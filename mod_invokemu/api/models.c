@@ -1,7 +1,8 @@
 /*
  * models.c: /api/v2/models: what there is to render with. Models come from the folder of
- * InvokeMUModels; administrators may change how one is described. What this server doesn't do
- * answers 501 and says what to do instead.
+ * InvokeMUModels; administrators may change how one is described, and take it off the list
+ * (models_install.c brings it back). What this server doesn't do answers 501 and says what to do
+ * instead.
  */
 #include "mod_invokemu/api/handlers.h"
 #include "mod_invokemu/api/audit.h"
@@ -11,6 +12,7 @@
 
 #include "mod_invokemu/api/models.h"
 #include "mod_invokemu/policy.h"
+#include "mod_invokemu/store/model_cover.h"
 #include "mod_invokemu/store/models.h"
 #include "mod_invokemu/validate.h"
 
@@ -23,7 +25,7 @@ static imu_err *unknown(imu_req *req)
     return imu_error(req->p, 404, "model_not_found", "There is no such model.");
 }
 
-/** The model named in the path. @return 404 */
+/** The model named in the path. @return 404, also for one that was removed */
 static imu_err *named(imu_req *req, imu_rows **rows)
 {
     imu_db *db;
@@ -31,16 +33,28 @@ static imu_err *named(imu_req *req, imu_rows **rows)
 
     if (!err)
         err = imu_model_get(db, req->p, imu_param(req, "key"), rows);
-    if (!err && (*rows)->count == 0)
+    if (!err && ((*rows)->count == 0 || imu_text(*rows, 0, "removed_at")))
         err = unknown(req);
     return err;
 }
 
-/* A record as the caller sees it. One that can't be used says why. New reference. */
-static json_t *shown(imu_req *req, const imu_rows *rows, int row, imu_model_view view)
+static const imu_model_cover *cover_of(const imu_req *req, const imu_rows *rows, int row)
+{
+    const char *place = imu_model_place(req->p, req->inst->models_dir, rows, row);
+
+    return place ? imu_model_cover_find(req->p, place) : NULL;
+}
+
+json_t *imu_models_shown(imu_req *req, const imu_rows *rows, int row, imu_model_view view)
 {
     json_t *record = imu_json_parsed(rows, row, "record");
+    const imu_model_cover *cover = cover_of(req, rows, row);
 
+    /* Its version, because the address stays when the picture changes. */
+    if (cover)
+        json_object_set_new(record, "cover_image",
+                            json_sprintf("/api/v2/models/i/%s/image?%s", imu_text(rows, row, "key"),
+                                         cover->version));
     if (view.state == IMU_MODEL_USABLE)
         return record;
     json_object_set_new(record, "problem", json_string(imu_models_problem(req, &view)));
@@ -55,7 +69,8 @@ static imu_err *reply_one(imu_req *req, const imu_rows *rows)
     if (rows->count == 0)
         return unknown(req);
     row = imu_models_best(req, rows);
-    return imu_reply_json(req, 200, shown(req, rows, row, imu_models_view(req, rows, row)));
+    return imu_reply_json(req, 200,
+                          imu_models_shown(req, rows, row, imu_models_view(req, rows, row)));
 }
 
 static int same(const json_t *record, const char *field, const char *wanted)
@@ -102,7 +117,7 @@ imu_err *imu_api_models(imu_req *req)
     for (i = 0; i < rows->count; i++) {
         int row = direction[0] == 'D' ? rows->count - 1 - i : i;
         imu_model_view view = imu_models_view(req, rows, row);
-        json_t *record = shown(req, rows, row, view);
+        json_t *record = imu_models_shown(req, rows, row, view);
 
         if (same(record, "type", type) && same(record, "name", name) &&
             same(record, "format", format) && among(record, "base", bases))
@@ -131,7 +146,7 @@ imu_err *imu_api_models_missing(imu_req *req)
         imu_model_view view = imu_models_view(req, rows, i);
 
         if (view.state != IMU_MODEL_USABLE)
-            json_array_append_new(list, shown(req, rows, i, view));
+            json_array_append_new(list, imu_models_shown(req, rows, i, view));
     }
     return imu_reply_json(req, 200, json_pack("{s:O}", "models", list));
 }
@@ -175,10 +190,21 @@ imu_err *imu_api_model_by_hash(imu_req *req)
     return reply_one(req, rows);
 }
 
-/** GET and DELETE /api/v2/models/i/{key}/image: no model has one. */
+/** GET /api/v2/models/i/{key}/image: cover.webp or cover.png of its folder. Open to everybody, as
+ * upstream has it: browsers show it without a token, and its address is a random id. */
 imu_err *imu_api_model_image(imu_req *req)
 {
-    return imu_error(req->p, 404, "model_image_not_found", "This model has no picture.");
+    const imu_model_cover *cover;
+    imu_rows *rows;
+    imu_err *err = named(req, &rows);
+
+    if (err)
+        return err;
+    if (!(cover = cover_of(req, rows, 0)))
+        return imu_error(req->p, 404, "model_image_not_found", "This model has no picture.");
+    return imu_reply_file(req, cover->path, cover->type,
+                          apr_pstrcat(req->p, "\"", cover->version, "\"", NULL),
+                          "private, max-age=300");
 }
 
 static void audit_model(imu_req *req, imu_audit_action action, const imu_rows *model)
@@ -188,44 +214,50 @@ static void audit_model(imu_req *req, imu_audit_action action, const imu_rows *m
                                     .target_name = imu_text(model, 0, "name")});
 }
 
+imu_err *imu_models_change_read(imu_req *req, const json_t *body, imu_model_change *change)
+{
+    static const char *const others[] = {"description", "trigger_phrases", "default_settings"};
+    imu_check *c = imu_check_new(req->p, "body");
+
+    change->name = imu_check_text(c, body, "name", IMU_NULLABLE, 1, TEXT_MAX);
+    imu_check_text(c, body, "description", IMU_NULLABLE, 0, ABOUT_MAX);
+    imu_check_texts(c, body, "trigger_phrases", IMU_NULLABLE, PHRASES_MAX, TEXT_MAX);
+    imu_check_object(c, body, "default_settings", IMU_NULLABLE);
+    change->given = imu_json_own(req->p, json_object());
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        json_object_set(change->given, others[i], json_object_get(body, others[i]));
+    return imu_check_end(c);
+}
+
+imu_err *imu_models_change_put(imu_req *req, const imu_rows *model, const imu_model_change *change,
+                               json_t **record)
+{
+    *record = imu_json_own(req->p, imu_json_parsed(model, 0, "record"));
+    json_object_update(*record, change->given);
+    if (change->name)
+        json_object_set_new(*record, "name", json_string(change->name));
+    json_object_set_new(*record, IMU_MODEL_EDITED, json_true());
+    return imu_model_put(req->db, req->p, imu_text(model, 0, "path"), *record);
+}
+
 /** PATCH /api/v2/models/i/{key}: name, description, trigger phrases and default settings. */
 imu_err *imu_api_model_patch(imu_req *req)
 {
-    const char *name, *description;
-    json_t *body, *record, *phrases, *settings;
+    imu_model_change change;
+    json_t *body, *record;
     imu_rows *rows;
-    imu_check *c;
-    imu_db *db;
     imu_err *err;
 
-    if ((err = imu_body_object(req, &body)))
-        return err;
-    c = imu_check_new(req->p, "body");
-    name = imu_check_text(c, body, "name", IMU_NULLABLE, 1, TEXT_MAX);
-    description = imu_check_text(c, body, "description", IMU_NULLABLE, 0, ABOUT_MAX);
-    phrases = imu_check_texts(c, body, "trigger_phrases", IMU_NULLABLE, PHRASES_MAX, TEXT_MAX);
-    settings = imu_check_object(c, body, "default_settings", IMU_NULLABLE);
-    if ((err = imu_check_end(c)) || (err = named(req, &rows)) || (err = imu_req_db(req, &db)))
-        return err;
-    record = imu_json_own(req->p, imu_json_parsed(rows, 0, "record"));
-    if (name)
-        json_object_set_new(record, "name", json_string(name));
-    if (json_object_get(body, "description"))
-        json_object_set_new(record, "description",
-                            description ? json_string(description) : json_null());
-    if (json_object_get(body, "trigger_phrases"))
-        json_object_set(record, "trigger_phrases", phrases ? phrases : json_null());
-    if (json_object_get(body, "default_settings"))
-        json_object_set(record, "default_settings", settings ? settings : json_null());
-    json_object_set_new(record, IMU_MODEL_EDITED, json_true());
-    if ((err = imu_model_put(db, req->p, imu_text(rows, 0, "path"), record)))
+    if ((err = imu_body_object(req, &body)) || (err = imu_models_change_read(req, body, &change)) ||
+        (err = named(req, &rows)) || (err = imu_models_change_put(req, rows, &change, &record)))
         return err;
     audit_model(req, IMU_AUDIT_MODEL_CHANGED, rows);
+    imu_models_tell();
     return imu_reply_json(req, 200, json_incref(record));
 }
 
-/** PUT convert/{key}, POST reidentify, PATCH i/{key}/image: 404 for an unknown key, else a word on
- * how. */
+/** PUT convert/{key}, POST reidentify, PATCH and DELETE i/{key}/image: 404 for an unknown key, else
+ * a word on how. */
 imu_err *imu_api_model_in_folder(imu_req *req)
 {
     imu_rows *rows;
@@ -235,11 +267,12 @@ imu_err *imu_api_model_in_folder(imu_req *req)
         return err;
     return imu_error(req->p, 409, "model_in_folder",
                      "This model comes from the server's model folder (InvokeMUModels). Change it "
-                     "there, then restart the server.");
+                     "there.");
 }
 
-/* Forgets a model whose folder is gone. @return 404, 409 while it is there */
-static imu_err *forget(imu_req *req, const char *key)
+/* Takes a model off the list. One whose folder is there keeps its row, so that it can come back; of
+ * one whose folder is gone nothing stays. @return 404 */
+static imu_err *take_off(imu_req *req, const char *key)
 {
     imu_rows *rows;
     imu_db *db;
@@ -247,23 +280,25 @@ static imu_err *forget(imu_req *req, const char *key)
 
     if ((err = imu_req_db(req, &db)) || (err = imu_model_get(db, req->p, key, &rows)))
         return err;
-    if (rows->count == 0)
+    if (rows->count == 0 || imu_text(rows, 0, "removed_at"))
         return unknown(req);
-    if (!imu_model_is_gone(imu_models_view(req, rows, 0).state))
-        return imu_error(req->p, 409, "model_in_folder",
-                         "This model lies in the server's model folder (InvokeMUModels). Take its "
-                         "folder away there; then it can be taken off the list here.");
-    if (!(err = imu_model_delete(db, req->p, key)))
+    err = imu_model_is_gone(imu_models_view(req, rows, 0).state)
+              ? imu_model_delete(db, req->p, key)
+              : imu_model_remove(db, req->p, key);
+    if (!err)
         audit_model(req, IMU_AUDIT_MODEL_DELETED, rows);
     return err;
 }
 
-/** DELETE /api/v2/models/i/{key}. */
+/** DELETE /api/v2/models/i/{key}: its files stay where they are. */
 imu_err *imu_api_model_delete(imu_req *req)
 {
-    imu_err *err = forget(req, imu_param(req, "key"));
+    imu_err *err = take_off(req, imu_param(req, "key"));
 
-    return err ? err : imu_reply_empty(req, 204);
+    if (err)
+        return err;
+    imu_models_tell();
+    return imu_reply_empty(req, 204);
 }
 
 /** POST /api/v2/models/i/bulk_delete: says of each model that stays why. */
@@ -283,7 +318,7 @@ imu_err *imu_api_models_bulk_delete(imu_req *req)
     deleted = imu_json_own(req->p, json_array());
     failed = imu_json_own(req->p, json_array());
     json_array_foreach (keys, i, one) {
-        if (!(err = forget(req, json_string_value(one))))
+        if (!(err = take_off(req, json_string_value(one))))
             json_array_append(deleted, one);
         else if (err->status < 500)
             json_array_append_new(failed,
@@ -291,33 +326,9 @@ imu_err *imu_api_models_bulk_delete(imu_req *req)
         else
             return err;
     }
+    if (json_array_size(deleted))
+        imu_models_tell();
     return imu_reply_json(req, 200, json_pack("{s:O, s:O}", "deleted", deleted, "failed", failed));
-}
-
-/** GET /api/v2/models/install: this server runs no installations, so there are none to list. */
-imu_err *imu_api_model_installs(imu_req *req)
-{
-    return imu_reply_json(req, 200, json_array());
-}
-
-/** One installation by its number. */
-imu_err *imu_api_model_install_unknown(imu_req *req)
-{
-    return imu_error(req->p, 404, "install_not_found", "There is no such installation.");
-}
-
-/** DELETE /api/v2/models/install: forgets the ended ones. */
-imu_err *imu_api_model_installs_prune(imu_req *req)
-{
-    return imu_reply_empty(req, 204);
-}
-
-/** POST /api/v2/models/install and its kin. */
-imu_err *imu_api_model_install_unsupported(imu_req *req)
-{
-    return imu_error(req->p, 501, "install_unsupported",
-                     "This server does not install models itself. Put the model into the server's "
-                     "model folder (InvokeMUModels) and restart the server.");
 }
 
 /** GET /api/v2/models/starter_models: none are offered. */

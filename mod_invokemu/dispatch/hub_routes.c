@@ -175,6 +175,16 @@ static json_t *if_seen_by_everyone(const json_t *data, const char *for_user, con
     return json_is_true(json_object_get(data, "seen_by_everyone")) ? pick(data, keep) : NULL;
 }
 
+/* That something has changed is everybody's to know. */
+static json_t *time_alone(const json_t *data, const char *for_user, const char **name)
+{
+    static const char *const keep[] = {"timestamp", NULL};
+
+    (void)for_user;
+    (void)name;
+    return pick(data, keep);
+}
+
 static const imu_event_route routes[] = {
     /* name                       audience            queue preview redaction administrators */
     {"batch_enqueued", IMU_TO_QUEUE, 1, 0, redact_batch, NULL},
@@ -191,6 +201,7 @@ static const imu_event_route routes[] = {
     {"model_load_*", IMU_TO_OWNER, 0, 0, NULL, NULL},
     {"model_install_*", IMU_TO_ADMINS, 0, 0, NULL, NULL},
     {"download_*", IMU_TO_ADMINS, 0, 0, NULL, NULL},
+    {"models_changed", IMU_TO_SHARED, 0, 0, time_alone, NULL},
     {"workflow_created", IMU_TO_SHARED, 0, 0, if_public, NULL},
     {"workflow_deleted", IMU_TO_SHARED, 0, 0, if_public, NULL},
     {"workflow_updated", IMU_TO_SHARED, 0, 0, if_now_public, NULL},

@@ -7,21 +7,24 @@
  */
 #include "mod_invokemu/store/models.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <apr_file_info.h>
 #include <apr_file_io.h>
 #include <apr_strings.h>
 #include <openssl/evp.h>
 
-#include "mod_invokemu/store/model_state.h"
 #include "mod_invokemu/util/ids.h"
 #include "worker/diffusion/model_files.h"
 
 #define MODELS_MAX    1000
+#define FOLDERS_MAX   10000
 #define DEPTH_MAX     4
 #define READ_SIZE     (256 * 1024)
 #define NAME_MAX_LEN  200
 #define ABOUT_MAX_LEN 2000
+#define IDEAS_MAX     24
+#define IDEA_LETTERS  200
 
 static const char *text_of(const json_t *object, const char *name, const char *def)
 {
@@ -106,6 +109,36 @@ static json_t *default_settings(const json_t *about)
     return out;
 }
 
+/* How many letters a text has: bytes that do not go on with one. */
+static size_t letters(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+/** Prompts that the model draws well, as its folder says; what is no such text is left out. NULL
+ * for none. */
+static json_t *suggestions(const json_t *about)
+{
+    json_t *out = json_array(), *one;
+    size_t i;
+
+    json_array_foreach (json_object_get(about, "suggestions"), i, one) {
+        const char *text = json_string_value(one);
+
+        if (text && *text && letters(text) <= IDEA_LETTERS && imu_is_clean_text(text) &&
+            json_array_size(out) < IDEAS_MAX)
+            json_array_append(out, one);
+    }
+    if (json_array_size(out))
+        return out;
+    json_decref(out);
+    return NULL;
+}
+
 static const char *variant_of(const json_t *unet)
 {
     switch (json_integer_value(json_object_get(unet, "in_channels"))) {
@@ -134,13 +167,15 @@ static json_t *make_record(apr_pool_t *p, const char *dir, const char *name, con
         description = NULL;
     return imu_json_own(
         p, json_pack("{s:s, s:s, s:s, s:I, s:s, s:s?, s:s, s:s, s:n, s:n, s:n, s:s, s:n, s:o, s:s, "
-                     "s:s, s:s, s:s, s:s}",
+                     "s:s, s:s, s:s, s:s, s:o*, s:o*}",
                      "key", key, "hash", hash, "path", name, "file_size", (json_int_t)size, "name",
                      shown, "description", description, "source", name, "source_type", "path",
                      "source_api_response", "source_url", "cover_image", "type", "main",
                      "trigger_phrases", "default_settings", default_settings(about), "base", "sd-1",
                      "format", "diffusers", "repo_variant", "", "variant", variant_of(unet),
-                     "prediction_type", text_of(scheduler, "prediction_type", "epsilon")));
+                     "prediction_type", text_of(scheduler, "prediction_type", "epsilon"), "sample",
+                     json_is_true(json_object_get(about, "sample")) ? json_true() : NULL,
+                     "suggestions", suggestions(about)));
 }
 
 /** What an administrator wrote over the API outlives the folder's own description. */
@@ -156,70 +191,131 @@ static void keep_edits(json_t *record, const json_t *old)
         json_object_set(record, fields[i], json_object_get(old, fields[i]));
 }
 
-static imu_err *register_folder(imu_db *db, apr_pool_t *p, const char *dir, const char *name,
-                                imu_model_state state)
+static imu_err *known_row(imu_db *db, apr_pool_t *p, const char *path, imu_rows **rows)
 {
-    const char *key = imu_uuid4(p), *hash = NULL;
-    apr_int64_t size = folder_size(p, dir, 0);
-    json_t *record, *old = NULL;
+    return imu_db_select(db, p, rows, "model_by_path", "s", path);
+}
+
+static json_t *known_record(apr_pool_t *p, const imu_rows *known)
+{
+    return known->count ? imu_json_own(p, imu_json_parsed(known, 0, "record")) : NULL;
+}
+
+imu_err *imu_model_folder_look(imu_db *db, apr_pool_t *p, const char *dir, const char *name,
+                               imu_model_folder **folder)
+{
+    imu_model_folder *f = apr_pcalloc(p, sizeof *f);
+
+    f->name = apr_pstrdup(p, name);
+    f->path = apr_pstrcat(p, dir, "/", name, NULL);
+    f->view = imu_model_inspect(p, f->path);
+    *folder = f;
+    return known_row(db, p, f->path, &f->known);
+}
+
+imu_err *imu_model_folder_read(apr_pool_t *p, imu_model_folder *f)
+{
+    const json_t *old = known_record(p, f->known);
+
+    f->size = folder_size(p, f->path, 0);
+    if (f->view.state == IMU_MODEL_BROKEN)
+        return NULL;
+    /* The digest of several gigabytes is taken once, and again when the folder has changed. */
+    if (json_integer_value(json_object_get(old, "file_size")) == f->size &&
+        !imu_model_is_unread(imu_text(f->known, 0, "hash"))) {
+        f->hash = imu_text(f->known, 0, "hash");
+        return NULL;
+    }
+    return weights_hash(p, f->path, &f->hash);
+}
+
+static imu_err *put_folder(imu_db *db, apr_pool_t *p, const imu_model_folder *f, const char **key)
+{
+    json_t *record;
     imu_rows *known;
-    imu_err *err = imu_db_select(db, p, &known, "model_by_path", "s", dir);
+    imu_err *err = known_row(db, p, f->path, &known);
 
     if (err)
         return err;
-    if (known->count) {
-        /* What is known of a model is worth more than what its broken files say. */
-        if (state == IMU_MODEL_BROKEN)
-            return NULL;
-        key = imu_text(known, 0, "key");
-        old = imu_json_own(p, imu_json_parsed(known, 0, "record"));
-        /* The digest of several gigabytes is taken once, and again when the folder has changed. */
-        if (json_integer_value(json_object_get(old, "file_size")) == size &&
-            !imu_model_is_unread(imu_text(known, 0, "hash")))
-            hash = imu_text(known, 0, "hash");
-    }
-    if (state == IMU_MODEL_BROKEN)
-        hash = apr_pstrcat(p, IMU_MODEL_UNREAD, key, NULL);
-    if (!hash && (err = weights_hash(p, dir, &hash)))
-        return imu_error_is(err, "no_weights") ? NULL : err;
-    record = make_record(p, dir, name, key, hash, size);
+    *key = known->count ? imu_text(known, 0, "key") : imu_uuid4(p);
+    record = make_record(p, f->path, f->name, *key,
+                         f->hash ? f->hash : apr_pstrcat(p, IMU_MODEL_UNREAD, *key, NULL), f->size);
     if (!record)
-        return imu_error_internal(p, "the model in %s can't be described", dir);
-    keep_edits(record, old);
-    return imu_model_put(db, p, dir, record);
+        return imu_error_internal(p, "the model in %s can't be described", f->path);
+    keep_edits(record, known_record(p, known));
+    return imu_model_put(db, p, f->path, record);
+}
+
+imu_err *imu_model_folder_register(imu_db *db, apr_pool_t *p, const imu_model_folder *f,
+                                   const char **key)
+{
+    imu_err *err = imu_db_begin(db);
+
+    if (err)
+        return err;
+    if (!(err = put_folder(db, p, f, key)))
+        err = imu_model_restore(db, p, *key);
+    return imu_db_end(db, err);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+imu_err *imu_model_folders(apr_pool_t *p, const char *dir, apr_array_header_t **names)
+{
+    apr_finfo_t info;
+    apr_dir_t *d;
+    apr_status_t rv = apr_dir_open(&d, dir, p);
+
+    *names = apr_array_make(p, 16, sizeof(const char *));
+    if (APR_STATUS_IS_ENOENT(rv))
+        return NULL;
+    if (rv != APR_SUCCESS)
+        return imu_error_internal(p, "the model folder %s can't be read (%d)", dir, rv);
+    while ((*names)->nelts < FOLDERS_MAX && apr_dir_read(&info, APR_FINFO_NAME, d) == APR_SUCCESS)
+        if (info.name[0] != '.' && imu_is_clean_text(info.name))
+            APR_ARRAY_PUSH(*names, const char *) = apr_pstrdup(p, info.name);
+    apr_dir_close(d);
+    qsort((*names)->elts, (*names)->nelts, sizeof(const char *), by_name);
+    return NULL;
+}
+
+/* @param n  how many models there were so far */
+static imu_err *scan_one(imu_db *db, apr_pool_t *p, const char *dir, const char *name, int *n)
+{
+    imu_model_folder *folder;
+    const char *key;
+    imu_err *err = imu_model_folder_look(db, p, dir, name, &folder);
+
+    if (err || imu_model_is_gone(folder->view.state))
+        return err;
+    ++*n;
+    /* What is known of a model is worth more than what its broken files say. */
+    if (folder->known->count && folder->view.state == IMU_MODEL_BROKEN)
+        return NULL;
+    if ((err = imu_model_folder_read(p, folder)))
+        return imu_error_is(err, "no_weights") ? NULL : err;
+    return put_folder(db, p, folder, &key);
 }
 
 imu_err *imu_models_scan(imu_db *db, const char *dir)
 {
+    apr_array_header_t *names;
     apr_pool_t *each;
-    apr_finfo_t info;
-    apr_dir_t *d;
-    imu_err *err = NULL;
+    imu_err *err = imu_model_folders(db->pool, dir, &names);
     int n = 0;
-    apr_status_t rv = apr_dir_open(&d, dir, db->pool);
 
-    if (APR_STATUS_IS_ENOENT(rv))
-        return NULL;
-    if (rv != APR_SUCCESS)
-        return imu_error_internal(db->pool, "the model folder %s can't be read (%d)", dir, rv);
+    if (err)
+        return err;
     if (apr_pool_create(&each, db->pool) != APR_SUCCESS)
         return imu_error_internal(db->pool, "no memory");
-    while (!err && n < MODELS_MAX && apr_dir_read(&info, APR_FINFO_NAME, d) == APR_SUCCESS) {
-        const char *path;
-        imu_model_state state;
-
+    for (int i = 0; !err && n < MODELS_MAX && i < names->nelts; i++) {
         apr_pool_clear(each);
-        path = apr_pstrcat(each, dir, "/", info.name, NULL);
-        if (info.name[0] == '.' || !imu_is_clean_text(info.name))
-            continue;
-        state = imu_model_inspect(each, path).state;
-        if (imu_model_is_gone(state))
-            continue;
-        n++;
-        if ((err = register_folder(db, each, path, info.name, state)))
+        if ((err = scan_one(db, each, dir, APR_ARRAY_IDX(names, i, const char *), &n)))
             err = imu_error_internal(db->pool, "%s", err->log ? err->log : err->detail);
     }
-    apr_dir_close(d);
     apr_pool_destroy(each);
     return err;
 }

@@ -153,20 +153,29 @@ static imu_model_view inspect_once(apr_pool_t *p, const char *dir)
     return v;
 }
 
-imu_model_view imu_model_look(apr_pool_t *p, const char *dir, const imu_rows *rows, int row)
+const char *imu_model_place(apr_pool_t *p, const char *dir, const imu_rows *rows, int row)
 {
     const char *path = imu_text(rows, row, "path");
     apr_size_t len = dir ? strlen(dir) : 0;
-    imu_model_view v;
 
     if (path[0] != '/' && dir)
-        path = apr_pstrcat(p, dir, "/", path, NULL);
-    else if (dir && (strncmp(path, dir, len) != 0 || path[len] != '/'))
+        return apr_pstrcat(p, dir, "/", path, NULL);
+    return dir && (strncmp(path, dir, len) != 0 || path[len] != '/') ? NULL : path;
+}
+
+imu_model_view imu_model_look(apr_pool_t *p, const char *dir, const imu_rows *rows, int row)
+{
+    const char *path = imu_model_place(p, dir, rows, row);
+    imu_model_view v;
+
+    if (imu_text(rows, row, "removed_at"))
+        return view(IMU_MODEL_REMOVED, "It was removed; the page Models brings it back.");
+    if (!path)
         return view(IMU_MODEL_MISSING, "It does not lie in the server's model folder.");
     v = inspect_once(p, path);
     if (v.state == IMU_MODEL_USABLE && imu_model_is_unread(imu_text(rows, row, "hash")))
-        return view(IMU_MODEL_UNKNOWN,
-                    "Its files are in order by now; restart the server to use it.");
+        return view(IMU_MODEL_UNKNOWN, "Its files are in order by now: \"Look for new models\" on "
+                                       "the page Models reads them.");
     return v;
 }
 

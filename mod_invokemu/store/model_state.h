@@ -16,7 +16,8 @@ typedef enum imu_model_state {
     IMU_MODEL_MISSING, /**< its folder is gone, or is no model folder any more */
     IMU_MODEL_FOREIGN, /**< the folder holds a kind of model that the worker does not run */
     IMU_MODEL_BROKEN,  /**< a file is missing, damaged or can't be read */
-    IMU_MODEL_UNKNOWN  /**< in order by now, but nobody has read what kind of model it is */
+    IMU_MODEL_UNKNOWN, /**< in order by now, but nobody has read what kind of model it is */
+    IMU_MODEL_REMOVED  /**< an administrator took it off the list */
 } imu_model_state;
 
 typedef struct imu_model_view {
@@ -32,9 +33,11 @@ imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir);
  * @param dir  InvokeMUModels: models lie right below it; or NULL for anywhere
  */
 imu_model_view imu_model_look(apr_pool_t *p, const char *dir, const imu_rows *rows, int row);
+/** The folder of a model of the table, or NULL when it does not lie below dir. */
+const char *imu_model_place(apr_pool_t *p, const char *dir, const imu_rows *rows, int row);
 /** True for a hash that is none. */
 int imu_model_is_unread(const char *hash);
-/** True when the next start of the server would not bring the model back. */
+/** True when there is no folder to bring the model back from. */
 int imu_model_is_gone(imu_model_state state);
 /** A JSON object from the file name of a model folder, or NULL. Owned by p. */
 json_t *imu_model_json(apr_pool_t *p, const char *dir, const char *name);

@@ -16,6 +16,21 @@ imu_err *imu_model_list(imu_db *db, apr_pool_t *p, imu_rows **rows)
     return imu_db_select(db, p, rows, "model_list", "");
 }
 
+imu_err *imu_model_list_all(imu_db *db, apr_pool_t *p, imu_rows **rows)
+{
+    return imu_db_select(db, p, rows, "model_list_all", "");
+}
+
+imu_err *imu_model_remove(imu_db *db, apr_pool_t *p, const char *key)
+{
+    return imu_db_exec(db, p, NULL, "model_remove", "ss", imu_now(p), key);
+}
+
+imu_err *imu_model_restore(imu_db *db, apr_pool_t *p, const char *key)
+{
+    return imu_db_exec(db, p, NULL, "model_restore", "s", key);
+}
+
 imu_err *imu_model_by_hash(imu_db *db, apr_pool_t *p, const char *hash, imu_rows **rows)
 {
     return imu_db_select(db, p, rows, "model_by_hash", "s", hash);

@@ -5,25 +5,52 @@
 #ifndef IMU_STORE_MODELS_H
 #define IMU_STORE_MODELS_H
 
-#include "mod_invokemu/store/db.h"
+#include <apr_tables.h>
+
+#include "mod_invokemu/store/model_state.h"
 
 /** Field of a record that is true once an administrator has changed how the model is described. */
 #define IMU_MODEL_EDITED "edited"
 
-/** Makes or renews a record of each model folder right below dir (model_scan.c). A known model
- * whose folder is gone or broken keeps its record, and with it what people wrote there. For the
- * parent, at start-up. */
-imu_err *imu_models_scan(imu_db *db, const char *dir);
+/** A folder right below InvokeMUModels, and what is known of it. */
+typedef struct imu_model_folder {
+    const char *name, *path;
+    imu_model_view view; /**< how its files are */
+    apr_int64_t size;    /**< bytes */
+    imu_rows *known;     /**< its row, if count is 1 */
+    const char *hash;    /**< of its weights, once it has been read */
+} imu_model_folder;
 
-/** One model by key; rows->count is 0 when there is none. Columns key, path, record and the rest of
- * the table. */
+/** Makes or renews a record of each model folder right below dir (model_scan.c). A known model
+ * whose folder is gone or broken keeps its record, and with it what people wrote there; one that
+ * was removed stays so. For the parent, at start-up, and the command line. */
+imu_err *imu_models_scan(imu_db *db, const char *dir);
+/** Names of the folders right below dir, sorted, as texts. A dir that does not exist holds none. */
+imu_err *imu_model_folders(apr_pool_t *p, const char *dir, apr_array_header_t **names);
+/** Looks at the folder called name. @return NULL also for one that holds no model: see view */
+imu_err *imu_model_folder_look(imu_db *db, apr_pool_t *p, const char *dir, const char *name,
+                               imu_model_folder **folder);
+/** Reads its weights for the digest, unless it has not changed: several gigabytes take a while.
+ * @return "no_weights" when they can't be read */
+imu_err *imu_model_folder_read(apr_pool_t *p, imu_model_folder *folder);
+/** Writes its record, and takes back its removal. @param key  of the model */
+imu_err *imu_model_folder_register(imu_db *db, apr_pool_t *p, const imu_model_folder *folder,
+                                   const char **key);
+
+/** One model by key, also a removed one; rows->count is 0 when there is none. Columns key, path,
+ * record and the rest of the table. */
 imu_err *imu_model_get(imu_db *db, apr_pool_t *p, const char *key, imu_rows **rows);
-/** All models by name. */
+/** All models that were not removed by name; sample models come first. */
 imu_err *imu_model_list(imu_db *db, apr_pool_t *p, imu_rows **rows);
+/** All models by name, also removed ones: their removed_at is a time. */
+imu_err *imu_model_list_all(imu_db *db, apr_pool_t *p, imu_rows **rows);
 /** By the hash, or by name, base and type: all that fit, oldest first. */
 imu_err *imu_model_by_hash(imu_db *db, apr_pool_t *p, const char *hash, imu_rows **rows);
 imu_err *imu_model_by_attrs(imu_db *db, apr_pool_t *p, const char *name, const char *base,
                             const char *type, imu_rows **rows);
+/** Takes a model off every list, and back; its row stays. */
+imu_err *imu_model_remove(imu_db *db, apr_pool_t *p, const char *key);
+imu_err *imu_model_restore(imu_db *db, apr_pool_t *p, const char *key);
 /** Forgets a model. */
 imu_err *imu_model_delete(imu_db *db, apr_pool_t *p, const char *key);
 /** Writes a record and the columns that are taken from it: name, base, type, hash. */

@@ -176,18 +176,25 @@ static void other_kinds(void **state)
     put(f, "model_index.json", "[]", 2);
     assert_int_equal(imu_model_inspect(f->pool, f->model).state, IMU_MODEL_BROKEN);
     assert_true(imu_model_is_gone(IMU_MODEL_FOREIGN) && imu_model_is_gone(IMU_MODEL_MISSING));
-    assert_false(imu_model_is_gone(IMU_MODEL_BROKEN) || imu_model_is_gone(IMU_MODEL_UNKNOWN));
+    assert_false(imu_model_is_gone(IMU_MODEL_BROKEN) || imu_model_is_gone(IMU_MODEL_UNKNOWN) ||
+                 imu_model_is_gone(IMU_MODEL_REMOVED));
 }
 
-static imu_model_state look(folder *f, const char *dir, const char *path, const char *hash)
+static imu_model_state look_since(folder *f, const char *dir, const char *path, const char *hash,
+                                  const char *removed_at)
 {
-    static const char *names[] = {"path", "hash"};
-    const char *cells[] = {path, hash};
-    imu_rows rows = {.count = 1, .columns = 2, .names = names, .cells = cells};
+    static const char *names[] = {"path", "hash", "removed_at"};
+    const char *cells[] = {path, hash, removed_at};
+    imu_rows rows = {.count = 1, .columns = 3, .names = names, .cells = cells};
     imu_model_view view = imu_model_look(f->pool, dir, &rows, 0);
 
     assert_int_equal(view.why == NULL, view.state == IMU_MODEL_USABLE);
     return view.state;
+}
+
+static imu_model_state look(folder *f, const char *dir, const char *path, const char *hash)
+{
+    return look_since(f, dir, path, hash, NULL);
 }
 
 static void remembered(void **state)
@@ -198,6 +205,7 @@ static void remembered(void **state)
     for (int i = 0; i < 3; i++) {
         assert_int_equal(look(f, f->dir, f->model, "h"), IMU_MODEL_USABLE);
         assert_int_equal(look(f, f->dir, "model", "h"), IMU_MODEL_USABLE);
+        assert_int_equal(look_since(f, f->dir, "model", "h", "2026-01-01"), IMU_MODEL_REMOVED);
         assert_int_equal(look(f, NULL, f->model, "h"), IMU_MODEL_USABLE);
         assert_int_equal(look(f, f->dir, f->model, IMU_MODEL_UNREAD "k"), IMU_MODEL_UNKNOWN);
         assert_int_equal(look(f, "/elsewhere", f->model, "h"), IMU_MODEL_MISSING);

@@ -1,0 +1,252 @@
+/*
+ * models_install.c: /api/v2/models/install and /scan_folder. What can be installed lies right below
+ * InvokeMUModels already: a folder that has appeared or was mended since the start, or a model that
+ * was removed. That takes one request, so there is never an installation to list. Everything else
+ * is refused with a word on how.
+ */
+#include "mod_invokemu/api/handlers.h"
+#include "mod_invokemu/api/audit.h"
+
+#include <string.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/api/models.h"
+#include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/store/models.h"
+#include "mod_invokemu/util/ids.h"
+
+#define PATH_MAX_LEN 4096
+#define JOB_ID_MASK  0x7fffffff
+
+static imu_err *no_folder(imu_req *req)
+{
+    return imu_error(req->p, 400, "no_model_folder",
+                     "This server has no model folder: the directive InvokeMUModels names one.");
+}
+
+static const char *without_slashes(apr_pool_t *p, const char *path)
+{
+    apr_size_t len = strlen(path);
+
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    return apr_pstrmemdup(p, path, len);
+}
+
+static int is_removed(const imu_model_folder *f)
+{
+    return f->known->count && imu_text(f->known, 0, "removed_at");
+}
+
+static int is_installed(const imu_model_folder *f)
+{
+    return f->known->count && !is_removed(f) &&
+           (f->view.state == IMU_MODEL_BROKEN ||
+            !imu_model_is_unread(imu_text(f->known, 0, "hash")));
+}
+
+/* One folder as upstream says it, and what it is called, whether it was removed, and what is wrong
+ * with it, which are additions of ours. */
+static json_t *found(const imu_model_folder *f)
+{
+    const char *name = f->known->count ? imu_text(f->known, 0, "name") : f->name;
+
+    return json_pack("{s:s, s:b, s:s, s:b, s:s*}", "path", f->path, "is_installed", is_installed(f),
+                     "name", name, "removed", is_removed(f), "problem", f->view.why);
+}
+
+/** GET /api/v2/models/scan_folder?scan_path: the model folders right below InvokeMUModels. */
+imu_err *imu_api_models_scan_folder(imu_req *req)
+{
+    const char *dir = req->inst->models_dir, *path;
+    apr_array_header_t *names;
+    imu_db *db;
+    imu_err *err;
+    json_t *list;
+
+    if ((err = imu_query_text(req, "scan_path", PATH_MAX_LEN, dir, &path)))
+        return err;
+    if (!dir)
+        return no_folder(req);
+    if (strcmp(without_slashes(req->p, path), dir) != 0)
+        return imu_error(req->p, 400, "not_the_model_folder",
+                         "Only the server's model folder is looked through: %s", dir);
+    if ((err = imu_req_db(req, &db)) || (err = imu_model_folders(req->p, dir, &names)))
+        return err;
+    list = imu_json_own(req->p, json_array());
+    for (int i = 0; i < names->nelts; i++) {
+        imu_model_folder *folder;
+
+        if ((err = imu_model_folder_look(db, req->p, dir, APR_ARRAY_IDX(names, i, const char *),
+                                         &folder)))
+            return err;
+        if (!imu_model_is_gone(folder->view.state))
+            json_array_append_new(list, found(folder));
+    }
+    return imu_reply_json(req, 200, json_incref(list));
+}
+
+/* The folder that source names: its path, or its name alone. NULL when it is none right below
+ * InvokeMUModels. */
+static const char *folder_name(const imu_req *req, const char *source)
+{
+    const char *dir = req->inst->models_dir, *name = without_slashes(req->p, source);
+    apr_size_t len = dir ? strlen(dir) : 0;
+
+    if (!dir)
+        return NULL;
+    if (strncmp(name, dir, len) == 0 && name[len] == '/')
+        name += len + 1;
+    return *name && *name != '.' && !strchr(name, '/') && imu_is_clean_text(name) ? name : NULL;
+}
+
+/* What the installer is told of the model beside its folder; {} without a body. */
+static imu_err *wanted_change(imu_req *req, imu_model_change *change)
+{
+    const char *length = apr_table_get(req->r->headers_in, "Content-Length");
+    json_t *body = imu_json_own(req->p, json_object());
+    imu_err *err = NULL;
+
+    if ((length && strcmp(length, "0") != 0) ||
+        apr_table_get(req->r->headers_in, "Transfer-Encoding"))
+        err = imu_body_object(req, &body);
+    return err ? err : imu_models_change_read(req, body, change);
+}
+
+/* @return 404, 409, 415 */
+static imu_err *look(imu_req *req, const char *name, imu_model_folder **folder)
+{
+    imu_db *db;
+    imu_err *err = imu_req_db(req, &db);
+
+    if (err || (err = imu_model_folder_look(db, req->p, req->inst->models_dir, name, folder)))
+        return err;
+    if ((*folder)->view.state == IMU_MODEL_MISSING)
+        return imu_error(req->p, 404, "no_such_folder",
+                         "There is no folder \"%.100s\" with a model_index.json in the server's "
+                         "model folder.",
+                         name);
+    if (is_installed(*folder))
+        return imu_error(req->p, 409, "already_installed", "This model is on the list already.");
+    if ((*folder)->view.state &&
+        !(is_removed(*folder) && (*folder)->view.state == IMU_MODEL_BROKEN))
+        return imu_error(req->p, 415, "not_a_usable_model",
+                         "The folder \"%.100s\" holds no model that this server can use. %s", name,
+                         (*folder)->view.why);
+    return NULL;
+}
+
+/* Reading the weights takes a while, in which the connection is somebody else's. What was removed
+ * and is broken comes back as it is. */
+static imu_err *install(imu_req *req, imu_model_folder *folder, const char **key)
+{
+    imu_db *db;
+    imu_err *err;
+
+    if (folder->view.state) {
+        *key = imu_text(folder->known, 0, "key");
+        return imu_model_restore(req->db, req->p, *key);
+    }
+    imu_req_db_release(req);
+    if ((err = imu_model_folder_read(req->p, folder)))
+        return err;
+    return (err = imu_req_db(req, &db)) ? err : imu_model_folder_register(db, req->p, folder, key);
+}
+
+/* The same number in the job and in the event. */
+static json_int_t job_id(const imu_req *req)
+{
+    return (json_int_t)(apr_time_as_msec(req->r->request_time) & JOB_ID_MASK);
+}
+
+static json_t *source_of(const imu_model_folder *folder)
+{
+    return json_pack("{s:s, s:b, s:s}", "path", folder->path, "inplace", 1, "type", "local");
+}
+
+static json_t *job(const imu_req *req, const imu_model_folder *folder,
+                   const imu_model_change *change, json_t *record)
+{
+    json_t *config = json_copy(change->given);
+
+    if (change->name)
+        json_object_set_new(config, "name", json_string(change->name));
+    return json_pack("{s:I, s:s, s:n, s:o, s:O, s:b, s:o, s:s, s:I, s:I, s:n, s:[], s:n, s:n}",
+                     "id", job_id(req), "status", "completed", "error_reason", "config_in", config,
+                     "config_out", record, "inplace", 1, "source", source_of(folder), "local_path",
+                     folder->path, "bytes", (json_int_t)folder->size, "total_bytes",
+                     (json_int_t)folder->size, "source_metadata", "download_parts", "error",
+                     "error_traceback");
+}
+
+static void tell(const imu_req *req, const imu_model_folder *folder, const char *key,
+                 json_t *record)
+{
+    json_t *news = json_pack("{s:I, s:I, s:o, s:s, s:I, s:O}", "timestamp",
+                             (json_int_t)apr_time_sec(apr_time_now()), "id", job_id(req), "source",
+                             source_of(folder), "key", key, "total_bytes", (json_int_t)folder->size,
+                             "config", record);
+
+    imu_publish("model_install_complete", NULL, news);
+    json_decref(news);
+    imu_models_tell();
+}
+
+/** POST /api/v2/models/install?source: a folder right below InvokeMUModels. */
+imu_err *imu_api_model_install(imu_req *req)
+{
+    imu_model_change change;
+    imu_model_folder *folder;
+    const char *source, *name, *key;
+    json_t *record;
+    imu_rows *rows;
+    imu_err *err;
+
+    if ((err = imu_query_required(req, "source", PATH_MAX_LEN, &source)) ||
+        (err = wanted_change(req, &change)))
+        return err;
+    if (!(name = folder_name(req, source)))
+        return imu_api_model_install_unsupported(req);
+    if ((err = look(req, name, &folder)) || (err = install(req, folder, &key)) ||
+        (err = imu_model_get(req->db, req->p, key, &rows)))
+        return err;
+    if (rows->count == 0)
+        return imu_error(req->p, 409, "gone", "Somebody else took this model off the list.");
+    if ((change.name || json_object_size(change.given)) &&
+        ((err = imu_models_change_put(req, rows, &change, &record)) ||
+         (err = imu_model_get(req->db, req->p, key, &rows))))
+        return err;
+    record = imu_json_own(req->p, imu_models_shown(req, rows, 0, imu_models_view(req, rows, 0)));
+    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_MODEL_INSTALLED,
+                                    .target_id = key,
+                                    .target_name = imu_text(rows, 0, "name")});
+    tell(req, folder, key, record);
+    return imu_reply_json(req, 201, job(req, folder, &change, record));
+}
+
+/** GET /api/v2/models/install: they end before they could be listed. */
+imu_err *imu_api_model_installs(imu_req *req)
+{
+    return imu_reply_json(req, 200, json_array());
+}
+
+/** One installation by its number. */
+imu_err *imu_api_model_install_unknown(imu_req *req)
+{
+    return imu_error(req->p, 404, "install_not_found", "There is no such installation.");
+}
+
+/** DELETE /api/v2/models/install: forgets the ended ones. */
+imu_err *imu_api_model_installs_prune(imu_req *req)
+{
+    return imu_reply_empty(req, 204);
+}
+
+/** What would have to be fetched or copied. */
+imu_err *imu_api_model_install_unsupported(imu_req *req)
+{
+    return imu_error(req->p, 501, "install_unsupported",
+                     "This server fetches and copies no models. Put the model's folder into the "
+                     "server's model folder (InvokeMUModels), then choose \"Look for new models\" "
+                     "on the page Models.");
+}
