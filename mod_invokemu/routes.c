@@ -85,6 +85,9 @@ const imu_route imu_routes[] = {
     FREES(DELETE, "/api/v1/users/{user_id}/sessions", ACCOUNT_ADMIN, user_sessions_delete),
     FREES(DELETE, "/api/v1/users/{user_id}/sessions/{session_id}", ACCOUNT_ADMIN,
           user_session_delete),
+    ROUTE(GET, "/api/v1/invitations", ACCOUNT_ADMIN, invitations),
+    ROUTE(POST, "/api/v1/invitations", ACCOUNT_ADMIN, invitations_create),
+    FREES(DELETE, "/api/v1/invitations/{invitation_id}", ACCOUNT_ADMIN, invitation_delete),
     ROUTE(POST, "/api/v1/auth/accept-invitation", PUBLIC, auth_accept_invitation),
     ROUTE(GET, "/api/v1/audit", ADMIN, audit),
 

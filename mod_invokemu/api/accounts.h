@@ -8,7 +8,9 @@
 #include "mod_invokemu/store/users.h"
 #include "mod_invokemu/validate.h"
 
-#define IMU_NAME_MAX 200 /**< bytes of a display name */
+/** Matches no password: the account waits for its person to choose one. */
+#define IMU_NO_PASSWORD "*"
+#define IMU_NAME_MAX    200 /**< bytes of a display name */
 #define IMU_PASSWORD_BODY                                                                          \
     1024 /**< bytes of a password that are read at all; the rules say what is accepted */
 
@@ -32,6 +34,16 @@ imu_err *imu_named_account(imu_req *req, imu_rows **user);
  */
 imu_err *imu_account_store(imu_req *req, imu_db *db, const char *id, const imu_user_change *change,
                            const char *hash_was, imu_rows **user);
+/** How the body of a new account is written: as upstream's, as the specification's, or as an
+ * invitation alone. */
+typedef enum imu_account_form {
+    IMU_FORM_UPSTREAM,
+    IMU_FORM_SPECIFICATION,
+    IMU_FORM_INVITATION
+} imu_account_form;
+
+/** Creates the account that the request's body tells of. @param invited  it waits for a password */
+imu_err *imu_account_new(imu_req *req, imu_account_form form, int *invited, imu_rows **user);
 /** Makes the link by which the person of a new account chooses its password (invitations.c). */
 imu_err *imu_invite(imu_req *req, imu_db *db, const imu_rows *user, const char **link);
 /** Tells of the jobs (imu_queue_change) that ended with the right to have them: their worker stops,

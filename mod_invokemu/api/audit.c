@@ -39,6 +39,7 @@ static const struct {
     [IMU_AUDIT_ACCOUNT_DELETED] = {"account_deleted", "account"},
     [IMU_AUDIT_INVITED] = {"invited", "account"},
     [IMU_AUDIT_RESET_LINK] = {"reset_link_made", "account"},
+    [IMU_AUDIT_LINK_ENDED] = {"link_ended", "account"},
     [IMU_AUDIT_BOARD_SHARED] = {"board_shared", "board"},
     [IMU_AUDIT_BOARD_UNSHARED] = {"board_unshared", "board"},
     [IMU_AUDIT_BOARD_VISIBILITY] = {"board_visibility_changed", "board"},

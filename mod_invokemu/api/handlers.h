@@ -9,6 +9,9 @@
 #include "mod_invokemu/request.h"
 
 imu_handler imu_api_openapi;
+imu_handler imu_api_invitations;
+imu_handler imu_api_invitations_create;
+imu_handler imu_api_invitation_delete;
 imu_handler imu_api_audit;
 
 imu_handler imu_api_queue_enqueue_batch;

@@ -61,6 +61,67 @@ imu_err *imu_api_user_reset_password(imu_req *req)
     return imu_reply_json(req, 200, json_pack("{s:b, s:s}", "success", 1, "reset_link", link));
 }
 
+static json_t *invitation_json(const imu_rows *rows, int i)
+{
+    static const char *const texts[] = {"invitation_id", "user_id",           "email",
+                                        "display_name",  "purpose",           "created_at",
+                                        "expires_at",    "invited_by_user_id"};
+    json_t *one = json_pack("{s:b, s:b}", "is_admin", imu_bool(rows, i, "is_admin"), "expired",
+                            imu_bool(rows, i, "expired"));
+
+    for (size_t c = 0; c < sizeof texts / sizeof texts[0]; c++)
+        json_object_set_new(one, texts[c], imu_json_text(rows, i, texts[c]));
+    return one;
+}
+
+/** GET /invitations: the links that nobody has used yet. */
+imu_err *imu_api_invitations(imu_req *req)
+{
+    json_t *list;
+    imu_rows *rows;
+    imu_db *db;
+    imu_err *err = imu_req_db(req, &db);
+
+    if (err || (err = imu_invitation_list(db, req->p, &rows)))
+        return err;
+    list = json_array();
+    for (int i = 0; i < rows->count; i++)
+        json_array_append_new(list, invitation_json(rows, i));
+    return imu_reply_json(req, 200, json_pack("{s:o}", "invitations", list));
+}
+
+/** POST /invitations {email, display_name?, is_admin?}: an account and the link to it. */
+imu_err *imu_api_invitations_create(imu_req *req)
+{
+    const char *link;
+    imu_rows *user;
+    int invited;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = imu_account_new(req, IMU_FORM_INVITATION, &invited, &user)) ||
+        (err = imu_req_db(req, &db)) || (err = imu_invite(req, db, user, &link)))
+        return err;
+    return imu_reply_json(
+        req, 201,
+        json_pack("{s:o, s:s}", "user", imu_account_json(user, 0), "invitation_link", link));
+}
+
+/** DELETE /invitations/{invitation_id}: the link stops working. */
+imu_err *imu_api_invitation_delete(imu_req *req)
+{
+    imu_rows *user;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = imu_req_db(req, &db)) ||
+        (err = imu_invitation_end(db, req->p, imu_param(req, "invitation_id"), &user)))
+        return err;
+    audit_link(req, IMU_AUDIT_LINK_ENDED, user);
+    imu_publish_user_changed(imu_text(user, 0, "user_id"));
+    return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
+}
+
 /** POST /auth/accept-invitation {token, password}: {success, email}, so that the page can sign in.
  */
 imu_err *imu_api_auth_accept_invitation(imu_req *req)

@@ -28,50 +28,63 @@ static json_t *accounts_json(const imu_rows *rows)
     return list;
 }
 
-/* Matches no password: the account waits for its person to choose one. */
-#define NO_PASSWORD "*"
+/* What the body of a new account says. */
+typedef struct new_account {
+    const char *email, *name, *password; /* without a password its person is invited */
+    int admin;
+    int once; /* the password has to be changed at the first sign-in */
+} new_account;
 
 /**
- * Creates an account. Upstream's form carries the password for good; the specification's carries
- * one that has to be changed, or asks for an invitation instead (*invited).
+ * Upstream's form carries the password for good; the specification's carries one that has to be
+ * changed, or asks for an invitation instead; that of /invitations has none.
  */
-static imu_err *create(imu_req *req, int *invited, imu_rows **user)
+static imu_err *read_account(imu_req *req, imu_account_form form, new_account *a)
 {
-    const char *email, *name, *password, *hash = NO_PASSWORD, *user_id;
-    int admin, wanted = invited ? 0 : IMU_REQUIRED;
-    imu_rows *taken;
+    int invited = form == IMU_FORM_INVITATION;
     imu_check *c;
     json_t *body;
-    imu_db *db;
     imu_err *err = imu_body_object(req, &body);
 
     if (err)
         return err;
     c = imu_check_new(req->p, "body");
-    email = imu_check_email(c, req->p, body, "email");
-    name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
-    if (invited) {
-        *invited = imu_check_bool(c, body, "send_invitation", IMU_NULLABLE, 0);
-        wanted = *invited ? IMU_NULLABLE : IMU_REQUIRED;
-    }
-    password = imu_check_text(c, body, invited ? "initial_password" : "password", wanted, 0,
-                              IMU_PASSWORD_BODY);
-    admin = imu_check_bool(c, body, "is_admin", IMU_NULLABLE, 0);
-    if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
-        (err = imu_user_secret_by_email(db, req->p, email, &taken)))
+    a->email = imu_check_email(c, req->p, body, "email");
+    a->name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
+    a->admin = imu_check_bool(c, body, "is_admin", IMU_NULLABLE, 0);
+    a->once = form == IMU_FORM_SPECIFICATION;
+    if (form == IMU_FORM_SPECIFICATION)
+        invited = imu_check_bool(c, body, "send_invitation", IMU_NULLABLE, 0);
+    if (!invited)
+        a->password = imu_check_text(c, body, a->once ? "initial_password" : "password",
+                                     IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
+    return imu_check_end(c);
+}
+
+imu_err *imu_account_new(imu_req *req, imu_account_form form, int *invited, imu_rows **user)
+{
+    const char *hash = IMU_NO_PASSWORD, *user_id;
+    new_account a = {0};
+    imu_rows *taken;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = read_account(req, form, &a)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_user_secret_by_email(db, req->p, a.email, &taken)))
         return err;
+    *invited = !a.password;
     /* Spares the hash; the unique column has the last word. */
     if (taken->count)
         return imu_error(req->p, 400, "email_taken",
-                         "There is already an account with the address %s.", email);
-    if ((password && (err = imu_new_password(req, password, email, name, &hash))) ||
-        (err =
-             imu_user_create(db, req->p, email, name, hash, admin, invited && !*invited, &user_id)))
+                         "There is already an account with the address %s.", a.email);
+    if ((a.password && (err = imu_new_password(req, a.password, a.email, a.name, &hash))) ||
+        (err = imu_user_create(db, req->p, a.email, a.name, hash, a.admin, a.password && a.once,
+                               &user_id)))
         return err;
     imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_CREATED,
                                     .target_id = user_id,
-                                    .target_name = email,
-                                    .detail = json_pack("{s:b}", "is_admin", admin)});
+                                    .target_name = a.email,
+                                    .detail = json_pack("{s:b}", "is_admin", a.admin)});
     return imu_user_get(db, req->p, user_id, user);
 }
 
@@ -189,8 +202,9 @@ imu_err *imu_api_auth_users(imu_req *req)
 /** POST /auth/users. */
 imu_err *imu_api_auth_users_create(imu_req *req)
 {
+    int invited;
     imu_rows *user;
-    imu_err *err = create(req, NULL, &user);
+    imu_err *err = imu_account_new(req, IMU_FORM_UPSTREAM, &invited, &user);
 
     return err ? err : imu_reply_json(req, 201, imu_account_json(user, 0));
 }
@@ -257,10 +271,10 @@ static imu_err *reply_user(imu_req *req, int status, const imu_rows *user)
 imu_err *imu_api_users_create(imu_req *req)
 {
     const char *link;
-    int invited = 0;
+    int invited;
     imu_rows *user;
     imu_db *db;
-    imu_err *err = create(req, &invited, &user);
+    imu_err *err = imu_account_new(req, IMU_FORM_SPECIFICATION, &invited, &user);
 
     if (err || !invited)
         return err ? err : reply_user(req, 201, user);

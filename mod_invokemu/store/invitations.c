@@ -74,3 +74,31 @@ imu_err *imu_invitation_redeem(imu_db *db, apr_pool_t *p, const imu_rows *accoun
         err = imu_db_exec(db, p, NULL, "session_delete_all", "ss", user_id, "");
     return imu_db_end(db, err);
 }
+
+imu_err *imu_invitation_list(imu_db *db, apr_pool_t *p, imu_rows **rows)
+{
+    return imu_db_select(db, p, rows, "invitation_list", "s", imu_now(p));
+}
+
+/* Inside a transaction. */
+static imu_err *end_one(imu_db *db, apr_pool_t *p, const char *id, imu_rows **account)
+{
+    imu_err *err = imu_db_select(db, p, account, "invitation_open", "s", id);
+
+    if (err)
+        return err;
+    if ((*account)->count == 0)
+        return imu_error(p, 404, "invitation_not_found",
+                         "There is no such open link. It may have been used.");
+    if (strcmp(imu_text(*account, 0, "purpose"), "invitation") == 0)
+        return imu_user_delete(db, p, imu_text(*account, 0, "user_id"), NULL);
+    return imu_db_exec(db, p, NULL, "invitation_delete", "s", id);
+}
+
+imu_err *imu_invitation_end(imu_db *db, apr_pool_t *p, const char *invitation_id,
+                            imu_rows **account)
+{
+    imu_err *err = imu_db_begin(db);
+
+    return err ? err : imu_db_end(db, end_one(db, p, invitation_id, account));
+}

@@ -19,4 +19,16 @@ imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, im
 imu_err *imu_invitation_redeem(imu_db *db, apr_pool_t *p, const imu_rows *account,
                                const char *password_hash);
 
+/** Links that nobody has used: columns invitation_id, user_id, email, display_name, is_admin,
+ * invited_by_user_id, created_at, expires_at, expired, and purpose ("invitation" to a new account,
+ * or "reset" of a password). */
+imu_err *imu_invitation_list(imu_db *db, apr_pool_t *p, imu_rows **rows);
+/**
+ * Ends a link. An account that nobody ever had a password for goes with the invitation to it.
+ * @param account  whose link it was: columns user_id, email, purpose
+ * @return 404 "invitation_not_found", also when it was used
+ */
+imu_err *imu_invitation_end(imu_db *db, apr_pool_t *p, const char *invitation_id,
+                            imu_rows **account);
+
 #endif

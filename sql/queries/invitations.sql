@@ -13,3 +13,18 @@ UPDATE user_invitations SET used_at = %s WHERE invitation_id = %s AND used_at IS
 -- Links that are open for an account, when a new one is made or they are not needed any more.
 -- :name invitation_revoke
 DELETE FROM user_invitations WHERE email = (SELECT email FROM users WHERE user_id = %s) AND used_at IS NULL;
+
+-- Links that nobody has used yet. An account without a password is one that was invited.
+-- :name invitation_list
+SELECT i.invitation_id, u.user_id, u.email, u.display_name, u.is_admin, i.invited_by_user_id, i.created_at, i.expires_at,
+  CASE WHEN u.password_hash = '*' THEN 'invitation' ELSE 'reset' END AS purpose, i.expires_at <= %s AS expired
+FROM user_invitations i JOIN users u ON u.email = i.email
+WHERE i.used_at IS NULL AND u.user_id <> 'system' ORDER BY i.created_at DESC, i.invitation_id LIMIT 10000;
+
+-- :name invitation_open
+SELECT i.invitation_id, u.user_id, u.email, CASE WHEN u.password_hash = '*' THEN 'invitation' ELSE 'reset' END AS purpose
+FROM user_invitations i JOIN users u ON u.email = i.email
+WHERE i.invitation_id = %s AND i.used_at IS NULL AND u.user_id <> 'system' LIMIT 1;
+
+-- :name invitation_delete
+DELETE FROM user_invitations WHERE invitation_id = %s AND used_at IS NULL;

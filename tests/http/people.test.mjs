@@ -182,6 +182,38 @@ describe('people', () => {
         assert.match(again.body.detail, /already used/);
     });
 
+    test('open links are listed, and can be ended: an account that nobody has used goes with its invitation', async () => {
+        const list = async () => (await admin.get('/api/v1/invitations')).body.invitations;
+        for (const { invitation_id: id } of await list()) {
+            assert.equal((await admin.delete(`/api/v1/invitations/${id}`)).status, 200);
+        }
+        const made = await admin.post('/api/v1/invitations', { email: 'Ines@Example.com', display_name: 'Ines', is_admin: true });
+        assert.equal(made.status, 201, made.text);
+        assert.match(made.body.invitation_link, /\/invite\?token=/);
+        const person = await addUser(admin, 'Rolf');
+        const reset = (await admin.post(`/api/v1/users/${person.user.user_id}/reset-password`)).body.reset_link;
+        const open = await list();
+        assert.deepEqual(open.map((l) => [l.email, l.purpose, l.is_admin, l.expired]), [['rolf@example.com', 'reset', false, false], ['ines@example.com', 'invitation', true, false]]);
+        assert.ok(open.every((l) => l.invited_by_user_id === admin.user.user_id && l.created_at < l.expires_at));
+        assert.ok(!JSON.stringify(open).includes(new URL(reset).searchParams.get('token')));
+        assert.equal((await person.get('/api/v1/invitations')).status, 403);
+
+        for (const { invitation_id: id } of open) {
+            assert.equal((await admin.delete(`/api/v1/invitations/${id}`)).status, 200);
+            assert.equal((await admin.delete(`/api/v1/invitations/${id}`)).status, 404);
+        }
+        assert.deepEqual(await list(), []);
+        for (const link of [reset, made.body.invitation_link]) {
+            const token = new URL(link).searchParams.get('token');
+            const answer = await request(`${server.url}/api/v1/auth/accept-invitation`, { method: 'POST', json: { token, password: PASSWORD } });
+            assert.equal(answer.status, 404);
+        }
+        assert.equal((await admin.get(`${USERS}/${made.body.user.user_id}`)).status, 404);
+        assert.equal((await person.get(ME)).status, 200, 'a person with a password stays');
+        assert.equal((await admin.post('/api/v1/invitations', { email: 'rolf@example.com' })).status, 400);
+        assert.equal((await admin.post('/api/v1/invitations', { email: 'nonsense' })).status, 422);
+    });
+
     test('a reset link leaves the old password alone until it is used, and a newer link replaces it', async () => {
         const accept = (link, password) => request(`${server.url}/api/v1/auth/accept-invitation`, { method: 'POST', json: { token: new URL(link).searchParams.get('token'), password } });
         const rosa = await addUser(admin, 'Rosa');
