@@ -106,6 +106,22 @@ test('the defaults of the reference are those of the program', () => {
     }
 });
 
+test('every statement is given as many values as it takes, of the kinds it takes', () => {
+    const kinds = { s: 's', d: 'b', lld: 'i', lf: 'd' };
+    const statements = new Map(
+        [...fs.readFileSync(path.join(BUILD, 'gen/queries.c'), 'utf8').matchAll(/\{"(\w+)",\n((?: {4}".*"\n)+) {4}\},/g)].map(([, name, sql]) => [name, [...sql.matchAll(/%(s|d|lld|lf)/g)].map(([, k]) => kinds[k]).join('')]),
+    );
+    assert.ok(statements.size > 100, `${statements.size} statements were read`);
+    let calls = 0;
+    for (const file of files(/^(mod_invokemu|cli)\/.*\.c$/)) {
+        for (const [, name, given] of read(file).matchAll(/imu_db_(?:select|exec)\([^";]*"(\w+)",\s*"([a-z]*)"/g)) {
+            assert.equal(given, statements.get(name), `${file}: ${name}`);
+            calls++;
+        }
+    }
+    assert.ok(calls > 100, `${calls} calls were found`);
+});
+
 test('migrations are numbered without a gap', () => {
     const names = files(/^sql\/migrations\/.*\.sql$/).map((file) => path.basename(file)).sort();
     names.forEach((name, i) => assert.match(name, new RegExp(`^${String(i + 1).padStart(4, '0')}_[a-z0-9_]+\\.sql$`)));
