@@ -14,7 +14,9 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 typedef struct cli_options {
     const char *root;     /**< --root */
     const char *database; /**< --database, or below root */
-    const char *email;    /**< --email, or the first plain argument */
+    const char *models;   /**< --models, or below root */
+    const char *plain;    /**< the first plain argument */
+    const char *email;    /**< --email, or that argument */
     const char *name;     /**< --name */
     const char *password; /**< --password: for upstream's names only, since others can read argument
                              lists */
@@ -36,7 +38,7 @@ typedef struct cli {
 typedef imu_err *cli_command(cli *c);
 
 cli_command cli_users_add, cli_users_list, cli_users_mod, cli_users_del, cli_sessions_list,
-    cli_sessions_end, cli_models_list;
+    cli_sessions_end, cli_models_list, cli_models_remove, cli_models_restore, cli_models_scan;
 /** Needs no open database. */
 cli_command cli_migrate;
 

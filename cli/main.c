@@ -12,7 +12,6 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/store/migrate.h"
-#include "mod_invokemu/store/models.h"
 
 static const struct {
     const char *group;
@@ -32,31 +31,15 @@ static const struct {
     {"sessions", "list", cli_sessions_list, 0, NULL, "EMAIL [--json]"},
     {"sessions", "end", cli_sessions_end, 0, NULL, "EMAIL: sign a person out everywhere"},
     {"models", "list", cli_models_list, 0, NULL, "[--json]"},
+    {"models", "remove", cli_models_remove, 0, NULL,
+     "KEY_OR_NAME: off everybody's list; its files stay"},
+    {"models", "restore", cli_models_restore, 0, NULL, "KEY_OR_NAME: back on the list"},
+    {"models", "scan", cli_models_scan, 0, NULL,
+     "[--models DIR]: reads new and mended folders (default ROOT/models)"},
     {"migrate", NULL, cli_migrate, 1, NULL,
      "bring the database to this version (the server does so at its start)"},
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
-
-imu_err *cli_models_list(cli *c)
-{
-    imu_rows *rows;
-    imu_err *err = imu_model_list(c->db, c->p, &rows);
-    json_t *list;
-
-    if (err)
-        return err;
-    list = imu_json_own(c->p, json_array());
-    for (int i = 0; i < rows->count; i++) {
-        if (c->opt.json)
-            json_array_append_new(list, imu_json_parsed(rows, i, "record"));
-        else
-            printf("%s  %-8s %-6s %s\n", imu_text(rows, i, "key"), imu_text(rows, i, "base"),
-                   imu_text(rows, i, "type"), imu_text(rows, i, "name"));
-    }
-    if (c->opt.json)
-        cli_print_json(list);
-    return NULL;
-}
 
 imu_err *cli_migrate(cli *c)
 {

@@ -19,12 +19,14 @@ enum {
     OPT_INACTIVE,
     OPT_MUST_CHANGE,
     OPT_WEAK,
-    OPT_DATABASE
+    OPT_DATABASE,
+    OPT_MODELS
 };
 
 static const struct option long_options[] = {
     {"root", required_argument, NULL, 'r'},
     {"database", required_argument, NULL, OPT_DATABASE},
+    {"models", required_argument, NULL, OPT_MODELS},
     {"email", required_argument, NULL, 'e'},
     {"name", required_argument, NULL, 'n'},
     {"password", required_argument, NULL, OPT_PASSWORD},
@@ -50,6 +52,9 @@ static const char *take(cli *c, int option, int upstream)
         break;
     case OPT_DATABASE:
         o->database = optarg;
+        break;
+    case OPT_MODELS:
+        o->models = optarg;
         break;
     case 'e':
         o->email = optarg;
@@ -107,11 +112,13 @@ const char *cli_parse(cli *c, int argc, char **argv, int upstream)
         if ((why = take(c, option, upstream)))
             return why;
     if (optind < argc && !c->opt.email)
-        c->opt.email = argv[optind++];
+        c->opt.email = c->opt.plain = argv[optind++];
     if (optind < argc)
         return apr_psprintf(c->p, "unexpected argument \"%s\"", argv[optind]);
     if (!c->opt.database)
         c->opt.database = apr_pstrcat(c->p, c->opt.root, "/databases/invokemu.db", NULL);
+    if (!c->opt.models)
+        c->opt.models = apr_pstrcat(c->p, c->opt.root, "/models", NULL);
     return NULL;
 }
 

@@ -270,8 +270,7 @@ imu_err *imu_api_model_in_folder(imu_req *req)
                      "there.");
 }
 
-/* Takes a model off the list. One whose folder is there keeps its row, so that it can come back; of
- * one whose folder is gone nothing stays. @return 404 */
+/* Takes a model off the list. @return 404 */
 static imu_err *take_off(imu_req *req, const char *key)
 {
     imu_rows *rows;
@@ -282,9 +281,7 @@ static imu_err *take_off(imu_req *req, const char *key)
         return err;
     if (rows->count == 0 || imu_text(rows, 0, "removed_at"))
         return unknown(req);
-    err = imu_model_is_gone(imu_models_view(req, rows, 0).state)
-              ? imu_model_delete(db, req->p, key)
-              : imu_model_remove(db, req->p, key);
+    err = imu_model_take_off(db, req->p, key, imu_models_view(req, rows, 0).state);
     if (!err)
         audit_model(req, IMU_AUDIT_MODEL_DELETED, rows);
     return err;

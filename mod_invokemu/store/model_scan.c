@@ -246,16 +246,23 @@ static imu_err *put_folder(imu_db *db, apr_pool_t *p, const imu_model_folder *f,
     return imu_model_put(db, p, f->path, record);
 }
 
-imu_err *imu_model_folder_register(imu_db *db, apr_pool_t *p, const imu_model_folder *f,
-                                   const char **key)
+static imu_err *write_folder(imu_db *db, apr_pool_t *p, const imu_model_folder *f, int restore,
+                             const char **key)
 {
     imu_err *err = imu_db_begin(db);
 
     if (err)
         return err;
-    if (!(err = put_folder(db, p, f, key)))
+    err = put_folder(db, p, f, key);
+    if (!err && restore)
         err = imu_model_restore(db, p, *key);
     return imu_db_end(db, err);
+}
+
+imu_err *imu_model_folder_register(imu_db *db, apr_pool_t *p, const imu_model_folder *f,
+                                   const char **key)
+{
+    return write_folder(db, p, f, 1, key);
 }
 
 static int by_name(const void *a, const void *b)
@@ -297,7 +304,7 @@ static imu_err *scan_one(imu_db *db, apr_pool_t *p, const char *dir, const char 
         return NULL;
     if ((err = imu_model_folder_read(p, folder)))
         return imu_error_is(err, "no_weights") ? NULL : err;
-    return put_folder(db, p, folder, &key);
+    return write_folder(db, p, folder, 0, &key);
 }
 
 imu_err *imu_models_scan(imu_db *db, const char *dir)

@@ -21,8 +21,10 @@ imu_err *imu_model_list_all(imu_db *db, apr_pool_t *p, imu_rows **rows)
     return imu_db_select(db, p, rows, "model_list_all", "");
 }
 
-imu_err *imu_model_remove(imu_db *db, apr_pool_t *p, const char *key)
+imu_err *imu_model_take_off(imu_db *db, apr_pool_t *p, const char *key, imu_model_state state)
 {
+    if (imu_model_is_gone(state))
+        return imu_db_exec(db, p, NULL, "model_delete", "s", key);
     return imu_db_exec(db, p, NULL, "model_remove", "ss", imu_now(p), key);
 }
 
@@ -40,11 +42,6 @@ imu_err *imu_model_by_attrs(imu_db *db, apr_pool_t *p, const char *name, const c
                             const char *type, imu_rows **rows)
 {
     return imu_db_select(db, p, rows, "model_by_attrs", "sss", name, base, type);
-}
-
-imu_err *imu_model_delete(imu_db *db, apr_pool_t *p, const char *key)
-{
-    return imu_db_exec(db, p, NULL, "model_delete", "s", key);
 }
 
 static const char *field(const json_t *record, const char *name)

@@ -48,11 +48,11 @@ imu_err *imu_model_list_all(imu_db *db, apr_pool_t *p, imu_rows **rows);
 imu_err *imu_model_by_hash(imu_db *db, apr_pool_t *p, const char *hash, imu_rows **rows);
 imu_err *imu_model_by_attrs(imu_db *db, apr_pool_t *p, const char *name, const char *base,
                             const char *type, imu_rows **rows);
-/** Takes a model off every list, and back; its row stays. */
-imu_err *imu_model_remove(imu_db *db, apr_pool_t *p, const char *key);
+/** Takes a model off every list. One whose folder is there keeps its row, so that it can come back;
+ * one whose folder is gone is forgotten. @param state  what it is good for just now */
+imu_err *imu_model_take_off(imu_db *db, apr_pool_t *p, const char *key, imu_model_state state);
+/** Takes that back. */
 imu_err *imu_model_restore(imu_db *db, apr_pool_t *p, const char *key);
-/** Forgets a model. */
-imu_err *imu_model_delete(imu_db *db, apr_pool_t *p, const char *key);
 /** Writes a record and the columns that are taken from it: name, base, type, hash. */
 imu_err *imu_model_put(imu_db *db, apr_pool_t *p, const char *path, const json_t *record);
 

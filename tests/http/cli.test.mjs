@@ -1,11 +1,9 @@
 // The command line beside a running server: what it changes counts on the next request.
 import assert from 'node:assert/strict';
-import path from 'node:path';
-import { spawn } from 'node:child_process';
 import { before, describe, test } from 'node:test';
+import { run as runTool } from '../lib/cli.mjs';
 import { closeAll, listen } from '../lib/events.mjs';
 import { request } from '../lib/http.mjs';
-import { BUILD } from '../lib/paths.mjs';
 import { useServer } from '../lib/server.mjs';
 import { addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
 
@@ -19,19 +17,7 @@ describe('the command line', () => {
         admin = await setupAdmin(server);
     });
 
-    /** Runs a tool; `input` goes to its standard input. */
-    const run = (tool, args, input = '') =>
-        new Promise((resolve, reject) => {
-            const child = spawn(path.join(BUILD, 'bin', tool), args, { env: { ...process.env, INVOKEMU_ROOT: server.data } });
-            let out = '';
-            let err = '';
-            child.stdout.on('data', (d) => (out += d));
-            child.stderr.on('data', (d) => (err += d));
-            child.on('error', reject);
-            child.on('close', (code) => resolve({ code, out, err }));
-            child.stdin.on('error', () => {}); // a tool that refuses at once does not read
-            child.stdin.end(input);
-        });
+    const run = (tool, args, input) => runTool(server, tool, args, input);
     const invokemu = (args, input) => run('invokemu', args, input);
     /** What a command prints that must succeed. */
     const list = async (...args) => {

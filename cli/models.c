@@ -1,0 +1,163 @@
+/*
+ * models.c: the list of models on the command line. A server that runs takes changes into account
+ * with the next request; pages that are open show them when they read the list again.
+ */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <apr_file_info.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/store/models.h"
+
+#define MEGABYTE 1e6
+
+static const char *state_word(imu_model_state state)
+{
+    switch (state) {
+    case IMU_MODEL_USABLE:
+        return "usable";
+    case IMU_MODEL_MISSING:
+        return "gone";
+    case IMU_MODEL_FOREIGN:
+        return "another kind";
+    case IMU_MODEL_BROKEN:
+        return "broken";
+    case IMU_MODEL_UNKNOWN:
+        return "not read yet";
+    case IMU_MODEL_REMOVED:
+        return "removed";
+    }
+    return "unknown";
+}
+
+static json_t *model_json(json_t *record, const imu_model_view *view)
+{
+    json_object_set_new(record, "state", json_string(state_word(view->state)));
+    json_object_set_new(record, "problem", view->why ? json_string(view->why) : json_null());
+    return record;
+}
+
+imu_err *cli_models_list(cli *c)
+{
+    imu_rows *rows;
+    imu_err *err = imu_model_list_all(c->db, c->p, &rows);
+    json_t *list;
+
+    if (err)
+        return err;
+    list = imu_json_own(c->p, json_array());
+    for (int i = 0; i < rows->count; i++) {
+        imu_model_view view = imu_model_look(c->p, NULL, rows, i);
+        json_t *record = imu_json_parsed(rows, i, "record");
+        double size = (double)json_integer_value(json_object_get(record, "file_size"));
+
+        if (c->opt.json) {
+            json_array_append_new(list, model_json(record, &view));
+            continue;
+        }
+        json_decref(record);
+        printf("%s  %-8s %-6s %8.1f MB  %-12s  %s\n", imu_text(rows, i, "key"),
+               imu_text(rows, i, "base"), imu_text(rows, i, "type"), size / MEGABYTE,
+               state_word(view.state), imu_text(rows, i, "name"));
+    }
+    if (c->opt.json)
+        cli_print_json(list);
+    return NULL;
+}
+
+static const char *folder_of(const imu_rows *rows, int row)
+{
+    const char *path = imu_text(rows, row, "path"), *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+static int answers_to(const imu_rows *rows, int row, const char *what)
+{
+    return strcmp(imu_text(rows, row, "key"), what) == 0 ||
+           strcmp(imu_text(rows, row, "name"), what) == 0 ||
+           strcmp(folder_of(rows, row), what) == 0;
+}
+
+/* The one model of the wanted kind that has this key, this name or this folder. */
+static imu_err *find(cli *c, int removed, imu_rows **rows, int *row)
+{
+    const char *what = c->opt.plain;
+    imu_err *err = imu_model_list_all(c->db, c->p, rows);
+    int n = 0;
+
+    if (err)
+        return err;
+    if (!what)
+        return imu_error(c->p, 422, "model", "which model? Give its key or its name");
+    for (int i = 0; i < (*rows)->count; i++) {
+        if (!answers_to(*rows, i, what) || (imu_text(*rows, i, "removed_at") != NULL) != removed)
+            continue;
+        *row = i;
+        n++;
+    }
+    if (n == 1)
+        return NULL;
+    if (n > 1)
+        return imu_error(c->p, 409, "several", "%d models are called \"%s\": give the key", n,
+                         what);
+    return imu_error(c->p, 404, "no_model",
+                     removed ? "no model that was removed is called \"%s\""
+                             : "no model on the list is called \"%s\"",
+                     what);
+}
+
+imu_err *cli_models_remove(cli *c)
+{
+    imu_rows *rows;
+    int row;
+    imu_err *err = find(c, 0, &rows, &row);
+
+    if (!err)
+        err = imu_model_take_off(c->db, c->p, imu_text(rows, row, "key"),
+                                 imu_model_look(c->p, NULL, rows, row).state);
+    if (!err)
+        printf("Removed %s from the list.\n", imu_text(rows, row, "name"));
+    return err;
+}
+
+imu_err *cli_models_restore(cli *c)
+{
+    imu_rows *rows;
+    int row;
+    imu_err *err = find(c, 1, &rows, &row);
+
+    if (!err)
+        err = imu_model_restore(c->db, c->p, imu_text(rows, row, "key"));
+    if (!err)
+        printf("%s is back on the list.\n", imu_text(rows, row, "name"));
+    return err;
+}
+
+imu_err *cli_models_scan(cli *c)
+{
+    apr_finfo_t info;
+    apr_status_t rv = apr_stat(&info, c->opt.models, APR_FINFO_TYPE, c->p);
+    char *dir;
+    imu_rows *before, *after;
+    imu_err *err;
+
+    if (rv != APR_SUCCESS || info.filetype != APR_DIR)
+        return imu_error(c->p, 404, "no_folder",
+                         "%s is no folder: name that of InvokeMUModels with --models",
+                         c->opt.models);
+    /* Models are known by their whole path, as the server's configuration says it. */
+    if (apr_filepath_merge(&dir, NULL, c->opt.models, 0, c->p) != APR_SUCCESS)
+        return imu_error(c->p, 422, "folder", "%s can't be made a whole path", c->opt.models);
+    for (size_t len = strlen(dir); len > 1 && dir[len - 1] == '/'; len--)
+        dir[len - 1] = '\0';
+    if ((err = imu_model_list_all(c->db, c->p, &before)) || (err = imu_models_scan(c->db, dir)) ||
+        (err = imu_model_list_all(c->db, c->p, &after)))
+        return err;
+    printf("Looked through %s: %d models are known, %d of them new.\n", dir, after->count,
+           after->count - before->count);
+    return NULL;
+}

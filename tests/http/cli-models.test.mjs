@@ -1,0 +1,94 @@
+// The list of models on the command line, beside a server that runs.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { run } from '../lib/cli.mjs';
+import { addModel, modelFolder } from '../lib/models.mjs';
+import { startServer } from '../lib/server.mjs';
+import { setupAdmin } from '../lib/users.mjs';
+
+describe('models on the command line', () => {
+    const dir = modelFolder();
+    addModel(dir, 'alpha', { name: 'Alpha one' });
+    addModel(dir, 'omega', { name: 'Omega' });
+    let server, admin;
+    const invokemu = (...args) => run(server, 'invokemu', ['models', ...args]);
+    const well = async (...args) => {
+        const { code, out, err } = await invokemu(...args);
+        assert.deepEqual([code, err], [0, ''], args.join(' '));
+        return out;
+    };
+    const names = async () => (await admin.get('/api/v2/models/')).body.models.map((m) => m.name);
+    const states = async () => Object.fromEntries(JSON.parse(await well('list', '--json')).map((m) => [m.name, m.state]));
+
+    before(async () => {
+        server = await startServer({ multiuser: true, models: dir });
+        admin = await setupAdmin(server);
+    });
+    after(() => server?.stop());
+
+    test('lists them with size and state', async () => {
+        const [alpha] = (await admin.get('/api/v2/models/')).body.models;
+        const line = (await well('list')).split('\n')[0];
+        assert.ok(line.startsWith(alpha.key) && line.endsWith('Alpha one'), line);
+        assert.match(line, /sd-1 +main +\d+\.\d MB +usable/);
+        assert.deepEqual(await states(), { 'Alpha one': 'usable', Omega: 'usable' });
+    });
+
+    test('takes one off the list by name, by key or by folder, and brings it back', async () => {
+        const [{ key }] = (await admin.get('/api/v2/models/')).body.models;
+        for (const what of ['Alpha one', key, 'alpha']) {
+            assert.match(await well('remove', what), /Removed Alpha one/);
+            assert.deepEqual(await names(), ['Omega'], what);
+            assert.deepEqual(await states(), { 'Alpha one': 'removed', Omega: 'usable' });
+            assert.equal((await invokemu('remove', what)).code, 1, 'it is off the list');
+            await well('restore', what);
+            assert.deepEqual(await names(), ['Alpha one', 'Omega'], what);
+        }
+        assert.equal((await admin.get('/api/v2/models/')).body.models[0].key, key);
+        assert.equal((await invokemu('restore', 'Omega')).code, 1, 'it was not removed');
+    });
+
+    test('says what it can’t do', async () => {
+        assert.deepEqual((await invokemu('remove')).code, 1);
+        assert.match((await invokemu('remove', 'nobody')).err, /no model on the list is called "nobody"/);
+        assert.equal((await invokemu('list', '--loudly')).code, 2);
+        const lost = await invokemu('scan');
+        assert.deepEqual([lost.code, /--models/.test(lost.err)], [1, true]);
+    });
+
+    test('finds new folders and mended ones, and leaves removed ones away', async () => {
+        await well('remove', 'Omega');
+        const torn = addModel(dir, 'torn');
+        const merges = path.join(torn, 'tokenizer/merges.txt');
+        const kept = fs.readFileSync(merges);
+        fs.rmSync(merges);
+        assert.match(await well('scan', '--models', `${dir}/`), /3 models are known, 1 of them new/);
+        assert.equal((await states()).torn, 'broken');
+        fs.writeFileSync(merges, kept);
+        assert.equal((await states()).torn, 'not read yet');
+        assert.match(await well('scan', '--models', dir), /3 models are known, 0 of them new/);
+        assert.deepEqual(await states(), { 'Alpha one': 'usable', Omega: 'removed', torn: 'usable' });
+        assert.deepEqual(await names(), ['Alpha one', 'torn']);
+    });
+
+    test('a name that several have needs the key', async () => {
+        await well('restore', 'Omega');
+        const omega = (await admin.get('/api/v2/models/')).body.models.find((m) => m.name === 'Omega');
+        assert.equal((await admin.patch(`/api/v2/models/i/${omega.key}`, { name: 'Alpha one' })).status, 200);
+        const both = await invokemu('remove', 'Alpha one');
+        assert.deepEqual([both.code, /2 models are called "Alpha one"/.test(both.err)], [1, true]);
+        await well('remove', omega.key);
+        assert.deepEqual(await names(), ['Alpha one', 'torn']);
+    });
+
+    test('one whose folder is gone is forgotten', async () => {
+        fs.rmSync(path.join(dir, 'alpha'), { recursive: true });
+        const at = async (folder) => JSON.parse(await well('list', '--json')).find((m) => m.path === folder)?.state;
+        assert.equal(await at('alpha'), 'gone');
+        await well('remove', 'alpha');
+        assert.equal(await at('alpha'), undefined);
+        assert.equal((await invokemu('restore', 'alpha')).code, 1);
+    });
+});
