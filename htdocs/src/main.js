@@ -19,6 +19,7 @@ const TITLES = {
   '/create': 'Create',
   '/gallery': 'Gallery',
   '/queue': 'Queue',
+  '/models': 'Models',
   '/people': 'People',
   '/profile': 'Your profile',
   '/login': 'Sign in',
@@ -29,6 +30,7 @@ const RETRY_MS = 15000;
 const LATER = {
   '/gallery': () => import('./pages/gallery.js').then((m) => m.Gallery),
   '/queue': () => import('./pages/queue.js').then((m) => m.Queue),
+  '/models': () => import('./pages/models.js').then((m) => m.Models),
   '/people': () => import('./pages/people.js').then((m) => m.People),
   '/profile': () => import('./pages/profile.js').then((m) => m.Profile),
   '/login': () => import('./pages/enter.js').then((m) => m.SignIn),

@@ -20,6 +20,7 @@ const READY = {
     '/create': '.composer',
     '/gallery': '.thumb img.sharp',
     '/queue': '.page-head',
+    '/models': '.model:not(.skeleton)',
     '/people': '.person:not(.skeleton)',
     '/profile': '.session:not(.skeleton)',
 };

@@ -7,10 +7,11 @@ import { Blank, Button, Failed } from '../parts/controls.js';
 import { Dialog } from '../parts/dialog.js';
 import { needBoards } from '../state/boards.js';
 import { cards, feedState, loadFeed, loadMoreJobs, moreJobs } from '../state/jobs.js';
-import { prompt, refreshModels } from '../state/wish.js';
+import { model, prompt, refreshModels } from '../state/wish.js';
 import { Card } from './card.js';
 import { Composer } from './composer.js';
 import { Settings } from './settings.js';
+import { Starters } from './starters.js';
 
 const IDEAS = [
   'A small lighthouse in a storm, oil painting',
@@ -42,6 +43,10 @@ function Ideas() {
     prompt.value = idea;
     document.querySelector('.composer textarea').focus();
   };
+  // A model with suggestions of its own has them below the composer.
+  if (model.value?.suggestions) {
+    return html`<${Blank} icon="create" title="Your pictures will appear here">Write what you want to see and press Create, or start from one of the prompts above.<//>`;
+  }
   return html`<${Blank} icon="create" title="Your pictures will appear here"
     action=${html`<ul class="ideas">${IDEAS.map((idea) => html`<li key=${idea}><button type="button" onClick=${() => take(idea)}>${idea}</button></li>`)}</ul>`}>
     Write what you want to see and press Create. Or start from one of these.<//>`;
@@ -81,6 +86,7 @@ export function Create() {
     <div class="create">
       <h1 class="sr">Create</h1>
       <${Composer} toggleSettings=${toggleSettings} panelOpen=${docked} />
+      <${Starters} />
       <section class="feed-place" aria-label="Your pictures, newest first"><${Feed} /></section>
     </div>
     ${docked &&

@@ -8,6 +8,7 @@ import { myId, server } from '../core/session.js';
 import { ago } from '../core/words.js';
 import { Button, Check, Failed, TextField } from '../parts/controls.js';
 import { Dialog } from '../parts/dialog.js';
+import { Form } from '../parts/form.js';
 import { Icon } from '../parts/icons.js';
 import { Menu } from '../parts/menu.js';
 import { NewPasswordField } from '../parts/new-password.js';
@@ -17,31 +18,6 @@ const nameOf = (person) => person.display_name || person.email;
 const users = '/auth/users';
 const PASS_ON = 'Copy it and pass it on yourself; it isn’t shown again.';
 const ADMIN_HINT = 'May add and remove people and see everybody’s boards.';
-
-/** Shared by the forms below: runs `act`, shows what went wrong; closes when it went well, unless `act` answers true. */
-function Form({ title, button, danger, ready = true, act, onClose, children }) {
-  const [error, setError] = useState('');
-  const [busy, setBusy] = useState(false);
-  const submit = async (event) => {
-    event.preventDefault();
-    if (!ready || busy) {
-      return;
-    }
-    setBusy(true);
-    try {
-      if (!(await act())) {
-        onClose();
-      }
-    } catch (failure) {
-      setError(failure.message);
-      setBusy(false);
-    }
-  };
-  return html`<${Dialog} title=${title} onClose=${onClose}><form onSubmit=${submit} novalidate>
-    <div role="alert">${error && html`<p class="message bad">${error}</p>`}</div>${children}
-    <div class="form-end"><${Button} kind=${danger ? 'danger' : 'main'} type="submit" busy=${busy} aria-disabled=${ready ? undefined : 'true'}>${button}<//></div>
-  </form><//>`;
-}
 
 function checkPassword(password) {
   const fault = passwordFault(password, server.value.strict_password_checking);

@@ -2,13 +2,13 @@
 import { html } from '../core/html.js';
 import { MAX_SEED, randomSeed } from '../core/graph.js';
 import { Button, Field, Slider } from '../parts/controls.js';
-import { choose, defaults, forgetModel, model, models, resetAll, SAMPLING, settings, shapeNow, SHAPES, SIDE, sizeOf, unusable } from '../state/wish.js';
+import { choose, chooseModel, defaults, forgetModel, model, models, resetAll, SAMPLING, settings, shapeNow, SHAPES, SIDE, sizeOf, unusable } from '../state/wish.js';
 
 function Model() {
   const list = models.value;
   return html`<${Field} label="Model" hint=${model.value?.description || undefined}>
     ${(props) => html`<select class="input" value=${model.value?.key || ''} disabled=${list.length < 1} ...${props}
-      onChange=${(e) => choose({ modelKey: e.target.value, width: undefined, height: undefined, steps: undefined })}>
+      onChange=${(e) => chooseModel(e.target.value)}>
       ${!list.length && html`<option value="">None</option>`}
       ${list.map((m) => html`<option key=${m.key} value=${m.key}>${m.name}</option>`)}
       ${unusable.value.map((m) => html`<option key=${m.key} value=${m.key} disabled>${m.name} (can’t be used)</option>`)}</select>`}

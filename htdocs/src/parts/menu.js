@@ -31,12 +31,17 @@ export function Menu({ label, icon = 'more', bare = true, kind = 'quiet', entrie
     setOpen(false);
     root.current?.querySelector('.button')?.focus();
   };
-  useLayoutEffect(() => open && fit(list.current), [open]);
+  // With the list, so that no key that is pressed at once goes past it.
+  useLayoutEffect(() => {
+    if (open) {
+      fit(list.current);
+      items()[0]?.focus();
+    }
+  }, [open]);
   useEffect(() => {
     if (!open) {
       return undefined;
     }
-    items()[0]?.focus();
     const outside = (event) => root.current?.contains(event.target) || setOpen(false);
     document.addEventListener('pointerdown', outside);
     return () => document.removeEventListener('pointerdown', outside);

@@ -43,6 +43,7 @@ export const ThemeChoice = () =>
 function MoreSheet({ onClose }) {
   return html`<${Dialog} title=${solo.value ? 'More' : myName.value} onClose=${onClose}>
     <nav class="sheet-links" aria-label="More" onClick=${(e) => e.target.closest('a') && onClose()}>
+      <a href="/models"><${Icon} name="model" />Models</a>
       <a href="/profile"><${Icon} name="person" />${solo.value ? 'Settings' : 'Your profile'}</a>
       ${isAdmin.value && html`<a href="/people"><${Icon} name="people" />People</a>`}
     </nav>
@@ -57,9 +58,10 @@ function Navigation() {
   return html`<nav class="rail" aria-label="Main">
     <a class="brand" href="/create" aria-label="invokemu, to the start"><span aria-hidden="true"></span></a>
     ${places()}
+    <div class="desk"><${Place} to="/models" icon="model">Models<//></div>
     ${isAdmin.value && html`<div class="desk"><${Place} to="/people" icon="people">People<//></div>`}
     <div class="desk rail-end"><${Place} to="/profile" icon="person">${solo.value ? 'Settings' : 'Me'}<//></div>
-    <button type="button" class="place phone" aria-haspopup="dialog" aria-current=${['/people', '/profile'].includes(path) ? 'page' : undefined}
+    <button type="button" class="place phone" aria-haspopup="dialog" aria-current=${['/models', '/people', '/profile'].includes(path) ? 'page' : undefined}
       onClick=${() => setMore(true)}><span class="place-icon"><${Icon} name="more" /></span><span class="place-word">More</span></button>
     ${more && html`<${MoreSheet} onClose=${() => setMore(false)} />`}
   </nav>`;

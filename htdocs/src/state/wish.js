@@ -54,10 +54,10 @@ export const roomIn = (text) => PROMPT_BYTES - encoder.encode(text.trim()).lengt
 
 export const model = computed(() => models.value.find((m) => m.key === chosen.value.modelKey) || models.value[0] || null);
 
-/** The defaults of the chosen model. */
-export const defaults = computed(() => {
-  const own = model.value?.default_settings || {};
-  const side = NATIVE_SIDE[model.value?.base] || 512;
+/** What a model starts with. */
+export function defaultsOf(which) {
+  const own = which?.default_settings || {};
+  const side = NATIVE_SIDE[which?.base] || 512;
   return {
     width: own.width || side,
     height: own.height || side,
@@ -68,7 +68,10 @@ export const defaults = computed(() => {
     count: 1,
     boardId: null,
   };
-});
+}
+
+/** The defaults of the chosen model. */
+export const defaults = computed(() => defaultsOf(model.value));
 export const settings = computed(() => ({ ...defaults.value, ...chosen.value }));
 export const isDefault = (name) => chosen.value[name] === undefined || chosen.value[name] === defaults.value[name];
 
@@ -78,6 +81,9 @@ export function choose(changes) {
   Object.keys(next).forEach((key) => next[key] === undefined && delete next[key]);
   chosen.value = next;
 }
+
+/** Another model starts with its own size and steps. */
+export const chooseModel = (modelKey) => choose({ modelKey, width: undefined, height: undefined, steps: undefined });
 
 export const resetAll = () => {
   chosen.value = chosen.value.modelKey ? { modelKey: chosen.value.modelKey } : {};
@@ -192,7 +198,7 @@ export function startWish() {
       rememberJson(`wish:${owner}`, now);
     }
   });
-  on('reconnected', () => modelsState.value.failed && loadModels());
+  ['reconnected', 'models_changed'].forEach((event) => on(event, refreshModels));
   onLeave(({ ended }) => {
     reading = null;
     if (owner && !ended) {

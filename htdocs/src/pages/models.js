@@ -1,0 +1,177 @@
+// Models: what there is to make pictures with. Everybody looks and chooses; administrators describe, remove and bring back.
+import { useEffect, useState } from 'preact/hooks';
+import { api, del, get, patch } from '../core/api.js';
+import { html } from '../core/html.js';
+import { navigate } from '../core/router.js';
+import { user } from '../core/session.js';
+import { count } from '../core/words.js';
+import { Blank, Button, Failed, Field, TextField } from '../parts/controls.js';
+import { Form } from '../parts/form.js';
+import { Icon } from '../parts/icons.js';
+import { Menu } from '../parts/menu.js';
+import { complain, say, sayWithUndo } from '../state/toasts.js';
+import { chooseModel, defaultsOf, forgetModel, loadModels, models, modelsState, refreshModels, unusable } from '../state/wish.js';
+
+const ROOT = '/api/v2/models';
+const one = (model) => `${ROOT}/i/${encodeURIComponent(model.key)}`;
+const scan = () => get(`${ROOT}/scan_folder`);
+const install = (path) => api('POST', `${ROOT}/install`, { query: { source: path }, json: {} });
+const parted = (names) => names.map((name) => `“${name}”`).join(', ');
+
+/** "43 MB on disk" */
+function onDisk(bytes) {
+  const large = bytes >= 1e9;
+  const number = (bytes / (large ? 1e9 : 1e6)).toLocaleString(undefined, { maximumFractionDigits: bytes < 1e7 || large ? 1 : 0 });
+  return `${number} ${large ? 'GB' : 'MB'} on disk`;
+}
+
+function EditModel({ model, onClose }) {
+  const [name, setName] = useState(model.name);
+  const [about, setAbout] = useState(model.description || '');
+  const act = async () => {
+    await patch(one(model), { name: name.trim(), description: about.trim() || null });
+    say('Saved.');
+    refreshModels();
+  };
+  return html`<${Form} title=${`Edit ${model.name}`} button="Save" ready=${Boolean(name.trim())} act=${act} onClose=${onClose}>
+    <${TextField} label="Name" value=${name} onText=${setName} maxlength="120" autocomplete="off" autofocus />
+    <${Field} label="Description">${(props) => html`<textarea class="input" rows="4" maxlength="2000" value=${about}
+      onInput=${(e) => setAbout(e.target.value)} ...${props}></textarea>`}<//>
+  <//>`;
+}
+
+async function bringBack(path, name) {
+  try {
+    await install(path);
+    say(`“${name}” is back on the list.`);
+  } catch (error) {
+    complain(error);
+  }
+  return refreshModels();
+}
+
+/** What was pressed goes away; the focus must not go with it. */
+const toTop = () => document.querySelector('.page h1')?.focus();
+
+/** Off the list at once, so that every open page knows; the files stay, and Undo brings it back. */
+async function remove(model) {
+  try {
+    await del(one(model));
+    sayWithUndo(`“${model.name}” is off the list; its files stay`, () => {}, () => bringBack(model.path, model.name));
+  } catch (error) {
+    complain(error);
+  }
+  await refreshModels();
+  toTop();
+}
+
+function use(model) {
+  chooseModel(model.key);
+  navigate('/create');
+}
+
+function Model({ model, may, edit }) {
+  const own = defaultsOf(model);
+  return html`<li class=${model.problem ? 'model off' : 'model'} data-model=${model.key}>
+    <div class="model-cover">${model.cover_image ? html`<img src=${model.cover_image} alt="" loading="lazy" />` : html`<${Icon} name="model" />`}</div>
+    <div class="model-words">
+      <h2>${model.name}${model.sample && html`<span class="tag">Sample</span>`}</h2>
+      ${model.description && html`<p>${model.description}</p>`}
+      <p class="note">${onDisk(model.file_size)}<span class="dot">starts with ${own.width} × ${own.height} points, ${count(own.steps, 'step')}, guidance ${own.guidance}</span></p>
+      <p class=${model.problem ? 'model-state bad' : 'model-state'}><${Icon} name=${model.problem ? 'warn' : 'check'} /><span>${model.problem ? `Can’t be used just now. ${model.problem}` : 'Ready to use'}</span></p>
+    </div>
+    <div class="model-acts">
+      ${!model.problem && html`<${Button} onClick=${() => use(model)} aria-label=${`Use ${model.name}`}>Use<//>`}
+      ${may && html`<${Menu} label=${`More for ${model.name}`} entries=${[
+        { words: 'Edit', icon: 'edit', act: () => edit(model) },
+        model.missing
+          ? { words: 'Take off the list', icon: 'trash', danger: true, act: () => forgetModel(model) }
+          : { words: 'Remove', icon: 'trash', danger: true, act: () => remove(model) },
+      ]} />`}
+    </div></li>`;
+}
+
+/** Registers what has appeared or was mended, and says what came of it. */
+async function lookForNew() {
+  const fresh = (await scan()).filter((found) => !found.is_installed && !found.removed && !found.problem);
+  const names = [];
+  for (const found of fresh) {
+    names.push((await install(found.path)).config_out.name);
+  }
+  say(names.length ? `New on the list: ${parted(names)}.` : 'Nothing new in the model folder.');
+}
+
+/** What lies in the model folder and is not on the list. */
+function Folder({ found, again }) {
+  const removed = found.filter((one) => one.removed);
+  const torn = found.filter((one) => !one.removed && !one.is_installed && one.problem);
+  const back = async (one) => {
+    await bringBack(one.path, one.name);
+    await again();
+    toTop();
+  };
+  return html`${torn.map((one) => html`<p class="hint-line" key=${one.path}><${Icon} name="warn" /><span>The folder “${one.name}” holds a model that can’t be used. ${one.problem}</span></p>`)}
+    ${removed.length > 0 &&
+    html`<section><h2>Removed</h2><p class="note">Off everybody’s list; their files are still there.</p>
+      <ul class="removed">${removed.map(
+        (one) => html`<li key=${one.path}><span>${one.name}</span><${Button} icon="again" onClick=${() => back(one)} aria-label=${`Bring back ${one.name}`}>Bring back<//></li>`,
+      )}</ul></section>`}
+    <section><h2>Adding a model</h2>
+      <p class="note">Put its folder into the server’s model folder (the directive InvokeMUModels names it): Stable Diffusion 1.x in the diffusers
+        layout, as safetensors. Then look for new models; nothing has to be restarted.</p></section>`;
+}
+
+function List({ may, edit }) {
+  const all = [...models.value, ...unusable.value];
+  const state = modelsState.value;
+  if (state.failed) {
+    return html`<${Failed} what="The list can’t be read right now" why=${state.failed} again=${loadModels} />`;
+  }
+  if (state !== 'ready') {
+    return html`<ul class="models" aria-hidden="true">${[1, 2].map((n) => html`<li class="model skeleton" key=${n}></li>`)}</ul><p class="sr" role="status">Reading the list</p>`;
+  }
+  if (!all.length) {
+    return html`<${Blank} icon="model" title="There is no model here yet">${may ? 'Without one, no pictures can be made. How to add one stands below.' : 'Without one, no pictures can be made. Ask the person who looks after this server.'}<//>`;
+  }
+  return html`<ul class="models">${all.map((model) => html`<${Model} key=${model.key} model=${model} may=${may} edit=${edit} />`)}</ul>`;
+}
+
+export function Models() {
+  const may = Boolean(user.value?.is_admin);
+  const [found, setFound] = useState([]);
+  const [trouble, setTrouble] = useState('');
+  const [looking, setLooking] = useState(false);
+  const [edited, setEdited] = useState(null);
+  const read = () =>
+    scan().then(
+      (list) => (setFound(list), setTrouble('')),
+      (error) => setTrouble(error.message),
+    );
+  useEffect(() => {
+    refreshModels();
+  }, []);
+  // Whenever the list was read anew, here or because somebody else changed it.
+  useEffect(() => {
+    if (may && modelsState.value === 'ready') {
+      read();
+    }
+  }, [may, models.value, unusable.value, modelsState.value]);
+  const look = async () => {
+    setLooking(true);
+    try {
+      await lookForNew();
+    } catch (error) {
+      complain(error);
+    }
+    await refreshModels();
+    setLooking(false);
+  };
+  return html`<div class="page narrow">
+    <header class="page-head"><h1 tabindex="-1">Models</h1><p class="lead">What pictures can be made with here.</p>
+      ${may && html`<div class="page-acts both"><${Button} kind="main" icon="search" busy=${looking} aria-disabled=${looking ? 'true' : undefined} onClick=${() => looking || look()}>Look for new models<//></div>`}</header>
+    <${List} may=${may} edit=${setEdited} />
+    ${may && trouble && html`<p class="message bad" role="alert">${trouble}</p>`}
+    ${may ? html`<${Folder} found=${found} again=${read} />` : html`<p class="hint-line"><${Icon} name="lock" /><span>Only administrators change models.</span></p>`}
+    ${edited && html`<${EditModel} model=${edited} onClose=${() => setEdited(null)} />`}
+  </div>`;
+}
