@@ -111,17 +111,17 @@ imu_err *cli_users_list(cli *c)
 }
 
 /* A server that runs hears of the end of jobs within seconds, when it looks at its rows. */
-static imu_err *store_change(cli *c, const char *user_id, const imu_user_change *change,
-                             imu_rows **after)
+static imu_err *store_change(cli *c, const char *user_id, const imu_user_change *change)
 {
     apr_array_header_t *ended;
+    imu_rows *after;
     imu_err *err = imu_db_begin(c->db);
 
     if (err)
         return err;
     if (change->is_active == 0)
         err = imu_queue_cancel_person(c->db, c->p, user_id, &ended);
-    return imu_db_end(c->db, err ? err : imu_user_update(c->db, c->p, user_id, change, after));
+    return imu_db_end(c->db, err ? err : imu_user_update(c->db, c->p, user_id, change, &after));
 }
 
 imu_err *cli_users_mod(cli *c)
@@ -130,7 +130,7 @@ imu_err *cli_users_mod(cli *c)
                               .is_admin = c->opt.admin,
                               .is_active = c->opt.active,
                               .must_change_password = c->opt.must_change ? 1 : IMU_KEEP};
-    imu_rows *user, *after;
+    imu_rows *user;
     imu_err *err = account(c, &user);
 
     if (err)
@@ -139,9 +139,9 @@ imu_err *cli_users_mod(cli *c)
         (err = hash_of_new_password(c, imu_text(user, 0, "email"),
                                     imu_text(user, 0, "display_name"), &change.password_hash)))
         return err;
-    if ((err = store_change(c, imu_text(user, 0, "user_id"), &change, &after)))
+    if ((err = store_change(c, imu_text(user, 0, "user_id"), &change)))
         return err;
-    printf("Changed %s.\n", imu_text(after, 0, "email"));
+    printf("Changed %s.\n", imu_text(user, 0, "email"));
     return NULL;
 }
 

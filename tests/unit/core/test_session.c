@@ -498,7 +498,8 @@ static void the_last_administrator_stays(void **state)
     assert_no_error(imu_user_update(f->db, f->pool, id, &demote, &user));
     assert_true(imu_error_is(imu_user_update(f->db, f->pool, IMU_SYSTEM_USER, &stop, &user),
                              "system_user"));
-    assert_true(imu_error_is(imu_user_delete(f->db, f->pool, IMU_SYSTEM_USER, NULL), "system_user"));
+    assert_true(
+        imu_error_is(imu_user_delete(f->db, f->pool, IMU_SYSTEM_USER, NULL), "system_user"));
     assert_true(imu_error_is(imu_user_delete(f->db, f->pool, "nobody", NULL), "user_not_found"));
 }
 
