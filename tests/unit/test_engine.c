@@ -190,19 +190,29 @@ static imu_engine_status encode_picture(imu_model *m, questions *q, imu_fault *f
     return s;
 }
 
-/* Stopped at any question, a piece of work ends there and asks no more; and nothing between two
- * questions takes most of it. */
-static void expect_cancellable(imu_model *m, piece work, int least)
+/* Does the work to its end. *share: the longest time without a question, of the whole. */
+static questions ask_throughout(imu_model *m, piece work, double *share)
 {
     imu_fault fault = {0};
-    questions whole = {0};
-    assert_int_equal(work(m, &whole, &fault), IMU_ENGINE_OK); /* the weights are there now */
-    whole = (questions){.last = cpu_seconds()};
+    questions whole = {.last = cpu_seconds()};
     double begin = whole.last;
     assert_int_equal(work(m, &whole, &fault), IMU_ENGINE_OK);
     note_gap(&whole);
+    *share = whole.longest / (whole.last - begin);
+    return whole;
+}
+
+/* Stopped at any question, a piece of work ends there and asks no more; and nothing between two
+ * questions takes most of it. A busy machine may spoil one measurement, not all of them. */
+static void expect_cancellable(imu_model *m, piece work, int least)
+{
+    imu_fault fault = {0};
+    double share;
+    questions whole = ask_throughout(m, work, &share); /* the weights are there now */
+    for (int i = 0; i < 10 && (i == 0 || share >= 0.5); i++)
+        whole = ask_throughout(m, work, &share);
     assert_true(whole.asked >= least);
-    assert_true(whole.longest < (whole.last - begin) / 2);
+    assert_true(share < 0.5);
     int n = whole.asked, stops[] = {1, 2, n / 4, n / 2, n - 1, n};
     for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++) {
         questions q = {.stop = stops[i], .last = cpu_seconds()};

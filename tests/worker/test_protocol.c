@@ -420,6 +420,13 @@ static void cancel(struct peer *c, const char *run_id)
     send_json(c, IMU_WIRE_CANCEL, json_pack("{s:s}", "run_id", run_id), NULL, 0);
 }
 
+/* Pixels: enough for a step that takes its time. */
+#ifdef __SANITIZE_ADDRESS__
+#define LONG_STEP 256
+#else
+#define LONG_STEP 512
+#endif
+
 /* The cancel comes right after the second step, while the third is under way, which takes as long
  * as the second did: the run ends before that, and no third step is ever told of. */
 static void test_cancel_within_a_step(void **state)
@@ -427,7 +434,7 @@ static void test_cancel_within_a_step(void **state)
     (void)state;
     struct peer c;
     greet(&c);
-    send_json(&c, IMU_WIRE_RUN, denoise_run(RUN_ID "a", 512, 1000), NULL, 0);
+    send_json(&c, IMU_WIRE_RUN, denoise_run(RUN_ID "a", LONG_STEP, 1000), NULL, 0);
     assert_int_equal(next_step(&c), 1);
     int64_t begin = imu_clock_ms();
     assert_int_equal(next_step(&c), 2);
