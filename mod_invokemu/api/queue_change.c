@@ -192,6 +192,39 @@ imu_err *imu_api_queue_delete_by_destination(imu_req *req)
     return sweep(req, IMU_SWEEP_DESTINATION, imu_param(req, "destination"));
 }
 
+/* Whose job it is, and whether there is one, is for the retry itself to say. */
+static imu_err *check_models_of(imu_req *req, const imu_queue_scope *s, apr_int64_t item_id)
+{
+    const char *owner;
+    json_t *item;
+    imu_err *err = imu_queue_item_get(s, item_id, &item, &owner);
+
+    if (imu_error_is(err, "item_not_found"))
+        return NULL;
+    if (err || !imu_policy_queue_item(s->who, owner))
+        return err;
+    return imu_models_check(req, json_object_get(json_object_get(item, "session"), "graph"), NULL);
+}
+
+/* What is run again is queued anew: with models that can be used. @return 409 */
+static imu_err *check_models_again(imu_req *req, const imu_queue_scope *s, const json_t *ids)
+{
+    imu_queue_scope each = *s;
+    imu_err *err = NULL;
+
+    /* A session may be large: one at a time. */
+    if (apr_pool_create(&each.p, req->p) != APR_SUCCESS)
+        return imu_error_internal(req->p, "no memory");
+    for (size_t i = 0; !err && i < json_array_size(ids); i++) {
+        apr_pool_clear(each.p);
+        err = check_models_of(req, &each, json_integer_value(json_array_get(ids, i)));
+    }
+    if (err)
+        err = imu_error_keep(req->p, err);
+    apr_pool_destroy(each.p);
+    return err;
+}
+
 imu_err *imu_api_queue_retry(imu_req *req)
 {
     imu_queue_change change;
@@ -208,7 +241,8 @@ imu_err *imu_api_queue_retry(imu_req *req)
     json_array_foreach (ids, i, one)
         if (!json_is_integer(one))
             return imu_invalid(req->p, "body", NULL, "int_type", "Input should be a valid integer");
-    if ((err = imu_queue_scope_of(req, &s)) || (err = imu_queue_retry(&s, ids, &change)))
+    if ((err = imu_queue_scope_of(req, &s)) || (err = check_models_again(req, &s, ids)) ||
+        (err = imu_queue_retry(&s, ids, &change)))
         return err;
     if (json_array_size(change.item_ids) > 0)
         imu_queue_announce("queue_items_retried", s.who->user_id,

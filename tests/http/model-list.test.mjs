@@ -24,7 +24,7 @@ describe('the list of models', () => {
     const dir = modelFolder();
     addModel(dir, 'alpha', { name: 'Alpha' });
     addModel(dir, 'omega', { name: 'Omega' });
-    let server, admin, user, alpha;
+    let server, admin, user, alpha, again;
     const scan = async () => Object.fromEntries((await admin.get(`${MODELS}/scan_folder?scan_path=${encodeURIComponent(dir)}`)).body.map((f) => [path.basename(f.path), f]));
 
     before(async () => {
@@ -37,6 +37,13 @@ describe('the list of models', () => {
     after(async () => {
         closeAll();
         await server?.stop();
+    });
+
+    test('a job that is to be run again', async () => {
+        const { status, body } = await enqueue(user, alpha);
+        assert.equal(status, 201);
+        [again] = body.item_ids;
+        assert.equal((await user.put(`/api/v1/queue/default/i/${again}/cancel`)).status, 200);
     });
 
     test('removed: offered to nobody, in no list, not recalled, jobs are refused', async () => {
@@ -53,6 +60,8 @@ describe('the list of models', () => {
         assert.equal((await user.post('/api/v1/recall/default', { model: 'Alpha one' })).body.parameters.model, 'Alpha one', 'found by no name');
         assert.deepEqual([(await enqueue(user, alpha)).status, (await enqueue(user, alpha)).body], [409, { detail: PLAIN }]);
         assert.match((await enqueue(admin, alpha)).body.detail, /It was removed/);
+        const retried = await user.put('/api/v1/queue/default/retry_items_by_id', [again, 987654321]);
+        assert.deepEqual([retried.status, retried.body], [409, { detail: PLAIN }]);
         assert.equal((await admin.patch(`${MODELS}/i/${alpha.key}`, { name: 'x' })).status, 404);
         assert.ok(fs.existsSync(path.join(dir, 'alpha/model_index.json')), 'its files stay');
     });
@@ -92,6 +101,7 @@ describe('the list of models', () => {
         assert.equal(other.all('model_install_complete').length, 0);
         assert.deepEqual(await names(user), ['Alpha one', 'Omega']);
         assert.equal((await enqueue(user, alpha)).status, 201);
+        assert.deepEqual((await user.put('/api/v1/queue/default/retry_items_by_id', [again])).body.retried_item_ids, [again]);
         assert.equal((await install(admin, 'alpha')).status, 409, 'it is there');
     });
 
