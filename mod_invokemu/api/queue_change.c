@@ -179,7 +179,10 @@ imu_err *imu_api_queue_clear(imu_req *req)
 
 imu_err *imu_api_queue_prune(imu_req *req)
 {
-    return sweep(req, IMU_SWEEP_ENDED, NULL);
+    int mine;
+    imu_err *err = imu_query_bool(req, "mine", 0, &mine);
+
+    return err ? err : sweep(req, mine ? IMU_SWEEP_OWN_ENDED : IMU_SWEEP_ENDED, NULL);
 }
 
 imu_err *imu_api_queue_delete_all_except_current(imu_req *req)

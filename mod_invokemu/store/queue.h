@@ -116,6 +116,7 @@ typedef enum imu_queue_sweep {
     IMU_SWEEP_ALL,
     IMU_SWEEP_PENDING,
     IMU_SWEEP_ENDED,
+    IMU_SWEEP_OWN_ENDED, /**< an administrator's own only, as everybody else's */
     IMU_SWEEP_DESTINATION
 } imu_queue_sweep;
 /** Deletes many of the caller's items; what runs is canceled first, and is in *change. destination

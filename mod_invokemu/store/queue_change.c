@@ -163,8 +163,9 @@ static imu_err *cancel_running(const imu_queue_scope *s, const char *destination
 static const char *statuses_of(imu_queue_sweep what)
 {
     return what == IMU_SWEEP_PENDING ? "[\"pending\"]"
-           : what == IMU_SWEEP_ENDED ? "[\"completed\", \"failed\", \"canceled\"]"
-                                     : NULL;
+           : what == IMU_SWEEP_ENDED || what == IMU_SWEEP_OWN_ENDED
+               ? "[\"completed\", \"failed\", \"canceled\"]"
+               : NULL;
 }
 
 /* Deletes a slice of the items with numbers above `after`, up to `last`. Inside a transaction: what
@@ -173,7 +174,8 @@ static imu_err *sweep_some(const imu_queue_scope *s, imu_queue_sweep what, const
                            apr_int64_t after, apr_int64_t last, imu_queue_change *change,
                            imu_rows **rows)
 {
-    const char *user = imu_queue_scope_user(s), *statuses = statuses_of(what);
+    const char *user = what == IMU_SWEEP_OWN_ENDED ? s->who->user_id : imu_queue_scope_user(s);
+    const char *statuses = statuses_of(what);
     imu_err *err = statuses ? NULL : cancel_running(s, destination, last, change);
 
     return err ? err

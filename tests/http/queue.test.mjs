@@ -340,6 +340,15 @@ describe('the session queue', () => {
             assert.deepEqual((await ok(ann.get(`${QUEUE}/item_ids`))).item_ids, [made.item_ids[1]]);
         });
 
+        test('with mine=true an administrator prunes only what is their own', async () => {
+            const made = await enqueue(ann);
+            await ok(ann.put(`${QUEUE}/i/${made.item_ids[0]}/cancel`));
+            assert.equal((await ok(admin.put(`${QUEUE}/prune?mine=true`))).deleted, 0);
+            assert.equal((await item(ann, made.item_ids[0])).status, 200);
+            assert.equal((await admin.put(`${QUEUE}/prune?mine=perhaps`)).status, 422);
+            assert.equal((await ok(ann.put(`${QUEUE}/prune?mine=true`))).deleted, 1);
+        });
+
         test('takes many away a few at a time: others can write in between, and lose nothing', async () => {
             const { item_ids: kept } = await enqueue(ben, { runs: 3 });
             await enqueue(ann, { value: 'x'.repeat(20000), runs: 3000, destination: 'here' });

@@ -7,6 +7,7 @@ import { pictureOf, wishOf } from '../core/graph.js';
 import { isAdmin, myId, solo } from '../core/session.js';
 import { ago, count } from '../core/words.js';
 import { Blank, Button, Choice, Failed } from '../parts/controls.js';
+import { Form } from '../parts/form.js';
 import { Icon } from '../parts/icons.js';
 import { openLightbox } from '../parts/lightbox.js';
 import { Menu } from '../parts/menu.js';
@@ -120,7 +121,18 @@ function Jobs() {
     ${moreItems.value && html`<${Button} kind="quiet" icon="down" onClick=${loadMoreItems}>Show more jobs<//>`}`;
 }
 
+/** Asks first: prompts of jobs without a picture are nowhere else. */
+function TidyUp({ everyones, onClose }) {
+  const whom = everyones ? 'of everyone here' : 'of yours';
+  return html`<${Form} title=${everyones ? 'Tidy up for everyone' : 'Tidy up finished jobs'} button=${everyones ? 'Remove everyone’s finished jobs' : 'Remove finished jobs'} danger
+    act=${() => tidyUp(everyones)} onClose=${onClose}>
+    <p>This removes every finished job ${whom} from the queue${everyones ? ', and from the Create page of each person' : ' and from the Create page'}. Pictures stay in the gallery, with their prompts.</p>
+    <p>Prompts of cancelled jobs, and of those that didn’t work, are kept nowhere else. They go too. This can’t be undone.</p>
+  <//>`;
+}
+
 export function Queue() {
+  const [tidying, setTidying] = useState(null);
   useEffect(() => {
     watchItems(true);
     return () => watchItems(false);
@@ -134,8 +146,10 @@ export function Queue() {
         ${rights && (paused.value ? html`<${Button} icon="play" onClick=${resume}>Continue<//>` : html`<${Button} kind="quiet" icon="pause" onClick=${pause}>Pause<//>`)}
         <${Menu} label="More for the queue" entries=${[
           { words: rights && !solo.value ? 'Cancel everyone’s waiting jobs' : 'Cancel all my waiting jobs', icon: 'close', act: stopAllWaiting },
-          { words: 'Tidy up finished jobs', icon: 'check', act: tidyUp },
+          { words: rights && !solo.value ? 'Tidy up my finished jobs' : 'Tidy up finished jobs', icon: 'check', act: () => setTidying('mine') },
+          isAdmin.value && { words: 'Tidy up finished jobs of everyone', icon: 'people', danger: true, act: () => setTidying('all') },
         ]} />
+        ${tidying && html`<${TidyUp} everyones=${tidying === 'all'} onClose=${() => setTidying(null)} />`}
       </div></header>
     ${paused.value && html`<p class="message" role="status">The queue is paused. New jobs wait until ${rights ? 'you continue it' : 'an administrator continues it'}.</p>`}
     ${!solo.value && html`<${Choice} label="Whose jobs" hideLabel value=${whose.value} options=${WHOSE} onPick=${showWhose} />`}

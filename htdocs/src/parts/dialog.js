@@ -1,6 +1,8 @@
-// Dialogs and sheets on the browser's own <dialog>: it keeps the focus inside, closes on Escape and gives it back.
+// Dialogs and sheets on the browser's own <dialog>: it keeps the focus inside, closes on Escape; afterwards it
+// goes back to what opened the dialog.
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { html } from '../core/html.js';
+import { goBackTo, wayBack } from '../core/focus.js';
 import { Button } from './controls.js';
 
 /** kind: 'box' in the middle (a sheet on phones), 'side' for panels that slide in. */
@@ -10,10 +12,12 @@ export function Dialog({ title, onClose, kind = 'box', children, foot }) {
   const id = useId();
   useEffect(() => {
     const dialog = ref.current;
+    const way = wayBack();
     dialog.showModal();
     return () => {
       gone.current = true;
       dialog.close();
+      goBackTo(way);
     };
   }, []);
   const outside = (event) => event.target === ref.current && onClose();

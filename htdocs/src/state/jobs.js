@@ -234,6 +234,17 @@ export async function retryJob(id) {
   }
 }
 
+/** The server has no ended jobs of this person any more: the feed shows none. */
+export function forgetEnded() {
+  for (const [id, job] of byItem) {
+    if (isFinal(job.value)) {
+      byItem.delete(id);
+    }
+  }
+  const left = cards.value.map((card) => ({ ...card, jobs: card.jobs.filter((job) => !isFinal(job.value)) }));
+  cards.value = left.filter((card) => card.jobs.length);
+}
+
 /** A picture was deleted: its place in the feed says so. */
 export function pictureGone(names, back = false) {
   for (const job of byItem.values()) {

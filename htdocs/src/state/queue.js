@@ -4,6 +4,7 @@ import { get, post, put } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
 import { isAdmin, onLeave, solo, user } from '../core/session.js';
+import { forgetEnded } from './jobs.js';
 import { complain, say } from './toasts.js';
 
 const QUEUE = '/queue/default';
@@ -128,20 +129,30 @@ export function watchItems(on_) {
   }
 }
 
-async function act(path, body, done) {
+async function act(path, done) {
   try {
-    const answer = await put(`${QUEUE}/${path}`, body);
-    say(done(answer || {}));
+    await put(`${QUEUE}/${path}`);
+    say(done);
   } catch (error) {
     complain(error);
   }
   refreshSoon();
 }
 
-export const stopAllWaiting = () => act('cancel_all_except_current', undefined, () => 'Waiting jobs were taken out of the queue.');
-export const tidyUp = () => act('prune', undefined, () => 'Finished jobs were removed from the list. Pictures stay in the gallery.');
-export const pause = () => act('processor/pause', undefined, () => 'The queue is paused. Running jobs still finish.');
-export const resume = () => act('processor/resume', undefined, () => 'The queue goes on.');
+export const stopAllWaiting = () => act('cancel_all_except_current', 'Waiting jobs were taken out of the queue.');
+export const pause = () => act('processor/pause', 'The queue is paused. Running jobs still finish.');
+export const resume = () => act('processor/resume', 'The queue goes on.');
+
+/**
+ * Removes finished jobs for good: one's own, or everybody's, which is for administrators.
+ * @throws {ApiError}
+ */
+export async function tidyUp(everyones) {
+  await put(`${QUEUE}/prune`, undefined, { query: { mine: !everyones && !solo.value } });
+  forgetEnded();
+  refreshSoon();
+  say('Finished jobs were removed. Pictures stay in the gallery.');
+}
 
 export function startQueue() {
   ['batch_enqueued', 'queue_item_status_changed', 'queue_cleared', 'queue_items_retried', 'queue_items_canceled', 'reconnected'].forEach(

@@ -1,0 +1,79 @@
+// The queue page: tidying up asks first, and takes only what it says.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { useBrowser } from '../lib/browser.mjs';
+import { testModels } from '../lib/models.mjs';
+import { QUEUE, enqueue } from '../lib/queue.mjs';
+import { useServer } from '../lib/server.mjs';
+import { ADMIN, addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
+
+const server = useServer({ multiuser: true, hook: true, models: testModels() });
+const browser = useBrowser(server);
+let admin;
+let grace;
+
+const jobsOf = async (client) => (await client.get(`${QUEUE}/item_ids?mine=true`)).body.item_ids.length;
+
+async function cancelledJob(client) {
+    const [id] = await enqueue(client);
+    assert.equal((await client.put(`${QUEUE}/i/${id}/cancel`)).status, 200);
+}
+
+const menu = async (person, words) => {
+    await person.button('More for the queue').click();
+    await person.page.getByRole('menuitem', { name: words, exact: true }).click();
+    await person.page.getByRole('dialog').getByText('kept nowhere else').waitFor();
+};
+
+async function confirm(person, words) {
+    const done = person.page.waitForResponse((response) => response.url().includes('/prune'));
+    await person.page.getByRole('dialog').getByRole('button', { name: words, exact: true }).click();
+    await done;
+    await person.page.getByRole('dialog').waitFor({ state: 'detached' });
+}
+
+test('an administrator tidies up after themselves, and after everyone only when asked to', async () => {
+    admin = await setupAdmin(server);
+    await addUser(admin, 'Grace');
+    grace = await login(server, 'grace@example.com', PASSWORD);
+    await cancelledJob(admin);
+    await cancelledJob(grace);
+    const person = await browser.person();
+    await person.signIn(ADMIN.email, ADMIN.password);
+    await person.page.waitForURL('**/create');
+    await person.page.locator('.tile[data-item]').waitFor();
+    await person.page.getByRole('link', { name: /Queue/ }).click();
+
+    await menu(person, 'Tidy up my finished jobs');
+    await person.page.keyboard.press('Escape');
+    await person.page.getByRole('dialog').waitFor({ state: 'detached' });
+    assert.deepEqual([await jobsOf(admin), await jobsOf(grace)], [1, 1], 'nothing without a yes');
+
+    await menu(person, 'Tidy up my finished jobs');
+    await confirm(person, 'Remove finished jobs');
+    assert.deepEqual([await jobsOf(admin), await jobsOf(grace)], [0, 1]);
+    // Create shows the same without being loaded again.
+    await person.page.getByRole('link', { name: 'Create' }).first().click();
+    await person.sees('Your pictures will appear here');
+
+    await person.page.getByRole('link', { name: /Queue/ }).click();
+    await menu(person, 'Tidy up finished jobs of everyone');
+    await person.page.getByRole('dialog').getByText('of everyone here').waitFor();
+    await confirm(person, 'Remove everyone’s finished jobs');
+    assert.deepEqual([await jobsOf(admin), await jobsOf(grace)], [0, 0]);
+});
+
+test('others have one entry, for their own', async () => {
+    await cancelledJob(admin);
+    await cancelledJob(grace);
+    const person = await browser.person();
+    await person.signIn('grace@example.com', PASSWORD);
+    await person.page.waitForURL('**/create');
+    await person.page.getByRole('link', { name: /Queue/ }).click();
+    await person.button('More for the queue').click();
+    assert.equal(await person.page.getByRole('menuitem').filter({ hasText: 'everyone' }).count(), 0);
+    await person.page.keyboard.press('Escape');
+    await menu(person, 'Tidy up finished jobs');
+    await confirm(person, 'Remove finished jobs');
+    assert.deepEqual([await jobsOf(admin), await jobsOf(grace)], [1, 0]);
+});
