@@ -1,6 +1,6 @@
 /*
- * body.c: reading the body of a request that is no upload. What arrives slowly holds a thread, so
- * bodies from people who have not proved who they are get little time and few threads.
+ * body.c: reading the bodies of requests. What arrives slowly holds a thread: people get so many of
+ * them, and whoever has not proved who they are gets fewer, and little time.
  */
 #include "mod_invokemu/body.h"
 
@@ -24,24 +24,31 @@ APLOG_USE_MODULE(invokemu);
 #define PUBLIC_BODY 65536
 /* A stranger's body has to be there so soon. */
 #define STRANGER_TIME apr_time_from_sec(10)
-#define MAX_WAITING   32
+#define MAX_WAITING   64
 
-/* The threads of this child that wait for bodies of strangers, by the network each came from. */
+/* The threads of this child that wait for bodies: of strangers by the network each came from, of
+ * people by their account. */
+struct imu_body_crowd {
+    const char *waiting[MAX_WAITING];
+    int all, each; /* how many may wait, and how many of one */
+};
+
+static struct imu_body_crowd strangers, people;
 static apr_thread_mutex_t *lock;
-static const char *waiting[MAX_WAITING];
-static int max_waiting;
 
 typedef struct reader {
-    imu_req *req;
-    apr_bucket_brigade *bb;
+    imu_body_stream in;
     apr_int64_t max;
-    apr_time_t until; /* 0: as long as httpd's own limits allow */
-    int place;        /* in waiting, or -1 */
     char *buf;
     apr_size_t used, room;
     int done;
-    imu_body_guard guard;
 } reader;
+
+static void crowd_init(struct imu_body_crowd *crowd, int all, int each)
+{
+    crowd->all = all < 1 ? 1 : all > MAX_WAITING ? MAX_WAITING : all;
+    crowd->each = each < 1 ? 1 : each;
+}
 
 void imu_body_child_init(apr_pool_t *pchild, server_rec *s)
 {
@@ -54,34 +61,35 @@ void imu_body_child_init(apr_pool_t *pchild, server_rec *s)
                      "IMU0008: slow requests can't be limited in this child");
     }
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
-    max_waiting = threads / 4 < 1 ? 1 : threads / 4 > MAX_WAITING ? MAX_WAITING : threads / 4;
+    crowd_init(&strangers, threads / 4, (threads / 4 + 1) / 2);
+    crowd_init(&people, threads * 2 / 3, threads / 3);
 }
 
-/* Takes a place among those that wait; a network gets half of them. @return its number, or -1 */
-static int enter(const char *network)
+/* Takes a place among those that wait. @return its number, or -1 */
+static int enter(struct imu_body_crowd *crowd, const char *who)
 {
     int same = 0, place = -1;
 
     apr_thread_mutex_lock(lock);
-    for (int i = 0; i < max_waiting; i++)
-        if (!waiting[i])
+    for (int i = 0; i < crowd->all; i++)
+        if (!crowd->waiting[i])
             place = i;
         else
-            same += strcmp(waiting[i], network) == 0;
-    if (same >= (max_waiting + 1) / 2)
+            same += strcmp(crowd->waiting[i], who) == 0;
+    if (same >= crowd->each)
         place = -1;
     if (place >= 0)
-        waiting[place] = network;
+        crowd->waiting[place] = who;
     apr_thread_mutex_unlock(lock);
     return place;
 }
 
-static void leave(int place)
+static void leave(struct imu_body_crowd *crowd, int place)
 {
     if (place < 0)
         return;
     apr_thread_mutex_lock(lock);
-    waiting[place] = NULL;
+    crowd->waiting[place] = NULL;
     apr_thread_mutex_unlock(lock);
 }
 
@@ -116,23 +124,14 @@ void imu_body_register(void)
     ap_register_output_filter(GUARD, hold_back, NULL, AP_FTYPE_RESOURCE);
 }
 
-void imu_body_guard_begin(imu_req *req, imu_body_guard *guard)
+imu_err *imu_body_failed(const imu_body_stream *in, apr_status_t rv)
 {
-    guard->refused = 0;
-    guard->filter = ap_add_output_filter(GUARD, guard, req->r, req->r->connection);
-}
+    imu_req *req = in->req;
 
-void imu_body_guard_end(imu_body_guard *guard)
-{
-    ap_remove_output_filter(guard->filter);
-}
-
-imu_err *imu_body_failed(imu_req *req, const imu_body_guard *guard, apr_status_t rv)
-{
     req->r->connection->keepalive = AP_CONN_CLOSE;
     if (APR_STATUS_IS_TIMEUP(rv))
         return imu_error(req->p, 408, "body_timeout", "The request took too long to arrive.");
-    if (guard->refused == 413)
+    if (in->guard.refused == 413)
         return imu_error(req->p, 413, "body_too_large",
                          "This is larger than this server's administrator allows.");
     return imu_error(req->p, 400, "body_broken", "The request broke off before it was complete.");
@@ -149,50 +148,78 @@ static imu_err *too_many(imu_req *req)
     return err;
 }
 
-static apr_status_t fetch(reader *rd, apr_read_type_e block)
+void imu_body_open(imu_req *req, imu_body_stream *in)
 {
-    return ap_get_brigade(rd->req->r->input_filters, rd->bb, AP_MODE_READBYTES, block, READ_BYTES);
+    int known = req->who.via != IMU_VIA_NONE;
+
+    *in = (imu_body_stream){.req = req,
+                            .crowd = known ? &people : &strangers,
+                            .who = known ? req->who.user_id : imu_network_of(req),
+                            .until = known || !lock ? 0 : apr_time_now() + STRANGER_TIME,
+                            .place = -1};
+    in->bb = apr_brigade_create(req->p, req->r->connection->bucket_alloc);
+    in->guard.filter = ap_add_output_filter(GUARD, &in->guard, req->r, req->r->connection);
 }
 
-/* Waits for more, not beyond the reader's time. */
-static apr_status_t wait_for(reader *rd)
+void imu_body_close(imu_body_stream *in)
 {
-    conn_rec *c = rd->req->r->connection;
+    ap_remove_output_filter(in->guard.filter);
+    apr_brigade_destroy(in->bb);
+    leave(in->crowd, in->place);
+}
+
+static apr_status_t fetch(imu_body_stream *in, apr_read_type_e block)
+{
+    return ap_get_brigade(in->req->r->input_filters, in->bb, AP_MODE_READBYTES, block, READ_BYTES);
+}
+
+/* Waits for more, not beyond the stream's time. */
+static apr_status_t wait_for(imu_body_stream *in)
+{
+    conn_rec *c = in->req->r->connection;
     /* A stream of HTTP/2 has no socket of its own; its reads end by themselves. */
-    apr_socket_t *socket = c->master ? NULL : ap_get_conn_socket(c);
-    apr_interval_time_t left = rd->until - apr_time_now(), usual = -1;
+    apr_socket_t *socket = c->master || !in->until ? NULL : ap_get_conn_socket(c);
+    apr_interval_time_t left = in->until - apr_time_now(), usual = -1;
     apr_status_t rv;
 
-    if (left <= 0)
+    if (in->until && left <= 0)
         return APR_TIMEUP;
     if (socket && apr_socket_timeout_get(socket, &usual) != APR_SUCCESS)
         socket = NULL;
     if (socket && (usual < 0 || usual > left))
         apr_socket_timeout_set(socket, left);
-    rv = fetch(rd, APR_BLOCK_READ);
+    rv = fetch(in, APR_BLOCK_READ);
     if (socket)
         apr_socket_timeout_set(socket, usual);
     return rv;
 }
 
-static imu_err *next_brigade(reader *rd)
+/* Whether it costs one of the child's threads to wait. HTTP/2 has threads of its own for people. */
+static int is_limited(const imu_body_stream *in)
 {
-    apr_status_t rv = fetch(rd, rd->until ? APR_NONBLOCK_READ : APR_BLOCK_READ);
+    return lock && (in->until || !in->req->r->connection->master);
+}
 
-    if (rd->until &&
-        (APR_STATUS_IS_EAGAIN(rv) || (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(rd->bb)))) {
-        if (rd->place < 0 && (rd->place = enter(imu_network_of(rd->req))) < 0)
-            return too_many(rd->req);
-        rv = wait_for(rd);
+imu_err *imu_body_next(imu_body_stream *in)
+{
+    apr_status_t rv;
+
+    apr_brigade_cleanup(in->bb);
+    rv = fetch(in, is_limited(in) ? APR_NONBLOCK_READ : APR_BLOCK_READ);
+    if (is_limited(in) &&
+        (APR_STATUS_IS_EAGAIN(rv) || (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(in->bb)))) {
+        if (in->place < 0 && (in->place = enter(in->crowd, in->who)) < 0)
+            return too_many(in->req);
+        rv = wait_for(in);
     }
-    return rv == APR_SUCCESS ? NULL : imu_body_failed(rd->req, &rd->guard, rv);
+    return rv == APR_SUCCESS ? NULL : imu_body_failed(in, rv);
 }
 
 static void keep(reader *rd, const char *part, apr_size_t n)
 {
     if (rd->used + n + 1 > rd->room) {
         apr_size_t bigger = (rd->used + n + 1) * 2;
-        char *grown = apr_palloc(rd->req->p, bigger);
+        char *grown = apr_palloc(rd->in.req->p, bigger);
 
         memcpy(grown, rd->buf, rd->used);
         rd->buf = grown;
@@ -204,7 +231,9 @@ static void keep(reader *rd, const char *part, apr_size_t n)
 
 static imu_err *take_brigade(reader *rd)
 {
-    for (apr_bucket *b = APR_BRIGADE_FIRST(rd->bb); b != APR_BRIGADE_SENTINEL(rd->bb);
+    apr_bucket_brigade *bb = rd->in.bb;
+
+    for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);
          b = APR_BUCKET_NEXT(b)) {
         const char *part;
         apr_status_t rv;
@@ -217,58 +246,43 @@ static imu_err *take_brigade(reader *rd)
         if (APR_BUCKET_IS_METADATA(b))
             continue;
         if ((rv = apr_bucket_read(b, &part, &n, APR_BLOCK_READ)) != APR_SUCCESS)
-            return imu_body_failed(rd->req, &rd->guard, rv);
+            return imu_body_failed(&rd->in, rv);
         if ((apr_int64_t)(rd->used + n) > rd->max)
-            return too_large(rd->req, rd->max);
+            return too_large(rd->in.req, rd->max);
         keep(rd, part, n);
     }
     return NULL;
 }
 
-static imu_err *read_all(reader *rd)
+static imu_err *read_all(reader *rd, imu_req *req)
 {
-    const char *declared = apr_table_get(rd->req->r->headers_in, "Content-Length");
+    const char *declared = apr_table_get(req->r->headers_in, "Content-Length");
     imu_err *err = NULL;
 
     if (declared && apr_atoi64(declared) > rd->max)
-        return too_large(rd->req, rd->max);
+        return too_large(req, rd->max);
     rd->room = declared ? (apr_size_t)apr_atoi64(declared) + 1 : 8192;
-    rd->buf = apr_palloc(rd->req->p, rd->room);
-    rd->bb = apr_brigade_create(rd->req->p, rd->req->r->connection->bucket_alloc);
-    imu_body_guard_begin(rd->req, &rd->guard);
-    while (!err && !rd->done) {
-        if (!(err = next_brigade(rd)))
+    rd->buf = apr_palloc(req->p, rd->room);
+    imu_body_open(req, &rd->in);
+    while (!err && !rd->done)
+        if (!(err = imu_body_next(&rd->in)))
             err = take_brigade(rd);
-        apr_brigade_cleanup(rd->bb);
-    }
-    imu_body_guard_end(&rd->guard);
-    leave(rd->place);
+    imu_body_close(&rd->in);
     if (err)
         return err;
-    rd->req->body_done = 1;
+    req->body_done = 1;
     rd->buf[rd->used] = '\0';
     return NULL;
 }
 
-static imu_err *read_until(imu_req *req, apr_int64_t max, apr_time_t until, const char **data,
-                           apr_size_t *len)
+imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len)
 {
-    reader rd = {.req = req, .max = max, .until = until, .place = -1};
-    imu_err *err = read_all(&rd);
+    reader rd = {.max = max};
+    imu_err *err = read_all(&rd, req);
 
     *data = rd.buf;
     *len = rd.used;
     return err;
-}
-
-imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len)
-{
-    return read_until(req, max, 0, data, len);
-}
-
-imu_err *imu_body_read_stranger(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len)
-{
-    return read_until(req, max, lock ? apr_time_now() + STRANGER_TIME : 0, data, len);
 }
 
 imu_err *imu_body_json(imu_req *req, json_t **body)
@@ -276,9 +290,8 @@ imu_err *imu_body_json(imu_req *req, json_t **body)
     json_error_t why;
     const char *data;
     apr_size_t len;
-    imu_err *err = req->route->access == IMU_ACCESS_PUBLIC
-                       ? imu_body_read_stranger(req, PUBLIC_BODY, &data, &len)
-                       : imu_body_read(req, req->conf->max_body, &data, &len);
+    int anybody = req->route->access == IMU_ACCESS_PUBLIC;
+    imu_err *err = imu_body_read(req, anybody ? PUBLIC_BODY : req->conf->max_body, &data, &len);
 
     *body = NULL;
     if (err)

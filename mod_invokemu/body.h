@@ -1,5 +1,7 @@
 /*
- * body.h: the body of a request that is no upload, and what reading of bodies has in common.
+ * body.h: the bodies of requests. Waiting for one holds a thread. Of a child's threads, people get
+ * two thirds for that, each account half of these; whoever has not signed in shares a quarter, each
+ * network half of that, and has ten seconds.
  */
 #ifndef IMU_BODY_H
 #define IMU_BODY_H
@@ -14,24 +16,34 @@ typedef struct imu_body_guard {
     int refused; /**< status of the page that was held back */
 } imu_body_guard;
 
+struct imu_body_crowd;
+
+/** A body that is being read. Don't move it: a filter refers to it. */
+typedef struct imu_body_stream {
+    imu_req *req;
+    apr_bucket_brigade *bb;       /**< what has come */
+    struct imu_body_crowd *crowd; /**< with whom this one shares threads */
+    const char *who;
+    apr_time_t until; /**< 0: as long as httpd's own limits allow */
+    int place;        /**< in the crowd, or -1 */
+    imu_body_guard guard;
+} imu_body_stream;
+
 /** Around reading a body. */
-void imu_body_guard_begin(imu_req *req, imu_body_guard *guard);
-void imu_body_guard_end(imu_body_guard *guard);
+void imu_body_open(imu_req *req, imu_body_stream *in);
+void imu_body_close(imu_body_stream *in);
+/** Puts what comes next into in->bb, in place of what was there. @return 408 too slow, 429 too many
+ * of them, or as imu_body_failed */
+imu_err *imu_body_next(imu_body_stream *in);
 /** What reading failed with, for the client; the connection ends after it. @return 408, 413 or 400
  */
-imu_err *imu_body_failed(imu_req *req, const imu_body_guard *guard, apr_status_t rv);
+imu_err *imu_body_failed(const imu_body_stream *in, apr_status_t rv);
 
 /** Registers the filter behind the guard. */
 void imu_body_register(void);
 void imu_body_child_init(apr_pool_t *pchild, server_rec *s);
-/** Reads the whole body, at most max bytes. @return 413 when larger, 400 when it breaks off */
+/** Reads the whole body, at most max bytes. @return 413 when larger, or as imu_body_next */
 imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len);
-/**
- * The same for a body from somebody who may not have proved who they are: it has ten seconds, and
- * only a quarter of the child's threads wait for such bodies, half of these for one network.
- * @return 408 too slow, 429 too many of them, or as imu_body_read
- */
-imu_err *imu_body_read_stranger(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len);
 /** Reads the body as JSON of at most InvokeMUMaxBody bytes (owned by the pool). @return 413, or 422
  * when it is no JSON */
 imu_err *imu_body_json(imu_req *req, json_t **body);

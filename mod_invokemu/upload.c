@@ -15,7 +15,6 @@
 #define MAX_TEXT  IMU_MAX_PICTURE_TEXT
 /* What headers and boundaries may add to the parts themselves. */
 #define MAX_FRAMING 65536
-#define READ_BYTES  65536
 
 #define DECODE_MS 60000
 #define MAX_SIDE  16384
@@ -43,11 +42,10 @@ static imu_err *spool_bytes(void *ctx, const char *data, apr_size_t len)
                               strerror(errno));
 }
 
-/* Pushes one brigade; *done is set at the end of the body. */
-static imu_err *push(imu_req *req, const imu_body_guard *guard, imu_multipart *form,
-                     apr_bucket_brigade *bb, apr_int64_t *left, int *done)
+/* Pushes what has come; *done is set at the end of the body. */
+static imu_err *push(const imu_body_stream *in, imu_multipart *form, apr_int64_t *left, int *done)
 {
-    for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb) && !*done;
+    for (apr_bucket *b = APR_BRIGADE_FIRST(in->bb); b != APR_BRIGADE_SENTINEL(in->bb) && !*done;
          b = APR_BUCKET_NEXT(b)) {
         const char *data;
         apr_status_t rv;
@@ -59,9 +57,9 @@ static imu_err *push(imu_req *req, const imu_body_guard *guard, imu_multipart *f
         if (APR_BUCKET_IS_METADATA(b))
             continue;
         if ((rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ)) != APR_SUCCESS)
-            return imu_body_failed(req, guard, rv);
+            return imu_body_failed(in, rv);
         if ((*left -= (apr_int64_t)len) < 0)
-            return imu_error(req->p, 413, "upload_too_large", "This upload is too large.");
+            return imu_error(in->req->p, 413, "upload_too_large", "This upload is too large.");
         if ((err = imu_multipart_push(form, data, len)))
             return err;
     }
@@ -70,22 +68,15 @@ static imu_err *push(imu_req *req, const imu_body_guard *guard, imu_multipart *f
 
 static imu_err *read_body(imu_req *req, imu_multipart *form, apr_int64_t max)
 {
-    apr_bucket_brigade *bb = apr_brigade_create(req->p, req->r->connection->bucket_alloc);
-    imu_body_guard guard;
+    imu_body_stream in;
     imu_err *err = NULL;
     int done = 0;
 
-    imu_body_guard_begin(req, &guard);
-    while (!err && !done) {
-        apr_status_t rv = ap_get_brigade(req->r->input_filters, bb, AP_MODE_READBYTES,
-                                         APR_BLOCK_READ, READ_BYTES);
-
-        err = rv == APR_SUCCESS ? push(req, &guard, form, bb, &max, &done)
-                                : imu_body_failed(req, &guard, rv);
-        apr_brigade_cleanup(bb);
-    }
-    imu_body_guard_end(&guard);
-    apr_brigade_destroy(bb);
+    imu_body_open(req, &in);
+    while (!err && !done)
+        if (!(err = imu_body_next(&in)))
+            err = push(&in, form, &max, &done);
+    imu_body_close(&in);
     return err ? err : imu_multipart_end(form);
 }
 

@@ -8,9 +8,7 @@
 #include "mod_invokemu/store/users.h"
 #include "mod_invokemu/validate.h"
 
-/** Matches no password: the account waits for its person to choose one. */
-#define IMU_NO_PASSWORD "*"
-#define IMU_NAME_MAX    200 /**< bytes of a display name */
+#define IMU_NAME_MAX 200 /**< bytes of a display name */
 #define IMU_PASSWORD_BODY                                                                          \
     1024 /**< bytes of a password that are read at all; the rules say what is accepted */
 

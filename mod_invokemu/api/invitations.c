@@ -4,6 +4,7 @@
  */
 #include "mod_invokemu/api/handlers.h"
 
+#include <string.h>
 #include <http_core.h>
 #include <apr_strings.h>
 
@@ -118,6 +119,8 @@ imu_err *imu_api_invitation_delete(imu_req *req)
         (err = imu_invitation_end(db, req->p, imu_param(req, "invitation_id"), &user)))
         return err;
     audit_link(req, IMU_AUDIT_LINK_ENDED, user);
+    if (strcmp(imu_text(user, 0, "purpose"), "invitation") == 0)
+        audit_link(req, IMU_AUDIT_ACCOUNT_DELETED, user);
     imu_publish_user_changed(imu_text(user, 0, "user_id"));
     return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
 }

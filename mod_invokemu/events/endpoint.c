@@ -226,7 +226,7 @@ static int poll_request(ask *a)
     imu_err *err;
     int is_post = r->method_number == M_POST;
 
-    if (is_post && (err = imu_body_read_stranger(&a->req, IMU_WIRE_MAX_MESSAGE, &a->body, &a->len)))
+    if (is_post && (err = imu_body_read(&a->req, IMU_WIRE_MAX_MESSAGE, &a->body, &a->len)))
         return imu_edge_send_error(&a->req, err);
     if (stopping && !is_post && a->sid)
         return reply(&a->req, HTTP_OK, "text/plain; charset=UTF-8", "6", 1);

@@ -27,8 +27,20 @@ imu_err *imu_audit_page(imu_db *db, apr_pool_t *p, const imu_audit_filter *f, im
 
 imu_err *imu_audit_purge(imu_db *db, apr_pool_t *p, int days, int *removed)
 {
+    static const struct {
+        const char *result;
+        apr_int64_t most;
+    } kinds[] = {{"ok", IMU_AUDIT_MAX}, {"refused", IMU_AUDIT_MAX_REFUSED}};
     apr_time_t oldest = apr_time_now() - apr_time_from_sec((apr_int64_t)days * 24 * 3600);
+    imu_err *err = NULL;
 
-    return imu_db_exec(db, p, removed, "audit_purge", "si", imu_time_text(p, oldest),
-                       (apr_int64_t)IMU_AUDIT_MAX);
+    *removed = 0;
+    for (size_t i = 0; !err && i < sizeof kinds / sizeof kinds[0]; i++) {
+        int some = 0;
+
+        err = imu_db_exec(db, p, &some, "audit_purge", "sssi", imu_time_text(p, oldest),
+                          kinds[i].result, kinds[i].result, kinds[i].most);
+        *removed += some;
+    }
+    return err;
 }

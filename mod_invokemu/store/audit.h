@@ -6,7 +6,9 @@
 
 #include "mod_invokemu/store/db.h"
 
-#define IMU_AUDIT_MAX 500000 /**< entries that are kept, whatever their age */
+/** Entries that are kept, whatever their age: of what was done, and of what was refused. */
+#define IMU_AUDIT_MAX         500000
+#define IMU_AUDIT_MAX_REFUSED 100000
 
 /** One entry. What is not known is NULL. */
 typedef struct imu_audit_entry {
@@ -31,7 +33,8 @@ typedef struct imu_audit_filter {
 imu_err *imu_audit_add(imu_db *db, apr_pool_t *p, const imu_audit_entry *entry);
 /** Entries, latest first; every column. */
 imu_err *imu_audit_page(imu_db *db, apr_pool_t *p, const imu_audit_filter *filter, imu_rows **rows);
-/** Deletes some of those that are older than so many days. @param removed how many it were */
+/** Deletes some of those that are older than so many days, or too many. @param removed how many it
+ * were */
 imu_err *imu_audit_purge(imu_db *db, apr_pool_t *p, int days, int *removed);
 
 #endif

@@ -277,7 +277,7 @@ static imu_err *retry_all(const imu_queue_scope *s, const json_t *ids, imu_queue
         return err;
     json_array_foreach (ids, i, id) {
         const char *owner, *status,
-            *name = apr_psprintf(s->p, "%" JSON_INTEGER_FORMAT, json_integer_value(id));
+            *name = apr_psprintf(s->p, "%" APR_INT64_T_FMT, (apr_int64_t)json_integer_value(id));
         json_t *item;
 
         if (json_object_get(seen, name))

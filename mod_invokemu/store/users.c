@@ -165,12 +165,16 @@ static imu_err *leave_to(imu_db *db, apr_pool_t *p, const char *user_id, const c
     static const char *const parts[] = {"user_leave_boards", "user_leave_images",
                                         "user_leave_workflows", "user_leave_style_presets"};
     imu_rows *rows;
-    imu_err *err = imu_user_get(db, p, heir, &rows);
+    imu_err *err = imu_user_secret_by_id(db, p, heir, &rows);
 
     if (!err &&
         (rows->count == 0 || strcmp(heir, IMU_SYSTEM_USER) == 0 || strcmp(heir, user_id) == 0))
         err = imu_error(p, 400, "heir_unknown",
                         "There is no other account with that id to hand the data to.");
+    /* It would go with the invitation if that is taken back. */
+    if (!err && strcmp(imu_text(rows, 0, "password_hash"), IMU_NO_PASSWORD) == 0)
+        err = imu_error(p, 400, "heir_invited",
+                        "Whoever gets the data has to accept their invitation first.");
     for (size_t i = 0; !err && i < sizeof parts / sizeof parts[0]; i++)
         err = imu_db_exec(db, p, NULL, parts[i], "ss", heir, user_id);
     if (!err)

@@ -7,7 +7,9 @@
 
 #include "mod_invokemu/store/db.h"
 
-#define IMU_USERS_MAX 10000 /**< accounts that upstream's unpaged list shows */
+/** Matches no password: the account waits for its person to choose one. */
+#define IMU_NO_PASSWORD "*"
+#define IMU_USERS_MAX   10000 /**< accounts that upstream's unpaged list shows */
 
 /** What an administrator or the account itself changes; NULL and IMU_KEEP leave a field alone. */
 #define IMU_KEEP (-1)
@@ -59,7 +61,8 @@ imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id,
                          const imu_user_change *change, imu_rows **rows);
 /** Deletes an account with all its rows.
  * @param heir  whose its boards, pictures, workflows and style presets become; NULL: they go too
- * @return as imu_user_update; 400 "heir_unknown" unless there is such another account */
+ * @return as imu_user_update; 400 "heir_unknown" unless there is such another account,
+ * "heir_invited" while nobody has a password for it */
 imu_err *imu_user_delete(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir);
 
 #endif

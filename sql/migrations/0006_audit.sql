@@ -14,4 +14,5 @@ CREATE TABLE audit_log (
   detail TEXT
 );
 CREATE INDEX idx_audit_log_created_at ON audit_log(created_at);
+CREATE INDEX idx_audit_log_result ON audit_log(result, entry_id);
 CREATE INDEX idx_audit_log_action ON audit_log(action, entry_id);

@@ -12,8 +12,9 @@ WHERE entry_id < %lld AND (%s IS NULL OR action = %s) AND (%s IS NULL OR result 
     OR COALESCE(address, '') LIKE %s ESCAPE '!')
 ORDER BY entry_id DESC LIMIT %lld;
 
--- What is too old, and the oldest beyond so many.
+-- What is too old, and the oldest beyond so many of one result: what strangers try in vain must not push out what was done.
 -- :name audit_purge
 DELETE FROM audit_log WHERE entry_id IN (SELECT entry_id FROM audit_log
-  WHERE created_at < %s OR entry_id <= (SELECT COALESCE(MAX(entry_id), 0) FROM audit_log) - %lld
+  WHERE created_at < %s OR (result = %s AND entry_id <= COALESCE((SELECT o.entry_id FROM audit_log o WHERE o.result = %s
+    ORDER BY o.entry_id DESC LIMIT 1 OFFSET %lld), 0))
   ORDER BY entry_id LIMIT 500);

@@ -129,6 +129,18 @@ describe('live events', () => {
     });
 
     describe('routing', () => {
+        test('a cleared queue: an administrator’s names nobody, one’s own names oneself to oneself', async () => {
+            const [a, b, adm] = await trio();
+            assert.equal((await admin.put(`${QUEUE}/clear`)).status, 200);
+            for (const l of [a, b, adm]) {
+                assert.deepEqual((await l.heard('queue_cleared')).user_id, null);
+                l.events.length = 0;
+            }
+            assert.equal((await ann.put(`${QUEUE}/clear`)).status, 200);
+            assert.equal((await a.heard('queue_cleared')).user_id, ann.user.user_id);
+            await settle(b);
+            assert.deepEqual(b.all('queue_cleared').map((e) => e.user_id), ['redacted']);
+        });
         test('a batch: all of it for its owner and administrators, once; that there is one for the others', async () => {
             const [a, b, adm] = await trio();
             await enqueue(ann, { origin: 'secret-origin' });
@@ -270,6 +282,21 @@ describe('live events', () => {
             assert.equal(await mine.dropped(), 'io server disconnect');
             await settle(theirs);
             assert.ok(theirs.socket.connected);
+        });
+        test('signed out elsewhere, by themselves or an administrator: those connections end, and the others go on', async () => {
+            const u = await stranger();
+            const again = async () => listen(server, await login(server, u.user.email, PASSWORD));
+            const [mine, first] = [await listen(server, u), await again()];
+            assert.equal((await u.delete('/api/v1/auth/sessions')).status, 200);
+            assert.equal(await first.dropped(), 'io server disconnect');
+            const second = await again();
+            const { sessions } = (await u.get('/api/v1/auth/sessions')).body;
+            assert.equal((await u.delete(`/api/v1/auth/sessions/${sessions.find((s) => !s.current).session_id}`)).status, 200);
+            assert.equal(await second.dropped(), 'io server disconnect');
+            await settle(mine);
+            assert.ok(mine.socket.connected);
+            assert.equal((await admin.delete(`/api/v1/users/${u.user.user_id}/sessions`)).status, 200);
+            assert.equal(await mine.dropped(), 'io server disconnect');
         });
         test('promoted and demoted: hears what administrators hear, and then no longer', async () => {
             const u = await stranger();

@@ -234,6 +234,21 @@ describe('an audit log without sign-ins, kept for a day', () => {
     });
 });
 
+describe('an audit log that strangers try to fill', () => {
+    const server = useServer({ multiuser: true });
+
+    test('keeps what was done', async () => {
+        const admin = await setupAdmin(server);
+        const rows = (n, result) => server.sql(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${n}) INSERT INTO audit_log (created_at, action, result) SELECT strftime('%Y-%m-%d %H:%M:%f', 'now'), 'sign_in', '${result}' FROM n`);
+        rows(100300, 'refused');
+        await server.restart();
+        const left = () => Object.fromEntries(server.sql('SELECT result, COUNT(*) AS n FROM audit_log GROUP BY 1').map(({ result, n }) => [result, n]));
+        await until(() => left().refused === 100000, 'the oldest refusals to go');
+        assert.equal(left().ok, 2);
+        assert.deepEqual((await admin.get('/api/v1/audit?result=ok')).body.entries.map((e) => e.action), ['sign_in', 'set_up']);
+    });
+});
+
 describe('in single-user mode', () => {
     const server = useServer({ multiuser: false });
 

@@ -96,6 +96,9 @@ describe('people', () => {
         for (const [query, status] of [['?delete_data=false', 422], [`?delete_data=true&transfer_to=${heir.user.user_id}`, 422], ['?delete_data=false&transfer_to=nobody', 400], ['?delete_data=false&transfer_to=system', 400], [`?delete_data=false&transfer_to=${leaver.user.user_id}`, 400]]) {
             assert.equal((await admin.delete(path(query))).status, status, query);
         }
+        const invited = (await admin.post('/api/v1/invitations', { email: 'not-yet@example.com' })).body.user.user_id;
+        const early = await admin.delete(path(`?delete_data=false&transfer_to=${invited}`));
+        assert.deepEqual([early.status, /accept their invitation/.test(early.body.detail)], [400, true]);
         assert.equal((await leaver.get(ME)).status, 200, 'nothing happened yet');
         assert.equal((await heir.delete(path(`?delete_data=false&transfer_to=${heir.user.user_id}`))).status, 403);
         assert.equal((await admin.delete(path(`?delete_data=false&transfer_to=${heir.user.user_id}`))).status, 200);
