@@ -8,7 +8,7 @@ CORE_LIBS   := -ljansson -lcrypt -lcrypto -lzxcvbn -larchive -lm
 
 # The worker's readers of what describes a model, for the look at it before it is offered.
 MODEL_FILES_SRC := $(addprefix worker/diffusion/,model_files.c safetensors.c json_file.c fault.c) worker/tensor/dtype.c
-CORE_SRC := $(wildcard mod_invokemu/util/*.c mod_invokemu/store/*.c) mod_invokemu/validate.c \
+CORE_SRC := $(wildcard mod_invokemu/util/*.c mod_invokemu/store/*.c mod_invokemu/mail/*.c) mod_invokemu/validate.c \
             $(wildcard mod_invokemu/auth/core_*.c mod_invokemu/policy.c mod_invokemu/multipart.c) \
             worker/nodes/declaration.c $(MODEL_FILES_SRC)
 MOD_SRC  := $(filter-out $(CORE_SRC),$(wildcard mod_invokemu/*.c mod_invokemu/api/*.c mod_invokemu/auth/*.c \
@@ -43,6 +43,6 @@ $(B)/obj/mod_invokemu/%.o: mod_invokemu/%.c
 $(B)/libimucore.a: $(CORE_OBJ)
 	rm -f $@ && ar rcs $@ $^
 $(B)/mod_invokemu.so: $(MOD_OBJ) $(CORE_OBJ) $(B)/libimuwire.a
-	$(CC) -shared $(SAN_FLAGS) -Wl,-z,relro -Wl,-z,now -o $@ $^ $(CORE_LIBS)
+	$(CC) -shared $(SAN_FLAGS) -Wl,-z,relro -Wl,-z,now -o $@ $^ $(CORE_LIBS) -lcurl
 
 ALL += $(B)/libimucore.a $(B)/mod_invokemu.so

@@ -11,6 +11,8 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/config_mail.h"
+
 #define HOUR_MAX (24 * 366)
 #define MIB      ((apr_int64_t)1024 * 1024)
 
@@ -25,6 +27,7 @@
 #define DEFAULT_QUEUE_HISTORY  500
 #define DEFAULT_MAX_SOCKETS    5000
 #define DEFAULT_MIN_FREE       (256 * MIB)
+#define DEFAULT_MAIL_TEMPLATES "/etc/invokemu/mail"
 #define DEFAULT_COOKIE_NAME    "invokemu_session"
 #define DEFAULT_COOKIE_ATTRS   "Path=/; SameSite=Lax"
 #define DEFAULT_MAX_BODY       (16 * MIB)
@@ -48,7 +51,7 @@ static imu_instance *instance_new(apr_pool_t *p)
     i->session_hours = i->remember_hours = i->session_idle_minutes = IMU_UNSET;
     i->audit_sign_ins = i->audit_changes = i->audit_days = IMU_UNSET;
     i->queue_mode = i->queue_history = i->max_sockets = IMU_UNSET;
-    i->min_free = IMU_UNSET;
+    i->mail_tls = i->min_free = IMU_UNSET;
     i->workers = apr_array_make(p, 2, sizeof(const char *));
     return i;
 }
@@ -132,6 +135,14 @@ static void instance_defaults(apr_pool_t *p, imu_instance *i)
     DEFAULT(i, queue_history, IMU_UNSET, DEFAULT_QUEUE_HISTORY);
     DEFAULT(i, max_sockets, IMU_UNSET, DEFAULT_MAX_SOCKETS);
     DEFAULT(i, min_free, IMU_UNSET, DEFAULT_MIN_FREE);
+    DEFAULT(i, mail_server, NULL, IMU_MAIL_NONE);
+    DEFAULT(i, mail_from, NULL, IMU_MAIL_NONE);
+    DEFAULT(i, mail_user, NULL, IMU_MAIL_NONE);
+    DEFAULT(i, mail_password_file, NULL, IMU_MAIL_NONE);
+    DEFAULT(i, mail_ca, NULL, IMU_MAIL_NONE);
+    DEFAULT(i, mail_templates, NULL, DEFAULT_MAIL_TEMPLATES);
+    DEFAULT(i, mail_tls, IMU_UNSET, IMU_TLS_REQUIRED);
+    DEFAULT(i, public_url, NULL, IMU_MAIL_NONE);
     if (i->workers->nelts == 0)
         APR_ARRAY_PUSH(i->workers, const char *) = apr_pstrcat(p, i->run_dir, "/worker.sock", NULL);
     i->test_hook = ap_exists_config_define("InvokeMUTestHook");
@@ -200,6 +211,7 @@ const char *imu_config_finish(apr_pool_t *p, server_rec *main_server)
 {
     imu_instance *i = the_instance;
     server_rec *s = main_server;
+    const char *why;
 
     instance_defaults(p, i);
     do
@@ -209,6 +221,8 @@ const char *imu_config_finish(apr_pool_t *p, server_rec *main_server)
         return apr_psprintf(
             p, "InvokeMURememberHours (%d) must not be shorter than InvokeMUSessionHours (%d)",
             i->remember_hours, i->session_hours);
+    if ((why = imu_config_mail(p, i)))
+        return why;
     return configure_dbd(p, main_server, i);
 }
 
@@ -432,6 +446,76 @@ static const char *set_min_free(cmd_parms *cmd, void *dir, const char *arg)
     return why ? why : count_of(cmd, "bytes", arg, 0, 1024 * 1024 * MIB, &the_instance->min_free);
 }
 
+static const char *set_word(cmd_parms *cmd, const char *arg, const char **field)
+{
+    const char *why = not_global(cmd);
+
+    *field = arg;
+    if (!why && !*arg)
+        why = apr_psprintf(cmd->pool, "%s: leave the line out instead of leaving it empty",
+                           cmd->cmd->name);
+    return why;
+}
+
+static const char *set_mail_server(cmd_parms *cmd, void *dir, const char *arg)
+{
+    (void)dir;
+    return set_word(cmd, arg, &the_instance->mail_server);
+}
+
+static const char *set_mail_from(cmd_parms *cmd, void *dir, const char *arg)
+{
+    (void)dir;
+    return set_word(cmd, arg, &the_instance->mail_from);
+}
+
+static const char *set_mail_user(cmd_parms *cmd, void *dir, const char *arg)
+{
+    (void)dir;
+    return set_word(cmd, arg, &the_instance->mail_user);
+}
+
+static const char *set_mail_password_file(cmd_parms *cmd, void *dir, const char *arg)
+{
+    (void)dir;
+    return set_path(cmd, arg, &the_instance->mail_password_file);
+}
+
+static const char *set_mail_ca(cmd_parms *cmd, void *dir, const char *arg)
+{
+    (void)dir;
+    return set_path(cmd, arg, &the_instance->mail_ca);
+}
+
+static const char *set_mail_templates(cmd_parms *cmd, void *dir, const char *arg)
+{
+    (void)dir;
+    return set_path(cmd, arg, &the_instance->mail_templates);
+}
+
+static const char *set_mail_tls(cmd_parms *cmd, void *dir, const char *arg)
+{
+    static const char *const words[] = {"Required", "IfOffered", "Off"};
+    const char *why = not_global(cmd);
+
+    (void)dir;
+    if (why)
+        return why;
+    for (int i = 0; i < 3; i++)
+        if (ap_cstr_casecmp(arg, words[i]) == 0) {
+            the_instance->mail_tls = i;
+            return NULL;
+        }
+    return apr_psprintf(cmd->pool, "InvokeMUMailTLS is Required, IfOffered or Off, not \"%s\"",
+                        arg);
+}
+
+static const char *set_public_url(cmd_parms *cmd, void *dir, const char *arg)
+{
+    (void)dir;
+    return set_word(cmd, arg, &the_instance->public_url);
+}
+
 static const char *set_client(cmd_parms *cmd, void *dir, const char *arg)
 {
     imu_server_conf *c = imu_server_conf_of(cmd->server);
@@ -536,6 +620,21 @@ const command_rec imu_commands[] = {
                   "open event sockets in each child"),
     AP_INIT_TAKE1("InvokeMUMinFree", set_min_free, NULL, RSRC_CONF,
                   "bytes of the disk that stay free"),
+    AP_INIT_TAKE1("InvokeMUMailServer", set_mail_server, NULL, RSRC_CONF,
+                  "smtp://host:587 or smtps://host:465; none: no mail"),
+    AP_INIT_TAKE1("InvokeMUMailFrom", set_mail_from, NULL, RSRC_CONF,
+                  "sender of mails, \"Name <address>\""),
+    AP_INIT_TAKE1("InvokeMUMailUser", set_mail_user, NULL, RSRC_CONF,
+                  "account at the mail server"),
+    AP_INIT_TAKE1("InvokeMUMailPasswordFile", set_mail_password_file, NULL, RSRC_CONF,
+                  "file with the password of that account"),
+    AP_INIT_TAKE1("InvokeMUMailTLS", set_mail_tls, NULL, RSRC_CONF, "Required, IfOffered or Off"),
+    AP_INIT_TAKE1("InvokeMUMailCA", set_mail_ca, NULL, RSRC_CONF,
+                  "file of the certificates that the mail server's is checked with"),
+    AP_INIT_TAKE1("InvokeMUMailTemplates", set_mail_templates, NULL, RSRC_CONF,
+                  "folder of the texts of mails"),
+    AP_INIT_TAKE1("InvokeMUPublicURL", set_public_url, NULL, RSRC_CONF,
+                  "address of this server in links"),
     AP_INIT_TAKE1("InvokeMUClient", set_client, NULL, RSRC_CONF, "folder of the browser client"),
     AP_INIT_TAKE1("InvokeMUContentSecurityPolicy", set_csp, NULL, RSRC_CONF,
                   "policy sent with the browser client"),

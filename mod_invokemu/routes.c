@@ -89,6 +89,11 @@ const imu_route imu_routes[] = {
     ROUTE(POST, "/api/v1/invitations", ACCOUNT_ADMIN, invitations_create),
     FREES(DELETE, "/api/v1/invitations/{invitation_id}", ACCOUNT_ADMIN, invitation_delete),
     ROUTE(POST, "/api/v1/auth/accept-invitation", PUBLIC, auth_accept_invitation),
+    ROUTE(POST, "/api/v1/auth/forgot-password", PUBLIC, auth_forgot_password),
+    ROUTE(POST, "/api/v1/auth/reset-password", PUBLIC, auth_reset_password),
+    ROUTE(POST, "/api/v1/auth/change-email", ACCOUNT, auth_change_email),
+    ROUTE(POST, "/api/v1/auth/confirm-email", PUBLIC, auth_confirm_email),
+    ROUTE(GET, "/api/v1/mail", ACCOUNT_ADMIN, mail),
     ROUTE(GET, "/api/v1/audit", ADMIN, audit),
 
     ROUTE(POST, "/api/v1/images/upload", USER, image_upload),

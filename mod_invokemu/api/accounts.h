@@ -4,6 +4,7 @@
 #ifndef IMU_API_ACCOUNTS_H
 #define IMU_API_ACCOUNTS_H
 
+#include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/request.h"
 #include "mod_invokemu/store/users.h"
 #include "mod_invokemu/validate.h"
@@ -19,6 +20,14 @@ const char *imu_check_email(imu_check *c, apr_pool_t *p, const json_t *body, con
 /** Checks a new password by the configured rules and hashes it. @return 400, 503 */
 imu_err *imu_new_password(imu_req *req, const char *password, const char *email, const char *name,
                           const char **hash);
+/**
+ * The current password of whoever asks must be known; guessing it is limited.
+ * @param action  what was tried, for the audit log
+ * @param hash    as it was when the password was found to be right
+ * @return 400, 429, 503
+ */
+imu_err *imu_confirm_password(imu_req *req, imu_db *db, imu_audit_action action,
+                              const char *current, const char **hash);
 /** The account named {user_id} in the path. @return 404, also for the system's */
 imu_err *imu_named_account(imu_req *req, imu_rows **user);
 /**
@@ -42,8 +51,9 @@ typedef enum imu_account_form {
 
 /** Creates the account that the request's body tells of. @param invited  it waits for a password */
 imu_err *imu_account_new(imu_req *req, imu_account_form form, int *invited, imu_rows **user);
-/** Makes the link by which the person of a new account chooses its password (invitations.c). */
-imu_err *imu_invite(imu_req *req, imu_db *db, const imu_rows *user, const char **link);
+/** Makes the link by which the person of a new account chooses its password, mails it where mail is
+ * on, and answers with both (invitations.c). */
+imu_err *imu_invite(imu_req *req, imu_db *db, const imu_rows *user);
 /** Tells of the jobs (imu_queue_change) that ended with the right to have them: their worker stops,
  * and everybody hears. */
 void imu_account_tell_ended(imu_req *req, const apr_array_header_t *ended);

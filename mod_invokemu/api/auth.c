@@ -31,9 +31,10 @@ imu_err *imu_api_auth_status(imu_req *req)
         ((err = imu_req_db(req, &db)) || (err = imu_user_count_admins(db, req->p, &admins))))
         return err;
     return imu_reply_json(req, 200,
-                          json_pack("{s:b, s:b, s:b, s:n}", "setup_required", admins == 0,
+                          json_pack("{s:b, s:b, s:b, s:b, s:n}", "setup_required", admins == 0,
                                     "multiuser_enabled", req->inst->multiuser,
                                     "strict_password_checking", req->inst->strict_passwords,
+                                    "mail_enabled", req->inst->multiuser && req->inst->mail.on,
                                     "admin_email"));
 }
 
@@ -222,9 +223,8 @@ imu_err *imu_api_auth_me(imu_req *req)
     return imu_reply_json(req, 200, imu_account_json(user, 0));
 }
 
-/** The current password of whoever asks must be known; guessing it is limited. *hash: as it was
- * when that was found. */
-static imu_err *confirm_password(imu_req *req, imu_db *db, const char *current, const char **hash)
+imu_err *imu_confirm_password(imu_req *req, imu_db *db, imu_audit_action action,
+                              const char *current, const char **hash)
 {
     imu_rows *user;
     int right = 0;
@@ -241,14 +241,14 @@ static imu_err *confirm_password(imu_req *req, imu_db *db, const char *current, 
         imu_throttle_confirm_back(req);
         return err;
     }
-    tell_failure(req, IMU_AUDIT_PASSWORD_CHANGED, user, req->who.email, "wrong current password");
+    tell_failure(req, action, user, req->who.email, "wrong current password");
     return imu_error(req->p, 400, "current_password_wrong", "The current password is not right.");
 }
 
 static imu_err *change_profile(imu_req *req, const char *name, const char *current,
                                const char *password)
 {
-    imu_user_change change = {name, NULL, IMU_KEEP, IMU_KEEP, IMU_KEEP};
+    imu_user_change change = {name, NULL, IMU_KEEP, IMU_KEEP, IMU_KEEP, NULL};
     const char *hash_was = NULL;
     imu_rows *user;
     imu_db *db;
@@ -256,7 +256,8 @@ static imu_err *change_profile(imu_req *req, const char *name, const char *curre
 
     if (!err && password) {
         change.must_change_password = 0;
-        if (!(err = confirm_password(req, db, current, &hash_was)))
+        if (!(err = imu_confirm_password(req, db, IMU_AUDIT_PASSWORD_CHANGED, current,
+                                         &hash_was)))
             err = imu_new_password(req, password, req->who.email,
                                    name ? name : req->who.display_name, &change.password_hash);
         if (!err && current && strcmp(current, password) == 0 && req->who.must_change_password)

@@ -83,6 +83,13 @@ imu_handler imu_api_user_delete;
 /* invitations.c */
 imu_handler imu_api_user_reset_password;
 imu_handler imu_api_auth_accept_invitation;
+imu_handler imu_api_auth_reset_password;
+
+/* mail.c */
+imu_handler imu_api_auth_forgot_password;
+imu_handler imu_api_auth_change_email;
+imu_handler imu_api_auth_confirm_email;
+imu_handler imu_api_mail;
 
 imu_handler imu_api_image_upload;
 imu_handler imu_api_image_create_entry;

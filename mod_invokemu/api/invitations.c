@@ -5,19 +5,15 @@
 #include "mod_invokemu/api/handlers.h"
 
 #include <string.h>
-#include <http_core.h>
-#include <apr_strings.h>
 
 #include "mod_invokemu/api/accounts.h"
 #include "mod_invokemu/api/audit.h"
+#include "mod_invokemu/api/mail.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/invitations.h"
 
-#define INVITATION_HOURS (7 * 24)
-#define RESET_HOURS      24
-#define TOKEN_MAX        200
+#define TOKEN_MAX 200
 
-/** The address of the page that redeems a link, as this server is called by whoever asks. */
 static imu_err *make_link(imu_req *req, imu_db *db, const imu_rows *user, int hours,
                           const char **link)
 {
@@ -25,8 +21,7 @@ static imu_err *make_link(imu_req *req, imu_db *db, const imu_rows *user, int ho
     imu_err *err = imu_invitation_create(db, req->p, user, req->who.user_id, hours, &token);
 
     if (!err)
-        *link =
-            ap_construct_url(req->p, apr_pstrcat(req->p, "/invite?token=", token, NULL), req->r);
+        *link = imu_page_link(req, IMU_INVITE_PAGE, token);
     return err;
 }
 
@@ -37,13 +32,19 @@ static void audit_link(imu_req *req, imu_audit_action action, const imu_rows *us
                                     .target_name = imu_text(user, 0, "email")});
 }
 
-imu_err *imu_invite(imu_req *req, imu_db *db, const imu_rows *user, const char **link)
+imu_err *imu_invite(imu_req *req, imu_db *db, const imu_rows *user)
 {
-    imu_err *err = make_link(req, db, user, INVITATION_HOURS, link);
+    const char *link;
+    imu_err *err = make_link(req, db, user, IMU_INVITATION_HOURS, &link);
+    int mailed;
 
-    if (!err)
-        audit_link(req, IMU_AUDIT_INVITED, user);
-    return err;
+    if (err)
+        return err;
+    audit_link(req, IMU_AUDIT_INVITED, user);
+    mailed = imu_mail_link(req, db, IMU_MAIL_INVITATION, user, link);
+    return imu_reply_json(req, 201,
+                          json_pack("{s:o, s:s, s:b}", "user", imu_account_json(user, 0),
+                                    "invitation_link", link, "mailed", mailed));
 }
 
 /** POST /users/{user_id}/reset-password: a link; the present password stays until it is redeemed.
@@ -54,12 +55,16 @@ imu_err *imu_api_user_reset_password(imu_req *req)
     imu_rows *user;
     imu_db *db;
     imu_err *err;
+    int mailed;
 
     if ((err = imu_named_account(req, &user)) || (err = imu_req_db(req, &db)) ||
-        (err = make_link(req, db, user, RESET_HOURS, &link)))
+        (err = make_link(req, db, user, IMU_RESET_HOURS, &link)))
         return err;
     audit_link(req, IMU_AUDIT_RESET_LINK, user);
-    return imu_reply_json(req, 200, json_pack("{s:b, s:s}", "success", 1, "reset_link", link));
+    mailed = imu_mail_link(req, db, IMU_MAIL_RESET, user, link);
+    return imu_reply_json(
+        req, 200,
+        json_pack("{s:b, s:s, s:b}", "success", 1, "reset_link", link, "mailed", mailed));
 }
 
 static json_t *invitation_json(const imu_rows *rows, int i)
@@ -94,18 +99,15 @@ imu_err *imu_api_invitations(imu_req *req)
 /** POST /invitations {email, display_name?, is_admin?}: an account and the link to it. */
 imu_err *imu_api_invitations_create(imu_req *req)
 {
-    const char *link;
     imu_rows *user;
     int invited;
     imu_db *db;
     imu_err *err;
 
     if ((err = imu_account_new(req, IMU_FORM_INVITATION, &invited, &user)) ||
-        (err = imu_req_db(req, &db)) || (err = imu_invite(req, db, user, &link)))
+        (err = imu_req_db(req, &db)))
         return err;
-    return imu_reply_json(
-        req, 201,
-        json_pack("{s:o, s:s}", "user", imu_account_json(user, 0), "invitation_link", link));
+    return imu_invite(req, db, user);
 }
 
 /** DELETE /invitations/{invitation_id}: the link stops working. */
@@ -125,9 +127,8 @@ imu_err *imu_api_invitation_delete(imu_req *req)
     return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
 }
 
-/** POST /auth/accept-invitation {token, password}: {success, email}, so that the page can sign in.
- */
-imu_err *imu_api_auth_accept_invitation(imu_req *req)
+/** {token, password}: {success, email}, so that the page can sign in. */
+static imu_err *redeem(imu_req *req)
 {
     const char *token, *password, *hash, *user_id;
     imu_rows *account;
@@ -159,4 +160,16 @@ imu_err *imu_api_auth_accept_invitation(imu_req *req)
     imu_publish_user_changed(user_id);
     return imu_reply_json(
         req, 200, json_pack("{s:b, s:s}", "success", 1, "email", imu_text(account, 0, "email")));
+}
+
+/** POST /auth/accept-invitation. */
+imu_err *imu_api_auth_accept_invitation(imu_req *req)
+{
+    return redeem(req);
+}
+
+/** POST /auth/reset-password: the same for a link that replaces a password. */
+imu_err *imu_api_auth_reset_password(imu_req *req)
+{
+    return redeem(req);
 }

@@ -99,6 +99,12 @@ static void audit_update(imu_req *req, const imu_user_change *change, const imu_
 
     if (change->display_name)
         imu_audit(req, fact);
+    if (strcmp(imu_text(before, 0, "email"), imu_text(after, 0, "email")) != 0) {
+        fact.action = IMU_AUDIT_EMAIL_CHANGED;
+        fact.detail = json_pack("{s:s}", "from", imu_text(before, 0, "email"));
+        imu_audit(req, fact);
+        fact.detail = NULL;
+    }
     if (admin != imu_bool(before, 0, "is_admin")) {
         fact.action = IMU_AUDIT_ROLE_CHANGED;
         fact.detail = json_pack("{s:b}", "is_admin", admin);
@@ -118,7 +124,7 @@ static void audit_update(imu_req *req, const imu_user_change *change, const imu_
 /** Changes the account named in the path; with_password: the body may hold a new one. */
 static imu_err *update(imu_req *req, int with_password, imu_rows **user)
 {
-    imu_user_change change = {NULL, NULL, IMU_KEEP, IMU_KEEP, IMU_KEEP};
+    imu_user_change change = {NULL, NULL, IMU_KEEP, IMU_KEEP, IMU_KEEP, NULL};
     const char *id = imu_param(req, "user_id"), *password = NULL;
     imu_rows *before;
     imu_check *c;
@@ -132,6 +138,8 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
     change.display_name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
     change.is_admin = imu_check_bool(c, body, "is_admin", IMU_NULLABLE, IMU_KEEP);
     change.is_active = imu_check_bool(c, body, "is_active", IMU_NULLABLE, IMU_KEEP);
+    if (json_object_get(body, "email") && !json_is_null(json_object_get(body, "email")))
+        change.email = imu_check_email(c, req->p, body, "email");
     if (with_password)
         password = imu_check_text(c, body, "password", IMU_NULLABLE, 0, IMU_PASSWORD_BODY);
     if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
@@ -270,7 +278,6 @@ static imu_err *reply_user(imu_req *req, int status, const imu_rows *user)
  * choose one by. */
 imu_err *imu_api_users_create(imu_req *req)
 {
-    const char *link;
     int invited;
     imu_rows *user;
     imu_db *db;
@@ -278,11 +285,8 @@ imu_err *imu_api_users_create(imu_req *req)
 
     if (err || !invited)
         return err ? err : reply_user(req, 201, user);
-    if ((err = imu_req_db(req, &db)) || (err = imu_invite(req, db, user, &link)))
-        return err;
-    return imu_reply_json(
-        req, 201,
-        json_pack("{s:o, s:s}", "user", imu_account_json(user, 0), "invitation_link", link));
+    err = imu_req_db(req, &db);
+    return err ? err : imu_invite(req, db, user);
 }
 
 /** GET /users/{user_id}. */

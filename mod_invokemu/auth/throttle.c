@@ -27,6 +27,10 @@ static const imu_limit_rule account_rule = {15, apr_time_from_sec(10)};
 /* An address may stand for a whole office. */
 static const imu_limit_rule address_rule = {200, apr_time_from_sec(1)};
 
+/* Nobody needs many mails; who gets them has not asked for them perhaps. */
+static const imu_limit_rule mailbox_rule = {4, apr_time_from_sec(600)};
+static const imu_limit_rule sender_rule = {30, apr_time_from_sec(30)};
+
 static apr_global_mutex_t *lock;
 static imu_limits *limits;
 static imu_gate *gate;
@@ -122,6 +126,12 @@ imu_err *imu_throttle_search(imu_req *req)
 void imu_throttle_search_back(imu_req *req)
 {
     give_back(imu_limit_key(limits, 'w', req->who.user_id), &account_rule);
+}
+
+imu_err *imu_throttle_mail(imu_req *req, const char *address)
+{
+    return take(req, imu_limit_key(limits, 'n', imu_network_of(req)), &sender_rule,
+                imu_limit_key(limits, 'm', address), &mailbox_rule);
 }
 
 static imu_err *enter(imu_req *req)

@@ -37,6 +37,10 @@ imu_err *imu_throttle_search(imu_req *req);
 /** There is such a person. */
 void imu_throttle_search_back(imu_req *req);
 
+/** Before a mail is sent for somebody to an address they typed: for each address, and for each
+ * network they come from. @return 429 */
+imu_err *imu_throttle_mail(imu_req *req, const char *address);
+
 /** Hashes and compares behind the child's gate. @return 503 with Retry-After when too many wait */
 imu_err *imu_hash_password(imu_req *req, const char *password, const char **hash);
 imu_err *imu_check_password(imu_req *req, const char *password, const char *hash, int *right);

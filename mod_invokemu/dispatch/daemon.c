@@ -19,6 +19,7 @@
 #include <mpm_common.h>
 
 #include "mod_invokemu/config.h"
+#include "mod_invokemu/config_mail.h"
 #include "mod_invokemu/dispatch/dispatch.h"
 #include "mod_invokemu/events/endpoint.h"
 
@@ -87,9 +88,22 @@ static void fill_conf(imu_dispatch_conf *conf, const imu_instance *inst)
                                 .min_free = inst->min_free,
                                 .timeout_ms = imu_events_timeout_ms(keeper.server),
                                 .test_hook = inst->test_hook,
+                                .mail = inst->mail,
                                 .n_workers = inst->workers->nelts,
                                 .workers = (const char **)inst->workers->elts,
                                 .write_lock = inst->write_lock};
+}
+
+/* @return NULL without one; sign-in at the mail server then fails and says so */
+static const char *mail_password(apr_pool_t *pool, const imu_instance *inst)
+{
+    const char *password = NULL, *why = NULL;
+
+    if (inst->mail.on && inst->mail.user)
+        why = imu_mail_password_read(pool, inst->mail_password_file, &password);
+    if (why)
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, keeper.server, "IMU0417: %s", why);
+    return password;
 }
 
 /* Everything between fork and exit. @return exit status */
@@ -97,6 +111,7 @@ static int be_dispatcher(int pause_seconds, pid_t parent)
 {
     imu_instance *inst = imu_instance_get();
     imu_dispatch_conf conf;
+    const char *password;
     apr_pool_t *pool;
     apr_status_t rv;
 
@@ -105,6 +120,8 @@ static int be_dispatcher(int pause_seconds, pid_t parent)
     apr_pool_tag(pool, "invokemu_dispatcher");
     ap_close_listeners();
     prctl(PR_SET_NAME, "imu-dispatcher");
+    /* As long as we may read what only root can. The processes that answer requests never do. */
+    password = mail_password(pool, inst);
     if (ap_run_drop_privileges(pool, keeper.server) != 0)
         return 1;
     /* After the change of user, which clears it. A parent that died before this call is told by
@@ -119,6 +136,7 @@ static int be_dispatcher(int pause_seconds, pid_t parent)
         return 1;
     }
     fill_conf(&conf, inst);
+    conf.mail.password = password;
     imu_dlog_sink(log_line);
     if (pause_seconds > 0 && imu_dispatch_wait(stop_pipe[0], pause_seconds * 1000))
         return 0;

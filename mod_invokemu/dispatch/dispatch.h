@@ -4,6 +4,7 @@
  *
  *   daemon.c     the process: fork, privileges, signals, respawn
  *   process.c    puts the parts together and runs them; housekeeping
+ *   mailer.c     a thread that sends mails; smtp.c hands one to the mail server
  *   children.c   httpd children and the test hook on dispatch.sock
  *   workers.c    connections to workers; worker_frames.c checks what they say
  *   scheduler.c  which job runs where; runs.c its course and end; run_request.c what a worker is
@@ -15,6 +16,7 @@
 #include <sys/types.h>
 
 #include "mod_invokemu/dispatch/conn.h"
+#include "mod_invokemu/dispatch/smtp.h"
 #include "mod_invokemu/store/db.h"
 
 struct imu_hub;
@@ -34,6 +36,7 @@ typedef struct imu_dispatch_conf {
     apr_int64_t min_free; /**< bytes of the disk that stay free: below, no job starts */
     int timeout_ms;       /**< smallest Timeout of the virtual hosts */
     int test_hook;
+    imu_mail_conf mail;
     int n_workers;
     const char **workers;           /**< socket paths */
     apr_global_mutex_t *write_lock; /**< or NULL */

@@ -16,6 +16,7 @@
 #include "mod_invokemu/dispatch/children.h"
 #include "mod_invokemu/dispatch/dispatch.h"
 #include "mod_invokemu/dispatch/hub.h"
+#include "mod_invokemu/dispatch/mailer.h"
 #include "mod_invokemu/dispatch/scheduler.h"
 #include "mod_invokemu/store/audit.h"
 #include "mod_invokemu/store/disk.h"
@@ -218,6 +219,7 @@ int imu_dispatch_run(const imu_dispatch_conf *conf, apr_pool_t *pool, int stop_f
 {
     imu_dispatch d = {.conf = conf, .pool = pool};
     int lock_fd = take_lock(conf, pool, stop_fd), rc = -1;
+    imu_mailer *mailer;
     imu_err *err;
 
     if (lock_fd < 0)
@@ -228,7 +230,9 @@ int imu_dispatch_run(const imu_dispatch_conf *conf, apr_pool_t *pool, int stop_f
         imu_dlog(IMU_LOG_ERR, "IMU0408: the dispatcher has no event loop: %s", strerror(errno));
     } else {
         start_sweep(conf);
+        mailer = imu_mailer_start(conf, stop_fd);
         rc = run_loop(&d, dispatcher_id(pool, lock_fd), stop_fd);
+        imu_mailer_stop(mailer);
         imu_loop_free(d.loop);
     }
     if (d.db)

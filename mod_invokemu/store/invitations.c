@@ -7,22 +7,50 @@
 
 #define TOKEN_BYTES 32
 
-imu_err *imu_invitation_create(imu_db *db, apr_pool_t *p, const imu_rows *user,
-                               const char *by_user_id, int hours, const char **token)
+imu_err *imu_invitation_revoke(imu_db *db, apr_pool_t *p, const char *user_id)
+{
+    imu_err *err = imu_db_exec(db, p, NULL, "invitation_revoke", "s", user_id);
+
+    return err ? err : imu_db_exec(db, p, NULL, "mail_drop", "s", user_id);
+}
+
+static imu_err *insert(imu_db *db, apr_pool_t *p, const imu_rows *user, const char *by_user_id,
+                       int hours, const char **token)
 {
     const char *until =
         imu_time_text(p, apr_time_now() + apr_time_from_sec((apr_int64_t)hours * 3600));
-    imu_err *err;
 
     *token = imu_random_token(p, TOKEN_BYTES);
-    if ((err = imu_db_begin(db)))
+    return imu_db_exec(db, p, NULL, "invitation_insert", "sssbssss", imu_uuid4(p),
+                       imu_text(user, 0, "email"), imu_text(user, 0, "display_name"),
+                       imu_bool(user, 0, "is_admin"), imu_sha256_hex(p, *token, strlen(*token)),
+                       by_user_id, until, imu_now(p));
+}
+
+imu_err *imu_invitation_create(imu_db *db, apr_pool_t *p, const imu_rows *user,
+                               const char *by_user_id, int hours, const char **token)
+{
+    imu_err *err = imu_db_begin(db);
+
+    if (err)
         return err;
-    err = imu_db_exec(db, p, NULL, "invitation_revoke", "s", imu_text(user, 0, "user_id"));
+    err = imu_invitation_revoke(db, p, imu_text(user, 0, "user_id"));
     if (!err)
-        err = imu_db_exec(db, p, NULL, "invitation_insert", "sssbssss", imu_uuid4(p),
-                          imu_text(user, 0, "email"), imu_text(user, 0, "display_name"),
-                          imu_bool(user, 0, "is_admin"), imu_sha256_hex(p, *token, strlen(*token)),
-                          by_user_id, until, imu_now(p));
+        err = insert(db, p, user, by_user_id, hours, token);
+    return imu_db_end(db, err);
+}
+
+imu_err *imu_invitation_create_own(imu_db *db, apr_pool_t *p, const imu_rows *user, int hours,
+                                   const char **token)
+{
+    const char *id = imu_text(user, 0, "user_id");
+    imu_err *err = imu_db_begin(db);
+
+    if (err)
+        return err;
+    err = imu_db_exec(db, p, NULL, "invitation_revoke_own", "ss", id, id);
+    if (!err)
+        err = insert(db, p, user, id, hours, token);
     return imu_db_end(db, err);
 }
 
@@ -56,7 +84,7 @@ imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, im
 imu_err *imu_invitation_redeem(imu_db *db, apr_pool_t *p, const imu_rows *account,
                                const char *password_hash)
 {
-    imu_user_change change = {NULL, password_hash, IMU_KEEP, IMU_KEEP, 0};
+    imu_user_change change = {NULL, password_hash, IMU_KEEP, IMU_KEEP, 0, NULL};
     const char *user_id = imu_text(account, 0, "user_id");
     imu_rows *user;
     int used = 0;
@@ -92,6 +120,8 @@ static imu_err *end_one(imu_db *db, apr_pool_t *p, const char *id, imu_rows **ac
                          "There is no such open link. It may have been used.");
     if (strcmp(imu_text(*account, 0, "purpose"), "invitation") == 0)
         return imu_user_delete(db, p, imu_text(*account, 0, "user_id"), NULL);
+    if ((err = imu_db_exec(db, p, NULL, "mail_drop", "s", imu_text(*account, 0, "user_id"))))
+        return err;
     return imu_db_exec(db, p, NULL, "invitation_delete", "s", id);
 }
 

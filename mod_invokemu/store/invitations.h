@@ -11,6 +11,12 @@
  * @param hours  its life */
 imu_err *imu_invitation_create(imu_db *db, apr_pool_t *p, const imu_rows *user,
                                const char *by_user_id, int hours, const char **token);
+/** The same for somebody who asked for it themselves: only earlier ones of that kind stop working.
+ * Nobody else could end an administrator's link that way. */
+imu_err *imu_invitation_create_own(imu_db *db, apr_pool_t *p, const imu_rows *user, int hours,
+                                   const char **token);
+/** Ends the open links of an account, and the mails that would bring them. Inside a transaction. */
+imu_err *imu_invitation_revoke(imu_db *db, apr_pool_t *p, const char *user_id);
 /** The account a token opens: columns invitation_id, user_id, email, display_name. @return 404
  * "link_unknown", 410 "link_used" or "link_expired" */
 imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, imu_rows **account);

@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/store/invitations.h"
 #include "mod_invokemu/util/ids.h"
 
 imu_err *imu_user_get(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows **rows)
@@ -56,6 +57,12 @@ imu_err *imu_user_count_admins(imu_db *db, apr_pool_t *p, apr_int64_t *count)
     return err;
 }
 
+static imu_err *email_taken(apr_pool_t *p, const char *email)
+{
+    return imu_error(p, 400, "email_taken", "There is already an account with the address %s.",
+                     email);
+}
+
 imu_err *imu_user_create(imu_db *db, apr_pool_t *p, const char *email, const char *display_name,
                          const char *password_hash, int is_admin, int must_change,
                          const char **user_id)
@@ -65,8 +72,7 @@ imu_err *imu_user_create(imu_db *db, apr_pool_t *p, const char *email, const cha
                                password_hash, is_admin, must_change, now, now);
 
     if (imu_error_is(err, "db_unique"))
-        return imu_error(p, 400, "email_taken", "There is already an account with the address %s.",
-                         email);
+        return email_taken(p, email);
     *user_id = id;
     return err;
 }
@@ -119,6 +125,18 @@ static imu_err *changeable(imu_db *db, apr_pool_t *p, const char *user_id, imu_r
     return err;
 }
 
+/* Links are known by the address they were made for, and were sent there: they end. */
+static imu_err *write_email(imu_db *db, apr_pool_t *p, const char *id, const char *email)
+{
+    imu_err *err = imu_invitation_revoke(db, p, id);
+
+    if (!err)
+        err = imu_db_exec(db, p, NULL, "email_change_delete", "s", id);
+    if (!err)
+        err = imu_db_exec(db, p, NULL, "user_set_email", "sss", email, imu_now(p), id);
+    return imu_error_is(err, "db_unique") ? email_taken(p, email) : err;
+}
+
 static imu_err *write_change(imu_db *db, apr_pool_t *p, const imu_rows *user,
                              const imu_user_change *change)
 {
@@ -138,7 +156,11 @@ static imu_err *write_change(imu_db *db, apr_pool_t *p, const imu_rows *user,
     if (!err && change->password_hash)
         err = imu_db_exec(db, p, NULL, "user_set_password", "ss", change->password_hash, id);
     if (!err && change->password_hash)
-        err = imu_db_exec(db, p, NULL, "invitation_revoke", "s", id);
+        err = imu_invitation_revoke(db, p, id);
+    if (!err && change->password_hash)
+        err = imu_db_exec(db, p, NULL, "email_change_delete", "s", id);
+    if (!err && change->email && strcmp(change->email, imu_text(user, 0, "email")) != 0)
+        err = write_email(db, p, id, change->email);
     if (!err && !active)
         err = imu_db_exec(db, p, NULL, "session_delete_all", "ss", id, "");
     return err;
@@ -185,7 +207,7 @@ static imu_err *leave_to(imu_db *db, apr_pool_t *p, const char *user_id, const c
 /* The shares that the account had go with it. Inside a transaction. */
 static imu_err *delete_rows(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
 {
-    imu_err *err = imu_db_exec(db, p, NULL, "invitation_revoke", "s", user_id);
+    imu_err *err = imu_invitation_revoke(db, p, user_id);
 
     if (!err)
         err = imu_db_exec(db, p, NULL, "user_delete", "s", user_id);

@@ -19,6 +19,7 @@ typedef struct imu_user_change {
     int is_admin;
     int is_active;
     int must_change_password;
+    const char *email; /**< in its stored form; ends the account's open links */
 } imu_user_change;
 
 /** One page of a list. */
@@ -54,8 +55,8 @@ imu_err *imu_user_create_first_admin(imu_db *db, apr_pool_t *p, const char *emai
                                      const char **user_id);
 /**
  * Changes an account and leaves its new row in *rows.
- * @return 404, 400 "system_user", or 400 "last_admin" when nobody could administer the server any
- * more
+ * @return 404, 400 "system_user", 400 "email_taken", or 400 "last_admin" when nobody could
+ * administer the server any more
  */
 imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id,
                          const imu_user_change *change, imu_rows **rows);

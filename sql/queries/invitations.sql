@@ -28,3 +28,8 @@ WHERE i.invitation_id = %s AND i.used_at IS NULL AND u.user_id <> 'system' LIMIT
 
 -- :name invitation_delete
 DELETE FROM user_invitations WHERE invitation_id = %s AND used_at IS NULL;
+
+-- Links that people asked for themselves. Those of administrators stay: nobody else can end them.
+-- :name invitation_revoke_own
+DELETE FROM user_invitations WHERE email = (SELECT email FROM users WHERE user_id = %s) AND invited_by_user_id = %s
+  AND used_at IS NULL;

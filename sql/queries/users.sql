@@ -69,3 +69,6 @@ DELETE FROM shared_boards WHERE user_id = %s AND board_id IN (SELECT board_id FR
 
 -- :name user_delete
 DELETE FROM users WHERE user_id = %s AND user_id <> 'system';
+
+-- :name user_set_email
+UPDATE users SET email = %s, updated_at = %s WHERE user_id = %s;

@@ -93,6 +93,7 @@ test('the defaults of the reference are those of the program', () => {
         InvokeMUQueueHistory: 'DEFAULT_QUEUE_HISTORY',
         InvokeMUMaxSockets: 'DEFAULT_MAX_SOCKETS',
         InvokeMUMinFree: 'DEFAULT_MIN_FREE',
+        InvokeMUMailTemplates: 'DEFAULT_MAIL_TEMPLATES',
         InvokeMUCookieName: 'DEFAULT_COOKIE_NAME',
         InvokeMUCookieAttributes: 'DEFAULT_COOKIE_ATTRS',
         InvokeMUMaxBody: 'DEFAULT_MAX_BODY',

@@ -245,7 +245,7 @@ static void a_new_password_leaves_one_new_token(void **state)
     imu_rows *user = start(f);
     const char *mine = opened(f, user, 0), *other = opened(f, user, 0);
     imu_identity who = accepted(f, mine);
-    imu_user_change change = {NULL, "new", IMU_KEEP, IMU_KEEP, IMU_KEEP};
+    imu_user_change change = {NULL, "new", IMU_KEEP, IMU_KEEP, IMU_KEEP, NULL};
     imu_session_token fresh;
 
     assert_no_error(imu_db_begin(f->db));
@@ -262,7 +262,7 @@ static void what_an_administrator_does_counts_at_once(void **state)
     tempdb *f = *state;
     imu_rows *user = start(f);
     const char *id = imu_text(user, 0, "user_id"), *token = opened(f, user, 0);
-    imu_user_change change = {NULL, NULL, 1, IMU_KEEP, 1};
+    imu_user_change change = {NULL, NULL, 1, IMU_KEEP, 1, NULL};
 
     account(f, "root@example.org", 1);
     assert_false(accepted(f, token).is_admin);
@@ -288,7 +288,7 @@ static void a_left_over_session_opens_nothing(void **state)
     tempdb *f = *state;
     imu_rows *user = start(f);
     const char *id = imu_text(user, 0, "user_id"), *token = opened(f, user, 0);
-    imu_user_change change = {NULL, "new", IMU_KEEP, IMU_KEEP, IMU_KEEP};
+    imu_user_change change = {NULL, "new", IMU_KEEP, IMU_KEEP, IMU_KEEP, NULL};
 
     assert_no_error(imu_db_exec(f->db, f->pool, NULL, "user_update", "sbbbss", "Somebody", 0, 0, 0,
                                 imu_now(f->pool), id));
@@ -378,7 +378,7 @@ static void what_was_verified_must_still_be_so(void **state)
     imu_rows *user = start(f);
     const char *id = imu_text(user, 0, "user_id"), *old = "$2b$12$not-a-hash-of-anything";
     imu_identity who = accepted(f, opened(f, user, 0));
-    imu_user_change change = {NULL, "$2b$12$another", IMU_KEEP, IMU_KEEP, IMU_KEEP};
+    imu_user_change change = {NULL, "$2b$12$another", IMU_KEEP, IMU_KEEP, IMU_KEEP, NULL};
     imu_session_token token;
     imu_err *err;
 
@@ -479,8 +479,8 @@ static void the_last_administrator_stays(void **state)
     tempdb *f = *state;
     const char *id, *other;
     imu_rows *user;
-    imu_user_change demote = {NULL, NULL, 0, IMU_KEEP, IMU_KEEP},
-                    stop = {NULL, NULL, IMU_KEEP, 0, IMU_KEEP};
+    imu_user_change demote = {NULL, NULL, 0, IMU_KEEP, IMU_KEEP, NULL},
+                    stop = {NULL, NULL, IMU_KEEP, 0, IMU_KEEP, NULL};
 
     assert_no_error(imu_user_create_first_admin(f->db, f->pool, "root@example.org", NULL,
                                                 "$2b$12$not-a-hash-of-anything", &id));

@@ -1,0 +1,124 @@
+#include "mod_invokemu/store/mail.h"
+
+#include <string.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/store/invitations.h"
+#include "mod_invokemu/store/users.h"
+#include "mod_invokemu/util/ids.h"
+
+#define TOKEN_BYTES 32
+
+imu_err *imu_mail_add(imu_db *db, apr_pool_t *p, const char *kind, const char *to, const char *name,
+                      const char *link)
+{
+    const char *now = imu_now(p);
+    int added = 0;
+    imu_err *err =
+        imu_db_exec(db, p, &added, "mail_add", "ssssss", kind, to, name, link, now, now);
+
+    if (!err && !added)
+        err = imu_error(p, 503, "mail_queue_full",
+                        "Too many mails wait to be sent. Try again later.");
+    return err;
+}
+
+imu_err *imu_mail_due(imu_db *db, apr_pool_t *p, imu_rows **mail)
+{
+    return imu_db_select(db, p, mail, "mail_due", "s", imu_now(p));
+}
+
+/* Inside a transaction. */
+static imu_err *resolve(imu_db *db, apr_pool_t *p, const imu_rows *mail, const char *base)
+{
+    apr_int64_t id = imu_int(mail, 0, "mail_id");
+    const char *token;
+    imu_rows *user;
+    imu_err *err = imu_user_secret_by_email(db, p, imu_text(mail, 0, "to_address"), &user);
+
+    if (err)
+        return err;
+    if (!user->count || !imu_bool(user, 0, "is_active"))
+        return imu_db_exec(db, p, NULL, "mail_forget", "i", id);
+    err = imu_invitation_create_own(db, p, user, IMU_RESET_HOURS, &token);
+    return err ? err
+               : imu_db_exec(db, p, NULL, "mail_resolve", "ssi", imu_text(user, 0, "display_name"),
+                             apr_pstrcat(p, base, token, NULL), id);
+}
+
+imu_err *imu_mail_resolve(imu_db *db, apr_pool_t *p, const imu_rows *mail, const char *base)
+{
+    imu_err *err = imu_db_begin(db);
+
+    return err ? err : imu_db_end(db, resolve(db, p, mail, base));
+}
+
+imu_err *imu_mail_claim(imu_db *db, apr_pool_t *p, const imu_rows *mail, apr_time_t next,
+                        int *claimed)
+{
+    return imu_db_exec(db, p, claimed, "mail_claim", "sii", imu_time_text(p, next),
+                       imu_int(mail, 0, "mail_id"), imu_int(mail, 0, "attempts"));
+}
+
+imu_err *imu_mail_note(imu_db *db, apr_pool_t *p, apr_int64_t mail_id, const char *error,
+                      apr_time_t next)
+{
+    return imu_db_exec(db, p, NULL, "mail_note", "ssi", error, imu_time_text(p, next), mail_id);
+}
+
+imu_err *imu_mail_end(imu_db *db, apr_pool_t *p, apr_int64_t mail_id, const char *error)
+{
+    return imu_db_exec(db, p, NULL, "mail_end", "sssi", error ? "failed" : "sent", error,
+                       imu_now(p), mail_id);
+}
+
+imu_err *imu_mail_purge(imu_db *db, apr_pool_t *p, apr_time_t before)
+{
+    return imu_db_exec(db, p, NULL, "mail_purge", "s", imu_time_text(p, before));
+}
+
+imu_err *imu_mail_overview(imu_db *db, apr_pool_t *p, imu_rows **counts, imu_rows **list)
+{
+    imu_err *err = imu_db_select(db, p, counts, "mail_counts", "");
+
+    return err ? err : imu_db_select(db, p, list, "mail_list", "");
+}
+
+imu_err *imu_email_change_ask(imu_db *db, apr_pool_t *p, const char *user_id, const char *email,
+                              const char **token)
+{
+    const char *until =
+        imu_time_text(p, apr_time_now() + apr_time_from_sec(IMU_EMAIL_CHANGE_HOURS * 3600));
+
+    *token = imu_random_token(p, TOKEN_BYTES);
+    return imu_db_exec(db, p, NULL, "email_change_set", "sssss", user_id, email,
+                       imu_sha256_hex(p, *token, strlen(*token)), imu_now(p), until);
+}
+
+/* Inside a transaction. */
+static imu_err *confirm(imu_db *db, apr_pool_t *p, const char *token, imu_rows **change)
+{
+    imu_user_change to = {NULL, NULL, IMU_KEEP, IMU_KEEP, IMU_KEEP, NULL};
+    imu_rows *user;
+    imu_err *err = imu_db_select(db, p, change, "email_change_find", "ss", imu_now(p),
+                                 imu_sha256_hex(p, token, strlen(token)));
+
+    if (err)
+        return err;
+    if (!(*change)->count || !imu_bool(*change, 0, "is_active"))
+        return imu_error(p, 404, "link_unknown",
+                         "This link is not known here. It may have been used, or a newer one may "
+                         "have replaced it.");
+    if (imu_bool(*change, 0, "expired"))
+        return imu_error(p, 410, "link_expired",
+                         "This link has expired. Change the address in your profile again.");
+    to.email = imu_text(*change, 0, "new_email");
+    return imu_user_update(db, p, imu_text(*change, 0, "user_id"), &to, &user);
+}
+
+imu_err *imu_email_change_confirm(imu_db *db, apr_pool_t *p, const char *token, imu_rows **change)
+{
+    imu_err *err = imu_db_begin(db);
+
+    return err ? err : imu_db_end(db, confirm(db, p, token, change));
+}

@@ -1,0 +1,63 @@
+/*
+ * store/mail.h: the queue of mails, and new addresses that wait for their confirmation.
+ */
+#ifndef IMU_STORE_MAIL_H
+#define IMU_STORE_MAIL_H
+
+#include "mod_invokemu/store/db.h"
+
+#define IMU_MAIL_INVITATION   "invitation"
+#define IMU_MAIL_RESET        "reset"
+#define IMU_MAIL_FORGOT       "forgot"
+#define IMU_MAIL_EMAIL_CHANGE "email_change"
+
+/* Pages that links lead to; the token follows. */
+#define IMU_INVITE_PAGE "/invite?token="
+#define IMU_RESET_PAGE  "/reset?token="
+#define IMU_EMAIL_PAGE  "/confirm-email?token="
+
+#define IMU_INVITATION_HOURS   (7 * 24)
+#define IMU_RESET_HOURS        24
+#define IMU_EMAIL_CHANGE_HOURS 24
+
+/**
+ * Adds a mail. Subject and text are made when it is sent, from the template of its kind.
+ * @param name  may be NULL
+ * @param link  NULL for IMU_MAIL_FORGOT, whose link is made along with the mail
+ * @return 503 "mail_queue_full"
+ */
+imu_err *imu_mail_add(imu_db *db, apr_pool_t *p, const char *kind, const char *to, const char *name,
+                      const char *link);
+/** The mail that has been due for longest; rows->count is 0 when none is. */
+imu_err *imu_mail_due(imu_db *db, apr_pool_t *p, imu_rows **mail);
+/**
+ * Makes the link of a mail that somebody asked for themselves. A mail to nobody's address is
+ * forgotten.
+ * @param base  what stands before the token
+ */
+imu_err *imu_mail_resolve(imu_db *db, apr_pool_t *p, const imu_rows *mail, const char *base);
+/** Counts an attempt before it is made. @param next  when another may be, if nobody tells how this
+ * one went. @param claimed  0 when somebody else was faster */
+imu_err *imu_mail_claim(imu_db *db, apr_pool_t *p, const imu_rows *mail, apr_time_t next,
+                        int *claimed);
+/** It will be tried again at that time. */
+imu_err *imu_mail_note(imu_db *db, apr_pool_t *p, apr_int64_t mail_id, const char *error,
+                       apr_time_t next);
+/** It was sent (error is NULL) or given up; its link goes. */
+imu_err *imu_mail_end(imu_db *db, apr_pool_t *p, apr_int64_t mail_id, const char *error);
+/** Removes what was ended before that time. */
+imu_err *imu_mail_purge(imu_db *db, apr_pool_t *p, apr_time_t before);
+/** How many wait, were sent and failed; and the latest that wait or failed, without their links. */
+imu_err *imu_mail_overview(imu_db *db, apr_pool_t *p, imu_rows **counts, imu_rows **list);
+
+/** Notes the new address of an account, in place of an earlier one. @param token  to confirm it by
+ */
+imu_err *imu_email_change_ask(imu_db *db, apr_pool_t *p, const char *user_id, const char *email,
+                              const char **token);
+/**
+ * Puts the new address in force. *change: columns user_id, email (the old one), new_email.
+ * @return 404, 410 for a link that doesn't work; 400 "email_taken"
+ */
+imu_err *imu_email_change_confirm(imu_db *db, apr_pool_t *p, const char *token, imu_rows **change);
+
+#endif

@@ -1,0 +1,317 @@
+// Mails: what is sent to whom, what happens when the mail server does not do its part, and what nobody may learn by it.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { startServer, until } from '../lib/server.mjs';
+import { request } from '../lib/http.mjs';
+import { REPO, reach } from '../lib/paths.mjs';
+import { mailLines, SmtpSink } from '../lib/smtp-sink.mjs';
+import { ADMIN, addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
+
+const TEMPLATES = () => reach(path.join(REPO, 'conf/mail'));
+const NEXT = 'Lantern-Orchard-27q';
+const linkIn = (mail) => /https:\/\/pictures\.example\.org\/\S+/.exec(mail.text.replace(/^there is.*$/m, '').match(/^https:\S+$/m)?.[0] || '')?.[0];
+const tokenIn = (mail) => new URL(linkIn(mail)).searchParams.get('token');
+
+/** A server that mails through a sink, for the tests of one group. */
+function useMail(tls, more) {
+    const it = {};
+    before(async () => {
+        it.sink = await SmtpSink.start({ tls });
+        it.server = await startServer({ multiuser: true, hook: true, conf: (root) => mailLines(it.sink, TEMPLATES(), more?.(root) || []) });
+        it.admin = await setupAdmin(it.server);
+        it.anyone = (where, json) => request(`${it.server.url}/api/v1/auth/${where}`, { method: 'POST', json });
+        it.ended = (state) => until(() => it.server.sql(`SELECT * FROM mail_queue WHERE state = '${state}' ORDER BY mail_id DESC LIMIT 1`)[0], `a mail that is ${state}`);
+        it.invite = async (email, name) => {
+            const made = await it.admin.post('/api/v1/invitations', { email, display_name: name });
+            assert.equal(made.status, 201, made.text);
+            return made.body;
+        };
+    });
+    after(async () => {
+        await it.server?.stop();
+        await it.sink?.stop();
+    });
+    return it;
+}
+
+describe('mail', () => {
+    const it = useMail('starttls');
+
+    test('an invitation arrives, over TLS, with the link that the administrator sees', async () => {
+        const hostile = 'Zoë "Z" <evil@example.com>, Bcc: x';
+        const made = await it.invite('zoe@example.com', hostile);
+        assert.equal(made.mailed, true);
+        const mail = await it.sink.next();
+        assert.deepEqual([mail.from, mail.to, mail.secure], ['pictures@example.org', ['zoe@example.com'], true]);
+        assert.equal(mail.headers.to[0], `${hostile} <zoe@example.com>`);
+        assert.equal(mail.headers.from[0], 'Pictures & Co. <pictures@example.org>');
+        assert.deepEqual(Object.keys(mail.headers).sort(), ['auto-submitted', 'content-transfer-encoding', 'content-type', 'date', 'from', 'message-id', 'mime-version', 'subject', 'to']);
+        assert.ok(Math.abs(Date.parse(mail.headers.date[0]) - Date.now()) < 120000, mail.headers.date[0]);
+        assert.equal(mail.subject, 'Your account for making pictures');
+        assert.equal(linkIn(mail), made.invitation_link);
+        assert.match(made.invitation_link, /^https:\/\/pictures\.example\.org\/invite\?token=/, 'not what a Host header says');
+        assert.match(mail.text, /7 days/);
+        const row = await it.ended('sent');
+        assert.deepEqual([row.link, row.attempts], [null, 1], 'the link is gone from the queue');
+        assert.equal((await it.anyone('accept-invitation', { token: tokenIn(mail), password: PASSWORD })).status, 200);
+        await login(it.server, 'zoe@example.com', PASSWORD);
+    });
+
+    test('an invitation made along with an account arrives too', async () => {
+        const made = await it.admin.post('/api/v1/users', { email: 'paul@example.com', send_invitation: true });
+        assert.deepEqual([made.status, made.body.mailed], [201, true]);
+        const mail = await it.sink.next();
+        assert.deepEqual([mail.to, linkIn(mail)], [['paul@example.com'], made.body.invitation_link]);
+        assert.match(mail.text, /^Hello paul@example\.com,$/m, 'who has no name is called by the address');
+    });
+
+    test('an administrator’s reset arrives', async () => {
+        const rosa = await addUser(it.admin, 'Rosa');
+        const made = await it.admin.post(`/api/v1/users/${rosa.user.user_id}/reset-password`);
+        assert.equal(made.body.mailed, true);
+        const mail = await it.sink.next();
+        assert.deepEqual([mail.to, linkIn(mail), mail.subject], [['rosa@example.com'], made.body.reset_link, 'A new password']);
+        assert.equal((await it.anyone('reset-password', { token: tokenIn(mail), password: NEXT })).status, 200);
+        await login(it.server, 'rosa@example.com', NEXT);
+    });
+
+    test('who forgot the password gets a link, and nobody learns who has an account', async () => {
+        const ida = await addUser(it.admin, 'Ida');
+        const off = await addUser(it.admin, 'Otto');
+        assert.equal((await it.admin.patch(`/api/v1/users/${off.user.user_id}`, { is_active: false })).status, 200);
+        const answers = [];
+        for (const email of ['nobody@example.com', 'otto@example.com', ' IDA@example.com ']) {
+            answers.push(await it.anyone('forgot-password', { email }));
+        }
+        assert.deepEqual(answers.map((a) => [a.status, a.text]), answers.map(() => [200, answers[0].text]));
+        const mail = await it.sink.next();
+        assert.deepEqual(mail.to, ['ida@example.com']);
+        assert.match(linkIn(mail), /\/reset\?token=/);
+        await until(() => it.server.sql("SELECT COUNT(*) AS n FROM mail_queue WHERE state = 'waiting'")[0].n === 0, 'the queue to be empty');
+        assert.equal(it.sink.mails.length, it.sink.taken, 'nobody else got a mail');
+        assert.equal((await ida.get('/api/v1/auth/me')).status, 200, 'nothing changes before the link is used');
+        const [link] = it.server.sql("SELECT (julianday(expires_at) - julianday(created_at)) * 24 AS hours FROM user_invitations WHERE email = 'ida@example.com'");
+        assert.ok(Math.abs(link.hours - 24) < 0.01, `${link.hours} hours`);
+        assert.equal((await it.anyone('reset-password', { token: tokenIn(mail), password: 'short' })).status, 400);
+        assert.equal((await it.anyone('reset-password', { token: tokenIn(mail), password: NEXT })).status, 200);
+        assert.equal((await ida.get('/api/v1/auth/me')).status, 401, 'the password was changed: other sessions end');
+        assert.equal((await it.anyone('reset-password', { token: tokenIn(mail), password: PASSWORD })).status, 410);
+        await login(it.server, 'ida@example.com', NEXT);
+        const { entries } = (await it.admin.get('/api/v1/audit?action=reset_asked')).body;
+        assert.deepEqual(entries.map((e) => [e.user_email, e.target_id]), [['ida@example.com', null], ['otto@example.com', null], ['nobody@example.com', null]]);
+        assert.ok(!JSON.stringify(entries).includes(tokenIn(mail)));
+    });
+
+    test('asking for a link ends earlier ones of that kind, and never an administrator’s', async () => {
+        const kurt = await addUser(it.admin, 'Kurt');
+        const made = await it.admin.post(`/api/v1/users/${kurt.user.user_id}/reset-password`);
+        const theirs = await it.sink.next();
+        assert.equal(linkIn(theirs), made.body.reset_link);
+        await it.anyone('forgot-password', { email: 'kurt@example.com' });
+        const first = await it.sink.next();
+        await it.anyone('forgot-password', { email: 'kurt@example.com' });
+        const second = await it.sink.next();
+        assert.equal((await it.anyone('reset-password', { token: tokenIn(first), password: NEXT })).status, 404);
+        assert.equal((await it.anyone('reset-password', { token: tokenIn(theirs), password: NEXT })).status, 200);
+        assert.equal((await it.anyone('reset-password', { token: tokenIn(second), password: PASSWORD })).status, 404, 'the password is chosen');
+    });
+
+    test('one mailbox is not filled by asking again and again', async () => {
+        const answers = [];
+        for (let i = 0; i < 6; i++) {
+            answers.push(await it.anyone('forgot-password', { email: 'pestered@example.com' }));
+        }
+        assert.deepEqual(answers.map((a) => a.status), [200, 200, 200, 200, 429, 429]);
+        assert.ok(Number(answers[5].headers['retry-after']) > 0);
+    });
+
+    test('a new address counts when its owner says so', async () => {
+        const uta = await addUser(it.admin, 'Uta');
+        const ask = (email, password = PASSWORD) => uta.post('/api/v1/auth/change-email', { email, current_password: password });
+        assert.equal((await ask('new@example.com', 'wrong')).status, 400);
+        assert.equal((await ask('uta@example.com')).status, 400);
+        assert.equal((await ask('nonsense')).status, 422);
+        assert.equal((await ask('first@example.com')).status, 200);
+        const first = await it.sink.next();
+        assert.equal((await ask('New@Example.com')).status, 200);
+        const mail = await it.sink.next();
+        assert.deepEqual([mail.to, mail.subject], [['new@example.com'], 'Is this your address?']);
+        assert.ok(!mail.text.includes('Uta'), 'nobody writes to strangers through us');
+        assert.match(linkIn(mail), /\/confirm-email\?token=/);
+        assert.equal((await uta.get('/api/v1/auth/me')).body.email, 'uta@example.com');
+        assert.equal((await it.anyone('confirm-email', { token: tokenIn(first) })).status, 404, 'a newer one replaced it');
+        const done = await it.anyone('confirm-email', { token: tokenIn(mail) });
+        assert.deepEqual([done.status, done.body], [200, { success: true, email: 'new@example.com' }]);
+        assert.equal((await it.anyone('confirm-email', { token: tokenIn(mail) })).status, 404, 'once');
+        assert.equal((await uta.get('/api/v1/auth/me')).body.email, 'new@example.com');
+        await login(it.server, 'new@example.com', PASSWORD);
+        const [entry] = (await it.admin.get('/api/v1/audit?action=email_changed')).body.entries;
+        assert.deepEqual([entry.target_name, entry.detail], ['new@example.com', { from: 'uta@example.com' }]);
+
+        assert.equal((await ask('zoe@example.com')).status, 200, 'who has an account is not told');
+        const taken = await it.sink.next();
+        assert.equal((await it.anyone('confirm-email', { token: tokenIn(taken) })).body.code ?? 'email_taken', 'email_taken');
+        assert.equal((await uta.get('/api/v1/auth/me')).body.email, 'new@example.com');
+        it.server.sql("UPDATE email_changes SET expires_at = '2020-01-01 00:00:00.000'");
+        assert.equal((await it.anyone('confirm-email', { token: tokenIn(taken) })).status, 410);
+    });
+
+    test('no token and no password stands in the logs', async () => {
+        const logs = it.server.allLogs();
+        for (const mail of it.sink.mails) {
+            assert.ok(!logs.includes(tokenIn(mail)), 'a token was logged');
+        }
+        assert.match(logs, /IMU0461: mail \d+ \(reset\) was sent/);
+        const rows = JSON.stringify(it.server.sql("SELECT * FROM mail_queue WHERE state <> 'waiting'"));
+        assert.ok(!rows.includes('token='), 'a link stayed in the queue');
+    });
+});
+
+describe('a mail server that does not do its part', () => {
+    const it = useMail('none');
+
+    test('is tried again when it is down, and the mail arrives once', async () => {
+        await it.sink.down();
+        const made = await it.invite('ann@example.com', 'Ann');
+        assert.equal(made.mailed, true, 'it waits');
+        await until(() => it.server.sql('SELECT attempts FROM mail_queue')[0].attempts >= 2, 'a second attempt');
+        const { body } = await it.admin.get('/api/v1/mail');
+        assert.deepEqual([body.enabled, body.waiting, body.failed, body.mails.length], [true, 1, 0, 1]);
+        assert.match(body.mails[0].last_error, /connect/i);
+        assert.ok(!JSON.stringify(body).includes('token='), 'links are for their owners');
+        await it.sink.up();
+        const mail = await it.sink.next();
+        assert.equal(linkIn(mail), made.invitation_link);
+        await it.ended('sent');
+        assert.equal(it.sink.mails.length, 1);
+        assert.deepEqual((await it.admin.get('/api/v1/mail')).body.mails, []);
+    });
+
+    for (const mode of ['busy', 'close', 'slow']) {
+        test(`is tried again when it is: ${mode}`, async () => {
+            it.sink.mode = mode;
+            await it.invite(`${mode}@example.com`, 'Ben');
+            const noted = () => it.server.sql(`SELECT last_error FROM mail_queue WHERE to_address = '${mode}@example.com'`)[0].last_error;
+            const error = await until(noted, 'the failure to be noted');
+            assert.match(error, { busy: /451/, close: /./, slow: /timed out|timeout/i }[mode]);
+            it.sink.mode = 'accept';
+            assert.deepEqual((await it.sink.next()).to, [`${mode}@example.com`]);
+        });
+    }
+
+    test('is not asked again when it refuses the recipient', async () => {
+        it.sink.mode = 'refuse';
+        it.server.allowLog(/IMU0462/);
+        await it.invite('gone@example.com', 'Gus');
+        const row = await it.ended('failed');
+        assert.deepEqual([row.to_address, row.attempts, row.link], ['gone@example.com', 1, null]);
+        assert.match(row.last_error, /550/);
+        const { body } = await it.admin.get('/api/v1/mail');
+        assert.deepEqual([body.failed, body.mails[0].to_address, body.mails[0].state], [1, 'gone@example.com', 'failed']);
+        assert.ok(!body.mails[0].last_error.includes('secret-words'));
+        it.sink.mode = 'accept';
+    });
+
+    test('is given up after a while', async () => {
+        await it.sink.down();
+        await it.invite('late@example.com', 'Lea');
+        it.server.sql("UPDATE mail_queue SET created_at = '2020-01-01 00:00:00.000' WHERE state = 'waiting'");
+        const row = await until(() => it.server.sql("SELECT * FROM mail_queue WHERE to_address = 'late@example.com' AND state = 'failed'")[0], 'the mail to be given up');
+        assert.equal(row.link, null);
+        await it.sink.up();
+    });
+
+    test('gets no mail whose link was ended meanwhile', async () => {
+        await it.sink.down();
+        await it.invite('ended@example.com', 'Eva');
+        const [open] = (await it.admin.get('/api/v1/invitations')).body.invitations;
+        assert.equal(open.email, 'ended@example.com');
+        assert.equal((await it.admin.delete(`/api/v1/invitations/${open.invitation_id}`)).status, 200);
+        assert.deepEqual(it.server.sql("SELECT * FROM mail_queue WHERE state = 'waiting'"), []);
+        await it.sink.up();
+    });
+
+    test('keeps nobody from stopping the server', async () => {
+        it.sink.mode = 'slow';
+        const before = it.sink.attempts;
+        await it.invite('slow2@example.com', 'Sue');
+        await until(() => it.sink.attempts > before, 'the mail to be under way');
+        const from = Date.now();
+        await it.server.restart('hard');
+        assert.ok(Date.now() - from < 15000);
+        it.sink.mode = 'accept';
+        assert.deepEqual((await it.sink.next()).to, ['slow2@example.com']);
+    });
+});
+
+describe('a mail server with TLS from the start and an account', () => {
+    const it = useMail('implicit', (root) => {
+        const file = path.join(root, 'mail-password');
+        fs.writeFileSync(file, 'Geheim-ü-12\n', { mode: 0o600 });
+        return ['InvokeMUMailUser "robot@example.org"', `InvokeMUMailPasswordFile "${file}"`];
+    });
+
+    test('gets the mail, and the password over TLS alone', async () => {
+        await it.invite('tls@example.com', 'Tom');
+        const mail = await it.sink.next();
+        assert.deepEqual([mail.secure, mail.user, mail.password], [true, 'robot@example.org', 'Geheim-ü-12']);
+        it.sink.mode = 'denied';
+        await it.invite('denied@example.com', 'Dan');
+        const noted = () => it.server.sql("SELECT last_error FROM mail_queue WHERE to_address = 'denied@example.com'")[0].last_error;
+        assert.match(await until(noted, 'the failure to be noted'), /denied/i);
+        it.sink.mode = 'accept';
+        assert.deepEqual((await it.sink.next()).to, ['denied@example.com'], 'a password can be mended');
+        assert.ok(!it.server.allLogs().includes('Geheim'));
+    });
+});
+
+describe('a mail server without TLS, where TLS is required', () => {
+    const it = useMail('none', () => ['InvokeMUMailTLS Required']);
+
+    test('gets nothing', async () => {
+        await it.invite('safe@example.com', 'Sam');
+        const error = await until(() => it.server.sql('SELECT last_error FROM mail_queue')[0].last_error, 'the failure to be noted');
+        assert.match(error, /SSL|TLS/);
+        assert.equal(it.sink.mails.length, 0);
+    });
+});
+
+describe('without mail', () => {
+    let server, admin;
+    before(async () => {
+        server = await startServer({ multiuser: true });
+        admin = await setupAdmin(server);
+    });
+    after(() => server?.stop());
+
+    test('links are shown, and what needs mail says so', async () => {
+        assert.equal((await request(`${server.url}/api/v1/auth/status`)).body.mail_enabled, false);
+        const made = await admin.post('/api/v1/invitations', { email: 'max@example.com' });
+        assert.deepEqual([made.status, made.body.mailed], [201, false]);
+        const forgot = await request(`${server.url}/api/v1/auth/forgot-password`, { method: 'POST', json: { email: ADMIN.email } });
+        assert.equal(forgot.status, 404);
+        assert.match(forgot.body.detail, /administrator/);
+        assert.equal((await admin.post('/api/v1/auth/change-email', { email: 'b@example.com', current_password: ADMIN.password })).status, 404);
+        assert.deepEqual((await admin.get('/api/v1/mail')).body, { enabled: false, waiting: 0, sent: 0, failed: 0, mails: [] });
+    });
+
+    test('administrators change addresses, each of one account', async () => {
+        const [mia, leo] = [await addUser(admin, 'Mia'), await addUser(admin, 'Leo')];
+        const change = (who, email) => admin.patch(`/api/v1/users/${who.user.user_id}`, { email });
+        const link = (await admin.post(`/api/v1/users/${mia.user.user_id}/reset-password`)).body.reset_link;
+        assert.equal((await change(mia, 'leo@example.com')).status, 400);
+        assert.equal((await change(mia, 'nonsense')).status, 422);
+        assert.equal((await change(mia, 7)).status, 422);
+        const done = await change(mia, 'Mia.New@Example.com');
+        assert.deepEqual([done.status, done.body.user.email], [200, 'mia.new@example.com']);
+        assert.equal((await mia.get('/api/v1/auth/me')).body.email, 'mia.new@example.com');
+        await login(server, 'mia.new@example.com', PASSWORD);
+        const dead = await request(`${server.url}/api/v1/auth/reset-password`, { method: 'POST', json: { token: new URL(link).searchParams.get('token'), password: NEXT } });
+        assert.equal(dead.status, 404, 'links for the old address end');
+        const { entries } = (await admin.get('/api/v1/audit?action=email_changed')).body;
+        assert.deepEqual(entries.map((e) => [e.user_email, e.target_name, e.detail]), [[ADMIN.email, 'mia.new@example.com', { from: 'mia@example.com' }]]);
+        assert.equal((await leo.patch(`/api/v1/users/${leo.user.user_id}`, { email: 'x@example.com' })).status, 403);
+    });
+});
