@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { html } from './core/html.js';
 import { on, startLive } from './core/live.js';
 import { navigate, route, startRouter } from './core/router.js';
-import { boot, INVITE_PAGE, isAdmin, server, solo, start, user, watchSession } from './core/session.js';
+import { boot, CONFIRM_PAGE, FORGOT_PAGE, INVITE_PAGE, isAdmin, LINK_PAGES, RESET_PAGE, server, solo, start, user, watchSession } from './core/session.js';
 import { Create } from './pages/create.js';
 import { Button } from './parts/controls.js';
 import { Guard, Shell, Toasts } from './parts/shell.js';
@@ -25,6 +25,9 @@ const TITLES = {
   '/login': 'Sign in',
   '/setup': 'Welcome',
   [INVITE_PAGE]: 'Choose your password',
+  [RESET_PAGE]: 'Choose a new password',
+  [CONFIRM_PAGE]: 'Your email address',
+  [FORGOT_PAGE]: 'Forgot your password?',
 };
 const RETRY_MS = 15000;
 const LATER = {
@@ -36,6 +39,9 @@ const LATER = {
   '/login': () => import('./pages/enter.js').then((m) => m.SignIn),
   '/setup': () => import('./pages/enter.js').then((m) => m.SetUp),
   [INVITE_PAGE]: () => import('./pages/enter.js').then((m) => m.Invitation),
+  [RESET_PAGE]: () => import('./pages/enter.js').then((m) => m.Invitation),
+  [CONFIRM_PAGE]: () => import('./pages/by-mail.js').then((m) => m.ConfirmEmail),
+  [FORGOT_PAGE]: () => import('./pages/by-mail.js').then((m) => m.Forgot),
   '/new-password': () => import('./pages/enter.js').then((m) => m.NewPassword),
 };
 
@@ -99,7 +105,7 @@ function inner(path) {
   if (path === '/people' && !isAdmin.value) {
     return html`<${Closed} />`;
   }
-  const closed = ['/login', '/setup', INVITE_PAGE].includes(path);
+  const closed = ['/login', '/setup', ...LINK_PAGES].includes(path);
   return LATER[path] && !closed ? html`<${Later} path=${path} />` : html`<${Lost} />`;
 }
 
@@ -117,7 +123,7 @@ function App() {
   if (boot.value !== 'ready') {
     return html`<${Unreachable} />`;
   }
-  if (path === INVITE_PAGE && !solo.value && !server.value.setup_required) {
+  if (LINK_PAGES.includes(path) && !solo.value && !server.value.setup_required) {
     return html`<${Later} path=${path} />`;
   }
   if (!user.value) {

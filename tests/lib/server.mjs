@@ -366,7 +366,7 @@ export class Server {
 
     /** Runs one SQL statement on the database, from outside. @returns {object[]} rows */
     sql(statement) {
-        const out = execFileSync('sqlite3', ['-json', path.join(this.data, 'databases/invokemu.db'), statement], { encoding: 'utf8' });
+        const out = execFileSync('sqlite3', ['-json', '-cmd', '.timeout 10000', path.join(this.data, 'databases/invokemu.db'), statement], { encoding: 'utf8' });
         return out.trim() ? JSON.parse(out) : [];
     }
 

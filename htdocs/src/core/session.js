@@ -10,8 +10,12 @@ const SAVED = 'Your password was saved. Sign in with it.';
 /** As long as signing out waits for what was still to be done. */
 const PARTING_MS = 3000;
 const OPEN_PAGES = ['/login', '/setup'];
-/** Whoever holds a link may redeem it, whether or not somebody is signed in here. */
 export const INVITE_PAGE = '/invite';
+export const RESET_PAGE = '/reset';
+export const CONFIRM_PAGE = '/confirm-email';
+export const FORGOT_PAGE = '/forgot';
+/** Whoever holds a link may redeem it, and whoever forgot a password ask for one, whether or not somebody is signed in here. */
+export const LINK_PAGES = [INVITE_PAGE, RESET_PAGE, CONFIRM_PAGE, FORGOT_PAGE];
 
 /** 'loading', 'ready' or the sentence that says why the program could not start. */
 export const boot = signal('loading');
@@ -53,7 +57,7 @@ function forget(ended = false) {
 /** To the sign-in page, which leads on to the page that is left here. */
 function toSignIn() {
   const { path } = route.value;
-  if (path !== INVITE_PAGE && path !== '/login') {
+  if (!LINK_PAGES.includes(path) && path !== '/login') {
     const bare = path === '/' || OPEN_PAGES.includes(path);
     navigate(bare ? '/login' : `/login?to=${encodeURIComponent(path + location.search)}`, { replace: true });
   }
@@ -142,6 +146,21 @@ export async function setUp(account) {
   await post('/auth/setup', account, { anonymous: true });
   server.value = { ...server.value, setup_required: false };
   await signIn(account.email, account.password, true);
+}
+
+/** Asks for a link for a new password by mail. The answer is the same whether there is such an account or not. */
+export const forgotPassword = (email) => post('/auth/forgot-password', { email }, { anonymous: true });
+
+/** Asks for a link to a new address of one's own. */
+export const changeEmail = (email, password) => post('/auth/change-email', { email, current_password: password });
+
+/** Redeems that link. @returns {Promise<string>} the address */
+export async function confirmEmail(token) {
+  const { email } = await post('/auth/confirm-email', { token }, { anonymous: true });
+  if (user.value && getToken()) {
+    user.value = await get('/auth/me').catch(() => user.value);
+  }
+  return email;
 }
 
 /**

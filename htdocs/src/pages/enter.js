@@ -2,19 +2,19 @@
 import { useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { route } from '../core/router.js';
-import { acceptInvitation, changePassword, myName, server, setUp, signedOutReason, signIn, signOut, user } from '../core/session.js';
+import { acceptInvitation, changePassword, FORGOT_PAGE, myName, RESET_PAGE, server, setUp, signedOutReason, signIn, signOut, user } from '../core/session.js';
 import { passwordFault } from '../core/password.js';
 import { Button, Check, PasswordField, TextField } from '../parts/controls.js';
 import { NewPasswordField } from '../parts/new-password.js';
 
-function Frame({ title, lead, children }) {
+export function Frame({ title, lead, children }) {
   return html`<main class="enter" id="main"><div class="enter-in">
     <div class="enter-mark" aria-hidden="true"></div><h1>${title}</h1>${lead && html`<p class="lead">${lead}</p>`}${children}
   </div></main>`;
 }
 
 /** Runs `act` on submit; {busy, error} tell how it stands. */
-function useSubmit(act) {
+export function useSubmit(act) {
   const [state, setState] = useState({ busy: false, error: '' });
   const submit = async (event) => {
     event.preventDefault();
@@ -32,7 +32,7 @@ function useSubmit(act) {
   return { ...state, submit };
 }
 
-const Wrong = ({ children }) => html`<div role="alert">${children && html`<p class="message bad">${children}</p>`}</div>`;
+export const Wrong = ({ children }) => html`<div role="alert">${children && html`<p class="message bad">${children}</p>`}</div>`;
 
 export function SignIn() {
   const [email, setEmail] = useState('');
@@ -57,7 +57,8 @@ export function SignIn() {
       <${Check} label="Stay signed in on this device" checked=${stay} onCheck=${setStay} />
       <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Signing in…' : 'Sign in'}<//>
     </form>
-    <p class="note">No account, or the password is lost? An administrator of this server can help.</p>
+    ${server.value.mail_enabled && html`<p><a href=${FORGOT_PAGE}>Forgot your password?</a></p>`}
+    <p class="note">${server.value.mail_enabled ? 'No account?' : 'No account, or the password is lost?'} An administrator of this server can help.</p>
   <//>`;
 }
 
@@ -87,10 +88,10 @@ export function SetUp() {
   <//>`;
 }
 
-const DEAD = [404, 410];
-const INCOMPLETE = 'Part of the link is missing. Open it again from the message it came in, and copy all of it.';
+export const DEAD = [404, 410];
+export const INCOMPLETE = 'Part of the link is missing. Open it again from the message it came in, and copy all of it.';
 
-const DeadLink = ({ why }) => html`<${Frame} title="This link doesn’t work">
+export const DeadLink = ({ why }) => html`<${Frame} title="This link doesn’t work">
   <p class="message" role="alert">${why}</p><a class="button main wide" href=${user.value ? '/create' : '/login'}>${user.value ? 'To the start' : 'To the sign-in page'}</a>
 <//>`;
 
@@ -116,7 +117,7 @@ export function Invitation() {
   if (dead) {
     return html`<${DeadLink} why=${dead} />`;
   }
-  return html`<${Frame} title="Choose your password" lead="With it and your email address you sign in here from now on.">
+  return html`<${Frame} title=${route.value.path === RESET_PAGE ? 'Choose a new password' : 'Choose your password'} lead="With it and your email address you sign in here from now on.">
     ${user.value && html`<p class="message" role="status">${`${myName.value} is signed in here. Going on signs in the person this link was made for instead.`}</p>`}
     <form onSubmit=${submit} novalidate>
       <${Wrong}>${error}<//>

@@ -43,20 +43,25 @@ function LinkMade({ title, link, onClose, children }) {
   <//>`;
 }
 
+const passOn = (mailed, email) => (mailed ? `It is being mailed to ${email}; you can also pass it on yourself.` : 'Send them this link; the server sends no mail itself.');
+
 function InvitePerson({ onClose, done }) {
   const [name, setName] = useState('');
   const [email, setEmail] = useState('');
   const [admin, setAdmin] = useState(false);
   const [link, setLink] = useState('');
+  const [mailed, setMailed] = useState(false);
   const act = async () => {
     checkEmail(email);
     const person = { email: email.trim(), display_name: name.trim() || null, is_admin: admin };
-    setLink((await post('/users', { ...person, send_invitation: true })).invitation_link);
+    const made = await post('/users', { ...person, send_invitation: true });
+    setMailed(made.mailed);
+    setLink(made.invitation_link);
     done();
     return true;
   };
   if (link) {
-    return html`<${LinkMade} title=${`Invitation for ${name.trim() || email.trim()}`} link=${link} onClose=${onClose}>Send them this link; the server sends no mail itself.
+    return html`<${LinkMade} title=${`Invitation for ${name.trim() || email.trim()}`} link=${link} onClose=${onClose}>${passOn(mailed, email.trim())}
       It leads to choosing a password, works once and for seven days.<//>`;
   }
   return html`<${Form} title="Invite a person" button="Make the link" act=${act} onClose=${onClose}>
@@ -69,13 +74,16 @@ function InvitePerson({ onClose, done }) {
 
 function ResetLink({ person, onClose }) {
   const [link, setLink] = useState('');
+  const [mailed, setMailed] = useState(false);
   const name = nameOf(person);
   const act = async () => {
-    setLink((await post(`/users/${person.user_id}/reset-password`)).reset_link);
+    const made = await post(`/users/${person.user_id}/reset-password`);
+    setMailed(made.mailed);
+    setLink(made.reset_link);
     return true;
   };
   if (link) {
-    return html`<${LinkMade} title=${`Reset link for ${name}`} link=${link} onClose=${onClose}>Send them this link; the server sends no mail itself.
+    return html`<${LinkMade} title=${`Reset link for ${name}`} link=${link} onClose=${onClose}>${passOn(mailed, person.email)}
       It works once and for a day.<//>`;
   }
   return html`<${Form} title=${`Reset link for ${name}`} button="Make the link" act=${act} onClose=${onClose}>
@@ -107,14 +115,17 @@ function AddPerson({ onClose, done }) {
 
 function EditPerson({ person, onClose, done }) {
   const [name, setName] = useState(person.display_name || '');
+  const [email, setEmail] = useState(person.email);
   const [admin, setAdmin] = useState(person.is_admin);
   const act = async () => {
-    await patch(`${users}/${person.user_id}`, { display_name: name.trim() || null, is_admin: admin });
+    checkEmail(email);
+    await patch(`${users}/${person.user_id}`, { email: email.trim(), display_name: name.trim() || null, is_admin: admin });
     say('Saved.');
     done();
   };
   return html`<${Form} title=${`Edit ${nameOf(person)}`} button="Save" act=${act} onClose=${onClose}>
     <${TextField} label="Name" value=${name} onText=${setName} maxlength="100" autocomplete="off" autofocus />
+    <${TextField} label="Email address" type="email" value=${email} onText=${setEmail} autocomplete="off" autocapitalize="off" hint="They sign in with it. Open links end." required />
     <${Check} label="Administrator" hint=${ADMIN_HINT} checked=${admin} onCheck=${setAdmin} />
   <//>`;
 }

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { api, get } from '../core/api.js';
 import { html } from '../core/html.js';
 import { passwordFault } from '../core/password.js';
-import { changeName, changePassword, server, signOut, solo, user } from '../core/session.js';
+import { changeEmail, changeName, changePassword, server, signOut, solo, user } from '../core/session.js';
 import { ago, device } from '../core/words.js';
 import { Button, Failed, PasswordField, TextField } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
@@ -30,8 +30,37 @@ function Name() {
   };
   return html`<section class="block"><h2>You</h2><form onSubmit=${save} novalidate>
     <${TextField} label="Name" value=${name} onText=${setName} error=${error} autocomplete="name" maxlength="100" hint="Administrators know you by it." />
-    <${TextField} label="Email address" value=${user.value.email} readonly />
     <div class="form-end"><${Button} type="submit">Save name<//></div></form></section>`;
+}
+
+function Email() {
+  const [email, setEmail] = useState('');
+  const [password, setPassword] = useState('');
+  const [state, setState] = useState({ busy: false, error: '', sent: '' });
+  const save = async (event) => {
+    event.preventDefault();
+    if (!/.@./.test(email) || !password) {
+      setState({ busy: false, error: 'Enter the new address and your current password.', sent: '' });
+      return;
+    }
+    setState({ busy: true, error: '', sent: '' });
+    try {
+      await changeEmail(email.trim(), password);
+      setState({ busy: false, error: '', sent: email.trim() });
+      setEmail('');
+      setPassword('');
+    } catch (failure) {
+      setState({ busy: false, error: failure.message, sent: '' });
+    }
+  };
+  return html`<section class="block"><h2>Email address</h2>
+    <${TextField} label="You sign in with" value=${user.value.email} readonly hint=${server.value.mail_enabled ? '' : 'An administrator can change it.'} />
+    ${server.value.mail_enabled && html`<form onSubmit=${save} novalidate>
+      <div role="alert">${state.error && html`<p class="message bad">${state.error}</p>`}</div>
+      <div role="status">${state.sent && html`<p class="message">A link was mailed to ${state.sent}. The address counts when you open it; the link works for a day.</p>`}</div>
+      <${TextField} label="New email address" type="email" autocomplete="email" autocapitalize="off" value=${email} onText=${setEmail} />
+      <${PasswordField} label="Your current password" autocomplete="current-password" value=${password} onText=${setPassword} />
+      <div class="form-end"><${Button} type="submit" busy=${state.busy}>Change address<//></div></form>`}</section>`;
 }
 
 function Password({ done }) {
@@ -110,7 +139,7 @@ export function Profile() {
   return html`<div class="page narrow">
     <header class="page-head"><h1>${solo.value ? 'Settings' : 'Your profile'}</h1>
       ${!solo.value && html`<div class="page-acts"><${Button} icon="out" onClick=${signOut}>Sign out<//></div>`}</header>
-    ${!solo.value && html`<${Name} /><${Password} done=${load} /><${Sessions} list=${list} failed=${failed} load=${load} />`}
+    ${!solo.value && html`<${Name} /><${Email} /><${Password} done=${load} /><${Sessions} list=${list} failed=${failed} load=${load} />`}
     <section class="block"><h2>Look</h2><${ThemeChoice} /></section>
   </div>`;
 }

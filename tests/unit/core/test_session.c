@@ -269,7 +269,7 @@ static void what_an_administrator_does_counts_at_once(void **state)
     assert_no_error(imu_user_update(f->db, f->pool, id, &change, &user));
     assert_true(accepted(f, token).is_admin);
     assert_true(accepted(f, token).must_change_password);
-    change = (imu_user_change){NULL, NULL, 0, 0, IMU_KEEP};
+    change = (imu_user_change){NULL, NULL, 0, 0, IMU_KEEP, NULL};
     assert_no_error(imu_user_update(f->db, f->pool, id, &change, &user));
     refused(f, token);
     change.is_active = 1;

@@ -1,0 +1,81 @@
+// What people see of mails: a forgotten password, a new address, and links that administrators need not pass on.
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { useBrowser } from '../lib/browser.mjs';
+import { REPO, reach } from '../lib/paths.mjs';
+import { useServer } from '../lib/server.mjs';
+import { mailLines, SmtpSink } from '../lib/smtp-sink.mjs';
+import { ADMIN, addUser, setupAdmin } from '../lib/users.mjs';
+
+const NEXT = 'Eight-Paper-Boats-22';
+
+describe('mail', () => {
+    let sink;
+    before(async () => (sink = await SmtpSink.start()));
+    const server = useServer({ multiuser: true, hook: true, conf: () => mailLines(sink, reach(path.join(REPO, 'conf/mail'))) });
+    const browser = useBrowser(server);
+    after(() => sink?.stop());
+    let rosa;
+
+    /** The path that the link in the next mail leads to. */
+    const linked = async () => /^https:\/\/pictures\.example\.org(\/\S+)$/m.exec((await sink.next()).text.replace(/^there is.*$/m, ''))[1];
+
+    before(async () => {
+        await addUser(await setupAdmin(server), 'Rosa');
+    });
+
+    test('who forgot the password gets a mail, chooses a new one and is in', async () => {
+        rosa = await browser.person({ reducedMotion: 'reduce' });
+        await rosa.open('/login');
+        await rosa.page.getByRole('link', { name: 'Forgot your password?' }).click();
+        await rosa.button('Send me a link').click();
+        await rosa.sees('Enter the email address you sign in with.');
+        await rosa.field('Email address').fill('rosa@example.com');
+        assert.deepEqual(await rosa.axe(), [], 'forgot');
+        await rosa.button('Send me a link').click();
+        await rosa.sees(/a link for a new password is on its way/);
+        assert.deepEqual(await rosa.axe(), [], 'asked');
+        await rosa.open(await linked());
+        await rosa.sees('Choose a new password');
+        await rosa.field('Password').fill(NEXT);
+        await rosa.button('Save and sign in').click();
+        await rosa.page.waitForURL('**/create');
+    });
+
+    test('a new address counts when the link to it was opened and pressed', async () => {
+        await rosa.open('/profile');
+        await rosa.field('New email address').fill('rose@example.com');
+        await rosa.field('Your current password').fill(NEXT);
+        assert.deepEqual(await rosa.axe(), [], 'profile');
+        await rosa.button('Change address').click();
+        await rosa.sees(/A link was mailed to rose@example\.com/);
+        await rosa.open(await linked());
+        assert.deepEqual(await rosa.axe(), [], 'confirm');
+        await rosa.button('This is my address').click();
+        await rosa.sees('From now on you sign in with rose@example.com.');
+        await rosa.open('/profile');
+        assert.equal(await rosa.field('You sign in with').inputValue(), 'rose@example.com');
+    });
+
+    test('a link that does not work says so', async () => {
+        rosa.allow(/status of 404/);
+        await rosa.open(`/confirm-email?token=${'A'.repeat(43)}`);
+        await rosa.button('This is my address').click();
+        await rosa.sees('This link doesn’t work');
+        await rosa.open('/confirm-email');
+        await rosa.sees(/Part of the link is missing/);
+    });
+
+    test('administrators see that an invitation is mailed', async () => {
+        const admin = await browser.person({ reducedMotion: 'reduce' });
+        await admin.signIn(ADMIN.email, ADMIN.password);
+        await admin.page.waitForURL('**/create');
+        await admin.open('/people');
+        await admin.button('Invite', { exact: true }).click();
+        await admin.field('Email address').fill('guest@example.com');
+        await admin.button('Make the link').click();
+        await admin.sees(/It is being mailed to guest@example\.com/);
+        assert.deepEqual((await sink.next()).to, ['guest@example.com']);
+    });
+});
