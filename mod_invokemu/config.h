@@ -37,16 +37,16 @@ typedef struct imu_instance {
     apr_int64_t min_free;        /**< InvokeMUMinFree: bytes of the disk that stay free; 0: any */
     apr_array_header_t *workers; /**< InvokeMUWorker: const char * socket paths */
     const char *media;           /**< InvokeMUMedia: socket path of the media process */
-    const char *mail_server;        /**< InvokeMUMailServer; "none": no mail */
-    const char *mail_from;          /**< InvokeMUMailFrom: "Name <address>" */
-    const char *mail_user;          /**< InvokeMUMailUser */
+    const char *mail_server;     /**< InvokeMUMailServer; "none": no mail */
+    const char *mail_from;       /**< InvokeMUMailFrom: "Name <address>" */
+    const char *mail_user;       /**< InvokeMUMailUser */
     const char *mail_password_file; /**< InvokeMUMailPasswordFile */
     const char *mail_ca;            /**< InvokeMUMailCA: certificates to trust */
     const char *mail_templates;     /**< InvokeMUMailTemplates: folder */
     int mail_tls;                   /**< InvokeMUMailTLS */
     const char *public_url;         /**< InvokeMUPublicURL; "none": as whoever asks calls us */
     imu_mail_conf mail;             /**< what all of these come to; made by imu_config_finish */
-    int test_hook;               /**< started with -D InvokeMUTestHook */
+    int test_hook;                  /**< started with -D InvokeMUTestHook */
     apr_global_mutex_t *write_lock; /**< made in post_config */
 } imu_instance;
 

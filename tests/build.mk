@@ -22,7 +22,7 @@ $(B)/tests/core_%: $(B)/obj/tests/unit/core/test_%.o $(B)/obj/tests/unit/core/te
 UNIT_TESTS += $(CORE_TESTS)
 
 # Readers of foreign bytes in the module, fuzzed; each corpus is replayed as a unit test.
-CORE_FUZZ := batch csv multipart query report text token
+CORE_FUZZ := batch csv mail multipart query report text token
 CORE_FUZZ_MORE := $(B)/obj/tests/unit/core/tempdb.o $(B)/obj/mod_invokemu/dispatch/worker_frames.o
 $(CORE_FUZZ:%=$(B)/obj/tests/fuzz/fuzz_%.o): TEST_CFLAGS = $(APR_CFLAGS)
 $(CORE_FUZZ:%=$(B)/tests/replay_%): $(B)/tests/replay_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/replay.o $(POOL_BLOCKS) \

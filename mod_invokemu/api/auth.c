@@ -30,12 +30,11 @@ imu_err *imu_api_auth_status(imu_req *req)
     if (req->inst->multiuser &&
         ((err = imu_req_db(req, &db)) || (err = imu_user_count_admins(db, req->p, &admins))))
         return err;
-    return imu_reply_json(req, 200,
-                          json_pack("{s:b, s:b, s:b, s:b, s:n}", "setup_required", admins == 0,
-                                    "multiuser_enabled", req->inst->multiuser,
-                                    "strict_password_checking", req->inst->strict_passwords,
-                                    "mail_enabled", req->inst->multiuser && req->inst->mail.on,
-                                    "admin_email"));
+    return imu_reply_json(
+        req, 200,
+        json_pack("{s:b, s:b, s:b, s:b, s:n}", "setup_required", admins == 0, "multiuser_enabled",
+                  req->inst->multiuser, "strict_password_checking", req->inst->strict_passwords,
+                  "mail_enabled", req->inst->multiuser && req->inst->mail.on, "admin_email"));
 }
 
 static imu_err *single_user(imu_req *req)
@@ -256,8 +255,7 @@ static imu_err *change_profile(imu_req *req, const char *name, const char *curre
 
     if (!err && password) {
         change.must_change_password = 0;
-        if (!(err = imu_confirm_password(req, db, IMU_AUDIT_PASSWORD_CHANGED, current,
-                                         &hash_was)))
+        if (!(err = imu_confirm_password(req, db, IMU_AUDIT_PASSWORD_CHANGED, current, &hash_was)))
             err = imu_new_password(req, password, req->who.email,
                                    name ? name : req->who.display_name, &change.password_hash);
         if (!err && current && strcmp(current, password) == 0 && req->who.must_change_password)

@@ -63,8 +63,7 @@ imu_err *imu_api_user_reset_password(imu_req *req)
     audit_link(req, IMU_AUDIT_RESET_LINK, user);
     mailed = imu_mail_link(req, db, IMU_MAIL_RESET, user, link);
     return imu_reply_json(
-        req, 200,
-        json_pack("{s:b, s:s, s:b}", "success", 1, "reset_link", link, "mailed", mailed));
+        req, 200, json_pack("{s:b, s:s, s:b}", "success", 1, "reset_link", link, "mailed", mailed));
 }
 
 static json_t *invitation_json(const imu_rows *rows, int i)

@@ -147,12 +147,10 @@ imu_err *imu_api_auth_confirm_email(imu_req *req)
 
 static json_t *mail_json(const imu_rows *rows, int i)
 {
-    static const char *const texts[] = {"kind",       "to_address",      "state",
-                                        "created_at", "next_attempt_at", "ended_at",
-                                        "last_error"};
-    json_t *one =
-        json_pack("{s:I, s:I}", "mail_id", (json_int_t)imu_int(rows, i, "mail_id"), "attempts",
-                  (json_int_t)imu_int(rows, i, "attempts"));
+    static const char *const texts[] = {
+        "kind", "to_address", "state", "created_at", "next_attempt_at", "ended_at", "last_error"};
+    json_t *one = json_pack("{s:I, s:I}", "mail_id", (json_int_t)imu_int(rows, i, "mail_id"),
+                            "attempts", (json_int_t)imu_int(rows, i, "attempts"));
 
     for (size_t c = 0; c < sizeof texts / sizeof texts[0]; c++)
         json_object_set_new(one, texts[c], imu_json_text(rows, i, texts[c]));
@@ -172,10 +170,9 @@ imu_err *imu_api_mail(imu_req *req)
     list = json_array();
     for (int i = 0; i < rows->count; i++)
         json_array_append_new(list, mail_json(rows, i));
-    return imu_reply_json(
-        req, 200,
-        json_pack("{s:b, s:I, s:I, s:I, s:o}", "enabled", req->inst->mail.on, "waiting",
-                  (json_int_t)imu_int(counts, 0, "waiting"), "sent",
-                  (json_int_t)imu_int(counts, 0, "sent"), "failed",
-                  (json_int_t)imu_int(counts, 0, "failed"), "mails", list));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:b, s:I, s:I, s:I, s:o}", "enabled", req->inst->mail.on,
+                                    "waiting", (json_int_t)imu_int(counts, 0, "waiting"), "sent",
+                                    (json_int_t)imu_int(counts, 0, "sent"), "failed",
+                                    (json_int_t)imu_int(counts, 0, "failed"), "mails", list));
 }

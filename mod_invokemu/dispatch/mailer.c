@@ -119,8 +119,8 @@ static imu_err *send_one(imu_mailer *m, apr_pool_t *p, const imu_rows *mail)
     const char *text = NULL, *why = "";
     int claimed = 0;
     imu_sent sent = IMU_MAIL_LATER;
-    imu_err *err = imu_mail_claim(m->db, p, mail,
-                                  apr_time_now() + 2 * apr_time_from_msec(patience), &claimed);
+    imu_err *err =
+        imu_mail_claim(m->db, p, mail, apr_time_now() + 2 * apr_time_from_msec(patience), &claimed);
 
     if (err || !claimed)
         return err;

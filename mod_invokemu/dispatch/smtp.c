@@ -103,8 +103,7 @@ static imu_sent perform(CURL *curl, apr_pool_t *p, const char *error, const char
         code = 0;
     *why = reason(p, rc, error, code);
     /* 550 to 554 speak of the mail and its recipient; what else goes wrong may be mended. */
-    return rc == CURLE_SEND_ERROR && code >= 550 && code <= 554 ? IMU_MAIL_REFUSED
-                                                                 : IMU_MAIL_LATER;
+    return rc == CURLE_SEND_ERROR && code >= 550 && code <= 554 ? IMU_MAIL_REFUSED : IMU_MAIL_LATER;
 }
 
 imu_sent imu_smtp_send(const imu_mail_conf *conf, apr_pool_t *p, const char *to, const char *text,

@@ -48,7 +48,8 @@ static int is_plain(const char *text)
     return *text != '\0';
 }
 
-/* Text as it stands in a header: plain where that is safe, else encoded words with SEAM between them. */
+/* Text as it stands in a header: plain where that is safe, else encoded words with SEAM between
+ * them. */
 static const char *encoded(apr_pool_t *p, const char *text)
 {
     apr_array_header_t *words = apr_array_make(p, 4, sizeof(const char *));

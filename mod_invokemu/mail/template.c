@@ -71,8 +71,8 @@ imu_err *imu_mail_template_read(apr_pool_t *p, const char *folder, const char *k
         return bad(p, apr_psprintf(p, "The template %s can't be read: %s", path,
                                    apr_strerror(rv, why, sizeof why)));
     if (len > FILE_MAX_BYTES)
-        return bad(p, apr_psprintf(p, "The template %s is longer than %d bytes", path,
-                                   FILE_MAX_BYTES));
+        return bad(
+            p, apr_psprintf(p, "The template %s is longer than %d bytes", path, FILE_MAX_BYTES));
     if (strlen(buffer) != len || !imu_is_clean_text(buffer))
         return bad(p, apr_psprintf(p, "The template %s is not a text in UTF-8", path));
     *text = buffer;
@@ -84,8 +84,8 @@ static const char *value_of(apr_pool_t *p, const imu_mail_words *words, const ch
 {
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strlen(known[i].name) == len && memcmp(known[i].name, name, len) == 0) {
-            char *value =
-                apr_pstrndup(p, *(const char *const *)((const char *)words + known[i].at), WORD_MAX);
+            char *value = apr_pstrndup(p, *(const char *const *)((const char *)words + known[i].at),
+                                       WORD_MAX);
 
             for (char *c = value; *c; c++)
                 if (apr_iscntrl(*c))

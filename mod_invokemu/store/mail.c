@@ -14,8 +14,7 @@ imu_err *imu_mail_add(imu_db *db, apr_pool_t *p, const char *kind, const char *t
 {
     const char *now = imu_now(p);
     int added = 0;
-    imu_err *err =
-        imu_db_exec(db, p, &added, "mail_add", "ssssss", kind, to, name, link, now, now);
+    imu_err *err = imu_db_exec(db, p, &added, "mail_add", "ssssss", kind, to, name, link, now, now);
 
     if (!err && !added)
         err = imu_error(p, 503, "mail_queue_full",
@@ -61,7 +60,7 @@ imu_err *imu_mail_claim(imu_db *db, apr_pool_t *p, const imu_rows *mail, apr_tim
 }
 
 imu_err *imu_mail_note(imu_db *db, apr_pool_t *p, apr_int64_t mail_id, const char *error,
-                      apr_time_t next)
+                       apr_time_t next)
 {
     return imu_db_exec(db, p, NULL, "mail_note", "ssi", error, imu_time_text(p, next), mail_id);
 }

@@ -50,10 +50,16 @@ static const char *message(const char *name, const char *subject, const char *bo
 /* Every line of the header is a known field or a fold, is short, and holds ASCII alone. */
 static void check_header(const char *text)
 {
-    static const char *const fields[] = {"Date: ",         "From: ",         "To: ",
-                                         "Subject: ",      "Message-ID: ",   "MIME-Version: ",
-                                         "Content-Type: ", "Content-Transfer-Encoding: ",
-                                         "Auto-Submitted: ", " "};
+    static const char *const fields[] = {"Date: ",
+                                         "From: ",
+                                         "To: ",
+                                         "Subject: ",
+                                         "Message-ID: ",
+                                         "MIME-Version: ",
+                                         "Content-Type: ",
+                                         "Content-Transfer-Encoding: ",
+                                         "Auto-Submitted: ",
+                                         " "};
     const char *end = strstr(text, "\r\n\r\n"), *next;
     int count = 0;
 
@@ -89,9 +95,21 @@ static void plain_names_stay_readable(void **state)
 static void hostile_names_add_no_line(void **state)
 {
     static const char *const names[] = {
-        "x\r\nBcc: victim@example.org", "x\nBcc: a@b", "x\rBcc: a@b", "\"x\" <evil@example.org>",
-        "=?UTF-8?Q?=0D=0ABcc:?=", "a\x1f" "b", "\x7f", "Zo\xc3\xab", " lead", "trail ", "", "\n",
-        "a,b;c:d@e", "\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4"
+        "x\r\nBcc: victim@example.org",
+        "x\nBcc: a@b",
+        "x\rBcc: a@b",
+        "\"x\" <evil@example.org>",
+        "=?UTF-8?Q?=0D=0ABcc:?=",
+        "a\x1f"
+        "b",
+        "\x7f",
+        "Zo\xc3\xab",
+        " lead",
+        "trail ",
+        "",
+        "\n",
+        "a,b;c:d@e",
+        "\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4"
         "\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5"
         "\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xbd\xa0\xe5\xa5\xbd"};
     char *longest = apr_palloc(pool, 5001);
@@ -136,7 +154,10 @@ static void pieces_are_whole_characters(void **state)
 static void bodies_that_need_it_are_encoded(void **state)
 {
     char *longest = apr_pcalloc(pool, 2001), *body = apr_pcalloc(pool, IMU_MAIL_BODY_MAX + 2);
-    const char *const bodies[] = {"Zo\xc3\xab\n", "a\rb", "a\x01" "b", longest};
+    const char *const bodies[] = {"Zo\xc3\xab\n", "a\rb",
+                                  "a\x01"
+                                  "b",
+                                  longest};
     imu_mail_parts parts = {.from_address = "a@b", .to_address = "c@d", .subject = "s", .id = "1"};
     const char *text;
 
@@ -164,8 +185,17 @@ static void bodies_that_need_it_are_encoded(void **state)
 
 static void addresses_that_could_break_out_are_refused(void **state)
 {
-    static const char *const bad[] = {"a@b\r\nRCPT TO:<x@y>", "a b@c", "<a@b>", "a@b>", "ab", "@b",
-                                      "a@", "", "a@b,c@d", "a\x7f@b", "a\n@b"};
+    static const char *const bad[] = {"a@b\r\nRCPT TO:<x@y>",
+                                      "a b@c",
+                                      "<a@b>",
+                                      "a@b>",
+                                      "ab",
+                                      "@b",
+                                      "a@",
+                                      "",
+                                      "a@b,c@d",
+                                      "a\x7f@b",
+                                      "a\n@b"};
     imu_mail_parts parts = {
         .from_address = "from@example.org", .subject = "s", .body = "b", .id = "1"};
     const char *text;
@@ -207,7 +237,8 @@ static void templates_are_filled(void **state)
 
     (void)state;
     assert_null(imu_mail_template_fill(
-        pool, "# note\n#more\r\nSubject: For {email}\r\n\r\nHello {name},\n{link} {valid}{server}\n",
+        pool,
+        "# note\n#more\r\nSubject: For {email}\r\n\r\nHello {name},\n{link} {valid}{server}\n",
         &words, &subject, &body));
     assert_string_equal(subject, "For e@x");
     assert_string_equal(body, "Hello Z Bcc: {link},\nhttps://s/l 7 dayshttps://s\n");
@@ -229,9 +260,8 @@ static void broken_templates_say_why(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_true(
-            imu_error_is(imu_mail_template_fill(pool, bad[i], &words, &subject, &body),
-                         "mail_template"));
+        assert_true(imu_error_is(imu_mail_template_fill(pool, bad[i], &words, &subject, &body),
+                                 "mail_template"));
 }
 
 static void shipped_templates_are_whole(void **state)
