@@ -201,6 +201,7 @@ static const imu_event_route routes[] = {
     {"model_load_*", IMU_TO_OWNER, 0, 0, NULL, NULL},
     {"model_install_*", IMU_TO_ADMINS, 0, 0, NULL, NULL},
     {"download_*", IMU_TO_ADMINS, 0, 0, NULL, NULL},
+    {"workers_changed", IMU_TO_SHARED, 0, 0, time_alone, NULL},
     {"models_changed", IMU_TO_SHARED, 0, 0, time_alone, NULL},
     {"workflow_created", IMU_TO_SHARED, 0, 0, if_public, NULL},
     {"workflow_deleted", IMU_TO_SHARED, 0, 0, if_public, NULL},

@@ -285,6 +285,7 @@ static void on_ready(void *baton, imu_worker *worker, const imu_hello *hello)
             attach(s, worker, &ref, 0);
     lose_of(s, worker);
     judge_alone(s);
+    imu_scheduler_count_workers(s);
     imu_scheduler_wake(s);
 }
 
@@ -325,6 +326,7 @@ static void on_lost(void *baton, imu_worker *worker)
         }
     }
     judge_alone(s);
+    imu_scheduler_count_workers(s);
 }
 
 /* A result that could not be stored: the worker keeps it, and sends it again after the next HELLO.
@@ -509,6 +511,7 @@ static void on_renew(void *baton)
     }
     take_over(s, p);
     imu_scratch_end(s->d, p);
+    imu_scheduler_count_workers(s);
     imu_scheduler_wake(s);
     imu_timer_set(s->renew, RENEW_MS);
 }
@@ -523,6 +526,7 @@ imu_scheduler *imu_scheduler_new(imu_dispatch *d, const char *dispatcher_id)
         return NULL;
     s->d = d;
     s->id = dispatcher_id;
+    s->told_of_workers = -1;
     s->workers = calloc((size_t)d->conf->n_workers + 1, sizeof(void *));
     s->hand_out = imu_timer_add(d->loop, -1, on_hand_out, s);
     s->alone = imu_timer_add(d->loop, -1, on_alone, s);

@@ -11,10 +11,14 @@ struct imu_scheduler {
     imu_worker **workers;
     int n_workers;
     int told_of_disk;    /* that it is nearly full */
+    int told_of_workers; /* how many are ready; -1: nobody has been told */
     imu_timer *hand_out; /* armed by imu_scheduler_wake */
     imu_timer *alone;    /* looks at runs without a worker */
     imu_timer
         *renew; /* renews leases, takes over what others left, and looks at the queue in any case */
 };
+
+/* Notes how many workers are ready, and tells everybody, when that has changed. */
+void imu_scheduler_count_workers(imu_scheduler *s);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <apr_strings.h>
+
 #include "mod_invokemu/policy.h"
 #include "mod_invokemu/store/queue_run.h"
 #include "mod_invokemu/util/ids.h"
@@ -11,6 +13,8 @@
 /* There is one processor for all queues, and this is where its pause stands: another queue's name
  * is no way around it. */
 #define PROCESSOR "default"
+/* The setting that says how many workers are ready. */
+#define WORKERS "workers_ready"
 
 const char *imu_queue_scope_user(const imu_queue_scope *s)
 {
@@ -255,17 +259,25 @@ static json_int_t own_count(const imu_rows *rows, const char *status)
 
 imu_err *imu_queue_processor(const imu_queue_scope *s, json_t **status)
 {
-    imu_rows *paused, *running;
+    imu_rows *paused, *running, *workers;
     imu_err *err;
 
-    if ((err = imu_db_select(s->db, s->p, &paused, "queue_paused", "s", PROCESSOR)) ||
+    if ((err = imu_db_select(s->db, s->p, &workers, "setting_get", "s", WORKERS)) ||
+        (err = imu_db_select(s->db, s->p, &paused, "queue_paused", "s", PROCESSOR)) ||
         (err = imu_db_select(s->db, s->p, &running, "queue_current", "ss", s->queue_id,
                              s->who->user_id)))
         return err;
     *status = imu_json_own(s->p, json_pack("{s:b, s:b}", "is_started",
                                            paused->count == 0 || !imu_bool(paused, 0, "is_paused"),
                                            "is_processing", running->count > 0));
+    if (workers->count)
+        json_object_set_new(*status, "workers", json_integer(imu_int(workers, 0, "value")));
     return NULL;
+}
+
+imu_err *imu_queue_set_workers(imu_db *db, apr_pool_t *p, int ready)
+{
+    return imu_db_exec(db, p, NULL, "setting_put", "sss", WORKERS, apr_itoa(p, ready), imu_now(p));
 }
 
 imu_err *imu_queue_status(const imu_queue_scope *s, json_t **status)

@@ -84,9 +84,12 @@ imu_err *imu_queue_places(const imu_queue_scope *s, int fifo, int mine, json_t *
 /** {queue, processor}: totals of everybody, the caller's own share, and ids of the running item
  * only where they may be seen. */
 imu_err *imu_queue_status(const imu_queue_scope *s, json_t **status);
-/** {is_started, is_processing} */
+/** {is_started, is_processing, workers}: the last, of ours, is how many could render just now; left
+ * out while nobody has said so. */
 imu_err *imu_queue_processor(const imu_queue_scope *s, json_t **status);
 imu_err *imu_queue_set_paused(const imu_queue_scope *s, int paused);
+/** Notes how many workers are ready. */
+imu_err *imu_queue_set_workers(imu_db *db, apr_pool_t *p, int ready);
 /** Counts of what the caller may see of a batch, of a destination. */
 imu_err *imu_queue_batch_status(const imu_queue_scope *s, const char *batch_id, json_t **status);
 imu_err *imu_queue_destination_counts(const imu_queue_scope *s, const char *destination,

@@ -5,6 +5,7 @@ import { html } from '../core/html.js';
 import { recall, remember } from '../core/storage.js';
 import { Blank, Button, Failed } from '../parts/controls.js';
 import { Dialog } from '../parts/dialog.js';
+import { QueueNews } from '../parts/queue-news.js';
 import { needBoards } from '../state/boards.js';
 import { cards, feedState, loadFeed, loadMoreJobs, moreJobs } from '../state/jobs.js';
 import { model, prompt, refreshModels } from '../state/wish.js';
@@ -87,6 +88,7 @@ export function Create() {
       <h1 class="sr">Create</h1>
       <${Composer} toggleSettings=${toggleSettings} panelOpen=${docked} />
       <${Starters} />
+      <${QueueNews} />
       <section class="feed-place" aria-label="Your pictures, newest first"><${Feed} /></section>
     </div>
     ${docked &&

@@ -11,6 +11,7 @@ import { Form } from '../parts/form.js';
 import { Icon } from '../parts/icons.js';
 import { openLightbox } from '../parts/lightbox.js';
 import { Menu } from '../parts/menu.js';
+import { QueueNews } from '../parts/queue-news.js';
 import { Ring } from '../parts/ring.js';
 import { cancelJob, jobOf, retryJob } from '../state/jobs.js';
 import {
@@ -151,7 +152,7 @@ export function Queue() {
         ]} />
         ${tidying && html`<${TidyUp} everyones=${tidying === 'all'} onClose=${() => setTidying(null)} />`}
       </div></header>
-    ${paused.value && html`<p class="message" role="status">The queue is paused. New jobs wait until ${rights ? 'you continue it' : 'an administrator continues it'}.</p>`}
+    <${QueueNews} />
     ${!solo.value && html`<${Choice} label="Whose jobs" hideLabel value=${whose.value} options=${WHOSE} onPick=${showWhose} />`}
     <${Jobs} />
   </div>`;

@@ -23,6 +23,22 @@ export const whose = signal('mine');
 /** Id of a waiting job -> how many jobs come before it, as far as the server tells. */
 export const places = signal({});
 
+/** True when nothing has been there to render with for a while. */
+export const idle = signal(false);
+/** So long may a worker take to start anew, ms. */
+const AWAY = 5000;
+let away = null;
+
+function noteWorkers(ready) {
+  if (ready !== 0) {
+    clearTimeout(away);
+    away = null;
+    idle.value = false;
+  } else if (!away) {
+    away = setTimeout(() => (idle.value = true), AWAY);
+  }
+}
+
 /** {mine, all}: jobs waiting or running. */
 export const busy = computed(() => {
   const now = counts.value;
@@ -39,6 +55,7 @@ const status = freshReader(
   (answer) => {
     counts.value = answer.queue;
     paused.value = !answer.processor.is_started;
+    noteWorkers(answer.processor.workers);
   },
   // The badge keeps its last number; the banner already says that the server is away.
   () => {},
@@ -155,7 +172,7 @@ export async function tidyUp(everyones) {
 }
 
 export function startQueue() {
-  ['batch_enqueued', 'queue_item_status_changed', 'queue_cleared', 'queue_items_retried', 'queue_items_canceled', 'reconnected'].forEach(
+  ['batch_enqueued', 'queue_item_status_changed', 'queue_cleared', 'queue_items_retried', 'queue_items_canceled', 'workers_changed', 'reconnected'].forEach(
     (event) => on(event, refreshSoon),
   );
   // Jobs may have moved on between the first look at them and the opening of the line.
@@ -165,6 +182,7 @@ export function startQueue() {
     timer = 0;
     stale = false;
     counts.value = null;
+    noteWorkers(null);
     items.value = [];
     places.value = {};
     moreItems.value = false;
