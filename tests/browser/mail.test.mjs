@@ -4,9 +4,9 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { useBrowser } from '../lib/browser.mjs';
 import { REPO, reach } from '../lib/paths.mjs';
-import { useServer } from '../lib/server.mjs';
+import { until, useServer } from '../lib/server.mjs';
 import { mailLines, SmtpSink } from '../lib/smtp-sink.mjs';
-import { ADMIN, addUser, setupAdmin } from '../lib/users.mjs';
+import { ADMIN, addUser, login, setupAdmin } from '../lib/users.mjs';
 
 const NEXT = 'Eight-Paper-Boats-22';
 
@@ -77,5 +77,14 @@ describe('mail', () => {
         await admin.button('Make the link').click();
         await admin.sees(/It is being mailed to guest@example\.com/);
         assert.deepEqual((await sink.next()).to, ['guest@example.com']);
+        sink.mode = 'refuse';
+        server.allowLog(/IMU0462/);
+        const client = await login(server, ADMIN.email, ADMIN.password);
+        assert.equal((await client.post('/api/v1/invitations', { email: 'gone@example.com' })).status, 201);
+        await until(() => server.sql("SELECT * FROM mail_queue WHERE state = 'failed'").length, 'the mail to be given up');
+        await admin.open('/people');
+        await admin.sees(/1 given up in the last 30 days/);
+        await admin.sees(/550/);
+        assert.deepEqual(await admin.axe(), [], 'state of the mails');
     });
 });

@@ -13,6 +13,7 @@ import { Icon } from '../parts/icons.js';
 import { Menu } from '../parts/menu.js';
 import { NewPasswordField } from '../parts/new-password.js';
 import { say } from '../state/toasts.js';
+import { MailState } from './mail-state.js';
 
 const nameOf = (person) => person.display_name || person.email;
 const users = '/auth/users';
@@ -209,6 +210,7 @@ export function People() {
     ${!list && !failed && html`<ul class="people" aria-hidden="true">${[1, 2].map((n) => html`<li class="person skeleton" key=${n}></li>`)}</ul><p class="sr" role="status">Reading the list</p>`}
     ${list && html`<ul class="people">${list.map((person) => html`<${Person} key=${person.user_id} person=${person} done=${load} open=${(kind, who) => setDialog({ kind, who })} />`)}</ul>`}
     ${list?.length === 1 && html`<p class="hint-line"><${Icon} name="people" />It’s only you so far. Add your family, your class or your studio: each gets boards and pictures of their own.</p>`}
+    <${MailState} />
     ${dialog?.kind === 'invite' && html`<${InvitePerson} onClose=${close} done=${load} />`}
     ${dialog?.kind === 'add' && html`<${AddPerson} onClose=${close} done=${load} />`}
     ${Open && html`<${Open} person=${dialog.who} onClose=${close} done=${load} />`}
