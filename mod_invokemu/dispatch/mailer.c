@@ -25,7 +25,7 @@ typedef struct pace {
     int look, send, pause, pause_max, give_up;
 } pace;
 static const pace usual = {2000, 45000, 60 * 1000, 2 * 3600 * 1000, 24 * 3600 * 1000};
-static const pace tests = {50, 4000, 200, 1600, 12000};
+static const pace tests = {50, 4000, 200, 1600, 60 * 1000};
 
 struct imu_mailer {
     const imu_dispatch_conf *conf;
