@@ -105,11 +105,15 @@ test('a picture that fails says so and can be tried again', async () => {
     await tile(grace, ids[0]).getByText('This one didn’t work.').waitFor();
     await tile(grace, ids[0]).getByRole('button', { name: 'Try again' }).click();
     await grace.page.locator('.tile[data-status="pending"]').waitFor();
+    // In the place of the one that failed.
+    await tile(grace, ids[0]).waitFor({ state: 'detached' });
+    assert.equal(await grace.page.locator('.tile').count(), 2);
 });
 
 test('the feed is the same after loading the page again', async () => {
     await grace.page.reload();
-    await grace.page.locator('.tile').nth(2).waitFor();
+    await grace.page.locator('.tile[data-status="pending"]').waitFor();
+    assert.deepEqual(await grace.page.locator('.tile').evaluateAll((tiles) => tiles.map((one) => one.dataset.status)), ['pending', 'canceled']);
     await grace.page.locator('.card-prompt', { hasText: PROMPT }).first().waitFor();
 });
 

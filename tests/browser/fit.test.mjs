@@ -6,7 +6,7 @@ import { testModels } from '../lib/models.mjs';
 import { enqueue, hook, QUEUE } from '../lib/queue.mjs';
 import { makePng } from '../lib/png.mjs';
 import { useServer } from '../lib/server.mjs';
-import { ADMIN, addUser, setupAdmin } from '../lib/users.mjs';
+import { ADMIN, addUser, login, setupAdmin } from '../lib/users.mjs';
 
 const TABLET = { width: 820, height: 1180 };
 const TOUCH = { hasTouch: true, isMobile: true };
@@ -161,6 +161,22 @@ test('the buttons of the lightbox lie beside the picture on a phone while detail
     for (const button of await boxes(person, '.box-tools .button')) {
         assert.ok(apart(button, picture), JSON.stringify([button, picture]));
     }
+    await person.context.close();
+});
+
+test('a line below a board that is too long for a phone ends in dots', async () => {
+    const owner = await addUser(await login(server, ADMIN.email, ADMIN.password), 'Wilhelmina-Alexandrina-Victoria');
+    const { body } = await owner.post('/api/v1/boards/?board_name=Theirs');
+    assert.equal((await owner.patch(`/api/v1/boards/${body.board_id}`, { board_visibility: 'public' })).status, 201);
+    const person = await signedIn({ viewport: PHONE, ...TOUCH });
+    await person.open('/gallery');
+    const line = person.page.getByText(/^0 pictures · Wilhelmina/);
+    await line.waitFor();
+    const look = await line.evaluate((one) => {
+        const { display, textOverflow } = getComputedStyle(one);
+        return { display, textOverflow, long: one.scrollWidth > one.clientWidth };
+    });
+    assert.deepEqual(look, { display: 'block', textOverflow: 'ellipsis', long: true });
     await person.context.close();
 });
 

@@ -95,3 +95,6 @@ export function device(agent) {
   }
   return system ? `${browser} on ${system}` : browser;
 }
+
+/** A text as people read it: blanks count once, and so does each way of writing the same letter. */
+export const asRead = (text) => text.normalize('NFC').replace(/\s+/gu, ' ').trim();

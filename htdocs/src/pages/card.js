@@ -8,7 +8,7 @@ import { Icon } from '../parts/icons.js';
 import { Menu } from '../parts/menu.js';
 import { openLightbox } from '../parts/lightbox.js';
 import { Ring } from '../parts/ring.js';
-import { cancelJob, cards, createPictures, isFinal, retryJob } from '../state/jobs.js';
+import { cancelJob, cards, createPictures, isFinal, retried, retryJobs } from '../state/jobs.js';
 import { boardById } from '../state/boards.js';
 import { picture, remove, toggleStar, want } from '../state/pictures.js';
 import { defaults, MAX_COUNT, models, modelsThere, noModel, takeOver } from '../state/wish.js';
@@ -37,7 +37,7 @@ function Running({ job, small }) {
 /** What became of a job without a picture to show: its mark, its words, and whether it can be tried again. */
 function outcome(job) {
   if (job.status === 'failed') {
-    return ['warn', html`<strong>This one didn’t work.</strong> ${job.error || ''}`, true];
+    return ['warn', 'This one didn’t work.', true];
   }
   if (job.gone) {
     return ['trash', 'Deleted', false];
@@ -45,10 +45,29 @@ function outcome(job) {
   return job.status === 'completed' ? ['check', 'Done, without a picture', false] : ['close', 'Cancelled', true];
 }
 
-function Ended({ job }) {
+function Ended({ job, small }) {
   const [icon, words, again] = outcome(job);
+  const busy = retried.value.has(job.id);
   return html`<div class="ended"><${Icon} name=${icon} /><p>${words}</p>
-    ${again && html`<${Button} icon="again" onClick=${() => retryJob(job.id)}>Try again<//>`}</div>`;
+    ${again && html`<${Button} icon="again" bare=${small} busy=${busy} aria-disabled=${busy ? 'true' : undefined} onClick=${() => retryJobs([job.id])}>Try again<//>`}</div>`;
+}
+
+/** Below the pictures: why some of them are missing, in words that have room, and a way to try all of them again. */
+function Missing({ jobs }) {
+  const failed = jobs.filter((job) => job.status === 'failed');
+  const stopped = jobs.filter((job) => job.status === 'canceled' && !job.gone);
+  const reasons = [...new Set(failed.map((job) => job.error).filter(Boolean))];
+  const again = [...failed, ...stopped].map((job) => job.id);
+  const of = (list) => (list.length === jobs.length ? `All ${jobs.length}` : `${list.length} of ${jobs.length}`);
+  if (!reasons.length && (jobs.length === 1 || !again.length)) {
+    return null;
+  }
+  const busy = again.every((id) => retried.value.has(id));
+  return html`<div class="card-missing" role="status">
+    ${failed.length > 0 && html`<p class="bad">${jobs.length > 1 && `${of(failed)} didn’t work. `}${reasons.join(' ')}</p>`}
+    ${jobs.length > 1 && stopped.length > 0 && html`<p>${of(stopped)} cancelled.</p>`}
+    ${again.length > 1 && html`<${Button} kind="quiet" icon="again" busy=${busy} aria-disabled=${busy ? 'true' : undefined} onClick=${() => retryJobs(again)}>Try these ${again.length} again<//>`}
+  </div>`;
 }
 
 function Picture({ job, full }) {
@@ -76,7 +95,7 @@ function Tile({ job: source, full }) {
   const body = done
     ? html`<${Picture} job=${job} full=${full} />`
     : isFinal(job) && (job.status !== 'completed' || job.gone || job.settled)
-      ? html`<${Ended} job=${job} />`
+      ? html`<${Ended} job=${job} small=${!full} />`
       : html`<${Running} job=${job} small=${!full} />`;
   return html`<div class=${`tile ${done ? 'done' : job.status}`} data-item=${job.id} data-status=${job.status}>${body}</div>`;
 }
@@ -122,6 +141,7 @@ export function Card({ card }) {
   const size = `n${jobs.length <= 4 ? jobs.length : jobs.length <= 9 ? 9 : 16}`;
   return html`<li class="card">
     <div class=${`tiles ${size}`}>${jobs.map((job, i) => html`<${Tile} key=${i} job=${job} full=${jobs.length === 1} />`)}</div>
+    <${Missing} jobs=${jobs.map((job) => job.value)} />
     <div class="card-text">
       <p class="card-prompt" title=${wish.prompt}>${wish.prompt || 'No words'}</p>
       <div class="card-row">

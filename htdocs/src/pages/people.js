@@ -5,7 +5,7 @@ import { copyText } from '../core/copy.js';
 import { html } from '../core/html.js';
 import { passwordFault } from '../core/password.js';
 import { myId, server } from '../core/session.js';
-import { ago } from '../core/words.js';
+import { ago, asRead } from '../core/words.js';
 import { Button, Check, Failed, TextField } from '../parts/controls.js';
 import { Dialog } from '../parts/dialog.js';
 import { Form } from '../parts/form.js';
@@ -152,7 +152,7 @@ function DeletePerson({ person, onClose, done }) {
     say(`${name} was deleted.`);
     done();
   };
-  return html`<${Form} title=${`Delete ${name}`} button="Delete for good" danger ready=${typed.trim() === name} act=${act} onClose=${onClose}>
+  return html`<${Form} title=${`Delete ${name}`} button="Delete for good" danger ready=${asRead(typed) === asRead(name)} act=${act} onClose=${onClose}>
     <p>The account, all its boards and all its pictures go with it. This can’t be undone.</p>
     <${TextField} label=${`To go on, type: ${name}`} value=${typed} onText=${setTyped} autocomplete="off" autocapitalize="off" spellcheck=${false} autofocus /><//>`;
 }

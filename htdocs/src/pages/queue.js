@@ -13,7 +13,7 @@ import { openLightbox } from '../parts/lightbox.js';
 import { Menu } from '../parts/menu.js';
 import { QueueNews } from '../parts/queue-news.js';
 import { Ring } from '../parts/ring.js';
-import { cancelJob, jobOf, retryJob } from '../state/jobs.js';
+import { cancelJob, jobOf, lastTries, retried, retryJobs, rootOf } from '../state/jobs.js';
 import {
   busy,
   items,
@@ -61,9 +61,13 @@ function Mark({ item, name, live, prompt }) {
   return html`<span class="job-mark"><${Icon} name=${{ failed: 'warn', canceled: 'close', completed: 'check' }[item.status] || 'queue'} /></span>`;
 }
 
+/** Nothing that has been tried again already, which has a line of its own. */
+const canTryAgain = (item) => ['failed', 'canceled'].includes(item.status) && lastTries(items.value).get(rootOf(item)) === item.item_id;
+
 /** Mine, or any job an administrator may read. */
 function Known({ item }) {
   const wish = wishOf(item);
+  const busyAgain = retried.value.has(item.item_id);
   const live = jobOf(item.item_id)?.value;
   const name = pictureOf(item);
   const owner = !solo.value && item.user_id !== myId.value ? item.user_display_name || item.user_email : null;
@@ -74,7 +78,7 @@ function Known({ item }) {
         ${wish.modelName && html`<span>${wish.modelName}</span>`}</p>
       ${item.status === 'failed' && item.error_message && html`<p class="job-error">${item.error_message}</p>`}</div>
     ${isOpen(item) && html`<${Button} kind="quiet" icon="close" onClick=${() => cancelJob(item.item_id)}>Cancel<//>`}
-    ${['failed', 'canceled'].includes(item.status) && html`<${Button} kind="quiet" icon="again" onClick=${() => retryJob(item.item_id)}>Try again<//>`}
+    ${canTryAgain(item) && html`<${Button} kind="quiet" icon="again" busy=${busyAgain} aria-disabled=${busyAgain ? 'true' : undefined} onClick=${() => retryJobs([item.item_id])}>Try again<//>`}
   </li>`;
 }
 

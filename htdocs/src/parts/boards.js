@@ -37,7 +37,7 @@ function Entry({ id, name, cover, line, icon, current, allowed }) {
   return html`<li><a class=${over ? 'board over' : 'board'} href=${id === 'none' ? '/gallery' : `/gallery?board=${id}`}
     aria-current=${current === id ? 'page' : undefined} ...${drop}>
     <span class="board-cover">${cover ? html`<img src=${thumbnailUrl(cover)} alt="" loading="lazy" />` : html`<${Icon} name=${id === 'none' ? 'gallery' : 'board'} />`}</span>
-    <span class="board-words"><strong>${name}</strong><span>${icon && html`<${Icon} name=${icon} />`}${line}</span></span></a></li>`;
+    <span class="board-words"><strong>${name}</strong><span>${icon && html`<${Icon} name=${icon} />`}<span>${line}</span></span></span></a></li>`;
 }
 
 function lineOf(board) {

@@ -6,7 +6,7 @@ import { on } from '../core/live.js';
 import { myId, onLeave, solo } from '../core/session.js';
 import { toDate } from '../core/words.js';
 import { choose, refreshModels } from './wish.js';
-import { complain, spoken } from './toasts.js';
+import { complain, say, spoken } from './toasts.js';
 
 const QUEUE = '/queue/default';
 const PAGE = 24;
@@ -24,6 +24,7 @@ let ids = [];
 /** Ids that were asked for, whether or not a card came of them. */
 const asked = new Set();
 let sending = 0;
+let headTimer = 0;
 let tempKey = 0;
 const byItem = new Map();
 let early = [];
@@ -32,10 +33,31 @@ export const isFinal = (job) => FINAL.has(job.status);
 export const jobOf = (itemId) => byItem.get(itemId);
 const isMine = (thing) => solo.value || thing.user_id === myId.value;
 
+/** Numbers of jobs that have been asked to be tried again. */
+export const retried = signal(new Set());
+
+export const rootOf = (item) => item.retried_from_item_id ?? item.item_id;
+
+/** The last try of each job: first number -> last number. */
+export const lastTries = (items) => items.reduce((last, item) => last.set(rootOf(item), Math.max(item.item_id, last.get(rootOf(item)) || 0)), new Map());
+
+/** Jobs in the order of their places; a job that was tried again gives its place to the next try. */
+function inPlaces(jobs) {
+  const last = new Map();
+  for (const { value } of jobs) {
+    last.set(value.root, Math.max(value.id, last.get(value.root) || 0));
+  }
+  return jobs
+    .filter(({ value }) => !['failed', 'canceled'].includes(value.status) || last.get(value.root) === value.id)
+    .sort((a, b) => a.value.root - b.value.root || a.value.id - b.value.id);
+}
+
 /** A Job as cards and queue show it. */
 export function toJob(item) {
   return {
     id: item.item_id,
+    // The job that was tried first: every further try of it belongs in the same place.
+    root: rootOf(item),
     status: item.status,
     wish: wishOf(item),
     picture: pictureOf(item),
@@ -84,9 +106,10 @@ function group(items) {
   const joined = cards.value.map((card) => {
     const more = fresh.get(card.key);
     fresh.delete(card.key);
-    return more ? { ...card, jobs: [...card.jobs, ...more.jobs].sort((a, b) => a.value.id - b.value.id) } : card;
+    return more ? { ...card, jobs: inPlaces([...card.jobs, ...more.jobs]) } : card;
   });
-  cards.value = [...joined, ...fresh.values()].sort((a, b) => toDate(b.created) - toDate(a.created));
+  const added = [...fresh.values()].map((card) => ({ ...card, jobs: inPlaces(card.jobs) }));
+  cards.value = [...joined, ...added].sort((a, b) => toDate(b.created) - toDate(a.created));
 }
 
 const fetchItems = (itemIds) => post(`${QUEUE}/items_by_ids`, { item_ids: itemIds });
@@ -166,7 +189,7 @@ function adopt(card, answer) {
     if (byItem.has(id)) {
       jobs[i] = byItem.get(id);
     } else if (jobs[i]) {
-      change(jobs[i], { id, sending: false });
+      change(jobs[i], { id, root: id, sending: false });
       byItem.set(id, jobs[i]);
     }
   });
@@ -226,11 +249,32 @@ export async function cancelJob(id) {
   }
 }
 
-export async function retryJob(id) {
+const markRetried = (list, yes) => {
+  const rest = [...retried.value].filter((id) => !list.includes(id));
+  retried.value = new Set(yes ? [...rest, ...list] : rest);
+};
+
+/** Tries jobs again, each once however often this is asked for. Their places in the feed go to the new jobs. */
+export async function retryJobs(list) {
+  const fresh = list.filter((id) => !retried.value.has(id));
+  if (!fresh.length) {
+    return;
+  }
+  markRetried(fresh, true);
+  let refused = fresh;
   try {
-    await put(`${QUEUE}/retry_items_by_id`, [id]);
+    const taken = new Set((await put(`${QUEUE}/retry_items_by_id`, fresh)).retried_item_ids);
+    refused = fresh.filter((id) => !taken.has(id));
+    if (refused.length) {
+      say('Not all of that can be tried again: it is gone, or too many jobs wait already.', 'bad');
+    }
   } catch (error) {
     complain(error);
+  }
+  markRetried(refused, false);
+  if (feedState.value === 'ready' && refused.length < fresh.length) {
+    clearTimeout(headTimer);
+    loadFeed();
   }
 }
 
@@ -262,7 +306,6 @@ function refreshJob(id) {
   });
 }
 
-let headTimer = 0;
 function refreshHead() {
   clearTimeout(headTimer);
   headTimer = setTimeout(loadFeed, 250);
@@ -349,6 +392,7 @@ export function startJobs() {
     cards.value = [];
     feedState.value = 'idle';
     moreJobs.value = false;
+    retried.value = new Set();
     byItem.clear();
     early = [];
     sending = 0;

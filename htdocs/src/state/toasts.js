@@ -17,6 +17,12 @@ const hide = (id) => {
   toasts.value = toasts.value.filter((toast) => toast.id !== id);
 };
 
+/** The last two of those that only say something; one with an undo stays until its time is over. */
+function withRoom(list) {
+  const lasting = list.filter((toast) => !toast.undo).slice(-2);
+  return list.filter((toast) => toast.undo || lasting.includes(toast));
+}
+
 /**
  * Says something once, however many things go the same way at a time.
  * @param {'plain' | 'bad'} tone
@@ -24,7 +30,7 @@ const hide = (id) => {
 export function say(text, tone = 'plain') {
   const id = ++lastId;
   const others = toasts.value.filter((toast) => toast.undo || toast.text !== text || toast.tone !== tone);
-  toasts.value = [...others.slice(-2), { id, text, tone }];
+  toasts.value = [...withRoom(others), { id, text, tone }];
   setTimeout(() => hide(id), STAY_MS);
 }
 
@@ -52,7 +58,7 @@ export function sayWithUndo(text, act, back) {
     back();
   };
   waiting.set(id, act);
-  toasts.value = [...toasts.value.slice(-2), { id, text, tone: 'plain', undo }];
+  toasts.value = [...withRoom(toasts.value), { id, text, tone: 'plain', undo }];
   setTimeout(() => finish(id), UNDO_MS);
 }
 
