@@ -89,6 +89,34 @@ test('nor does one whose end shows only when Create is pressed', async () => {
     await formIsWhole();
 });
 
+test('two tabs keep what is written in each, and a new one starts with what was written last', async () => {
+    const box = (page) => page.locator('#prompt');
+    const says = (page, text) => page.waitForFunction((words) => document.querySelector('#prompt')?.value === words, text);
+    const second = await person.context.newPage();
+    await second.goto(`${server.url}/create`);
+    await says(second, WISH);
+    await box(second).fill('a glass house for frogs');
+    await person.page.reload();
+    await says(person.page, WISH);
+    await second.reload();
+    await says(second, 'a glass house for frogs');
+    await box(second).fill('a glass house for toads');
+    const third = await person.context.newPage();
+    await third.goto(`${server.url}/create`);
+    await says(third, 'a glass house for toads');
+    await third.close();
+    // Signed out in one tab is signed out in all of them.
+    await second.goto(`${server.url}/profile`);
+    await second.getByRole('button', { name: 'Sign out', exact: true }).click();
+    await person.page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    await second.close();
+    assert.doesNotMatch(await kept(), /glass house|curtains/);
+    await signIn('grace@example.com');
+    await prompt().waitFor();
+    assert.equal(await prompt().inputValue(), '');
+    await prompt().fill(WISH);
+});
+
 test('somebody else who signs in at the same browser finds nothing of it, not even in what the browser keeps', async () => {
     await endSessions();
     await person.page.getByRole('heading', { name: 'Sign in' }).waitFor();

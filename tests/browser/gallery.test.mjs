@@ -113,6 +113,23 @@ test('an undo that still counts is not pushed away by other messages', async () 
     await pictures(admin, 1);
 });
 
+test('what is deleted in one tab is gone from the other when one comes back to it', async () => {
+    await admin.page.locator('input[type=file]').setInputFiles([png('short-lived.png', [10, 20, 30])]);
+    await pictures(admin, 2);
+    const other = await admin.context.newPage();
+    const there = await admin.page.evaluate(() => location.search);
+    await other.goto(`${server.url}/gallery${there}`);
+    await other.locator('.thumb').nth(1).waitFor();
+    await admin.page.locator('.thumb-open').first().focus();
+    const gone = admin.page.waitForResponse((response) => response.url().endsWith('/images/delete'));
+    await admin.page.keyboard.press('Delete');
+    await admin.page.locator('.toast', { hasText: 'Picture deleted.' }).getByRole('button', { name: 'Dismiss' }).click();
+    await gone;
+    await other.evaluate(() => dispatchEvent(new Event('focus')));
+    await other.waitForFunction(() => document.querySelectorAll('.thumb').length === 1);
+    await other.close();
+});
+
 test('a star stays', async () => {
     await admin.page.locator('.thumb-open').first().focus();
     const done = admin.page.waitForResponse((response) => response.url().endsWith('/images/star'));

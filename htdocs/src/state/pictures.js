@@ -3,6 +3,7 @@ import { signal } from '@preact/signals';
 import { api, get, post } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
+import { route } from '../core/router.js';
 import { onLeave } from '../core/session.js';
 import { brief, count } from '../core/words.js';
 import { boardById, boardsState, canChange, countUp, loadBoards, needBoards } from './boards.js';
@@ -91,6 +92,10 @@ const reader = freshReader(
   },
   (list) => {
     names.value = list.filter((name) => !removing.has(name));
+    if (selection.value.size) {
+      const there = new Set(list);
+      selection.value = new Set([...selection.value].filter((name) => there.has(name)));
+    }
     namesState.value = 'ready';
   },
   (error) => {
@@ -305,6 +310,17 @@ export async function readPicture(name) {
   return picture(name).value;
 }
 
+let lookTimer = 0;
+/** What changed in another tab, or by others, shows itself when one comes back to the gallery. Once for several reasons. */
+function lookAgain() {
+  clearTimeout(lookTimer);
+  lookTimer = setTimeout(() => {
+    if (namesState.value === 'ready' && route.value.path === '/gallery' && document.visibilityState === 'visible') {
+      loadNames({ quiet: true });
+    }
+  }, 300);
+}
+
 let refreshTimer = 0;
 function refreshSoon() {
   if (namesState.value !== 'idle') {
@@ -319,7 +335,11 @@ function refreshSoon() {
 export function startPictures() {
   on('invocation_complete', (event) => event.result?.image && refreshSoon());
   on('reconnected', refreshSoon);
+  on('boards_changed', lookAgain);
+  addEventListener('focus', lookAgain);
+  document.addEventListener('visibilitychange', lookAgain);
   onLeave(() => {
+    clearTimeout(lookTimer);
     known.clear();
     wanted.clear();
     removing.clear();

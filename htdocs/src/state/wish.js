@@ -4,7 +4,7 @@ import { del, get } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
 import { myId, onLeave } from '../core/session.js';
-import { forgetOthers, recallJson, remember, rememberJson } from '../core/storage.js';
+import { forgetHere, forgetOthers, recallJson, remember, rememberJson } from '../core/storage.js';
 import { complain, sayWithUndo } from './toasts.js';
 
 export const SAMPLING = [
@@ -178,15 +178,17 @@ export const modelsThere = () => (modelsState.value === 'loading' ? reading || l
 
 /**
  * Remembers the composer on this device, for this person only, until they sign out or somebody else signs in here. A session that ends by
- * itself takes nothing away.
+ * itself takes nothing away. Each tab keeps its own; a new one starts with what was written last.
  */
 export function startWish() {
+  // Whoever signed out in another tab has done so in this one.
+  forgetHere('wish:');
   let owner = null;
   effect(() => {
     if (myId.value && owner !== myId.value) {
       owner = myId.value;
       forgetOthers('wish:', `wish:${owner}`);
-      const kept = recallJson(`wish:${owner}`, {});
+      const kept = recallJson(`wish:${owner}`, null, true) || recallJson(`wish:${owner}`, {});
       prompt.value = kept.prompt || '';
       negative.value = kept.negative || '';
       chosen.value = Object.fromEntries(Object.entries(kept).filter(([k]) => KEPT.includes(k) && !k.match(/prompt|negative/)));
@@ -195,14 +197,14 @@ export function startWish() {
   effect(() => {
     const now = { ...chosen.value, prompt: prompt.value, negative: negative.value };
     if (owner && owner === myId.peek()) {
-      rememberJson(`wish:${owner}`, now);
+      [true, false].forEach((here) => rememberJson(`wish:${owner}`, now, here));
     }
   });
   ['reconnected', 'models_changed'].forEach((event) => on(event, refreshModels));
   onLeave(({ ended }) => {
     reading = null;
     if (owner && !ended) {
-      remember(`wish:${owner}`, null);
+      [true, false].forEach((here) => remember(`wish:${owner}`, null, here));
     }
     owner = null;
     prompt.value = '';
