@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PHONE, useBrowser } from '../lib/browser.mjs';
 import { makePng } from '../lib/png.mjs';
-import { useServer } from '../lib/server.mjs';
+import { until, useServer } from '../lib/server.mjs';
 import { ADMIN, PASSWORD, addUser, setupAdmin } from '../lib/users.mjs';
 
 const server = useServer({ multiuser: true, media: true });
@@ -128,6 +128,32 @@ test('what is deleted in one tab is gone from the other when one comes back to i
     await other.evaluate(() => dispatchEvent(new Event('focus')));
     await other.waitForFunction(() => document.querySelectorAll('.thumb').length === 1);
     await other.close();
+});
+
+test('a large deletion outlives the page that is left before its undo has ended', async () => {
+    admin.allow(/status of 4\d\d/);
+    await admin.page.locator('input[type=file]').setInputFiles([png('last.png', [1, 2, 3])]);
+    await pictures(admin, 2);
+    const [last] = await admin.page.locator('.thumb-open').evaluateAll((list) => list.map((one) => one.dataset.picture));
+    // More names than fit into what a closing page may send, the one that counts at the end.
+    const many = Array.from({ length: 2500 }, (_, i) => `00000000-0000-4000-8000-${String(i).padStart(12, '0')}.png`);
+    await admin.page.route('**/images/names?*', (route) => route.fulfill({ json: { image_names: [...many, last], starred_count: 0, total_count: many.length + 1 } }));
+    await admin.page.reload();
+    await admin.page.locator('.thumb-open').first().focus();
+    await admin.page.keyboard.press(' ');
+    await admin.page.locator('.thumb.chosen').waitFor();
+    await admin.page.keyboard.press('End');
+    await admin.page.waitForFunction((name) => document.activeElement.dataset.picture === name, last);
+    await admin.page.keyboard.press('Shift+Space');
+    await admin.sees(/^2,?501 pictures/);
+    await admin.page.keyboard.press('Delete');
+    await admin.sees(/^2,?501 pictures deleted/);
+    await admin.page.unroute('**/images/names?*');
+    await admin.page.reload();
+    await pictures(admin, 1);
+    await until(async () => server.sql(`SELECT 1 FROM images WHERE image_name = '${last}'`).length === 0, 'the last picture to be deleted');
+    await admin.page.reload();
+    await pictures(admin, 1);
 });
 
 test('a star stays', async () => {

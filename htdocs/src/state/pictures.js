@@ -1,10 +1,11 @@
 // The gallery: names first, pictures as they come into view, and everything that can be done with them.
-import { signal } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
 import { api, get, post } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
 import { route } from '../core/router.js';
-import { onLeave } from '../core/session.js';
+import { myId, onLeave } from '../core/session.js';
+import { recallJson, remember, rememberJson } from '../core/storage.js';
 import { brief, count } from '../core/words.js';
 import { boardById, boardsState, canChange, countUp, loadBoards, needBoards } from './boards.js';
 import { pictureGone } from './jobs.js';
@@ -225,6 +226,51 @@ export async function move(list, boardId) {
   }
 }
 
+/** What a page that closes may still send, all requests together: browsers cap that at 64 KiB. */
+const LAST_BYTES = 60000;
+/** As many pictures as one request deletes; the server takes twice as many. */
+const MOST = 5000;
+let lastBytes = 0;
+
+/** Of a list that is to be deleted while the page closes: what can still be sent. The rest is left for the next time this person is here. */
+function beforeClosing(list) {
+  const fits = list.findIndex((name) => (lastBytes += name.length + 3) > LAST_BYTES);
+  const now = fits < 0 ? list : list.slice(0, fits);
+  if (now.length < list.length) {
+    const key = `deleted:${myId.value}`;
+    rememberJson(key, [...recallJson(key, []), ...list.slice(now.length)]);
+  }
+  return now;
+}
+
+/** @returns {Promise<number>} how many of them were deleted */
+async function deleteOnServer(list, keepalive) {
+  let done = 0;
+  for (let i = 0; i < list.length; i += MOST) {
+    const answer = await post('/images/delete', { image_names: list.slice(i, i + MOST) }, { keepalive });
+    done += answer.deleted_images.length;
+  }
+  return done;
+}
+
+/** Deletes what was too much to be sent when the page was left. */
+async function finishRemoving() {
+  lastBytes = 0;
+  const key = `deleted:${myId.value}`;
+  const list = myId.value ? recallJson(key, []) : [];
+  if (!list.length) {
+    return;
+  }
+  remember(key, null);
+  list.forEach((name) => removing.add(name));
+  try {
+    await changing(list, () => deleteOnServer(list));
+  } catch {
+    rememberJson(key, list);
+  }
+  list.forEach((name) => removing.delete(name));
+}
+
 /**
  * Takes pictures away at once; the server hears of it when the time for undo is over.
  * @returns {Promise<boolean>} whether they are gone from the screen
@@ -244,11 +290,12 @@ export async function remove(list) {
     pictureGone(list, true);
     from.forEach((boardId) => countUp(boardId, 1));
   };
-  const act = async (keepalive) => {
+  const act = async (pageCloses) => {
+    const now = pageCloses ? beforeClosing(list) : list;
     try {
-      const answer = await changing(list, () => post('/images/delete', { image_names: list }, { keepalive }));
+      const done = await changing(list, () => deleteOnServer(now, pageCloses));
       list.forEach((name) => removing.delete(name));
-      if (answer.deleted_images.length < list.length) {
+      if (done < now.length) {
         say('Some of these pictures belong to someone else and stay.', 'bad');
         loadNames({ quiet: true });
       }
@@ -338,6 +385,11 @@ export function startPictures() {
   on('boards_changed', lookAgain);
   addEventListener('focus', lookAgain);
   document.addEventListener('visibilitychange', lookAgain);
+  // Also when the browser kept the page and shows it again.
+  addEventListener('pageshow', (event) => event.persisted && finishRemoving());
+  effect(() => {
+    finishRemoving();
+  });
   onLeave(() => {
     clearTimeout(lookTimer);
     known.clear();
