@@ -177,8 +177,10 @@ export class FakeWorker {
 
     /** Ends like a process that is stopped: says so, waits until it has been heard, and is gone. */
     async leave() {
+        const { socket } = this;
         this.send(T.GOODBYE, {});
-        await until(() => !this.socket, 'the dispatcher to answer GOODBYE');
+        // It closes this connection, and soon tries another.
+        await until(() => this.socket !== socket, 'the dispatcher to answer GOODBYE');
         this.die();
     }
 
