@@ -115,6 +115,7 @@ int imu_client_serve(imu_req *req)
     const char *path, *assets;
     apr_finfo_t info;
 
+    imu_edge_leave_body(req);
     if (r->method_number != M_GET) {
         apr_table_setn(r->err_headers_out, "Allow", "OPTIONS, GET, HEAD");
         if (r->method_number == M_OPTIONS) {

@@ -9,9 +9,6 @@
 
 APLOG_USE_MODULE(invokemu);
 
-/* Bytes of an unread body for which a connection is kept. */
-#define MAX_SKIPPED 16384
-
 void imu_edge_common_headers(request_rec *r)
 {
     apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
@@ -26,14 +23,12 @@ static int bodiless(int status)
     return status == 204 || status == 304;
 }
 
-/* A body that nobody asked for is not waited for: the core would read it to its end, however slowly
- * it comes, with a thread. */
-static void leave_body(const imu_req *req)
+void imu_edge_leave_body(const imu_req *req)
 {
     const char *length = apr_table_get(req->r->headers_in, "Content-Length");
 
     if (!req->body_done && (apr_table_get(req->r->headers_in, "Transfer-Encoding") ||
-                            (length && apr_atoi64(length) > MAX_SKIPPED)))
+                            (length && apr_atoi64(length) > 0)))
         req->r->connection->keepalive = AP_CONN_CLOSE;
 }
 
@@ -114,7 +109,7 @@ int imu_edge_send(imu_req *req)
     const imu_reply *reply = &req->reply;
 
     imu_req_db_release(req);
-    leave_body(req);
+    imu_edge_leave_body(req);
     imu_edge_common_headers(r);
     if (reply->status == 0)
         return imu_edge_send_error(
@@ -147,7 +142,7 @@ int imu_edge_send_error(imu_req *req, const imu_err *err)
     const char *body = error_body(req, err);
 
     imu_req_db_release(req);
-    leave_body(req);
+    imu_edge_leave_body(req);
     if (err->status >= 500 && err->status != 501)
         ap_log_rerror(APLOG_MARK, err->status == 500 ? APLOG_ERR : APLOG_WARNING, 0, r,
                       "IMU0101: %s %s failed (%s): %s", r->method, r->uri, err->code,

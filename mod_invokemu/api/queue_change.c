@@ -244,13 +244,15 @@ imu_err *imu_api_queue_retry(imu_req *req)
     json_array_foreach (ids, i, one)
         if (!json_is_integer(one))
             return imu_invalid(req->p, "body", NULL, "int_type", "Input should be a valid integer");
-    if ((err = imu_queue_scope_of(req, &s)) || (err = check_models_again(req, &s, ids)) ||
-        (err = imu_queue_retry(&s, ids, &change)))
+    if ((err = imu_queue_scope_of(req, &s)) || (err = check_models_again(req, &s, ids)))
         return err;
+    err = imu_queue_retry(&s, ids, &change);
     if (json_array_size(change.item_ids) > 0)
         imu_queue_announce("queue_items_retried", s.who->user_id,
                            imu_queue_change_event(req->p, "retried", &change));
     imu_publish_queue_changed();
+    if (err)
+        return err;
     return imu_reply_json(
         req, 200,
         json_pack("{s:s, s:O}", "queue_id", s.queue_id, "retried_item_ids", change.item_ids));

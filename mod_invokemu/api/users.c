@@ -235,10 +235,28 @@ imu_err *imu_api_auth_user_patch(imu_req *req)
     return err ? err : imu_reply_json(req, 200, imu_account_json(user, 0));
 }
 
+/* Deletes the account named in the path, with what it owned, or hands that over first, by
+ * ?delete_data=false&transfer_to. */
+static imu_err *remove_as_asked(imu_req *req)
+{
+    const char *heir;
+    int delete_data;
+    imu_err *err;
+
+    if ((err = imu_query_text(req, "transfer_to", 255, NULL, &heir)) ||
+        (err = imu_query_bool(req, "delete_data", heir == NULL, &delete_data)))
+        return err;
+    if (delete_data == (heir != NULL))
+        return imu_invalid(req->p, "query", "transfer_to", heir ? "extra_forbidden" : "missing",
+                           heir ? "Data that is deleted can't be handed to anybody"
+                                : "Name the account that gets what this one owned");
+    return remove_account(req, heir);
+}
+
 /** DELETE /auth/users/{user_id}. */
 imu_err *imu_api_auth_user_delete(imu_req *req)
 {
-    imu_err *err = remove_account(req, NULL);
+    imu_err *err = remove_as_asked(req);
 
     return err ? err : imu_reply_empty(req, 204);
 }
@@ -307,22 +325,10 @@ imu_err *imu_api_user_patch(imu_req *req)
     return err ? err : reply_user(req, 200, user);
 }
 
-/** DELETE /users/{user_id}?delete_data&transfer_to: what the account owned goes with it, or to the
- * account named by transfer_to. */
+/** DELETE /users/{user_id}. */
 imu_err *imu_api_user_delete(imu_req *req)
 {
-    const char *heir;
-    int delete_data;
-    imu_err *err;
+    imu_err *err = remove_as_asked(req);
 
-    if ((err = imu_query_text(req, "transfer_to", 255, NULL, &heir)) ||
-        (err = imu_query_bool(req, "delete_data", heir == NULL, &delete_data)))
-        return err;
-    if (delete_data == (heir != NULL))
-        return imu_invalid(req->p, "query", "transfer_to", heir ? "extra_forbidden" : "missing",
-                           heir ? "Data that is deleted can't be handed to anybody"
-                                : "Name the account that gets what this one owned");
-    if ((err = remove_account(req, heir)))
-        return err;
-    return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
+    return err ? err : imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
 }

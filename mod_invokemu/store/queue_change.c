@@ -15,6 +15,8 @@
 /* What is canceled or deleted at a time; others can write in between. */
 #define SLICE_ITEMS 500
 #define SLICE_PAUSE apr_time_from_msec(2)
+/* Between two jobs that are run again. */
+#define RETRY_PAUSE 200 /* us */
 
 static void change_init(const imu_queue_scope *s, imu_queue_change *c)
 {
@@ -266,48 +268,82 @@ static imu_err *retry_one(const imu_queue_scope *s, const json_t *item, const ch
                          dumped(s->p, json_object_get(item, "workflow")), origin_id, now, now);
 }
 
-static imu_err *retry_all(const imu_queue_scope *s, const json_t *ids, imu_queue_change *change)
+/* Whether the caller may have each of them run again; sets those apart that are there, each once.
+ */
+static imu_err *check_owners(const imu_queue_scope *s, const json_t *ids, json_t *mine)
 {
     json_t *id, *seen = imu_json_own(s->p, json_object());
-    apr_int64_t room;
     size_t i;
-    imu_err *err = imu_queue_room(s, &room);
 
-    if (err)
-        return err;
     json_array_foreach (ids, i, id) {
-        const char *owner, *status,
-            *name = apr_psprintf(s->p, "%" APR_INT64_T_FMT, (apr_int64_t)json_integer_value(id));
-        json_t *item;
+        const char *name =
+            apr_psprintf(s->p, "%" APR_INT64_T_FMT, (apr_int64_t)json_integer_value(id));
+        imu_rows *row;
+        imu_err *err;
 
         if (json_object_get(seen, name))
             continue;
         json_object_set_new(seen, name, json_true());
-        err = imu_queue_item_get(s, json_integer_value(id), &item, &owner);
-        if (imu_error_is(err, "item_not_found"))
-            continue;
-        if (err)
+        if ((err = imu_db_select(s->db, s->p, &row, "queue_owner", "si", s->queue_id,
+                                 (apr_int64_t)json_integer_value(id))))
             return err;
-        if (!imu_policy_queue_item(s->who, owner))
+        if (row->count == 0)
+            continue;
+        if (!imu_policy_queue_item(s->who, imu_text(row, 0, "user_id")))
             return imu_error(
                 s->p, 403, "not_yours",
                 "Only the person who started a job, or an administrator, can run it again.");
-        status = text_of(item, "status");
-        if ((strcmp(status, "failed") != 0 && strcmp(status, "canceled") != 0) || room-- <= 0)
-            continue;
-        if ((err = retry_one(s, item, owner)))
-            return err;
-        change_add(change, json_integer_value(id), owner, 0);
+        json_array_append(mine, id);
     }
     return NULL;
 }
 
+/* One job, which may be large. Inside a transaction. *owner: whose it is, when it was run again. */
+static imu_err *retry_ended(const imu_queue_scope *s, apr_int64_t item_id, const char **owner)
+{
+    const char *status, *whose;
+    apr_int64_t room;
+    json_t *item;
+    imu_err *err = imu_queue_room(s, &room);
+
+    *owner = NULL;
+    if (!err)
+        err = imu_queue_item_get(s, item_id, &item, &whose);
+    if (err)
+        return imu_error_is(err, "item_not_found") ? NULL : err;
+    status = text_of(item, "status");
+    if ((strcmp(status, "failed") != 0 && strcmp(status, "canceled") != 0) || room <= 0)
+        return NULL;
+    *owner = whose;
+    return retry_one(s, item, whose);
+}
+
 imu_err *imu_queue_retry(const imu_queue_scope *s, const json_t *ids, imu_queue_change *change)
 {
+    json_t *id, *mine = imu_json_own(s->p, json_array());
+    imu_queue_scope each = *s;
     imu_err *err;
+    size_t i;
 
     change_init(s, change);
-    if ((err = imu_db_begin(s->db)))
+    if ((err = check_owners(s, ids, mine)))
         return err;
-    return imu_db_end(s->db, retry_all(s, ids, change));
+    if (apr_pool_create(&each.p, s->p) != APR_SUCCESS)
+        return imu_error_internal(s->p, "no memory");
+    json_array_foreach (mine, i, id) {
+        const char *owner = NULL;
+
+        apr_pool_clear(each.p);
+        if (!(err = imu_db_begin(s->db)))
+            err = imu_db_end(s->db, retry_ended(&each, json_integer_value(id), &owner));
+        if (err)
+            break;
+        if (owner)
+            change_add(change, json_integer_value(id), owner, 0);
+        apr_sleep(RETRY_PAUSE);
+    }
+    if (err)
+        err = imu_error_keep(s->p, err);
+    apr_pool_destroy(each.p);
+    return err;
 }

@@ -107,6 +107,9 @@ SELECT item_id FROM session_queue WHERE item_id <= %lld AND queue_id = %s AND st
 -- :name queue_delete_item
 DELETE FROM session_queue WHERE queue_id = %s AND item_id = %lld;
 
+-- :name queue_owner
+SELECT user_id FROM session_queue WHERE queue_id = %s AND item_id = %lld LIMIT 1;
+
 -- :name queue_last_id
 SELECT COALESCE(MAX(item_id), 0) AS item_id FROM session_queue LIMIT 1;
 

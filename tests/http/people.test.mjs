@@ -99,6 +99,7 @@ describe('people', () => {
         const invited = (await admin.post('/api/v1/invitations', { email: 'not-yet@example.com' })).body.user.user_id;
         const early = await admin.delete(path(`?delete_data=false&transfer_to=${invited}`));
         assert.deepEqual([early.status, /accept their invitation/.test(early.body.detail)], [400, true]);
+        assert.equal((await admin.delete(`${USERS}/${leaver.user.user_id}?delete_data=false`)).status, 422, 'upstream’s route loses nothing either');
         assert.equal((await leaver.get(ME)).status, 200, 'nothing happened yet');
         assert.equal((await heir.delete(path(`?delete_data=false&transfer_to=${heir.user.user_id}`))).status, 403);
         assert.equal((await admin.delete(path(`?delete_data=false&transfer_to=${heir.user.user_id}`))).status, 200);

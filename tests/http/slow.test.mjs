@@ -12,9 +12,9 @@ const open = [];
 after(() => open.forEach((each) => each.socket.destroy()));
 
 /** Sends a head that promises a body, and the body's first bytes; goes on byte by byte. Keeps what comes back in `.text`. */
-function dribble(target, { who, type = 'application/json', begin = '{' } = {}) {
+function dribble(target, { who, method = 'POST', type = 'application/json', begin = '{' } = {}) {
     const each = { text: '', ended: false, begun: Date.now() };
-    const head = [`POST ${target} HTTP/1.1`, 'Host: x', `Content-Type: ${type}`, 'Content-Length: 5000', ...(who ? [`Authorization: Bearer ${who.token}`] : [])];
+    const head = [`${method} ${target} HTTP/1.1`, 'Host: x', `Content-Type: ${type}`, 'Content-Length: 5000', ...(who ? [`Authorization: Bearer ${who.token}`] : [])];
     each.socket = net.connect(server.port, '127.0.0.1', () => each.socket.write(`${head.join('\r\n')}\r\n\r\n${begin}`));
     each.socket.on('data', (data) => (each.text += data)).on('error', () => {});
     const timer = setInterval(() => each.socket.writable && each.socket.write(' '), 200);
@@ -69,6 +69,17 @@ describe('slow bodies', () => {
                 next.socket.destroy();
                 return !next.text;
             }, 'the next one to be waited for');
+        });
+    }
+
+    for (const [what, target, method] of [['a question', '/api/v1/auth/status', 'GET'], ['a page', '/', 'GET'], ['what is refused', '/api/v1/queue/default/enqueue_batch', 'POST']]) {
+        test(`that come with ${what} and that nobody reads are not waited for`, async () => {
+            const admin = await (server.admin ??= setupAdmin(server));
+            const all = Array.from({ length: 24 }, () => dribble(target, { method }));
+            await until(() => all.every((each) => /^HTTP\/1\.1 /.test(each.text)), 'answers to all');
+            assert.ok(all.every((each) => /\r\nConnection: close\r\n/.test(each.text)));
+            assert.equal((await admin.get('/api/v1/auth/me')).status, 200);
+            all.forEach((each) => each.socket.destroy());
         });
     }
 });
