@@ -244,15 +244,11 @@ const char *imu_bearer_token(imu_req *req)
 imu_err *imu_reply_json(imu_req *req, int status, json_t *json)
 {
     char *text = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    imu_err *err;
 
     json_decref(json);
     if (!text)
         return imu_error_internal(req->p, "a reply could not be written as JSON");
-    apr_pool_cleanup_register(req->p, text, (apr_status_t(*)(void *))(void (*)(void))free,
-                              apr_pool_cleanup_null);
-    err = imu_reply_bytes(req, status, "application/json", text, strlen(text));
-    return err;
+    return imu_reply_malloced(req, status, "application/json", text, strlen(text));
 }
 
 static const char *recall_key(imu_req *req)
@@ -298,6 +294,13 @@ imu_err *imu_reply_bytes(imu_req *req, int status, const char *type, const char 
     req->reply.length = len;
     req->reply.file = NULL;
     return NULL;
+}
+
+imu_err *imu_reply_malloced(imu_req *req, int status, const char *type, char *data, apr_size_t len)
+{
+    apr_pool_cleanup_register(req->p, data, (apr_status_t(*)(void *))(void (*)(void))free,
+                              apr_pool_cleanup_null);
+    return imu_reply_bytes(req, status, type, data, len);
 }
 
 imu_err *imu_reply_file(imu_req *req, const char *path, const char *type, const char *etag,

@@ -95,6 +95,8 @@ imu_err *imu_reply_remembered(imu_req *req, json_t *json);
 imu_err *imu_reply_empty(imu_req *req, int status);
 imu_err *imu_reply_bytes(imu_req *req, int status, const char *type, const char *data,
                          apr_size_t len);
+/** The same for bytes of malloc, which go with the request. */
+imu_err *imu_reply_malloced(imu_req *req, int status, const char *type, char *data, apr_size_t len);
 /** A file as it stands on disk: Range, 304 and sendfile come from httpd. */
 imu_err *imu_reply_file(imu_req *req, const char *path, const char *type, const char *etag,
                         const char *cache);

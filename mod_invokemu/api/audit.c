@@ -106,13 +106,12 @@ void imu_audit_own(imu_req *req, imu_audit_action action)
 
 static json_t *entry_json(const imu_rows *rows, int i)
 {
-    static const char *const texts[] = {"created_at",  "action",     "result",
-                                        "user_id",     "user_email", "address",
-                                        "target_type", "target_id",  "target_name"};
+    static const char *const texts[] = {"created_at",  "action",  "result",      "user_id",
+                                        "user_email",  "address", "target_type", "target_id",
+                                        "target_name", NULL};
     json_t *one = json_pack("{s:I}", "entry_id", (json_int_t)imu_int(rows, i, "entry_id"));
 
-    for (size_t c = 0; c < sizeof texts / sizeof texts[0]; c++)
-        json_object_set_new(one, texts[c], imu_json_text(rows, i, texts[c]));
+    imu_json_set_texts(one, rows, i, texts);
     json_object_set_new(one, "detail", imu_json_parsed(rows, i, "detail"));
     return one;
 }
@@ -192,15 +191,15 @@ static imu_err *reply_export(imu_req *req, imu_db *db, imu_audit_filter *filter,
     failed = ferror(out);
     if (fclose(out) != 0 || failed)
         err = err ? err : imu_error_internal(req->p, "no memory for the audit log");
-    apr_pool_cleanup_register(req->p, text, (apr_status_t(*)(void *))(void (*)(void))free,
-                              apr_pool_cleanup_null);
-    if (err)
+    if (err) {
+        free(text);
         return err;
+    }
     imu_reply_header(req, "Content-Disposition",
                      csv ? "attachment; filename=\"audit.csv\""
                          : "attachment; filename=\"audit.jsonl\"");
-    return imu_reply_bytes(req, 200, csv ? "text/csv; charset=utf-8" : "application/x-ndjson", text,
-                           len);
+    return imu_reply_malloced(req, 200, csv ? "text/csv; charset=utf-8" : "application/x-ndjson",
+                              text, len);
 }
 
 /* The beginning of a time as it is stored: "2026", "2026-11-21", "2026-11-21 09:00", with a T too.

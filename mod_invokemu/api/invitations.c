@@ -68,14 +68,19 @@ imu_err *imu_api_user_reset_password(imu_req *req)
 
 static json_t *invitation_json(const imu_rows *rows, int i)
 {
-    static const char *const texts[] = {"invitation_id", "user_id",           "email",
-                                        "display_name",  "purpose",           "created_at",
-                                        "expires_at",    "invited_by_user_id"};
+    static const char *const texts[] = {"invitation_id",
+                                        "user_id",
+                                        "email",
+                                        "display_name",
+                                        "purpose",
+                                        "created_at",
+                                        "expires_at",
+                                        "invited_by_user_id",
+                                        NULL};
     json_t *one = json_pack("{s:b, s:b}", "is_admin", imu_bool(rows, i, "is_admin"), "expired",
                             imu_bool(rows, i, "expired"));
 
-    for (size_t c = 0; c < sizeof texts / sizeof texts[0]; c++)
-        json_object_set_new(one, texts[c], imu_json_text(rows, i, texts[c]));
+    imu_json_set_texts(one, rows, i, texts);
     return one;
 }
 

@@ -148,12 +148,12 @@ imu_err *imu_api_auth_confirm_email(imu_req *req)
 static json_t *mail_json(const imu_rows *rows, int i)
 {
     static const char *const texts[] = {
-        "kind", "to_address", "state", "created_at", "next_attempt_at", "ended_at", "last_error"};
+        "kind",     "to_address", "state", "created_at", "next_attempt_at",
+        "ended_at", "last_error", NULL};
     json_t *one = json_pack("{s:I, s:I}", "mail_id", (json_int_t)imu_int(rows, i, "mail_id"),
                             "attempts", (json_int_t)imu_int(rows, i, "attempts"));
 
-    for (size_t c = 0; c < sizeof texts / sizeof texts[0]; c++)
-        json_object_set_new(one, texts[c], imu_json_text(rows, i, texts[c]));
+    imu_json_set_texts(one, rows, i, texts);
     return one;
 }
 

@@ -293,6 +293,12 @@ json_t *imu_json_text(const imu_rows *rows, int row, const char *column)
     return v ? v : json_null();
 }
 
+void imu_json_set_texts(json_t *object, const imu_rows *rows, int row, const char *const *columns)
+{
+    for (; *columns; columns++)
+        json_object_set_new(object, *columns, imu_json_text(rows, row, *columns));
+}
+
 json_t *imu_json_parsed(const imu_rows *rows, int row, const char *column)
 {
     const char *text = imu_text(rows, row, column);

@@ -106,6 +106,8 @@ apr_int64_t imu_int(const imu_rows *rows, int row, const char *column);
 int imu_bool(const imu_rows *rows, int row, const char *column);
 /** The cell as JSON string, or JSON null. */
 json_t *imu_json_text(const imu_rows *rows, int row, const char *column);
+/** Sets a member of the object for each column of a NULL-terminated list, as imu_json_text. */
+void imu_json_set_texts(json_t *object, const imu_rows *rows, int row, const char *const *columns);
 /** The cell's text parsed as JSON, or JSON null when absent or broken. */
 json_t *imu_json_parsed(const imu_rows *rows, int row, const char *column);
 

@@ -4,7 +4,7 @@ import { html } from '../core/html.js';
 import { route } from '../core/router.js';
 import { confirmEmail, forgotPassword, server, user } from '../core/session.js';
 import { Button, TextField } from '../parts/controls.js';
-import { DEAD, DeadLink, Frame, INCOMPLETE, useSubmit, Wrong } from './enter.js';
+import { DeadLink, Frame, INCOMPLETE, redeem, useSubmit, Wrong } from './enter.js';
 
 const Back = () => html`<a class="button wide" href=${user.value ? '/create' : '/login'}>${user.value ? 'To the start' : 'To the sign-in page'}</a>`;
 
@@ -41,16 +41,7 @@ export function ConfirmEmail() {
   const token = route.value.query.get('token');
   const [dead, setDead] = useState(token ? '' : INCOMPLETE);
   const [email, setEmail] = useState('');
-  const { busy, error, submit } = useSubmit(async () => {
-    try {
-      setEmail(await confirmEmail(token));
-    } catch (failure) {
-      if (!DEAD.includes(failure.status)) {
-        throw failure;
-      }
-      setDead(failure.message);
-    }
-  });
+  const { busy, error, submit } = useSubmit(() => redeem(async () => setEmail(await confirmEmail(token)), setDead));
   if (dead) {
     return html`<${DeadLink} why=${dead} />`;
   }

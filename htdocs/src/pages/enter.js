@@ -88,12 +88,24 @@ export function SetUp() {
   <//>`;
 }
 
-export const DEAD = [404, 410];
+const DEAD = [404, 410];
 export const INCOMPLETE = 'Part of the link is missing. Open it again from the message it came in, and copy all of it.';
 
 export const DeadLink = ({ why }) => html`<${Frame} title="This link doesn’t work">
   <p class="message" role="alert">${why}</p><a class="button main wide" href=${user.value ? '/create' : '/login'}>${user.value ? 'To the start' : 'To the sign-in page'}</a>
 <//>`;
+
+/** Does what a link is for; one that works no more is said to be dead, anything else is an error of the form. */
+export async function redeem(act, setDead) {
+  try {
+    await act();
+  } catch (failure) {
+    if (!DEAD.includes(failure.status)) {
+      throw failure;
+    }
+    setDead(failure.message);
+  }
+}
 
 /** Where the link of an invitation or of a reset leads. */
 export function Invitation() {
@@ -105,14 +117,7 @@ export function Invitation() {
     if (fault) {
       throw new Error(fault);
     }
-    try {
-      await acceptInvitation(token, password);
-    } catch (failure) {
-      if (!DEAD.includes(failure.status)) {
-        throw failure;
-      }
-      setDead(failure.message);
-    }
+    await redeem(() => acceptInvitation(token, password), setDead);
   });
   if (dead) {
     return html`<${DeadLink} why=${dead} />`;
