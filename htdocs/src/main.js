@@ -1,6 +1,7 @@
 // Where everything starts: picks the page for the address and puts it on screen.
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import { keepFocus } from './core/focus.js';
 import { html } from './core/html.js';
 import { on, startLive } from './core/live.js';
 import { navigate, route, startRouter } from './core/router.js';
@@ -157,6 +158,7 @@ function countOnceIn() {
 on('reconnected', () => missing && location.reload());
 startRouter();
 watchSession();
+keepFocus();
 [startToasts, startWish, startJobs, startPictures, startBoards, startQueue, startLive].forEach((begin) => begin());
 countOnceIn();
 document.getElementById('app').textContent = '';

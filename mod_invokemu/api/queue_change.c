@@ -145,6 +145,16 @@ static void audit_queue(imu_req *req, imu_audit_action action, const imu_queue_s
     imu_audit(req, (imu_audit_fact){.action = action, .target_id = s->queue_id});
 }
 
+/* What concerned everybody's jobs names nobody. */
+static void announce_swept(const char *event, const imu_queue_scope *s, int everyones)
+{
+    const char *owner = everyones ? NULL : s->who->user_id;
+    json_t *data = imu_queue_event_new(s->queue_id);
+
+    json_object_set_new(data, "user_id", owner ? json_string(owner) : json_null());
+    imu_queue_announce(event, owner, data);
+}
+
 static imu_err *sweep(imu_req *req, imu_queue_sweep what, const char *destination)
 {
     imu_queue_change change;
@@ -159,15 +169,11 @@ static imu_err *sweep(imu_req *req, imu_queue_sweep what, const char *destinatio
     if (err)
         return err;
     if (what == IMU_SWEEP_ALL) {
-        json_t *data = imu_queue_event_new(s.queue_id);
-
-        /* An administrator's clear concerns everybody, so it names nobody. */
-        json_object_set_new(data, "user_id",
-                            imu_policy_sees_all(s.who) ? json_null() : json_string(s.who->user_id));
-        imu_queue_announce("queue_cleared", imu_policy_sees_all(s.who) ? NULL : s.who->user_id,
-                           data);
+        announce_swept("queue_cleared", &s, imu_policy_sees_all(s.who));
         if (imu_policy_sees_all(s.who))
             audit_queue(req, IMU_AUDIT_QUEUE_CLEARED, &s);
+    } else if (deleted > 0 && (what == IMU_SWEEP_ENDED || what == IMU_SWEEP_OWN_ENDED)) {
+        announce_swept("queue_pruned", &s, what == IMU_SWEEP_ENDED && imu_policy_sees_all(s.who));
     }
     return imu_reply_json(req, 200, json_pack("{s:i}", "deleted", deleted));
 }

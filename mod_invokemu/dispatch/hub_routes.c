@@ -144,6 +144,16 @@ static json_t *redact_cleared(const json_t *data, const char *for_user, const ch
     return out;
 }
 
+/* Others hear of it when it concerned their jobs too. */
+static json_t *if_of_everyone(const json_t *data, const char *for_user, const char **name)
+{
+    static const char *const keep[] = {"timestamp", "queue_id", "user_id", NULL};
+
+    (void)for_user;
+    (void)name;
+    return json_is_null(json_object_get(data, "user_id")) ? pick(data, keep) : NULL;
+}
+
 static json_t *if_public(const json_t *data, const char *for_user, const char **name)
 {
     (void)for_user;
@@ -192,6 +202,7 @@ static const imu_event_route routes[] = {
     {"queue_items_canceled", IMU_TO_QUEUE, 1, 0, own_canceled, NULL},
     {"queue_items_retried", IMU_TO_QUEUE, 1, 0, own_retried, NULL},
     {"queue_cleared", IMU_TO_QUEUE, 1, 0, redact_cleared, NULL},
+    {"queue_pruned", IMU_TO_QUEUE, 1, 0, if_of_everyone, NULL},
     {"recall_parameters_updated", IMU_TO_OWNER_ADMINS, 1, 0, NULL, NULL},
     {"invocation_progress", IMU_TO_OWNER, 1, 1, NULL, NULL},
     {"invocation_started", IMU_TO_OWNER_ADMINS, 1, 0, NULL, NULL},

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { useBrowser } from '../lib/browser.mjs';
 import { testModels } from '../lib/models.mjs';
 import { QUEUE, enqueue } from '../lib/queue.mjs';
-import { useServer } from '../lib/server.mjs';
+import { until, useServer } from '../lib/server.mjs';
 import { ADMIN, addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
 
 const server = useServer({ multiuser: true, hook: true, models: testModels() });
@@ -76,4 +76,41 @@ test('others have one entry, for their own', async () => {
     await menu(person, 'Tidy up finished jobs');
     await confirm(person, 'Remove finished jobs');
     assert.deepEqual([await jobsOf(admin), await jobsOf(grace)], [1, 0]);
+});
+
+test('what an administrator tidies up goes from the open pages of everybody', async () => {
+    const kept = await enqueue(grace);
+    await cancelledJob(grace);
+    const person = await browser.person();
+    await person.signIn('grace@example.com', PASSWORD);
+    await person.page.waitForURL('**/create');
+    await person.live();
+    await person.page.locator('.tile[data-status="canceled"]').waitFor();
+    const other = await person.context.newPage();
+    await other.goto(`${server.url}/queue`);
+    await other.locator('html[data-live="on"]').waitFor();
+    await other.locator('.job.canceled').waitFor();
+    assert.equal((await admin.put(`${QUEUE}/prune`)).status, 200);
+    await person.page.locator('.tile[data-status="canceled"]').waitFor({ state: 'detached', timeout: 10000 });
+    await other.locator('.job.canceled').waitFor({ state: 'detached', timeout: 10000 });
+    // What still waits stays.
+    assert.deepEqual(await person.page.locator('.tile').evaluateAll((tiles) => tiles.map((one) => Number(one.dataset.item))), kept);
+    assert.equal(await other.locator(`.job[data-item="${kept[0]}"]`).count(), 1);
+    assert.equal((await grace.put(`${QUEUE}/clear`)).status, 200);
+});
+
+test('a large card is cancelled in one request', async () => {
+    const person = await browser.person();
+    await person.signIn('grace@example.com', PASSWORD);
+    await person.page.waitForURL('**/create');
+    await person.live();
+    const ids = await enqueue(grace, { runs: 20 });
+    await person.page.locator('.tile').nth(19).waitFor();
+    person.calls.length = 0;
+    await person.button('More for this card').first().click();
+    await person.page.getByRole('menuitem', { name: 'Cancel all 20' }).click();
+    await person.page.locator('.tile[data-status="canceled"]').nth(19).waitFor();
+    await until(async () => (await grace.get(`${QUEUE}/status`)).body.queue.pending === 0, 'all of them to be cancelled');
+    assert.equal(ids.length, 20);
+    assert.deepEqual(person.calls.filter((call) => call.startsWith('PUT')), [`PUT ${QUEUE}/cancel_by_batch_ids`]);
 });

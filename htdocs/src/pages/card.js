@@ -8,7 +8,7 @@ import { Icon } from '../parts/icons.js';
 import { Menu } from '../parts/menu.js';
 import { openLightbox } from '../parts/lightbox.js';
 import { Ring } from '../parts/ring.js';
-import { cancelJob, cards, createPictures, isFinal, retried, retryJobs } from '../state/jobs.js';
+import { cancelCard, cancelJob, cards, createPictures, isFinal, retried, retryJobs } from '../state/jobs.js';
 import { boardById } from '../state/boards.js';
 import { picture, remove, toggleStar, want } from '../state/pictures.js';
 import { defaults, MAX_COUNT, models, modelsThere, noModel, takeOver } from '../state/wish.js';
@@ -151,7 +151,7 @@ export function Card({ card }) {
           { words: 'Edit the prompt', icon: 'edit', act: () => reuse(card, false) },
           { words: 'Use all settings and the seed', icon: 'use', act: () => reuse(card, true) },
           jobs.length === 1 && { words: 'Four of this', icon: 'gallery', act: () => again(card, { count: 4 }) },
-          waiting.length > 1 && { words: `Cancel all ${waiting.length}`, icon: 'close', act: () => waiting.forEach((job) => cancelJob(job.value.id)) },
+          waiting.length > 1 && { words: `Cancel all ${waiting.length}`, icon: 'close', act: () => cancelCard(card) },
           finished.length && {
             words: finished.length > 1 ? `Delete ${finished.length} pictures` : 'Delete the picture',
             icon: 'trash',

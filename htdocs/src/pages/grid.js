@@ -5,7 +5,7 @@ import { html } from '../core/html.js';
 import { labelOf, monthOf } from '../core/words.js';
 import { Icon } from '../parts/icons.js';
 import { openLightbox } from '../parts/lightbox.js';
-import { names, picture, remove, selection, toggleStar, want } from '../state/pictures.js';
+import { cameBack, names, picture, remove, selection, toggleStar, want } from '../state/pictures.js';
 
 const GAP = 6;
 const AHEAD = 3;
@@ -160,6 +160,16 @@ export function Grid({ onLook }) {
     tileAt(index)?.focus({ preventScroll: true });
     onLook(names.peek()[index]);
   };
+  // Whoever takes a deletion back goes on at what came back.
+  const back = cameBack.value;
+  useEffect(() => {
+    if (back) {
+      cameBack.value = null;
+      if (names.peek().includes(back)) {
+        go(names.peek().indexOf(back));
+      }
+    }
+  }, [back]);
   const keys = (event) => {
     const name = list[focus];
     const to = keyTarget(event, focus, columns, total);
@@ -182,7 +192,7 @@ export function Grid({ onLook }) {
   };
   const month = picture(list[Math.max(0, Math.ceil(box.top / (row || 1)) * columns)] || '').value;
   return html`<p class="date-pill" aria-hidden="true">${month && box.top > row ? monthOf(month.created_at) : ''}</p>
-    <ul class="grid" ref=${ref} aria-label=${`Pictures, newest first`} style=${{ height: `${Math.max(0, rows * row - GAP)}px` }} onKeyDown=${keys}>
+    <ul class="grid" ref=${ref} data-own-focus aria-label=${`Pictures, newest first`} style=${{ height: `${Math.max(0, rows * row - GAP)}px` }} onKeyDown=${keys}>
       ${shown.map((name, i) => {
         const index = first * columns + i;
         const place = {

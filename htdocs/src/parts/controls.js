@@ -88,9 +88,9 @@ export function Slider({ label, hint, value, standard, onNumber, reset, min, max
 /** Less and more of something small; `less` and `more` say what the buttons do. */
 export function Stepper({ label, value, min, max, onNumber, words, less, more }) {
   return html`<div class="stepper" role="group" aria-label=${label}>
-    <button type="button" aria-label=${less} title=${less} disabled=${value <= min} onClick=${() => onNumber(value - 1)}><${Icon} name="minus" /></button>
+    <button type="button" aria-label=${less} title=${less} aria-disabled=${value <= min ? 'true' : undefined} onClick=${() => value > min && onNumber(value - 1)}><${Icon} name="minus" /></button>
     <span aria-live="polite">${words(value)}</span>
-    <button type="button" aria-label=${more} title=${more} disabled=${value >= max} onClick=${() => onNumber(value + 1)}><${Icon} name="plus" /></button>
+    <button type="button" aria-label=${more} title=${more} aria-disabled=${value >= max ? 'true' : undefined} onClick=${() => value < max && onNumber(value + 1)}><${Icon} name="plus" /></button>
   </div>`;
 }
 

@@ -249,6 +249,19 @@ export async function cancelJob(id) {
   }
 }
 
+/** Cancels every waiting job of a card, in one request however many they are. */
+export async function cancelCard(card) {
+  const waiting = card.jobs.filter((job) => !isFinal(job.value) && !job.value.sending);
+  const before = waiting.map((job) => job.value.status);
+  waiting.forEach((job) => change(job, { status: 'canceled' }));
+  try {
+    await put(`${QUEUE}/cancel_by_batch_ids`, { batch_ids: [card.key] });
+  } catch (error) {
+    waiting.forEach((job, i) => job.value.status === 'canceled' && change(job, { status: before[i] }));
+    complain(error);
+  }
+}
+
 const markRetried = (list, yes) => {
   const rest = [...retried.value].filter((id) => !list.includes(id));
   retried.value = new Set(yes ? [...rest, ...list] : rest);
@@ -278,15 +291,31 @@ export async function retryJobs(list) {
   }
 }
 
-/** The server has no ended jobs of this person any more: the feed shows none. */
-export function forgetEnded() {
+/** Takes jobs out of the feed for which `isGone(job)` holds. */
+function forget(isGone) {
   for (const [id, job] of byItem) {
-    if (isFinal(job.value)) {
+    if (isGone(job.value)) {
       byItem.delete(id);
     }
   }
-  const left = cards.value.map((card) => ({ ...card, jobs: card.jobs.filter((job) => !isFinal(job.value)) }));
+  const left = cards.value.map((card) => ({ ...card, jobs: card.jobs.filter((job) => !isGone(job.value)) }));
   cards.value = left.filter((card) => card.jobs.length);
+}
+
+/** The server has no ended jobs of this person any more: the feed shows none. */
+export const forgetEnded = () => forget(isFinal);
+
+/** Jobs were removed from the queue, here or elsewhere: what the server has no more goes from the feed. */
+async function dropRemoved(event) {
+  if (feedState.value === 'idle' || (event.user_id && !isMine(event))) {
+    return;
+  }
+  const before = new Set(byItem.keys());
+  await loadFeed();
+  if (feedState.value === 'ready') {
+    const there = new Set(ids);
+    forget((job) => before.has(job.id) && !there.has(job.id));
+  }
 }
 
 /** A picture was deleted: its place in the feed says so. */
@@ -381,13 +410,7 @@ export function startJobs() {
   on('queue_items_retried', refreshHead);
   on('connected', firstHeard);
   on('reconnected', catchUp);
-  on('queue_cleared', () => {
-    for (const job of byItem.values()) {
-      if (!isFinal(job.value)) {
-        refreshJob(job.value.id);
-      }
-    }
-  });
+  ['queue_cleared', 'queue_pruned'].forEach((event) => on(event, dropRemoved));
   onLeave(() => {
     cards.value = [];
     feedState.value = 'idle';

@@ -24,6 +24,9 @@ export const selection = signal(new Set());
 /** Running uploads: {id, name, failed?}. */
 export const uploads = signal([]);
 
+/** The first of the pictures whose deletion was just taken back. */
+export const cameBack = signal(null);
+
 const known = new Map();
 const wanted = new Set();
 let timer = 0;
@@ -304,7 +307,10 @@ export async function remove(list) {
       complain(error);
     }
   };
-  sayWithUndo(list.length === 1 ? 'Picture deleted.' : `${count(list.length, 'picture')} deleted.`, act, back);
+  sayWithUndo(list.length === 1 ? 'Picture deleted.' : `${count(list.length, 'picture')} deleted.`, act, () => {
+    back();
+    cameBack.value = list[0];
+  });
   return true;
 }
 

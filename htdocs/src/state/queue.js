@@ -172,7 +172,7 @@ export async function tidyUp(everyones) {
 }
 
 export function startQueue() {
-  ['batch_enqueued', 'queue_item_status_changed', 'queue_cleared', 'queue_items_retried', 'queue_items_canceled', 'workers_changed', 'reconnected'].forEach(
+  ['batch_enqueued', 'queue_item_status_changed', 'queue_cleared', 'queue_pruned', 'queue_items_retried', 'queue_items_canceled', 'workers_changed', 'reconnected'].forEach(
     (event) => on(event, refreshSoon),
   );
   // Jobs may have moved on between the first look at them and the opening of the line.

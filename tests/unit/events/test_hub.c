@@ -618,6 +618,12 @@ static void own_ids_only(void **state)
     emit("queue_cleared", NULL, "{\"queue_id\":\"default\",\"user_id\":null}");
     t = told();
     assert_true(heard(t, b, "\"user_id\":null"));
+    emit("queue_pruned", "alice", "{\"queue_id\":\"default\",\"user_id\":\"alice\"}");
+    t = told();
+    assert_true(heard(t, a, "queue_pruned") && heard(t, r, "alice") && !heard(t, b, "pruned"));
+    emit("queue_pruned", NULL, "{\"queue_id\":\"default\",\"user_id\":null}");
+    t = told();
+    assert_true(heard(t, a, "queue_pruned") && heard(t, b, "\"user_id\":null"));
 }
 
 static void workflows(void **state)
