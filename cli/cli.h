@@ -1,44 +1,62 @@
 /*
  * cli.h: the command line's frame: options, output, exit codes. Commands are one function each, in
  * a table in main.c. It works on the database beside a running server: the server reads accounts
- * afresh for every request.
+ * afresh for every request. What a command does is the same as what a request does (store/, auth/);
+ * here are only words.
  */
 #ifndef IMU_CLI_H
 #define IMU_CLI_H
 
-#include "mod_invokemu/store/db.h"
+#include "mod_invokemu/store/audit.h"
 
-/** Exit codes, also in the manual. */
-enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+/** Exit codes, also in the manual. CLI_REMARKS: done, but something is left that a person should
+ * look at. */
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_REMARKS = 3 };
 
 typedef struct cli_options {
-    const char *root;     /**< --root */
-    const char *database; /**< --database, or below root */
-    const char *models;   /**< --models, or below root */
-    const char *plain;    /**< the first plain argument */
-    const char *email;    /**< --email, or that argument */
-    const char *name;     /**< --name */
-    const char *password; /**< --password: for upstream's names only, since others can read argument
-                             lists */
-    int password_stdin;   /**< --password-stdin */
-    int admin;            /**< --admin 1, --no-admin 0, else -1 */
-    int active;           /**< --active 1, --inactive 0, else -1 */
-    int must_change;      /**< --must-change */
-    int weak;             /**< --allow-weak */
-    int json;             /**< --json */
-    int force;            /**< --force */
+    const char *root;        /**< --root */
+    const char *database;    /**< --database, or below root */
+    const char *models;      /**< --models, or below root */
+    const char *plain;       /**< the first plain argument */
+    const char *email;       /**< --email, or that argument */
+    const char *name;        /**< --name */
+    const char *password;    /**< --password: for upstream's names only, since others can read
+                                argument lists */
+    const char *url;         /**< --url: where people reach the server, for links */
+    const char *transfer_to; /**< --transfer-to: address of the account that gets the data */
+    const char *session;     /**< --session */
+    const char *user;        /**< --user: address */
+    const char *status;      /**< --status, of jobs */
+    const char *action, *result, *search, *since, *until, *format; /**< of the audit log */
+    const char *limit;                                             /**< --limit */
+    const char *owner;  /**< --owner: address of who gets what nobody owns */
+    int password_stdin; /**< --password-stdin */
+    int admin;          /**< --admin 1, --no-admin 0, else -1 */
+    int active;         /**< --active 1, --inactive 0, else -1 */
+    int must_change;    /**< --must-change */
+    int weak;           /**< --allow-weak */
+    int json;           /**< --json */
+    int force;          /**< --force */
+    int all;            /**< --all */
+    int dry_run;        /**< --dry-run */
+    int fix;            /**< --fix */
+    int copy;           /**< --copy */
 } cli_options;
 
 typedef struct cli {
     apr_pool_t *p;
     imu_db *db; /**< open, but for commands that say otherwise */
     cli_options opt;
+    int remarks; /**< set to end with CLI_REMARKS */
 } cli;
 
 typedef imu_err *cli_command(cli *c);
 
 cli_command cli_users_add, cli_users_list, cli_users_mod, cli_users_del, cli_sessions_list,
-    cli_sessions_end, cli_models_list, cli_models_remove, cli_models_restore, cli_models_scan;
+    cli_sessions_end, cli_models_list, cli_models_remove, cli_models_restore, cli_models_scan,
+    cli_invite, cli_reset, cli_links_list, cli_links_end, cli_queue_status, cli_queue_list,
+    cli_queue_pause, cli_queue_resume, cli_queue_cancel, cli_queue_clear, cli_queue_prune,
+    cli_audit;
 /** Needs no open database. */
 cli_command cli_migrate;
 
@@ -48,6 +66,8 @@ cli_command cli_migrate;
  * @return NULL, or the sentence to print with exit code CLI_USAGE
  */
 const char *cli_parse(cli *c, int argc, char **argv, int upstream);
+/** --limit as a number, or the default. @return 422 */
+imu_err *cli_limit(cli *c, apr_int64_t normal, apr_int64_t most, apr_int64_t *limit);
 /** A new password, from --password, stdin or a prompt (twice). NULL and a message on stderr when
  * there is none. */
 const char *cli_new_password(cli *c);
@@ -55,5 +75,13 @@ const char *cli_new_password(cli *c);
 int cli_confirm(cli *c, const char *question);
 /** Prints JSON and a line end. */
 void cli_print_json(const json_t *json);
+/** With --json prints the object, else the sentence. Takes the reference. */
+void cli_done(cli *c, json_t *json, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/** The account of that address. @param email  as it was typed, or NULL */
+imu_err *cli_account(cli *c, const char *email, imu_rows **user);
+/** An entry in the audit log, by whoever sits at the machine. What was done stays done when it
+ * can't be written; that is said on stderr. */
+void cli_note(cli *c, imu_audit_fact fact);
 
 #endif

@@ -23,14 +23,34 @@ static const struct {
 } commands[] = {
     {"users", "add", cli_users_add, 0, "invoke-useradd",
      "EMAIL [--name NAME] [--admin] [--must-change] [--password-stdin]"},
-    {"users", "list", cli_users_list, 0, "invoke-userlist", "[--json]"},
+    {"users", "list", cli_users_list, 0, "invoke-userlist", "[--search TEXT]"},
     {"users", "mod", cli_users_mod, 0, "invoke-usermod",
      "EMAIL [--name NAME] [--admin|--no-admin] [--active|--inactive] [--must-change] "
      "[--password-stdin]"},
-    {"users", "del", cli_users_del, 0, "invoke-userdel", "EMAIL [--force]"},
-    {"sessions", "list", cli_sessions_list, 0, NULL, "EMAIL [--json]"},
-    {"sessions", "end", cli_sessions_end, 0, NULL, "EMAIL: sign a person out everywhere"},
-    {"models", "list", cli_models_list, 0, NULL, "[--json]"},
+    {"users", "del", cli_users_del, 0, "invoke-userdel",
+     "EMAIL [--transfer-to EMAIL] [--force]: the data goes too, or to that account"},
+    {"invite", NULL, cli_invite, 0, NULL,
+     "EMAIL [--name NAME] [--admin] [--url URL]: a link to choose a password by"},
+    {"reset", NULL, cli_reset, 0, NULL,
+     "EMAIL [--url URL]: a link to choose a new password by; the old one holds until then"},
+    {"links", "list", cli_links_list, 0, NULL, "invitations and resets that nobody has used"},
+    {"links", "end", cli_links_end, 0, NULL, "ID: the link works no more"},
+    {"sessions", "list", cli_sessions_list, 0, NULL, "EMAIL"},
+    {"sessions", "end", cli_sessions_end, 0, NULL,
+     "EMAIL [--session ID]: sign a person out everywhere, or there"},
+    {"queue", "status", cli_queue_status, 0, NULL, "how many jobs wait, run and ended"},
+    {"queue", "list", cli_queue_list, 0, NULL,
+     "[--user EMAIL] [--status STATUS] [--limit N]: latest first"},
+    {"queue", "pause", cli_queue_pause, 0, NULL, "start no more jobs"},
+    {"queue", "resume", cli_queue_resume, 0, NULL, "start jobs again"},
+    {"queue", "cancel", cli_queue_cancel, 0, NULL,
+     "ITEM_ID | --user EMAIL | --all: what waits and what runs"},
+    {"queue", "clear", cli_queue_clear, 0, NULL, "[--force]: delete every job, with its history"},
+    {"queue", "prune", cli_queue_prune, 0, NULL, "delete jobs that have ended"},
+    {"audit", NULL, cli_audit, 0, NULL,
+     "[--action WORD] [--result ok|refused] [--user EMAIL] [--search TEXT] [--since TIME] [--until "
+     "TIME] [--limit N] [--format text|jsonl|csv]"},
+    {"models", "list", cli_models_list, 0, NULL, ""},
     {"models", "remove", cli_models_remove, 0, NULL,
      "KEY_OR_NAME: off everybody's list; its files stay"},
     {"models", "restore", cli_models_restore, 0, NULL, "KEY_OR_NAME: back on the list"},
@@ -48,10 +68,9 @@ imu_err *cli_migrate(cli *c)
 
     if (err)
         return err;
-    if (from == to)
-        printf("%s is at version %d already.\n", c->opt.database, to);
-    else
-        printf("%s went from version %d to %d.\n", c->opt.database, from, to);
+    cli_done(c, json_pack("{s:i, s:i}", "from", from, "to", to),
+             from == to ? "%s is at version %d already." : "%s went from version %d to %d.",
+             c->opt.database, from, to);
     return NULL;
 }
 
@@ -62,8 +81,9 @@ static int usage(FILE *out)
         fprintf(out, "  invokemu %s%s%s %s\n", commands[i].group, commands[i].verb ? " " : "",
                 commands[i].verb ? commands[i].verb : "", commands[i].help);
     fputs("\nEverywhere: --root DIR (default /var/lib/invokemu, or $INVOKEMU_ROOT) or --database "
-          "FILE.\n"
-          "Exit codes: 0 done, 1 refused or failed, 2 not understood.\n",
+          "FILE, and\n--json for output that programs read.\n"
+          "Exit codes: 0 done, 1 refused or failed, 2 not understood, 3 done but for what was "
+          "printed.\n",
           out);
     return out == stdout ? CLI_OK : CLI_USAGE;
 }
@@ -101,7 +121,9 @@ static int run(unsigned command, int argc, char **argv, int upstream)
     if (err)
         fprintf(stderr, "invokemu: %s\n", err->log ? err->log : err->detail);
     apr_pool_destroy(c.p);
-    return err ? CLI_FAILED : CLI_OK;
+    if (fflush(stdout) != 0)
+        return CLI_FAILED;
+    return err ? CLI_FAILED : c.remarks ? CLI_REMARKS : CLI_OK;
 }
 
 int main(int argc, char **argv)

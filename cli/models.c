@@ -110,6 +110,15 @@ static imu_err *find(cli *c, int removed, imu_rows **rows, int *row)
                      what);
 }
 
+static void changed(cli *c, const imu_rows *rows, int row, imu_audit_action action,
+                    const char *before, const char *after)
+{
+    const char *key = imu_text(rows, row, "key"), *name = imu_text(rows, row, "name");
+
+    cli_note(c, (imu_audit_fact){.action = action, .target_id = key, .target_name = name});
+    cli_done(c, json_pack("{s:s, s:s}", "key", key, "name", name), "%s%s%s", before, name, after);
+}
+
 imu_err *cli_models_remove(cli *c)
 {
     imu_rows *rows;
@@ -120,7 +129,7 @@ imu_err *cli_models_remove(cli *c)
         err = imu_model_take_off(c->db, c->p, imu_text(rows, row, "key"),
                                  imu_model_look(c->p, NULL, rows, row).state);
     if (!err)
-        printf("Removed %s from the list.\n", imu_text(rows, row, "name"));
+        changed(c, rows, row, IMU_AUDIT_MODEL_DELETED, "Removed ", " from the list.");
     return err;
 }
 
@@ -133,7 +142,7 @@ imu_err *cli_models_restore(cli *c)
     if (!err)
         err = imu_model_restore(c->db, c->p, imu_text(rows, row, "key"));
     if (!err)
-        printf("%s is back on the list.\n", imu_text(rows, row, "name"));
+        changed(c, rows, row, IMU_AUDIT_MODEL_INSTALLED, "", " is back on the list.");
     return err;
 }
 
@@ -157,7 +166,8 @@ imu_err *cli_models_scan(cli *c)
     if ((err = imu_model_list_all(c->db, c->p, &before)) || (err = imu_models_scan(c->db, dir)) ||
         (err = imu_model_list_all(c->db, c->p, &after)))
         return err;
-    printf("Looked through %s: %d models are known, %d of them new.\n", dir, after->count,
-           after->count - before->count);
+    cli_done(c, json_pack("{s:i, s:i}", "known", after->count, "new", after->count - before->count),
+             "Looked through %s: %d models are known, %d of them new.", dir, after->count,
+             after->count - before->count);
     return NULL;
 }

@@ -1,6 +1,8 @@
 #include "cli/cli.h"
 
 #include <getopt.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,68 +13,111 @@
 
 #define MAX_PASSWORD_LINE 1024
 
+/* Numbers of options without a letter; options that are the plain value of a member have a place in
+ * the table of texts or flags instead. */
 enum {
     OPT_PASSWORD = 256,
-    OPT_PASSWORD_STDIN,
     OPT_NO_ADMIN,
     OPT_ACTIVE,
     OPT_INACTIVE,
-    OPT_MUST_CHANGE,
-    OPT_WEAK,
-    OPT_DATABASE,
-    OPT_MODELS
+    OPT_TEXT,
+    OPT_FLAG = OPT_TEXT + 64
 };
 
-static const struct option long_options[] = {
-    {"root", required_argument, NULL, 'r'},
-    {"database", required_argument, NULL, OPT_DATABASE},
-    {"models", required_argument, NULL, OPT_MODELS},
-    {"email", required_argument, NULL, 'e'},
-    {"name", required_argument, NULL, 'n'},
+/* Options that put their argument into a member. */
+static const struct {
+    const char *name;
+    size_t member;
+} texts[] = {
+    {"root", offsetof(cli_options, root)},
+    {"database", offsetof(cli_options, database)},
+    {"models", offsetof(cli_options, models)},
+    {"email", offsetof(cli_options, email)},
+    {"name", offsetof(cli_options, name)},
+    {"url", offsetof(cli_options, url)},
+    {"transfer-to", offsetof(cli_options, transfer_to)},
+    {"session", offsetof(cli_options, session)},
+    {"user", offsetof(cli_options, user)},
+    {"status", offsetof(cli_options, status)},
+    {"action", offsetof(cli_options, action)},
+    {"result", offsetof(cli_options, result)},
+    {"search", offsetof(cli_options, search)},
+    {"since", offsetof(cli_options, since)},
+    {"until", offsetof(cli_options, until)},
+    {"format", offsetof(cli_options, format)},
+    {"limit", offsetof(cli_options, limit)},
+    {"owner", offsetof(cli_options, owner)},
+};
+#define N_TEXTS (sizeof texts / sizeof texts[0])
+
+/* Options that set a member to 1. */
+static const struct {
+    const char *name;
+    size_t member;
+} flags[] = {
+    {"password-stdin", offsetof(cli_options, password_stdin)},
+    {"admin", offsetof(cli_options, admin)},
+    {"must-change", offsetof(cli_options, must_change)},
+    {"allow-weak", offsetof(cli_options, weak)},
+    {"json", offsetof(cli_options, json)},
+    {"force", offsetof(cli_options, force)},
+    {"all", offsetof(cli_options, all)},
+    {"dry-run", offsetof(cli_options, dry_run)},
+    {"fix", offsetof(cli_options, fix)},
+    {"copy", offsetof(cli_options, copy)},
+};
+#define N_FLAGS (sizeof flags / sizeof flags[0])
+
+static const struct option others[] = {
     {"password", required_argument, NULL, OPT_PASSWORD},
-    {"password-stdin", no_argument, NULL, OPT_PASSWORD_STDIN},
-    {"admin", no_argument, NULL, 'a'},
     {"no-admin", no_argument, NULL, OPT_NO_ADMIN},
     {"active", no_argument, NULL, OPT_ACTIVE},
     {"inactive", no_argument, NULL, OPT_INACTIVE},
-    {"must-change", no_argument, NULL, OPT_MUST_CHANGE},
-    {"allow-weak", no_argument, NULL, OPT_WEAK},
-    {"json", no_argument, NULL, 'j'},
-    {"force", no_argument, NULL, 'f'},
     {NULL, 0, NULL, 0},
 };
+#define N_OTHERS (sizeof others / sizeof others[0])
+
+/* The letters of upstream's tools. */
+static int of_letter(int option)
+{
+    static const struct {
+        char letter;
+        const char *name;
+    } letters[] = {{'r', "root"},  {'e', "email"}, {'n', "name"},
+                   {'a', "admin"}, {'j', "json"},  {'f', "force"}};
+
+    for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
+        if (letters[i].letter != option)
+            continue;
+        for (size_t k = 0; k < N_TEXTS; k++)
+            if (strcmp(texts[k].name, letters[i].name) == 0)
+                return OPT_TEXT + (int)k;
+        for (size_t k = 0; k < N_FLAGS; k++)
+            if (strcmp(flags[k].name, letters[i].name) == 0)
+                return OPT_FLAG + (int)k;
+    }
+    return option;
+}
 
 static const char *take(cli *c, int option, int upstream)
 {
     cli_options *o = &c->opt;
 
+    option = of_letter(option);
+    if (option >= OPT_FLAG) {
+        *(int *)((char *)o + flags[option - OPT_FLAG].member) = 1;
+        return NULL;
+    }
+    if (option >= OPT_TEXT) {
+        *(const char **)((char *)o + texts[option - OPT_TEXT].member) = optarg;
+        return NULL;
+    }
     switch (option) {
-    case 'r':
-        o->root = optarg;
-        break;
-    case OPT_DATABASE:
-        o->database = optarg;
-        break;
-    case OPT_MODELS:
-        o->models = optarg;
-        break;
-    case 'e':
-        o->email = optarg;
-        break;
-    case 'n':
-        o->name = optarg;
-        break;
     case OPT_PASSWORD:
         if (!upstream)
             return "a password is not taken from the argument list, where others can read it; "
                    "leave it out to be asked, or use --password-stdin";
         o->password = optarg;
-        break;
-    case OPT_PASSWORD_STDIN:
-        o->password_stdin = 1;
-        break;
-    case 'a':
-        o->admin = 1;
         break;
     case OPT_NO_ADMIN:
         o->admin = 0;
@@ -83,29 +128,28 @@ static const char *take(cli *c, int option, int upstream)
     case OPT_INACTIVE:
         o->active = 0;
         break;
-    case OPT_MUST_CHANGE:
-        o->must_change = 1;
-        break;
-    case OPT_WEAK:
-        o->weak = 1;
-        break;
-    case 'j':
-        o->json = 1;
-        break;
-    case 'f':
-        o->force = 1;
-        break;
     default:
         return "";
     }
     return NULL;
 }
 
+static void list_options(struct option *all)
+{
+    for (size_t i = 0; i < N_TEXTS; i++)
+        *all++ = (struct option){texts[i].name, required_argument, NULL, OPT_TEXT + (int)i};
+    for (size_t i = 0; i < N_FLAGS; i++)
+        *all++ = (struct option){flags[i].name, no_argument, NULL, OPT_FLAG + (int)i};
+    memcpy(all, others, sizeof others);
+}
+
 const char *cli_parse(cli *c, int argc, char **argv, int upstream)
 {
     const char *env = getenv("INVOKEMU_ROOT"), *why;
+    struct option long_options[N_TEXTS + N_FLAGS + N_OTHERS];
     int option;
 
+    list_options(long_options);
     c->opt.admin = c->opt.active = -1;
     c->opt.root = env && *env ? env : "/var/lib/invokemu";
     while ((option = getopt_long(argc, argv, "r:e:n:ajf", long_options, NULL)) != -1)
@@ -119,6 +163,20 @@ const char *cli_parse(cli *c, int argc, char **argv, int upstream)
         c->opt.database = apr_pstrcat(c->p, c->opt.root, "/databases/invokemu.db", NULL);
     if (!c->opt.models)
         c->opt.models = apr_pstrcat(c->p, c->opt.root, "/models", NULL);
+    return NULL;
+}
+
+imu_err *cli_limit(cli *c, apr_int64_t normal, apr_int64_t most, apr_int64_t *limit)
+{
+    char *end;
+
+    *limit = normal;
+    if (!c->opt.limit)
+        return NULL;
+    *limit = apr_strtoi64(c->opt.limit, &end, 10);
+    if (*end || *limit < 1 || *limit > most)
+        return imu_error(c->p, 422, "limit", "--limit takes a number from 1 to %" APR_INT64_T_FMT,
+                         most);
     return NULL;
 }
 
@@ -206,4 +264,17 @@ void cli_print_json(const json_t *json)
     if (text)
         puts(text);
     free(text);
+}
+
+void cli_done(cli *c, json_t *json, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    if (c->opt.json)
+        cli_print_json(json);
+    else
+        puts(apr_pvsprintf(c->p, fmt, ap));
+    va_end(ap);
+    json_decref(json);
 }

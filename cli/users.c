@@ -1,5 +1,5 @@
 /*
- * users.c: accounts and their sessions on the command line. The same rules and statements as the
+ * users.c: accounts on the command line. The same rules and statements as the
  * server's.
  */
 #include "cli/cli.h"
@@ -11,25 +11,22 @@
 
 #include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/auth/core_password.h"
-#include "mod_invokemu/auth/core_session.h"
-#include "mod_invokemu/store/queue.h"
-#include "mod_invokemu/store/users.h"
+#include "mod_invokemu/store/accounts.h"
 
-static imu_err *wanted_email(cli *c, const char **email)
+static imu_err *read_email(cli *c, const char *given, const char **email)
 {
-    *email = c->opt.email ? imu_email_normal(c->p, c->opt.email) : NULL;
+    *email = given ? imu_email_normal(c->p, given) : NULL;
     if (*email)
         return NULL;
-    if (!c->opt.email)
+    if (!given)
         return imu_error(c->p, 422, "email", "which account? Give its e-mail address");
-    return imu_error(c->p, 422, "email", "\"%s\" is not an e-mail address", c->opt.email);
+    return imu_error(c->p, 422, "email", "\"%s\" is not an e-mail address", given);
 }
 
-/* The account named on the command line. */
-static imu_err *account(cli *c, imu_rows **user)
+imu_err *cli_account(cli *c, const char *given, imu_rows **user)
 {
     const char *email;
-    imu_err *err = wanted_email(c, &email);
+    imu_err *err = read_email(c, given, &email);
 
     if (!err)
         err = imu_user_secret_by_email(c->db, c->p, email, user);
@@ -53,18 +50,20 @@ static imu_err *hash_of_new_password(cli *c, const char *email, const char *name
 imu_err *cli_users_add(cli *c)
 {
     const char *email, *hash, *id;
+    int admin = c->opt.admin == 1;
     imu_err *err;
 
-    if ((err = wanted_email(c, &email)) ||
+    if ((err = read_email(c, c->opt.email, &email)) ||
         (err = hash_of_new_password(c, email, c->opt.name, &hash)) ||
-        (err = imu_user_create(c->db, c->p, email, c->opt.name, hash, c->opt.admin == 1,
-                               c->opt.must_change, &id)))
+        (err = imu_user_create(c->db, c->p, email, c->opt.name, hash, admin, c->opt.must_change,
+                               &id)))
         return err;
-    if (c->opt.json)
-        cli_print_json(imu_json_own(c->p, json_pack("{s:s, s:s, s:b}", "user_id", id, "email",
-                                                    email, "is_admin", c->opt.admin == 1)));
-    else
-        printf("Added %s%s.\n", email, c->opt.admin == 1 ? " as an administrator" : "");
+    cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_CREATED,
+                                 .target_id = id,
+                                 .target_name = email,
+                                 .detail = json_pack("{s:b}", "is_admin", admin)});
+    cli_done(c, json_pack("{s:s, s:s, s:b}", "user_id", id, "email", email, "is_admin", admin),
+             "Added %s%s.", email, admin ? " as an administrator" : "");
     return NULL;
 }
 
@@ -84,7 +83,7 @@ static json_t *user_json(const imu_rows *rows, int i)
 
 imu_err *cli_users_list(cli *c)
 {
-    imu_user_filter all = {.is_admin = IMU_KEEP, .limit = IMU_USERS_MAX};
+    imu_user_filter all = {.search = c->opt.search, .is_admin = IMU_KEEP, .limit = IMU_USERS_MAX};
     apr_int64_t total;
     imu_rows *rows;
     imu_err *err = imu_user_list(c->db, c->p, &all, &rows, &total);
@@ -110,28 +109,18 @@ imu_err *cli_users_list(cli *c)
     return NULL;
 }
 
-/* A server that runs hears of the end of jobs within seconds, when it looks at its rows. */
-static imu_err *store_change(cli *c, const char *user_id, const imu_user_change *change)
-{
-    apr_array_header_t *ended;
-    imu_rows *after;
-    imu_err *err = imu_db_begin(c->db);
-
-    if (err)
-        return err;
-    if (change->is_active == 0)
-        err = imu_queue_cancel_person(c->db, c->p, user_id, &ended);
-    return imu_db_end(c->db, err ? err : imu_user_update(c->db, c->p, user_id, change, &after));
-}
-
+/* A server that runs hears of the end of jobs and sessions within seconds, when it looks at its
+ * rows. */
 imu_err *cli_users_mod(cli *c)
 {
     imu_user_change change = {.display_name = c->opt.name,
                               .is_admin = c->opt.admin,
                               .is_active = c->opt.active,
                               .must_change_password = c->opt.must_change ? 1 : IMU_KEEP};
-    imu_rows *user;
-    imu_err *err = account(c, &user);
+    imu_audit_fact facts[IMU_AUDIT_ACCOUNT_FACTS];
+    apr_array_header_t *ended;
+    imu_rows *user, *after;
+    imu_err *err = cli_account(c, c->opt.email, &user);
 
     if (err)
         return err;
@@ -139,65 +128,51 @@ imu_err *cli_users_mod(cli *c)
         (err = hash_of_new_password(c, imu_text(user, 0, "email"),
                                     imu_text(user, 0, "display_name"), &change.password_hash)))
         return err;
-    if ((err = store_change(c, imu_text(user, 0, "user_id"), &change)))
+    if ((err = imu_account_change(c->db, c->p, imu_text(user, 0, "user_id"), &change, 0, &after,
+                                  &ended)))
         return err;
-    printf("Changed %s.\n", imu_text(user, 0, "email"));
+    for (int i = 0, n = imu_audit_account_facts(&change, user, after, facts); i < n; i++)
+        cli_note(c, facts[i]);
+    cli_done(c, user_json(after, 0), "Changed %s.", imu_text(user, 0, "email"));
     return NULL;
+}
+
+/* Whose the data becomes, or NULL. */
+static imu_err *heir_of(cli *c, imu_rows **heir)
+{
+    *heir = NULL;
+    return c->opt.transfer_to ? cli_account(c, c->opt.transfer_to, heir) : NULL;
 }
 
 imu_err *cli_users_del(cli *c)
 {
-    imu_rows *user;
-    imu_err *err = account(c, &user);
+    imu_rows *user, *heir;
+    const char *id, *email, *heir_id;
+    apr_array_header_t *ended;
+    imu_err *err;
 
-    if (err)
+    if ((err = cli_account(c, c->opt.email, &user)) || (err = heir_of(c, &heir)))
         return err;
-    if (!cli_confirm(c, apr_pstrcat(c->p, "This deletes ", imu_text(user, 0, "email"),
-                                    " with all boards and pictures, for good.", NULL)))
+    id = imu_text(user, 0, "user_id");
+    email = imu_text(user, 0, "email");
+    heir_id = heir ? imu_text(heir, 0, "user_id") : NULL;
+    if (!cli_confirm(c, heir ? apr_pstrcat(c->p, "This deletes ", email,
+                                           "; boards and pictures go "
+                                           "to ",
+                                           imu_text(heir, 0, "email"), ".", NULL)
+                             : apr_pstrcat(c->p, "This deletes ", email,
+                                           " with all boards and pictures, for good.", NULL)))
         return imu_error(c->p, 400, "not_confirmed", "nothing was deleted");
-    if ((err = imu_user_delete(c->db, c->p, imu_text(user, 0, "user_id"), NULL)))
+    if ((err = imu_account_remove(c->db, c->p, id, heir_id, &ended)))
         return err;
-    printf("Deleted %s.\n", imu_text(user, 0, "email"));
+    cli_note(
+        c, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
+                            .target_id = id,
+                            .target_name = email,
+                            .detail = heir ? json_pack("{s:s}", "transferred_to", heir_id) : NULL});
+    cli_done(
+        c, json_pack("{s:s, s:s, s:s?}", "user_id", id, "email", email, "transferred_to", heir_id),
+        "Deleted %s%s%s.", email, heir ? "; everything is now of " : "",
+        heir ? imu_text(heir, 0, "email") : "");
     return NULL;
-}
-
-imu_err *cli_sessions_list(cli *c)
-{
-    imu_identity who = {.session_id = ""};
-    json_t *list, *one;
-    imu_rows *user;
-    imu_err *err = account(c, &user);
-    size_t i;
-
-    if (err)
-        return err;
-    who.user_id = imu_text(user, 0, "user_id");
-    if ((err = imu_session_list(c->db, c->p, &who, &list)))
-        return err;
-    imu_json_own(c->p, list);
-    if (c->opt.json) {
-        cli_print_json(list);
-        return NULL;
-    }
-    json_array_foreach (list, i, one) {
-        const char *agent = json_string_value(json_object_get(one, "user_agent"));
-        const char *from = json_string_value(json_object_get(one, "ip_address"));
-
-        printf("%s  %s  %-15s %s\n", json_string_value(json_object_get(one, "session_id")),
-               json_string_value(json_object_get(one, "last_activity_at")), from ? from : "-",
-               agent ? agent : "-");
-    }
-    return NULL;
-}
-
-imu_err *cli_sessions_end(cli *c)
-{
-    imu_rows *user;
-    imu_err *err = account(c, &user);
-
-    if (!err)
-        err = imu_session_end_all(c->db, c->p, imu_text(user, 0, "user_id"), NULL);
-    if (!err)
-        printf("Signed %s out everywhere.\n", imu_text(user, 0, "email"));
-    return err;
 }

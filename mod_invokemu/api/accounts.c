@@ -10,6 +10,7 @@
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/auth/throttle.h"
 #include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/store/accounts.h"
 
 json_t *imu_account_json(const imu_rows *rows, int row)
 {
@@ -80,16 +81,14 @@ void imu_account_tell_ended(imu_req *req, const apr_array_header_t *ended)
 static imu_err *store(imu_req *req, imu_db *db, const char *id, const imu_user_change *change,
                       imu_rows **user, imu_session_token *token, apr_array_header_t **ended)
 {
-    imu_err *err = change->is_active == 0 ? imu_queue_cancel_person(db, req->p, id, ended) : NULL;
+    int own = imu_is_own_account(req, id);
+    imu_err *err = imu_account_change(db, req->p, id, change, own, user, ended);
 
-    if (!err)
-        err = imu_user_update(db, req->p, id, change, user);
-
-    if (err || !change->password_hash)
-        return err;
-    if (imu_is_own_account(req, id) && imu_bool(*user, 0, "is_active"))
-        return imu_session_replace(db, req->p, *user, &req->who, token);
-    return imu_session_end_all(db, req->p, id, NULL);
+    if (!err && change->password_hash && own)
+        err = imu_bool(*user, 0, "is_active")
+                  ? imu_session_replace(db, req->p, *user, &req->who, token)
+                  : imu_session_end_all(db, req->p, id, NULL);
+    return err;
 }
 
 imu_err *imu_account_store(imu_req *req, imu_db *db, const char *id, const imu_user_change *change,

@@ -66,24 +66,6 @@ imu_err *imu_api_user_reset_password(imu_req *req)
         req, 200, json_pack("{s:b, s:s, s:b}", "success", 1, "reset_link", link, "mailed", mailed));
 }
 
-static json_t *invitation_json(const imu_rows *rows, int i)
-{
-    static const char *const texts[] = {"invitation_id",
-                                        "user_id",
-                                        "email",
-                                        "display_name",
-                                        "purpose",
-                                        "created_at",
-                                        "expires_at",
-                                        "invited_by_user_id",
-                                        NULL};
-    json_t *one = json_pack("{s:b, s:b}", "is_admin", imu_bool(rows, i, "is_admin"), "expired",
-                            imu_bool(rows, i, "expired"));
-
-    imu_json_set_texts(one, rows, i, texts);
-    return one;
-}
-
 /** GET /invitations: the links that nobody has used yet. */
 imu_err *imu_api_invitations(imu_req *req)
 {
@@ -96,7 +78,7 @@ imu_err *imu_api_invitations(imu_req *req)
         return err;
     list = json_array();
     for (int i = 0; i < rows->count; i++)
-        json_array_append_new(list, invitation_json(rows, i));
+        json_array_append_new(list, imu_invitation_json(rows, i));
     return imu_reply_json(req, 200, json_pack("{s:o}", "invitations", list));
 }
 

@@ -14,6 +14,7 @@
 #include "mod_invokemu/auth/authenticate.h"
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/store/accounts.h"
 
 #define PAGE_MAX     1000
 #define PAGE_DEFAULT 50
@@ -88,37 +89,14 @@ imu_err *imu_account_new(imu_req *req, imu_account_form form, int *invited, imu_
     return imu_user_get(db, req->p, user_id, user);
 }
 
-/* One entry for each kind of change. */
 static void audit_update(imu_req *req, const imu_user_change *change, const imu_rows *before,
                          const imu_rows *after)
 {
-    imu_audit_fact fact = {.action = IMU_AUDIT_ACCOUNT_CHANGED,
-                           .target_id = imu_text(after, 0, "user_id"),
-                           .target_name = imu_text(after, 0, "email")};
-    int admin = imu_bool(after, 0, "is_admin"), active = imu_bool(after, 0, "is_active");
+    imu_audit_fact facts[IMU_AUDIT_ACCOUNT_FACTS];
+    int n = imu_audit_account_facts(change, before, after, facts);
 
-    if (change->display_name)
-        imu_audit(req, fact);
-    if (strcmp(imu_text(before, 0, "email"), imu_text(after, 0, "email")) != 0) {
-        fact.action = IMU_AUDIT_EMAIL_CHANGED;
-        fact.detail = json_pack("{s:s}", "from", imu_text(before, 0, "email"));
-        imu_audit(req, fact);
-        fact.detail = NULL;
-    }
-    if (admin != imu_bool(before, 0, "is_admin")) {
-        fact.action = IMU_AUDIT_ROLE_CHANGED;
-        fact.detail = json_pack("{s:b}", "is_admin", admin);
-        imu_audit(req, fact);
-        fact.detail = NULL;
-    }
-    if (active != imu_bool(before, 0, "is_active")) {
-        fact.action = active ? IMU_AUDIT_RESTORED : IMU_AUDIT_SUSPENDED;
-        imu_audit(req, fact);
-    }
-    if (change->password_hash) {
-        fact.action = IMU_AUDIT_PASSWORD_CHANGED;
-        imu_audit(req, fact);
-    }
+    for (int i = 0; i < n; i++)
+        imu_audit(req, facts[i]);
 }
 
 /** Changes the account named in the path; with_password: the body may hold a new one. */
@@ -157,17 +135,6 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
     return NULL;
 }
 
-static imu_err *delete_with_jobs(imu_req *req, imu_db *db, const char *id, const char *heir,
-                                 apr_array_header_t **ended)
-{
-    imu_err *err = imu_db_begin(db);
-
-    if (err)
-        return err;
-    err = imu_queue_cancel_person(db, req->p, id, ended);
-    return imu_db_end(db, err ? err : imu_user_delete(db, req->p, id, heir));
-}
-
 /* heir: whose the data becomes, or NULL when it goes too. */
 static imu_err *remove_account(imu_req *req, const char *heir)
 {
@@ -178,7 +145,7 @@ static imu_err *remove_account(imu_req *req, const char *heir)
     imu_err *err = imu_req_db(req, &db);
 
     if (err || (err = imu_user_get(db, req->p, id, &user)) ||
-        (err = delete_with_jobs(req, db, id, heir, &ended)))
+        (err = imu_account_remove(db, req->p, id, heir, &ended)))
         return err;
     imu_account_tell_ended(req, ended);
     imu_audit(req,

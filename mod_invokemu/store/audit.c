@@ -1,11 +1,91 @@
 #include "mod_invokemu/store/audit.h"
 
+#include <string.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/util/csv.h"
 #include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/jsons.h"
+
+#define PAGE 1000
 
 /* Greater than every character of a time text: "2026-11-21~" comes after all of that day. */
 #define AFTER_ALL "~"
+
+static const struct {
+    const char *name, *target;
+} actions[IMU_AUDIT_ACTIONS] = {
+    [IMU_AUDIT_SIGN_IN] = {"sign_in", "account"},
+    [IMU_AUDIT_SIGN_OUT] = {"sign_out", "account"},
+    [IMU_AUDIT_SESSIONS_ENDED] = {"sessions_ended", "account"},
+    [IMU_AUDIT_PASSWORD_CHANGED] = {"password_changed", "account"},
+    [IMU_AUDIT_LINK_REDEEMED] = {"link_redeemed", "account"},
+    [IMU_AUDIT_RESET_ASKED] = {"reset_asked", "account"},
+    [IMU_AUDIT_EMAIL_ASKED] = {"email_change_asked", "account"},
+    [IMU_AUDIT_SET_UP] = {"set_up", "account"},
+    [IMU_AUDIT_ACCOUNT_CREATED] = {"account_created", "account"},
+    [IMU_AUDIT_ACCOUNT_CHANGED] = {"account_changed", "account"},
+    [IMU_AUDIT_EMAIL_CHANGED] = {"email_changed", "account"},
+    [IMU_AUDIT_ROLE_CHANGED] = {"role_changed", "account"},
+    [IMU_AUDIT_SUSPENDED] = {"account_suspended", "account"},
+    [IMU_AUDIT_RESTORED] = {"account_restored", "account"},
+    [IMU_AUDIT_ACCOUNT_DELETED] = {"account_deleted", "account"},
+    [IMU_AUDIT_INVITED] = {"invited", "account"},
+    [IMU_AUDIT_RESET_LINK] = {"reset_link_made", "account"},
+    [IMU_AUDIT_LINK_ENDED] = {"link_ended", "account"},
+    [IMU_AUDIT_BOARD_SHARED] = {"board_shared", "board"},
+    [IMU_AUDIT_BOARD_UNSHARED] = {"board_unshared", "board"},
+    [IMU_AUDIT_BOARD_VISIBILITY] = {"board_visibility_changed", "board"},
+    [IMU_AUDIT_MODEL_CHANGED] = {"model_changed", "model"},
+    [IMU_AUDIT_MODEL_DELETED] = {"model_deleted", "model"},
+    [IMU_AUDIT_MODEL_INSTALLED] = {"model_installed", "model"},
+    [IMU_AUDIT_QUEUE_PAUSED] = {"queue_paused", "queue"},
+    [IMU_AUDIT_QUEUE_RESUMED] = {"queue_resumed", "queue"},
+    [IMU_AUDIT_QUEUE_CLEARED] = {"queue_cleared", "queue"},
+};
+
+imu_audit_entry imu_audit_entry_of(apr_pool_t *p, const imu_audit_fact *fact)
+{
+    imu_audit_entry entry = {
+        .action = actions[fact->action].name,
+        .refused = fact->refused,
+        .user_id = fact->user_id,
+        .user_email = fact->user_email,
+        .target_type = actions[fact->action].target,
+        .target_id = fact->target_id,
+        .target_name = fact->target_name,
+        .detail = imu_json_compact(p, fact->detail),
+    };
+
+    json_decref(fact->detail);
+    return entry;
+}
+
+int imu_audit_account_facts(const imu_user_change *change, const imu_rows *before,
+                            const imu_rows *after, imu_audit_fact *facts)
+{
+    imu_audit_fact fact = {.target_id = imu_text(after, 0, "user_id"),
+                           .target_name = imu_text(after, 0, "email")};
+    int admin = imu_bool(after, 0, "is_admin"), active = imu_bool(after, 0, "is_active"), n = 0;
+
+    for (int i = 0; i < IMU_AUDIT_ACCOUNT_FACTS; i++)
+        facts[i] = fact;
+    if (change->display_name)
+        facts[n++].action = IMU_AUDIT_ACCOUNT_CHANGED;
+    if (strcmp(imu_text(before, 0, "email"), imu_text(after, 0, "email")) != 0) {
+        facts[n].detail = json_pack("{s:s}", "from", imu_text(before, 0, "email"));
+        facts[n++].action = IMU_AUDIT_EMAIL_CHANGED;
+    }
+    if (admin != imu_bool(before, 0, "is_admin")) {
+        facts[n].detail = json_pack("{s:b}", "is_admin", admin);
+        facts[n++].action = IMU_AUDIT_ROLE_CHANGED;
+    }
+    if (active != imu_bool(before, 0, "is_active"))
+        facts[n++].action = active ? IMU_AUDIT_RESTORED : IMU_AUDIT_SUSPENDED;
+    if (change->password_hash)
+        facts[n++].action = IMU_AUDIT_PASSWORD_CHANGED;
+    return n;
+}
 
 imu_err *imu_audit_add(imu_db *db, apr_pool_t *p, const imu_audit_entry *e)
 {
@@ -43,4 +123,83 @@ imu_err *imu_audit_purge(imu_db *db, apr_pool_t *p, int days, int *removed)
         *removed += some;
     }
     return err;
+}
+
+json_t *imu_audit_json(const imu_rows *rows, int i)
+{
+    static const char *const texts[] = {"created_at",  "action",  "result",      "user_id",
+                                        "user_email",  "address", "target_type", "target_id",
+                                        "target_name", NULL};
+    json_t *one = json_pack("{s:I}", "entry_id", (json_int_t)imu_int(rows, i, "entry_id"));
+
+    imu_json_set_texts(one, rows, i, texts);
+    json_object_set_new(one, "detail", imu_json_parsed(rows, i, "detail"));
+    return one;
+}
+
+static void write_json(apr_pool_t *p, FILE *out, const imu_rows *rows, int i)
+{
+    json_t *one = imu_audit_json(rows, i);
+
+    fprintf(out, "%s\n", imu_json_compact(p, one));
+    json_decref(one);
+}
+
+static void write_csv(apr_pool_t *p, FILE *out, const imu_rows *rows, int i)
+{
+    for (int c = 0; c < rows->columns; c++) {
+        const char *cell = imu_text(rows, i, rows->names[c]);
+
+        fprintf(out, "%s%s", c ? "," : "", cell ? imu_csv_cell(p, cell) : "");
+    }
+    fputs("\r\n", out);
+}
+
+imu_err *imu_audit_write(imu_db *db, apr_pool_t *p, const imu_audit_filter *wanted,
+                         imu_audit_format format, FILE *out)
+{
+    imu_audit_filter filter = *wanted;
+    apr_int64_t left = filter.limit;
+    apr_pool_t *sub;
+    imu_rows *rows;
+    imu_err *err = NULL;
+
+    if (apr_pool_create(&sub, p) != APR_SUCCESS)
+        return imu_error_internal(p, "no memory");
+    if (format == IMU_AUDIT_CSV)
+        fputs("entry_id,created_at,action,result,user_id,user_email,address,target_type,target_id,"
+              "target_name,detail\r\n",
+              out);
+    do {
+        apr_pool_clear(sub);
+        filter.limit = left < PAGE ? left : PAGE;
+        if ((err = imu_audit_page(db, sub, &filter, &rows)))
+            break;
+        for (int i = 0; i < rows->count; i++) {
+            (format == IMU_AUDIT_CSV ? write_csv : write_json)(sub, out, rows, i);
+            filter.before = imu_int(rows, i, "entry_id");
+        }
+        left -= rows->count;
+    } while (left > 0 && rows->count == PAGE);
+    if (err) /* its words lie in the pool that goes */
+        err = imu_error_internal(p, "the audit log can't be read: %s",
+                                 err->log ? err->log : err->detail);
+    apr_pool_destroy(sub);
+    return err;
+}
+
+const char *imu_audit_time(apr_pool_t *p, const char *text)
+{
+    static const char form[] = "dddd-dd-dd dd:dd:dd.ddd";
+    char *at = apr_pstrdup(p, text);
+
+    if (strlen(text) >= sizeof form)
+        return NULL;
+    for (size_t i = 0; at[i]; i++) {
+        if (i == 10 && at[i] == 'T')
+            at[i] = ' ';
+        if (form[i] == 'd' ? at[i] < '0' || at[i] > '9' : at[i] != form[i])
+            return NULL;
+    }
+    return at;
 }

@@ -4,11 +4,46 @@
 #ifndef IMU_STORE_AUDIT_H
 #define IMU_STORE_AUDIT_H
 
-#include "mod_invokemu/store/db.h"
+#include <stdio.h>
+
+#include "mod_invokemu/store/users.h"
 
 /** Entries that are kept, whatever their age: of what was done, and of what was refused. */
 #define IMU_AUDIT_MAX         500000
 #define IMU_AUDIT_MAX_REFUSED 100000
+
+typedef enum imu_audit_action {
+    /* InvokeMUAuditSignIns */
+    IMU_AUDIT_SIGN_IN,
+    IMU_AUDIT_SIGN_OUT,
+    IMU_AUDIT_SESSIONS_ENDED,
+    IMU_AUDIT_PASSWORD_CHANGED,
+    IMU_AUDIT_LINK_REDEEMED,
+    IMU_AUDIT_RESET_ASKED,
+    IMU_AUDIT_EMAIL_ASKED,
+    /* InvokeMUAuditChanges */
+    IMU_AUDIT_SET_UP,
+    IMU_AUDIT_ACCOUNT_CREATED,
+    IMU_AUDIT_ACCOUNT_CHANGED,
+    IMU_AUDIT_EMAIL_CHANGED,
+    IMU_AUDIT_ROLE_CHANGED,
+    IMU_AUDIT_SUSPENDED,
+    IMU_AUDIT_RESTORED,
+    IMU_AUDIT_ACCOUNT_DELETED,
+    IMU_AUDIT_INVITED,
+    IMU_AUDIT_RESET_LINK,
+    IMU_AUDIT_LINK_ENDED,
+    IMU_AUDIT_BOARD_SHARED,
+    IMU_AUDIT_BOARD_UNSHARED,
+    IMU_AUDIT_BOARD_VISIBILITY,
+    IMU_AUDIT_MODEL_CHANGED,
+    IMU_AUDIT_MODEL_DELETED,
+    IMU_AUDIT_MODEL_INSTALLED,
+    IMU_AUDIT_QUEUE_PAUSED,
+    IMU_AUDIT_QUEUE_RESUMED,
+    IMU_AUDIT_QUEUE_CLEARED,
+    IMU_AUDIT_ACTIONS /* how many there are */
+} imu_audit_action;
 
 /** One entry. What is not known is NULL. */
 typedef struct imu_audit_entry {
@@ -20,6 +55,26 @@ typedef struct imu_audit_entry {
     const char *target_id, *target_name;
     const char *detail; /**< a JSON object */
 } imu_audit_entry;
+
+/** What happened. Left out (NULL) is what is not known; who and from where come from the request,
+ * or are whoever works on the machine itself. */
+typedef struct imu_audit_fact {
+    imu_audit_action action;
+    int refused;
+    const char *user_id, *user_email; /**< who, where the request does not say it */
+    const char *target_id, *target_name;
+    json_t *detail; /**< an object; the reference is taken */
+} imu_audit_fact;
+
+/** An entry of that fact, still without who and from where unless the fact says it. Takes
+ * fact->detail. */
+imu_audit_entry imu_audit_entry_of(apr_pool_t *p, const imu_audit_fact *fact);
+
+/** Most facts of one change of an account. */
+#define IMU_AUDIT_ACCOUNT_FACTS 5
+/** One fact for each kind of thing that was changed. @return how many */
+int imu_audit_account_facts(const imu_user_change *change, const imu_rows *before,
+                            const imu_rows *after, imu_audit_fact *facts);
 
 /** Which entries; NULL: any. */
 typedef struct imu_audit_filter {
@@ -33,6 +88,16 @@ typedef struct imu_audit_filter {
 imu_err *imu_audit_add(imu_db *db, apr_pool_t *p, const imu_audit_entry *entry);
 /** Entries, latest first; every column. */
 imu_err *imu_audit_page(imu_db *db, apr_pool_t *p, const imu_audit_filter *filter, imu_rows **rows);
+/** An entry of a page as clients read it. */
+json_t *imu_audit_json(const imu_rows *rows, int row);
+/** The beginning of a time as it is stored ("2026", "2026-11-21", "2026-11-21 09:00", with a T
+ * too). NULL for anything else. */
+const char *imu_audit_time(apr_pool_t *p, const char *text);
+
+typedef enum imu_audit_format { IMU_AUDIT_JSON_LINES, IMU_AUDIT_CSV } imu_audit_format;
+/** Writes what the filter reaches, a page at a time. The caller looks at ferror(out). */
+imu_err *imu_audit_write(imu_db *db, apr_pool_t *p, const imu_audit_filter *filter,
+                         imu_audit_format format, FILE *out);
 /** Deletes some of those that are older than so many days, or too many. @param removed how many it
  * were */
 imu_err *imu_audit_purge(imu_db *db, apr_pool_t *p, int days, int *removed);

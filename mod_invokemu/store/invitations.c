@@ -108,6 +108,24 @@ imu_err *imu_invitation_list(imu_db *db, apr_pool_t *p, imu_rows **rows)
     return imu_db_select(db, p, rows, "invitation_list", "s", imu_now(p));
 }
 
+json_t *imu_invitation_json(const imu_rows *rows, int i)
+{
+    static const char *const texts[] = {"invitation_id",
+                                        "user_id",
+                                        "email",
+                                        "display_name",
+                                        "purpose",
+                                        "created_at",
+                                        "expires_at",
+                                        "invited_by_user_id",
+                                        NULL};
+    json_t *one = json_pack("{s:b, s:b}", "is_admin", imu_bool(rows, i, "is_admin"), "expired",
+                            imu_bool(rows, i, "expired"));
+
+    imu_json_set_texts(one, rows, i, texts);
+    return one;
+}
+
 /* Inside a transaction. */
 static imu_err *end_one(imu_db *db, apr_pool_t *p, const char *id, imu_rows **account)
 {

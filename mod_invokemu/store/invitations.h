@@ -29,6 +29,8 @@ imu_err *imu_invitation_redeem(imu_db *db, apr_pool_t *p, const imu_rows *accoun
  * invited_by_user_id, created_at, expires_at, expired, and purpose ("invitation" to a new account,
  * or "reset" of a password). */
 imu_err *imu_invitation_list(imu_db *db, apr_pool_t *p, imu_rows **rows);
+/** One of them as clients read it. */
+json_t *imu_invitation_json(const imu_rows *rows, int row);
 /**
  * Ends a link. An account that nobody ever had a password for goes with the invitation to it.
  * @param account  whose link it was: columns user_id, email, purpose

@@ -66,6 +66,11 @@ imu_err *imu_queue_list(const imu_queue_scope *s, const char *destination, const
  * session. */
 imu_err *imu_queue_list_by_ids(const imu_queue_scope *s, const json_t *ids, int summaries,
                                const char **text, apr_size_t *len);
+/** What an administrator of the machine sees of anybody's jobs, latest first: their rows without
+ * session, values and error texts.
+ * @param user_id, status  NULL: any */
+imu_err *imu_queue_latest(const imu_queue_scope *s, const char *user_id, const char *status,
+                          apr_int64_t limit, imu_rows **rows);
 /** The running item ("current"), or the one that the dispatcher would take next, or JSON null.
  * @param fifo  the order in force */
 imu_err *imu_queue_current(const imu_queue_scope *s, json_t **item);

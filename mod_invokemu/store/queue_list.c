@@ -124,3 +124,10 @@ imu_err *imu_queue_list_by_ids(const imu_queue_scope *s, const json_t *ids, int 
     err = imu_db_select(s->db, s->p, &rows, "queue_list_by_ids", "ss", list, s->queue_id);
     return err ? err : items_text(s, rows, summaries, text, len);
 }
+
+imu_err *imu_queue_latest(const imu_queue_scope *s, const char *user_id, const char *status,
+                          apr_int64_t limit, imu_rows **rows)
+{
+    return imu_db_select(s->db, s->p, rows, "queue_latest", "sssssi", s->queue_id, user_id, user_id,
+                         status, status, limit);
+}

@@ -1,0 +1,122 @@
+/*
+ * audit.c: the audit log on the command line, and what the command line itself adds to it.
+ */
+#include "cli/cli.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "mod_invokemu/auth/core_email.h"
+
+#define SHOWN_DEFAULT 100
+#define SHOWN_MAX     100000
+
+/* Who works on the machine: a name of the system, which is none of our accounts. */
+static const char *whoever(apr_pool_t *p)
+{
+    const struct passwd *entry = getpwuid(getuid());
+
+    return entry ? apr_psprintf(p, "command line: %s (uid %ld)", entry->pw_name, (long)getuid())
+                 : apr_psprintf(p, "command line: uid %ld", (long)getuid());
+}
+
+void cli_note(cli *c, imu_audit_fact fact)
+{
+    imu_audit_entry entry = imu_audit_entry_of(c->p, &fact);
+    imu_err *err;
+
+    entry.user_email = whoever(c->p);
+    entry.address = "local";
+    if ((err = imu_audit_add(c->db, c->p, &entry)))
+        fprintf(stderr, "invokemu: done, but there is no entry in the audit log: %s\n",
+                err->log ? err->log : err->detail);
+}
+
+static imu_err *take_time(cli *c, const char *option, const char *given, const char **value)
+{
+    if (!given)
+        return NULL;
+    if (!(*value = imu_audit_time(c->p, given)))
+        return imu_error(c->p, 422, "time",
+                         "--%s takes a date such as 2026-11-21, or a date and a "
+                         "time",
+                         option);
+    return NULL;
+}
+
+static imu_err *read_filter(cli *c, imu_audit_filter *f)
+{
+    imu_rows *user;
+    imu_err *err;
+
+    f->before = APR_INT64_MAX;
+    f->action = c->opt.action;
+    f->result = c->opt.result;
+    f->search = c->opt.search;
+    if (f->result && strcmp(f->result, "ok") != 0 && strcmp(f->result, "refused") != 0)
+        return imu_error(c->p, 422, "result", "--result takes ok or refused");
+    if (c->opt.user) {
+        if ((err = cli_account(c, c->opt.user, &user)))
+            return err;
+        f->user_id = imu_text(user, 0, "user_id");
+    }
+    if ((err = take_time(c, "since", c->opt.since, &f->since)) ||
+        (err = take_time(c, "until", c->opt.until, &f->until)))
+        return err;
+    return cli_limit(c, SHOWN_DEFAULT, SHOWN_MAX, &f->limit);
+}
+
+static const char *or_dash(const char *text)
+{
+    return text && *text ? text : "-";
+}
+
+static imu_err *print_text(cli *c, const imu_audit_filter *filter)
+{
+    imu_rows *rows;
+    imu_err *err = imu_audit_page(c->db, c->p, filter, &rows);
+
+    for (int i = 0; !err && i < rows->count; i++)
+        printf("%s  %-24s %-7s  %s (%s): %s %s\n", imu_text(rows, i, "created_at"),
+               imu_text(rows, i, "action"), imu_text(rows, i, "result"),
+               or_dash(imu_text(rows, i, "user_email")), or_dash(imu_text(rows, i, "address")),
+               or_dash(imu_text(rows, i, "target_name")), or_dash(imu_text(rows, i, "detail")));
+    return err;
+}
+
+static imu_err *print_list(cli *c, const imu_audit_filter *filter)
+{
+    json_t *list = imu_json_own(c->p, json_array());
+    imu_rows *rows;
+    imu_err *err = imu_audit_page(c->db, c->p, filter, &rows);
+
+    for (int i = 0; !err && i < rows->count; i++)
+        json_array_append_new(list, imu_audit_json(rows, i));
+    if (!err)
+        cli_print_json(list);
+    return err;
+}
+
+imu_err *cli_audit(cli *c)
+{
+    const char *format = c->opt.format ? c->opt.format : c->opt.json ? "json" : "text";
+    imu_audit_filter filter = {0};
+    imu_err *err = read_filter(c, &filter);
+
+    if (err)
+        return err;
+    if (strcmp(format, "jsonl") == 0 || strcmp(format, "csv") == 0) {
+        err = imu_audit_write(c->db, c->p, &filter,
+                              *format == 'c' ? IMU_AUDIT_CSV : IMU_AUDIT_JSON_LINES, stdout);
+        return err || !ferror(stdout) ? err : imu_error(c->p, 500, "output", "can't write it out");
+    }
+    if (strcmp(format, "json") == 0)
+        return print_list(c, &filter);
+    if (strcmp(format, "text") == 0)
+        return print_text(c, &filter);
+    return imu_error(c->p, 422, "format", "--format takes text, json, jsonl or csv");
+}

@@ -1,0 +1,26 @@
+/*
+ * store/accounts.h: what happens to a person's jobs and sessions when their account changes or
+ * goes. The same for requests and for the command line.
+ */
+#ifndef IMU_STORE_ACCOUNTS_H
+#define IMU_STORE_ACCOUNTS_H
+
+#include "mod_invokemu/store/queue.h"
+#include "mod_invokemu/store/users.h"
+
+/**
+ * Changes an account: jobs of one that is suspended are canceled, sessions of one with a new
+ * password end.
+ * @param keep_sessions  the caller sees to the sessions
+ * @param user   the row as it is then
+ * @param ended  array of imu_queue_change: the jobs that were canceled
+ * @return as imu_user_update
+ */
+imu_err *imu_account_change(imu_db *db, apr_pool_t *p, const char *user_id,
+                            const imu_user_change *change, int keep_sessions, imu_rows **user,
+                            apr_array_header_t **ended);
+/** Deletes an account, after canceling its jobs. @param heir, return  as imu_user_delete */
+imu_err *imu_account_remove(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir,
+                            apr_array_header_t **ended);
+
+#endif
