@@ -8,6 +8,7 @@
 #include <http_protocol.h>
 #include <http_request.h>
 #include <apr_dbd.h>
+#include <malloc.h>
 #include <mod_dbd.h>
 #include <sys/stat.h>
 #include <unixd.h>
@@ -33,6 +34,10 @@
 APLOG_USE_MODULE(invokemu);
 
 #define MUTEX_TYPE "invokemu"
+
+/* Bytes. glibc raises this bound to the size of what was freed last, and every thread that ever
+ * wrote a long list would keep room for another: 20 MiB times the threads of a child. */
+#define MMAP_THRESHOLD (256 * 1024)
 
 static int is_enabled(const request_rec *r)
 {
@@ -237,6 +242,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
                      err->log ? err->log : err->detail);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     imu_session_rules_set(&(imu_session_rules){inst->session_hours, inst->remember_hours,
                                                inst->session_idle_minutes});
     if (imu_openapi_prepare(pconf) != 0 || imu_throttle_create(pconf, s) != APR_SUCCESS ||
