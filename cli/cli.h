@@ -56,9 +56,9 @@ cli_command cli_users_add, cli_users_list, cli_users_mod, cli_users_del, cli_ses
     cli_sessions_end, cli_models_list, cli_models_remove, cli_models_restore, cli_models_scan,
     cli_invite, cli_reset, cli_links_list, cli_links_end, cli_queue_status, cli_queue_list,
     cli_queue_pause, cli_queue_resume, cli_queue_cancel, cli_queue_clear, cli_queue_prune,
-    cli_audit;
-/** Needs no open database. */
-cli_command cli_migrate;
+    cli_audit, cli_backup;
+/** Need no open database. */
+cli_command cli_migrate, cli_restore;
 
 /**
  * Reads the options behind a command.
@@ -66,6 +66,8 @@ cli_command cli_migrate;
  * @return NULL, or the sentence to print with exit code CLI_USAGE
  */
 const char *cli_parse(cli *c, int argc, char **argv, int upstream);
+/** A path as it reads from anywhere, without a slash at its end. NULL for what is none. */
+const char *cli_whole_path(apr_pool_t *p, const char *path);
 /** --limit as a number, or the default. @return 422 */
 imu_err *cli_limit(cli *c, apr_int64_t normal, apr_int64_t most, apr_int64_t *limit);
 /** A new password, from --password, stdin or a prompt (twice). NULL and a message on stderr when

@@ -56,6 +56,10 @@ static const struct {
     {"models", "restore", cli_models_restore, 0, NULL, "KEY_OR_NAME: back on the list"},
     {"models", "scan", cli_models_scan, 0, NULL,
      "[--models DIR]: reads new and mended folders (default ROOT/models)"},
+    {"backup", NULL, cli_backup, 0, NULL,
+     "FOLDER | FILE.tar [--copy]: database and pictures as of one moment"},
+    {"restore", NULL, cli_restore, 1, NULL,
+     "FOLDER | FILE.tar [--force]: while Apache is stopped; what is there is moved aside"},
     {"migrate", NULL, cli_migrate, 1, NULL,
      "bring the database to this version (the server does so at its start)"},
 };

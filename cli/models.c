@@ -150,7 +150,7 @@ imu_err *cli_models_scan(cli *c)
 {
     apr_finfo_t info;
     apr_status_t rv = apr_stat(&info, c->opt.models, APR_FINFO_TYPE, c->p);
-    char *dir;
+    const char *dir;
     imu_rows *before, *after;
     imu_err *err;
 
@@ -159,10 +159,8 @@ imu_err *cli_models_scan(cli *c)
                          "%s is no folder: name that of InvokeMUModels with --models",
                          c->opt.models);
     /* Models are known by their whole path, as the server's configuration says it. */
-    if (apr_filepath_merge(&dir, NULL, c->opt.models, 0, c->p) != APR_SUCCESS)
+    if (!(dir = cli_whole_path(c->p, c->opt.models)))
         return imu_error(c->p, 422, "folder", "%s can't be made a whole path", c->opt.models);
-    for (size_t len = strlen(dir); len > 1 && dir[len - 1] == '/'; len--)
-        dir[len - 1] = '\0';
     if ((err = imu_model_list_all(c->db, c->p, &before)) || (err = imu_models_scan(c->db, dir)) ||
         (err = imu_model_list_all(c->db, c->p, &after)))
         return err;

@@ -9,6 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <apr_file_info.h>
 #include <apr_strings.h>
 
 #define MAX_PASSWORD_LINE 1024
@@ -143,6 +144,17 @@ static void list_options(struct option *all)
     memcpy(all, others, sizeof others);
 }
 
+const char *cli_whole_path(apr_pool_t *p, const char *path)
+{
+    char *whole;
+
+    if (apr_filepath_merge(&whole, NULL, path, 0, p) != APR_SUCCESS)
+        return NULL;
+    for (size_t len = strlen(whole); len > 1 && whole[len - 1] == '/'; len--)
+        whole[len - 1] = '\0';
+    return whole;
+}
+
 const char *cli_parse(cli *c, int argc, char **argv, int upstream)
 {
     const char *env = getenv("INVOKEMU_ROOT"), *why;
@@ -159,6 +171,9 @@ const char *cli_parse(cli *c, int argc, char **argv, int upstream)
         c->opt.email = c->opt.plain = argv[optind++];
     if (optind < argc)
         return apr_psprintf(c->p, "unexpected argument \"%s\"", argv[optind]);
+    /* Whole paths: what lies below is compared, moved and written down. */
+    if (!(c->opt.root = cli_whole_path(c->p, c->opt.root)))
+        return "the folder behind --root can't be made a whole path";
     if (!c->opt.database)
         c->opt.database = apr_pstrcat(c->p, c->opt.root, "/databases/invokemu.db", NULL);
     if (!c->opt.models)

@@ -228,7 +228,8 @@ json_t *imu_gallery_name_list(imu_req *req, const imu_image_list *list)
 
 const char *imu_image_url(const imu_req *req, const char *image_name, const char *view)
 {
-    return apr_pstrcat(req->p, "/api/v1/images/i/", image_name, "/", view, NULL);
+    return apr_pstrcat(req->p, "/api/v1/images/i/", ap_escape_path_segment(req->p, image_name), "/",
+                       view, NULL);
 }
 
 const char *imu_board_word(const char *board_id)

@@ -152,7 +152,7 @@ static imu_err *reply_file(imu_req *req, const char *view, const char *type,
 
     if (err)
         return err;
-    if (!imu_picture_name_ok(image->image_name))
+    if (!imu_picture_file_ok(image->image_name))
         return imu_error_internal(req->p, "a picture's row has a name that no file of ours has: %s",
                                   image->image_name);
     path = path_of(req->p, req->inst->root, image->image_name);

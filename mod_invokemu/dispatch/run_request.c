@@ -103,7 +103,7 @@ static imu_err *open_picture(imu_dispatch *d, apr_pool_t *p, const imu_identity 
     imu_err *err;
 
     *fd = -1;
-    if (!imu_picture_name_ok(name))
+    if (!imu_picture_file_ok(name))
         return NULL;
     if ((err = imu_image_get(d->db, p, owner->user_id, name, &image)) || !image ||
         !imu_policy_picture_read(owner, &image->facts))

@@ -51,7 +51,7 @@ static imu_err *copy_file(apr_pool_t *p, struct archive *zip, int fd)
 
 static imu_err *add_picture(apr_pool_t *p, struct archive *zip, const char *root, const char *name)
 {
-    int fd = imu_picture_name_ok(name) ? open(imu_picture_path(p, root, name), O_RDONLY | O_CLOEXEC)
+    int fd = imu_picture_file_ok(name) ? open(imu_picture_path(p, root, name), O_RDONLY | O_CLOEXEC)
                                        : -1;
     struct archive_entry *entry;
     struct stat info;
@@ -63,7 +63,7 @@ static imu_err *add_picture(apr_pool_t *p, struct archive *zip, const char *root
     if (!entry || fstat(fd, &info) != 0) {
         err = imu_error_internal(p, "archive: no entry for %s", name);
     } else {
-        archive_entry_set_pathname(entry, name);
+        archive_entry_set_pathname_utf8(entry, name);
         archive_entry_set_size(entry, info.st_size);
         archive_entry_set_mtime(entry, info.st_mtime, 0);
         archive_entry_set_filetype(entry, AE_IFREG);
@@ -87,6 +87,7 @@ static imu_err *write_pictures(apr_pool_t *p, struct archive *zip, const char *r
     /* PNG is compressed already. */
     if (archive_write_set_format_zip(zip) != ARCHIVE_OK ||
         archive_write_zip_set_compression_store(zip) != ARCHIVE_OK ||
+        archive_write_set_format_option(zip, "zip", "hdrcharset", "UTF-8") != ARCHIVE_OK ||
         archive_write_open_filename(zip, path) != ARCHIVE_OK)
         return failed(p, zip, "open");
     if (apr_pool_create(&sub, p) != APR_SUCCESS)

@@ -42,6 +42,9 @@ static const struct {
     [IMU_AUDIT_QUEUE_PAUSED] = {"queue_paused", "queue"},
     [IMU_AUDIT_QUEUE_RESUMED] = {"queue_resumed", "queue"},
     [IMU_AUDIT_QUEUE_CLEARED] = {"queue_cleared", "queue"},
+    [IMU_AUDIT_RESTORED_DATA] = {"backup_restored", "server"},
+    [IMU_AUDIT_MENDED_DATA] = {"data_mended", "server"},
+    [IMU_AUDIT_IMPORTED] = {"data_imported", "server"},
 };
 
 imu_audit_entry imu_audit_entry_of(apr_pool_t *p, const imu_audit_fact *fact)

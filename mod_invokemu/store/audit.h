@@ -42,6 +42,9 @@ typedef enum imu_audit_action {
     IMU_AUDIT_QUEUE_PAUSED,
     IMU_AUDIT_QUEUE_RESUMED,
     IMU_AUDIT_QUEUE_CLEARED,
+    IMU_AUDIT_RESTORED_DATA, /* these three on the machine itself */
+    IMU_AUDIT_MENDED_DATA,
+    IMU_AUDIT_IMPORTED,
     IMU_AUDIT_ACTIONS /* how many there are */
 } imu_audit_action;
 

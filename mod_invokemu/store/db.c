@@ -363,6 +363,7 @@ static apr_status_t close_handle(void *data)
 imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, imu_db **out)
 {
     imu_db *db = apr_pcalloc(p, sizeof *db);
+    apr_dbd_results_t *answer = NULL;
     const char *why = NULL;
     apr_status_t rv = apr_dbd_init(p);
 
@@ -379,6 +380,9 @@ imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, 
     db->pool = p;
     db->write_lock = lock;
     *out = db;
+    if (!lock && (rv = apr_dbd_select(db->driver, p, db->handle, &answer,
+                                      "PRAGMA busy_timeout=15000", 0)) != 0)
+        return failed(db, p, "busy_timeout", rv);
     return set_up(db, p);
 }
 

@@ -48,7 +48,8 @@ extern const int imu_queries_count;
  * Opens a connection of its own (dispatcher, command line, tests; httpd children borrow from
  * mod_dbd instead). It ends with p, also when setting it up failed.
  * @param path  SQLite file, must exist and be migrated
- * @param lock  global write lock or NULL
+ * @param lock  global write lock; NULL for a process of one thread that writes beside others (the
+ * command line): it waits for them inside SQLite
  */
 imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, imu_db **db);
 /** Ends a connection of imu_db_open before its pool does. */

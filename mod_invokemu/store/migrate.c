@@ -87,20 +87,29 @@ static imu_err *make_private(migration_db *m, const char *path)
     return NULL;
 }
 
+static imu_err *copy_into(migration_db *m, const char *to)
+{
+    imu_err *err = make_private(m, to);
+
+    if (!err)
+        err = run(m, apr_pstrcat(m->p, "VACUUM INTO '",
+                                 apr_dbd_escape(m->driver, m->p, to, m->handle), "'", NULL));
+    if (err)
+        (void)unlink(to);
+    return err;
+}
+
 /* One copy for each version, the last one: a start that fails again and again fills no disk. */
 static imu_err *backup(migration_db *m, int version)
 {
     const char *to = apr_psprintf(m->p, "%s-v%d.backup", m->path, version);
     const char *fresh = apr_pstrcat(m->p, to, ".new", NULL);
-    imu_err *err = make_private(m, fresh);
+    imu_err *err = copy_into(m, fresh);
 
-    if (!err)
-        err = run(m, apr_pstrcat(m->p, "VACUUM INTO '",
-                                 apr_dbd_escape(m->driver, m->p, fresh, m->handle), "'", NULL));
-    if (!err && rename(fresh, to) != 0)
+    if (!err && rename(fresh, to) != 0) {
         err = imu_error_internal(m->p, "cannot rename %s: %s", fresh, strerror(errno));
-    if (err)
         (void)unlink(fresh);
+    }
     return err;
 }
 
@@ -164,15 +173,20 @@ static imu_err *apply(migration_db *m, const imu_migration *one)
                               err->log);
 }
 
+int imu_migrations_newest(void)
+{
+    return imu_migrations[imu_migrations_count - 1].version;
+}
+
 static imu_err *migrate(migration_db *m, int *from, int *to)
 {
-    int newest = imu_migrations[imu_migrations_count - 1].version;
+    int newest = imu_migrations_newest();
     int version = 0;
     imu_err *err;
 
     /* At a graceful restart the children of before still close their connections. Waiting inside
      * SQLite is right here alone: no other thread of this process uses the driver. */
-    if ((err = open_database(m)) || (err = run_pragma(m, "PRAGMA busy_timeout=15000")) ||
+    if ((err = run_pragma(m, "PRAGMA busy_timeout=15000")) ||
         (err = run_pragma(m, "PRAGMA journal_mode=WAL")) || (err = run(m, VERSION_TABLE)) ||
         (err = current_version(m, &version)))
         return err;
@@ -201,19 +215,64 @@ static imu_err *migrate(migration_db *m, int *from, int *to)
     return NULL;
 }
 
-imu_err *imu_migrate(apr_pool_t *p, const char *path, int *from, int *to)
+/* Opens the database in a pool of its own, does what is wanted, and closes it again: the handle
+ * must be closed before anybody prepares statements on a new schema. */
+static imu_err *with_database(apr_pool_t *p, const char *path,
+                              imu_err *(*what)(migration_db *m, void *baton), void *baton)
 {
     migration_db m = {.path = path};
     imu_err *err;
 
-    /* A pool of its own: the handle must be closed before anybody prepares statements on the new
-     * schema. */
     if (apr_pool_create(&m.p, p) != APR_SUCCESS)
         return imu_error_internal(p, "no memory");
-    if ((err = migrate(&m, from, to)))
+    if ((err = open_database(&m)) || (err = what(&m, baton)))
         err = imu_error_keep(p, err);
     if (m.handle)
         apr_dbd_close(m.driver, m.handle);
     apr_pool_destroy(m.p);
     return err;
+}
+
+typedef struct versions {
+    int *from, *to;
+} versions;
+
+static imu_err *migrate_between(migration_db *m, void *baton)
+{
+    versions *v = baton;
+
+    return migrate(m, v->from, v->to);
+}
+
+imu_err *imu_migrate(apr_pool_t *p, const char *path, int *from, int *to)
+{
+    versions v = {from, to};
+
+    return with_database(p, path, migrate_between, &v);
+}
+
+static imu_err *read_version(migration_db *m, void *baton)
+{
+    int *version = baton;
+
+    if (current_version(m, version) || *version < 1)
+        return imu_error(m->p, 422, "db_unknown", "%s is no database of invokemu", m->path);
+    return NULL;
+}
+
+imu_err *imu_database_version(apr_pool_t *p, const char *path, int *version)
+{
+    return with_database(p, path, read_version, version);
+}
+
+static imu_err *copy_whole(migration_db *m, void *baton)
+{
+    imu_err *err = run_pragma(m, "PRAGMA busy_timeout=15000");
+
+    return err ? err : copy_into(m, baton);
+}
+
+imu_err *imu_database_copy(apr_pool_t *p, const char *path, const char *to)
+{
+    return with_database(p, path, copy_whole, (void *)to);
 }

@@ -24,4 +24,12 @@ extern const int imu_migrations_count;
  */
 imu_err *imu_migrate(apr_pool_t *p, const char *path, int *from, int *to);
 
+/** The version that imu_migrate brings a database to. */
+int imu_migrations_newest(void);
+/** Version of the database in that file. @return "db_unknown" when it is none of ours */
+imu_err *imu_database_version(apr_pool_t *p, const char *path, int *version);
+/** A copy of the database as it stands at one moment, also while others write, in a new file that
+ * only the database's owner may read. A file that is there already is replaced. */
+imu_err *imu_database_copy(apr_pool_t *p, const char *path, const char *to);
+
 #endif

@@ -15,6 +15,7 @@
 
 #define UUID_LENGTH 36
 #define MAX_SIDE    65535
+#define MAX_NAME    240
 
 const char *imu_picture_name_new(apr_pool_t *p)
 {
@@ -33,6 +34,22 @@ int imu_picture_name_ok(const char *image_name)
     return imu_is_uuid(uuid);
 }
 
+int imu_picture_file_ok(const char *image_name)
+{
+    size_t len = image_name ? strlen(image_name) : 0;
+    json_t *text;
+
+    if (len <= 4 || len > MAX_NAME || image_name[0] == '.' ||
+        strcmp(image_name + len - 4, ".png") != 0)
+        return 0;
+    for (const char *c = image_name; *c; c++)
+        if ((unsigned char)*c < ' ' || strchr("/\\\"\x7f", *c))
+            return 0;
+    text = json_string(image_name); /* none for what is no UTF-8 */
+    json_decref(text);
+    return text != NULL;
+}
+
 const char *imu_picture_path(apr_pool_t *p, const char *root, const char *image_name)
 {
     return apr_pstrcat(p, root, "/" IMU_PICTURES_DIR "/", image_name, NULL);
@@ -41,7 +58,7 @@ const char *imu_picture_path(apr_pool_t *p, const char *root, const char *image_
 const char *imu_thumbnail_path(apr_pool_t *p, const char *root, const char *image_name)
 {
     return apr_pstrcat(p, root, "/" IMU_THUMBNAILS_DIR "/",
-                       apr_pstrmemdup(p, image_name, UUID_LENGTH), ".webp", NULL);
+                       apr_pstrmemdup(p, image_name, strlen(image_name) - 4), ".webp", NULL);
 }
 
 imu_err *imu_picture_folders(apr_pool_t *p, const char *root, uid_t uid, gid_t gid)
@@ -160,7 +177,7 @@ static imu_err *remove_files(apr_pool_t *p, const char *root, const char *name)
 {
     const char *paths[2];
 
-    if (!imu_picture_name_ok(name))
+    if (!imu_picture_file_ok(name))
         return NULL;
     paths[0] = imu_picture_path(p, root, name);
     paths[1] = imu_thumbnail_path(p, root, name);

@@ -37,11 +37,14 @@ typedef struct imu_picture {
 
 /** A new random name for a picture. */
 const char *imu_picture_name_new(apr_pool_t *p);
-/** True for a UUID v4 followed by ".png". */
+/** True for a UUID v4 followed by ".png": how pictures are named here. */
 int imu_picture_name_ok(const char *image_name);
-/** Path of the PNG file. image_name must be ok. */
+/** True also for what another server may have called a picture that was imported: UTF-8 of one path
+ * element that ends with ".png", without quotes and control characters. */
+int imu_picture_file_ok(const char *image_name);
+/** Path of the PNG file. image_name must be that of a picture (imu_picture_file_ok). */
 const char *imu_picture_path(apr_pool_t *p, const char *root, const char *image_name);
-/** Path of the WebP thumbnail. image_name must be ok. */
+/** Path of the WebP thumbnail, likewise. */
 const char *imu_thumbnail_path(apr_pool_t *p, const char *root, const char *image_name);
 
 /**
@@ -79,6 +82,10 @@ typedef struct imu_sweep {
     int missing;   /**< rows whose file is gone: reported, never deleted, as the disk may merely not
                       be mounted */
     const char *first_missing; /**< one of those names, or NULL */
+    int pictures;              /**< rows whose file was seen */
+    /* Names (const char *) of what was counted above, as files or as pictures. */
+    apr_array_header_t *temporary_names, *orphan_names, *preview_names, *missing_names;
+    apr_array_header_t *bare_names; /**< pictures whose thumbnail is gone */
 } imu_sweep;
 
 /**
@@ -87,5 +94,7 @@ typedef struct imu_sweep {
  * @param p  holds some hundred bytes for each picture: give one that is destroyed afterwards
  */
 imu_err *imu_pictures_sweep(imu_db *db, apr_pool_t *p, const char *root, imu_sweep *sweep);
+/** The same without changing anything. */
+imu_err *imu_pictures_look(imu_db *db, apr_pool_t *p, const char *root, imu_sweep *sweep);
 
 #endif

@@ -22,32 +22,50 @@
 /* Younger files may belong to somebody who is storing a picture right now. */
 #define SETTLED_SECONDS 3600
 
-#define UUID_LENGTH 36
-
 typedef struct sweeper {
     imu_db *db;
     apr_pool_t *p;
     const char *root;
-    apr_hash_t *named; /* file names of all rows, without their ending; the value says whether the
-                          file was seen */
+    apr_hash_t *named; /* file names of all rows, without their ending; the value says which of the
+                          files were seen: one of the four below */
     imu_sweep *found;
+    int look; /* change nothing */
 } sweeper;
 
 /* What a folder holds, and so what becomes of a file there that no row names. */
 typedef enum content { PICTURES, THUMBNAILS, PREVIEWS, TEMPORARY } content;
 
-static const char not_seen[] = "", seen[] = "seen";
+/* Which files of a row were seen; the hash holds their addresses. */
+static const int states[] = {0, 1, 2, 3};
+#define SEEN_PICTURE   1
+#define SEEN_THUMBNAIL 2
 
-static int is_name(apr_pool_t *p, const char *name, const char *ending)
+/* The part of a file's name before its ending, or NULL for another one. */
+static const char *stem(apr_pool_t *p, const char *name, const char *ending)
 {
-    return strlen(name) > UUID_LENGTH && strcmp(name + UUID_LENGTH, ending) == 0 &&
-           imu_is_uuid(apr_pstrmemdup(p, name, UUID_LENGTH));
+    size_t len = strlen(name), tail = strlen(ending);
+
+    return len > tail && strcmp(name + len - tail, ending) == 0
+               ? apr_pstrmemdup(p, name, len - tail)
+               : NULL;
+}
+
+static int is_ours(apr_pool_t *p, const char *name, const char *ending)
+{
+    const char *what = stem(p, name, ending);
+
+    return what && imu_is_uuid(what);
+}
+
+static void note(apr_array_header_t *names, const char *name)
+{
+    APR_ARRAY_PUSH(names, const char *) = apr_pstrdup(names->pool, name);
 }
 
 /* All names, page by page: a gallery may hold many more rows than one answer should. */
 static imu_err *read_names(sweeper *s, const char *query, const char *column, const char *ending)
 {
-    const char *after = "";
+    const char *after = "", *name;
     imu_rows *rows;
     imu_err *err;
 
@@ -56,9 +74,8 @@ static imu_err *read_names(sweeper *s, const char *query, const char *column, co
             return err;
         for (int i = 0; i < rows->count; i++) {
             after = imu_text(rows, i, column);
-            if (is_name(s->p, after, ending))
-                apr_hash_set(s->named, apr_pstrmemdup(s->p, after, UUID_LENGTH), UUID_LENGTH,
-                             not_seen);
+            if ((name = stem(s->p, after, ending)))
+                apr_hash_set(s->named, name, APR_HASH_KEY_STRING, &states[0]);
         }
     } while (rows->count > 0);
     return NULL;
@@ -83,46 +100,60 @@ static imu_err *move_aside(sweeper *s, const char *path, const char *name)
 {
     const char *folder = apr_pstrcat(s->p, s->root, "/" IMU_ORPHANS_DIR, NULL);
 
+    note(s->found->orphan_names, name);
+    s->found->orphans++;
+    if (s->look)
+        return NULL;
     if (mkdir(folder, 0750) != 0 && errno != EEXIST)
         return cannot(s, "make", folder);
     if (rename(path, apr_pstrcat(s->p, folder, "/", name, NULL)) != 0)
         return cannot(s, "move", path);
-    s->found->orphans++;
     return NULL;
 }
 
 /* A preview is made from a picture that is elsewhere: nothing is lost with it. */
-static imu_err *remove_preview(sweeper *s, const char *path)
+static imu_err *remove_preview(sweeper *s, const char *path, const char *name)
 {
-    if (unlink(path) != 0 && errno != ENOENT)
-        return cannot(s, "remove", path);
+    note(s->found->preview_names, name);
     s->found->previews++;
+    if (!s->look && unlink(path) != 0 && errno != ENOENT)
+        return cannot(s, "remove", path);
+    return NULL;
+}
+
+static imu_err *unfinished(sweeper *s, const char *path, const char *name)
+{
+    if (!is_settled(path))
+        return NULL;
+    note(s->found->temporary_names, name);
+    s->found->temporary++;
+    if (!s->look && unlink(path) != 0 && errno != ENOENT)
+        return cannot(s, "remove", path);
     return NULL;
 }
 
 static imu_err *look_at(sweeper *s, const char *folder, const char *name, const char *ending,
                         content what)
 {
-    const char *path = apr_pstrcat(s->p, folder, "/", name, NULL);
+    const char *path = apr_pstrcat(s->p, folder, "/", name, NULL), *key;
+    const int *state;
 
-    if (strncmp(name, IMU_TEMPORARY_PREFIX, sizeof IMU_TEMPORARY_PREFIX - 1) == 0) {
-        if (!is_settled(path))
-            return NULL;
-        if (unlink(path) != 0 && errno != ENOENT)
-            return cannot(s, "remove", path);
-        s->found->temporary++;
+    if (strncmp(name, IMU_TEMPORARY_PREFIX, sizeof IMU_TEMPORARY_PREFIX - 1) == 0)
+        return unfinished(s, path, name);
+    if (what == TEMPORARY || !(key = stem(s->p, name, ending)))
+        return NULL;
+    if ((state = apr_hash_get(s->named, key, APR_HASH_KEY_STRING))) {
+        int files = *state | (what == PICTURES     ? SEEN_PICTURE
+                              : what == THUMBNAILS ? SEEN_THUMBNAIL
+                                                   : 0);
+
+        apr_hash_set(s->named, key, APR_HASH_KEY_STRING, &states[files]);
         return NULL;
     }
-    if (what == TEMPORARY || !is_name(s->p, name, ending))
+    /* What is not called as we call files is not ours. */
+    if (!is_ours(s->p, name, ending) || !is_settled(path))
         return NULL;
-    if (apr_hash_get(s->named, name, UUID_LENGTH)) {
-        if (what == PICTURES)
-            apr_hash_set(s->named, apr_pstrmemdup(s->p, name, UUID_LENGTH), UUID_LENGTH, seen);
-        return NULL;
-    }
-    if (!is_settled(path))
-        return NULL;
-    return what == PREVIEWS ? remove_preview(s, path) : move_aside(s, path, name);
+    return what == PREVIEWS ? remove_preview(s, path, name) : move_aside(s, path, name);
 }
 
 static imu_err *sweep_folder(sweeper *s, const char *relative, const char *ending, content what)
@@ -147,14 +178,21 @@ static void count_missing(sweeper *s)
 {
     for (apr_hash_index_t *i = apr_hash_first(s->p, s->named); i; i = apr_hash_next(i)) {
         const void *name;
+        const char *picture;
         void *state;
 
         apr_hash_this(i, &name, NULL, &state);
-        if (state == seen)
+        picture = apr_pstrcat(s->p, name, ".png", NULL);
+        if (*(const int *)state & SEEN_PICTURE) {
+            s->found->pictures++;
+            if (!(*(const int *)state & SEEN_THUMBNAIL))
+                note(s->found->bare_names, picture);
             continue;
+        }
         s->found->missing++;
+        note(s->found->missing_names, picture);
         if (!s->found->first_missing)
-            s->found->first_missing = apr_pstrcat(s->p, name, ".png", NULL);
+            s->found->first_missing = picture;
     }
 }
 
@@ -167,9 +205,10 @@ static imu_err *finish_deletions(sweeper *s)
 
     while (left) {
         if ((err = imu_db_select(s->db, s->p, &rows, "deleted_pictures_list", "")) ||
-            (err = imu_pictures_purge(s->db, s->p, s->root, &left)))
+            (!s->look && (err = imu_pictures_purge(s->db, s->p, s->root, &left))))
             return err;
         s->found->deleted += rows->count;
+        left = left && !s->look;
     }
     return NULL;
 }
@@ -186,20 +225,38 @@ static imu_err *sweep_previews(const sweeper *pictures, const char *folder, cons
     return sweep_folder(&s, folder, ".webp", PREVIEWS);
 }
 
-imu_err *imu_pictures_sweep(imu_db *db, apr_pool_t *p, const char *root, imu_sweep *sweep)
+static imu_err *examine(sweeper *s)
 {
-    sweeper s = {db, p, root, apr_hash_make(p), sweep};
+    apr_array_header_t **lists[] = {&s->found->temporary_names, &s->found->orphan_names,
+                                    &s->found->preview_names, &s->found->missing_names,
+                                    &s->found->bare_names};
     imu_err *err;
 
-    memset(sweep, 0, sizeof *sweep);
-    if ((err = finish_deletions(&s)) ||
-        (err = read_names(&s, "images_names_after", "image_name", ".png")) ||
-        (err = sweep_folder(&s, IMU_PICTURES_DIR, ".png", PICTURES)) ||
-        (err = sweep_folder(&s, IMU_THUMBNAILS_DIR, ".webp", THUMBNAILS)) ||
-        (err = sweep_folder(&s, "tmp", NULL, TEMPORARY)) ||
-        (err = sweep_previews(&s, IMU_WORKFLOW_PREVIEWS_DIR, "workflow_previews_after")) ||
-        (err = sweep_previews(&s, IMU_PRESET_PREVIEWS_DIR, "style_preset_previews_after")))
+    memset(s->found, 0, sizeof *s->found);
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        *lists[i] = apr_array_make(s->p, 0, sizeof(const char *));
+    if ((err = finish_deletions(s)) ||
+        (err = read_names(s, "images_names_after", "image_name", ".png")) ||
+        (err = sweep_folder(s, IMU_PICTURES_DIR, ".png", PICTURES)) ||
+        (err = sweep_folder(s, IMU_THUMBNAILS_DIR, ".webp", THUMBNAILS)) ||
+        (err = sweep_folder(s, "tmp", NULL, TEMPORARY)) ||
+        (err = sweep_previews(s, IMU_WORKFLOW_PREVIEWS_DIR, "workflow_previews_after")) ||
+        (err = sweep_previews(s, IMU_PRESET_PREVIEWS_DIR, "style_preset_previews_after")))
         return err;
-    count_missing(&s);
+    count_missing(s);
     return NULL;
+}
+
+imu_err *imu_pictures_sweep(imu_db *db, apr_pool_t *p, const char *root, imu_sweep *sweep)
+{
+    sweeper s = {db, p, root, apr_hash_make(p), sweep, 0};
+
+    return examine(&s);
+}
+
+imu_err *imu_pictures_look(imu_db *db, apr_pool_t *p, const char *root, imu_sweep *sweep)
+{
+    sweeper s = {db, p, root, apr_hash_make(p), sweep, 1};
+
+    return examine(&s);
 }

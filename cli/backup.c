@@ -1,0 +1,255 @@
+/*
+ * backup.c: a consistent copy of a server that may run.
+ *
+ * Pictures are placed before the database is copied and once more after it: files are there before
+ * their rows and go after them, so whatever has a row in the copy was found by one of the two, but
+ * for a picture that was made and deleted in between. Its row is taken out of the copy.
+ */
+#include "cli/backup.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_hash.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/store/files.h"
+#include "mod_invokemu/store/images.h"
+#include "mod_invokemu/store/migrate.h"
+#include "mod_invokemu/store/picture_files.h"
+#include "mod_invokemu/store/previews.h"
+#include "mod_invokemu/util/ids.h"
+
+const char *const cli_backup_folders[] = {IMU_PICTURES_DIR, IMU_THUMBNAILS_DIR,
+                                          IMU_WORKFLOW_PREVIEWS_DIR, IMU_PRESET_PREVIEWS_DIR, NULL};
+
+typedef struct backup {
+    cli *c;
+    apr_pool_t *p;
+    const char *to, *work; /* the folder to be; it gets that name when it is whole */
+    const char *into;      /* folder being filled */
+    cli_how how;
+    cli_placed placed;
+    imu_db *copy;
+    apr_hash_t *named; /* pictures in the copied database */
+    int pictures, missing;
+} backup;
+
+static imu_err *place_one(void *baton, const char *path, const char *name)
+{
+    backup *b = baton;
+    struct stat st;
+    int gone;
+
+    /* Unfinished files are nobody's yet. */
+    if (*name == '.' || lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        return NULL;
+    return cli_place(b->p, path, apr_pstrcat(b->p, b->into, "/", name, NULL), b->how, &b->placed,
+                     &gone);
+}
+
+static imu_err *place_all(backup *b)
+{
+    imu_err *err = NULL;
+    apr_pool_t *p = b->p;
+
+    for (size_t i = 0; !err && cli_backup_folders[i]; i++) {
+        b->into = apr_pstrcat(p, b->work, "/", cli_backup_folders[i], NULL);
+        if ((err = cli_make_folders(p, b->into, 0700)))
+            break;
+        apr_pool_create(&b->p, p);
+        err = cli_each(p, apr_pstrcat(p, b->c->opt.root, "/", cli_backup_folders[i], NULL),
+                       place_one, b);
+        if (err)
+            err = imu_error_keep(p, err);
+        apr_pool_destroy(b->p);
+        b->p = p;
+    }
+    return err;
+}
+
+static imu_err *copy_database(backup *b)
+{
+    const char *to = apr_pstrcat(b->p, b->work, "/" CLI_BACKUP_DATABASE, NULL);
+    imu_err *err = cli_make_folders(b->p, apr_pstrcat(b->p, b->work, "/databases", NULL), 0700);
+
+    if (!err)
+        err = imu_database_copy(b->p, b->c->opt.database, to);
+    if (!err)
+        err = imu_db_open(b->p, to, NULL, &b->copy);
+    /* Archives for download are not kept. */
+    if (!err)
+        err = imu_db_exec(b->copy, b->p, NULL, "bulk_download_forget", "s", "9");
+    return err;
+}
+
+/* A row of the copy without its file. Deleted since, or missing from the server itself. */
+static imu_err *row_without_file(backup *b, const char *name)
+{
+    json_t *names;
+    imu_rows *rows;
+    imu_err *err = imu_db_select(b->c->db, b->p, &rows, "image_exists", "s", name);
+
+    if (err)
+        return err;
+    if (rows->count > 0) {
+        b->missing++;
+        return NULL;
+    }
+    names = imu_json_own(b->p, json_pack("[s]", name));
+    if (!(err = imu_images_delete(b->copy, b->p, names)))
+        b->pictures--;
+    return err;
+}
+
+static imu_err *check_rows(backup *b)
+{
+    const char *after = "", *name;
+    imu_rows *rows;
+    imu_err *err;
+
+    b->named = apr_hash_make(b->p);
+    do {
+        if ((err = imu_db_select(b->copy, b->p, &rows, "images_names_after", "s", after)))
+            return err;
+        for (int i = 0; !err && i < rows->count; i++) {
+            after = name = imu_text(rows, i, "image_name");
+            b->pictures++;
+            apr_hash_set(b->named, name, APR_HASH_KEY_STRING, name);
+            if (!cli_exists(imu_picture_path(b->p, b->work, name)))
+                err = row_without_file(b, name);
+        }
+    } while (!err && rows->count > 0);
+    return err;
+}
+
+/* A file that got its row after the database was copied, or lost it before. */
+static imu_err *drop_unnamed(void *baton, const char *path, const char *name)
+{
+    backup *b = baton;
+    const char *dot = strrchr(name, '.');
+    const char *picture;
+
+    if (!dot || (strcmp(dot, ".png") != 0 && strcmp(dot, ".webp") != 0))
+        return NULL;
+    picture = apr_pstrcat(b->p, apr_pstrmemdup(b->p, name, (apr_size_t)(dot - name)), ".png", NULL);
+    if (!apr_hash_get(b->named, picture, APR_HASH_KEY_STRING) && unlink(path) != 0)
+        return imu_error(b->p, 500, "files", "can't remove %s: %s", path, strerror(errno));
+    return NULL;
+}
+
+static imu_err *make_consistent(backup *b)
+{
+    imu_err *err = check_rows(b);
+
+    if (!err)
+        err =
+            cli_each(b->p, apr_pstrcat(b->p, b->work, "/" IMU_PICTURES_DIR, NULL), drop_unnamed, b);
+    if (!err)
+        err = cli_each(b->p, apr_pstrcat(b->p, b->work, "/" IMU_THUMBNAILS_DIR, NULL), drop_unnamed,
+                       b);
+    return err;
+}
+
+static imu_err *write_manifest(backup *b)
+{
+    json_t *json =
+        imu_json_own(b->p, json_pack("{s:i, s:i, s:s, s:i}", "invokemu_backup", CLI_BACKUP_FORMAT,
+                                     "schema", imu_migrations_newest(), "made_at", imu_now(b->p),
+                                     "pictures", b->pictures));
+    char *text = json_dumps(json, JSON_INDENT(1));
+    imu_err *err =
+        text ? cli_write_file(b->p, apr_pstrcat(b->p, b->work, "/" CLI_BACKUP_MANIFEST, NULL), text)
+             : imu_error(b->p, 500, "memory", "no memory");
+
+    free(text);
+    return err;
+}
+
+static imu_err *fill(backup *b)
+{
+    imu_err *err = cli_make_folders(b->p, b->work, 0700);
+
+    if (!err && !(err = place_all(b)) && !(err = copy_database(b)) && !(err = place_all(b)))
+        err = make_consistent(b);
+    if (b->copy)
+        imu_db_close(b->copy);
+    if (!err)
+        err = write_manifest(b);
+    return err ? err : cli_sync(b->p, b->work);
+}
+
+static imu_err *into_folder(backup *b)
+{
+    imu_err *err;
+
+    b->work = apr_pstrcat(b->p, b->to, ".unfinished", NULL);
+    if (cli_exists(b->work))
+        return imu_error(b->p, 409, "unfinished",
+                         "%s is left of a backup that was broken off: remove it first", b->work);
+    if ((err = fill(b)))
+        return err;
+    if (rename(b->work, b->to) != 0)
+        return imu_error(b->p, 500, "files", "can't rename %s: %s", b->work, strerror(errno));
+    return cli_sync(b->p, b->to);
+}
+
+/* The pictures get second names beside the first ones meanwhile, which costs no room. */
+static imu_err *into_tar(backup *b)
+{
+    const char *part = apr_pstrcat(b->p, b->to, ".unfinished", NULL);
+    imu_err *err, *left;
+
+    b->how = CLI_LINK_OR_COPY;
+    b->work = apr_pstrcat(b->p, b->c->opt.root, "/tmp/backup-", imu_uuid4(b->p), NULL);
+    if (!(err = fill(b)))
+        err = cli_tar_write(b->p, b->work, part);
+    left = cli_remove_tree(b->p, b->work);
+    err = err ? err : left;
+    if (!err && rename(part, b->to) != 0)
+        err = imu_error(b->p, 500, "files", "can't rename %s: %s", part, strerror(errno));
+    return err;
+}
+
+static int is_tar(const char *path)
+{
+    size_t len = strlen(path);
+
+    return len > 4 && strcmp(path + len - 4, ".tar") == 0;
+}
+
+imu_err *cli_backup(cli *c)
+{
+    backup b = {.c = c, .p = c->p, .how = c->opt.copy ? CLI_COPY : CLI_LINK_OR_COPY};
+    const char *to;
+    imu_err *err;
+
+    if (!c->opt.plain)
+        return imu_error(c->p, 422, "where",
+                         "where to? Give the name of a new folder, or of a file that ends in .tar");
+    if (!(to = cli_whole_path(c->p, c->opt.plain)))
+        return imu_error(c->p, 422, "where", "%s can't be made a whole path", c->opt.plain);
+    b.to = to;
+    if (cli_exists(to))
+        return imu_error(c->p, 409, "exists", "%s exists already: a backup overwrites nothing", to);
+    if ((err = is_tar(to) ? into_tar(&b) : into_folder(&b)))
+        return err;
+    c->remarks = b.missing > 0;
+    cli_done(c,
+             json_pack("{s:s, s:i, s:i, s:i}", "backup", to, "pictures", b.pictures, "linked",
+                       is_tar(to) ? 0 : b.placed.linked, "missing", b.missing),
+             "%s: the database and %d pictures.%s%s", to, b.pictures,
+             !is_tar(to) && b.placed.linked
+                 ? " The files have second names there, on the same disk; --copy copies them."
+                 : "",
+             b.missing ? apr_psprintf(c->p,
+                                      " %d pictures have no file here already: see invokemu "
+                                      "doctor.",
+                                      b.missing)
+                       : "");
+    return NULL;
+}

@@ -1,0 +1,214 @@
+/*
+ * restore.c: a backup becomes the server's data again. What is there is moved aside, never removed.
+ */
+#include "cli/backup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_file_io.h>
+#include <apr_strings.h>
+
+#include "mod_invokemu/store/migrate.h"
+#include "mod_invokemu/util/ids.h"
+
+#define MANIFEST_MAX 65536
+
+typedef struct restore {
+    cli *c;
+    apr_pool_t *p;
+    const char *from;  /* the backup as a folder */
+    const char *stage; /* below the root: what is to be the data */
+    const char *aside; /* below the root: what was there */
+    const char *into;  /* folder being filled */
+    cli_placed placed;
+    cli_manifest manifest;
+    int schema; /* of its database */
+} restore;
+
+static imu_err *read_manifest(restore *r)
+{
+    const char *path = apr_pstrcat(r->p, r->from, "/" CLI_BACKUP_MANIFEST, NULL);
+    char text[MANIFEST_MAX];
+    apr_size_t len = 0;
+    apr_file_t *file;
+    apr_status_t rv;
+
+    if (apr_file_open(&file, path, APR_READ, 0, r->p) != APR_SUCCESS)
+        return imu_error(r->p, 422, "no_backup", "%s is no backup of invokemu, or not a whole one",
+                         r->from);
+    rv = apr_file_read_full(file, text, sizeof text, &len);
+    apr_file_close(file);
+    if (rv != APR_SUCCESS && rv != APR_EOF)
+        return imu_error(r->p, 500, "files", "can't read %s", path);
+    return cli_manifest_read(r->p, text, len, &r->manifest);
+}
+
+/* What the database itself says counts. */
+static imu_err *check_version(restore *r)
+{
+    const char *path = apr_pstrcat(r->p, r->stage, "/" CLI_BACKUP_DATABASE, NULL);
+    imu_err *err = imu_database_version(r->p, path, &r->schema);
+
+    if (err)
+        return err;
+    if (r->schema > imu_migrations_newest() || r->manifest.schema > imu_migrations_newest())
+        return imu_error(r->p, 422, "db_newer",
+                         "this backup has version %d, made by a newer invokemu; this one knows "
+                         "versions up to %d: install the newer program first",
+                         r->schema, imu_migrations_newest());
+    return NULL;
+}
+
+static imu_err *place_one(void *baton, const char *path, const char *name)
+{
+    restore *r = baton;
+    struct stat st;
+
+    if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        return NULL;
+    return cli_place(r->p, path, apr_pstrcat(r->p, r->into, "/", name, NULL), CLI_COPY, &r->placed,
+                     NULL);
+}
+
+static imu_err *copy_folder(restore *r, const char *folder)
+{
+    apr_pool_t *p = r->p;
+    imu_err *err;
+
+    r->into = apr_pstrcat(p, r->stage, "/", folder, NULL);
+    if ((err = cli_make_folders(p, r->into, 0750)))
+        return err;
+    apr_pool_create(&r->p, p);
+    err = cli_each(p, apr_pstrcat(p, r->from, "/", folder, NULL), place_one, r);
+    if (err)
+        err = imu_error_keep(p, err);
+    apr_pool_destroy(r->p);
+    r->p = p;
+    return err;
+}
+
+/* Copies, rather than second names: the backup stays as it is, whatever happens to its owner. */
+static imu_err *stage_folder(restore *r)
+{
+    imu_err *err = copy_folder(r, "databases");
+
+    if (!err)
+        err = check_version(r);
+    for (size_t i = 0; !err && cli_backup_folders[i]; i++)
+        err = copy_folder(r, cli_backup_folders[i]);
+    return err;
+}
+
+static imu_err *stage(restore *r)
+{
+    struct stat st;
+    imu_err *err;
+
+    if (stat(r->c->opt.plain, &st) != 0)
+        return imu_error(r->p, 404, "no_backup", "%s: %s", r->c->opt.plain, strerror(errno));
+    if ((err = cli_make_folders(r->p, r->stage, 0700)))
+        return err;
+    if (S_ISDIR(st.st_mode)) {
+        r->from = r->c->opt.plain;
+        if ((err = read_manifest(r)))
+            return err;
+        return stage_folder(r);
+    }
+    r->from = r->stage;
+    if ((err = cli_tar_read(r->p, r->c->opt.plain, r->stage)) || (err = read_manifest(r)))
+        return err;
+    if (unlink(apr_pstrcat(r->p, r->stage, "/" CLI_BACKUP_MANIFEST, NULL)) != 0)
+        return imu_error(r->p, 500, "files", "can't tidy up %s", r->stage);
+    return check_version(r);
+}
+
+static imu_err *move(restore *r, const char *from, const char *to)
+{
+    imu_err *err;
+
+    if (!cli_exists(from))
+        return NULL;
+    err =
+        cli_make_folders(r->p, apr_pstrmemdup(r->p, to, (apr_size_t)(strrchr(to, '/') - to)), 0750);
+    if (!err && rename(from, to) != 0)
+        err = imu_error(r->p, 500, "files", "can't move %s to %s: %s", from, to, strerror(errno));
+    return err;
+}
+
+/* The database last: until it is there, the server has none rather than one without pictures. */
+static imu_err *exchange(restore *r)
+{
+    static const char *const tails[] = {"", "-wal", "-shm"};
+    const char *outputs = apr_pstrcat(r->p, r->c->opt.root, "/outputs", NULL);
+    const char *db = r->c->opt.database;
+    imu_err *err = NULL;
+
+    for (size_t i = 0; !err && i < sizeof tails / sizeof tails[0]; i++)
+        err = move(r, apr_pstrcat(r->p, db, tails[i], NULL),
+                   apr_pstrcat(r->p, r->aside, "/" CLI_BACKUP_DATABASE, tails[i], NULL));
+    if (!err)
+        err = move(r, outputs, apr_pstrcat(r->p, r->aside, "/outputs", NULL));
+    if (!err)
+        err = move(r, apr_pstrcat(r->p, r->stage, "/outputs", NULL), outputs);
+    if (!err)
+        err = move(r, apr_pstrcat(r->p, r->stage, "/" CLI_BACKUP_DATABASE, NULL), db);
+    if (!err)
+        err = cli_give_to_owner(r->p, apr_pstrmemdup(r->p, db, (apr_size_t)(strrchr(db, '/') - db)),
+                                r->c->opt.root);
+    if (!err)
+        err = imu_migrate(r->p, db, NULL, &r->schema);
+    return err;
+}
+
+static imu_err *may_overwrite(restore *r)
+{
+    if (!cli_exists(r->c->opt.database))
+        return NULL;
+    if (cli_database_in_use(r->p, r->c->opt.database))
+        return imu_error(r->p, 409, "running",
+                         "%s is in use: stop Apache first, or name another folder with --root",
+                         r->c->opt.database);
+    if (!cli_confirm(r->c, apr_psprintf(r->p,
+                                        "There is a database already. It and the pictures "
+                                        "are moved to %s, and the backup takes their place.",
+                                        r->aside)))
+        return imu_error(r->p, 400, "not_confirmed", "nothing was changed");
+    return NULL;
+}
+
+imu_err *cli_restore(cli *c)
+{
+    restore r = {.c = c, .p = c->p};
+    char stamp[32];
+    imu_err *err, *left;
+    int had;
+
+    if (!c->opt.plain)
+        return imu_error(c->p, 422, "which", "which backup? Give its folder or its .tar file");
+    apr_snprintf(stamp, sizeof stamp, "%" APR_TIME_T_FMT, apr_time_sec(apr_time_now()));
+    r.aside = apr_pstrcat(c->p, c->opt.root, "/before-restore-", stamp, NULL);
+    r.stage = apr_pstrcat(c->p, c->opt.root, "/tmp/restore-", imu_uuid4(c->p), NULL);
+    if ((err = cli_make_folders(c->p, c->opt.root, 0750)) || (err = may_overwrite(&r)))
+        return err;
+    had = cli_exists(c->opt.database);
+    if (!(err = stage(&r)) && !(err = cli_give_to_owner(c->p, r.stage, c->opt.root)) &&
+        !(err = cli_sync(c->p, r.stage)) && !(err = exchange(&r)))
+        err = cli_sync(c->p, c->opt.root);
+    left = cli_remove_tree(c->p, r.stage);
+    if (err || (err = left) || (err = imu_db_open(c->p, c->opt.database, NULL, &c->db)))
+        return err;
+    cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_RESTORED_DATA,
+                                 .target_name = c->opt.plain,
+                                 .detail = json_pack("{s:s}", "made_at", r.manifest.made_at)});
+    cli_done(c,
+             json_pack("{s:s, s:i, s:i, s:s?}", "made_at", r.manifest.made_at, "pictures",
+                       r.manifest.pictures, "schema", r.schema, "moved_to", had ? r.aside : NULL),
+             "Restored what was there at %s, %d pictures.%s%s", r.manifest.made_at,
+             r.manifest.pictures, had ? " What was here before lies in " : "", had ? r.aside : "");
+    return NULL;
+}

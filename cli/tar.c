@@ -1,0 +1,149 @@
+/*
+ * tar.c: a backup as one file.
+ */
+#include "cli/backup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <apr_strings.h>
+
+#define COPY_BYTES  65536
+#define MAX_FOLDERS 16
+
+/* What a walk over a folder works on; nftw hands nothing through. */
+static struct {
+    struct archive *tar;
+    size_t prefix; /* length of the folder's path, with its slash */
+} walk;
+
+static int add_data(int fd)
+{
+    char buf[COPY_BYTES];
+    ssize_t n;
+
+    while ((n = read(fd, buf, sizeof buf)) > 0)
+        if (archive_write_data(walk.tar, buf, (size_t)n) != n)
+            return -1;
+    return n < 0 ? -1 : 0;
+}
+
+static int add_file(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    struct archive_entry *entry;
+    int fd, rv;
+
+    (void)ftw;
+    if (kind != FTW_F || !S_ISREG(st->st_mode))
+        return 0;
+    if (!(entry = archive_entry_new()))
+        return -1;
+    archive_entry_copy_stat(entry, st);
+    archive_entry_set_pathname_utf8(entry, path + walk.prefix);
+    rv = archive_write_header(walk.tar, entry) == ARCHIVE_OK ? 0 : -1;
+    archive_entry_free(entry);
+    fd = rv == 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return -1;
+    rv = add_data(fd);
+    close(fd);
+    return rv;
+}
+
+static imu_err *failed(apr_pool_t *p, struct archive *tar, const char *file)
+{
+    const char *why = archive_error_string(tar);
+
+    return imu_error(p, archive_errno(tar) == ENOSPC ? 507 : 500, "tar", "%s: %s", file,
+                     why ? why : strerror(errno));
+}
+
+static imu_err *sync_file(apr_pool_t *p, const char *file)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    int rv = fd < 0 ? -1 : fsync(fd);
+
+    if (fd >= 0)
+        close(fd);
+    return rv == 0 ? NULL : imu_error(p, 500, "tar", "can't write %s: %s", file, strerror(errno));
+}
+
+imu_err *cli_tar_write(apr_pool_t *p, const char *folder, const char *file)
+{
+    int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    imu_err *err = NULL;
+
+    if (fd < 0)
+        return imu_error(p, 500, "tar", "can't make %s: %s", file, strerror(errno));
+    walk.tar = archive_write_new();
+    walk.prefix = strlen(folder) + 1;
+    if (!walk.tar || archive_write_set_format_pax_restricted(walk.tar) != ARCHIVE_OK ||
+        archive_write_set_format_option(walk.tar, "pax", "hdrcharset", "UTF-8") != ARCHIVE_OK ||
+        archive_write_open_fd(walk.tar, fd) != ARCHIVE_OK ||
+        nftw(folder, add_file, MAX_FOLDERS, FTW_PHYS) != 0 ||
+        archive_write_close(walk.tar) != ARCHIVE_OK)
+        err = failed(p, walk.tar, file);
+    archive_write_free(walk.tar);
+    close(fd);
+    if (!err)
+        err = sync_file(p, file);
+    if (err)
+        (void)unlink(file);
+    return err;
+}
+
+/* Plain files alone, below the folder. */
+static imu_err *take_entry(apr_pool_t *p, struct archive *tar, struct archive_entry *entry,
+                           const char *file, const char *folder)
+{
+    const char *name = archive_entry_pathname_utf8(entry), *path;
+    imu_err *err;
+    int fd, rv;
+
+    if (!name || archive_entry_filetype(entry) != AE_IFREG || *name == '/' || *name == '.' ||
+        strstr(name, "/.") || archive_entry_hardlink(entry))
+        return imu_error(p, 422, "no_backup", "%s holds what no backup of invokemu does (%s)", file,
+                         name ? name : "?");
+    path = apr_pstrcat(p, folder, "/", name, NULL);
+    if ((err = cli_make_folders(p, apr_pstrmemdup(p, path, (apr_size_t)(strrchr(path, '/') - path)),
+                                0700)))
+        return err;
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return imu_error(p, 500, "tar", "can't make %s: %s", path, strerror(errno));
+    rv = archive_read_data_into_fd(tar, fd);
+    if (close(fd) != 0 || rv != ARCHIVE_OK)
+        return failed(p, tar, path);
+    return NULL;
+}
+
+imu_err *cli_tar_read(apr_pool_t *p, const char *file, const char *folder)
+{
+    struct archive *tar = archive_read_new();
+    struct archive_entry *entry;
+    apr_pool_t *sub;
+    imu_err *err = NULL;
+    int rv = ARCHIVE_OK;
+
+    if (!tar || apr_pool_create(&sub, p) != APR_SUCCESS)
+        return imu_error(p, 500, "tar", "no memory");
+    if (archive_read_support_format_tar(tar) != ARCHIVE_OK ||
+        archive_read_open_filename(tar, file, COPY_BYTES) != ARCHIVE_OK)
+        err = failed(p, tar, file);
+    while (!err && (rv = archive_read_next_header(tar, &entry)) == ARCHIVE_OK) {
+        apr_pool_clear(sub);
+        if ((err = take_entry(sub, tar, entry, file, folder)))
+            err = imu_error_keep(p, err);
+    }
+    if (!err && rv != ARCHIVE_EOF)
+        err = failed(p, tar, file);
+    apr_pool_destroy(sub);
+    archive_read_free(tar);
+    return err;
+}

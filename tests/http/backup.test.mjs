@@ -1,0 +1,180 @@
+// Backup of a server in use, and the way back: the same rows and files, elsewhere.
+import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { before, describe, test } from 'node:test';
+import { run } from '../lib/cli.mjs';
+import { makePng } from '../lib/png.mjs';
+import { startServer, useServer } from '../lib/server.mjs';
+import { addUser, login, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
+
+const PARTS = ['outputs/images', 'outputs/images/thumbnails', 'outputs/workflow_thumbnails', 'outputs/style_presets'];
+const DATABASE = 'databases/invokemu.db';
+
+const sql = (file, statement) => execFileSync('sqlite3', ['-json', file, statement], { encoding: 'utf8', maxBuffer: 1 << 28 });
+const rows = (file, statement) => JSON.parse(sql(file, statement) || '[]');
+/** Everything in a database but its own bookkeeping, and the note that it was restored. */
+const contents = (file) => {
+    const tables = rows(file, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name").map((t) => t.name);
+    return Object.fromEntries(tables.map((name) => [name, rows(file, `SELECT * FROM ${name} ORDER BY 1`).filter((row) => row.action !== 'backup_restored')]));
+};
+/** Digests of the files in the folders that a backup has. */
+const files = (root) =>
+    Object.fromEntries(
+        PARTS.flatMap((part) => {
+            const folder = path.join(root, part);
+            const names = fs.existsSync(folder) ? fs.readdirSync(folder).filter((n) => fs.statSync(path.join(folder, n)).isFile()) : [];
+            return names.sort().map((n) => [`${part}/${n}`, crypto.createHash('sha256').update(fs.readFileSync(path.join(folder, n))).digest('hex')]);
+        }),
+    );
+/** Each picture has its row, and each row its picture. */
+const assertWhole = (root) => {
+    const named = rows(path.join(root, DATABASE), 'SELECT image_name AS n FROM images ORDER BY 1').map((r) => r.n);
+    const there = Object.keys(files(root));
+    const of = (part, end) => there.filter((f) => path.dirname(f) === part).map((f) => `${path.basename(f, end)}.png`).sort();
+    assert.deepEqual(of('outputs/images', '.png'), named);
+    assert.deepEqual(of('outputs/images/thumbnails', '.webp'), named);
+    return named;
+};
+
+describe('backup and restore', () => {
+    const server = useServer({ multiuser: true, media: true });
+    let admin, rita;
+    const invokemu = (...args) => run(server, 'invokemu', args);
+    const at = (name) => path.join(server.root, name);
+    const restoreTo = (from, root, ...more) => invokemu('restore', from, '--root', root, ...more);
+
+    before(async () => {
+        admin = await setupAdmin(server);
+        rita = await addUser(admin, 'Rita');
+        const board = (await rita.post('/api/v1/boards/?board_name=Sea')).body;
+        for (let i = 0; i < 6; i++) {
+            await upload(rita, { png: makePng(8 + i, 8), query: i % 2 ? '' : `&board_id=${board.board_id}` });
+        }
+        await rita.post('/api/v1/client_state/default/set_by_key?key=theme', 'dark');
+    });
+
+    /** Uploads and deletes pictures until told to stop. */
+    const load = () => {
+        let going = true;
+        let made = 0;
+        let gone = 0;
+        const one = async () => {
+            while (going) {
+                const { image_name: name } = await upload(rita, { png: makePng(16, 16) });
+                made++;
+                if (made % 3) {
+                    assert.equal((await rita.delete(`/api/v1/images/i/${name}`)).status, 200);
+                    gone++;
+                }
+            }
+        };
+        const all = Promise.all([one(), one(), one()]);
+        return async () => {
+            going = false;
+            await all;
+            assert.ok(made > 3 && gone > 1, `${made} pictures made and ${gone} deleted meanwhile`);
+        };
+    };
+
+    for (const [kind, name, ...more] of [['a folder', 'one'], ['a folder of copies', 'two', '--copy'], ['one file', 'three.tar']]) {
+        test(`taken under load into ${kind}, and restored elsewhere, it is the same`, async () => {
+            const stop = load();
+            const taken = [];
+            for (let i = 0; i < 4; i++) {
+                const to = at(`${i}-${name}`);
+                const made = await invokemu('backup', to, ...more, '--json');
+                assert.deepEqual([made.code, made.err], [0, '']);
+                taken.push([to, JSON.parse(made.out).pictures]);
+            }
+            await stop();
+            for (const [i, [from, pictures]] of taken.entries()) {
+                const root = at(`restored-${i}-${name}`);
+                const done = await restoreTo(from, root, '--json');
+                assert.deepEqual([done.code, done.err], [0, '']);
+                assert.equal(assertWhole(root).length, pictures);
+                if (!name.endsWith('.tar')) {
+                    assert.deepEqual(files(root), files(from));
+                    assert.deepEqual(contents(path.join(root, DATABASE)), contents(path.join(from, DATABASE)));
+                    assert.equal(fs.statSync(from).mode & 0o777, 0o700, 'for its owner’s eyes alone');
+                }
+            }
+            assert.deepEqual(fs.readdirSync(path.join(server.data, 'tmp')), [], 'nothing is left behind');
+        });
+    }
+
+    test('a server started on it has the same people, boards and pictures', async () => {
+        assert.equal((await invokemu('backup', at('whole.tar'))).code, 0);
+        const other = await startServer({
+            multiuser: true,
+            prepare: (root) => {
+                const tool = path.join(process.env.IMU_BUILD || 'build', 'bin/invokemu');
+                execFileSync(path.resolve(tool), ['restore', at('whole.tar'), '--root', path.join(root, 'data')]);
+                const { uid, gid } = fs.statSync(path.join(root, 'data'));
+                execFileSync('chown', ['-R', `${uid}:${gid}`, path.join(root, 'data')]);
+            },
+        });
+        try {
+            const again = await login(other, rita.user.email, PASSWORD);
+            const list = async (who, what) => (await who.get(what)).body;
+            for (const what of ['/api/v1/images/?limit=1000', '/api/v1/boards/?all=true', '/api/v1/client_state/default/get_by_key?key=theme']) {
+                assert.deepEqual(await list(again, what), await list(rita, what), what);
+            }
+            const [{ image_name: name }] = (await list(again, '/api/v1/images/?limit=1')).items;
+            assert.deepEqual((await again.get(`/api/v1/images/i/${name}/full`)).raw, (await rita.get(`/api/v1/images/i/${name}/full`)).raw);
+        } finally {
+            await other.stop();
+        }
+    });
+
+    test('overwrites nothing without being told, and then moves it aside', async () => {
+        assert.equal((await invokemu('backup', at('whole.tar'))).code, 1, 'the file is there already');
+        const root = at('again');
+        assert.equal((await restoreTo(at('whole.tar'), root)).code, 0);
+        const before_ = files(root);
+        const asked = await restoreTo(at('whole.tar'), root);
+        assert.deepEqual([asked.code, /--force/.test(asked.err)], [1, true]);
+        assert.deepEqual(files(root), before_);
+        const { moved_to: aside } = JSON.parse((await restoreTo(at('whole.tar'), root, '--force', '--json')).out);
+        assert.deepEqual(files(aside), before_);
+        assertWhole(root);
+        const [entry] = rows(path.join(root, DATABASE), "SELECT user_email, address, target_name FROM audit_log WHERE action = 'backup_restored'");
+        assert.deepEqual([entry.address, entry.target_name], ['local', at('whole.tar')]);
+    });
+
+    test('is refused beside a server that runs on the same data', async () => {
+        const refused = await restoreTo(at('whole.tar'), server.data, '--force');
+        assert.deepEqual([refused.code, /in use/.test(refused.err)], [1, true]);
+        assert.equal((await rita.get('/api/v1/auth/me')).status, 200);
+    });
+
+    test('refuses what is newer, broken off, or no backup', async () => {
+        const copy = (name) => {
+            fs.cpSync(at('0-two'), at(name), { recursive: true });
+            return at(name);
+        };
+        const newer = copy('newer');
+        sql(path.join(newer, DATABASE), "INSERT INTO schema_migrations VALUES (9999, 'later', '2030-01-01')");
+        const unfinished = copy('unfinished');
+        fs.rmSync(path.join(unfinished, 'manifest.json'));
+        const later = copy('later');
+        fs.writeFileSync(path.join(later, 'manifest.json'), JSON.stringify({ ...JSON.parse(fs.readFileSync(path.join(newer, 'manifest.json'))), invokemu_backup: 2 }));
+        const strange = copy('strange');
+        fs.writeFileSync(path.join(strange, DATABASE), 'not a database');
+        fs.writeFileSync(at('text.tar'), 'no tar');
+        execFileSync('tar', ['-C', at('0-two'), '-cf', at('linked.tar'), '--transform=s,^manifest.json$,../escaped.json,', '-P', 'manifest.json', 'databases']);
+        fs.writeFileSync(at('cut.tar'), fs.readFileSync(at('whole.tar')).subarray(0, 30000));
+        for (const [from, why] of [[newer, /newer/], [later, /newer/], [unfinished, /no backup/], [strange, /no database/], [at('text.tar'), /./], [at('linked.tar'), /no backup/], [at('cut.tar'), /./], [at('nowhere'), /No such/]]) {
+            const root = at(`none-${path.basename(from)}`);
+            const refused = await restoreTo(from, root);
+            assert.deepEqual([refused.code, why.test(refused.err)], [1, true], `${from}: ${refused.err}`);
+            assert.ok(!fs.existsSync(path.join(root, DATABASE)));
+            assert.deepEqual(fs.existsSync(path.join(root, 'tmp')) ? fs.readdirSync(path.join(root, 'tmp')) : [], []);
+        }
+        assert.ok(!fs.existsSync(at('escaped.json')));
+        assert.equal((await invokemu('restore')).code, 1);
+        assert.equal((await invokemu('backup')).code, 1);
+    });
+});
