@@ -87,7 +87,8 @@ static imu_err *copy_database(backup *b)
     return err;
 }
 
-/* A row of the copy without its file. Deleted since, or missing from the server itself. */
+/* A row of the copy without its picture or thumbnail. Deleted since, or missing from the server
+ * itself. */
 static imu_err *row_without_file(backup *b, const char *name)
 {
     json_t *names;
@@ -97,9 +98,10 @@ static imu_err *row_without_file(backup *b, const char *name)
     if (err)
         return err;
     if (rows->count > 0) {
-        b->missing++;
+        b->missing += !cli_exists(imu_picture_path(b->p, b->work, name));
         return NULL;
     }
+    apr_hash_set(b->named, name, APR_HASH_KEY_STRING, NULL);
     names = imu_json_own(b->p, json_pack("[s]", name));
     if (!(err = imu_images_delete(b->copy, b->p, names)))
         b->pictures--;
@@ -120,7 +122,8 @@ static imu_err *check_rows(backup *b)
             after = name = imu_text(rows, i, "image_name");
             b->pictures++;
             apr_hash_set(b->named, name, APR_HASH_KEY_STRING, name);
-            if (!cli_exists(imu_picture_path(b->p, b->work, name)))
+            if (!cli_exists(imu_picture_path(b->p, b->work, name)) ||
+                !cli_exists(imu_thumbnail_path(b->p, b->work, name)))
                 err = row_without_file(b, name);
         }
     } while (!err && rows->count > 0);
