@@ -11,6 +11,8 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/auth/core_password.h"
+#include "mod_invokemu/config_admin.h"
 #include "mod_invokemu/config_mail.h"
 
 #define HOUR_MAX (24 * 366)
@@ -20,6 +22,7 @@
 #define DEFAULT_ROOT           "/var/lib/invokemu"
 #define DEFAULT_RUN_DIR        "/run/invokemu"
 #define DEFAULT_CLIENT         "/usr/share/invokemu/htdocs"
+#define DEFAULT_PASSWORD_LENGTH 8
 #define DEFAULT_SESSION_HOURS  24
 #define DEFAULT_REMEMBER_HOURS 168
 #define DEFAULT_SESSION_IDLE   0
@@ -47,7 +50,7 @@ static imu_instance *instance_new(apr_pool_t *p)
 {
     imu_instance *i = apr_pcalloc(p, sizeof *i);
 
-    i->multiuser = i->strict_passwords = IMU_UNSET;
+    i->multiuser = i->strict_passwords = i->password_length = IMU_UNSET;
     i->session_hours = i->remember_hours = i->session_idle_minutes = IMU_UNSET;
     i->audit_sign_ins = i->audit_changes = i->audit_days = IMU_UNSET;
     i->queue_mode = i->queue_history = i->max_sockets = IMU_UNSET;
@@ -125,6 +128,9 @@ static void instance_defaults(apr_pool_t *p, imu_instance *i)
     DEFAULT(i, media, NULL, apr_pstrcat(p, i->run_dir, "/media.sock", NULL));
     DEFAULT(i, multiuser, IMU_UNSET, 0);
     DEFAULT(i, strict_passwords, IMU_UNSET, 1);
+    DEFAULT(i, password_length, IMU_UNSET, DEFAULT_PASSWORD_LENGTH);
+    DEFAULT(i, admin_email, NULL, IMU_ADMIN_NONE);
+    DEFAULT(i, admin_password_hash, NULL, IMU_ADMIN_NONE);
     DEFAULT(i, session_hours, IMU_UNSET, DEFAULT_SESSION_HOURS);
     DEFAULT(i, remember_hours, IMU_UNSET, DEFAULT_REMEMBER_HOURS);
     DEFAULT(i, session_idle_minutes, IMU_UNSET, DEFAULT_SESSION_IDLE);
@@ -221,7 +227,7 @@ const char *imu_config_finish(apr_pool_t *p, server_rec *main_server)
         return apr_psprintf(
             p, "InvokeMURememberHours (%d) must not be shorter than InvokeMUSessionHours (%d)",
             i->remember_hours, i->session_hours);
-    if ((why = imu_config_mail(p, i)))
+    if ((why = imu_config_admin(p, i)) || (why = imu_config_mail(p, i)))
         return why;
     return configure_dbd(p, main_server, i);
 }
@@ -374,6 +380,13 @@ static const char *set_strict_passwords(cmd_parms *cmd, void *dir, int flag)
     return set_instance_flag(cmd, flag, &the_instance->strict_passwords);
 }
 
+static const char *set_password_length(cmd_parms *cmd, void *dir, const char *arg)
+{
+    (void)dir;
+    return set_instance_int(cmd, arg, IMU_PASSWORD_MIN, IMU_PASSWORD_MAX,
+                            &the_instance->password_length);
+}
+
 static const char *set_audit_sign_ins(cmd_parms *cmd, void *dir, int flag)
 {
     (void)dir;
@@ -455,6 +468,18 @@ static const char *set_word(cmd_parms *cmd, const char *arg, const char **field)
         why = apr_psprintf(cmd->pool, "%s: leave the line out instead of leaving it empty",
                            cmd->cmd->name);
     return why;
+}
+
+static const char *set_admin_email(cmd_parms *cmd, void *dir, const char *arg)
+{
+    (void)dir;
+    return set_word(cmd, arg, &the_instance->admin_email);
+}
+
+static const char *set_admin_password_hash(cmd_parms *cmd, void *dir, const char *arg)
+{
+    (void)dir;
+    return set_word(cmd, arg, &the_instance->admin_password_hash);
 }
 
 static const char *set_mail_server(cmd_parms *cmd, void *dir, const char *arg)
@@ -601,6 +626,12 @@ const command_rec imu_commands[] = {
     AP_INIT_FLAG("InvokeMUMultiUser", set_multiuser, NULL, RSRC_CONF, "On: everybody signs in"),
     AP_INIT_FLAG("InvokeMUStrictPasswords", set_strict_passwords, NULL, RSRC_CONF,
                  "On: passwords must be strong"),
+    AP_INIT_TAKE1("InvokeMUPasswordMinLength", set_password_length, NULL, RSRC_CONF,
+                  "characters that a strong password has at least"),
+    AP_INIT_TAKE1("InvokeMUAdminEmail", set_admin_email, NULL, RSRC_CONF,
+                  "address of the root administrator; none: set up in the browser"),
+    AP_INIT_TAKE1("InvokeMUAdminPasswordHash", set_admin_password_hash, NULL, RSRC_CONF,
+                  "bcrypt hash of the root administrator's password"),
     AP_INIT_TAKE1("InvokeMUSessionHours", set_session_hours, NULL, RSRC_CONF,
                   "hours a sign-in lasts"),
     AP_INIT_TAKE1("InvokeMURememberHours", set_remember_hours, NULL, RSRC_CONF,

@@ -25,6 +25,9 @@ typedef struct imu_instance {
     const char *models_dir;      /**< InvokeMUModels: folder of models found at start, or NULL */
     int multiuser;               /**< InvokeMUMultiUser */
     int strict_passwords;        /**< InvokeMUStrictPasswords */
+    int password_length;         /**< InvokeMUPasswordMinLength: characters of a strong password */
+    const char *admin_email;     /**< InvokeMUAdminEmail: the root administrator; "none": nobody */
+    const char *admin_password_hash; /**< InvokeMUAdminPasswordHash: bcrypt */
     int session_hours;           /**< InvokeMUSessionHours */
     int remember_hours;          /**< InvokeMURememberHours */
     int session_idle_minutes;    /**< InvokeMUSessionIdle; 0: none */

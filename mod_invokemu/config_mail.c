@@ -117,12 +117,14 @@ static const char *check_user(apr_pool_t *p, const imu_instance *i)
 
 static const char *check_templates(apr_pool_t *p, const imu_instance *i)
 {
-    static const char *const kinds[] = {"invitation", "reset", "email_change"};
-    static const imu_mail_words sample = {"name", "email", "server", "link", "valid"};
+    static const char *const kinds[] = {"invitation", "reset", "email_change", "email_changed"};
+    imu_mail_words sample = {"name", "email", "server", "link", "valid"};
     const char *text, *subject, *body;
     imu_err *err;
 
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 4; k++) {
+        if (k == 3) /* the last one brings no link */
+            sample.link = NULL;
         if ((err = imu_mail_template_read(p, i->mail_templates, kinds[k], &text)))
             return apr_pstrcat(p, "InvokeMUMailTemplates: ", err->detail, NULL);
         if ((err = imu_mail_template_fill(p, text, &sample, &subject, &body)))

@@ -16,6 +16,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/api/openapi.h"
+#include "mod_invokemu/auth/core_password.h"
 #include "mod_invokemu/auth/core_secret.h"
 #include "mod_invokemu/auth/core_session.h"
 #include "mod_invokemu/auth/throttle.h"
@@ -30,6 +31,8 @@
 #include "mod_invokemu/store/migrate.h"
 #include "mod_invokemu/store/model_state.h"
 #include "mod_invokemu/store/models.h"
+#include "mod_invokemu/store/root_admin.h"
+#include "mod_invokemu/util/clock.h"
 
 APLOG_USE_MODULE(invokemu);
 
@@ -188,7 +191,23 @@ static imu_err *warn_of_models(imu_db *db, const imu_instance *inst, server_rec 
     return err;
 }
 
-/* Migrations, secrets and the model folder, on a connection that is closed again before any child
+static imu_err *apply_root_admin(imu_db *db, const imu_instance *inst, server_rec *s)
+{
+    int applied = 0;
+    imu_err *err = NULL;
+
+    if (inst->multiuser && inst->admin_email)
+        err = imu_root_admin_apply(db, db->pool, inst->admin_email, inst->admin_password_hash,
+                                   &applied);
+    if (applied && !err)
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                     "IMU0010: %s is an administrator with the password of "
+                     "InvokeMUAdminPasswordHash",
+                     inst->admin_email);
+    return err;
+}
+
+/* Migrations, secrets, the root administrator and the model folder, on a connection that is closed again before any child
  * opens its own. */
 static imu_err *prepare_database(apr_pool_t *p, imu_instance *inst, server_rec *s)
 {
@@ -208,6 +227,8 @@ static imu_err *prepare_database(apr_pool_t *p, imu_instance *inst, server_rec *
     err = imu_db_open(own, inst->database, inst->write_lock, &db);
     if (!err)
         err = imu_secrets_ensure(db);
+    if (!err)
+        err = apply_root_admin(db, inst, s);
     if (!err && inst->models_dir)
         err = imu_models_scan(db, inst->models_dir);
     if (!err && inst->models_dir)
@@ -245,6 +266,9 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     imu_session_rules_set(&(imu_session_rules){inst->session_hours, inst->remember_hours,
                                                inst->session_idle_minutes});
+    imu_password_length_set(inst->password_length);
+    if (inst->test_hook && imu_clock_make_movable() != 0)
+        return HTTP_INTERNAL_SERVER_ERROR;
     if (imu_openapi_prepare(pconf) != 0 || imu_throttle_create(pconf, s) != APR_SUCCESS ||
         imu_dispatcher_start(pconf, s) != OK)
         return HTTP_INTERNAL_SERVER_ERROR;

@@ -94,6 +94,9 @@ const imu_route imu_routes[] = {
     ROUTE(POST, "/api/v1/auth/change-email", ACCOUNT, auth_change_email),
     ROUTE(POST, "/api/v1/auth/confirm-email", PUBLIC, auth_confirm_email),
     ROUTE(GET, "/api/v1/mail", ACCOUNT_ADMIN, mail),
+    ROUTE(POST, "/api/v1/mail/{mail_id}/send-again", ACCOUNT_ADMIN, mail_again),
+    ROUTE(GET, "/api/v1/legacy-data", ACCOUNT_ADMIN, legacy_data),
+    ROUTE(POST, "/api/v1/legacy-data", ACCOUNT_ADMIN, legacy_data_assign),
     ROUTE(GET, "/api/v1/audit", ADMIN, audit),
 
     ROUTE(POST, "/api/v1/images/upload", USER, image_upload),

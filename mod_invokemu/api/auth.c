@@ -9,6 +9,7 @@
 
 #include "mod_invokemu/api/accounts.h"
 #include "mod_invokemu/api/audit.h"
+#include "mod_invokemu/api/legacy.h"
 #include "mod_invokemu/auth/authenticate.h"
 #include "mod_invokemu/auth/cookies.h"
 #include "mod_invokemu/auth/core_email.h"
@@ -16,7 +17,9 @@
 #include "mod_invokemu/auth/throttle.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/hosts.h"
+#include "mod_invokemu/store/legacy.h"
 #include "mod_invokemu/store/users.h"
+#include "mod_invokemu/util/clock.h"
 
 APLOG_USE_MODULE(invokemu);
 
@@ -24,18 +27,32 @@ APLOG_USE_MODULE(invokemu);
 imu_err *imu_api_auth_status(imu_req *req)
 {
     apr_int64_t admins = 1;
+    json_t *legacy = NULL;
+    imu_rows *counts;
     imu_db *db;
     imu_err *err;
 
     if (req->inst->multiuser &&
-        ((err = imu_req_db(req, &db)) || (err = imu_user_count_admins(db, req->p, &admins))))
+        ((err = imu_req_db(req, &db)) || (err = imu_user_count_admins(db, req->p, &admins)) ||
+         (err = admins == 0 ? imu_legacy_count(db, req->p, &counts) : NULL)))
         return err;
+    /* Whoever sets up says who receives what is there already; nobody else is told of it. */
+    if (admins == 0)
+        legacy = imu_legacy_json(counts);
     return imu_reply_json(
         req, 200,
-        json_pack("{s:b, s:b, s:b, s:b, s:n}", "setup_required", admins == 0, "multiuser_enabled",
-                  req->inst->multiuser, "strict_password_checking", req->inst->strict_passwords,
-                  "mail_enabled", req->inst->multiuser && req->inst->mail.on, "admin_email"));
+        json_pack("{s:b, s:b, s:b, s:i, s:b, s:o, s:n}", "setup_required", admins == 0,
+                  "multiuser_enabled", req->inst->multiuser, "strict_password_checking",
+                  req->inst->strict_passwords, "password_min_length", req->inst->password_length,
+                  "mail_enabled", req->inst->multiuser && req->inst->mail.on, "legacy_data",
+                  legacy ? legacy : json_null(), "admin_email"));
 }
+
+/* What the set-up says. */
+typedef struct first_admin {
+    const char *email, *name, *hash;
+    int receives; /* what was made before there were accounts */
+} first_admin;
 
 static imu_err *single_user(imu_req *req)
 {
@@ -43,10 +60,42 @@ static imu_err *single_user(imu_req *req)
                      "This server runs in single-user mode: there is nothing to sign in to.");
 }
 
+/* The first administrator, who receives what is there already if they say so. Inside a transaction.
+ */
+static imu_err *create_first(imu_req *req, imu_db *db, const first_admin *a, const char **user_id,
+                             imu_rows **received)
+{
+    imu_err *err =
+        imu_user_create_first_admin(db, req->p, a->email, a->name, a->hash, user_id);
+
+    return err || !a->receives ? err : imu_legacy_assign(db, req->p, *user_id, received);
+}
+
+static imu_err *set_up(imu_req *req, imu_db *db, const first_admin *a, const char **user_id)
+{
+    imu_rows *received;
+    imu_err *err = imu_db_begin(db);
+
+    if (!err)
+        err = imu_db_end(db, create_first(req, db, a, user_id, &received));
+    if (err)
+        return err;
+    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_SET_UP,
+                                    .user_id = *user_id,
+                                    .user_email = a->email,
+                                    .target_id = *user_id,
+                                    .target_name = a->email});
+    if (a->receives && imu_legacy_any(received))
+        imu_legacy_noted(req, *user_id, a->email, received);
+    return NULL;
+}
+
 /** POST /auth/setup: the first administrator. */
 imu_err *imu_api_auth_setup(imu_req *req)
 {
-    const char *email, *name, *password, *hash, *user_id;
+    static const char *const heirs[] = {"me", "later", NULL};
+    const char *password, *user_id;
+    first_admin a;
     apr_int64_t admins = 0;
     imu_rows *user;
     imu_check *c;
@@ -59,9 +108,10 @@ imu_err *imu_api_auth_setup(imu_req *req)
     if ((err = imu_body_object(req, &body)))
         return err;
     c = imu_check_new(req->p, "body");
-    email = imu_check_email(c, req->p, body, "email");
-    name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
+    a.email = imu_check_email(c, req->p, body, "email");
+    a.name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
     password = imu_check_text(c, body, "password", IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
+    a.receives = imu_check_choice(c, body, "legacy_data", IMU_NULLABLE, heirs) == heirs[0];
     if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
         (err = imu_user_count_admins(db, req->p, &admins)))
         return err;
@@ -70,15 +120,9 @@ imu_err *imu_api_auth_setup(imu_req *req)
         return imu_error(req->p, 400, "setup_done", "This server already has an administrator.");
     /* Nobody has proved anything yet, and no cookie ties a browser to this name. */
     if ((err = imu_host_check(req)) ||
-        (err = imu_new_password(req, password, email, name, &hash)) ||
-        (err = imu_user_create_first_admin(db, req->p, email, name, hash, &user_id)) ||
-        (err = imu_user_get(db, req->p, user_id, &user)))
+        (err = imu_new_password(req, password, a.email, a.name, &a.hash)) ||
+        (err = set_up(req, db, &a, &user_id)) || (err = imu_user_get(db, req->p, user_id, &user)))
         return err;
-    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_SET_UP,
-                                    .user_id = user_id,
-                                    .user_email = email,
-                                    .target_id = user_id,
-                                    .target_name = email});
     return imu_reply_json(req, 200,
                           json_pack("{s:b, s:o}", "success", 1, "user", imu_account_json(user, 0)));
 }
@@ -205,7 +249,7 @@ imu_err *imu_api_auth_media_cookie(imu_req *req)
         return success(req);
     if (req->who.via != IMU_VIA_BEARER)
         return imu_error(req->p, 401, "not_signed_in", "Sign in to continue.");
-    left = apr_time_sec(req->who.expires_at - apr_time_now());
+    left = apr_time_sec(req->who.expires_at - imu_clock_now());
     imu_cookies_set(req, imu_bearer_token(req), left);
     return success(req);
 }

@@ -90,6 +90,9 @@ imu_handler imu_api_auth_forgot_password;
 imu_handler imu_api_auth_change_email;
 imu_handler imu_api_auth_confirm_email;
 imu_handler imu_api_mail;
+imu_handler imu_api_mail_again;
+imu_handler imu_api_legacy_data;
+imu_handler imu_api_legacy_data_assign;
 
 imu_handler imu_api_image_upload;
 imu_handler imu_api_image_create_entry;

@@ -42,6 +42,13 @@ int imu_mail_link(imu_req *req, imu_db *db, const char *kind, const imu_rows *us
     return !err;
 }
 
+void imu_mail_changed_address(imu_req *req, imu_db *db, const imu_rows *before)
+{
+    /* Who never signed in there has nothing to be told. */
+    if (imu_text(before, 0, "last_login_at"))
+        imu_mail_link(req, db, IMU_MAIL_EMAIL_CHANGED, before, NULL);
+}
+
 static imu_err *mail_off(imu_req *req)
 {
     return imu_error(req->p, 404, "mail_off",
@@ -141,6 +148,7 @@ imu_err *imu_api_auth_confirm_email(imu_req *req)
                                .target_id = user_id,
                                .target_name = email,
                                .detail = json_pack("{s:s}", "from", imu_text(change, 0, "email"))});
+    imu_mail_changed_address(req, db, change);
     imu_publish_user_changed(user_id);
     return imu_reply_json(req, 200, json_pack("{s:b, s:s}", "success", 1, "email", email));
 }
@@ -175,4 +183,27 @@ imu_err *imu_api_mail(imu_req *req)
                                     "waiting", (json_int_t)imu_int(counts, 0, "waiting"), "sent",
                                     (json_int_t)imu_int(counts, 0, "sent"), "failed",
                                     (json_int_t)imu_int(counts, 0, "failed"), "mails", list));
+}
+
+/** POST /mail/{mail_id}/send-again: a mail that was given up, with a new link; or one that waits, at
+ * once. */
+imu_err *imu_api_mail_again(imu_req *req)
+{
+    apr_int64_t mail_id;
+    imu_rows *mail;
+    imu_db *db;
+    imu_err *err;
+
+    if (!req->inst->mail.on)
+        return mail_off(req);
+    if ((err = imu_param_int(req, "mail_id", &mail_id)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_mail_again(db, req->p, mail_id, req->who.user_id, imu_page_link(req, "", ""),
+                              &mail)))
+        return err;
+    imu_audit(req,
+              (imu_audit_fact){.action = IMU_AUDIT_MAIL_AGAIN,
+                               .target_id = imu_param(req, "mail_id"),
+                               .target_name = imu_text(mail, 0, "to_address"),
+                               .detail = json_pack("{s:s}", "kind", imu_text(mail, 0, "kind"))});
+    return success(req);
 }

@@ -10,6 +10,7 @@
 #include "mod_invokemu/api/accounts.h"
 #include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/gallery.h"
+#include "mod_invokemu/api/mail.h"
 #include "mod_invokemu/api/queue.h"
 #include "mod_invokemu/auth/authenticate.h"
 #include "mod_invokemu/auth/identity.h"
@@ -132,6 +133,8 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
     if ((err = imu_account_store(req, db, id, &change, NULL, user)))
         return err;
     audit_update(req, &change, before, *user);
+    if (strcmp(imu_text(before, 0, "email"), imu_text(*user, 0, "email")) != 0)
+        imu_mail_changed_address(req, db, before);
     return NULL;
 }
 

@@ -16,6 +16,13 @@
  * kept anywhere. */
 #define NOBODYS_HASH "$2b$12$vO7FIqJY4WDhVYbD/14souQg9Lc51Cqr1kMi9vv/f2dc5u3TUxBM."
 
+static int least = IMU_PASSWORD_MIN;
+
+void imu_password_length_set(int characters)
+{
+    least = characters;
+}
+
 static imu_err *weak(apr_pool_t *p, const char *why)
 {
     return imu_error(p, 400, "password_weak", "%s", why);
@@ -75,8 +82,8 @@ imu_err *imu_password_check(apr_pool_t *p, const char *password, int strict, con
     }
     if (!strict)
         return NULL;
-    if (characters(password) < IMU_PASSWORD_MIN)
-        return weak(p, "The password must have at least 8 characters.");
+    if (characters(password) < (size_t)least)
+        return weak(p, apr_psprintf(p, "The password must have at least %d characters.", least));
     if (!has(password, 'A', 'Z'))
         return weak(p, "The password must contain a capital letter.");
     if (!has(password, 'a', 'z'))
@@ -107,6 +114,23 @@ imu_err *imu_password_hash(apr_pool_t *p, const char *password, const char **has
     *hash = apr_pstrdup(p, out);
     explicit_bzero(&data, sizeof data);
     return NULL;
+}
+
+const char *imu_password_hash_normal(apr_pool_t *p, const char *hash)
+{
+    static const char alphabet[] =
+        "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    static const char form[] = "$2b$dd$";
+    size_t head = sizeof form - 1;
+
+    if (strlen(hash) != 60 || strspn(hash + head, alphabet) != 60 - head)
+        return NULL;
+    /* The same function by two names: y is that of the first correct one, b that of the second. */
+    if (strncmp(hash, BCRYPT_PREFIX, 4) != 0 && strncmp(hash, "$2y$", 4) != 0)
+        return NULL;
+    if (hash[4] != '1' || hash[5] < '0' || hash[5] > '6' || hash[6] != '$')
+        return NULL;
+    return apr_pstrcat(p, BCRYPT_PREFIX, hash + 4, NULL);
 }
 
 int imu_password_verify(const char *password, const char *hash)

@@ -14,7 +14,7 @@
 #define IMU_PASSWORD_GENERATED 16 /**< characters of a suggested password */
 
 /**
- * Checks a new password. Strict: eight characters, capital and small letter, digit, and neither a
+ * Checks a new password. Strict: eight characters (or more, see imu_password_length_set), capital and small letter, digit, and neither a
  * well-known password nor close to one or to the account's own name and address (zxcvbn's lists and
  * estimate). Otherwise: not empty. Both: at most 72 bytes, no control characters.
  * @param email, name  the account's, may be NULL
@@ -22,6 +22,14 @@
  */
 imu_err *imu_password_check(apr_pool_t *p, const char *password, int strict, const char *email,
                             const char *name);
+
+/** Sets how many characters a strong password has at least, for this process and those it starts:
+ * IMU_PASSWORD_MIN unless this was called. */
+void imu_password_length_set(int characters);
+
+/** A bcrypt hash that another program made, as ours are written. @return NULL for anything else, or
+ * for a cost below 10 or above 16 */
+const char *imu_password_hash_normal(apr_pool_t *p, const char *hash);
 
 /** bcrypt hash ($2b$, cost 12, fresh salt). @return 500 when the system offers no bcrypt */
 imu_err *imu_password_hash(apr_pool_t *p, const char *password, const char **hash);

@@ -6,6 +6,7 @@
 #include "mod_invokemu/auth/core_known.h"
 #include "mod_invokemu/auth/core_secret.h"
 #include "mod_invokemu/auth/core_token.h"
+#include "mod_invokemu/util/clock.h"
 #include "mod_invokemu/util/ids.h"
 
 #define SID_BYTES   32
@@ -68,7 +69,7 @@ static imu_err *sign(imu_db *db, apr_pool_t *p, const imu_token *about, imu_sess
 
     if (err)
         return err;
-    t.issued_at = apr_time_from_sec(apr_time_sec(apr_time_now()));
+    t.issued_at = apr_time_from_sec(apr_time_sec(imu_clock_now()));
     token->seconds = life_seconds(t.remember);
     t.expires_at = t.issued_at + apr_time_from_sec(token->seconds);
     token->expires_at = t.expires_at;
@@ -224,7 +225,7 @@ static int in_time(const imu_known_session *known, apr_time_t now)
 imu_err *imu_session_check(imu_db *db, apr_pool_t *p, const char *text, imu_identity *who,
                            int *touch_due)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t now = imu_clock_now();
     imu_known_session known;
     imu_err *err;
 
@@ -256,7 +257,7 @@ imu_err *imu_session_renew(imu_db *db, apr_pool_t *p, const char *old_token,
 
     if (err)
         return err;
-    if ((wrong = imu_token_read(p, key, old_token, apr_time_now(), &t)))
+    if ((wrong = imu_token_read(p, key, old_token, imu_clock_now(), &t)))
         return refused(p, wrong, ENDED);
     t.email = who->email;
     t.is_admin = who->is_admin;
@@ -272,7 +273,7 @@ imu_err *imu_session_renew(imu_db *db, apr_pool_t *p, const char *old_token,
 
 int imu_session_same(imu_db *db, apr_pool_t *p, const char *token, const char *other)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t now = imu_clock_now();
     const char *key;
     imu_token a, b;
 

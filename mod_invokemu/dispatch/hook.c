@@ -1,10 +1,11 @@
 /*
- * hook.c: moves a job through its life without a worker, for tests of what people see. Reachable
- * only in a server started with -D InvokeMUTestHook.
+ * hook.c: moves a job through its life without a worker, for tests of what people see, or the clock
+ * by which sessions and links end, by so many seconds. Reachable only in a server started with -D InvokeMUTestHook.
  */
 #include <string.h>
 
 #include "mod_invokemu/dispatch/scheduler_internal.h"
+#include "mod_invokemu/util/clock.h"
 
 /* A grey pixel. */
 static const unsigned char PREVIEW[] = {
@@ -101,15 +102,20 @@ static const char *step_of_run(imu_scheduler *s, apr_pool_t *p, const char *step
         return end(s, p, run, &completed);
     if (strcmp(step, "fail") == 0)
         return fail(s, p, run);
-    return "The steps are start, progress, complete and fail.";
+    return "The steps are start, progress, complete, fail and clock.";
 }
 
 const char *imu_scheduler_hook(imu_scheduler *s, const char *step, apr_int64_t item_id)
 {
-    apr_pool_t *p = imu_scratch(s->d);
-    const char *why =
-        strcmp(step, "start") == 0 ? start(s, p, item_id) : step_of_run(s, p, step, item_id);
+    apr_pool_t *p;
+    const char *why;
 
+    if (strcmp(step, "clock") == 0) {
+        imu_clock_move(apr_time_from_sec(item_id));
+        return NULL;
+    }
+    p = imu_scratch(s->d);
+    why = strcmp(step, "start") == 0 ? start(s, p, item_id) : step_of_run(s, p, step, item_id);
     imu_scratch_end(s->d, p);
     return why;
 }

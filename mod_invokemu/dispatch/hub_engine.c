@@ -1,6 +1,7 @@
 /* hub_engine.c: Engine.IO protocol 4: sessions over long polling and WebSockets, the upgrade from
  * one to the other, heartbeat. */
 #include "mod_invokemu/dispatch/hub_internal.h"
+#include "mod_invokemu/util/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -164,7 +165,7 @@ static void arm_ping(hub_session *s)
     int64_t delay = s->hub->ping_interval;
 
     if (s->expires) {
-        int64_t left = (s->expires - apr_time_now()) / 1000 + 1;
+        int64_t left = (s->expires - imu_clock_now()) / 1000 + 1;
 
         if (left < delay)
             delay = left > 0 ? left : 0;
@@ -179,7 +180,7 @@ void hub_engine_timer(void *baton)
 
     if (s->closing || s->awaiting_pong) {
         hub_session_free(s);
-    } else if (s->connected && s->expires && apr_time_now() + EXPIRY_SLACK >= s->expires) {
+    } else if (s->connected && s->expires && imu_clock_now() + EXPIRY_SLACK >= s->expires) {
         hub_socketio_disconnect(s);
     } else if (!s->connected && now - s->opened >= HUB_CONNECT_TIME) {
         hub_session_close(s);

@@ -1,6 +1,7 @@
 /* hub_socketio.c: Socket.IO protocol 5 on the default namespace: who connects, and which queues
  * they listen to. */
 #include "mod_invokemu/dispatch/hub_internal.h"
+#include "mod_invokemu/util/clock.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -80,8 +81,8 @@ static void new_socket(hub_session *s, apr_pool_t *scratch)
     send_json(s, "40", json_pack("{s:s}", "sid", imu_random_token(scratch, 15)));
     /* The token may end before the next ping is due. */
     if (s->expires && !s->awaiting_pong &&
-        (s->expires - apr_time_now()) / 1000 < s->hub->ping_interval) {
-        int64_t left = (s->expires - apr_time_now()) / 1000 + 1;
+        (s->expires - imu_clock_now()) / 1000 < s->hub->ping_interval) {
+        int64_t left = (s->expires - imu_clock_now()) / 1000 + 1;
         imu_timer_set(s->timer, left > 0 ? left : 0);
     }
 }

@@ -14,6 +14,7 @@
 #include "mod_invokemu/mail/message.h"
 #include "mod_invokemu/mail/template.h"
 #include "mod_invokemu/store/mail.h"
+#include "mod_invokemu/util/clock.h"
 #include "mod_invokemu/util/ids.h"
 
 #define KEEP_ENDED  apr_time_from_sec(30 * 24 * 3600)
@@ -64,12 +65,12 @@ static imu_err *make_text(const imu_mailer *m, apr_pool_t *p, const imu_rows *ma
     const char *kind = imu_text(mail, 0, "kind"), *name = imu_text(mail, 0, "to_name");
     const char *address = imu_text(mail, 0, "to_address"), *link = imu_text(mail, 0, "link");
     imu_mail_words words = {name && *name ? name : address, address, conf->public_url,
-                            link ? link : "", imu_mail_validity(kind)};
+                            link, imu_mail_validity(kind)};
     imu_mail_parts parts = {.from_address = conf->from_address,
                             .from_name = conf->from_name,
                             .to_address = address,
                             .to_name = name,
-                            .date = apr_time_now(),
+                            .date = imu_clock_now(),
                             .id = imu_uuid4(p)};
     const char *source;
     imu_err *err = imu_mail_template_read(p, conf->templates, kind, &source);
@@ -96,7 +97,7 @@ static void keep_result(imu_mailer *m, apr_pool_t *p, const imu_rows *mail, imu_
     const char *kind = imu_text(mail, 0, "kind");
     apr_interval_time_t pause = pause_after(pace_of(m), imu_int(mail, 0, "attempts") + 1);
     apr_time_t made = imu_time_parse(imu_text(mail, 0, "created_at"));
-    int too_old = apr_time_now() - made > apr_time_from_msec((apr_int64_t)pace_of(m)->give_up);
+    int too_old = imu_clock_now() - made > apr_time_from_msec((apr_int64_t)pace_of(m)->give_up);
 
     if (sent == IMU_MAIL_SENT) {
         imu_dlog(IMU_LOG_INFO, "IMU0461: mail %" APR_INT64_T_FMT " (%s) was sent", id, kind);
@@ -108,7 +109,7 @@ static void keep_result(imu_mailer *m, apr_pool_t *p, const imu_rows *mail, imu_
     } else if (!stopped(m)) {
         imu_dlog(IMU_LOG_INFO, "IMU0463: mail %" APR_INT64_T_FMT " (%s) will be tried again: %s",
                  id, kind, why);
-        complain(imu_mail_note(m->db, p, id, why, apr_time_now() + pause),
+        complain(imu_mail_note(m->db, p, id, why, imu_clock_now() + pause),
                  "a failed mail can't be noted");
     }
 }
@@ -120,7 +121,7 @@ static imu_err *send_one(imu_mailer *m, apr_pool_t *p, const imu_rows *mail)
     int claimed = 0;
     imu_sent sent = IMU_MAIL_LATER;
     imu_err *err =
-        imu_mail_claim(m->db, p, mail, apr_time_now() + 2 * apr_time_from_msec(patience), &claimed);
+        imu_mail_claim(m->db, p, mail, imu_clock_now() + 2 * apr_time_from_msec(patience), &claimed);
 
     if (err || !claimed)
         return err;
@@ -154,7 +155,7 @@ static int next_mail(imu_mailer *m, apr_pool_t *p)
 
 static void purge(imu_mailer *m, apr_pool_t *p)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t now = imu_clock_now();
 
     if (now - m->purged < PURGE_EVERY)
         return;

@@ -41,7 +41,8 @@ void imu_scheduler_look_again(imu_scheduler *s);
 void imu_scheduler_cancel(imu_scheduler *s, apr_int64_t item_id);
 
 /**
- * The test hook: does one step of a job without a worker.
+ * The test hook: does one step of a job without a worker, or moves the clock ("clock", by item_id
+ * seconds).
  * @param step  "start", "progress", "complete" or "fail"
  * @return NULL, or why not
  */

@@ -18,6 +18,7 @@ static const struct {
     {"invitation", "invitation.txt", "7 days"},
     {"reset", "reset.txt", "24 hours"},
     {"email_change", "email-change.txt", "24 hours"},
+    {"email_changed", "email-changed.txt", ""},
 };
 
 static const struct {
@@ -83,9 +84,10 @@ static const char *value_of(apr_pool_t *p, const imu_mail_words *words, const ch
                             apr_size_t len)
 {
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strlen(known[i].name) == len && memcmp(known[i].name, name, len) == 0) {
-            char *value = apr_pstrndup(p, *(const char *const *)((const char *)words + known[i].at),
-                                       WORD_MAX);
+        const char *word = *(const char *const *)((const char *)words + known[i].at);
+
+        if (word && strlen(known[i].name) == len && memcmp(known[i].name, name, len) == 0) {
+            char *value = apr_pstrndup(p, word, WORD_MAX);
 
             for (char *c = value; *c; c++)
                 if (apr_iscntrl(*c))
@@ -143,7 +145,7 @@ imu_err *imu_mail_template_fill(apr_pool_t *p, const char *text, const imu_mail_
         return bad(p, "The first line without a # must be \"Subject: \" and the subject");
     if (*next_line(p, &text))
         return bad(p, "An empty line must follow the subject");
-    if (!strstr(text, "{link}"))
+    if (words->link && !strstr(text, "{link}"))
         return bad(p, "{link} is missing: the mail would be of no use");
     err = fill(p, line + 9, words, subject);
     return err ? err : fill(p, text, words, body);

@@ -9,12 +9,12 @@
 
 #include "mod_invokemu/util/err.h"
 
-/** What the words in braces become. None may be NULL. */
+/** What the words in braces become. Only link may be NULL, for a mail that brings none. */
 typedef struct imu_mail_words {
     const char *name, *email, *server, *link, *valid;
 } imu_mail_words;
 
-/** The file of a kind of mail: "invitation", "reset" or "email_change". NULL for another kind. */
+/** The file of a kind of mail: "invitation", "reset", "email_change" or "email_changed". NULL for another kind. */
 const char *imu_mail_template_file(const char *kind);
 /** How long a link of that kind works, in words. */
 const char *imu_mail_validity(const char *kind);

@@ -1,4 +1,5 @@
 #include "mod_invokemu/store/audit.h"
+#include "mod_invokemu/util/clock.h"
 
 #include <string.h>
 #include <apr_strings.h>
@@ -33,6 +34,8 @@ static const struct {
     [IMU_AUDIT_INVITED] = {"invited", "account"},
     [IMU_AUDIT_RESET_LINK] = {"reset_link_made", "account"},
     [IMU_AUDIT_LINK_ENDED] = {"link_ended", "account"},
+    [IMU_AUDIT_MAIL_AGAIN] = {"mail_sent_again", "mail"},
+    [IMU_AUDIT_LEGACY_ASSIGNED] = {"legacy_data_assigned", "account"},
     [IMU_AUDIT_BOARD_SHARED] = {"board_shared", "board"},
     [IMU_AUDIT_BOARD_UNSHARED] = {"board_unshared", "board"},
     [IMU_AUDIT_BOARD_VISIBILITY] = {"board_visibility_changed", "board"},
@@ -42,6 +45,7 @@ static const struct {
     [IMU_AUDIT_QUEUE_PAUSED] = {"queue_paused", "queue"},
     [IMU_AUDIT_QUEUE_RESUMED] = {"queue_resumed", "queue"},
     [IMU_AUDIT_QUEUE_CLEARED] = {"queue_cleared", "queue"},
+    [IMU_AUDIT_ROOT_ADMIN] = {"root_admin_applied", "account"},
     [IMU_AUDIT_RESTORED_DATA] = {"backup_restored", "server"},
     [IMU_AUDIT_MENDED_DATA] = {"data_mended", "server"},
     [IMU_AUDIT_IMPORTED] = {"data_imported", "server"},
@@ -114,7 +118,7 @@ imu_err *imu_audit_purge(imu_db *db, apr_pool_t *p, int days, int *removed)
         const char *result;
         apr_int64_t most;
     } kinds[] = {{"ok", IMU_AUDIT_MAX}, {"refused", IMU_AUDIT_MAX_REFUSED}};
-    apr_time_t oldest = apr_time_now() - apr_time_from_sec((apr_int64_t)days * 24 * 3600);
+    apr_time_t oldest = imu_clock_now() - apr_time_from_sec((apr_int64_t)days * 24 * 3600);
     imu_err *err = NULL;
 
     *removed = 0;

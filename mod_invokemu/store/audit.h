@@ -33,6 +33,8 @@ typedef enum imu_audit_action {
     IMU_AUDIT_INVITED,
     IMU_AUDIT_RESET_LINK,
     IMU_AUDIT_LINK_ENDED,
+    IMU_AUDIT_MAIL_AGAIN,
+    IMU_AUDIT_LEGACY_ASSIGNED,
     IMU_AUDIT_BOARD_SHARED,
     IMU_AUDIT_BOARD_UNSHARED,
     IMU_AUDIT_BOARD_VISIBILITY,
@@ -42,6 +44,7 @@ typedef enum imu_audit_action {
     IMU_AUDIT_QUEUE_PAUSED,
     IMU_AUDIT_QUEUE_RESUMED,
     IMU_AUDIT_QUEUE_CLEARED,
+    IMU_AUDIT_ROOT_ADMIN,    /* at the start, from the configuration */
     IMU_AUDIT_RESTORED_DATA, /* these three on the machine itself */
     IMU_AUDIT_MENDED_DATA,
     IMU_AUDIT_IMPORTED,

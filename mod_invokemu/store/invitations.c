@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mod_invokemu/store/users.h"
+#include "mod_invokemu/util/clock.h"
 #include "mod_invokemu/util/ids.h"
 
 #define TOKEN_BYTES 32
@@ -18,7 +19,7 @@ static imu_err *insert(imu_db *db, apr_pool_t *p, const imu_rows *user, const ch
                        int hours, const char **token)
 {
     const char *until =
-        imu_time_text(p, apr_time_now() + apr_time_from_sec((apr_int64_t)hours * 3600));
+        imu_time_text(p, imu_clock_now() + apr_time_from_sec((apr_int64_t)hours * 3600));
 
     *token = imu_random_token(p, TOKEN_BYTES);
     return imu_db_exec(db, p, NULL, "invitation_insert", "sssbssss", imu_uuid4(p),

@@ -5,6 +5,7 @@
 
 #include "mod_invokemu/store/invitations.h"
 #include "mod_invokemu/store/users.h"
+#include "mod_invokemu/util/clock.h"
 #include "mod_invokemu/util/ids.h"
 
 #define TOKEN_BYTES 32
@@ -83,11 +84,96 @@ imu_err *imu_mail_overview(imu_db *db, apr_pool_t *p, imu_rows **counts, imu_row
     return err ? err : imu_db_select(db, p, list, "mail_list", "");
 }
 
+static imu_err *pointless(apr_pool_t *p)
+{
+    return imu_error(p, 409, "mail_pointless",
+                     "What this mail was about is not there any more. Make a new link instead.");
+}
+
+/* A new token for a change of address that was asked for. Inside a transaction. */
+static imu_err *change_again(imu_db *db, apr_pool_t *p, const char *email, const char **token)
+{
+    imu_rows *open;
+    imu_err *err = imu_db_select(db, p, &open, "email_change_to", "ss", email, imu_now(p));
+
+    if (err)
+        return err;
+    return open->count ? imu_email_change_ask(db, p, imu_text(open, 0, "user_id"), email, token)
+                       : pointless(p);
+}
+
+/* Inside a transaction. */
+static imu_err *invite_again(imu_db *db, apr_pool_t *p, const imu_rows *mail, const char *by,
+                             const char **token)
+{
+    int invited = strcmp(imu_text(mail, 0, "kind"), IMU_MAIL_INVITATION) == 0;
+    imu_rows *user;
+    imu_err *err = imu_user_secret_by_email(db, p, imu_text(mail, 0, "to_address"), &user);
+
+    if (err)
+        return err;
+    if (user->count == 0 || !imu_bool(user, 0, "is_active") ||
+        (invited && strcmp(imu_text(user, 0, "password_hash"), IMU_NO_PASSWORD) != 0))
+        return pointless(p);
+    return imu_invitation_create(db, p, user, by,
+                                 invited ? IMU_INVITATION_HOURS : IMU_RESET_HOURS, token);
+}
+
+/* The address of a new link, or NULL for a mail without one. Inside a transaction. */
+static imu_err *link_again(imu_db *db, apr_pool_t *p, const imu_rows *mail, const char *by,
+                           const char *base, const char **link)
+{
+    const char *kind = imu_text(mail, 0, "kind"), *page = IMU_RESET_PAGE, *token = NULL;
+    imu_err *err = NULL;
+
+    *link = NULL;
+    if (strcmp(kind, IMU_MAIL_EMAIL_CHANGED) == 0)
+        return NULL;
+    if (strcmp(kind, IMU_MAIL_EMAIL_CHANGE) == 0) {
+        page = IMU_EMAIL_PAGE;
+        err = change_again(db, p, imu_text(mail, 0, "to_address"), &token);
+    } else {
+        if (strcmp(kind, IMU_MAIL_INVITATION) == 0)
+            page = IMU_INVITE_PAGE;
+        err = invite_again(db, p, mail, by, &token);
+    }
+    if (!err)
+        *link = apr_pstrcat(p, base, page, token, NULL);
+    return err;
+}
+
+/* Inside a transaction. */
+static imu_err *again(imu_db *db, apr_pool_t *p, apr_int64_t mail_id, const char *by,
+                      const char *base, imu_rows **mail)
+{
+    const char *link, *now = imu_now(p);
+    imu_err *err = imu_db_select(db, p, mail, "mail_unsent", "i", mail_id);
+
+    if (err)
+        return err;
+    if ((*mail)->count == 0)
+        return imu_error(p, 404, "mail_not_found",
+                         "There is no such mail among those that wait or were given up.");
+    if (strcmp(imu_text(*mail, 0, "state"), "waiting") == 0)
+        return imu_db_exec(db, p, NULL, "mail_hurry", "si", now, mail_id);
+    if ((err = link_again(db, p, *mail, by, base, &link)))
+        return err;
+    return imu_db_exec(db, p, NULL, "mail_again", "sssi", link, now, now, mail_id);
+}
+
+imu_err *imu_mail_again(imu_db *db, apr_pool_t *p, apr_int64_t mail_id, const char *by_user_id,
+                        const char *base, imu_rows **mail)
+{
+    imu_err *err = imu_db_begin(db);
+
+    return err ? err : imu_db_end(db, again(db, p, mail_id, by_user_id, base, mail));
+}
+
 imu_err *imu_email_change_ask(imu_db *db, apr_pool_t *p, const char *user_id, const char *email,
                               const char **token)
 {
     const char *until =
-        imu_time_text(p, apr_time_now() + apr_time_from_sec(IMU_EMAIL_CHANGE_HOURS * 3600));
+        imu_time_text(p, imu_clock_now() + apr_time_from_sec(IMU_EMAIL_CHANGE_HOURS * 3600));
 
     *token = imu_random_token(p, TOKEN_BYTES);
     return imu_db_exec(db, p, NULL, "email_change_set", "sssss", user_id, email,

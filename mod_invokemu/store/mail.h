@@ -10,6 +10,7 @@
 #define IMU_MAIL_RESET        "reset"
 #define IMU_MAIL_FORGOT       "forgot"
 #define IMU_MAIL_EMAIL_CHANGE "email_change"
+#define IMU_MAIL_EMAIL_CHANGED "email_changed" /* to the address of before; without a link */
 
 /* Pages that links lead to; the token follows. */
 #define IMU_INVITE_PAGE "/invite?token="
@@ -23,7 +24,8 @@
 /**
  * Adds a mail. Subject and text are made when it is sent, from the template of its kind.
  * @param name  may be NULL
- * @param link  NULL for IMU_MAIL_FORGOT, whose link is made along with the mail
+ * @param link  NULL for IMU_MAIL_FORGOT, whose link is made along with the mail, and for
+ * IMU_MAIL_EMAIL_CHANGED
  * @return 503 "mail_queue_full"
  */
 imu_err *imu_mail_add(imu_db *db, apr_pool_t *p, const char *kind, const char *to, const char *name,
@@ -50,12 +52,25 @@ imu_err *imu_mail_purge(imu_db *db, apr_pool_t *p, apr_time_t before);
 /** How many wait, were sent and failed; and the latest that wait or failed, without their links. */
 imu_err *imu_mail_overview(imu_db *db, apr_pool_t *p, imu_rows **counts, imu_rows **list);
 
+/**
+ * Puts a mail that was given up into the queue again, with a link of its own: its old one is not kept
+ * anywhere. One that waits is due at once.
+ * @param by_user_id  who asks for it
+ * @param base  what stands before the pages of links
+ * @param mail  columns mail_id, kind, to_address, state (as it was)
+ * @return 404 "mail_not_found", 409 "mail_pointless" when the account or the change that it was
+ * about is not there any more
+ */
+imu_err *imu_mail_again(imu_db *db, apr_pool_t *p, apr_int64_t mail_id, const char *by_user_id,
+                        const char *base, imu_rows **mail);
+
 /** Notes the new address of an account, in place of an earlier one. @param token  to confirm it by
  */
 imu_err *imu_email_change_ask(imu_db *db, apr_pool_t *p, const char *user_id, const char *email,
                               const char **token);
 /**
- * Puts the new address in force. *change: columns user_id, email (the old one), new_email.
+ * Puts the new address in force. *change: columns user_id, email (the old one), display_name, last_login_at,
+ * new_email.
  * @return 404, 410 for a link that doesn't work; 400 "email_taken"
  */
 imu_err *imu_email_change_confirm(imu_db *db, apr_pool_t *p, const char *token, imu_rows **change);

@@ -1,4 +1,5 @@
 #include "mod_invokemu/store/queue_run.h"
+#include "mod_invokemu/util/clock.h"
 
 #include <string.h>
 
@@ -11,7 +12,7 @@
 
 static const char *lease_end(apr_pool_t *p)
 {
-    return imu_time_text(p, apr_time_now() + apr_time_from_sec(IMU_LEASE_SECONDS));
+    return imu_time_text(p, imu_clock_now() + apr_time_from_sec(IMU_LEASE_SECONDS));
 }
 
 static imu_err *next_of(imu_db *db, apr_pool_t *p, int fifo, const char *queue_id,
@@ -213,7 +214,7 @@ imu_err *imu_run_prune_history(imu_db *db, apr_pool_t *p, int keep, int *deleted
 
     *deleted = 0;
     err = imu_db_exec(db, p, &hidden, "run_sweep_hidden", "s",
-                      imu_time_text(p, apr_time_now() - apr_time_from_sec(HIDDEN_SECONDS)));
+                      imu_time_text(p, imu_clock_now() - apr_time_from_sec(HIDDEN_SECONDS)));
     if (!err)
         err = imu_db_exec(db, p, deleted, "run_prune", "i", (apr_int64_t)keep);
     *deleted += hidden;

@@ -10,6 +10,8 @@
 #include <apr_strings.h>
 #include <openssl/sha.h>
 
+#include "mod_invokemu/util/clock.h"
+
 #define UUID_LEN 36
 
 static const char BASE64URL[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -159,7 +161,7 @@ const char *imu_time_text(apr_pool_t *p, apr_time_t t)
 
 const char *imu_now(apr_pool_t *p)
 {
-    return imu_time_text(p, apr_time_now());
+    return imu_time_text(p, imu_clock_now());
 }
 
 apr_time_t imu_time_parse(const char *text)

@@ -48,8 +48,23 @@ ON CONFLICT (user_id) DO UPDATE SET new_email = excluded.new_email, token_hash =
   created_at = excluded.created_at, expires_at = excluded.expires_at;
 
 -- :name email_change_find
-SELECT c.user_id, c.new_email, u.email, u.is_active, c.expires_at <= %s AS expired
+SELECT c.user_id, c.new_email, u.email, u.display_name, u.last_login_at, u.is_active, c.expires_at <= %s AS expired
 FROM email_changes c JOIN users u ON u.user_id = c.user_id WHERE c.token_hash = %s LIMIT 1;
 
 -- :name email_change_delete
 DELETE FROM email_changes WHERE user_id = %s;
+
+-- A change of address that its person has asked for and not confirmed.
+-- :name email_change_to
+SELECT user_id FROM email_changes WHERE new_email = %s AND expires_at > %s LIMIT 1;
+
+-- :name mail_unsent
+SELECT mail_id, kind, to_address, state FROM mail_queue
+WHERE mail_id = %lld AND state <> 'sent' AND kind <> 'forgot' LIMIT 1;
+
+-- :name mail_hurry
+UPDATE mail_queue SET next_attempt_at = %s WHERE mail_id = %lld AND state = 'waiting';
+
+-- :name mail_again
+UPDATE mail_queue SET state = 'waiting', link = %s, attempts = 0, created_at = %s, next_attempt_at = %s, ended_at = NULL
+WHERE mail_id = %lld AND state = 'failed';

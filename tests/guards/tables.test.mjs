@@ -54,7 +54,7 @@ test('each directive has a setter, a default and, per virtual host, a merge rule
 
 test('numbers in directives are checked for their range', () => {
     const source = read('mod_invokemu/config.c');
-    for (const { name, setter } of directives().filter((d) => /Hours|Idle|Max|History|Days/.test(d.name))) {
+    for (const { name, setter } of directives().filter((d) => /Hours|Idle|Max|Min|History|Days/.test(d.name))) {
         const body = new RegExp(`\\*${setter}\\([^)]*\\)\\s*\\{([\\s\\S]*?)\\n\\}`).exec(source)[1];
         assert.match(body, /set_instance_int\(|count_of\(|whole_number\(/, `${name} takes any number`);
     }
@@ -86,6 +86,7 @@ test('the defaults of the reference are those of the program', () => {
         InvokeMURoot: 'DEFAULT_ROOT',
         InvokeMURunDir: 'DEFAULT_RUN_DIR',
         InvokeMUClient: 'DEFAULT_CLIENT',
+        InvokeMUPasswordMinLength: 'DEFAULT_PASSWORD_LENGTH',
         InvokeMUSessionHours: 'DEFAULT_SESSION_HOURS',
         InvokeMURememberHours: 'DEFAULT_REMEMBER_HOURS',
         InvokeMUSessionIdle: 'DEFAULT_SESSION_IDLE',

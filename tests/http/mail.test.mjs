@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { startServer, until } from '../lib/server.mjs';
 import { request } from '../lib/http.mjs';
+import { later } from '../lib/queue.mjs';
 import { REPO, reach, runUser } from '../lib/paths.mjs';
 import { mailLines, SmtpSink } from '../lib/smtp-sink.mjs';
 import { ADMIN, addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
@@ -175,6 +176,7 @@ describe('mail', () => {
         assert.equal((await it.anyone('confirm-email', { token: tokenIn(mail) })).status, 404, 'once');
         assert.equal((await uta.get('/api/v1/auth/me')).body.email, 'new@example.com');
         await login(it.server, 'new@example.com', PASSWORD);
+        assert.deepEqual((await it.sink.next()).to, ['uta@example.com'], 'the address of before is told');
         const [entry] = (await it.admin.get('/api/v1/audit?action=email_changed')).body.entries;
         assert.deepEqual([entry.target_name, entry.detail], ['new@example.com', { from: 'uta@example.com' }]);
 
@@ -339,6 +341,105 @@ describe('without mail', () => {
         const { entries } = (await admin.get('/api/v1/audit?action=email_changed')).body;
         assert.deepEqual(entries.map((e) => [e.user_email, e.target_name, e.detail]), [[ADMIN.email, 'mia.new@example.com', { from: 'mia@example.com' }]]);
         assert.equal((await leo.patch(`/api/v1/users/${leo.user.user_id}`, { email: 'x@example.com' })).status, 403);
+    });
+});
+
+describe('mails that tell and mails that go again', () => {
+    const it = useMail('none');
+    const audited = async (action) => (await it.admin.get(`/api/v1/audit?action=${action}`)).body.entries.map((e) => [e.target_name, e.detail]);
+    const failed = async () => (await it.admin.get('/api/v1/mail')).body.mails.find((mail) => mail.state === 'failed');
+    const again = (id) => it.admin.post(`/api/v1/mail/${id}/send-again`);
+
+    test('the address of before hears of a change by the person', async () => {
+        const emma = await addUser(it.admin, 'Emma');
+        assert.equal((await emma.post('/api/v1/auth/change-email', { email: 'emma.new@example.com', current_password: PASSWORD })).status, 200);
+        const asked = await it.sink.next();
+        assert.deepEqual(asked.to, ['emma.new@example.com']);
+        assert.equal((await it.anyone('confirm-email', { token: tokenIn(asked) })).status, 200);
+        const told = await it.sink.next();
+        assert.deepEqual([told.to, told.subject, linkIn(told)], [['emma@example.com'], 'You sign in with another address now', undefined]);
+        assert.match(told.text, /^Hello Emma,$/m);
+        assert.match(told.text, /can't sign in with emma@example\.com any more/);
+        assert.ok(!told.text.includes('emma.new@example.com'), 'whoever reads the old mailbox does not learn the new address');
+    });
+
+    test('and of one by an administrator, but not where nobody ever signed in', async () => {
+        const olga = await addUser(it.admin, 'Olga');
+        assert.equal((await it.admin.patch(`/api/v1/users/${olga.user.user_id}`, { email: 'olga.new@example.com' })).status, 200);
+        assert.deepEqual((await it.sink.next()).to, ['olga@example.com']);
+        const typo = await it.invite('tpyo@example.com', 'Typo');
+        await it.sink.next();
+        assert.equal((await it.admin.patch(`/api/v1/users/${typo.user.user_id}`, { email: 'typo@example.com' })).status, 200);
+        await until(() => it.server.sql("SELECT COUNT(*) AS n FROM mail_queue WHERE state = 'waiting'")[0].n === 0, 'the queue to be empty');
+        assert.equal(it.sink.mails.length, it.sink.taken);
+    });
+
+    test('one that was given up goes again with a new link, and the old link is dead', async () => {
+        it.server.allowLog(/IMU0462/);
+        it.sink.mode = 'refuse';
+        const made = await it.invite('fred@example.com', 'Fred');
+        await it.ended('failed');
+        it.sink.mode = 'ok';
+        const { mail_id: id } = await failed();
+        assert.equal((await again(id)).status, 200);
+        const mail = await it.sink.next();
+        assert.deepEqual(mail.to, ['fred@example.com']);
+        assert.notEqual(linkIn(mail), made.invitation_link);
+        const old = new URL(made.invitation_link).searchParams.get('token');
+        assert.equal((await it.anyone('accept-invitation', { token: old, password: NEXT })).status, 404);
+        assert.equal((await it.anyone('accept-invitation', { token: tokenIn(mail), password: NEXT })).status, 200);
+        assert.equal(await failed(), undefined);
+        assert.equal((await again(id)).status, 404, 'it was sent');
+        assert.deepEqual(await audited('mail_sent_again'), [['fred@example.com', { kind: 'invitation' }]]);
+    });
+
+    test('a change of address and a reset go again too', async () => {
+        it.sink.mode = 'refuse';
+        const greta = await addUser(it.admin, 'Greta');
+        assert.equal((await greta.post('/api/v1/auth/change-email', { email: 'greta.new@example.com', current_password: PASSWORD })).status, 200);
+        const change = await until(failed, 'the mail to fail');
+        const lost = (await it.admin.post(`/api/v1/users/${greta.user.user_id}/reset-password`)).body;
+        const reset = await until(async () => (await it.admin.get('/api/v1/mail')).body.mails.find((m) => m.state === 'failed' && m.kind === 'reset'), 'the reset to fail');
+        it.sink.mode = 'ok';
+        assert.equal((await again(reset.mail_id)).status, 200);
+        const link = await it.sink.next();
+        assert.notEqual(linkIn(link), lost.reset_link);
+        assert.equal((await again(change.mail_id)).status, 200);
+        assert.equal((await it.anyone('confirm-email', { token: tokenIn(await it.sink.next()) })).status, 200);
+        assert.deepEqual((await it.sink.next()).to, ['greta@example.com']);
+        assert.equal((await it.anyone('reset-password', { token: tokenIn(link), password: NEXT })).status, 404, 'links end with the address they were made for');
+    });
+
+    test('what it was about may be gone', async () => {
+        it.sink.mode = 'refuse';
+        const made = await it.invite('hugo@example.com', 'Hugo');
+        const mail = await until(failed, 'the mail to fail');
+        it.sink.mode = 'ok';
+        assert.equal((await it.admin.delete(`/api/v1/users/${made.user.user_id}?delete_data=true`)).status, 200);
+        assert.equal((await again(mail.mail_id)).status, 409);
+        assert.equal((await again(999999)).status, 404);
+        assert.equal((await again('x')).status, 422);
+        const nosy = await addUser(it.admin, 'Nosy');
+        assert.equal((await nosy.post(`/api/v1/mail/${mail.mail_id}/send-again`)).status, 403);
+    });
+
+    test('links end when their time is over', async () => {
+        const made = await it.invite('ivan@example.com', 'Ivan');
+        await it.sink.next();
+        const julia = await addUser(it.admin, 'Julia');
+        const { reset_link: reset } = (await it.admin.post(`/api/v1/users/${julia.user.user_id}/reset-password`)).body;
+        await it.sink.next();
+        assert.equal((await julia.post('/api/v1/auth/change-email', { email: 'j@example.com', current_password: PASSWORD })).status, 200);
+        const change = tokenIn(await it.sink.next());
+        const redeem = (link) => it.anyone('accept-invitation', { token: new URL(link).searchParams.get('token'), password: 'weak' });
+        await later(it.server, 24 * 3600 - 60);
+        assert.deepEqual([(await redeem(reset)).status, (await redeem(made.invitation_link)).status], [400, 400], 'only the password is wrong');
+        await later(it.server, 120);
+        assert.deepEqual([(await redeem(reset)).status, (await redeem(made.invitation_link)).status], [410, 400]);
+        assert.match((await redeem(reset)).body.detail, /expired/);
+        assert.equal((await it.anyone('confirm-email', { token: change })).status, 410);
+        await later(it.server, 6 * 24 * 3600);
+        assert.equal((await redeem(made.invitation_link)).status, 410);
     });
 });
 

@@ -38,6 +38,12 @@ export async function settled(client, id, states = ['completed', 'failed', 'canc
     });
 }
 
+/** Moves the clock by which sessions, links and mails of a server with `hook: true` end. */
+export async function later(server, seconds) {
+    const { code, text } = await hook(server, 'clock', seconds);
+    assert.equal(code, 0, text);
+}
+
 /** Runs the hook's program. @returns {Promise<{code: number, text: string}>} */
 export function hook(server, step, id) {
     return new Promise((resolve, reject) => {

@@ -2,7 +2,9 @@
  * imu-hook: moves a job on without a worker, in a server that was started with -D InvokeMUTestHook.
  *
  *     imu-hook [SOCKET_OR_RUN_FOLDER] start|progress|complete|fail ITEM_ID
+ *     imu-hook [SOCKET_OR_RUN_FOLDER] clock SECONDS
  *
+ * The second moves the clock by which sessions, links and mails end.
  * Without the first argument the environment's IMU_HOOK_SOCKET is taken. Exits with 0 once the step
  * has happened inside the server.
  */
@@ -91,13 +93,14 @@ int main(int argc, char **argv)
 
     if ((argc != 3 && argc != 4) || !where) {
         fprintf(stderr,
-                "usage: imu-hook [SOCKET_OR_RUN_FOLDER] start|progress|complete|fail ITEM_ID\n");
+                "usage: imu-hook [SOCKET_OR_RUN_FOLDER] start|progress|complete|fail ITEM_ID\n"
+                "       imu-hook [SOCKET_OR_RUN_FOLDER] clock SECONDS\n");
         return 2;
     }
     errno = 0;
     item_id = strtoll(argv[argc - 1], &end, 10);
     if (errno || *end || item_id < 1) {
-        fprintf(stderr, "imu-hook: '%s' is no job number\n", argv[argc - 1]);
+        fprintf(stderr, "imu-hook: '%s' is no number above 0\n", argv[argc - 1]);
         return 2;
     }
     fd = connect_to(socket_path(where, buf, sizeof buf));

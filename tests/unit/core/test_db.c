@@ -254,21 +254,20 @@ static int backups(tempdb *t)
 static void test_a_copy_is_made_before_an_old_database_is_changed(void **state)
 {
     tempdb *t = *state;
-    int newest = imu_migrations[imu_migrations_count - 1].version;
     struct stat copy, database;
 
     if (geteuid() == 0)
         assert_int_equal(chown(t->path, 65534, 65534), 0);
-    /* A last migration that fails (its objects are there already) must leave the version as it was,
+    /* A migration that fails (the second one's objects are there already) must leave the version as it was,
      * and the copy beside it. */
-    raw(t, apr_psprintf(t->pool, "DELETE FROM schema_migrations WHERE version = %d", newest));
+    raw(t, "DELETE FROM schema_migrations WHERE version > 1");
     assert_int_equal(backups(t), 0);
     assert_int_equal(chmod(t->path, 0644), 0);
     for (int start = 0; start < 2; start++) {
         assert_non_null(imu_migrate(t->pool, t->path, NULL, NULL));
         assert_int_equal(backups(t), 1);
     }
-    assert_int_equal(stat(apr_psprintf(t->pool, "%s-v%d.backup", t->path, newest - 1), &copy), 0);
+    assert_int_equal(stat(apr_psprintf(t->pool, "%s-v1.backup", t->path), &copy), 0);
     assert_int_equal(stat(t->path, &database), 0);
     assert_int_equal(copy.st_mode & 0777, 0600);
     assert_int_equal(copy.st_uid, database.st_uid);

@@ -162,6 +162,35 @@ static void generated_ones_follow_the_rules(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, tempdb_setup, tempdb_teardown)
 
+static void the_length_can_be_raised(void **state)
+{
+    apr_pool_t *pool = ((tempdb *)*state)->pool;
+
+    imu_password_length_set(20);
+    assert_true(imu_error_is(imu_password_check(pool, "Quiet-Harbour-42-L", 1, NULL, NULL),
+                             "password_weak"));
+    assert_null(imu_password_check(pool, "Quiet-Harbour-42-Lights", 1, NULL, NULL));
+    assert_null(imu_password_check(pool, "short", 0, NULL, NULL));
+    imu_password_length_set(IMU_PASSWORD_MIN);
+}
+
+static void hashes_of_other_programs(void **state)
+{
+    static const char rest[] = "vO7FIqJY4WDhVYbD/14souQg9Lc51Cqr1kMi9vv/f2dc5u3TUxBM.";
+    static const char *const bad[] = {
+        "$2a$12$", "$2b$09$", "$2b$17$", "$2b$1x$", "$2b$12.", "$1$12$0", "$2y$99$"};
+    apr_pool_t *pool = ((tempdb *)*state)->pool;
+
+    assert_string_equal(
+        imu_password_hash_normal(pool, apr_pstrcat(pool, "$2y$12$", rest, NULL)),
+        apr_pstrcat(pool, "$2b$12$", rest, NULL));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_null(imu_password_hash_normal(pool, apr_pstrcat(pool, bad[i], rest, NULL)));
+    assert_null(imu_password_hash_normal(pool, "none"));
+    assert_null(imu_password_hash_normal(
+        pool, "$2b$12$vO7FIqJY4WDhVYbD/14souQg9Lc51Cqr1kMi9vv/f2dc5u3TUx:\n."));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +204,8 @@ int main(void)
         TEST(a_known_vector),
         TEST(no_account_takes_as_long_and_matches_nothing),
         TEST(generated_ones_follow_the_rules),
+        TEST(the_length_can_be_raised),
+        TEST(hashes_of_other_programs),
     };
 
     return cmocka_run_group_tests_name("password", tests, NULL, NULL);

@@ -9,16 +9,16 @@ $(B)/tests/test_websocket: $(B)/obj/tests/unit/events/test_websocket.o $(B)/obj/
 $(B)/tests/replay_websocket: $(B)/obj/tests/fuzz/fuzz_websocket.o $(B)/obj/tests/fuzz/replay.o $(B)/obj/mod_invokemu/events/websocket.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcrypto
-$(B)/tests/test_hub: $(B)/obj/tests/unit/events/test_hub.o $(B)/obj/tests/unit/events/hub_stub.o $(POOL_BLOCKS) $(HUB_OBJ) $(B)/obj/mod_invokemu/util/ids.o $(B)/obj/mod_invokemu/util/err.o
+$(B)/tests/test_hub: $(B)/obj/tests/unit/events/test_hub.o $(B)/obj/tests/unit/events/hub_stub.o $(POOL_BLOCKS) $(HUB_OBJ) $(B)/obj/mod_invokemu/util/ids.o $(B)/obj/mod_invokemu/util/clock.o $(B)/obj/mod_invokemu/util/err.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka -ljansson -lcrypto $(APR_LIBS)
-$(B)/tests/replay_hub: $(B)/obj/tests/fuzz/fuzz_hub.o $(B)/obj/tests/fuzz/replay.o $(B)/obj/tests/unit/events/hub_stub.o $(POOL_BLOCKS) $(HUB_OBJ) $(B)/obj/mod_invokemu/util/ids.o $(B)/obj/mod_invokemu/util/err.o
+$(B)/tests/replay_hub: $(B)/obj/tests/fuzz/fuzz_hub.o $(B)/obj/tests/fuzz/replay.o $(B)/obj/tests/unit/events/hub_stub.o $(POOL_BLOCKS) $(HUB_OBJ) $(B)/obj/mod_invokemu/util/ids.o $(B)/obj/mod_invokemu/util/clock.o $(B)/obj/mod_invokemu/util/err.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -ljansson -lcrypto $(APR_LIBS)
 UNIT_TESTS += $(B)/tests/test_websocket $(B)/tests/replay_websocket $(B)/tests/test_hub $(B)/tests/replay_hub
 $(B)/fuzz/fuzz_websocket: tests/fuzz/fuzz_websocket.c mod_invokemu/events/websocket.c
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ -lcrypto
-$(B)/fuzz/fuzz_hub: tests/fuzz/fuzz_hub.c tests/unit/events/hub_stub.c $(wildcard mod_invokemu/dispatch/hub*.c) mod_invokemu/dispatch/loop.c mod_invokemu/util/ids.c mod_invokemu/util/err.c
+$(B)/fuzz/fuzz_hub: tests/fuzz/fuzz_hub.c tests/unit/events/hub_stub.c $(wildcard mod_invokemu/dispatch/hub*.c) mod_invokemu/dispatch/loop.c mod_invokemu/util/ids.c mod_invokemu/util/clock.c mod_invokemu/util/err.c
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. $(APR_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ -ljansson -lcrypto $(APR_LIBS)

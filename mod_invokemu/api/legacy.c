@@ -1,0 +1,78 @@
+/*
+ * legacy.c: what was made before there were accounts: how much there is, and who receives it.
+ */
+#include "mod_invokemu/api/legacy.h"
+
+#include "mod_invokemu/api/audit.h"
+#include "mod_invokemu/api/handlers.h"
+#include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/store/legacy.h"
+#include "mod_invokemu/store/users.h"
+#include "mod_invokemu/validate.h"
+
+#define ID_MAX 255
+
+static json_t *numbers(const imu_rows *counts)
+{
+    static const char *const names[] = {"boards", "images", "workflows", "style_presets"};
+    json_t *all = json_object();
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        json_object_set_new(all, names[i], json_integer(imu_int(counts, 0, names[i])));
+    return all;
+}
+
+json_t *imu_legacy_json(const imu_rows *counts)
+{
+    return imu_legacy_any(counts) ? numbers(counts) : json_null();
+}
+
+void imu_legacy_noted(imu_req *req, const char *user_id, const char *email, const imu_rows *counts)
+{
+    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_LEGACY_ASSIGNED,
+                                    .user_id = req->who.user_id ? NULL : user_id,
+                                    .user_email = req->who.user_id ? NULL : email,
+                                    .target_id = user_id,
+                                    .target_name = email,
+                                    .detail = numbers(counts)});
+}
+
+static imu_err *reply(imu_req *req, const imu_rows *counts)
+{
+    return imu_reply_json(req, 200, json_pack("{s:o}", "legacy_data", imu_legacy_json(counts)));
+}
+
+/** GET /legacy-data: how much there is that no account has received. */
+imu_err *imu_api_legacy_data(imu_req *req)
+{
+    imu_rows *counts;
+    imu_db *db;
+    imu_err *err = imu_req_db(req, &db);
+
+    if (err || (err = imu_legacy_count(db, req->p, &counts)))
+        return err;
+    return reply(req, counts);
+}
+
+/** POST /legacy-data {user_id}: hands all of it to that account; answers how much it was. */
+imu_err *imu_api_legacy_data_assign(imu_req *req)
+{
+    const char *user_id;
+    imu_rows *counts, *user;
+    imu_check *c;
+    json_t *body;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = imu_body_object(req, &body)))
+        return err;
+    c = imu_check_new(req->p, "body");
+    user_id = imu_check_text(c, body, "user_id", IMU_REQUIRED, 1, ID_MAX);
+    if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_legacy_assign(db, req->p, user_id, &counts)) ||
+        (err = imu_user_get(db, req->p, user_id, &user)))
+        return err;
+    imu_legacy_noted(req, user_id, imu_text(user, 0, "email"), counts);
+    imu_publish_user_changed(user_id);
+    return reply(req, counts);
+}
