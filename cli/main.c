@@ -60,6 +60,8 @@ static const struct {
      "FOLDER | FILE.tar [--copy]: database and pictures as of one moment"},
     {"restore", NULL, cli_restore, 1, NULL,
      "FOLDER | FILE.tar [--force]: while Apache is stopped; what is there is moved aside"},
+    {"doctor", NULL, cli_doctor_command, 0, NULL,
+     "[--fix] [--media SOCKET]: find what is amiss with rows and files, and mend it"},
     {"migrate", NULL, cli_migrate, 1, NULL,
      "bring the database to this version (the server does so at its start)"},
 };

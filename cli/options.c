@@ -33,6 +33,7 @@ static const struct {
     {"root", offsetof(cli_options, root)},
     {"database", offsetof(cli_options, database)},
     {"models", offsetof(cli_options, models)},
+    {"media", offsetof(cli_options, media)},
     {"email", offsetof(cli_options, email)},
     {"name", offsetof(cli_options, name)},
     {"url", offsetof(cli_options, url)},

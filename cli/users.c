@@ -12,6 +12,7 @@
 #include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/auth/core_password.h"
 #include "mod_invokemu/store/accounts.h"
+#include "mod_invokemu/store/picture_files.h"
 
 static imu_err *read_email(cli *c, const char *given, const char **email)
 {
@@ -144,6 +145,16 @@ static imu_err *heir_of(cli *c, imu_rows **heir)
     return c->opt.transfer_to ? cli_account(c, c->opt.transfer_to, heir) : NULL;
 }
 
+imu_err *cli_purge(cli *c)
+{
+    int left = 1;
+    imu_err *err = NULL;
+
+    while (!err && left)
+        err = imu_pictures_purge(c->db, c->p, c->opt.root, &left);
+    return err;
+}
+
 imu_err *cli_users_del(cli *c)
 {
     imu_rows *user, *heir;
@@ -165,6 +176,9 @@ imu_err *cli_users_del(cli *c)
         return imu_error(c->p, 400, "not_confirmed", "nothing was deleted");
     if ((err = imu_account_remove(c->db, c->p, id, heir_id, &ended)))
         return err;
+    if ((err = cli_purge(c)))
+        fprintf(stderr, "invokemu: files are left, which the server removes: %s\n",
+                err->log ? err->log : err->detail);
     cli_note(
         c, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
                             .target_id = id,

@@ -1,0 +1,258 @@
+/*
+ * doctor_files.c: pictures without rows, rows without pictures, lost thumbnails, half-written
+ * files.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "cli/doctor.h"
+#include "cli/files.h"
+#include "cli/media.h"
+#include "mod_invokemu/store/files.h"
+#include "mod_invokemu/store/images.h"
+#include "mod_invokemu/store/picture_check.h"
+#include "mod_invokemu/store/picture_files.h"
+
+/* So many rows without pictures, and more than half of all: a disk that is not mounted. */
+#define MANY 10
+
+static const char *below(const cli_doctor *d, const char *path)
+{
+    return apr_pstrcat(d->c->p, d->c->opt.root, "/", path, NULL);
+}
+
+static int is_whole(const char *path, int (*check)(int fd))
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC), whole = fd >= 0 && check(fd);
+
+    if (fd >= 0)
+        close(fd);
+    return whole;
+}
+
+/* Pictures and thumbnails of which a part is missing, of those that have rows. */
+static imu_err *find_torn(cli_doctor *d, apr_array_header_t *torn, apr_array_header_t *bare)
+{
+    const char *root = d->c->opt.root, *after = "";
+    apr_pool_t *sub;
+    imu_rows *rows;
+    imu_err *err = NULL;
+
+    apr_pool_create(&sub, d->c->p);
+    do {
+        if ((err = imu_db_select(d->c->db, d->c->p, &rows, "images_names_after", "s", after)))
+            break;
+        for (int i = 0; i < rows->count; i++) {
+            const char *png, *webp;
+
+            apr_pool_clear(sub);
+            after = imu_text(rows, i, "image_name");
+            png = imu_picture_path(sub, root, after);
+            webp = imu_thumbnail_path(sub, root, after);
+            if (cli_exists(png) && !is_whole(png, imu_png_is_whole) && cli_exists(png))
+                APR_ARRAY_PUSH(torn, const char *) = after;
+            else if (cli_exists(png) && cli_exists(webp) && !is_whole(webp, imu_webp_is_whole))
+                APR_ARRAY_PUSH(bare, const char *) = after;
+        }
+    } while (rows->count > 0);
+    apr_pool_destroy(sub);
+    return err;
+}
+
+/* What the row said, beside what is left of the picture. */
+static imu_err *keep_record(cli_doctor *d, apr_pool_t *p, const char *name, int *there)
+{
+    imu_rows *rows;
+    imu_err *err = imu_db_select(d->c->db, p, &rows, "doctor_picture_row", "s", name);
+
+    *there = !err && rows->count > 0;
+    if (err || !*there)
+        return err;
+    return cli_write_file(
+        p, apr_pstrcat(p, d->c->opt.root, "/" IMU_ORPHANS_DIR "/", name, ".json", NULL),
+        imu_text(rows, 0, "record"));
+}
+
+/* A row whose picture is not there, or not whole: both go aside. */
+static imu_err *set_aside(cli_doctor *d, apr_pool_t *p, const char *name)
+{
+    const char *png = imu_picture_path(p, d->c->opt.root, name);
+    json_t *names = imu_json_own(p, json_pack("[s]", name));
+    int there;
+    imu_err *err = keep_record(d, p, name, &there);
+
+    if (err || !there)
+        return err;
+    if (rename(png, apr_pstrcat(p, d->c->opt.root, "/" IMU_ORPHANS_DIR "/", name, NULL)) != 0 &&
+        errno != ENOENT)
+        return imu_error(p, 500, "files", "can't move %s: %s", png, strerror(errno));
+    return imu_images_delete(d->c->db, p, names);
+}
+
+static imu_err *set_all_aside(cli_doctor *d, const apr_array_header_t *names, int *mended)
+{
+    apr_pool_t *sub;
+    imu_err *err = cli_make_folders(d->c->p, below(d, IMU_ORPHANS_DIR), 0750);
+
+    apr_pool_create(&sub, d->c->p);
+    for (int i = 0; !err && i < names->nelts; i++) {
+        apr_pool_clear(sub);
+        if (!(err = set_aside(d, sub, APR_ARRAY_IDX(names, i, const char *))))
+            ++*mended;
+    }
+    if (err)
+        err = imu_error_keep(d->c->p, err);
+    apr_pool_destroy(sub);
+    return err ? err : cli_purge(d->c);
+}
+
+/* Leaves those that are still as they were found: people delete pictures meanwhile. */
+static imu_err *look_again(cli_doctor *d, apr_array_header_t *names, int without_picture)
+{
+    int n = 0;
+    imu_err *err = NULL;
+
+    for (int i = 0; !err && i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        const char *path = (without_picture ? imu_picture_path
+                                            : imu_thumbnail_path)(d->c->p, d->c->opt.root, name);
+        imu_rows *rows;
+
+        err = imu_db_select(d->c->db, d->c->p, &rows, "image_exists", "s", name);
+        if (!err && rows->count > 0 && !cli_exists(path))
+            APR_ARRAY_IDX(names, n++, const char *) = name;
+    }
+    names->nelts = n;
+    return err;
+}
+
+/* A picture that was moved aside once, when its row was not there, comes back to it. */
+static imu_err *bring_back(cli_doctor *d, apr_array_header_t *missing, apr_array_header_t *back)
+{
+    apr_array_header_t *still = apr_array_make(d->c->p, missing->nelts, sizeof(const char *));
+
+    for (int i = 0; i < missing->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(missing, i, const char *);
+        const char *aside = below(d, apr_pstrcat(d->c->p, IMU_ORPHANS_DIR "/", name, NULL));
+
+        if (!is_whole(aside, imu_png_is_whole)) {
+            APR_ARRAY_PUSH(still, const char *) = name;
+            continue;
+        }
+        APR_ARRAY_PUSH(back, const char *) = name;
+        if (d->c->opt.fix && rename(aside, imu_picture_path(d->c->p, d->c->opt.root, name)) != 0)
+            return imu_error(d->c->p, 500, "files", "can't move %s: %s", aside, strerror(errno));
+    }
+    *missing = *still;
+    return NULL;
+}
+
+static imu_err *thumbnails(cli_doctor *d, const apr_array_header_t *bare)
+{
+    const char *trouble = NULL;
+    int mended = 0;
+
+    for (int i = 0; d->c->opt.fix && i < bare->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(bare, i, const char *);
+        imu_err *err = cli_thumbnail(d->c, d->c->p, imu_picture_path(d->c->p, d->c->opt.root, name),
+                                     imu_thumbnail_path(d->c->p, d->c->opt.root, name));
+
+        mended += !err;
+        if (err && !trouble)
+            trouble = err->log ? err->log : err->detail;
+        if (imu_error_is(err, "no_media"))
+            break;
+    }
+    if (bare->nelts)
+        cli_doctor_found(d, "thumbnails", "pictures without a whole thumbnail, to be made anew",
+                         bare->nelts, bare, mended);
+    if (trouble)
+        fprintf(stderr, "invokemu: %s\n", trouble);
+    return NULL;
+}
+
+static imu_err *rows_without_pictures(cli_doctor *d, imu_sweep *sweep)
+{
+    apr_array_header_t *back = apr_array_make(d->c->p, 0, sizeof(const char *));
+    int all = sweep->missing + sweep->pictures, mended = 0, n;
+    imu_err *err = look_again(d, sweep->missing_names, 1);
+
+    if (err || (err = bring_back(d, sweep->missing_names, back)))
+        return err;
+    if (back->nelts)
+        cli_doctor_found(d, "came_back", "pictures whose file was moved aside, to be brought back",
+                         back->nelts, back, d->c->opt.fix ? back->nelts : 0);
+    if ((n = sweep->missing_names->nelts) == 0)
+        return NULL;
+    if (n > MANY && n > all / 2 && !d->c->opt.force) {
+        cli_doctor_found(d, "missing",
+                         "pictures have no file, more than half of all: perhaps a disk is not "
+                         "mounted. If they are gone, --fix --force writes what the rows say into "
+                         "outputs/orphans and takes them out",
+                         n, sweep->missing_names, 0);
+        return NULL;
+    }
+    if (d->c->opt.fix)
+        err = set_all_aside(d, sweep->missing_names, &mended);
+    if (!err)
+        cli_doctor_found(d, "missing",
+                         "rows of pictures without a file, to be written into outputs/orphans and "
+                         "taken out",
+                         n, sweep->missing_names, mended);
+    return err;
+}
+
+/* What the server mends by itself at its start, after an hour. */
+static void report_sweep(cli_doctor *d, const imu_sweep *found)
+{
+    int fix = d->c->opt.fix;
+
+    if (found->temporary)
+        cli_doctor_found(d, "temporary", "unfinished files, to be removed", found->temporary,
+                         found->temporary_names, fix ? found->temporary : 0);
+    if (found->deleted)
+        cli_doctor_found(d, "deleted", "deleted pictures whose files have still to go",
+                         found->deleted, NULL, fix ? found->deleted : 0);
+    if (found->orphans)
+        cli_doctor_found(d, "orphans", "files without a row, to be moved to outputs/orphans",
+                         found->orphans, found->orphan_names, fix ? found->orphans : 0);
+    if (found->previews)
+        cli_doctor_found(d, "previews",
+                         "previews of workflows and style presets that are gone, to be removed",
+                         found->previews, found->preview_names, fix ? found->previews : 0);
+}
+
+imu_err *cli_doctor_files(cli_doctor *d)
+{
+    apr_array_header_t *torn = apr_array_make(d->c->p, 0, sizeof(const char *));
+    int mended = 0;
+    imu_sweep found;
+    imu_err *err = (d->c->opt.fix ? imu_pictures_sweep : imu_pictures_look)(d->c->db, d->c->p,
+                                                                            d->c->opt.root, &found);
+
+    if (err)
+        return err;
+    report_sweep(d, &found);
+    if ((err = rows_without_pictures(d, &found)) || (err = look_again(d, found.bare_names, 0)) ||
+        (err = find_torn(d, torn, found.bare_names)))
+        return err;
+    if (torn->nelts && d->c->opt.fix)
+        err = set_all_aside(d, torn, &mended);
+    if (torn->nelts && !err)
+        cli_doctor_found(d, "torn",
+                         "pictures of which a part is missing, to be moved to outputs/orphans with "
+                         "what their rows say",
+                         torn->nelts, torn, mended);
+    if (!err)
+        err = thumbnails(d, found.bare_names);
+    /* What was moved or made is the server's. */
+    return err || !d->c->opt.fix ? err
+                                 : cli_give_to_owner(d->c->p, below(d, "outputs"), d->c->opt.root);
+}

@@ -1,0 +1,16 @@
+/*
+ * media.h: having a thumbnail made. Pictures are decoded by the media process of the server alone.
+ */
+#ifndef IMU_CLI_MEDIA_H
+#define IMU_CLI_MEDIA_H
+
+#include "cli/cli.h"
+
+/**
+ * Makes the thumbnail of a PNG file anew.
+ * @return "no_media" when the process can't be reached, "picture_invalid" when the picture can't be
+ * decoded
+ */
+imu_err *cli_thumbnail(cli *c, apr_pool_t *p, const char *png, const char *webp);
+
+#endif

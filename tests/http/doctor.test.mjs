@@ -1,0 +1,182 @@
+// invokemu doctor: each fault is found, left alone without --fix, mended with it, and then gone.
+import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { before, describe, test } from 'node:test';
+import { run } from '../lib/cli.mjs';
+import { makePng } from '../lib/png.mjs';
+import { useServer } from '../lib/server.mjs';
+import { addUser, setupAdmin, upload } from '../lib/users.mjs';
+
+describe('doctor', () => {
+    const server = useServer({ multiuser: true, media: true });
+    let admin, ruth;
+    const invokemu = (...args) => run(server, 'invokemu', ['doctor', '--media', path.join(server.run, 'media.sock'), ...args]);
+    const doctor = async (...args) => {
+        const { code, out, err } = await invokemu(...args, '--json');
+        return { code, err, found: Object.fromEntries(JSON.parse(out).map((f) => [f.what, f])) };
+    };
+    const images = (...more) => path.join(server.data, 'outputs/images', ...more);
+    const orphans = (name) => path.join(server.data, 'outputs/orphans', name);
+    const thumbnail = (name) => images('thumbnails', name.replace('.png', '.webp'));
+    const old = (file) => {
+        fs.utimesSync(file, 1e9, 1e9);
+        server.own(file);
+    };
+    const status = async (name, what = '') => (await ruth.get(`/api/v1/images/i/${name}${what}`)).status;
+    /** The fault is found, alone; nothing happens; --fix mends it; then it is gone. */
+    const mends = async (what, { count = 1, names } = {}) => {
+        const first = await doctor();
+        assert.deepEqual([first.code, Object.keys(first.found)], [3, [what]], JSON.stringify(first.found));
+        assert.deepEqual([first.found[what].count, first.found[what].mended], [count, 0]);
+        if (names) {
+            assert.deepEqual(first.found[what].names, names);
+        }
+        const again = await doctor();
+        assert.deepEqual(again.found, first.found, 'looking changes nothing');
+        const fixed = await doctor('--fix');
+        assert.deepEqual([fixed.code, fixed.err, fixed.found[what].mended], [0, '', count]);
+        assert.deepEqual(await doctor(), { code: 0, err: '', found: {} });
+    };
+
+    before(async () => {
+        admin = await setupAdmin(server);
+        ruth = await addUser(admin, 'Ruth');
+    });
+
+    test('finds nothing where nothing is wrong', async () => {
+        for (let i = 0; i < 12; i++) {
+            await upload(ruth, { png: makePng(9 + i, 9) });
+        }
+        assert.deepEqual(await doctor(), { code: 0, err: '', found: {} });
+        assert.match((await invokemu()).out, /^Nothing is wrong\.\n$/);
+    });
+
+    test('a picture without a row is moved aside', async () => {
+        const name = `${crypto.randomUUID()}.png`;
+        fs.writeFileSync(images(name), makePng(4, 4));
+        old(images(name));
+        await mends('orphans', { names: [name] });
+        assert.deepEqual(fs.readFileSync(orphans(name)), makePng(4, 4));
+    });
+
+    test('a row whose picture was moved aside gets it back', async () => {
+        const { image_name: name } = await upload(ruth, { png: makePng(30, 5) });
+        fs.renameSync(images(name), orphans(name));
+        await mends('came_back', { names: [name] });
+        assert.equal(await status(name, '/full'), 200);
+    });
+
+    test('a row without a picture is written down and taken out', async () => {
+        const board = (await ruth.post('/api/v1/boards/?board_name=Lost')).body;
+        const { image_name: name } = await upload(ruth, { png: makePng(31, 5), query: `&board_id=${board.board_id}` });
+        fs.rmSync(images(name));
+        await mends('missing', { names: [name] });
+        assert.equal((await admin.get(`/api/v1/images/i/${name}`)).status, 404);
+        const record = JSON.parse(fs.readFileSync(orphans(`${name}.json`), 'utf8'));
+        assert.deepEqual([record.picture.user_id, record.picture.width, record.board.board_name], [ruth.user.user_id, 31, 'Lost']);
+        await ruth.delete(`/api/v1/boards/${board.board_id}`);
+        fs.rmSync(orphans(`${name}.json`));
+    });
+
+    test('a disk that is not mounted is not taken for pictures that are gone', async () => {
+        fs.renameSync(images(), `${images()}-away`);
+        for (const args of [[], ['--fix']]) {
+            const { code, found } = await doctor(...args);
+            assert.deepEqual([code, Object.keys(found), found.missing.mended], [3, ['missing'], 0]);
+            assert.match(found.missing.sentence, /not mounted/);
+        }
+        fs.renameSync(`${images()}-away`, images());
+        assert.deepEqual((await doctor()).found, {});
+    });
+
+    test('a lost thumbnail is made anew, and a torn one', async () => {
+        const [one, two] = [await upload(ruth, { png: makePng(40, 20) }), await upload(ruth, { png: makePng(41, 20) })].map((i) => i.image_name);
+        const whole = fs.readFileSync(thumbnail(one));
+        fs.rmSync(thumbnail(one));
+        fs.writeFileSync(thumbnail(two), whole.subarray(0, 40));
+        const names = [one, two];
+        const { found } = await doctor();
+        assert.deepEqual(found.thumbnails.names.sort(), names.sort());
+        const alone = await run(server, 'invokemu', ['doctor', '--fix', '--media', '/nonexistent']);
+        assert.deepEqual([alone.code, /--media/.test(alone.err)], [3, true]);
+        await mends('thumbnails', { count: 2 });
+        assert.deepEqual(fs.readFileSync(thumbnail(one)), whole);
+        assert.equal(await status(two, '/thumbnail'), 200);
+    });
+
+    test('half-written files are removed when they have no name yet, and moved aside when they have', async () => {
+        const part = images('.part-1');
+        fs.writeFileSync(part, 'half');
+        old(part);
+        await mends('temporary', { names: ['.part-1'] });
+        assert.ok(!fs.existsSync(part));
+        const { image_name: name } = await upload(ruth, { png: makePng(50, 50) });
+        const torn = fs.readFileSync(images(name)).subarray(0, 60);
+        fs.writeFileSync(images(name), torn);
+        await mends('torn', { names: [name] });
+        assert.deepEqual(fs.readFileSync(orphans(name)), torn);
+        assert.equal(JSON.parse(fs.readFileSync(orphans(`${name}.json`), 'utf8')).picture.width, 50);
+        assert.equal((await admin.get(`/api/v1/images/i/${name}`)).status, 404);
+    });
+
+    test('wrong marks are counted anew', async () => {
+        const board = (await ruth.post('/api/v1/boards/?board_name=Marked')).body;
+        server.sql(`UPDATE boards SET is_shared = 1 WHERE board_id = '${board.board_id}'`);
+        await mends('share_marks');
+        server.sql(`UPDATE images SET has_workflow = 1 WHERE image_name = (SELECT MIN(image_name) FROM images)`);
+        await mends('workflow_marks');
+        server.sql(`UPDATE boards SET cover_image_name = 'gone.png' WHERE board_id = '${board.board_id}'`);
+        await mends('covers');
+        assert.equal((await ruth.get(`/api/v1/boards/${board.board_id}`)).status, 200);
+    });
+
+    test('dangling shares and places go', async () => {
+        const board = (await ruth.post('/api/v1/boards/?board_name=Shared')).body;
+        server.sql(`INSERT INTO shared_boards (board_id, user_id, permission, created_at) VALUES ('gone', '${ruth.user.user_id}', 'read', '2026'),
+            ('${board.board_id}', 'nobody', 'read', '2026'), ('${board.board_id}', '${ruth.user.user_id}', 'read', '2026')`);
+        server.sql(`UPDATE boards SET is_shared = 1 WHERE board_id = '${board.board_id}'`);
+        await mends('shares', { count: 3 });
+        server.sql(`INSERT INTO board_images VALUES ('gone.png', '${board.board_id}', '2026', '2026')`);
+        await mends('places');
+    });
+
+    test('what belonged to an account that is gone is kept, for administrators', async () => {
+        const { image_name: name } = await upload(ruth, { png: makePng(60, 5) });
+        server.sql(`UPDATE images SET user_id = 'nobody' WHERE image_name = '${name}'`);
+        await mends('ownerless_pictures');
+        assert.equal((await admin.get(`/api/v1/images/i/${name}`)).status, 200);
+        assert.notEqual(await status(name), 200);
+    });
+
+    test('what has expired goes', async () => {
+        server.sql(`INSERT INTO user_sessions (session_id, user_id, token_hash, expires_at, created_at, last_activity_at)
+            VALUES ('over', '${ruth.user.user_id}', 'x', '2020', '2020', '2020')`);
+        await mends('sessions');
+        server.sql(`INSERT INTO email_changes VALUES ('${ruth.user.user_id}', 'new@example.com', 'y', '2020', '2020')`);
+        await mends('addresses');
+        server.sql(`INSERT INTO bulk_downloads VALUES ('${crypto.randomUUID()}.zip', '${ruth.user.user_id}', '2020')`);
+        await mends('downloads');
+        assert.equal((await ruth.get('/api/v1/auth/me')).status, 200);
+    });
+
+    test('what was mended is in the audit log', async () => {
+        const { entries } = (await admin.get('/api/v1/audit?action=data_mended')).body;
+        assert.ok(entries.length > 8);
+        assert.deepEqual([entries[0].address, entries[0].detail], ['local', { findings: 1 }]);
+    });
+
+    test('a database that is damaged is left alone', async () => {
+        const root = path.join(server.root, 'damaged');
+        assert.equal((await run(server, 'invokemu', ['backup', root])).code, 0);
+        const file = path.join(root, 'databases/invokemu.db');
+        const bytes = fs.readFileSync(file);
+        const page = Number(execFileSync('sqlite3', [file, "SELECT rootpage FROM sqlite_master WHERE name = 'idx_images_created'"], { encoding: 'utf8' }));
+        bytes.fill(0xff, 4096 * (page - 1), 4096 * page);
+        fs.writeFileSync(file, bytes);
+        const { code, found } = await doctor('--fix', '--root', root);
+        assert.deepEqual([code, Object.keys(found)], [3, ['database']]);
+    });
+});
