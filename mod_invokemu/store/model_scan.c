@@ -16,6 +16,7 @@
 
 #include "mod_invokemu/util/ids.h"
 #include "worker/diffusion/model_files.h"
+#include "worker/diffusion/model_kind.h"
 
 #define MODELS_MAX    1000
 #define FOLDERS_MAX   10000
@@ -139,18 +140,6 @@ static json_t *suggestions(const json_t *about)
     return NULL;
 }
 
-static const char *variant_of(const json_t *unet)
-{
-    switch (json_integer_value(json_object_get(unet, "in_channels"))) {
-    case 9:
-        return "inpaint";
-    case 5:
-        return "depth";
-    default:
-        return "normal";
-    }
-}
-
 /** What clients are told about the model in folder name. */
 static json_t *make_record(apr_pool_t *p, const char *dir, const char *name, const char *key,
                            const char *hash, apr_int64_t size)
@@ -158,6 +147,7 @@ static json_t *make_record(apr_pool_t *p, const char *dir, const char *name, con
     const json_t *about = imu_model_json(p, dir, "invokemu.json"),
                  *unet = imu_model_json(p, dir, "unet/config.json");
     const json_t *scheduler = imu_model_json(p, dir, "scheduler/scheduler_config.json");
+    imu_model_kind kind;
     const char *shown = text_of(about, "name", name),
                *description = text_of(about, "description", NULL);
 
@@ -165,15 +155,16 @@ static json_t *make_record(apr_pool_t *p, const char *dir, const char *name, con
         shown = name;
     if (description && strlen(description) > ABOUT_MAX_LEN)
         description = NULL;
+    imu_model_kind_of(unet, scheduler, &kind);
     return imu_json_own(
         p, json_pack("{s:s, s:s, s:s, s:I, s:s, s:s?, s:s, s:s, s:n, s:n, s:n, s:s, s:n, s:o, s:s, "
                      "s:s, s:s, s:s, s:s, s:o*, s:o*}",
                      "key", key, "hash", hash, "path", name, "file_size", (json_int_t)size, "name",
                      shown, "description", description, "source", name, "source_type", "path",
                      "source_api_response", "source_url", "cover_image", "type", "main",
-                     "trigger_phrases", "default_settings", default_settings(about), "base", "sd-1",
-                     "format", "diffusers", "repo_variant", "", "variant", variant_of(unet),
-                     "prediction_type", text_of(scheduler, "prediction_type", "epsilon"), "sample",
+                     "trigger_phrases", "default_settings", default_settings(about), "base",
+                     kind.base, "format", "diffusers", "repo_variant", "", "variant", kind.variant,
+                     "prediction_type", kind.prediction, "sample",
                      json_is_true(json_object_get(about, "sample")) ? json_true() : NULL,
                      "suggestions", suggestions(about)));
 }

@@ -8,11 +8,9 @@
 
 #include "worker/diffusion/json_file.h"
 #include "worker/diffusion/model_files.h"
+#include "worker/diffusion/model_kind.h"
 
 #define CONFIG_MAX (1024 * 1024)
-
-/* Text encoders of Stable Diffusion 2.x are at least this wide; the worker runs 1.x. */
-#define WIDTH_OF_2 1024
 
 #define SLOTS         256
 #define PATH_MAX_KEPT 256
@@ -80,21 +78,35 @@ static imu_model_view of_flaw(apr_pool_t *p, const imu_flaw *flaw)
     return v;
 }
 
+/* The pipelines of diffusers whose folders the worker runs. */
+static int is_known_pipeline(const char *kind)
+{
+    static const char *const known[] = {
+        "StableDiffusionPipeline", "StableDiffusionInpaintPipeline", "StableDiffusionXLPipeline",
+        "StableDiffusionXLInpaintPipeline", "StableDiffusionXLImg2ImgPipeline"};
+
+    for (unsigned i = 0; kind && i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(kind, known[i]) == 0)
+            return 1;
+    return 0;
+}
+
 /* The kind of model that the index and the UNet's configuration speak of. */
 static imu_model_view of_kind(apr_pool_t *p, const char *dir)
 {
     const json_t *index = imu_model_json(p, dir, "model_index.json"),
                  *unet = imu_model_json(p, dir, "unet/config.json");
-    const char *kind = json_string_value(json_object_get(index, "_class_name"));
+    imu_model_kind kind;
 
     if (!index)
         return view(IMU_MODEL_BROKEN, "Its file model_index.json is damaged: it holds no JSON.");
-    if (!kind || strcmp(kind, "StableDiffusionPipeline") != 0)
+    if (!is_known_pipeline(json_string_value(json_object_get(index, "_class_name"))))
         return view(IMU_MODEL_FOREIGN, "It is of a kind that this server does not run: its "
-                                       "model_index.json names no StableDiffusionPipeline.");
-    if (json_integer_value(json_object_get(unet, "cross_attention_dim")) >= WIDTH_OF_2)
-        return view(IMU_MODEL_FOREIGN,
-                    "It is of a kind that this server does not run: Stable Diffusion 2.");
+                                       "model_index.json names no Stable Diffusion pipeline.");
+    imu_model_kind_of(unet, NULL, &kind);
+    if (strcmp(kind.variant, "depth") == 0)
+        return view(IMU_MODEL_FOREIGN, "It is of a kind that this server does not run: it wants "
+                                       "a depth map beside the picture.");
     return view(IMU_MODEL_USABLE, NULL);
 }
 

@@ -185,7 +185,8 @@ static void run_free(paths *p, const kind_row *k, const char *scheduler, int ste
     if (tolerance == 0 ||
         !strncmp(scheduler, "dpmpp_sde", 9)) /* a Brownian tree can't be redrawn */
         return;
-    imu_conditioning positive = {p->cond, p->pooled_cond}, negative = {p->uncond, p->pooled_uncond};
+    imu_conditioning positive = {.embeds = p->cond, .pooled = p->pooled_cond},
+                     negative = {.embeds = p->uncond, .pooled = p->pooled_uncond};
     imu_denoise_args a;
     imu_denoise_defaults(&a);
     a.positive = &positive;
@@ -324,7 +325,8 @@ static void check_prompt(paths *p, const char *key, const imu_array *embeds,
     imu_conditioning *mine = NULL;
     imu_fault fault = {0};
     check_tensor golden = check_read(p->c, p->st, "%s", embeds == p->cond ? "cond" : "uncond");
-    if (!text || imu_model_encode_prompt(p->model, text, 0, NULL, NULL, &mine, &fault))
+    if (!text ||
+        imu_model_encode_prompt(p->model, &(imu_prompt_args){.prompt = text}, &mine, &fault))
         check_fail(p->c, p->file, key, &fault);
     else if ((size_t)imu_array_count(mine->embeds) != golden.count || !mine->pooled != !pooled)
         check_note(p->c, p->file, key, 1, 0);
@@ -416,9 +418,10 @@ static imu_array *render(check *c, const char *file, imu_model *model, const jso
     const char *texts[2] = {json_string_value(json_object_get(inputs, "positive")),
                             json_string_value(json_object_get(inputs, "negative"))};
     imu_engine_status s =
-        imu_model_encode_prompt(model, texts[0], 0, NULL, NULL, &positive, &fault);
+        imu_model_encode_prompt(model, &(imu_prompt_args){.prompt = texts[0]}, &positive, &fault);
     if (!s)
-        s = imu_model_encode_prompt(model, texts[1], 0, NULL, NULL, &negative, &fault);
+        s = imu_model_encode_prompt(model, &(imu_prompt_args){.prompt = texts[1]}, &negative,
+                                    &fault);
     a.positive = positive;
     a.negative = negative;
     a.noise = noise;

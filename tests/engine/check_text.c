@@ -211,8 +211,8 @@ void check_weighted_prompts(check *c, const char *name)
         snprintf(where, sizeof where, "te1_last/%zu", i);
         if (!model)
             break;
-        if (imu_model_encode_prompt(model, json_string_value(prompt), 0, NULL, NULL, &mine,
-                                    &fault)) {
+        if (imu_model_encode_prompt(model, &(imu_prompt_args){.prompt = json_string_value(prompt)},
+                                    &mine, &fault)) {
             check_fail(c, file, where, &fault);
             continue;
         }

@@ -103,7 +103,7 @@ static imu_engine_status condition(imu_model *m, const char *text, imu_condition
                                    imu_fault *fault)
 {
     if (strcmp(text, "-") != 0)
-        return imu_model_encode_prompt(m, text, 0, NULL, NULL, out, fault);
+        return imu_model_encode_prompt(m, &(imu_prompt_args){.prompt = text}, out, fault);
     imu_rng rng;
     imu_conditioning *c = calloc(1, sizeof *c);
     if (c)

@@ -17,9 +17,9 @@ function folders() {
     };
     addModel(dir, 'good', { name: 'A good one', description: 'Made for a test', default_settings: { steps: 9, width: 'wide', scheduler: 'ddim', extra: 1 } });
     put('good/scheduler/scheduler_config.json', { prediction_type: 'v_prediction' });
-    put('xl/model_index.json', { _class_name: 'StableDiffusionXLPipeline' });
-    put('two/model_index.json', { _class_name: 'StableDiffusionPipeline' });
-    put('two/unet/config.json', { in_channels: 4, cross_attention_dim: 1024 });
+    put('flux/model_index.json', { _class_name: 'FluxPipeline' });
+    put('depth/model_index.json', { _class_name: 'StableDiffusionPipeline' });
+    put('depth/unet/config.json', { in_channels: 5, cross_attention_dim: 1024 });
     put('no-weights/model_index.json', { _class_name: 'StableDiffusionPipeline' });
     put('no-weights/unet/config.json', { in_channels: 4, cross_attention_dim: 768 });
     put('broken/model_index.json', '{"_class_name": ');

@@ -40,7 +40,8 @@ static imu_conditioning *prompt_of(imu_model *m, const char *text)
 {
     imu_conditioning *c;
     imu_fault fault = {0};
-    assert_int_equal(imu_model_encode_prompt(m, text, 0, NULL, NULL, &c, &fault), IMU_ENGINE_OK);
+    assert_int_equal(imu_model_encode_prompt(m, &(imu_prompt_args){.prompt = text}, &c, &fault),
+                     IMU_ENGINE_OK);
     return c;
 }
 
@@ -141,7 +142,8 @@ typedef imu_engine_status (*piece)(imu_model *m, questions *q, imu_fault *fault)
 static imu_engine_status read_prompt(imu_model *m, questions *q, imu_fault *fault)
 {
     imu_conditioning *c = NULL;
-    imu_engine_status s = imu_model_encode_prompt(m, "a (red)1.5 cat", 0, ask, q, &c, fault);
+    imu_engine_status s = imu_model_encode_prompt(
+        m, &(imu_prompt_args){.prompt = "a (red)1.5 cat", .cancelled = ask, .user = q}, &c, fault);
     assert_true(!s == (c != NULL));
     imu_conditioning_free(c);
     return s;
@@ -353,7 +355,8 @@ static void test_bad_arguments(void **state)
     imu_array *flat = imu_array_new(2, (int64_t[]){4, 4});
     assert_int_equal(imu_model_decode(m, flat, NULL, NULL, &image, &fault), IMU_ENGINE_BAD_INPUT);
     imu_conditioning *c = NULL;
-    assert_int_equal(imu_model_encode_prompt(m, "x", 99, NULL, NULL, &c, &fault),
+    assert_int_equal(imu_model_encode_prompt(
+                         m, &(imu_prompt_args){.prompt = "x", .clip_skip = {99}}, &c, &fault),
                      IMU_ENGINE_BAD_INPUT);
     assert_null(imu_noise(1, 4, 65, 64, 8));
     assert_null(imu_noise(1, 0, 64, 64, 8));

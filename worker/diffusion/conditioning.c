@@ -304,9 +304,9 @@ static imu_engine_status encoding_open(imu_model *m, int which, int clip_skip, s
     *e = (encoding){.stop = stop, .tokenizer = m->tokenizer[which], .encoder = m->encoder[which]};
     e->length = imu_text_encoder_length(e->encoder);
     e->width = imu_text_encoder_width(e->encoder);
-    e->skip = clip_skip +
-              (m->encoders > 1 ? 1 : 0); /* XL conditions on the last layer but one, not normed */
-    e->final_norm = m->encoders == 1;
+    bool large = imu_model_is_large(m); /* conditions on the last layer but one, not normed */
+    e->skip = clip_skip + (large ? 1 : 0);
+    e->final_norm = !large;
     if (clip_skip < 0 || e->skip > imu_text_encoder_layers(e->encoder))
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                         "The text encoder has fewer layers than are to be skipped.");
@@ -339,13 +339,14 @@ static imu_array *side_by_side(const imu_array *a, const imu_array *b)
     return both;
 }
 
-/* XL's pooled text: the projection of the second encoder's view of the whole prompt, cut to one
+/* XL's pooled text: the projection of the last encoder's view of the whole prompt, cut to one
  * chunk. */
 static imu_engine_status encode_pooled(imu_model *m, const char *prompt, stop_question stop,
                                        imu_array **out, imu_fault *fault)
 {
-    imu_text_encoder *encoder = m->encoder[1];
-    const imu_tokenizer *t = m->tokenizer[1];
+    int which = m->kind.encoders - 1;
+    imu_text_encoder *encoder = m->encoder[which];
+    const imu_tokenizer *t = m->tokenizer[which];
     int length = imu_text_encoder_length(encoder), *ids = NULL,
         *row = malloc((size_t)length * sizeof *row);
     size_t count = 0, values = (size_t)length * (size_t)imu_text_encoder_width(encoder);
@@ -384,44 +385,71 @@ static imu_engine_status encode_pooled(imu_model *m, const char *prompt, stop_qu
     return s;
 }
 
-static imu_engine_status encode_all(imu_model *m, const imu_prompt *parsed, const char *prompt,
-                                    int clip_skip, stop_question stop, imu_conditioning *c,
+/* What one encoder makes of its text. */
+static imu_engine_status encode_one(imu_model *m, int which, const imu_prompt_args *a,
+                                    const char *text, imu_array **out, imu_fault *fault)
+{
+    int64_t rows = imu_text_encoder_length(m->encoder[which]),
+            width = imu_text_encoder_width(m->encoder[which]);
+    if (a->zero_if_empty && !*text) {
+        *out = imu_array_new(3, (int64_t[]){1, rows, width});
+        return *out ? IMU_ENGINE_OK : imu_fail_memory(fault);
+    }
+    imu_prompt parsed;
+    encoding e;
+    imu_engine_status s = imu_prompt_parse(text, &parsed, fault);
+    if (s)
+        return s;
+    s = encoding_open(m, which, a->clip_skip[which], (stop_question){a->cancelled, a->user}, &e,
+                      fault);
+    if (!s)
+        s = encode_with(&e, &parsed, out, fault);
+    free(e.empty);
+    imu_prompt_free(&parsed);
+    return s;
+}
+
+static imu_engine_status pool_one(imu_model *m, const imu_prompt_args *a, const char *text,
+                                  imu_array **out, imu_fault *fault)
+{
+    int64_t width = imu_text_encoder_projection(m->encoder[m->kind.encoders - 1]);
+    if (width < 1)
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The text encoder has no projection.");
+    if (!a->zero_if_empty || *text)
+        return encode_pooled(m, text, (stop_question){a->cancelled, a->user}, out, fault);
+    *out = imu_array_new(2, (int64_t[]){1, width});
+    return *out ? IMU_ENGINE_OK : imu_fail_memory(fault);
+}
+
+static imu_engine_status encode_all(imu_model *m, const imu_prompt_args *a, imu_conditioning *c,
                                     imu_fault *fault)
 {
     imu_array *z[IMU_MAX_ENCODERS] = {NULL};
     imu_engine_status s = IMU_ENGINE_OK;
-    for (int i = 0; i < m->encoders && !s; i++) {
-        encoding e;
-        s = encoding_open(m, i, clip_skip, stop, &e, fault);
-        if (!s)
-            s = encode_with(&e, parsed, &z[i], fault);
-        free(e.empty);
+    const char *text = a->prompt;
+    for (int i = 0; i < m->kind.encoders && !s; i++) {
+        text = i && a->style ? a->style : a->prompt;
+        s = encode_one(m, i, a, text, &z[i], fault);
     }
-    if (!s && m->encoders == 1) {
+    if (!s && m->kind.encoders == 1) {
         c->embeds = z[0];
-        return IMU_ENGINE_OK;
-    }
-    if (!s && !(c->embeds = side_by_side(z[0], z[1])))
+        z[0] = NULL;
+    } else if (!s && !(c->embeds = side_by_side(z[0], z[1]))) {
         s = imu_fail_memory(fault);
+    }
     imu_array_free(z[0]);
     imu_array_free(z[1]);
-    return s ? s : encode_pooled(m, prompt, stop, &c->pooled, fault);
+    return s || !imu_model_is_large(m) ? s : pool_one(m, a, text, &c->pooled, fault);
 }
 
-imu_engine_status imu_model_encode_prompt(imu_model *model, const char *prompt, int clip_skip,
-                                          int (*cancelled)(void *), void *user,
+imu_engine_status imu_model_encode_prompt(imu_model *model, const imu_prompt_args *args,
                                           imu_conditioning **out, imu_fault *fault)
 {
-    stop_question stop = {cancelled, user};
-    imu_prompt parsed;
     imu_engine_status s = imu_model_need(model, IMU_PART_TEXT, fault);
-    if (!s)
-        s = imu_prompt_parse(prompt, &parsed, fault);
     if (s)
         return s;
     imu_conditioning *c = calloc(1, sizeof *c);
-    s = c ? encode_all(model, &parsed, prompt, clip_skip, stop, c, fault) : imu_fail_memory(fault);
-    imu_prompt_free(&parsed);
+    s = c ? encode_all(model, args, c, fault) : imu_fail_memory(fault);
     if (s)
         imu_conditioning_free(c);
     else

@@ -11,6 +11,8 @@
 /* The generator of ancestral noise is seeded with the seed's complement, so that it never repeats
  * the starting noise. */
 #define STEP_SEED_FLIP 0xFFFFFFFFu
+/* How good a picture a refiner is asked for when nobody says. */
+#define REFINER_SCORE 6.0f
 
 typedef struct denoise_run {
     imu_model *model;
@@ -21,7 +23,7 @@ typedef struct denoise_run {
     imu_array *x, *x0;
     float *scaled, *output;  /* [2][values] */
     float *context, *pooled; /* [2][...]: negative, positive */
-    float time_ids[12];
+    float time_ids[2 * IMU_MAX_TIME_IDS];
     imu_inpaint inpaint;
 } denoise_run;
 
@@ -56,6 +58,9 @@ static imu_engine_status check_conditioning(const imu_unet_info *info, const imu
     if (info->pooled_width && (!c->pooled || imu_array_count(c->pooled) != info->pooled_width))
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                         "The conditioning lacks the pooled text of this model.");
+    if (info->size_numbers && c->time_id_count && c->time_id_count != info->size_numbers)
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "The conditioning was made for another kind of XL model.");
     return IMU_ENGINE_OK;
 }
 
@@ -109,6 +114,18 @@ static void lay_side_by_side(float *pair, const imu_array *first, const imu_arra
         memcpy(pair + a, second->data, (size_t)imu_array_count(second) * sizeof *pair);
 }
 
+/* XL: what the conditioning says about the picture's size, or what the latents say. */
+static void describe_size(const denoise_run *r, const imu_conditioning *c, float *ids)
+{
+    int numbers = imu_unet_get_info(r->model->unet)->size_numbers;
+    float height = (float)(r->x->dim[2] * r->model->info.vae_scale);
+    float width = (float)(r->x->dim[3] * r->model->info.vae_scale);
+    const float whole[IMU_MAX_TIME_IDS] = {height, width, 0, 0, height, width};
+    const float score[IMU_MAX_TIME_IDS] = {height, width, 0, 0, REFINER_SCORE};
+    const float *from = c->time_id_count ? c->time_ids : numbers == 6 ? whole : score;
+    memcpy(ids, from, (size_t)numbers * sizeof *ids);
+}
+
 /* Contexts one after the other: negative, positive. */
 static imu_engine_status prepare_context(denoise_run *r, imu_fault *fault)
 {
@@ -122,11 +139,8 @@ static imu_engine_status prepare_context(denoise_run *r, imu_fault *fault)
     lay_side_by_side(r->context, n ? n->embeds : p->embeds, n ? p->embeds : NULL);
     if (info->pooled_width)
         lay_side_by_side(r->pooled, n ? n->pooled : p->pooled, n ? p->pooled : NULL);
-    float height = (float)(r->x->dim[2] * r->model->info.vae_scale);
-    float width = (float)(r->x->dim[3] * r->model->info.vae_scale);
-    const float ids[6] = {height, width, 0, 0, height, width};
-    memcpy(r->time_ids, ids, sizeof ids);
-    memcpy(r->time_ids + 6, ids, sizeof ids);
+    describe_size(r, n ? n : p, r->time_ids);
+    describe_size(r, p, r->time_ids + info->size_numbers);
     return IMU_ENGINE_OK;
 }
 
@@ -161,7 +175,8 @@ static imu_engine_status evaluate(denoise_run *r, double t, int first, int count
     const imu_array *lead = a->negative ? a->negative->embeds : a->positive->embeds;
     const imu_array *mine = first ? a->positive->embeds : lead;
     double times[2] = {t, t};
-    size_t pooled = (size_t)imu_unet_get_info(r->model->unet)->pooled_width;
+    const imu_unet_info *info = imu_unet_get_info(r->model->unet);
+    size_t pooled = (size_t)info->pooled_width;
     imu_unet_request q = {.batch = count,
                           .height = r->x->dim[2],
                           .width = r->x->dim[3],
@@ -170,7 +185,7 @@ static imu_engine_status evaluate(denoise_run *r, double t, int first, int count
                           .tokens = mine->dim[1],
                           .context = r->context + (first ? imu_array_count(lead) : 0),
                           .pooled = r->pooled + (size_t)first * pooled,
-                          .time_ids = r->time_ids,
+                          .time_ids = r->time_ids + first * info->size_numbers,
                           .out = r->output + (size_t)first * r->values,
                           .cancelled = a->cancelled,
                           .user = a->user};

@@ -73,15 +73,11 @@ static uint64_t part_bytes(const imu_model *m, const char *part)
 static imu_engine_status describe_unet(imu_model *m, const json_t *c, imu_fault *fault)
 {
     int sample, context;
-    bool large = *imu_json_string(c, "addition_embed_type", "") != 0;
-    bool second = imu_json_bool(c, "use_linear_projection", false);
     imu_engine_status s = imu_json_int(c, "sample_size", 64, 1, 4096, &sample, fault);
     if (!s)
         s = imu_json_int(c, "cross_attention_dim", 768, 1, 8192, &context, fault);
     if (s)
         return s;
-    m->encoders = large ? 2 : 1;
-    snprintf(m->info.base, sizeof m->info.base, "%s", large ? "sdxl" : second ? "sd-2" : "sd-1");
     m->info.sample_size = sample;
     m->info.context_width = context;
     return IMU_ENGINE_OK;
@@ -126,24 +122,21 @@ static imu_engine_status describe_scheduler(imu_model *m, imu_fault *fault)
     imu_engine_status s = part_path(m, "scheduler", path, fault);
     if (s || access(path, R_OK))
         return s;
-    s = imu_json_read(path, "scheduler_config.json", CONFIG_BYTES, &m->scheduler, fault);
-    if (!s)
-        snprintf(m->info.prediction, sizeof m->info.prediction, "%s",
-                 imu_json_string(m->scheduler, "prediction_type", "epsilon"));
-    return s;
+    return imu_json_read(path, "scheduler_config.json", CONFIG_BYTES, &m->scheduler, fault);
 }
 
 static imu_engine_status describe(imu_model *m, imu_fault *fault)
 {
-    m->encoders = 1;
     m->info.latent_channels = 4;
     m->info.vae_scale = 8;
     m->info.sample_size = 64;
-    snprintf(m->info.base, sizeof m->info.base, "sd-1");
-    snprintf(m->info.prediction, sizeof m->info.prediction, "epsilon");
-    imu_engine_status s = describe_part(m, "text_encoder", IMU_PART_TEXT, NULL, fault);
-    if (!s)
-        s = describe_part(m, "text_encoder_2", IMU_PART_TEXT, NULL, fault);
+    imu_engine_status s = imu_model_kind_read(m->folder, &m->kind, fault);
+    if (s)
+        return s;
+    memcpy(m->info.base, m->kind.base, sizeof m->info.base);
+    memcpy(m->info.prediction, m->kind.prediction, sizeof m->info.prediction);
+    for (int i = 0; i < m->kind.encoders && !s; i++)
+        s = describe_part(m, m->kind.encoder[i], IMU_PART_TEXT, NULL, fault);
     if (!s)
         s = describe_part(m, "unet", IMU_PART_UNET, describe_unet, fault);
     if (!s)
@@ -154,6 +147,11 @@ static imu_engine_status describe(imu_model *m, imu_fault *fault)
         s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "There is no model in %.200s.", m->folder);
     m->info.sample_size *= m->info.vae_scale;
     return s;
+}
+
+bool imu_model_is_large(const imu_model *m)
+{
+    return !strncmp(m->kind.base, "sdxl", 4);
 }
 
 imu_engine_status imu_model_open(imu_engine *engine, const char *folder, imu_model **out,
@@ -189,17 +187,15 @@ const imu_model_info *imu_model_get_info(const imu_model *m)
 
 static imu_engine_status need_text(imu_model *m, imu_fault *fault)
 {
-    static const char *const tokenizers[] = {"tokenizer", "tokenizer_2"};
-    static const char *const encoders[] = {"text_encoder", "text_encoder_2"};
     char path[PATH_MAX];
     imu_engine_status s = IMU_ENGINE_OK;
-    for (int i = 0; i < m->encoders && !s; i++) {
+    for (int i = 0; i < m->kind.encoders && !s; i++) {
         /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): a model has one or two encoders */
-        s = part_path(m, tokenizers[i], path, fault);
+        s = part_path(m, m->kind.tokenizer[i], path, fault);
         if (!s && !m->tokenizer[i])
             s = imu_tokenizer_open(path, &m->tokenizer[i], fault);
         if (!s)
-            s = part_path(m, encoders[i], path, fault);
+            s = part_path(m, m->kind.encoder[i], path, fault);
         if (!s && !m->encoder[i])
             s = imu_text_encoder_open(m->engine->backend, path, &m->encoder[i], fault);
     }
@@ -235,7 +231,7 @@ imu_engine_status imu_model_load(imu_model *m, int parts, imu_fault *fault)
     imu_engine_status s = imu_model_need(m, parts & IMU_PART_ALL, fault);
     if (s)
         return s;
-    for (int i = 0; i < m->encoders; i++)
+    for (int i = 0; i < m->kind.encoders; i++)
         if (parts & IMU_PART_TEXT)
             imu_net_read_ahead(imu_text_encoder_net(m->encoder[i]));
     if (parts & IMU_PART_UNET)

@@ -3,6 +3,7 @@
 #define IMU_DIFFUSION_MODEL_H
 
 #include "worker/diffusion/fault.h"
+#include "worker/diffusion/model_kind.h"
 #include "worker/diffusion/text_encoder.h"
 #include "worker/diffusion/tokenizer.h"
 #include "worker/diffusion/unet.h"
@@ -14,19 +15,21 @@ struct imu_engine {
     imu_backend *backend;
 };
 
-enum { IMU_MAX_ENCODERS = 2 };
-
 struct imu_model {
     imu_engine *engine;
     char *folder;
     imu_model_info info;
-    int encoders; /* 2 for XL */
+    imu_model_kind kind;
     imu_tokenizer *tokenizer[IMU_MAX_ENCODERS];
     imu_text_encoder *encoder[IMU_MAX_ENCODERS];
     imu_unet *unet;
     imu_vae *vae;
     json_t *scheduler; /* its config; NULL when the folder has none */
 };
+
+/* Whether the text of this model is XL's: of the last layer but one, with a pooled row beside it.
+ */
+bool imu_model_is_large(const imu_model *m);
 
 /* Opens the parts that are not open yet. */
 imu_engine_status imu_model_need(imu_model *m, int parts, imu_fault *fault);

@@ -1,6 +1,7 @@
 #include "worker/diffusion/model_files.h"
 
 #include "worker/diffusion/json_file.h"
+#include "worker/diffusion/model_kind.h"
 #include "worker/diffusion/safetensors.h"
 
 #include <errno.h>
@@ -12,14 +13,22 @@
 
 #define MAX_JSON ((size_t)16 << 20)
 
-static const char *const parts[] = {"text_encoder", "unet", "vae"};
+static const char *const parts[] = {"text_encoder", "text_encoder_2", "unet", "vae"};
 static const char *const weights[] = {"diffusion_pytorch_model.safetensors", "model.safetensors",
                                       "diffusion_pytorch_model.fp16.safetensors",
                                       "model.fp16.safetensors"};
-static const char *const others[] = {
-    "model_index.json", "text_encoder/config.json",       "unet/config.json",
-    "vae/config.json",  "tokenizer/vocab.json",           "tokenizer/merges.txt",
-    "scheduler",        "scheduler/scheduler_config.json"};
+static const char *const others[] = {"model_index.json",
+                                     "text_encoder/config.json",
+                                     "text_encoder_2",
+                                     "text_encoder_2/config.json",
+                                     "unet/config.json",
+                                     "vae/config.json",
+                                     "tokenizer/vocab.json",
+                                     "tokenizer/merges.txt",
+                                     "tokenizer_2/vocab.json",
+                                     "tokenizer_2/merges.txt",
+                                     "scheduler",
+                                     "scheduler/scheduler_config.json"};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -104,25 +113,42 @@ static imu_flaw_kind check_weights(const char *folder, const char *part, imu_fla
     return kind;
 }
 
-imu_flaw_kind imu_model_files_check(const char *folder, imu_flaw *flaw)
+static imu_flaw_kind check_part(const char *folder, const char *part, imu_flaw *flaw)
+{
+    char name[sizeof flaw->file];
+    snprintf(name, sizeof name, "%s/config.json", part);
+    return check_json(folder, name, flaw) ? flaw->kind : check_weights(folder, part, flaw);
+}
+
+static imu_flaw_kind check_tokenizer(const char *folder, const char *part, imu_flaw *flaw)
 {
     char name[sizeof flaw->file], path[PATH_MAX];
+    snprintf(name, sizeof name, "%s/vocab.json", part);
+    if (check_json(folder, name, flaw))
+        return flaw->kind;
+    snprintf(flaw->file, sizeof flaw->file, "%s/merges.txt", part);
+    return check_there(folder, path, flaw);
+}
+
+imu_flaw_kind imu_model_files_check(const char *folder, imu_flaw *flaw)
+{
+    char path[PATH_MAX];
+    imu_model_kind kind;
     imu_flaw ignored;
     flaw = flaw ? flaw : &ignored;
     *flaw = (imu_flaw){.kind = IMU_FLAW_NONE};
-    for (size_t i = 0; i < COUNT(parts); i++) {
-        snprintf(name, sizeof name, "%s/config.json", parts[i]);
-        if (check_json(folder, name, flaw) || check_weights(folder, parts[i], flaw))
-            return flaw->kind;
-    }
-    if (check_json(folder, "tokenizer/vocab.json", flaw))
-        return flaw->kind;
-    snprintf(flaw->file, sizeof flaw->file, "tokenizer/merges.txt");
-    if (check_there(folder, path, flaw))
-        return flaw->kind;
     /* The engine has a schedule for models without this folder. */
-    if (join(path, folder, "scheduler") && !access(path, F_OK))
-        check_json(folder, "scheduler/scheduler_config.json", flaw);
+    if (join(path, folder, "scheduler") && !access(path, F_OK) &&
+        check_json(folder, "scheduler/scheduler_config.json", flaw))
+        return flaw->kind;
+    if (check_part(folder, "unet", flaw) || check_part(folder, "vae", flaw))
+        return flaw->kind;
+    if (imu_model_kind_read(folder, &kind, NULL))
+        return found(flaw, IMU_FLAW_UNREADABLE, "Its configuration changed while it was read");
+    for (int i = 0; i < kind.encoders; i++)
+        if (check_part(folder, kind.encoder[i], flaw) ||
+            check_tokenizer(folder, kind.tokenizer[i], flaw))
+            return flaw->kind;
     return flaw->kind;
 }
 

@@ -52,10 +52,16 @@ typedef struct imu_image {
 imu_image *imu_image_new(int width, int height);
 void imu_image_free(imu_image *image);
 
+enum { IMU_MAX_TIME_IDS = 6, IMU_MAX_ENCODERS = 2 };
+
 /* What a prompt becomes. `embeds` is [1, 77 * k, width]; `pooled` is [1, width] or NULL. */
 typedef struct imu_conditioning {
     imu_array *embeds;
     imu_array *pooled;
+    /* XL: what is said about the picture's size: height, width, top, left, then height and width
+     * aimed at or, for a refiner, a score. None: the size of the picture that is made. */
+    float time_ids[IMU_MAX_TIME_IDS];
+    int time_id_count;
 } imu_conditioning;
 
 void imu_conditioning_free(imu_conditioning *c);
@@ -95,7 +101,7 @@ enum { /* parts, as a bit set */
 };
 
 typedef struct imu_model_info {
-    char base[16];            /* "sd-1", "sd-2", "sdxl" */
+    char base[16];            /* "sd-1", "sd-2", "sdxl", "sdxl-refiner" */
     char prediction[16];      /* "epsilon", "v_prediction" */
     int parts;                /* which parts the folder has */
     int latent_channels;      /* 4 */
@@ -121,12 +127,19 @@ uint64_t imu_model_memory(const imu_model *model, int parts);
 
 /* ---- prompt ---- */
 
-/* clip_skip: layers of the text encoder left out at its end, 0 for none. Compel syntax (weights, +,
- * -, nesting, .blend(), .and()) is understood; plain text means what it says. Prompts longer than
- * 75 tokens give several chunks of 77. `prompt` is UTF-8; broken sequences are replaced.
- * `cancelled` as in imu_denoise_args. */
-imu_engine_status imu_model_encode_prompt(imu_model *model, const char *prompt, int clip_skip,
-                                          int (*cancelled)(void *), void *user,
+/* What is to be encoded, and how. */
+typedef struct imu_prompt_args {
+    const char *prompt;              /* UTF-8; broken sequences are replaced */
+    const char *style;               /* XL: what its second encoder reads; NULL: the prompt */
+    int clip_skip[IMU_MAX_ENCODERS]; /* layers of each encoder left out at its end */
+    bool zero_if_empty;              /* an empty prompt becomes zeros, as XL learned it */
+    int (*cancelled)(void *user);    /* as in imu_denoise_args */
+    void *user;
+} imu_prompt_args;
+
+/* Compel syntax (weights, +, -, nesting, .blend(), .and()) is understood; plain text means what it
+ * says. Prompts longer than 75 tokens give several chunks of 77. */
+imu_engine_status imu_model_encode_prompt(imu_model *model, const imu_prompt_args *args,
                                           imu_conditioning **out, imu_fault *fault);
 
 /* ---- noise and denoising ---- */

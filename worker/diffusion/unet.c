@@ -2,6 +2,7 @@
 #include "worker/diffusion/unet_parts.h"
 
 #include "worker/diffusion/json_file.h"
+#include "worker/diffusion/model_kind.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,7 +110,8 @@ static imu_engine_status read_added(imu_unet *u, const json_t *c, imu_fault *fau
         s = imu_json_int(c, "projection_class_embeddings_input_dim", 2816, 1, 65536, &whole, fault);
     if (s)
         return s;
-    u->info.pooled_width = whole - 6 * u->info.added_frequencies;
+    u->info.size_numbers = imu_model_size_numbers(c);
+    u->info.pooled_width = whole - u->info.size_numbers * u->info.added_frequencies;
     if (u->info.pooled_width < 1)
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
                         "The UNet's added embedding is too narrow for its size numbers.");
@@ -228,7 +230,7 @@ static imu_engine_status build_embeddings(imu_unet *u, imu_fault *fault)
                            IMU_BIAS_REQUIRED, &u->time2, fault);
     if (!s && n->added_frequencies)
         s = imu_net_linear(u->net, "add_embedding.linear_1",
-                           n->pooled_width + 6 * n->added_frequencies, n->time_width,
+                           n->pooled_width + n->size_numbers * n->added_frequencies, n->time_width,
                            IMU_BIAS_REQUIRED, &u->added1, fault);
     if (!s && n->added_frequencies)
         s = imu_net_linear(u->net, "add_embedding.linear_2", n->time_width, n->time_width,

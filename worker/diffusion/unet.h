@@ -17,6 +17,7 @@ typedef struct imu_unet_info {
     int time_width;        /* of its embedding */
     int added_frequencies; /* XL: sinusoid width of one size number; 0 when there is none */
     int pooled_width;      /* XL; else 0 */
+    int size_numbers;      /* XL: 6 numbers of time ids, a refiner's 5; else 0 */
 } imu_unet_info;
 
 const imu_unet_info *imu_unet_get_info(const imu_unet *u);
@@ -28,7 +29,7 @@ typedef struct imu_unet_request {
     const float *context;         /* [batch, tokens, context_width] */
     int64_t tokens;
     const float *pooled;   /* XL: [batch, pooled_width] */
-    const float *time_ids; /* XL: [batch, 6] */
+    const float *time_ids; /* XL: [batch, size_numbers] */
     float *out;            /* [batch, out_channels, height, width] */
     int (*cancelled)(void *user);
     void *user;

@@ -42,7 +42,7 @@ static imu_tensor *run_mlp(imu_run *run, const imu_linear *first, const imu_line
 static imu_tensor *embed_added(imu_run *run, const imu_unet *u, const imu_unet_request *r)
 {
     int frequencies = u->info.added_frequencies, pooled = u->info.pooled_width,
-        width = pooled + 6 * frequencies;
+        numbers = u->info.size_numbers, width = pooled + numbers * frequencies;
     float *row = malloc((size_t)r->batch * (size_t)width * sizeof *row);
     if (!row) {
         imu_run_fail(run, IMU_TENSOR_NO_MEMORY);
@@ -51,8 +51,8 @@ static imu_tensor *embed_added(imu_run *run, const imu_unet *u, const imu_unet_r
     for (int64_t n = 0; n < r->batch; n++) {
         float *to = row + n * width;
         memcpy(to, r->pooled + n * pooled, (size_t)pooled * sizeof *to);
-        for (int i = 0; i < 6; i++)
-            imu_unet_sinusoid(u, r->time_ids[n * 6 + i], frequencies,
+        for (int i = 0; i < numbers; i++)
+            imu_unet_sinusoid(u, r->time_ids[n * numbers + i], frequencies,
                               to + pooled + i * frequencies);
     }
     imu_tensor *x = imu_op_from(run, 2, (int64_t[]){r->batch, width}, row);

@@ -11,6 +11,7 @@ extern const imu_node_type *const imu_nodes_strings[];
 extern const imu_node_type *const imu_nodes_collections[];
 extern const imu_node_type *const imu_nodes_metadata[];
 extern const imu_node_type *const imu_nodes_models[];
+extern const imu_node_type *const imu_nodes_prompts[];
 extern const imu_node_type *const imu_nodes_latents[];
 extern const imu_node_type *const imu_nodes_vae[];
 extern const imu_node_type *const imu_nodes_images[];

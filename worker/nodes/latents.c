@@ -1,4 +1,4 @@
-/* Nodes that draw noise, encode prompts and denoise. */
+/* Nodes that draw noise and denoise. */
 #include "worker/nodes/families.h"
 #include "worker/nodes/latents.h"
 #include "worker/nodes/models.h"
@@ -96,59 +96,7 @@ static const imu_node_type noise_node = {
     &noise_output,
     run_noise};
 
-/* ---- prompts ---- */
-
-static int run_compel(imu_call *call)
-{
-    const json_t *clip = imu_in(call, "clip");
-    imu_model *model;
-    if (imu_in_given(call, "mask"))
-        return imu_refuse(call->error, "NotSupported",
-                          "This worker can't tie a prompt to a region yet.");
-    if (imu_check_extras(call, clip) ||
-        imu_models_get(call, json_object_get(clip, "text_encoder"), IMU_PART_TEXT, &model))
-        return -1;
-    imu_conditioning *c;
-    imu_fault fault;
-    json_int_t skip = json_integer_value(json_object_get(clip, "skipped_layers"));
-    if (skip < 0 || skip > 100)
-        return imu_refuse(call->error, "InvalidInput", "\"skipped_layers\" must be 0 to 100.");
-    if (imu_model_encode_prompt(model, imu_in_text(call, "prompt"), (int)skip, imu_call_stop_asked,
-                                call, &c, &fault) != IMU_ENGINE_OK)
-        return imu_models_fault(call, &fault);
-    const char *name = imu_env_keep_conditioning(call, c, imu_model_get_info(model)->base);
-    if (!name)
-        return -1;
-    return imu_out(call,
-                   json_pack("{s:{s:s,s:n}}", "conditioning", "conditioning_name", name, "mask"));
-}
-
-static const imu_node_type compel_node = {
-    "compel",
-    "CompelInvocation",
-    "Prompt - SD1.5",
-    "1.2.1",
-    "prompt",
-    "prompt compel",
-    "Encodes a prompt for the network. Weights are written (word)1.3, word+ or word-.",
-    0,
-    INPUTS({.name = "prompt",
-            .type = IMU_T_STRING,
-            .flags = IMU_F_TEXTAREA,
-            .fallback = "\"\"",
-            .help = "The prompt"},
-           {.name = "clip",
-            .type = IMU_T_CLIP,
-            .flags = IMU_F_REQUIRED,
-            .title = "CLIP",
-            .help = "Reads the prompt"},
-           {.name = "mask",
-            .type = IMU_T_OTHER,
-            .ref = "TensorField",
-            .flags = IMU_F_NULLABLE,
-            .help = "The region that the prompt is for (not available here)"}),
-    &imu_out_conditioning,
-    run_compel};
+/* ---- conditioning ---- */
 
 /* One conditioning out of one or several: several are put one behind the other. NULL with
  * call->error. */
@@ -201,6 +149,8 @@ static const imu_conditioning *gather(imu_call *call, const char *input, imu_con
         to += count;
     }
     joined->pooled = parts[0]->conditioning->pooled;
+    joined->time_id_count = parts[0]->conditioning->time_id_count;
+    memcpy(joined->time_ids, parts[0]->conditioning->time_ids, sizeof joined->time_ids);
     return joined;
 }
 
@@ -502,5 +452,4 @@ static const imu_node_type latents_node = {"latents",
                                            &imu_out_latents,
                                            run_latents};
 
-const imu_node_type *const imu_nodes_latents[] = {&noise_node, &compel_node, &denoise_node,
-                                                  &latents_node, NULL};
+const imu_node_type *const imu_nodes_latents[] = {&noise_node, &denoise_node, &latents_node, NULL};

@@ -39,29 +39,75 @@ static const json_t *find_installed(imu_call *call, const char *input)
     return row;
 }
 
+static json_t *unet_of(const json_t *row)
+{
+    return json_pack("{s:o,s:o,s:[],s:[],s:n}", "unet", identifier_of(row, "unet"), "scheduler",
+                     identifier_of(row, "scheduler"), "loras", "seamless_axes", "freeu_config");
+}
+
+static json_t *clip_of(const json_t *row, const char *tokenizer, const char *encoder)
+{
+    return json_pack("{s:o,s:o,s:i,s:[]}", "tokenizer", identifier_of(row, tokenizer),
+                     "text_encoder", identifier_of(row, encoder), "skipped_layers", 0, "loras");
+}
+
+static json_t *vae_of(const json_t *row)
+{
+    return json_pack("{s:o,s:[]}", "vae", identifier_of(row, "vae"), "seamless_axes");
+}
+
 static int run_main_loader(imu_call *call)
 {
     const json_t *row = find_installed(call, "model");
     if (!row)
         return -1;
-    json_t *unet =
-        json_pack("{s:o,s:o,s:[],s:[],s:n}", "unet", identifier_of(row, "unet"), "scheduler",
-                  identifier_of(row, "scheduler"), "loras", "seamless_axes", "freeu_config");
-    json_t *clip =
-        json_pack("{s:o,s:o,s:i,s:[]}", "tokenizer", identifier_of(row, "tokenizer"),
-                  "text_encoder", identifier_of(row, "text_encoder"), "skipped_layers", 0, "loras");
-    json_t *vae = json_pack("{s:o,s:[]}", "vae", identifier_of(row, "vae"), "seamless_axes");
-    return imu_out(call, json_pack("{s:o,s:o,s:o}", "unet", unet, "clip", clip, "vae", vae));
+    return imu_out(call, json_pack("{s:o,s:o,s:o}", "unet", unet_of(row), "clip",
+                                   clip_of(row, "tokenizer", "text_encoder"), "vae", vae_of(row)));
 }
 
-static const imu_output_type loader_output = {
-    "ModelLoaderOutput", "model_loader_output", "The parts of a main model",
-    INPUTS({.name = "vae",
-            .type = IMU_T_VAE,
-            .title = "VAE",
-            .help = "Turns latents into pictures and back"},
-           {.name = "clip", .type = IMU_T_CLIP, .title = "CLIP", .help = "Reads prompts"},
-           {.name = "unet", .type = IMU_T_UNET, .title = "UNet", .help = "Denoises latents"})};
+static int run_large_loader(imu_call *call)
+{
+    const json_t *row = find_installed(call, "model");
+    if (!row)
+        return -1;
+    return imu_out(call,
+                   json_pack("{s:o,s:o,s:o,s:o}", "unet", unet_of(row), "clip",
+                             clip_of(row, "tokenizer", "text_encoder"), "clip2",
+                             clip_of(row, "tokenizer_2", "text_encoder_2"), "vae", vae_of(row)));
+}
+
+static int run_refiner_loader(imu_call *call)
+{
+    const json_t *row = find_installed(call, "model");
+    if (!row)
+        return -1;
+    return imu_out(call,
+                   json_pack("{s:o,s:o,s:o}", "unet", unet_of(row), "clip2",
+                             clip_of(row, "tokenizer_2", "text_encoder_2"), "vae", vae_of(row)));
+}
+
+#define OUT_UNET                                                                                   \
+    {                                                                                              \
+        .name = "unet", .type = IMU_T_UNET, .title = "UNet", .help = "Denoises latents"            \
+    }
+#define OUT_CLIP(field, label)                                                                     \
+    {                                                                                              \
+        .name = field, .type = IMU_T_CLIP, .title = label, .help = "Reads prompts"                 \
+    }
+#define OUT_VAE                                                                                    \
+    {                                                                                              \
+        .name = "vae", .type = IMU_T_VAE, .title = "VAE",                                          \
+        .help = "Turns latents into pictures and back"                                             \
+    }
+#define MAIN_MODEL(bases)                                                                          \
+    {                                                                                              \
+        .name = "model", .type = IMU_T_MODEL, .flags = IMU_F_REQUIRED, .model_base = bases,        \
+        .model_type = "main", .help = "The model"                                                  \
+    }
+
+static const imu_output_type loader_output = {"ModelLoaderOutput", "model_loader_output",
+                                              "The parts of a main model",
+                                              INPUTS(OUT_VAE, OUT_CLIP("clip", "CLIP"), OUT_UNET)};
 static const imu_node_type main_loader_node = {
     "main_model_loader",
     "MainModelLoaderInvocation",
@@ -71,14 +117,40 @@ static const imu_node_type main_loader_node = {
     "model",
     "Opens a Stable Diffusion 1.x or 2.x model and gives out its parts.",
     0,
-    INPUTS({.name = "model",
-            .type = IMU_T_MODEL,
-            .flags = IMU_F_REQUIRED,
-            .model_base = "sd-1 sd-2",
-            .model_type = "main",
-            .help = "The model"}),
+    INPUTS(MAIN_MODEL("sd-1 sd-2")),
     &loader_output,
     run_main_loader};
+
+static const imu_output_type large_loader_output = {
+    "SDXLModelLoaderOutput", "sdxl_model_loader_output", "The parts of an SDXL model",
+    INPUTS(OUT_UNET, OUT_CLIP("clip", "CLIP 1"), OUT_CLIP("clip2", "CLIP 2"), OUT_VAE)};
+static const imu_node_type large_loader_node = {"sdxl_model_loader",
+                                                "SDXLModelLoaderInvocation",
+                                                "Main Model - SDXL",
+                                                "1.0.4",
+                                                "model",
+                                                "model sdxl",
+                                                "Opens an SDXL model and gives out its parts.",
+                                                0,
+                                                INPUTS(MAIN_MODEL("sdxl")),
+                                                &large_loader_output,
+                                                run_large_loader};
+
+static const imu_output_type refiner_loader_output = {
+    "SDXLRefinerModelLoaderOutput", "sdxl_refiner_model_loader_output",
+    "The parts of a refiner of SDXL", INPUTS(OUT_UNET, OUT_CLIP("clip2", "CLIP 2"), OUT_VAE)};
+static const imu_node_type refiner_loader_node = {
+    "sdxl_refiner_model_loader",
+    "SDXLRefinerModelLoaderInvocation",
+    "Refiner Model - SDXL",
+    "1.0.4",
+    "model",
+    "model sdxl refiner",
+    "Opens a refiner of SDXL and gives out its parts.",
+    0,
+    INPUTS(MAIN_MODEL("sdxl-refiner")),
+    &refiner_loader_output,
+    run_refiner_loader};
 
 static int run_vae_loader(imu_call *call)
 {
@@ -202,5 +274,10 @@ static const imu_node_type seamless_node = {
     &seamless_output,
     run_seamless};
 
-const imu_node_type *const imu_nodes_models[] = {&main_loader_node, &vae_loader_node,
-                                                 &clip_skip_node, &seamless_node, NULL};
+const imu_node_type *const imu_nodes_models[] = {&main_loader_node,
+                                                 &large_loader_node,
+                                                 &refiner_loader_node,
+                                                 &vae_loader_node,
+                                                 &clip_skip_node,
+                                                 &seamless_node,
+                                                 NULL};

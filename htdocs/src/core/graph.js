@@ -1,4 +1,4 @@
-// The session graph of "text to picture" for Stable Diffusion 1.x, node for node as InvokeAI's own client posts it.
+// The session graph of "text to picture" for Stable Diffusion, node for node as InvokeAI's own client posts it.
 // Prompt and seeds are not in the nodes: they come as batch data, one item for each picture.
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
@@ -14,19 +14,41 @@ export function seedsFrom(first, count) {
   return Array.from({ length: count }, (_, i) => (start + i) % (MAX_SEED + 1));
 }
 
+const hidden = { is_intermediate: true, use_cache: true };
+const isLarge = (model) => model.base === 'sdxl';
+
+/** What reads the prompts: XL has two text encoders, and nodes of its own. */
+function readers(id, wish) {
+  if (isLarge(wish.model)) {
+    const size = {
+      original_width: wish.width,
+      original_height: wish.height,
+      target_width: wish.width,
+      target_height: wish.height,
+    };
+    return [
+      { id: id.loader, type: 'sdxl_model_loader', model: wish.model, ...hidden },
+      { id: id.positive, type: 'sdxl_compel_prompt', ...size, ...hidden },
+      { id: id.negative, type: 'sdxl_compel_prompt', prompt: wish.negative, style: wish.negative, ...size, ...hidden },
+    ];
+  }
+  return [
+    { id: id.loader, type: 'main_model_loader', model: wish.model, ...hidden },
+    { id: id.skip, type: 'clip_skip', skipped_layers: 0, ...hidden },
+    { id: id.positive, type: 'compel', ...hidden },
+    { id: id.negative, type: 'compel', prompt: wish.negative, ...hidden },
+  ];
+}
+
 function nodesFor(id, wish, boardId) {
   const { key, hash, name, base, type } = wish.model;
-  const hidden = { is_intermediate: true, use_cache: true };
   const sampling = { cfg_scale: wish.guidance, cfg_rescale_multiplier: 0, scheduler: wish.scheduler, steps: wish.steps };
   const size = { width: wish.width, height: wish.height };
   const list = [
     { id: id.seed, type: 'integer', ...hidden },
     { id: id.prompt, type: 'string', ...hidden },
-    { id: id.loader, type: 'main_model_loader', model: wish.model, ...hidden },
-    { id: id.skip, type: 'clip_skip', skipped_layers: 0, ...hidden },
-    { id: id.positive, type: 'compel', ...hidden },
+    ...readers(id, wish),
     { id: id.positives, type: 'collect', ...hidden },
-    { id: id.negative, type: 'compel', prompt: wish.negative, ...hidden },
     { id: id.negatives, type: 'collect', ...hidden },
     { id: id.noise, type: 'noise', use_cpu: true, ...size, ...hidden },
     { id: id.denoise, type: 'denoise_latents', ...sampling, denoising_start: 0, denoising_end: 1, ...hidden },
@@ -42,7 +64,7 @@ function nodesFor(id, wish, boardId) {
       clip_skip: 0,
       seamless_x: false,
       seamless_y: false,
-      generation_mode: 'txt2img',
+      generation_mode: isLarge(wish.model) ? 'sdxl_txt2img' : 'txt2img',
       ref_images: [],
     },
     {
@@ -57,16 +79,27 @@ function nodesFor(id, wish, boardId) {
   return Object.fromEntries(list.map((node) => [node.id, node]));
 }
 
-function edgesFor(id) {
+function edgesFor(id, large) {
   const edge = (from, out, to, into) => ({
     source: { node_id: id[from], field: out },
     destination: { node_id: id[to], field: into },
   });
+  const reading = large
+    ? [
+        edge('loader', 'clip', 'positive', 'clip'),
+        edge('loader', 'clip', 'negative', 'clip'),
+        edge('loader', 'clip2', 'positive', 'clip2'),
+        edge('loader', 'clip2', 'negative', 'clip2'),
+        edge('prompt', 'value', 'positive', 'style'),
+      ]
+    : [
+        edge('loader', 'clip', 'skip', 'clip'),
+        edge('skip', 'clip', 'positive', 'clip'),
+        edge('skip', 'clip', 'negative', 'clip'),
+      ];
   return [
+    ...reading,
     edge('loader', 'unet', 'denoise', 'unet'),
-    edge('loader', 'clip', 'skip', 'clip'),
-    edge('skip', 'clip', 'positive', 'clip'),
-    edge('skip', 'clip', 'negative', 'clip'),
     edge('prompt', 'value', 'positive', 'prompt'),
     edge('positive', 'conditioning', 'positives', 'item'),
     edge('positives', 'collection', 'denoise', 'positive_conditioning'),
@@ -89,10 +122,11 @@ function edgesFor(id) {
  * @returns {object} the body of POST queue/default/enqueue_batch
  */
 export function textToPicture(wish, seeds, boardId) {
+  const large = isLarge(wish.model);
   const id = {
     seed: nodeId('seed'),
     prompt: nodeId('positive_prompt'),
-    loader: nodeId('sd1_model_loader'),
+    loader: nodeId(large ? 'sdxl_model_loader' : 'sd1_model_loader'),
     skip: nodeId('clip_skip'),
     positive: nodeId('pos_cond'),
     positives: nodeId('pos_cond_collect'),
@@ -106,7 +140,7 @@ export function textToPicture(wish, seeds, boardId) {
   return {
     prepend: false,
     batch: {
-      graph: { id: `sd1_graph:${suffix()}`, nodes: nodesFor(id, wish, boardId), edges: edgesFor(id) },
+      graph: { id: `${large ? 'sdxl' : 'sd1'}_graph:${suffix()}`, nodes: nodesFor(id, wish, boardId), edges: edgesFor(id, large) },
       runs: 1,
       data: [
         [{ node_path: id.seed, field_name: 'value', items: seeds }],
@@ -122,7 +156,7 @@ export function textToPicture(wish, seeds, boardId) {
 export function wishOf(item) {
   const nodes = Object.values(item.session?.graph?.nodes || {});
   const meta = nodes.find((node) => node.type === 'core_metadata') || {};
-  const loader = nodes.find((node) => node.type === 'main_model_loader');
+  const loader = nodes.find((node) => /^(main|sdxl)_model_loader$/.test(node.type));
   const values = Object.fromEntries((item.field_values || []).map((f) => [f.node_path.split(':')[0], f.value]));
   const promptNode = nodes.find((node) => node.id.startsWith('positive_prompt:'));
   const seedNode = nodes.find((node) => node.id.startsWith('seed:'));

@@ -10,10 +10,34 @@ import { complain, sayWithUndo } from './toasts.js';
 export const SAMPLING = [
   ['dpmpp_2m_k', 'DPM++ 2M Karras', 'good in few steps'],
   ['dpmpp_2m', 'DPM++ 2M', 'crisp'],
+  ['dpmpp_2m_sde', 'DPM++ 2M SDE', 'livelier, adds noise at every step'],
+  ['dpmpp_2m_sde_k', 'DPM++ 2M SDE Karras', 'livelier, finer details'],
+  ['dpmpp_2s', 'DPM++ 2S', 'good in few steps'],
+  ['dpmpp_2s_k', 'DPM++ 2S Karras', 'good in few steps, finer details'],
+  ['dpmpp_3m', 'DPM++ 3M', 'smooth in many steps'],
+  ['dpmpp_3m_k', 'DPM++ 3M Karras', 'smooth, finer details'],
+  ['dpmpp_sde', 'DPM++ SDE', 'lively; twice the work in each step'],
+  ['dpmpp_sde_k', 'DPM++ SDE Karras', 'lively, finer details; twice the work in each step'],
   ['euler', 'Euler', 'simple and steady'],
   ['euler_k', 'Euler Karras', 'steady, finer details'],
   ['euler_a', 'Euler ancestral', 'livelier, changes with every step'],
+  ['unipc', 'UniPC', 'good in very few steps'],
+  ['unipc_k', 'UniPC Karras', 'good in very few steps, finer details'],
+  ['deis', 'DEIS', 'good in few steps'],
+  ['deis_k', 'DEIS Karras', 'good in few steps, finer details'],
+  ['heun', 'Heun', 'exact; twice the work in each step'],
+  ['heun_k', 'Heun Karras', 'exact, finer details; twice the work in each step'],
+  ['kdpm_2', 'KDPM 2', 'exact; twice the work in each step'],
+  ['kdpm_2_k', 'KDPM 2 Karras', 'exact, finer details; twice the work in each step'],
+  ['kdpm_2_a', 'KDPM 2 ancestral', 'livelier; twice the work in each step'],
+  ['kdpm_2_a_k', 'KDPM 2 ancestral Karras', 'livelier, finer details; twice the work in each step'],
+  ['lms', 'LMS', 'steady'],
+  ['lms_k', 'LMS Karras', 'steady, finer details'],
+  ['pndm', 'PNDM', 'what the first models came with'],
   ['ddim', 'DDIM', 'the classic'],
+  ['ddpm', 'DDPM', 'the oldest; wants many steps'],
+  ['lcm', 'LCM', 'for models made for 4 to 8 steps'],
+  ['tcd', 'TCD', 'for models made for 4 to 8 steps, livelier'],
 ];
 export const SHAPES = [
   ['square', 'Square', 1, 1],
@@ -28,7 +52,7 @@ export const MAX_COUNT = 8;
 export const PROMPT_BYTES = 16384;
 
 const NATIVE_SIDE = { 'sd-1': 512, 'sd-2': 768, sdxl: 1024 };
-const USABLE = new Set(['sd-1']);
+const USABLE = new Set(['sd-1', 'sd-2', 'sdxl']);
 const KEPT = ['prompt', 'negative', 'modelKey', 'width', 'height', 'steps', 'guidance', 'scheduler', 'seed', 'count', 'boardId'];
 
 /** 'loading', 'ready' or {failed: sentence}. */

@@ -165,13 +165,13 @@ static void damaged(void **state)
 
 static void other_kinds(void **state)
 {
-    static const char xl[] = "{\"_class_name\": \"StableDiffusionXLPipeline\"}";
-    static const char wide[] = "{\"cross_attention_dim\": 1024}";
+    static const char flux[] = "{\"_class_name\": \"FluxPipeline\"}";
+    static const char depth[] = "{\"in_channels\": 5}";
     folder *f = *state;
 
-    put(f, "unet/config.json", wide, sizeof wide - 1);
+    put(f, "unet/config.json", depth, sizeof depth - 1);
     assert_int_equal(imu_model_inspect(f->pool, f->model).state, IMU_MODEL_FOREIGN);
-    put(f, "model_index.json", xl, sizeof xl - 1);
+    put(f, "model_index.json", flux, sizeof flux - 1);
     assert_int_equal(imu_model_inspect(f->pool, f->model).state, IMU_MODEL_FOREIGN);
     put(f, "model_index.json", "[]", 2);
     assert_int_equal(imu_model_inspect(f->pool, f->model).state, IMU_MODEL_BROKEN);

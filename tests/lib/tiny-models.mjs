@@ -1,0 +1,211 @@
+// Models of every family that the worker runs, made on the spot: a few kilobytes of chance numbers in the layout of
+// diffusers. They draw noise; what matters is that every tensor is where a real model has it.
+import fs from 'node:fs';
+import path from 'node:path';
+import { REPO } from './paths.mjs';
+
+/** Numbers around zero, the same for the same seed. */
+function chance(seed) {
+    let state = seed >>> 0;
+    return () => {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+        return state / 2 ** 31 - 1;
+    };
+}
+
+/** Collects tensors, then writes them as a safetensors file. */
+export class Tensors {
+    constructor(seed = 1) {
+        this.next = chance(seed);
+        this.list = [];
+    }
+    /** A tensor of chance numbers within ±size. */
+    add(name, shape, size = 0.1) {
+        const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => this.next() * size);
+        this.list.push({ name, shape, values });
+    }
+    linear(name, from, to, { bias = true, conv = 0 } = {}) {
+        const shape = conv ? [to, from, conv, conv] : [to, from];
+        this.add(`${name}.weight`, shape, 1 / Math.sqrt(from * Math.max(conv, 1) ** 2));
+        if (bias) {
+            this.add(`${name}.bias`, [to]);
+        }
+    }
+    norm(name, width) {
+        this.list.push({ name: `${name}.weight`, shape: [width], values: new Float32Array(width).fill(1) });
+        this.add(`${name}.bias`, [width]);
+    }
+    write(file) {
+        const header = {};
+        let at = 0;
+        for (const { name, shape, values } of this.list) {
+            header[name] = { dtype: 'F32', shape, data_offsets: [at, (at += values.byteLength)] };
+        }
+        const text = Buffer.from(JSON.stringify(header));
+        const size = Buffer.alloc(8);
+        size.writeBigUInt64LE(BigInt(text.length));
+        const data = this.list.map(({ values }) => Buffer.from(values.buffer));
+        fs.mkdirSync(path.dirname(file), { recursive: true });
+        fs.writeFileSync(file, Buffer.concat([size, text, ...data]));
+    }
+}
+
+function resnet(t, name, from, to, time) {
+    t.norm(`${name}.norm1`, from);
+    t.linear(`${name}.conv1`, from, to, { conv: 3 });
+    if (time) {
+        t.linear(`${name}.time_emb_proj`, time, to);
+    }
+    t.norm(`${name}.norm2`, to);
+    t.linear(`${name}.conv2`, to, to, { conv: 3 });
+    if (from !== to) {
+        t.linear(`${name}.conv_shortcut`, from, to, { conv: 1 });
+    }
+}
+
+function transformer(t, name, width, context, conv) {
+    t.norm(`${name}.norm`, width);
+    t.linear(`${name}.proj_in`, width, width, { conv });
+    const block = `${name}.transformer_blocks.0`;
+    for (const [attention, other] of [['attn1', width], ['attn2', context]]) {
+        t.linear(`${block}.${attention}.to_q`, width, width, { bias: false });
+        t.linear(`${block}.${attention}.to_k`, other, width, { bias: false });
+        t.linear(`${block}.${attention}.to_v`, other, width, { bias: false });
+        t.linear(`${block}.${attention}.to_out.0`, width, width);
+    }
+    [1, 2, 3].forEach((i) => t.norm(`${block}.norm${i}`, width));
+    t.linear(`${block}.ff.net.0.proj`, width, 8 * width);
+    t.linear(`${block}.ff.net.2`, 4 * width, width);
+    t.linear(`${name}.proj_out`, width, width, { conv });
+}
+
+/** Two levels, of which the second attends; one layer each. */
+function unet(folder, { context, added = 0, channels = 4, linear }) {
+    const t = new Tensors(11);
+    const [a, b] = [8, 16];
+    const time = 4 * a;
+    const conv = linear ? 0 : 1;
+    t.linear('time_embedding.linear_1', a, time);
+    t.linear('time_embedding.linear_2', time, time);
+    if (added) {
+        t.linear('add_embedding.linear_1', added, time);
+        t.linear('add_embedding.linear_2', time, time);
+    }
+    t.linear('conv_in', channels, a, { conv: 3 });
+    resnet(t, 'down_blocks.0.resnets.0', a, a, time);
+    t.linear('down_blocks.0.downsamplers.0.conv', a, a, { conv: 3 });
+    resnet(t, 'down_blocks.1.resnets.0', a, b, time);
+    transformer(t, 'down_blocks.1.attentions.0', b, context, conv);
+    resnet(t, 'mid_block.resnets.0', b, b, time);
+    transformer(t, 'mid_block.attentions.0', b, context, conv);
+    resnet(t, 'mid_block.resnets.1', b, b, time);
+    for (const [i, from] of [[0, 2 * b], [1, b + a]]) {
+        resnet(t, `up_blocks.0.resnets.${i}`, from, b, time);
+        transformer(t, `up_blocks.0.attentions.${i}`, b, context, conv);
+    }
+    t.linear('up_blocks.0.upsamplers.0.conv', b, b, { conv: 3 });
+    resnet(t, 'up_blocks.1.resnets.0', b + a, a, time);
+    resnet(t, 'up_blocks.1.resnets.1', 2 * a, a, time);
+    t.norm('conv_norm_out', a);
+    t.linear('conv_out', a, 4, { conv: 3 });
+    t.write(path.join(folder, 'unet/diffusion_pytorch_model.safetensors'));
+    return {
+        in_channels: channels, out_channels: 4, sample_size: 8, block_out_channels: [a, b], layers_per_block: 1, norm_num_groups: 4,
+        attention_head_dim: 2, cross_attention_dim: context, use_linear_projection: linear, transformer_layers_per_block: 1,
+        down_block_types: ['DownBlock2D', 'CrossAttnDownBlock2D'], up_block_types: ['CrossAttnUpBlock2D', 'UpBlock2D'],
+        ...(added ? { addition_embed_type: 'text_time', addition_time_embed_dim: 4, projection_class_embeddings_input_dim: added } : {}),
+    };
+}
+
+/** Four levels, so that a cell of latents is 8 pixels wide; no attention. */
+function vae(folder) {
+    const t = new Tensors(12);
+    const width = 4;
+    for (const [half, from, to] of [['encoder', 3, 8], ['decoder', 4, 3]]) {
+        t.linear(`${half}.conv_in`, from, width, { conv: 3 });
+        resnet(t, `${half}.mid_block.resnets.0`, width, width);
+        resnet(t, `${half}.mid_block.resnets.1`, width, width);
+        for (let level = 0; level < 4; level++) {
+            const blocks = half === 'encoder' ? [`${half}.down_blocks.${level}`, 'downsamplers', 1] : [`${half}.up_blocks.${level}`, 'upsamplers', 2];
+            for (let i = 0; i < blocks[2]; i++) {
+                resnet(t, `${blocks[0]}.resnets.${i}`, width, width);
+            }
+            if (level < 3) {
+                t.linear(`${blocks[0]}.${blocks[1]}.0.conv`, width, width, { conv: 3 });
+            }
+        }
+        t.norm(`${half}.conv_norm_out`, width);
+        t.linear(`${half}.conv_out`, width, to, { conv: 3 });
+    }
+    t.linear('quant_conv', 8, 8, { conv: 1 });
+    t.linear('post_quant_conv', 4, 4, { conv: 1 });
+    t.write(path.join(folder, 'vae/diffusion_pytorch_model.safetensors'));
+    return {
+        block_out_channels: [width, width, width, width], layers_per_block: 1, norm_num_groups: 2, latent_channels: 4,
+        scaling_factor: 0.13025, force_upcast: true, mid_block_add_attention: false,
+        down_block_types: Array(4).fill('DownEncoderBlock2D'), up_block_types: Array(4).fill('UpDecoderBlock2D'),
+    };
+}
+
+function textEncoder(folder, part, width, { projection, act }) {
+    const t = new Tensors(13 + width);
+    t.add('text_model.embeddings.token_embedding.weight', [1000, width]);
+    t.add('text_model.embeddings.position_embedding.weight', [77, width]);
+    for (let i = 0; i < 2; i++) {
+        const layer = `text_model.encoder.layers.${i}`;
+        ['q', 'k', 'v', 'out'].forEach((one) => t.linear(`${layer}.self_attn.${one}_proj`, width, width));
+        t.linear(`${layer}.mlp.fc1`, width, 2 * width);
+        t.linear(`${layer}.mlp.fc2`, 2 * width, width);
+        t.norm(`${layer}.layer_norm1`, width);
+        t.norm(`${layer}.layer_norm2`, width);
+    }
+    t.norm('text_model.final_layer_norm', width);
+    if (projection) {
+        t.linear('text_projection', width, width, { bias: false });
+    }
+    t.write(path.join(folder, part, 'model.safetensors'));
+    return {
+        vocab_size: 1000, hidden_size: width, intermediate_size: 2 * width, projection_dim: width, num_hidden_layers: 2,
+        num_attention_heads: 2, max_position_embeddings: 77, hidden_act: act,
+    };
+}
+
+const PIPELINES = {
+    'sd-1': 'StableDiffusionPipeline',
+    'sd-2': 'StableDiffusionPipeline',
+    inpaint: 'StableDiffusionInpaintPipeline',
+    sdxl: 'StableDiffusionXLPipeline',
+    'sdxl-refiner': 'StableDiffusionXLImg2ImgPipeline',
+};
+
+/**
+ * Writes a model folder.
+ * @param {string} folder
+ * @param {'sd-1'|'sd-2'|'inpaint'|'sdxl'|'sdxl-refiner'} kind
+ */
+export function writeModel(folder, kind) {
+    const put = (name, value) => {
+        fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+        fs.writeFileSync(path.join(folder, name), JSON.stringify(value));
+    };
+    const large = kind.startsWith('sdxl');
+    const encoders = [];
+    if (kind !== 'sdxl-refiner') {
+        encoders.push(['text_encoder', 'tokenizer', 8, { projection: false, act: kind === 'sd-2' ? 'gelu' : 'quick_gelu' }]);
+    }
+    if (large) {
+        encoders.push(['text_encoder_2', 'tokenizer_2', 12, { projection: true, act: 'gelu' }]);
+    }
+    for (const [part, tokenizer, width, options] of encoders) {
+        put(`${part}/config.json`, textEncoder(folder, part, width, options));
+        fs.cpSync(path.join(REPO, 'tests/fixtures/diffusion/tiny-sd15/tokenizer'), path.join(folder, tokenizer), { recursive: true });
+    }
+    const context = encoders.reduce((sum, [, , width]) => sum + width, 0);
+    const numbers = kind === 'sdxl-refiner' ? 5 : 6;
+    put('unet/config.json', unet(folder, {
+        context, added: large ? 12 + 4 * numbers : 0, channels: kind === 'inpaint' ? 9 : 4, linear: large || kind === 'sd-2',
+    }));
+    put('vae/config.json', vae(folder));
+    put('scheduler/scheduler_config.json', kind === 'sd-2' ? { prediction_type: 'v_prediction' } : {});
+    put('model_index.json', { _class_name: PIPELINES[kind] });
+}
