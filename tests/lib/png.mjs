@@ -29,27 +29,26 @@ function chunk(type, data) {
 }
 
 /**
- * Makes an RGB picture.
+ * Makes an RGB or RGBA picture.
  * @param {number} width
  * @param {number} height
- * @param {object} [options] color [r,g,b] for all pixels (default: a gradient), text {key: value} stored as iTXt,
+ * @param {object} [options] color [r,g,b] for all pixels (default: a gradient) or pixel(x, y) that gives three or four channels, text {key: value} stored as iTXt,
  *   claim {width,height} to lie about the size in the header
  */
-export function makePng(width, height, { color, text = {}, claim } = {}) {
-    const rows = Buffer.alloc(height * (1 + width * 3));
+export function makePng(width, height, { color, pixel, text = {}, claim } = {}) {
+    const at = pixel || ((x, y) => color || [(x * 255) / width, (y * 255) / height, (x + y) & 0xff]);
+    const channels = at(0, 0).length;
+    const rows = Buffer.alloc(height * (1 + width * channels));
     for (let y = 0; y < height; y++) {
-        const row = y * (1 + width * 3) + 1;
+        const row = y * (1 + width * channels) + 1;
         for (let x = 0; x < width; x++) {
-            const [r, g, b] = color || [(x * 255) / width, (y * 255) / height, (x + y) & 0xff];
-            rows[row + x * 3] = r;
-            rows[row + x * 3 + 1] = g;
-            rows[row + x * 3 + 2] = b;
+            rows.set(at(x, y), row + x * channels);
         }
     }
     const header = Buffer.alloc(13);
     header.writeUInt32BE(claim?.width ?? width, 0);
     header.writeUInt32BE(claim?.height ?? height, 4);
-    header.set([8, 2, 0, 0, 0], 8);
+    header.set([8, channels === 4 ? 6 : 2, 0, 0, 0], 8);
     const texts = Object.entries(text).map(([key, value]) =>
         chunk('iTXt', Buffer.concat([Buffer.from(`${key}\0\0\0\0\0`, 'latin1'), Buffer.from(value, 'utf8')])),
     );

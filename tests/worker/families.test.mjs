@@ -5,7 +5,7 @@ import { before, test } from 'node:test';
 import { batchOf } from '../lib/captured.mjs';
 import { modelFolder } from '../lib/models.mjs';
 import { enqueuePictures, pictureNames } from '../lib/pictures.mjs';
-import { readPng } from '../lib/png.mjs';
+import { readPixels } from '../lib/png.mjs';
 import { settled } from '../lib/queue.mjs';
 import { useServer } from '../lib/server.mjs';
 import { writeModel } from '../lib/tiny-models.mjs';
@@ -40,7 +40,7 @@ async function pictureOf(item) {
     assert.equal(item.status, 'completed', `${item.error_type}: ${item.error_message}`);
     const [name, ...more] = pictureNames(item);
     assert.deepEqual(more, []);
-    return readPng((await anna.get(`/api/v1/images/i/${name}/full`)).raw);
+    return readPixels((await anna.get(`/api/v1/images/i/${name}/full`)).raw);
 }
 
 /** "Text to picture" of XL as the client builds it. */

@@ -21,10 +21,13 @@ typedef struct denoise_run {
     imu_rng rng;
     size_t values;
     imu_array *x, *x0;
-    float *scaled, *output;  /* [2][values] */
+    float *scaled;           /* [2][in_values] */
+    float *output;           /* [2][values] */
+    size_t in_values;        /* that the UNet takes for one row: latents, and what stays of them */
     float *context, *pooled; /* [2][...]: negative, positive */
     float time_ids[2 * IMU_MAX_TIME_IDS];
     imu_inpaint inpaint;
+    imu_array *drawn; /* noise for the mask when the caller gave none; or NULL */
 } denoise_run;
 
 void imu_denoise_defaults(imu_denoise_args *args)
@@ -64,19 +67,28 @@ static imu_engine_status check_conditioning(const imu_unet_info *info, const imu
     return IMU_ENGINE_OK;
 }
 
+/* Whether the UNet was made for inpainting: it takes a mask and the latents of what stays as well.
+ */
+static bool paints_in(const imu_unet_info *info)
+{
+    return info->in_channels == 2 * info->out_channels + 1;
+}
+
 static imu_engine_status check_latents(const imu_unet_info *info, const imu_denoise_args *a,
                                        imu_fault *fault)
 {
     const imu_array *shape = a->latents ? a->latents : a->noise;
-    if (!shape || shape->ndim != 4 || shape->dim[0] != 1 || shape->dim[1] != info->in_channels)
+    if (!shape || shape->ndim != 4 || shape->dim[0] != 1 || shape->dim[1] != info->out_channels)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                         "The latents or the noise have the wrong shape.");
     if (a->noise && !same_shape(shape, a->noise))
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "Noise and latents differ in size.");
+    if (a->masked_latents && !same_shape(shape, a->masked_latents))
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "Latents and masked latents differ in size.");
     if (!a->mask)
         return IMU_ENGINE_OK;
-    if (!a->latents || !a->noise)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "A mask needs latents to keep and noise.");
+    if (!a->latents)
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "A mask needs latents to keep.");
     if (imu_array_count(a->mask) != shape->dim[2] * shape->dim[3])
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The mask and the latents differ in size.");
     return IMU_ENGINE_OK;
@@ -85,9 +97,9 @@ static imu_engine_status check_latents(const imu_unet_info *info, const imu_deno
 static imu_engine_status check_args(const imu_unet_info *info, const imu_denoise_args *a,
                                     imu_fault *fault)
 {
-    if (info->in_channels != info->out_channels)
+    if (info->in_channels != info->out_channels && !paints_in(info))
         return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
-                        "Models made for inpainting are not supported yet.");
+                        "The UNet takes more than latents, a mask and masked latents.");
     if (!a->positive || a->cfg_scale_count < 1 || !a->cfg_scale)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                         "A positive conditioning and a guidance scale are needed.");
@@ -144,6 +156,30 @@ static imu_engine_status prepare_context(denoise_run *r, imu_fault *fault)
     return IMU_ENGINE_OK;
 }
 
+/* Noise of the shape of x, as torch draws it for the seed. */
+static imu_array *draw_like(const imu_array *x, uint64_t seed)
+{
+    imu_array *noise = imu_array_new(x->ndim, x->dim);
+    imu_rng rng;
+    imu_rng_seed(&rng, seed);
+    if (noise)
+        imu_rng_normal(&rng, noise->data, (size_t)imu_array_count(noise));
+    return noise;
+}
+
+/* Behind the latents of each row: the mask (1 = repaint) and the latents of what stays. */
+static void add_what_stays(denoise_run *r, size_t area)
+{
+    const imu_denoise_args *a = r->args;
+    for (size_t row = 0; row < 2; row++) {
+        float *mask = r->scaled + row * r->in_values + r->values;
+        for (size_t i = 0; i < area; i++)
+            mask[i] = a->mask ? a->mask->data[i] : 1;
+        if (a->masked_latents)
+            memcpy(mask + area, a->masked_latents->data, r->values * sizeof *mask);
+    }
+}
+
 static imu_engine_status prepare(denoise_run *r, imu_fault *fault)
 {
     const imu_denoise_args *a = r->args;
@@ -152,15 +188,22 @@ static imu_engine_status prepare(denoise_run *r, imu_fault *fault)
     if (!r->x0)
         return imu_fail_memory(fault);
     r->values = (size_t)imu_array_count(r->x);
-    r->scaled = malloc(2 * r->values * sizeof *r->scaled);
+    const imu_unet_info *info = imu_unet_get_info(r->model->unet);
+    size_t area = (size_t)(r->x->dim[2] * r->x->dim[3]);
+    r->in_values = (size_t)info->in_channels * area;
+    r->scaled = calloc(2 * r->in_values, sizeof *r->scaled);
     r->output = malloc(2 * r->values * sizeof *r->output);
     if (!r->scaled || !r->output)
         return imu_fail_memory(fault);
     imu_rng_seed(&r->rng, a->seed ^ STEP_SEED_FLIP);
+    if (a->mask && !a->noise && !(r->drawn = draw_like(r->x, a->seed)))
+        return imu_fail_memory(fault);
     if (a->mask)
-        r->inpaint = (imu_inpaint){a->latents->data,     a->noise->data,
+        r->inpaint = (imu_inpaint){a->latents->data,     a->noise ? a->noise->data : r->drawn->data,
                                    a->mask->data,        a->gradient_mask,
-                                   (size_t)r->x->dim[1], (size_t)(r->x->dim[2] * r->x->dim[3])};
+                                   (size_t)r->x->dim[1], area};
+    if (paints_in(info))
+        add_what_stays(r, area);
     imu_engine_status s = prepare_context(r, fault);
     return s ? s
              : imu_scheduler_open(r->model->scheduler, a->scheduler, a->steps, r->values,
@@ -199,7 +242,7 @@ static imu_engine_status predict(denoise_run *r, double t, double scale, imu_fau
     bool guided = a->negative && scale != 1;
     double factor = imu_scheduler_input_scale(r->scheduler);
     for (size_t i = 0; i < r->values; i++)
-        r->scaled[i] = r->scaled[r->values + i] = (float)((double)r->x->data[i] * factor);
+        r->scaled[i] = r->scaled[r->in_values + i] = (float)((double)r->x->data[i] * factor);
     if (!guided) { /* the positive alone; its row is the second when there is a negative one */
         int row = a->negative ? 1 : 0;
         imu_engine_status s = evaluate(r, t, row, 1, fault);
@@ -230,7 +273,7 @@ static imu_engine_status make_step(denoise_run *r, int position, int done, int t
     imu_scheduler_alphas_cumprod(r->scheduler, &train);
     if (a->cancelled && a->cancelled(a->user))
         return imu_fail(fault, IMU_ENGINE_CANCELLED, "Cancelled.");
-    if (a->mask) {
+    if (a->mask && !paints_in(imu_unet_get_info(r->model->unet))) {
         imu_scheduler_noise_level(r->scheduler, position, &keep, &add);
         imu_inpaint_before(&r->inpaint, keep, add, t / train, r->x->data);
     }
@@ -285,6 +328,7 @@ imu_engine_status imu_model_denoise(imu_model *model, const imu_denoise_args *ar
     else
         *out = r.x;
     imu_array_free(r.x0);
+    imu_array_free(r.drawn);
     imu_scheduler_close(r.scheduler);
     free(r.scaled);
     free(r.output);

@@ -163,8 +163,11 @@ typedef struct imu_denoise_args {
     const imu_conditioning *negative; /* NULL: no guidance */
     const imu_array *noise;           /* [1, C, h, w]; NULL only with latents */
     const imu_array *latents;         /* start from these (image to image), scaled; NULL for none */
-    const imu_array *mask;   /* [1, 1, h, w], 1 = repaint, 0 = keep `latents`; NULL for none */
-    bool gradient_mask;      /* `mask` holds the share of the run at which a cell starts to move */
+    const imu_array *mask; /* [1, 1, h, w], 1 = repaint, 0 = keep `latents`; NULL for none */
+    bool gradient_mask;    /* `mask` holds the share of the run at which a cell starts to move */
+    /* For models made for inpainting: latents of the picture with what is repainted left grey;
+     * NULL: all of it is repainted. */
+    const imu_array *masked_latents;
     int steps;               /* 1 .. 1000 */
     const double *cfg_scale; /* one value, or one for each step */
     int cfg_scale_count;

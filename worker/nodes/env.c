@@ -129,6 +129,11 @@ const struct imu_thing *imu_env_latents(imu_call *call, const json_t *field)
     return find_thing(call, imu_json_str(field, "latents_name"), true);
 }
 
+const struct imu_thing *imu_env_tensor(imu_call *call, const json_t *field, const char *key)
+{
+    return find_thing(call, imu_json_str(field, key), true);
+}
+
 const struct imu_thing *imu_env_conditioning(imu_call *call, const json_t *field)
 {
     return find_thing(call, imu_json_str(field, "conditioning_name"), false);

@@ -78,6 +78,8 @@ const char *imu_env_keep_conditioning(imu_call *call, imu_conditioning *c, const
 /** The latents or conditioning that field (a LatentsField, ConditioningField) names, or NULL with
  * call->error. */
 const struct imu_thing *imu_env_latents(imu_call *call, const json_t *field);
+/** The same for latents or a mask that a field of another kind names by `key`. */
+const struct imu_thing *imu_env_tensor(imu_call *call, const json_t *field, const char *key);
 const struct imu_thing *imu_env_conditioning(imu_call *call, const json_t *field);
 
 /** Adds a picture that came with the run; takes fd over. @return 0 or -1. */

@@ -230,7 +230,7 @@ static double *guidance(imu_call *call, int *count)
 
 static int check_denoise(imu_call *call)
 {
-    static const char *const later[] = {"control", "ip_adapter", "t2i_adapter", "denoise_mask"};
+    static const char *const later[] = {"control", "ip_adapter", "t2i_adapter"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         const json_t *v = imu_in(call, later[i]);
         if (v && !json_is_null(v) && !(json_is_array(v) && json_array_size(v) == 0))
@@ -268,6 +268,51 @@ static int take_latents(imu_call *call, imu_denoise_args *args)
     return 0;
 }
 
+/* The value of an array between its cells; x and y from 0 to 1. */
+static double sample(const imu_array *a, double x, double y)
+{
+    int64_t w = a->dim[3], h = a->dim[2];
+    double u = x * (double)w - 0.5, v = y * (double)h - 0.5, sum = 0;
+    int64_t left = (int64_t)floor(u), top = (int64_t)floor(v);
+    for (int64_t k = 0; k < 4; k++) {
+        int64_t i = left + k % 2, j = top + k / 2;
+        double share = (1 - fabs(u - (double)i)) * (1 - fabs(v - (double)j));
+        i = i < 0 ? 0 : i < w ? i : w - 1;
+        j = j < 0 ? 0 : j < h ? j : h - 1;
+        sum += share * (double)a->data[j * w + i];
+    }
+    return sum;
+}
+
+/* The mask as the engine takes it: in cells of the latents, 1 where they change. NULL without a
+ * mask, or with call->error set. */
+static int take_mask(imu_call *call, imu_denoise_args *args, imu_array **mask)
+{
+    const json_t *given = imu_in(call, "denoise_mask");
+    if (!imu_in_given(call, "denoise_mask"))
+        return 0;
+    const struct imu_thing *masked = NULL, *thing = imu_env_tensor(call, given, "mask_name");
+    if (thing && imu_json_str(given, "masked_latents_name") &&
+        !(masked = imu_env_tensor(call, given, "masked_latents_name")))
+        return -1;
+    if (!thing)
+        return -1;
+    if (!args->latents || thing->latents->dim[1] != 1)
+        return imu_refuse(call->error, "InvalidInput",
+                          "\"denoise_mask\" needs \"latents\" of the picture that it is for.");
+    int64_t h = args->latents->dim[2], w = args->latents->dim[3];
+    *mask = imu_array_new(4, (int64_t[]){1, 1, h, w});
+    if (!*mask)
+        return imu_refuse(call->error, "OutOfMemory", "Not enough memory for the mask.");
+    for (int64_t i = 0; i < h * w; i++)
+        (*mask)->data[i] = (float)(1 - sample(thing->latents, ((double)(i % w) + 0.5) / (double)w,
+                                              ((double)(i / w) + 0.5) / (double)h));
+    args->mask = *mask;
+    args->gradient_mask = json_is_true(json_object_get(given, "gradient"));
+    args->masked_latents = masked ? masked->latents : NULL;
+    return 0;
+}
+
 static int denoise(imu_call *call, imu_denoise_args *args, const char *base)
 {
     imu_model *model;
@@ -300,6 +345,7 @@ static int run_denoise(imu_call *call)
 {
     imu_denoise_args args;
     imu_conditioning positive = {0}, negative = {0};
+    imu_array *mask = NULL;
     char base[16], negative_base[16];
     int n = 0;
     if (check_denoise(call))
@@ -311,7 +357,7 @@ static int run_denoise(imu_call *call)
     args.denoising_start = imu_in_float(call, "denoising_start");
     args.denoising_end = imu_in_float(call, "denoising_end");
     double *scale = guidance(call, &n);
-    int rc = scale ? take_latents(call, &args) : -1;
+    int rc = scale && !take_latents(call, &args) ? take_mask(call, &args, &mask) : -1;
     args.cfg_scale = scale;
     args.cfg_scale_count = n;
     if (!rc && (!(args.positive = gather(call, "positive_conditioning", &positive, base)) ||
@@ -322,6 +368,7 @@ static int run_denoise(imu_call *call)
         args.negative = NULL;
     if (!rc)
         rc = denoise(call, &args, base);
+    imu_array_free(mask);
     imu_array_free(positive.embeds);
     imu_array_free(negative.embeds);
     free(scale);
@@ -412,7 +459,7 @@ static const imu_node_type denoise_node = {
            LATER("t2i_adapter", "T2IAdapterField", 8, IMU_F_OR_LIST,
                  "T2I adapters (not available here)"),
            LATER("denoise_mask", "DenoiseMaskField", 9, 0,
-                 "The region to change (not available here)"),
+                 "The part of the picture that is to change"),
            {.name = "hidiffusion",
             .type = IMU_T_BOOL,
             .fallback = "false",

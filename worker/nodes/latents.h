@@ -3,6 +3,7 @@
 #ifndef IMU_NODES_LATENTS_H
 #define IMU_NODES_LATENTS_H
 
+#include "worker/diffusion/pipeline.h"
 #include "worker/nodes/env.h"
 
 /** A LatentsOutput's fields for stored latents. @param scale pixels that a cell is wide */
@@ -11,5 +12,12 @@ json_t *imu_latents_output(const char *name, const imu_array *a, int64_t scale, 
 /** Refuses what a part of a model (UNet, CLIP, VAE) asks for and this worker can't do. @return 0 or
  * -1 */
 int imu_check_extras(imu_call *call, const json_t *part);
+
+/** The picture (taken over) with sides that are multiples of a cell of latents, resized for that
+ * where it must be. NULL with call->error. */
+imu_picture *imu_on_grid(imu_call *call, imu_picture *p);
+/** Turns an RGB picture into latents by that VAE. @return 0, or -1 with call->error */
+int imu_encode_picture(imu_call *call, const json_t *vae, const imu_picture *rgb, imu_model **model,
+                       imu_array **latents);
 
 #endif

@@ -14,6 +14,8 @@
         }                                                                                          \
     }
 
+#define CELL 8 /* pixels that a cell of latents is wide */
+
 static int run_l2i(imu_call *call)
 {
     const json_t *vae = imu_in(call, "vae");
@@ -69,29 +71,44 @@ static const imu_node_type l2i_node = {"l2i",
                                        &imu_out_image,
                                        run_l2i};
 
+imu_picture *imu_on_grid(imu_call *call, imu_picture *p)
+{
+    int w = p->width - p->width % CELL, h = p->height - p->height % CELL;
+    if (w == p->width && h == p->height)
+        return p;
+    imu_picture *fitting = imu_resize(p, w ? w : CELL, h ? h : CELL, IMU_FILTER_LANCZOS);
+    imu_picture_free(p);
+    if (!fitting)
+        imu_refuse(call->error, "OutOfMemory", "Not enough memory for the picture.");
+    return fitting;
+}
+
+int imu_encode_picture(imu_call *call, const json_t *vae, const imu_picture *rgb, imu_model **model,
+                       imu_array **latents)
+{
+    imu_image image = {.width = rgb->width, .height = rgb->height, .rgb = rgb->data};
+    imu_fault fault;
+    if (imu_check_extras(call, vae) ||
+        imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, model))
+        return -1;
+    return imu_model_encode_image(*model, &image, imu_call_stop_asked, call, latents, &fault)
+               ? imu_models_fault(call, &fault)
+               : 0;
+}
+
 static int run_i2l(imu_call *call)
 {
-    const json_t *vae = imu_in(call, "vae");
     imu_picture *given = imu_env_load_image(call, imu_in(call, "image"));
     imu_picture *rgb = given ? imu_picture_convert(given, 3) : NULL;
     imu_model *model;
     imu_array *latents;
-    imu_fault fault;
     if (given && !rgb)
         imu_refuse(call->error, "OutOfMemory", "Not enough memory for the picture.");
     imu_picture_free(given);
+    rgb = rgb ? imu_on_grid(call, rgb) : NULL;
     if (!rgb)
         return -1;
-    int rc = imu_check_extras(call, vae) ||
-                     imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, &model)
-                 ? -1
-                 : 0;
-    if (!rc) {
-        imu_image image = {.width = rgb->width, .height = rgb->height, .rgb = rgb->data};
-        if (imu_model_encode_image(model, &image, imu_call_stop_asked, call, &latents, &fault) !=
-            IMU_ENGINE_OK)
-            rc = imu_models_fault(call, &fault);
-    }
+    int rc = imu_encode_picture(call, imu_in(call, "vae"), rgb, &model, &latents);
     imu_picture_free(rgb);
     if (rc)
         return rc;
