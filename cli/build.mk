@@ -1,6 +1,6 @@
 # The administrator's command line, and upstream's names for its account commands.
 
-CLI_OBJ   := $(patsubst %.c,$(B)/obj/%.o,$(wildcard cli/*.c))
+CLI_OBJ   := $(patsubst %.c,$(B)/obj/%.o,$(wildcard cli/*.c)) $(B)/obj/gen/import_reads.o $(B)/obj/gen/import_shape.o
 CLI_NAMES := invoke-useradd invoke-userlist invoke-usermod invoke-userdel
 
 $(B)/obj/cli/%.o: cli/%.c
@@ -10,5 +10,11 @@ $(B)/bin/invokemu: $(CLI_OBJ) $(B)/libimucore.a $(B)/libimuwire.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -Wl,-z,relro -Wl,-z,now -o $@ $^ $(CORE_LIBS) $(APR_LIBS)
 	cd $(@D) && for name in $(CLI_NAMES); do ln -sf invokemu $$name; done
+
+# What is read from another server's database, and what brings that of any version into one shape.
+$(B)/gen/import_%.c: sql/import/%.sql tools/embed-sql.awk
+	@mkdir -p $(@D)
+	LC_ALL=C awk -v mode=queries -v set=imu_import_$* -f tools/embed-sql.awk $< > $@.tmp && mv $@.tmp $@
+.PRECIOUS: $(B)/gen/import_%.c
 
 ALL += $(B)/bin/invokemu

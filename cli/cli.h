@@ -57,7 +57,7 @@ cli_command cli_users_add, cli_users_list, cli_users_mod, cli_users_del, cli_ses
     cli_sessions_end, cli_models_list, cli_models_remove, cli_models_restore, cli_models_scan,
     cli_invite, cli_reset, cli_links_list, cli_links_end, cli_queue_status, cli_queue_list,
     cli_queue_pause, cli_queue_resume, cli_queue_cancel, cli_queue_clear, cli_queue_prune,
-    cli_audit, cli_backup, cli_doctor_command;
+    cli_audit, cli_backup, cli_doctor_command, cli_import;
 /** Need no open database. */
 cli_command cli_migrate, cli_restore;
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -22,6 +23,8 @@
 
 /* So many rows without pictures, and more than half of all: a disk that is not mounted. */
 #define MANY 10
+/* A backup or import that still runs is younger. */
+#define LEFT_SECONDS (24 * 3600)
 
 static const char *below(const cli_doctor *d, const char *path)
 {
@@ -229,6 +232,40 @@ static void report_sweep(cli_doctor *d, const imu_sweep *found)
                          found->previews, found->preview_names, fix ? found->previews : 0);
 }
 
+typedef struct leftovers {
+    cli_doctor *d;
+    apr_array_header_t *names;
+} leftovers;
+
+/* Working folders of a backup, restore or import that was killed. */
+static imu_err *look_at_leftover(void *baton, const char *path, const char *name)
+{
+    static const char *const kinds[] = {"backup-", "restore-", "import"};
+    leftovers *l = baton;
+    struct stat st;
+
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (strncmp(name, kinds[i], strlen(kinds[i])) != 0 || lstat(path, &st) != 0 ||
+            st.st_ctime > time(NULL) - LEFT_SECONDS)
+            continue;
+        APR_ARRAY_PUSH(l->names, const char *) = apr_pstrdup(l->d->c->p, name);
+        if (l->d->c->opt.fix)
+            return cli_remove_tree(l->d->c->p, path);
+    }
+    return NULL;
+}
+
+static imu_err *find_leftovers(cli_doctor *d)
+{
+    leftovers l = {d, apr_array_make(d->c->p, 0, sizeof(const char *))};
+    imu_err *err = cli_each(d->c->p, below(d, "tmp"), look_at_leftover, &l);
+
+    if (!err && l.names->nelts)
+        cli_doctor_found(d, "leftovers", "working folders of what was broken off, to be removed",
+                         l.names->nelts, l.names, d->c->opt.fix ? l.names->nelts : 0);
+    return err;
+}
+
 imu_err *cli_doctor_files(cli_doctor *d)
 {
     apr_array_header_t *torn = apr_array_make(d->c->p, 0, sizeof(const char *));
@@ -240,6 +277,8 @@ imu_err *cli_doctor_files(cli_doctor *d)
     if (err)
         return err;
     report_sweep(d, &found);
+    if ((err = find_leftovers(d)))
+        return err;
     if ((err = rows_without_pictures(d, &found)) || (err = look_again(d, found.bare_names, 0)) ||
         (err = find_torn(d, torn, found.bare_names)))
         return err;

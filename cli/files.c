@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -198,7 +199,7 @@ int cli_exists(const char *path)
 int cli_database_in_use(apr_pool_t *p, const char *database)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_start = SHM_LOCK_BYTE, .l_len = 1};
-    int fd = open(apr_pstrcat(p, database, "-shm", NULL), O_RDWR | O_CLOEXEC);
+    int fd = open(apr_pstrcat(p, database, "-shm", NULL), O_RDONLY | O_CLOEXEC);
     int used;
 
     if (fd < 0)
@@ -206,6 +207,18 @@ int cli_database_in_use(apr_pool_t *p, const char *database)
     used = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
     close(fd);
     return used;
+}
+
+imu_err *cli_alone(apr_pool_t *p, const char *file)
+{
+    int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return cannot(p, "make", file);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return NULL;
+    close(fd);
+    return imu_error(p, 409, "busy", "another import is running");
 }
 
 imu_err *cli_write_file(apr_pool_t *p, const char *path, const char *text)

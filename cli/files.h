@@ -40,6 +40,8 @@ imu_err *cli_sync(apr_pool_t *p, const char *path);
 int cli_exists(const char *path);
 /** Whether another process has the database open. */
 int cli_database_in_use(apr_pool_t *p, const char *database);
+/** Holds a lock until the process ends. @return 409 "busy" when another process has it */
+imu_err *cli_alone(apr_pool_t *p, const char *file);
 /** Writes a small file whole. */
 imu_err *cli_write_file(apr_pool_t *p, const char *path, const char *text);
 

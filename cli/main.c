@@ -62,6 +62,8 @@ static const struct {
      "FOLDER | FILE.tar [--force]: while Apache is stopped; what is there is moved aside"},
     {"doctor", NULL, cli_doctor_command, 0, NULL,
      "[--fix] [--media SOCKET]: find what is amiss with rows and files, and mend it"},
+    {"import", NULL, cli_import, 0, NULL,
+     "INVOKEAI_ROOT [--dry-run] [--owner EMAIL] [--copy] [--media SOCKET]: take in an InvokeAI"},
     {"migrate", NULL, cli_migrate, 1, NULL,
      "bring the database to this version (the server does so at its start)"},
 };

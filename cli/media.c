@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <apr_strings.h>
+
 #include "mod_invokemu/store/files.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/store/previews.h"
@@ -24,25 +26,46 @@ static const char *socket_of(const cli *c)
     return access(usual[0], F_OK) == 0 ? usual[0] : usual[1];
 }
 
-imu_err *cli_thumbnail(cli *c, apr_pool_t *p, const char *png, const char *webp)
+static imu_err *decode(cli *c, apr_pool_t *p, const char *png, struct imu_media_result *made)
 {
     const struct imu_media_limits limits = {.max_side = MAX_SIDE, .thumbnail = IMU_PREVIEW_SIDE};
-    struct imu_media_result made;
     int fd = open(png, O_RDONLY | O_CLOEXEC), rv;
-    imu_err *err = NULL;
 
+    memset(made, 0, sizeof *made);
+    made->png_fd = made->thumbnail_fd = -1;
     if (fd < 0)
         return imu_error(p, 404, "picture_invalid", "%s: %s", png, strerror(errno));
-    rv = imu_media_decode(socket_of(c), fd, &limits, DECODE_MS, &made);
+    rv = imu_media_decode(socket_of(c), fd, &limits, DECODE_MS, made);
+    close(fd);
     if (rv < 0)
-        err = imu_error(p, 503, "no_media",
-                        "the media process can't be asked at %s (%s): name its socket with --media",
-                        socket_of(c), strerror(errno));
-    else if (rv > 0)
-        err = imu_error(p, 422, "picture_invalid", "%s: %s", png, made.message);
-    else
+        return imu_error(
+            p, 503, "no_media",
+            "the media process can't be asked at %s (%s): name its socket with --media",
+            socket_of(c), strerror(errno));
+    return rv == 0 ? NULL : imu_error(p, 422, "picture_invalid", "%s: %s", png, made->message);
+}
+
+imu_err *cli_thumbnail(cli *c, apr_pool_t *p, const char *png, const char *webp)
+{
+    struct imu_media_result made;
+    imu_err *err = decode(c, p, png, &made);
+
+    if (!err)
         err = imu_file_store(p, made.thumbnail_fd, webp, IMU_FILE_WEBP, IMU_MAX_PICTURE_FILE);
     imu_media_result_free(&made);
-    close(fd);
+    return err;
+}
+
+imu_err *cli_documents(cli *c, apr_pool_t *p, const char *png, const char **workflow,
+                       const char **graph)
+{
+    struct imu_media_result made;
+    imu_err *err = decode(c, p, png, &made);
+
+    if (!err) {
+        *workflow = made.workflow ? apr_pstrdup(p, made.workflow) : NULL;
+        *graph = made.graph ? apr_pstrdup(p, made.graph) : NULL;
+    }
+    imu_media_result_free(&made);
     return err;
 }

@@ -12,5 +12,9 @@
  * decoded
  */
 imu_err *cli_thumbnail(cli *c, apr_pool_t *p, const char *png, const char *webp);
+/** Reads the workflow and the graph that lie in a PNG file; NULL where there is none. Errors
+ * likewise. */
+imu_err *cli_documents(cli *c, apr_pool_t *p, const char *png, const char **workflow,
+                       const char **graph);
 
 #endif

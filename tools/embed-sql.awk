@@ -1,12 +1,13 @@
-# Turns SQL files into C. Mode "queries": each statement after a line "-- :name NAME"; lines that several statements share
+# Turns SQL files into C, as the table imu_queries or one whose name is given as set. Mode "queries": each statement after a line "-- :name NAME"; lines that several statements share
 # stand once after "-- :part NAME", and a line "-- :use NAME" puts them into a statement further down the file. Mode "migrations": each file whole, its
 # version and name from "NNNN_name.sql". Comment lines are left out, so that SQL stays commented and the binary small.
 function quoted(s) { gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); return "    \"" s "\\n\"" }
 function close_statement() { if (open) { print "    }," } open = 0 }
 BEGIN {
     print "/* Generated from sql/ by tools/embed-sql.awk. */"
+    if (!set) set = "imu_queries"
     if (mode == "queries") {
-        print "#include \"mod_invokemu/store/db.h\"\nconst imu_query imu_queries[] = {"
+        print "#include \"mod_invokemu/store/db.h\"\nextern const imu_query " set "[];\nextern const int " set "_count;\nconst imu_query " set "[] = {"
     } else {
         print "#include \"mod_invokemu/store/migrate.h\"\nconst imu_migration imu_migrations[] = {"
     }
@@ -55,6 +56,6 @@ open {
 END {
     close_statement()
     print "};"
-    if (mode == "queries") print "const int imu_queries_count = " count ";"
+    if (mode == "queries") print "const int " set "_count = " count ";"
     else print "const int imu_migrations_count = " count ";"
 }

@@ -307,26 +307,26 @@ json_t *imu_json_parsed(const imu_rows *rows, int row, const char *column)
     return v ? v : json_null();
 }
 
-static imu_err *prepare_all(imu_db *db, apr_pool_t *p)
+static imu_err *prepare_all(imu_db *db, apr_pool_t *p, const imu_query *queries, int n)
 {
-    for (int i = 0; i < imu_queries_count; i++) {
+    for (int i = 0; i < n; i++) {
         apr_dbd_prepared_t *statement = NULL;
         int rv = 0;
 
         for (int t = 0; t < PREPARE_TRIES && !statement; t++) {
             if (t > 0)
                 apr_sleep(PREPARE_PAUSE);
-            rv = apr_dbd_prepare(db->driver, p, db->handle, imu_queries[i].sql, imu_queries[i].name,
+            rv = apr_dbd_prepare(db->driver, p, db->handle, queries[i].sql, queries[i].name,
                                  &statement);
         }
         if (rv != 0 || !statement)
-            return failed(db, p, imu_queries[i].name, rv);
-        apr_hash_set(db->conn->prepared, imu_queries[i].name, APR_HASH_KEY_STRING, statement);
+            return failed(db, p, queries[i].name, rv);
+        apr_hash_set(db->conn->prepared, queries[i].name, APR_HASH_KEY_STRING, statement);
     }
     return NULL;
 }
 
-static imu_err *set_up(imu_db *db, apr_pool_t *p)
+static imu_err *set_up(imu_db *db, apr_pool_t *p, const imu_query *queries, int n)
 {
     int nrows;
 
@@ -335,7 +335,7 @@ static imu_err *set_up(imu_db *db, apr_pool_t *p)
     db->conn->cache = imu_cache_new(p);
     if (apr_dbd_query(db->driver, db->handle, &nrows, "PRAGMA foreign_keys=ON") != 0)
         return imu_error_internal(db->pool, "cannot switch foreign keys on");
-    return prepare_all(db, p);
+    return prepare_all(db, p, queries, n);
 }
 
 imu_err *imu_db_adopt(imu_db *db, apr_pool_t *conn)
@@ -347,7 +347,7 @@ imu_err *imu_db_adopt(imu_db *db, apr_pool_t *conn)
         db->conn = known;
         return NULL;
     }
-    if ((err = set_up(db, conn)))
+    if ((err = set_up(db, conn, imu_queries, imu_queries_count)))
         return err;
     apr_pool_userdata_setn(db->conn, "imu_conn", apr_pool_cleanup_null, conn);
     return NULL;
@@ -360,7 +360,8 @@ static apr_status_t close_handle(void *data)
     return apr_dbd_close(db->driver, db->handle);
 }
 
-imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, imu_db **out)
+static imu_err *open_with(apr_pool_t *p, const char *path, apr_global_mutex_t *lock,
+                          const imu_query *queries, int n, imu_db **out)
 {
     imu_db *db = apr_pcalloc(p, sizeof *db);
     apr_dbd_results_t *answer = NULL;
@@ -383,7 +384,18 @@ imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, 
     if (!lock && (rv = apr_dbd_select(db->driver, p, db->handle, &answer,
                                       "PRAGMA busy_timeout=15000", 0)) != 0)
         return failed(db, p, "busy_timeout", rv);
-    return set_up(db, p);
+    return set_up(db, p, queries, n);
+}
+
+imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, imu_db **db)
+{
+    return open_with(p, path, lock, imu_queries, imu_queries_count, db);
+}
+
+imu_err *imu_db_open_foreign(apr_pool_t *p, const char *path, const imu_query *queries, int n,
+                             imu_db **db)
+{
+    return open_with(p, path, NULL, queries, n, db);
 }
 
 void imu_db_close(imu_db *db)

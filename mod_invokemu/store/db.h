@@ -52,6 +52,9 @@ extern const int imu_queries_count;
  * command line): it waits for them inside SQLite
  */
 imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, imu_db **db);
+/** The same for a database that is none of ours, with statements of its own. */
+imu_err *imu_db_open_foreign(apr_pool_t *p, const char *path, const imu_query *queries, int n,
+                             imu_db **db);
 /** Ends a connection of imu_db_open before its pool does. */
 void imu_db_close(imu_db *db);
 

@@ -276,3 +276,28 @@ imu_err *imu_database_copy(apr_pool_t *p, const char *path, const char *to)
 {
     return with_database(p, path, copy_whole, (void *)to);
 }
+
+typedef struct shaping {
+    const imu_query *statements;
+    int n;
+} shaping;
+
+static imu_err *shape(migration_db *m, void *baton)
+{
+    const shaping *s = baton;
+
+    for (int i = 0; i < s->n; i++) {
+        imu_err *err = run(m, s->statements[i].sql);
+
+        if (err && !strstr(err->log, "duplicate column name"))
+            return err;
+    }
+    return NULL;
+}
+
+imu_err *imu_database_shape(apr_pool_t *p, const char *path, const imu_query *statements, int n)
+{
+    shaping s = {statements, n};
+
+    return with_database(p, path, shape, &s);
+}

@@ -5,7 +5,7 @@
 #ifndef IMU_MIGRATE_H
 #define IMU_MIGRATE_H
 
-#include "mod_invokemu/util/err.h"
+#include "mod_invokemu/store/db.h"
 
 typedef struct imu_migration {
     int version;
@@ -31,5 +31,9 @@ imu_err *imu_database_version(apr_pool_t *p, const char *path, int *version);
 /** A copy of the database as it stands at one moment, also while others write, in a new file that
  * only the database's owner may read. A file that is there already is replaced. */
 imu_err *imu_database_copy(apr_pool_t *p, const char *path, const char *to);
+
+/** Runs statements one after another on a database that is none of ours. Those that find their work
+ * done already (a column or table that is there) are passed over. */
+imu_err *imu_database_shape(apr_pool_t *p, const char *path, const imu_query *statements, int n);
 
 #endif

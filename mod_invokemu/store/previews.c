@@ -17,7 +17,7 @@ const char *imu_preview_path(apr_pool_t *p, const char *root, const char *folder
 {
     if (!name || strlen(name) != UUID_LENGTH + sizeof ".webp" - 1 ||
         strcmp(name + UUID_LENGTH, ".webp") != 0 ||
-        !imu_is_uuid(apr_pstrmemdup(p, name, UUID_LENGTH)))
+        !imu_is_any_uuid(apr_pstrmemdup(p, name, UUID_LENGTH)))
         return NULL;
     return apr_pstrcat(p, root, "/", folder, "/", name, NULL);
 }

@@ -1,7 +1,7 @@
 /*
  * previews.h: the small pictures that stand for a workflow or a style preset.
  *
- * Files: ROOT/<folder>/<UUID v4>.webp; the row of what they stand for holds the file's name. The
+ * Files: ROOT/<folder>/<UUID>.webp; the row of what they stand for holds the file's name. The
  * file is written before the row names it and removed after the row has let go of it, so a row
  * always has its file; a file that no row names is out of reach, and goes with the sweep at the
  * next start.

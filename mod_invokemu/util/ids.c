@@ -58,7 +58,7 @@ const char *imu_uuid4(apr_pool_t *p)
     return apr_psprintf(p, "%.8s-%.4s-%.4s-%.4s-%.12s", h, h + 8, h + 12, h + 16, h + 20);
 }
 
-int imu_is_uuid(const char *text)
+int imu_is_any_uuid(const char *text)
 {
     if (!text || strlen(text) != UUID_LEN)
         return 0;
@@ -71,7 +71,12 @@ int imu_is_uuid(const char *text)
             return 0;
         }
     }
-    return text[14] == '4' && strchr("89ab", text[19]) != NULL;
+    return 1;
+}
+
+int imu_is_uuid(const char *text)
+{
+    return imu_is_any_uuid(text) && text[14] == '4' && strchr("89ab", text[19]) != NULL;
 }
 
 const char *imu_base64url(apr_pool_t *p, const void *data, apr_size_t len)

@@ -11,6 +11,8 @@
 const char *imu_uuid4(apr_pool_t *p);
 /** True for 36 characters of that form. */
 int imu_is_uuid(const char *text);
+/** True for a UUID of any version in lower case, such as other programs make. */
+int imu_is_any_uuid(const char *text);
 /** Fills buf from the kernel's random source; never fails short. */
 void imu_random_bytes(void *buf, apr_size_t len);
 /** bytes of randomness as canonical base64url without padding. */

@@ -111,7 +111,7 @@ test('the defaults of the reference are those of the program', () => {
 test('every statement is given as many values as it takes, of the kinds it takes', () => {
     const kinds = { s: 's', d: 'b', lld: 'i', lf: 'd' };
     const statements = new Map(
-        [...fs.readFileSync(path.join(BUILD, 'gen/queries.c'), 'utf8').matchAll(/\{"(\w+)",\n((?: {4}".*"\n)+) {4}\},/g)].map(([, name, sql]) => [name, [...sql.matchAll(/%(s|d|lld|lf)/g)].map(([, k]) => kinds[k]).join('')]),
+        ['queries.c', 'import_reads.c'].flatMap((file) => [...fs.readFileSync(path.join(BUILD, 'gen', file), 'utf8').matchAll(/\{"(\w+)",\n((?: {4}".*"\n)+) {4}\},/g)].map(([, name, sql]) => [name, [...sql.matchAll(/%(s|d|lld|lf)/g)].map(([, k]) => kinds[k]).join('')])),
     );
     assert.ok(statements.size > 100, `${statements.size} statements were read`);
     let calls = 0;

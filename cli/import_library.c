@@ -1,0 +1,284 @@
+/*
+ * import_library.c: workflows, style presets, what clients keep, models, jobs; and what has no
+ * place here.
+ */
+#include <string.h>
+#include <sys/stat.h>
+
+#include <apr_strings.h>
+
+#include "cli/import.h"
+#include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/store/previews.h"
+#include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/jsons.h"
+
+/* The picture that stands for a workflow or preset, below another folder's. @param name  NULL when
+ * there is none */
+static imu_err *place_preview(cli_importer *im, apr_pool_t *p, const char *theirs, const char *id,
+                              const char *folder, const char **name)
+{
+    const char *file = apr_pstrcat(p, id, ".webp", NULL);
+    const char *from = apr_pstrcat(p, im->from, "/", theirs, "/", file, NULL);
+    const char *to = imu_preview_path(p, im->c->opt.root, folder, file);
+    struct stat st;
+    imu_err *err = NULL;
+
+    *name = NULL;
+    if (!to || lstat(from, &st) != 0 || !S_ISREG(st.st_mode))
+        return NULL;
+    if (!im->dry &&
+        !(err = cli_make_folders(p, apr_pstrcat(p, im->c->opt.root, "/", folder, NULL), 0750)))
+        err = cli_place(p, from, to, CLI_COPY, &im->placed, NULL);
+    if (!err)
+        *name = file;
+    return err;
+}
+
+static imu_err *take_workflow(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    const char *id = imu_text(r, i, "workflow_id"), *name = imu_text(r, i, "name"), *preview;
+    const char *opened = imu_text(r, i, "opened_at");
+    const char *description = imu_text(r, i, "description"), *tags = imu_text(r, i, "tags");
+    const char *document = imu_text(r, i, "workflow");
+    int taken = 0;
+    imu_err *err;
+
+    if (strcmp(imu_text(r, i, "category"), "default") == 0)
+        return NULL;
+    if (!document || !imu_json_object_text(p, document)) {
+        cli_import_left(im, "workflow", name ? name : id, "it can't be read");
+        return NULL;
+    }
+    if ((err =
+             place_preview(im, p, "workflow_thumbnails", id, IMU_WORKFLOW_PREVIEWS_DIR, &preview)))
+        return err;
+    err = imu_db_exec(im->db, p, &taken, "import_workflow", "ssbssssssss", id,
+                      cli_import_owner(im, imu_text(r, i, "user_id")), imu_bool(r, i, "is_public"),
+                      name ? name : "", description ? description : "", tags ? tags : "", document,
+                      preview, cli_import_time(p, imu_text(r, i, "created_at")),
+                      cli_import_time(p, imu_text(r, i, "updated_at")),
+                      opened ? cli_import_time(p, opened) : NULL);
+    if (!err)
+        cli_import_count(im, "workflows", taken);
+    return err;
+}
+
+static imu_err *take_preset(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    const char *id = imu_text(r, i, "id"), *name = imu_text(r, i, "name"), *preview;
+    const char *data = imu_text(r, i, "preset_data");
+    int taken = 0;
+    imu_err *err;
+
+    if (strcmp(imu_text(r, i, "type"), "default") == 0)
+        return NULL;
+    if (!data || !imu_json_object_text(p, data)) {
+        cli_import_left(im, "style preset", name ? name : id, "it can't be read");
+        return NULL;
+    }
+    if ((err = place_preview(im, p, "style_presets", id, IMU_PRESET_PREVIEWS_DIR, &preview)))
+        return err;
+    err = imu_db_exec(im->db, p, &taken, "import_preset", "ssbsssss", id,
+                      cli_import_owner(im, imu_text(r, i, "user_id")), imu_bool(r, i, "is_public"),
+                      name ? name : "", data, preview,
+                      cli_import_time(p, imu_text(r, i, "created_at")),
+                      cli_import_time(p, imu_text(r, i, "updated_at")));
+    if (!err)
+        cli_import_count(im, "style presets", taken);
+    return err;
+}
+
+static imu_err *take_state(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    const char *id = imu_text(r, i, "user_id"), *value = imu_text(r, i, "value");
+    const char *owner = strcmp(id, IMU_SYSTEM_USER) == 0
+                            ? cli_import_owner(im, id)
+                            : apr_hash_get(im->accounts, id, APR_HASH_KEY_STRING);
+    int taken = 0;
+    imu_err *err;
+
+    if (!owner || !value)
+        return NULL;
+    err = imu_db_exec(im->db, p, &taken, "import_state", "ssss", owner, imu_text(r, i, "key"),
+                      value, cli_import_time(p, imu_text(r, i, "updated_at")));
+    if (!err)
+        cli_import_count(im, "settings of people", taken);
+    return err;
+}
+
+imu_err *cli_import_library(cli_importer *im)
+{
+    imu_err *err = cli_import_each(im, "old_workflows", take_workflow);
+
+    if (!err && !(err = cli_import_each(im, "old_presets", take_preset)))
+        err = cli_import_each(im, "old_states", take_state);
+    if (!err && !im->dry)
+        err = cli_give_to_owner(im->p, apr_pstrcat(im->p, im->c->opt.root, "/outputs", NULL),
+                                im->c->opt.root);
+    return err;
+}
+
+/* ---- models ---- */
+
+static int is_single_file(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    const char *name = imu_text(r, i, "name"), *path = imu_text(r, i, "path");
+    const char *config = imu_text(r, i, "config"), *hash = imu_text(r, i, "hash");
+    const char *place = path && *path == '/' ? path : apr_pstrcat(p, im->models, "/", path, NULL);
+    int taken = 0;
+    imu_err *err;
+
+    if (!path || !hash || !imu_json_object_text(p, config)) {
+        cli_import_left(im, "model", name, "its record can't be read");
+        return NULL;
+    }
+    if (is_single_file(place))
+        cli_import_note(im,
+                        "model %s is a single file, which this server does not render with: it "
+                        "takes folders as diffusers has them",
+                        name);
+    if (!cli_exists(place))
+        cli_import_note(im, "the file of model %s is missing: %s", name, place);
+    err = imu_db_exec(im->db, p, &taken, "import_model", "sssssssss", imu_text(r, i, "id"), hash,
+                      imu_text(r, i, "base"), imu_text(r, i, "type"), name, place, config,
+                      cli_import_time(p, imu_text(r, i, "created_at")),
+                      cli_import_time(p, imu_text(r, i, "updated_at")));
+    if (!err)
+        cli_import_count(im, "models", taken);
+    return err;
+}
+
+static imu_err *take_relation(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    int taken = 0;
+    imu_err *err = imu_db_exec(im->db, p, &taken, "import_relation", "sss",
+                               cli_import_time(p, imu_text(r, i, "created_at")),
+                               imu_text(r, i, "model_key_2"), imu_text(r, i, "model_key_1"));
+
+    if (!err)
+        cli_import_count(im, "relations of models", taken);
+    return err;
+}
+
+imu_err *cli_import_models(cli_importer *im)
+{
+    imu_err *err = cli_import_each(im, "old_models", take_model);
+
+    if (!err)
+        err = cli_import_each(im, "old_relations", take_relation);
+    if (!err && json_object_get(im->counts, "models"))
+        cli_import_note(im,
+                        "models stay where they are: InvokeMUModels %s offers those that this "
+                        "server can use (diffusers folders)",
+                        im->models);
+    return err;
+}
+
+/* ---- jobs ---- */
+
+/* As their own server does at its start: what was under way is not any more. */
+static const char *status_of(const char *status)
+{
+    return strcmp(status, "in_progress") == 0 || strcmp(status, "waiting") == 0 ? "canceled"
+                                                                                : status;
+}
+
+static imu_err *insert_job(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i, int *taken)
+{
+    const char *started = imu_text(r, i, "started_at"), *ended = imu_text(r, i, "completed_at");
+    const char *status = status_of(imu_text(r, i, "status"));
+    const char *updated = cli_import_time(p, imu_text(r, i, "updated_at"));
+
+    if (!ended && strcmp(status, "pending") != 0)
+        ended = updated;
+    return imu_db_exec(
+        im->db, p, taken, "import_job", "ssssisssssssssssssss", imu_text(r, i, "queue_id"),
+        imu_text(r, i, "batch_id"), cli_import_owner(im, imu_text(r, i, "user_id")), status,
+        imu_int(r, i, "priority"), imu_text(r, i, "origin"), imu_text(r, i, "destination"),
+        imu_text(r, i, "field_values"), imu_text(r, i, "session"), imu_text(r, i, "workflow"),
+        imu_text(r, i, "error_type"), imu_text(r, i, "error_message"),
+        imu_text(r, i, "error_traceback"), imu_text(r, i, "device"),
+        cli_import_time(p, imu_text(r, i, "created_at")), updated,
+        started ? cli_import_time(p, started) : NULL, ended ? cli_import_time(p, ended) : NULL,
+        imu_text(r, i, "retried_session"), imu_text(r, i, "session_id"));
+}
+
+static imu_err *take_jobs(cli_importer *im, apr_pool_t *p, apr_int64_t *after, int *n)
+{
+    imu_rows *r;
+    imu_err *err = imu_db_select(im->old, p, &r, "old_jobs", "i", *after);
+
+    *n = err ? 0 : r->count;
+    if (err || (err = imu_db_begin(im->db)))
+        return err;
+    for (int i = 0; !err && i < r->count; i++) {
+        int taken = 0;
+
+        *after = imu_int(r, i, "item_id");
+        err = insert_job(im, p, r, i, &taken);
+        if (imu_error_is(err, "db_constraint")) {
+            cli_import_left(im, "job", imu_text(r, i, "item_id"), "its row does not fit");
+            err = NULL;
+            continue;
+        }
+        if (!err)
+            cli_import_count(im, "jobs", taken);
+    }
+    return imu_db_end(im->db, err);
+}
+
+static imu_err *no_setting(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    const char *key = imu_text(r, i, "key");
+
+    (void)p;
+    if (strcmp(key, "jwt_secret") == 0)
+        cli_import_note(im, "the key of their sessions is not taken: everybody signs in anew");
+    else
+        cli_import_left(im, "setting", key, "it has no meaning here");
+    return NULL;
+}
+
+static imu_err *no_prompt(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    (void)p;
+    cli_import_left(im, "system prompt", imu_text(r, i, "name"),
+                    "there is no place for system prompts here");
+    return NULL;
+}
+
+static imu_err *no_video(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    (void)p;
+    cli_import_left(im, "video", imu_text(r, i, "video_name"), "there is no place for videos here");
+    return NULL;
+}
+
+imu_err *cli_import_jobs(cli_importer *im)
+{
+    apr_int64_t after = 0;
+    apr_pool_t *sub;
+    imu_err *err;
+    int n;
+
+    apr_pool_create(&sub, im->p);
+    do {
+        apr_pool_clear(sub);
+        err = take_jobs(im, sub, &after, &n);
+    } while (!err && n > 0);
+    if (err)
+        err = imu_error_keep(im->p, err);
+    apr_pool_destroy(sub);
+    if (!err && !(err = cli_import_each(im, "old_settings", no_setting)) &&
+        !(err = cli_import_each(im, "old_prompts", no_prompt)))
+        err = cli_import_each(im, "old_videos", no_video);
+    return err;
+}

@@ -1,0 +1,244 @@
+/*
+ * import_pictures.c: pictures with their files.
+ *
+ * A page of pictures at a time: the files are placed and on the disk before the rows are committed.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "cli/import.h"
+#include "cli/media.h"
+#include "mod_invokemu/store/files.h"
+#include "mod_invokemu/store/picture_files.h"
+
+#define MAX_DEPTH 8 /* of folders below theirs of pictures */
+
+/* "a/b/c" without a way out of the folder it is below. */
+static int is_subfolder(const char *path)
+{
+    if (*path == '/' || strchr(path, '\\') || strstr(path, "//"))
+        return 0;
+    for (const char *part = path; part; part = strchr(part, '/')) {
+        part += *part == '/';
+        if (*part == '.')
+            return 0;
+    }
+    return 1;
+}
+
+static int is_file(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Root works for the server: a second name of somebody else's file could be taken from it. */
+static cli_how how_for(cli_importer *im, const char *path)
+{
+    struct stat file, root;
+
+    if (geteuid() == 0 &&
+        (stat(path, &file) != 0 || stat(im->c->opt.root, &root) != 0 || file.st_uid != root.st_uid))
+        return CLI_COPY;
+    return im->how;
+}
+
+/* Also a name for a file that could be one of ours later. */
+static const char *their_path(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i,
+                              const char *kind, const char *name)
+{
+    const char *sub = imu_text(r, i, "image_subfolder");
+
+    return apr_pstrcat(p, im->outputs, "/images/", kind, sub, *sub ? "/" : "", name, NULL);
+}
+
+/* A thumbnail of theirs, or a new one. */
+static imu_err *place_thumbnail(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    const char *name = imu_text(r, i, "image_name");
+    const char *to = imu_thumbnail_path(p, im->c->opt.root, name);
+    const char *from = their_path(im, p, r, i, "thumbnails/", strrchr(to, '/') + 1);
+    imu_err *err;
+
+    if (is_file(from))
+        return im->dry ? NULL : cli_place(p, from, to, how_for(im, from), &im->placed, NULL);
+    cli_import_count(im, "thumbnails made anew", !cli_exists(to));
+    if (im->dry || cli_exists(to))
+        return NULL;
+    err = im->no_media ? imu_error(p, 503, "no_media", "the media process can't be asked")
+                       : cli_thumbnail(im->c, p, imu_picture_path(p, im->c->opt.root, name), to);
+    im->no_media = im->no_media || imu_error_is(err, "no_media");
+    if (err)
+        cli_import_left(im, "thumbnail", name,
+                        im->no_media ? "the media process can't be asked (--media); invokemu "
+                                       "doctor --fix makes it later"
+                                     : err->detail);
+    return NULL;
+}
+
+static imu_err *place(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i, const char *path)
+{
+    imu_err *err = NULL;
+
+    if (!im->dry)
+        err = cli_place(p, path, imu_picture_path(p, im->c->opt.root, imu_text(r, i, "image_name")),
+                        how_for(im, path), &im->placed, NULL);
+    return err ? err : place_thumbnail(im, p, r, i);
+}
+
+static imu_err *insert(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i, int *taken)
+{
+    const char *name = imu_text(r, i, "image_name"), *board = imu_text(r, i, "board_id");
+    const char *placed = cli_import_time(p, imu_text(r, i, "placed_at"));
+    imu_err *err = imu_db_exec(
+        im->db, p, taken, "import_image", "ssssiisssbbss", name,
+        cli_import_owner(im, imu_text(r, i, "user_id")), imu_text(r, i, "image_origin"),
+        imu_text(r, i, "image_category"), imu_int(r, i, "width"), imu_int(r, i, "height"),
+        imu_text(r, i, "session_id"), imu_text(r, i, "node_id"), imu_text(r, i, "metadata"),
+        imu_bool(r, i, "is_intermediate"), imu_bool(r, i, "starred"),
+        cli_import_time(p, imu_text(r, i, "created_at")),
+        cli_import_time(p, imu_text(r, i, "updated_at")));
+
+    if (!err && *taken && board)
+        err = imu_db_exec(im->db, p, NULL, "import_place", "ssss", name, placed, placed, board);
+    return err;
+}
+
+/* Why a picture can't be taken in, or NULL. */
+static const char *hindrance(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    const char *name = imu_text(r, i, "image_name");
+
+    if (imu_text(r, i, "deleted_at"))
+        return "it was deleted there";
+    if (!imu_picture_file_ok(name) || !is_subfolder(imu_text(r, i, "image_subfolder")))
+        return "its path leads out of the folder of pictures";
+    return is_file(their_path(im, p, r, i, "", name)) ? NULL : "its file is missing";
+}
+
+/* The workflow lies in the file alone; reading that is the media process's. */
+static imu_err *take_workflow(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    const char *name = imu_text(r, i, "image_name"), *workflow, *graph;
+    imu_rows *there;
+    imu_err *err;
+
+    if (!imu_bool(r, i, "has_workflow") || hindrance(im, p, r, i))
+        return NULL;
+    if ((err = imu_db_select(im->db, p, &there, "import_documents_there", "s", name)) ||
+        there->count)
+        return err;
+    if (im->dry) {
+        cli_import_count(im, "workflows in pictures", 1);
+        return NULL;
+    }
+    err = im->no_media ? imu_error(p, 503, "no_media", "the media process can't be asked")
+                       : cli_documents(im->c, p, imu_picture_path(p, im->c->opt.root, name),
+                                       &workflow, &graph);
+    im->no_media = im->no_media || imu_error_is(err, "no_media");
+    if (err) {
+        cli_import_left(im, "workflow in picture", name,
+                        im->no_media ? "the media process can't be asked: name its socket with "
+                                       "--media and import once more"
+                                     : err->detail);
+        return NULL;
+    }
+    if (!workflow) {
+        cli_import_left(im, "workflow in picture", name, "its file holds none");
+        return NULL;
+    }
+    if ((err = imu_db_begin(im->db)))
+        return err;
+    if (!(err = imu_db_exec(im->db, p, NULL, "import_documents", "sss", name, workflow, graph)))
+        err = imu_db_exec(im->db, p, NULL, "import_mark_workflow", "s", name);
+    if (!(err = imu_db_end(im->db, err)))
+        cli_import_count(im, "workflows in pictures", 1);
+    return err;
+}
+
+static imu_err *prepare(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    const char *name = imu_text(r, i, "image_name"), *why = hindrance(im, p, r, i);
+
+    if (!why)
+        return place(im, p, r, i, their_path(im, p, r, i, "", name));
+    cli_import_left(im, "picture", name, why);
+    return NULL;
+}
+
+static imu_err *take_picture(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    int taken = 0;
+    imu_err *err = NULL;
+
+    if (hindrance(im, p, r, i))
+        return NULL;
+    err = insert(im, p, r, i, &taken);
+    if (imu_error_is(err, "db_constraint")) {
+        cli_import_left(im, "picture", imu_text(r, i, "image_name"), "its row does not fit");
+        return NULL;
+    }
+    if (!err)
+        cli_import_count(im, "pictures", taken);
+    return err;
+}
+
+static imu_err *on_disk(cli_importer *im)
+{
+    return im->dry
+               ? NULL
+               : cli_sync(im->p, apr_pstrcat(im->p, im->c->opt.root, "/" IMU_PICTURES_DIR, NULL));
+}
+
+typedef struct walker {
+    cli_importer *im;
+    int depth;
+} walker;
+
+/* Files of theirs that no row names stay where they are. */
+static imu_err *look_for_row(void *baton, const char *path, const char *name)
+{
+    walker *w = baton, below = {w->im, w->depth + 1};
+    const char *dot = strrchr(name, '.');
+    struct stat st;
+    imu_rows *row;
+    imu_err *err;
+
+    if (lstat(path, &st) != 0)
+        return NULL;
+    if (S_ISDIR(st.st_mode))
+        return w->depth < MAX_DEPTH && !(w->depth == 0 && strcmp(name, "thumbnails") == 0)
+                   ? cli_each(w->im->p, path, look_for_row, &below)
+                   : NULL;
+    if (!dot || strcmp(dot, ".png") != 0)
+        return NULL;
+    err = imu_db_select(w->im->old, w->im->p, &row, "old_image", "s", name);
+    if (!err && row->count == 0)
+        cli_import_left(w->im, "file", name, "no row says whose it is; it stays where it is");
+    return err;
+}
+
+imu_err *cli_import_pictures(cli_importer *im)
+{
+    walker w = {im, 0};
+    imu_err *err = cli_import_pages(
+        im, "old_images",
+        &(cli_import_steps){.prepare = prepare, .settle = on_disk, .take = take_picture});
+
+    if (!err)
+        err = cli_import_pages(im, "old_images", &(cli_import_steps){.prepare = take_workflow});
+    if (!err)
+        err = cli_each(im->p, apr_pstrcat(im->p, im->outputs, "/images", NULL), look_for_row, &w);
+    if (!err)
+        err = imu_db_exec(im->db, im->p, NULL, "import_cover_without_picture", "");
+    if (!err && !im->dry)
+        err = cli_give_to_owner(im->p, apr_pstrcat(im->p, im->c->opt.root, "/outputs", NULL),
+                                im->c->opt.root);
+    return err;
+}

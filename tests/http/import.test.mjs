@@ -1,0 +1,295 @@
+// invokemu import: an InvokeAI root becomes people, boards and pictures of a server that runs.
+import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { execFileSync, spawn } from 'node:child_process';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { run } from '../lib/cli.mjs';
+import { OldRoot, TIME } from '../lib/old-root.mjs';
+import { BUILD } from '../lib/paths.mjs';
+import { useServer } from '../lib/server.mjs';
+import { addUser, login, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
+
+// Ids as other programs make them: of any version.
+const id = (name) => crypto.createHash('md5').update(name).digest('hex').replace(/(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+const ODD = 'Upload-ÄÖÜ-猫.png';
+const METADATA = '{"positive_prompt":"a \\"quoted\\" {prompt}",  "seed": 12345678901234567890}';
+const WORKFLOW = JSON.stringify({ name: 'Porträt', nodes: [], edges: [] });
+const [EVA, FOLKE, GONE] = ['eva', 'folke', 'gone'].map(id);
+
+/** A root with two people, somebody who is gone, and everything that an import has to do with. */
+function peopled(folder, version, hash, thumbnail) {
+    const old = new OldRoot(folder, version);
+    const times = { created_at: TIME, updated_at: TIME };
+    const user = (user_id, email, more = {}) => old.row('users', { user_id, email, display_name: email.split('@')[0], password_hash: hash, is_admin: 0, is_active: 1, ...times, ...more });
+    if (version !== '5') {
+        user(EVA, 'Eva@Old.example', { is_admin: 1, display_name: 'Eva Ü' });
+        user(FOLKE, 'folke@old.example');
+        user(id('off'), 'off@old.example', { is_active: 0 });
+        user(id('odd'), 'not an address');
+    }
+    const board = (name, user_id, more = {}) => old.row('boards', { board_id: id(name), board_name: name, user_id, board_visibility: 'private', archived: 0, ...times, ...more });
+    board('Sea', EVA, { board_visibility: 'shared', cover_image_name: `${id('p1')}.png` });
+    board('Attic', EVA, { archived: 1 });
+    board('Folke’s', FOLKE);
+    board('Deleted', FOLKE, { deleted_at: TIME });
+    if (version !== '5') {
+        old.row('shared_boards', { board_id: id('Folke’s'), user_id: EVA, can_edit: 1, shared_at: TIME });
+        old.row('client_state', { user_id: EVA, key: 'params', value: '{"a":  1}', updated_at: TIME });
+        old.row('client_state', { user_id: FOLKE, key: 'params', value: 'x'.repeat(60000), updated_at: TIME });
+        old.row('app_settings', { key: 'strange', value: '1' });
+    }
+    old.picture(`${id('p1')}.png`, { user_id: EVA, board: id('Sea'), thumbnail, starred: 1, metadata: METADATA, size: 20, subfolder: version === '6.14' ? '2025/03/04' : '' });
+    old.picture(`${id('p2')}.png`, { user_id: EVA, thumbnail, is_intermediate: 1 });
+    old.picture(ODD, { user_id: FOLKE, board: id('Folke’s'), image_origin: 'external', image_category: 'user', thumbnail });
+    old.picture(`${id('flow')}.png`, { user_id: FOLKE, has_workflow: 1, thumbnail, chunks: { invokeai_workflow: WORKFLOW, invokeai_graph: '{"id":"g","nodes":{}}' } });
+    old.picture(`${id('bare')}.png`, { user_id: FOLKE, size: 30 });
+    old.picture(`${id('lost')}.png`, { user_id: FOLKE, file: false });
+    old.picture(`${id('deleted')}.png`, { user_id: FOLKE, deleted_at: TIME });
+    old.picture(`${id('stranger')}.png`, { user_id: GONE, thumbnail });
+    old.row('images', { image_name: '../../../etc/escape.png', image_origin: 'internal', image_category: 'general', width: 1, height: 1, user_id: EVA, ...times });
+    fs.writeFileSync(path.join(folder, 'outputs/images', `${id('nobody')}.png`), 'no row');
+    const workflow = (name, user_id, more = {}) => old.row('workflow_library', { workflow_id: id(name), workflow: WORKFLOW, category: 'user', name, description: '', tags: 'a,b', user_id, is_public: 0, ...times, ...more });
+    workflow('Mine', EVA);
+    workflow('Open', FOLKE, { is_public: 1, opened_at: TIME });
+    workflow('Shipped', 'system', { category: 'default' });
+    workflow('Broken', EVA, { workflow: '{' });
+    fs.writeFileSync(path.join(folder, 'workflow_thumbnails', `${id('Mine')}.webp`), thumbnail);
+    const preset = (name, user_id, more = {}) => old.row('style_presets', { id: id(name), name, preset_data: '{"positive_prompt":"{prompt}, ink","negative_prompt":""}', type: 'user', user_id, is_public: 0, ...times, ...more });
+    preset('Ink', FOLKE);
+    preset('Shipped style', 'system', { type: 'default' });
+    fs.writeFileSync(path.join(folder, 'style_presets', `${id('Ink')}.webp`), thumbnail);
+    const model = (name, where) => old.row('models', { id: id(name), hash: `blake3:${id(name)}`, base: 'sd-1', type: 'main', path: where, name, config: JSON.stringify({ key: id(name), name, base: 'sd-1', type: 'main', format: 'checkpoint', hash: `blake3:${id(name)}` }), ...times });
+    model('Here', 'here.safetensors');
+    model('Away', '/nonexistent/away.safetensors');
+    fs.writeFileSync(path.join(folder, 'models/here.safetensors'), 'weights');
+    old.row('model_relationships', { model_key_1: id('Here'), model_key_2: id('Away'), created_at: TIME });
+    ['completed', 'failed', 'in_progress', 'canceled', ...(version === '6.14' ? ['waiting'] : [])].forEach((status, i) =>
+        old.row('session_queue', { item_id: 10 + i, batch_id: 'b', queue_id: 'default', session_id: id(`job${i}`), session: '{"id":"s","graph":{"id":"g","nodes":{},"edges":[]}}', status, user_id: i % 2 ? FOLKE : EVA, retried_from_item_id: i === 3 ? 11 : null, ...times }),
+    );
+    old.done();
+    return old;
+}
+
+/** Names, contents and times of all files below a folder, but for what SQLite itself leaves beside a database. */
+const snapshot = (folder) =>
+    fs.readdirSync(folder, { recursive: true, withFileTypes: true })
+        .filter((e) => e.isFile())
+        .map((e) => path.join(e.parentPath ?? e.path, e.name))
+        .sort()
+        .map((file) => [file, fs.statSync(file).mtimeMs, crypto.createHash('sha256').update(fs.readFileSync(file)).digest('hex')]);
+const TABLES = ['users', 'boards', 'shared_boards', 'images', 'image_documents', 'board_images', 'workflows', 'style_presets', 'client_state', 'models', 'model_relationships', 'session_queue'];
+const contents = (root) =>
+    Object.fromEntries(TABLES.map((name) => [name, execFileSync('sqlite3', ['-json', path.join(root, 'databases/invokemu.db'), `SELECT * FROM ${name} ORDER BY 1, 2`], { encoding: 'utf8', maxBuffer: 1 << 28 })]));
+const pictures = (root) => snapshot(path.join(root, 'outputs')).map(([file, , digest]) => [path.relative(root, file), digest]);
+
+for (const version of ['6.12', '6.14']) {
+    describe(`import of ${version}`, () => {
+        const server = useServer({ multiuser: true, media: true });
+        let admin, old, before_, eva, folke;
+        const invokemu = (...args) => run(server, 'invokemu', ['import', old.root, '--media', path.join(server.run, 'media.sock'), '--json', ...args]);
+        const names = async (who, what = '') => (await who.get(`/api/v1/images/?limit=1000${what}`)).body.items.map((i) => i.image_name).sort();
+
+        before(async () => {
+            admin = await setupAdmin(server);
+            await addUser(admin, 'Anna');
+            const { image_name: made } = await upload(admin);
+            const thumbnail = fs.readFileSync(path.join(server.data, 'outputs/images/thumbnails', made.replace('.png', '.webp')));
+            const [{ password_hash: hash }] = server.sql("SELECT password_hash FROM users WHERE email = 'anna@example.com'");
+            old = peopled(path.join(server.root, 'old'), version, hash, thumbnail);
+            before_ = snapshot(old.root);
+        });
+
+        test('a trial run says what would come and changes nothing', async () => {
+            const ours = contents(server.data);
+            const { code, out, err } = await invokemu('--dry-run');
+            assert.deepEqual([code, err], [3, '']);
+            const { counts, left_out: left, dry_run: dry } = JSON.parse(out);
+            assert.deepEqual([dry, counts.pictures, counts.accounts], [true, { taken: 6, there: 0 }, { taken: 3, there: 0 }]);
+            assert.ok(left.some((l) => l.name === `${id('lost')}.png` && /missing/.test(l.reason)));
+            assert.deepEqual(contents(server.data), ours);
+            assert.equal(pictures(server.data).length, 2);
+        });
+
+        test('takes everything in that has a place, and says what has none', async () => {
+            const { code, out, err } = await invokemu();
+            assert.deepEqual([code, err], [3, '']);
+            const { counts, left_out: left } = JSON.parse(out);
+            const taken = Object.fromEntries(Object.entries(counts).map(([what, n]) => [what, n.taken]));
+            assert.deepEqual(taken, {
+                accounts: 3, boards: 3, shares: 1, pictures: 6, 'thumbnails made anew': 1, 'workflows in pictures': 1, workflows: 2,
+                'style presets': 1, 'settings of people': 2, models: 2, 'relations of models': 1, jobs: version === '6.14' ? 5 : 4,
+            });
+            const reasons = Object.fromEntries(left.map((l) => [`${l.what} ${l.name}`, l.reason]));
+            for (const [what, reason] of Object.entries({
+                [`picture ${id('lost')}.png`]: /file is missing/, [`picture ${id('deleted')}.png`]: /deleted/, 'picture ../../../etc/escape.png': /leads out/,
+                [`file ${id('nobody')}.png`]: /no row/, 'workflow Broken': /read/, 'setting strange': /no meaning/, 'account not an address': /address/,
+                ...(version === '6.14' ? { 'video film.mp4': /no place/, 'system prompt Be brief': /no place/ } : {}),
+            })) {
+                assert.match(reasons[what] || '', reason, what);
+                delete reasons[what];
+            }
+            assert.deepEqual(reasons, {});
+            assert.deepEqual(snapshot(old.root), before_, 'the other root is as it was');
+        });
+
+        test('people sign in with their old passwords and see exactly their own things', async () => {
+            [eva, folke] = [await login(server, 'eva@old.example', PASSWORD), await login(server, 'folke@old.example', PASSWORD)];
+            assert.deepEqual([eva.user.user_id, eva.user.is_admin, eva.user.display_name], [EVA, true, 'Eva Ü']);
+            assert.deepEqual(await names(folke), [ODD, `${id('bare')}.png`, `${id('flow')}.png`].sort());
+            const boards = (await folke.get('/api/v1/boards/?all=true&include_archived=true')).body;
+            assert.deepEqual(boards.map((b) => b.board_name).sort(), ['Folke’s', 'Sea']);
+            assert.equal((await folke.get(`/api/v1/boards/${id('Attic')}`)).status, 403);
+            assert.equal((await folke.get(`/api/v1/images/i/${id('p2')}.png`)).status, 403);
+            const sea = boards.find((b) => b.board_name === 'Sea');
+            assert.deepEqual([sea.cover_image_name, sea.board_visibility, sea.user_id], [`${id('p1')}.png`, 'shared', EVA]);
+            const refused = await server.sql(`SELECT is_active FROM users WHERE email = 'off@old.example'`);
+            assert.equal(refused[0].is_active, 0);
+            assert.equal((await folke.get('/api/v1/client_state/default/get_by_key?key=params')).body, 'x'.repeat(60000));
+            assert.deepEqual(server.sql(`SELECT user_id, permission FROM shared_boards WHERE board_id = '${id('Folke’s')}'`), [{ user_id: EVA, permission: 'write' }]);
+        });
+
+        test('pictures are what they were, under whatever name', async () => {
+            const one = (await eva.get(`/api/v1/images/i/${id('p1')}.png`)).body;
+            assert.deepEqual([one.starred, one.created_at, one.board_id, one.width], [true, TIME, id('Sea'), 20]);
+            assert.equal(server.sql(`SELECT metadata FROM images WHERE image_name = '${id('p1')}.png'`)[0].metadata, METADATA);
+            const odd = (await folke.get(`/api/v1/images/i/${encodeURIComponent(ODD)}`)).body;
+            assert.equal(odd.image_name, ODD);
+            for (const url of [odd.image_url, odd.thumbnail_url, `/api/v1/images/i/${id('bare')}.png/thumbnail`]) {
+                assert.equal((await folke.get(url)).status, 200, url);
+            }
+            const bytes = (await folke.get(odd.image_url)).raw;
+            assert.deepEqual(bytes, fs.readFileSync(path.join(old.root, 'outputs/images', ODD)));
+            const { workflow, graph } = (await folke.get(`/api/v1/images/i/${id('flow')}.png/workflow`)).body;
+            assert.deepEqual([workflow, JSON.parse(graph).id], [WORKFLOW, 'g']);
+            const zip = await folke.post('/api/v1/images/download', { image_names: [ODD] });
+            assert.equal(zip.status, 202);
+            assert.equal((await folke.delete(`/api/v1/images/i/${id('bare')}.png`)).status, 200);
+            assert.ok(!fs.existsSync(path.join(server.data, 'outputs/images', `${id('bare')}.png`)));
+            assert.ok(fs.existsSync(path.join(old.root, 'outputs/images', `${id('bare')}.png`)), 'theirs stays');
+        });
+
+        test('the library, the queue and the models came along', async () => {
+            const workflow = (await eva.get(`/api/v1/workflows/i/${id('Mine')}`)).body;
+            assert.equal(workflow.name, 'Mine');
+            assert.equal((await eva.get(`/api/v1/workflows/i/${id('Mine')}/thumbnail`)).status, 200);
+            assert.equal((await folke.get(`/api/v1/style_presets/i/${id('Ink')}`)).body.preset_data.positive_prompt, '{prompt}, ink');
+            assert.equal((await folke.get(`/api/v1/style_presets/i/${id('Ink')}/image`)).status, 200);
+            const jobs = server.sql('SELECT status, user_id, retried_from_item_id, item_id FROM session_queue ORDER BY item_id');
+            assert.deepEqual(jobs.map((j) => j.status), ['completed', 'failed', 'canceled', 'canceled', ...(version === '6.14' ? ['canceled'] : [])]);
+            assert.equal(jobs[3].retried_from_item_id, jobs[1].item_id);
+            const models = JSON.parse((await run(server, 'invokemu', ['models', 'list', '--json'])).out);
+            assert.deepEqual(models.map((m) => [m.name, m.state]).sort(), [['Away', 'gone'], ['Here', 'gone']]);
+            assert.equal(server.sql(`SELECT path FROM models WHERE key = '${id('Here')}'`)[0].path, path.join(old.root, 'models/here.safetensors'));
+            assert.equal(server.sql('SELECT COUNT(*) AS n FROM model_relationships')[0].n, 1);
+        });
+
+        test('who is gone leaves an account that nobody can sign in to, for administrators to hand on', async () => {
+            const [{ email, is_active: active }] = server.sql(`SELECT email, is_active FROM users WHERE user_id = '${GONE}'`);
+            assert.equal(active, 0);
+            assert.ok((await names(eva)).includes(`${id('stranger')}.png`));
+            assert.equal((await run(server, 'invokemu', ['users', 'del', email, '--transfer-to', 'folke@old.example', '--force'])).code, 0);
+            assert.ok((await names(folke)).includes(`${id('stranger')}.png`));
+        });
+
+        test('a second run changes nothing but what was deleted here', async () => {
+            await run(server, 'invokemu', ['import', old.root, '--media', path.join(server.run, 'media.sock')]);
+            const ours = contents(server.data);
+            const { counts } = JSON.parse((await invokemu()).out);
+            assert.deepEqual(Object.entries(counts).filter(([, n]) => n.taken), []);
+            assert.deepEqual(contents(server.data), ours);
+            assert.equal((await admin.get('/api/v1/audit?action=data_imported')).body.entries.length, 3);
+            assert.deepEqual((await run(server, 'invokemu', ['doctor', '--json', '--media', path.join(server.run, 'media.sock')])).out.trim(), '[]');
+        });
+    });
+}
+
+describe('import without a server', () => {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'imu-import-'));
+    const hash = '$2b$12$vO7FIqJY4WDhVYbD/14souQg9Lc51Cqr1kMi9vv/f2dc5u3TUxBM.';
+    const thumbnail = Buffer.concat([Buffer.from('RIFF\x0c\0\0\0WEBPVP8L', 'latin1'), Buffer.alloc(8)]);
+    const invokemu = (root, ...args) => run({ data: root }, 'invokemu', args);
+    const fresh = async (name) => {
+        const root = path.join(dir, name);
+        fs.mkdirSync(path.join(root, 'databases'), { recursive: true });
+        assert.equal((await invokemu(root, 'migrate')).code, 0);
+        return root;
+    };
+    after(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+    test('an installation of one person goes to the account that is named', async () => {
+        const old = peopled(path.join(dir, 'single'), '5', hash, thumbnail);
+        const root = await fresh('of-one');
+        assert.equal((await run({ data: root }, 'invokemu', ['users', 'add', 'me@example.com', '--admin', '--password-stdin'], `${PASSWORD}\n`)).code, 0);
+        const nobody = await invokemu(root, 'import', old.root, '--owner', 'nobody@example.com');
+        assert.deepEqual([nobody.code, /no account nobody/.test(nobody.err)], [1, true]);
+        const { code, err } = await invokemu(root, 'import', old.root, '--owner', 'me@example.com', '--media', '/nonexistent');
+        assert.deepEqual([code, err], [3, '']);
+        const count = (table) => Number(execFileSync('sqlite3', [path.join(root, 'databases/invokemu.db'), `SELECT COUNT(*) FROM ${table} WHERE user_id = (SELECT user_id FROM users WHERE email = 'me@example.com')`], { encoding: 'utf8' }));
+        assert.deepEqual(['images', 'boards', 'workflows', 'style_presets', 'session_queue'].map(count), [6, 3, 2, 1, 4]);
+    });
+
+    test('broken off at ten random moments and run again, it ends the same', async (t) => {
+        const old = peopled(path.join(dir, 'large'), '6.14', hash, thumbnail);
+        for (let i = 0; i < 400; i++) {
+            old.picture(`${id(`many${i}`)}.png`, { user_id: i % 2 ? EVA : FOLKE, thumbnail, board: i % 3 ? undefined : id('Sea'), size: 3 });
+        }
+        old.done();
+        const args = ['import', old.root, '--media', '/nonexistent', '--copy'];
+        const whole = await fresh('whole');
+        assert.equal((await invokemu(whole, ...args)).code, 3);
+        const root = await fresh('killed');
+        const placed = () => (fs.existsSync(path.join(root, 'outputs/images')) ? fs.readdirSync(path.join(root, 'outputs/images')).length : 0);
+        let killed = 0;
+        for (let i = 0; i < 10; i++) {
+            const child = spawn(path.join(BUILD, 'bin/invokemu'), [...args, '--root', root], { stdio: 'ignore' });
+            const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve(signal)));
+            // The first ones early; later ones when so many files are there, and a moment more.
+            let signal;
+            void ended.then((s) => (signal = s));
+            while (signal === undefined && placed() < (i - 1) * 40) {
+                await pause(1);
+            }
+            await Promise.race([pause(Math.random() * 40), ended]);
+            child.kill('SIGKILL');
+            killed += (await ended) === 'SIGKILL';
+        }
+        t.diagnostic(`killed ${killed} of 10`);
+        assert.ok(killed > 4, `only ${killed} were killed`);
+        assert.equal((await invokemu(root, ...args)).code, 3);
+        assert.deepEqual(contents(root), contents(whole));
+        const left = pictures(root).filter(([file]) => !path.basename(file).startsWith('.part-'));
+        assert.deepEqual(left, pictures(whole));
+    });
+
+    test('refuses what it does not know, and a root that is in use', async () => {
+        const root = await fresh('refusals');
+        const refused = async (from, why) => {
+            const { code, err } = await invokemu(root, 'import', from);
+            assert.deepEqual([code, why.test(err)], [1, true], err);
+            assert.deepEqual(fs.readdirSync(path.join(root, 'tmp')), [], 'nothing is left behind');
+        };
+        await refused(path.join(dir, 'nowhere'), /no root of InvokeAI/);
+        const newer = new OldRoot(path.join(dir, 'newer'), '6.14');
+        newer.sql("INSERT INTO migrations VALUES (99, 'later')");
+        await refused(newer.root, /newer InvokeAI/);
+        const older = new OldRoot(path.join(dir, 'older'), '5');
+        older.sql('UPDATE migrations SET version = 3');
+        await refused(older.root, /before 5\.0/);
+        const broken = new OldRoot(path.join(dir, 'broken'), '5');
+        fs.writeFileSync(broken.database, 'x'.repeat(5000));
+        fs.rmSync(`${broken.database}-wal`, { force: true });
+        await refused(broken.root, /no database of InvokeAI/);
+        const used = new OldRoot(path.join(dir, 'used'), '6.12');
+        const holder = spawn('sqlite3', [used.database], { stdio: ['pipe', 'pipe', 'inherit'] });
+        holder.stdin.write('SELECT COUNT(*) FROM images;\n');
+        await new Promise((resolve) => holder.stdout.once('data', resolve));
+        await refused(used.root, /in use/);
+        holder.stdin.end();
+        await new Promise((resolve) => holder.on('close', resolve));
+        assert.equal((await invokemu(root, 'import')).code, 1);
+    });
+});
