@@ -7,11 +7,10 @@
 
 #include "cli/import.h"
 #include "mod_invokemu/auth/core_email.h"
+#include "mod_invokemu/auth/core_password.h"
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/store/users.h"
 #include "mod_invokemu/util/ids.h"
-
-#define BCRYPT_LENGTH 60
 
 static void known_as(cli_importer *im, const char *theirs, const char *ours)
 {
@@ -20,10 +19,12 @@ static void known_as(cli_importer *im, const char *theirs, const char *ours)
 }
 
 /* A hash that no password of ours can be held against would lock its person out without a word. */
-static const char *usable_hash(cli_importer *im, const char *email, const char *hash)
+static const char *usable_hash(cli_importer *im, apr_pool_t *p, const char *email, const char *hash)
 {
-    if (hash && strlen(hash) == BCRYPT_LENGTH && strncmp(hash, "$2", 2) == 0)
-        return hash;
+    const char *ours = hash ? imu_password_hash_normal(p, hash) : NULL;
+
+    if (ours)
+        return ours;
     cli_import_note(im, "%s has no password that works here: invokemu reset %s", email, email);
     return IMU_NO_PASSWORD;
 }
@@ -35,7 +36,7 @@ static imu_err *insert_user(cli_importer *im, apr_pool_t *p, const imu_rows *r, 
 
     return imu_db_exec(
         im->db, p, taken, "import_user", "ssssbbisss", imu_text(r, i, "user_id"), email,
-        imu_text(r, i, "display_name"), usable_hash(im, email, imu_text(r, i, "password_hash")),
+        imu_text(r, i, "display_name"), usable_hash(im, p, email, imu_text(r, i, "password_hash")),
         imu_bool(r, i, "is_admin"), imu_bool(r, i, "is_active"), imu_int(r, i, "token_epoch"),
         cli_import_time(p, imu_text(r, i, "created_at")),
         cli_import_time(p, imu_text(r, i, "updated_at")), seen ? cli_import_time(p, seen) : NULL);

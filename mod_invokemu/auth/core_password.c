@@ -140,10 +140,6 @@ int imu_password_verify(const char *password, const char *hash)
     const char *out, *with = usable ? hash : NOBODYS_HASH;
     int same;
 
-    if (strlen(password) > IMU_PASSWORD_MAX) {
-        password = "";
-        usable = 0;
-    }
     memset(&data, 0, sizeof data);
     out = crypt_r(password, with, &data);
     same = out && strlen(out) == strlen(with) && imu_equal(out, with, strlen(with));

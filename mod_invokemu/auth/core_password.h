@@ -10,7 +10,7 @@
 #include "mod_invokemu/util/err.h"
 
 #define IMU_PASSWORD_MIN       8 /**< characters (specification 4.3) */
-#define IMU_PASSWORD_MAX       72 /**< bytes: bcrypt reads no more, so more is refused instead of cut */
+#define IMU_PASSWORD_MAX       72 /**< bytes: bcrypt reads no more, so nobody can choose more */
 #define IMU_PASSWORD_GENERATED 16 /**< characters of a suggested password */
 
 /**
@@ -35,7 +35,8 @@ const char *imu_password_hash_normal(apr_pool_t *p, const char *hash);
 imu_err *imu_password_hash(apr_pool_t *p, const char *password, const char **hash);
 
 /** True when the password has that hash. Takes as long for a hash that can match nothing (NULL,
- * "*"). */
+ * "*"). Of a longer password than can be chosen here, the first 72 bytes count: accounts that were
+ * imported may have such ones. */
 int imu_password_verify(const char *password, const char *hash);
 
 /** A random password with capital, small letter, digit and special character, as the rules want it.
