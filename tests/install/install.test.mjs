@@ -66,7 +66,8 @@ after(async () => {
 
 test('everything lies where Debian expects it', () => {
     const files = [
-        'usr/lib/apache2/modules/mod_invokemu.so', 'usr/lib/invokemu/invokemu-worker', 'etc/apache2/mods-available/invokemu.load',
+        'usr/lib/apache2/modules/mod_invokemu.so', 'usr/lib/invokemu/invokemu-worker', 'usr/bin/invokemu', 'usr/bin/invoke-useradd',
+        'usr/share/man/man1/invokemu.1', 'usr/share/bash-completion/completions/invokemu', 'etc/apache2/mods-available/invokemu.load',
         'etc/apache2/mods-available/invokemu.conf', 'etc/apache2/sites-available/invokemu.conf',
         'etc/apache2/sites-available/invokemu-tls.conf', 'usr/lib/systemd/system/invokemu-worker.service',
         'usr/lib/systemd/system/invokemu-media.service', 'usr/lib/sysusers.d/invokemu.conf', 'usr/lib/tmpfiles.d/invokemu.conf',
