@@ -179,7 +179,9 @@ void check_unet(check *c, const char *name)
     imu_fault fault = {0};
     if (!st)
         return;
-    if (imu_unet_open(c->backend, check_model_path(c, name, "unet", path), &u, &fault)) {
+    if (imu_unet_open(c->backend,
+                      &(imu_net_place){.folder = check_model_path(c, name, "unet", path)}, &u,
+                      &fault)) {
         check_fail(c, file, "open", &fault);
         imu_st_close(st);
         return;
@@ -251,7 +253,8 @@ void check_vae(check *c, const char *name)
     imu_fault fault = {0};
     if (!st)
         return;
-    if (imu_vae_open(c->backend, check_model_path(c, name, "vae", path), &v, &fault)) {
+    if (imu_vae_open(c->backend, &(imu_net_place){.folder = check_model_path(c, name, "vae", path)},
+                     &v, &fault)) {
         check_fail(c, file, "open", &fault);
         imu_st_close(st);
         return;

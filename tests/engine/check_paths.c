@@ -279,8 +279,9 @@ static int open_paths(paths *p)
     p->pooled_cond = check_array(p->c, p->st, "pooled_cond");
     p->pooled_uncond = check_array(p->c, p->st, "pooled_uncond");
     p->time_ids = check_array(p->c, p->st, "time_ids");
-    if (imu_unet_open(p->c->backend, check_model_path(p->c, p->name, "unet", path), &p->unet,
-                      &fault) ||
+    if (imu_unet_open(p->c->backend,
+                      &(imu_net_place){.folder = check_model_path(p->c, p->name, "unet", path)},
+                      &p->unet, &fault) ||
         imu_model_open(p->c->engine, check_model_path(p->c, p->name, "", path), &p->model,
                        &fault)) {
         check_fail(p->c, p->file, "open", &fault);
@@ -392,7 +393,8 @@ static void compare_picture(check *c, const char *file, const char *where, const
     imu_vae *v;
     imu_array *image = NULL;
     imu_fault fault = {0};
-    if (imu_vae_open(c->backend, check_model_path(c, name, "vae", path), &v, &fault)) {
+    if (imu_vae_open(c->backend, &(imu_net_place){.folder = check_model_path(c, name, "vae", path)},
+                     &v, &fault)) {
         check_fail(c, file, where, &fault);
         return;
     }

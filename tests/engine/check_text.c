@@ -126,7 +126,9 @@ static void check_encoder(check *c, const char *file, const char *model, const c
     imu_fault fault = {0};
     if (!st)
         return;
-    if (imu_text_encoder_open(c->backend, check_model_path(c, model, part, path), &e, &fault)) {
+    if (imu_text_encoder_open(c->backend,
+                              &(imu_net_place){.folder = check_model_path(c, model, part, path)},
+                              &e, &fault)) {
         check_fail(c, file, part, &fault);
         imu_st_close(st);
         return;

@@ -197,7 +197,8 @@ static imu_engine_status need_text(imu_model *m, imu_fault *fault)
         if (!s)
             s = part_path(m, m->kind.encoder[i], path, fault);
         if (!s && !m->encoder[i])
-            s = imu_text_encoder_open(m->engine->backend, path, &m->encoder[i], fault);
+            s = imu_text_encoder_open(m->engine->backend, &(imu_net_place){.folder = path},
+                                      &m->encoder[i], fault);
     }
     return s;
 }
@@ -216,12 +217,13 @@ imu_engine_status imu_model_need(imu_model *m, int parts, imu_fault *fault)
     if (!s && (parts & IMU_PART_UNET) && !m->unet) {
         s = part_path(m, "unet", path, fault);
         if (!s)
-            s = imu_unet_open(m->engine->backend, path, &m->unet, fault);
+            s = imu_unet_open(m->engine->backend, &(imu_net_place){.folder = path}, &m->unet,
+                              fault);
     }
     if (!s && (parts & IMU_PART_VAE) && !m->vae) {
         s = part_path(m, "vae", path, fault);
         if (!s)
-            s = imu_vae_open(m->engine->backend, path, &m->vae, fault);
+            s = imu_vae_open(m->engine->backend, &(imu_net_place){.folder = path}, &m->vae, fault);
     }
     return s;
 }
@@ -271,4 +273,20 @@ uint64_t imu_model_memory(const imu_model *m, int parts)
     if ((parts & IMU_PART_VAE) && m->vae)
         bytes += imu_net_bytes(imu_vae_net(m->vae));
     return bytes;
+}
+
+imu_engine_status imu_model_set_loras(imu_model *m, int part, int encoder, const imu_lora_use *uses,
+                                      size_t count, imu_fault *fault)
+{
+    imu_engine_status s = imu_model_need(m, part, fault);
+    if (s)
+        return s;
+    if (part == IMU_PART_UNET)
+        return imu_net_set_loras(imu_unet_net(m->unet), IMU_LORA_UNET, uses, count, fault);
+    if (part != IMU_PART_TEXT || encoder < 0 || encoder >= m->kind.encoders)
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "A LoRA can't lie on that part of a model.");
+    /* A refiner's only encoder is the family's second. */
+    bool second = !strcmp(m->kind.encoder[encoder], "text_encoder_2");
+    return imu_net_set_loras(imu_text_encoder_net(m->encoder[encoder]),
+                             second ? IMU_LORA_TEXT_2 : IMU_LORA_TEXT, uses, count, fault);
 }

@@ -1,23 +1,58 @@
 #include "worker/diffusion/net.h"
 
+#include "worker/diffusion/json_file.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define CONFIG_BYTES ((size_t)1 << 20)
+
+/* Where the values of one of the engine's tensors are: some or all of the rows of a tensor in the
+ * file. */
+typedef struct view {
+    imu_st_entry entry; /* of these rows alone; its name belongs to the file */
+    bool transposed;
+} view;
+
+/* What a weight is read from. */
+typedef struct source {
+    imu_net *net;
+    view view;
+    bool bias;
+    char *layer; /* name without ".weight" and ".bias" */
+} source;
+
 struct imu_net {
     imu_backend *backend;
-    imu_safetensors *file;
-    imu_weight **weights;
-    size_t weight_count, weight_room;
+    const imu_safetensors *file;
+    imu_safetensors *own; /* the same when the net opened it; else NULL */
+    imu_naming naming;    /* of the file */
+    imu_naming lora_naming;
+    imu_weight **weights; /* each read from the source, or the two, of the same layer */
+    source **weight_sources;
+    size_t weight_count, weight_room, weight_source_count, weight_source_room;
+    source **sources;
+    size_t source_count, source_room;
     imu_tensor **params;
     size_t param_count, param_room;
+    imu_lora_part part;
+    imu_lora_use *uses;
+    size_t use_count;
     imu_fault read_fault; /* why a weight could not be read, for imu_net_status */
 };
 
-imu_engine_status imu_net_open(imu_backend *backend, const char *folder, imu_net **out,
-                               imu_fault *fault)
+imu_engine_status imu_net_config(const imu_net_place *place, json_t **out, imu_fault *fault)
+{
+    if (place->folder)
+        return imu_json_read(place->folder, "config.json", CONFIG_BYTES, out, fault);
+    *out = json_incref((json_t *)place->config);
+    return IMU_ENGINE_OK;
+}
+
+static imu_engine_status open_file(imu_net *net, const char *folder, imu_fault *fault)
 {
     char path[PATH_MAX];
     const char *name = imu_net_file_name(folder);
@@ -25,16 +60,31 @@ imu_engine_status imu_net_open(imu_backend *backend, const char *folder, imu_net
     if (n < 0 || (size_t)n >= sizeof path)
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "There is no safetensors file in %.200s.",
                         folder);
+    imu_engine_status s = imu_st_open(path, &net->own, fault);
+    net->file = net->own;
+    return s;
+}
+
+imu_engine_status imu_net_open(imu_backend *backend, const imu_net_place *place, imu_net **out,
+                               imu_fault *fault)
+{
     imu_net *net = calloc(1, sizeof *net);
     if (!net)
         return imu_fail_memory(fault);
     net->backend = backend;
-    imu_engine_status s = imu_st_open(path, &net->file, fault);
+    net->file = place->file;
+    net->naming = place->naming;
+    imu_engine_status s = place->folder ? open_file(net, place->folder, fault) : IMU_ENGINE_OK;
     if (s)
         free(net);
     else
         *out = net;
     return s;
+}
+
+void imu_net_set_naming(imu_net *net, const imu_naming *naming)
+{
+    net->lora_naming = *naming;
 }
 
 void imu_net_read_ahead(const imu_net *net)
@@ -43,19 +93,33 @@ void imu_net_read_ahead(const imu_net *net)
     (void)posix_fadvise(net->file->fd, 0, 0, POSIX_FADV_WILLNEED);
 }
 
+static void drop_loras(imu_lora_use *uses, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        imu_lora_close(uses[i].lora);
+    free(uses);
+}
+
 void imu_net_close(imu_net *net)
 {
     if (!net)
         return;
     for (size_t i = 0; i < net->weight_count; i++)
         net->backend->weight_free(net->backend, net->weights[i]);
+    for (size_t i = 0; i < net->source_count; i++) {
+        free(net->sources[i]->layer);
+        free(net->sources[i]);
+    }
     for (size_t i = 0; i < net->param_count; i++) {
         net->backend->release(net->backend, net->params[i]->data, net->params[i]->bytes);
         free(net->params[i]);
     }
+    drop_loras(net->uses, net->use_count);
     free(net->weights);
+    free(net->weight_sources);
+    free(net->sources);
     free(net->params);
-    imu_st_close(net->file);
+    imu_st_close(net->own);
     free(net);
 }
 
@@ -74,9 +138,42 @@ imu_backend *imu_net_backend(const imu_net *net)
     return net->backend;
 }
 
-const imu_st_entry *imu_net_find(const imu_net *net, const char *name)
+/* Rows [slice, slice + 1) of `slices` equal parts. */
+static bool cut(imu_st_entry *e, int slice, int slices)
 {
-    return imu_st_find(net->file, name);
+    if (slices == 1)
+        return true;
+    if (e->ndim < 1 || e->dim[0] % slices)
+        return false;
+    e->dim[0] /= slices;
+    e->count /= (uint64_t)slices;
+    e->size /= (uint64_t)slices;
+    e->offset += (uint64_t)slice * e->size;
+    return true;
+}
+
+static bool find(const imu_net *net, const char *name, view *v)
+{
+    imu_old_name old;
+    for (int i = 0; i < 2; i++) {
+        const imu_st_entry *e =
+            imu_old_name_of(&net->naming, name, i, &old) ? imu_st_find(net->file, old.name) : NULL;
+        if (!e)
+            continue;
+        *v = (view){.entry = *e, .transposed = old.transposed && e->ndim == 2};
+        if (v->transposed) {
+            v->entry.dim[0] = e->dim[1];
+            v->entry.dim[1] = e->dim[0];
+        }
+        return cut(&v->entry, old.slice, old.slices);
+    }
+    return false;
+}
+
+bool imu_net_has(const imu_net *net, const char *name)
+{
+    view v;
+    return find(net, name, &v);
 }
 
 /* Appends to a growing list of pointers; -1 without memory. */
@@ -94,33 +191,87 @@ static int append(void ***list, size_t *count, size_t *room, void *item)
     return 0;
 }
 
+/* The file's order of a transposed matrix [rows, columns] is [columns, rows]. */
+static int turn(float *m, int64_t rows, int64_t columns)
+{
+    float *copy = malloc((size_t)(rows * columns) * sizeof *copy);
+    if (!copy)
+        return IMU_TENSOR_NO_MEMORY;
+    memcpy(copy, m, (size_t)(rows * columns) * sizeof *copy);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++)
+            m[r * columns + c] = copy[c * rows + r];
+    free(copy);
+    return IMU_TENSOR_OK;
+}
+
+/* A layer's name as LoRAs write it. */
+static void flatten(char *name)
+{
+    for (; *name; name++)
+        *name = *name == '.' ? '_' : *name;
+}
+
+/* What a LoRA has for a layer, under our name for it or an old one; or NULL. */
+static const imu_lora_module *module_of(const imu_net *net, const imu_lora *lora, const char *layer)
+{
+    imu_old_name old;
+    char flat[IMU_NAME_BYTES];
+    snprintf(flat, sizeof flat, "%s", layer);
+    flatten(flat);
+    const imu_lora_module *m = imu_lora_find(lora, net->part, flat);
+    for (int i = 0; i < 2 && !m && net->lora_naming.kind; i++)
+        if (imu_old_name_of(&net->lora_naming, layer, i, &old)) {
+            flatten(old.name);
+            m = imu_lora_find(lora, net->part, old.name);
+        }
+    return m;
+}
+
+static imu_engine_status add_loras(imu_net *net, const source *s, float *dst)
+{
+    int64_t rows = s->view.entry.dim[0], rest = (int64_t)s->view.entry.count / rows;
+    imu_engine_status status = IMU_ENGINE_OK;
+    for (size_t i = 0; i < net->use_count && !status; i++) {
+        const imu_lora_use *u = &net->uses[i];
+        const imu_lora_module *m = module_of(net, u->lora, s->layer);
+        if (m)
+            status = s->bias
+                         ? imu_lora_add_bias(u->lora, m, u->weight, rows, dst, &net->read_fault)
+                         : imu_lora_add(u->lora, m, u->weight, rows, rest, dst, &net->read_fault);
+    }
+    return status;
+}
+
 static int read_source(void *user, const void *key, float *dst, size_t count)
 {
     imu_net *net = user;
-    const imu_st_entry *entry = key;
+    const source *s = key;
+    const imu_st_entry *entry = &s->view.entry;
     if (entry->count != count) {
         imu_fail(&net->read_fault, IMU_ENGINE_INTERNAL, "%.200s: another size than asked for.",
                  entry->name);
         return IMU_TENSOR_SOURCE;
     }
-    return imu_st_read_f32(net->file, entry, dst, &net->read_fault) ? IMU_TENSOR_SOURCE
-                                                                    : IMU_TENSOR_OK;
+    if (imu_st_read_f32(net->file, entry, dst, &net->read_fault))
+        return IMU_TENSOR_SOURCE;
+    if (s->view.transposed && turn(dst, entry->dim[0], entry->dim[1]))
+        return IMU_TENSOR_NO_MEMORY;
+    return add_loras(net, s, dst) ? IMU_TENSOR_SOURCE : IMU_TENSOR_OK;
 }
 
 static imu_engine_status require(imu_net *net, const char *name, int ndim, const int64_t *dim,
-                                 const imu_st_entry **out, imu_fault *fault)
+                                 view *out, imu_fault *fault)
 {
-    const imu_st_entry *e = imu_st_find(net->file, name);
-    if (!e)
+    if (!find(net, name, out))
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The model lacks the tensor %.200s.", name);
+    const imu_st_entry *e = &out->entry;
     bool same = e->ndim >= ndim && e->type != IMU_I64 && e->type != IMU_I32 && e->type != IMU_U8;
     for (int i = 0; i < e->ndim && same; i++)
         same = e->dim[i] == (i < ndim ? dim[i] : 1);
-    if (!same)
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
-                        "The tensor %.160s has another shape than config.json says.", name);
-    *out = e;
-    return IMU_ENGINE_OK;
+    return same ? IMU_ENGINE_OK
+                : imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                           "The tensor %.160s has another shape than config.json says.", name);
 }
 
 static imu_engine_status member(char name[512], const char *prefix, const char *suffix,
@@ -132,27 +283,57 @@ static imu_engine_status member(char name[512], const char *prefix, const char *
                                        "The tensor name %.100s is too long.", prefix);
 }
 
+/* Where layer.weight or layer.bias is read from; belongs to the net. */
+static imu_engine_status new_source(imu_net *net, const char *layer, bool bias, int ndim,
+                                    const int64_t *dim, source **out, imu_fault *fault)
+{
+    char name[512];
+    source *s = calloc(1, sizeof *s);
+    if (!s)
+        return imu_fail_memory(fault);
+    *s = (source){.net = net, .bias = bias, .layer = strdup(layer)};
+    imu_engine_status status =
+        s->layer ? member(name, layer, bias ? "bias" : "weight", fault) : imu_fail_memory(fault);
+    if (!status)
+        status = require(net, name, ndim, dim, &s->view, fault);
+    if (!status && append((void ***)&net->sources, &net->source_count, &net->source_room, s))
+        status = imu_fail_memory(fault);
+    if (status) {
+        free(s->layer);
+        free(s);
+        return status;
+    }
+    *out = s;
+    return status;
+}
+
+static bool has_bias(const imu_net *net, const char *prefix, imu_bias bias)
+{
+    char name[512];
+    return bias == IMU_BIAS_REQUIRED ||
+           (bias == IMU_BIAS_OPTIONAL && !member(name, prefix, "bias", NULL) &&
+            imu_net_has(net, name));
+}
+
 static imu_engine_status new_weight(imu_net *net, const char *prefix, imu_weight_desc *desc,
                                     imu_bias bias, imu_weight **out, imu_fault *fault)
 {
-    char name[512];
-    const imu_st_entry *e;
+    source *values, *offsets;
     int64_t dim[4] = {desc->out, desc->in, desc->kernel_h, desc->kernel_w};
-    imu_engine_status s = member(name, prefix, "weight", fault);
-    if (!s)
-        s = require(net, name, desc->kernel_h ? 4 : 2, dim, &e, fault);
+    imu_engine_status s =
+        new_source(net, prefix, false, desc->kernel_h ? 4 : 2, dim, &values, fault);
     if (s)
         return s;
-    desc->weight = (imu_weight_source){read_source, net, e};
-    s = member(name, prefix, "bias", fault);
-    if (s)
-        return s;
-    if (bias == IMU_BIAS_REQUIRED || (bias == IMU_BIAS_OPTIONAL && imu_st_find(net->file, name))) {
-        s = require(net, name, 1, dim, &e, fault);
+    desc->weight = (imu_weight_source){read_source, net, values};
+    if (has_bias(net, prefix, bias)) {
+        s = new_source(net, prefix, true, 1, dim, &offsets, fault);
         if (s)
             return s;
-        desc->bias = (imu_weight_source){read_source, net, e};
+        desc->bias = (imu_weight_source){read_source, net, offsets};
     }
+    if (append((void ***)&net->weight_sources, &net->weight_source_count, &net->weight_source_room,
+               values))
+        return imu_fail_memory(fault);
     if (net->backend->weight_new(net->backend, desc, out))
         return imu_fail_memory(fault);
     if (append((void ***)&net->weights, &net->weight_count, &net->weight_room, *out)) {
@@ -161,6 +342,53 @@ static imu_engine_status new_weight(imu_net *net, const char *prefix, imu_weight
     }
     return IMU_ENGINE_OK;
 }
+
+/* ---- LoRAs ---- */
+
+static bool same_loras(const imu_net *net, const imu_lora_use *uses, size_t count)
+{
+    bool same = net->use_count == count;
+    for (size_t i = 0; i < count && same; i++)
+        same =
+            uses[i].weight == net->uses[i].weight && imu_lora_same(uses[i].lora, net->uses[i].lora);
+    return same;
+}
+
+/* Has the layers that the LoRAs in place change read again. @return how many they are */
+static size_t forget_changed(imu_net *net)
+{
+    size_t changed = 0;
+    for (size_t w = 0; w < net->weight_count; w++) {
+        bool touched = false;
+        for (size_t i = 0; i < net->use_count && !touched; i++)
+            touched = module_of(net, net->uses[i].lora, net->weight_sources[w]->layer) != NULL;
+        if (touched)
+            net->backend->weight_unload(net->backend, net->weights[w]);
+        changed += touched;
+    }
+    return changed;
+}
+
+imu_engine_status imu_net_set_loras(imu_net *net, imu_lora_part part, const imu_lora_use *uses,
+                                    size_t count, imu_fault *fault)
+{
+    if (same_loras(net, uses, count))
+        return IMU_ENGINE_OK;
+    imu_lora_use *fresh = calloc(count + 1, sizeof *fresh);
+    if (!fresh)
+        return imu_fail_memory(fault);
+    for (size_t i = 0; i < count; i++)
+        fresh[i] = (imu_lora_use){imu_lora_hold(uses[i].lora), uses[i].weight};
+    forget_changed(net);
+    drop_loras(net->uses, net->use_count);
+    net->part = part;
+    net->uses = fresh;
+    net->use_count = count;
+    forget_changed(net);
+    return IMU_ENGINE_OK;
+}
+
+/* ---- layers ---- */
 
 imu_engine_status imu_net_linear(imu_net *net, const char *prefix, int64_t in, int64_t out,
                                  imu_bias bias, imu_linear *layer, imu_fault *fault)
@@ -181,8 +409,8 @@ imu_engine_status imu_net_conv(imu_net *net, const char *prefix, int64_t in, int
 static imu_engine_status load_param(imu_net *net, const char *name, int64_t width, imu_tensor **out,
                                     imu_fault *fault)
 {
-    const imu_st_entry *e;
-    imu_engine_status s = require(net, name, 1, &width, &e, fault);
+    view v;
+    imu_engine_status s = require(net, name, 1, &width, &v, fault);
     if (s)
         return s;
     imu_tensor *t = calloc(1, sizeof *t);
@@ -192,7 +420,7 @@ static imu_engine_status load_param(imu_net *net, const char *name, int64_t widt
             .type = IMU_F32, .ndim = 1, .dim = {width}, .bytes = (size_t)width * sizeof(float)};
         t->data = net->backend->alloc(net->backend, t->bytes);
     }
-    s = t && t->data && values ? imu_st_read_f32(net->file, e, values, fault)
+    s = t && t->data && values ? imu_st_read_f32(net->file, &v.entry, values, fault)
                                : imu_fail_memory(fault);
     if (!s && net->backend->upload(net->backend, t, values))
         s = imu_fail(fault, IMU_ENGINE_INTERNAL, "Can't move %.200s to the device.", name);
@@ -225,8 +453,9 @@ imu_engine_status imu_net_norm(imu_net *net, const char *prefix, int64_t width, 
 imu_engine_status imu_net_row(imu_net *net, const char *name, int64_t row, int64_t width,
                               float *dst, imu_fault *fault)
 {
-    const imu_st_entry *e = imu_st_find(net->file, name);
-    if (!e || e->ndim != 2 || e->dim[1] != width || row < 0 || row >= e->dim[0])
+    view v;
+    const imu_st_entry *e = &v.entry;
+    if (!find(net, name, &v) || e->ndim != 2 || e->dim[1] != width || row < 0 || row >= e->dim[0])
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
                         "The table %.160s has no row %lld of the right width.", name,
                         (long long)row);

@@ -3,9 +3,13 @@
 #ifndef IMU_DIFFUSION_NET_H
 #define IMU_DIFFUSION_NET_H
 
+#include "worker/diffusion/lora.h"
 #include "worker/diffusion/model_files.h"
+#include "worker/diffusion/names.h"
 #include "worker/diffusion/safetensors.h"
 #include "worker/tensor/ops.h"
+
+#include <jansson.h>
 
 typedef struct imu_net imu_net;
 
@@ -26,17 +30,34 @@ typedef struct imu_norm {
 
 typedef enum imu_bias { IMU_BIAS_NONE, IMU_BIAS_REQUIRED, IMU_BIAS_OPTIONAL } imu_bias;
 
-/* Opens the first of the usual file names in `folder` (*.safetensors, *.fp16.safetensors). */
-imu_engine_status imu_net_open(imu_backend *backend, const char *folder, imu_net **out,
+/* Where a network's configuration and tensors are. */
+typedef struct imu_net_place {
+    const char *folder; /* of diffusers: config.json, and the first of the usual weights files */
+    /* Or, with folder NULL, a part of a checkpoint of one file, which must outlive the network. */
+    const imu_safetensors *file;
+    imu_naming naming;
+    const json_t *config; /* in the form of config.json */
+} imu_net_place;
+
+/* The configuration; a new reference. */
+imu_engine_status imu_net_config(const imu_net_place *place, json_t **out, imu_fault *fault);
+imu_engine_status imu_net_open(imu_backend *backend, const imu_net_place *place, imu_net **out,
                                imu_fault *fault);
 void imu_net_close(imu_net *net);
+/* Lays these LoRAs, and no others, on the network; holds them. Layers that they change are read
+ * again when next used. */
+imu_engine_status imu_net_set_loras(imu_net *net, imu_lora_part part, const imu_lora_use *uses,
+                                    size_t count, imu_fault *fault);
 /* Asks the system to read the file into its cache. */
 void imu_net_read_ahead(const imu_net *net);
 
 /* Size of the weights in memory now. */
 uint64_t imu_net_bytes(const imu_net *net);
 imu_backend *imu_net_backend(const imu_net *net);
-const imu_st_entry *imu_net_find(const imu_net *net, const char *name);
+bool imu_net_has(const imu_net *net, const char *name);
+
+/* The old names of LoRAs' layers are found by the shape of the UNet. */
+void imu_net_set_naming(imu_net *net, const imu_naming *naming);
 
 /* prefix.weight [out, in] (or [out, in, 1, 1]) and prefix.bias [out]. */
 imu_engine_status imu_net_linear(imu_net *net, const char *prefix, int64_t in, int64_t out,

@@ -125,6 +125,27 @@ void imu_model_unload(imu_model *model, int parts);
 /* Bytes of memory that the weights of `parts` occupy now. */
 uint64_t imu_model_memory(const imu_model *model, int parts);
 
+/* ---- LoRA ---- */
+
+typedef struct imu_lora imu_lora;
+
+/* Reads the names of a LoRA's tensors: a safetensors file with the keys of kohya's trainer,
+ * diffusers or PEFT; LoRA, LoHa, LoKr and full differences. `path` may be a folder with
+ * pytorch_lora_weights.safetensors. */
+imu_engine_status imu_lora_open(const char *path, imu_lora **out, imu_fault *fault);
+/* A model on which it lies keeps it for as long as that lasts. NULL is fine. */
+void imu_lora_close(imu_lora *lora);
+
+typedef struct imu_lora_use {
+    imu_lora *lora;
+    double weight;
+} imu_lora_use;
+
+/* Lays these LoRAs, and no others, on a part of the model: IMU_PART_UNET, or IMU_PART_TEXT with the
+ * number of the text encoder (0 or 1). Only layers that change are read again, when next used. */
+imu_engine_status imu_model_set_loras(imu_model *model, int part, int encoder,
+                                      const imu_lora_use *uses, size_t count, imu_fault *fault);
+
 /* ---- prompt ---- */
 
 /* What is to be encoded, and how. */

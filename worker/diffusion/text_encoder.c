@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONFIG_BYTES ((size_t)1 << 20)
-#define TOKENS       "text_model.embeddings.token_embedding.weight"
-#define POSITIONS    "text_model.embeddings.position_embedding.weight"
-#define MAX_CHUNKS   64
+#define TOKENS     "text_model.embeddings.token_embedding.weight"
+#define POSITIONS  "text_model.embeddings.position_embedding.weight"
+#define MAX_CHUNKS 64
 
 typedef struct text_layer {
     imu_norm norm1, norm2;
@@ -26,10 +25,11 @@ struct imu_text_encoder {
     imu_linear project;
 };
 
-static imu_engine_status read_config(imu_text_encoder *e, const char *folder, imu_fault *fault)
+static imu_engine_status read_config(imu_text_encoder *e, const imu_net_place *place,
+                                     imu_fault *fault)
 {
     json_t *c;
-    imu_engine_status s = imu_json_read(folder, "config.json", CONFIG_BYTES, &c, fault);
+    imu_engine_status s = imu_net_config(place, &c, fault);
     if (s)
         return s;
     s = imu_json_int(c, "hidden_size", 512, 1, 8192, &e->width, fault);
@@ -90,12 +90,12 @@ static imu_engine_status build_layer(imu_text_encoder *e, int index, text_layer 
     return s ? s : imu_net_norm(e->net, name, e->width, &l->norm2, fault);
 }
 
-static imu_engine_status build(imu_text_encoder *e, imu_backend *backend, const char *folder,
-                               imu_fault *fault)
+static imu_engine_status build(imu_text_encoder *e, imu_backend *backend,
+                               const imu_net_place *place, imu_fault *fault)
 {
-    imu_engine_status s = read_config(e, folder, fault);
+    imu_engine_status s = read_config(e, place, fault);
     if (!s)
-        s = imu_net_open(backend, folder, &e->net, fault);
+        s = imu_net_open(backend, place, &e->net, fault);
     if (!s && !(e->layer = calloc((size_t)e->layers, sizeof *e->layer)))
         s = imu_fail_memory(fault);
     for (int i = 0; i < e->layers && !s; i++)
@@ -104,7 +104,7 @@ static imu_engine_status build(imu_text_encoder *e, imu_backend *backend, const 
         s = imu_net_norm(e->net, "text_model.final_layer_norm", e->width, &e->final_norm, fault);
     if (s)
         return s;
-    if (!imu_net_find(e->net, "text_projection.weight")) {
+    if (!imu_net_has(e->net, "text_projection.weight")) {
         e->projection = 0;
         return IMU_ENGINE_OK;
     }
@@ -112,13 +112,13 @@ static imu_engine_status build(imu_text_encoder *e, imu_backend *backend, const 
                           &e->project, fault);
 }
 
-imu_engine_status imu_text_encoder_open(imu_backend *backend, const char *folder,
+imu_engine_status imu_text_encoder_open(imu_backend *backend, const imu_net_place *place,
                                         imu_text_encoder **out, imu_fault *fault)
 {
     imu_text_encoder *e = calloc(1, sizeof *e);
     if (!e)
         return imu_fail_memory(fault);
-    imu_engine_status s = build(e, backend, folder, fault);
+    imu_engine_status s = build(e, backend, place, fault);
     if (s)
         imu_text_encoder_close(e);
     else

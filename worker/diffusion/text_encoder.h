@@ -6,7 +6,7 @@
 
 typedef struct imu_text_encoder imu_text_encoder;
 
-imu_engine_status imu_text_encoder_open(imu_backend *backend, const char *folder,
+imu_engine_status imu_text_encoder_open(imu_backend *backend, const imu_net_place *place,
                                         imu_text_encoder **out, imu_fault *fault);
 void imu_text_encoder_close(imu_text_encoder *e);
 imu_net *imu_text_encoder_net(imu_text_encoder *e);

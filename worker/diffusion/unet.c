@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONFIG_BYTES ((size_t)1 << 20)
 #define MAX_CHANNELS 8192
 
 /* Settings that change the arithmetic and that this engine does not compute: each must be absent,
@@ -260,18 +259,20 @@ static imu_engine_status build(imu_unet *u, imu_fault *fault)
     return s;
 }
 
-imu_engine_status imu_unet_open(imu_backend *backend, const char *folder, imu_unet **out,
+imu_engine_status imu_unet_open(imu_backend *backend, const imu_net_place *place, imu_unet **out,
                                 imu_fault *fault)
 {
     json_t *config;
-    imu_engine_status s = imu_json_read(folder, "config.json", CONFIG_BYTES, &config, fault);
+    imu_engine_status s = imu_net_config(place, &config, fault);
     if (s)
         return s;
     imu_unet *u = calloc(1, sizeof *u);
     s = u ? read_config(u, config, fault) : imu_fail_memory(fault);
     json_decref(config);
     if (!s)
-        s = imu_net_open(backend, folder, &u->net, fault);
+        s = imu_net_open(backend, place, &u->net, fault);
+    if (!s)
+        imu_net_set_naming(u->net, &(imu_naming){.kind = IMU_NAMES_UNET, .layers = u->layers});
     if (!s)
         s = build(u, fault);
     if (s)

@@ -6,7 +6,7 @@
 
 typedef struct imu_unet imu_unet;
 
-imu_engine_status imu_unet_open(imu_backend *backend, const char *folder, imu_unet **out,
+imu_engine_status imu_unet_open(imu_backend *backend, const imu_net_place *place, imu_unet **out,
                                 imu_fault *fault);
 void imu_unet_close(imu_unet *u);
 imu_net *imu_unet_net(imu_unet *u);

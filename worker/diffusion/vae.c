@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONFIG_BYTES ((size_t)1 << 20)
-#define VAE_EPS      1e-6
+#define VAE_EPS 1e-6
 
 enum { MAX_LEVELS = 8, MAX_LAYERS = 8, MAX_LATENT_EDGE = 2048 };
 
@@ -144,7 +143,7 @@ static imu_engine_status build_decoder(imu_vae *v, imu_fault *fault)
         s = imu_net_norm(v->net, "decoder.conv_norm_out", v->channels[0], &d->norm_out, fault);
     if (!s)
         s = imu_net_conv(v->net, "decoder.conv_out", v->channels[0], 3, 3, &d->conv_out, fault);
-    if (!s && imu_net_find(v->net, "post_quant_conv.weight"))
+    if (!s && imu_net_has(v->net, "post_quant_conv.weight"))
         s = imu_net_linear(v->net, "post_quant_conv", v->latent, v->latent, IMU_BIAS_REQUIRED,
                            &v->post_quant, fault);
     return s;
@@ -170,17 +169,17 @@ static imu_engine_status build_encoder(imu_vae *v, imu_fault *fault)
     if (!s)
         s = imu_net_conv(v->net, "encoder.conv_out", v->channels[top], 2 * v->latent, 3,
                          &e->conv_out, fault);
-    if (!s && imu_net_find(v->net, "quant_conv.weight"))
+    if (!s && imu_net_has(v->net, "quant_conv.weight"))
         s = imu_net_linear(v->net, "quant_conv", 2 * v->latent, 2 * v->latent, IMU_BIAS_REQUIRED,
                            &v->quant, fault);
     return s;
 }
 
-imu_engine_status imu_vae_open(imu_backend *backend, const char *folder, imu_vae **out,
+imu_engine_status imu_vae_open(imu_backend *backend, const imu_net_place *place, imu_vae **out,
                                imu_fault *fault)
 {
     json_t *config;
-    imu_engine_status s = imu_json_read(folder, "config.json", CONFIG_BYTES, &config, fault);
+    imu_engine_status s = imu_net_config(place, &config, fault);
     if (s)
         return s;
     imu_vae *v = calloc(1, sizeof *v);
@@ -191,10 +190,10 @@ imu_engine_status imu_vae_open(imu_backend *backend, const char *folder, imu_vae
             s = imu_fail(fault, IMU_ENGINE_BAD_MODEL,
                          "The VAE's channels are no multiple of its norm groups.");
     if (!s)
-        s = imu_net_open(backend, folder, &v->net, fault);
+        s = imu_net_open(backend, place, &v->net, fault);
     if (!s)
         s = build_decoder(v, fault);
-    if (!s && imu_net_find(v->net, "encoder.conv_in.weight")) {
+    if (!s && imu_net_has(v->net, "encoder.conv_in.weight")) {
         v->has_encoder = true;
         s = build_encoder(v, fault);
     }

@@ -6,7 +6,7 @@
 
 typedef struct imu_vae imu_vae;
 
-imu_engine_status imu_vae_open(imu_backend *backend, const char *folder, imu_vae **out,
+imu_engine_status imu_vae_open(imu_backend *backend, const imu_net_place *place, imu_vae **out,
                                imu_fault *fault);
 void imu_vae_close(imu_vae *v);
 imu_net *imu_vae_net(imu_vae *v);
