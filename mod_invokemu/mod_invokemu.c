@@ -38,9 +38,9 @@ APLOG_USE_MODULE(invokemu);
 
 #define MUTEX_TYPE "invokemu"
 
-/* Bytes. glibc raises this bound to the size of what was freed last, and every thread that ever
- * wrote a long list would keep room for another: 20 MiB times the threads of a child. */
-#define MMAP_THRESHOLD (256 * 1024)
+/* Bytes; where glibc begins. It raises the bound to the size of what was freed, and every thread
+ * that ever wrote a long list would keep room for another: 20 MiB times the threads of a child. */
+#define MMAP_THRESHOLD (128 * 1024)
 
 static int is_enabled(const request_rec *r)
 {
@@ -207,8 +207,8 @@ static imu_err *apply_root_admin(imu_db *db, const imu_instance *inst, server_re
     return err;
 }
 
-/* Migrations, secrets, the root administrator and the model folder, on a connection that is closed again before any child
- * opens its own. */
+/* Migrations, secrets, the root administrator and the model folder, on a connection that is closed
+ * again before any child opens its own. */
 static imu_err *prepare_database(apr_pool_t *p, imu_instance *inst, server_rec *s)
 {
     apr_pool_t *own;

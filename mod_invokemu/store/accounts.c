@@ -28,10 +28,11 @@ imu_err *imu_account_change(imu_db *db, apr_pool_t *p, const char *user_id,
 imu_err *imu_account_remove(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir,
                             apr_array_header_t **ended)
 {
-    imu_err *err = imu_db_begin(db);
+    imu_err *err = imu_user_retire(db, p, user_id, heir);
 
-    if (err)
-        return err;
-    err = imu_queue_cancel_person(db, p, user_id, ended);
-    return imu_db_end(db, err ? err : imu_user_delete(db, p, user_id, heir));
+    /* One statement that deletes thousands of jobs would keep everybody else from writing for
+     * seconds. */
+    if (!err)
+        err = imu_queue_sweep_person(db, p, user_id, ended);
+    return err ? err : imu_user_delete(db, p, user_id, heir);
 }

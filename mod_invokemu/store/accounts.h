@@ -19,7 +19,13 @@
 imu_err *imu_account_change(imu_db *db, apr_pool_t *p, const char *user_id,
                             const imu_user_change *change, int keep_sessions, imu_rows **user,
                             apr_array_header_t **ended);
-/** Deletes an account, after canceling its jobs. @param heir, return  as imu_user_delete */
+/**
+ * Deletes an account and its jobs. Not inside a transaction: the account is suspended first, then
+ * its jobs go in slices, then the rest; one that was interrupted is suspended and can be deleted
+ * again.
+ * @param heir, return  as imu_user_delete
+ * @param ended  array of imu_queue_change: the jobs that were canceled
+ */
 imu_err *imu_account_remove(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir,
                             apr_array_header_t **ended);
 

@@ -114,6 +114,10 @@ imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *filt
  */
 imu_err *imu_queue_cancel_person(imu_db *db, apr_pool_t *p, const char *user_id,
                                  apr_array_header_t **changes);
+/** Deletes all jobs of a person who can start no more, a slice at a time. @param changes  as above
+ */
+imu_err *imu_queue_sweep_person(imu_db *db, apr_pool_t *p, const char *user_id,
+                                apr_array_header_t **changes);
 /** Fills change->events for canceled items: the running ones and a few more, as a long list is told
  * of as a whole. While the rows are there. */
 imu_err *imu_queue_change_events(imu_db *db, apr_pool_t *p, imu_queue_change *change);

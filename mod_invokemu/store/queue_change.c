@@ -125,22 +125,30 @@ static imu_err *cancel_queue_of(const imu_queue_scope *s, imu_queue_change *chan
     return err ? err : imu_queue_change_events(s->db, s->p, change);
 }
 
-imu_err *imu_queue_cancel_person(imu_db *db, apr_pool_t *p, const char *user_id,
-                                 apr_array_header_t **changes)
+/* Does something to each queue that a query names for a person. */
+static imu_err *each_queue_of(imu_db *db, apr_pool_t *p, const char *user_id, const char *query,
+                              imu_err *(*act)(const imu_queue_scope *, imu_queue_change *),
+                              apr_array_header_t **changes)
 {
     imu_identity *who = apr_pcalloc(p, sizeof *who);
     imu_queue_scope s = {.db = db, .p = p, .who = who};
     imu_rows *rows;
-    imu_err *err = imu_db_select(db, p, &rows, "queue_names_of_person", "s", user_id);
+    imu_err *err = imu_db_select(db, p, &rows, query, "s", user_id);
 
     who->via = IMU_VIA_BEARER;
     who->user_id = user_id;
     *changes = apr_array_make(p, 1, sizeof(imu_queue_change));
     for (int i = 0; !err && i < rows->count; i++) {
         s.queue_id = imu_text(rows, i, "queue_id");
-        err = cancel_queue_of(&s, apr_array_push(*changes));
+        err = act(&s, apr_array_push(*changes));
     }
     return err;
+}
+
+imu_err *imu_queue_cancel_person(imu_db *db, apr_pool_t *p, const char *user_id,
+                                 apr_array_header_t **changes)
+{
+    return each_queue_of(db, p, user_id, "queue_names_of_person", cancel_queue_of, changes);
 }
 
 /* Cancels what is running, up to the item `last`, before it is deleted, so that it is stopped and
@@ -207,6 +215,25 @@ imu_err *imu_queue_sweep_items(const imu_queue_scope *s, imu_queue_sweep what,
         apr_sleep(SLICE_PAUSE);
     }
     return err;
+}
+
+/* Canceled before they go, so that everybody is told what became of each. */
+static imu_err *clear_queue_of(const imu_queue_scope *s, imu_queue_change *change)
+{
+    const imu_queue_filter all = {.running = 1};
+    imu_queue_change none;
+    int deleted;
+    imu_err *err = imu_queue_cancel(s, &all, change);
+
+    if (!err)
+        err = imu_queue_change_events(s->db, s->p, change);
+    return err ? err : imu_queue_sweep_items(s, IMU_SWEEP_ALL, NULL, &deleted, &none);
+}
+
+imu_err *imu_queue_sweep_person(imu_db *db, apr_pool_t *p, const char *user_id,
+                                apr_array_header_t **changes)
+{
+    return each_queue_of(db, p, user_id, "queue_names_of_person_ever", clear_queue_of, changes);
 }
 
 imu_err *imu_queue_delete(const imu_queue_scope *s, apr_int64_t item_id, imu_queue_change *change)

@@ -181,11 +181,9 @@ imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id,
     return imu_db_end(db, err);
 }
 
-/* Inside a transaction. */
-static imu_err *leave_to(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
+/* Who may get the data of an account. Inside a transaction. */
+static imu_err *check_heir(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
 {
-    static const char *const parts[] = {"user_leave_boards", "user_leave_images",
-                                        "user_leave_workflows", "user_leave_style_presets"};
     imu_rows *rows;
     imu_err *err = imu_user_secret_by_id(db, p, heir, &rows);
 
@@ -197,6 +195,16 @@ static imu_err *leave_to(imu_db *db, apr_pool_t *p, const char *user_id, const c
     if (!err && strcmp(imu_text(rows, 0, "password_hash"), IMU_NO_PASSWORD) == 0)
         err = imu_error(p, 400, "heir_invited",
                         "Whoever gets the data has to accept their invitation first.");
+    return err;
+}
+
+/* Inside a transaction. */
+static imu_err *leave_to(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
+{
+    static const char *const parts[] = {"user_leave_boards", "user_leave_images",
+                                        "user_leave_workflows", "user_leave_style_presets"};
+    imu_err *err = check_heir(db, p, user_id, heir);
+
     for (size_t i = 0; !err && i < sizeof parts / sizeof parts[0]; i++)
         err = imu_db_exec(db, p, NULL, parts[i], "ss", heir, user_id);
     if (!err)
@@ -212,6 +220,19 @@ static imu_err *delete_rows(imu_db *db, apr_pool_t *p, const char *user_id, cons
     if (!err)
         err = imu_db_exec(db, p, NULL, "user_delete", "s", user_id);
     return err || !heir ? err : imu_db_exec(db, p, NULL, "boards_mark_shared_of", "s", heir);
+}
+
+imu_err *imu_user_retire(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
+{
+    const imu_user_change suspended = {
+        .is_admin = IMU_KEEP, .is_active = 0, .must_change_password = IMU_KEEP};
+    imu_rows *user;
+    imu_err *err = imu_db_begin(db);
+
+    if (err)
+        return err;
+    err = imu_user_update(db, p, user_id, &suspended, &user);
+    return imu_db_end(db, err || !heir ? err : check_heir(db, p, user_id, heir));
 }
 
 imu_err *imu_user_delete(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)

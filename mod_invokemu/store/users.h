@@ -60,6 +60,8 @@ imu_err *imu_user_create_first_admin(imu_db *db, apr_pool_t *p, const char *emai
  */
 imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id,
                          const imu_user_change *change, imu_rows **rows);
+/** Suspends an account that is about to be deleted, if imu_user_delete may delete it. */
+imu_err *imu_user_retire(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir);
 /** Deletes an account with all its rows.
  * @param heir  whose its boards, pictures, workflows and style presets become; NULL: they go too
  * @return as imu_user_update; 400 "heir_unknown" unless there is such another account,

@@ -100,6 +100,9 @@ RETURNING item_id, user_id, started_at;
 -- :name queue_names_of_person
 SELECT DISTINCT queue_id FROM session_queue WHERE user_id = %s AND status IN ('pending', 'in_progress') ORDER BY queue_id LIMIT 1000;
 
+-- :name queue_names_of_person_ever
+SELECT DISTINCT queue_id FROM session_queue WHERE user_id = %s ORDER BY queue_id;
+
 -- :name queue_running
 SELECT item_id FROM session_queue WHERE item_id <= %lld AND queue_id = %s AND status = 'in_progress'
   AND (%s IS NULL OR user_id = %s) AND (%s IS NULL OR destination = %s) LIMIT 100;

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import { before, beforeEach, describe, test } from 'node:test';
 import { Client } from '../lib/http.mjs';
 import { SANITIZED } from '../lib/paths.mjs';
-import { useServer } from '../lib/server.mjs';
+import { until, useServer } from '../lib/server.mjs';
 import { addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
 import { enqueue, QUEUE, textBatch, texts } from '../lib/batches.mjs';
 
@@ -146,6 +146,24 @@ describe('the session queue', () => {
             rows('pending');
             assert.equal((await ok(ann.put(`${QUEUE}/cancel_all_except_current`))).canceled, 5000);
             rows('canceled');
+        });
+
+        test('lets others write in between when it goes with its account', async () => {
+            const carl = await addUser(admin, 'Carl');
+            const { user_id } = await ok(carl.get('/api/v1/auth/me'));
+            const made = await enqueue(carl, { value: 'x'.repeat(20000), runs: 3000 });
+            assert.equal(made.enqueued, 3000);
+            let done = false;
+            const left = new Set();
+            const gone = admin.delete(`/api/v1/users/${user_id}`).finally(() => (done = true));
+            while (!done) {
+                assert.equal((await ben.post('/api/v1/boards/?board_name=meanwhile')).status, 201);
+                left.add((await ok(ben.get(`${QUEUE}/status`))).queue.total);
+            }
+            assert.equal((await gone).status, 200);
+            assert.ok([...left].some((n) => n > 0 && n < 3000), `only ${[...left]} were seen`);
+            assert.equal(server.sql(`SELECT COUNT(*) AS n FROM session_queue WHERE user_id = '${user_id}'`)[0].n, 0);
+            assert.equal((await carl.get('/api/v1/auth/me')).status, 401);
         });
 
         test('with a job that is too large is refused, wherever its bytes are', async () => {
@@ -468,16 +486,17 @@ describe('the session queue', () => {
                 const alone = await ok(item(ann, made.item_ids[79]));
                 assert.equal(alone.session.graph.nodes.text.value, value);
                 // What the answer does not carry is not read either.
-                assert.ok(SANITIZED || Math.max(...memory('VmHWM')) < 100 * 1024, `${memory('VmHWM')} KiB`);
+                assert.ok(SANITIZED || Math.max(...memory('VmHWM')) < 120 * 1024, `${memory('VmHWM')} KiB`);
             });
         }
 
         // Some thread or other answers: each of them would keep its own.
         test('leaves nothing behind in memory', async () => {
             const made = await enqueue(ann, { data: [[texts(value)]], runs: 80, workflow });
+            const before = Math.max(...memory('VmRSS'));
             for (let i = 0; i < 24; i++)
                 assert.equal((await lists.items_by_ids(ann, made.item_ids)).status, 200);
-            assert.ok(SANITIZED || Math.max(...memory('VmRSS')) < 60 * 1024, `${memory('VmRSS')} KiB`);
+            await until(() => SANITIZED || Math.max(...memory('VmRSS')) < before + 40 * 1024, 'what they took to go back');
         });
     });
 
