@@ -4,19 +4,14 @@
  */
 #include "mod_invokemu/body.h"
 
-#include <ap_mpm.h>
-#include <http_core.h>
-#include <http_log.h>
 #include <http_protocol.h>
 #include <util_filter.h>
 #include <apr_strings.h>
-#include <apr_thread_mutex.h>
 
+#include "mod_invokemu/arrival.h"
 #include "mod_invokemu/hosts.h"
 #include "mod_invokemu/routes.h"
 #include "mod_invokemu/validate.h"
-
-APLOG_USE_MODULE(invokemu);
 
 #define READ_BYTES 65536
 #define GUARD      "INVOKEMU_BODY"
@@ -24,17 +19,6 @@ APLOG_USE_MODULE(invokemu);
 #define PUBLIC_BODY 65536
 /* A stranger's body has to be there so soon. */
 #define STRANGER_TIME apr_time_from_sec(10)
-#define MAX_WAITING   64
-
-/* The threads of this child that wait for bodies: of strangers by the network each came from, of
- * people by their account. */
-struct imu_body_crowd {
-    const char *waiting[MAX_WAITING];
-    int all, each; /* how many may wait, and how many of one */
-};
-
-static struct imu_body_crowd strangers, people;
-static apr_thread_mutex_t *lock;
 
 typedef struct reader {
     imu_body_stream in;
@@ -43,55 +27,6 @@ typedef struct reader {
     apr_size_t used, room;
     int done;
 } reader;
-
-static void crowd_init(struct imu_body_crowd *crowd, int all, int each)
-{
-    crowd->all = all < 1 ? 1 : all > MAX_WAITING ? MAX_WAITING : all;
-    crowd->each = each < 1 ? 1 : each;
-}
-
-void imu_body_child_init(apr_pool_t *pchild, server_rec *s)
-{
-    int threads = 1;
-    apr_status_t rv = apr_thread_mutex_create(&lock, APR_THREAD_MUTEX_DEFAULT, pchild);
-
-    if (rv != APR_SUCCESS) {
-        lock = NULL;
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
-                     "IMU0008: slow requests can't be limited in this child");
-    }
-    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
-    crowd_init(&strangers, threads / 4, (threads / 4 + 1) / 2);
-    crowd_init(&people, threads * 2 / 3, threads / 3);
-}
-
-/* Takes a place among those that wait. @return its number, or -1 */
-static int enter(struct imu_body_crowd *crowd, const char *who)
-{
-    int same = 0, place = -1;
-
-    apr_thread_mutex_lock(lock);
-    for (int i = 0; i < crowd->all; i++)
-        if (!crowd->waiting[i])
-            place = i;
-        else
-            same += strcmp(crowd->waiting[i], who) == 0;
-    if (same >= crowd->each)
-        place = -1;
-    if (place >= 0)
-        crowd->waiting[place] = who;
-    apr_thread_mutex_unlock(lock);
-    return place;
-}
-
-static void leave(struct imu_body_crowd *crowd, int place)
-{
-    if (place < 0)
-        return;
-    apr_thread_mutex_lock(lock);
-    crowd->waiting[place] = NULL;
-    apr_thread_mutex_unlock(lock);
-}
 
 static imu_err *too_large(imu_req *req, apr_int64_t max)
 {
@@ -153,19 +88,22 @@ void imu_body_open(imu_req *req, imu_body_stream *in)
     int known = req->who.via != IMU_VIA_NONE;
 
     *in = (imu_body_stream){.req = req,
-                            .crowd = known ? &people : &strangers,
-                            .who = known ? req->who.user_id : imu_network_of(req),
-                            .until = known || !lock ? 0 : apr_time_now() + STRANGER_TIME,
-                            .place = -1};
+                            .wait = {.known = known,
+                                     .who = known ? req->who.user_id : imu_network_of(req),
+                                     .until = known ? 0 : apr_time_now() + STRANGER_TIME,
+                                     .place = IMU_NO_PLACE}};
     in->bb = apr_brigade_create(req->p, req->r->connection->bucket_alloc);
     in->guard.filter = ap_add_output_filter(GUARD, &in->guard, req->r, req->r->connection);
+    in->arrives = imu_arrival_wait_as(req->r->connection, &in->wait);
 }
 
 void imu_body_close(imu_body_stream *in)
 {
+    if (in->arrives)
+        imu_arrival_wait_as(in->req->r->connection, NULL);
     ap_remove_output_filter(in->guard.filter);
     apr_brigade_destroy(in->bb);
-    leave(in->crowd, in->place);
+    imu_crowd_leave(&in->wait);
 }
 
 static apr_status_t fetch(imu_body_stream *in, apr_read_type_e block)
@@ -173,31 +111,17 @@ static apr_status_t fetch(imu_body_stream *in, apr_read_type_e block)
     return ap_get_brigade(in->req->r->input_filters, in->bb, AP_MODE_READBYTES, block, READ_BYTES);
 }
 
-/* Waits for more, not beyond the stream's time. */
-static apr_status_t wait_for(imu_body_stream *in)
+/* A stream of HTTP/2 has no socket of its own, and one of mod_http2's threads. Waiting for more of
+ * it ends by itself. */
+static apr_status_t fetch_of_stream(imu_body_stream *in)
 {
-    conn_rec *c = in->req->r->connection;
-    /* A stream of HTTP/2 has no socket of its own; its reads end by themselves. */
-    apr_socket_t *socket = c->master || !in->until ? NULL : ap_get_conn_socket(c);
-    apr_interval_time_t left = in->until - apr_time_now(), usual = -1;
-    apr_status_t rv;
+    apr_status_t rv = fetch(in, APR_NONBLOCK_READ);
 
-    if (in->until && left <= 0)
+    if (!APR_STATUS_IS_EAGAIN(rv) && (rv != APR_SUCCESS || !APR_BRIGADE_EMPTY(in->bb)))
+        return rv;
+    if ((in->wait.until && apr_time_now() >= in->wait.until) || imu_crowd_enter(&in->wait) != 0)
         return APR_TIMEUP;
-    if (socket && apr_socket_timeout_get(socket, &usual) != APR_SUCCESS)
-        socket = NULL;
-    if (socket && (usual < 0 || usual > left))
-        apr_socket_timeout_set(socket, left);
-    rv = fetch(in, APR_BLOCK_READ);
-    if (socket)
-        apr_socket_timeout_set(socket, usual);
-    return rv;
-}
-
-/* Whether it costs one of the child's threads to wait. HTTP/2 has threads of its own for people. */
-static int is_limited(const imu_body_stream *in)
-{
-    return lock && (in->until || !in->req->r->connection->master);
+    return fetch(in, APR_BLOCK_READ);
 }
 
 imu_err *imu_body_next(imu_body_stream *in)
@@ -205,13 +129,9 @@ imu_err *imu_body_next(imu_body_stream *in)
     apr_status_t rv;
 
     apr_brigade_cleanup(in->bb);
-    rv = fetch(in, is_limited(in) ? APR_NONBLOCK_READ : APR_BLOCK_READ);
-    if (is_limited(in) &&
-        (APR_STATUS_IS_EAGAIN(rv) || (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(in->bb)))) {
-        if (in->place < 0 && (in->place = enter(in->crowd, in->who)) < 0)
-            return too_many(in->req);
-        rv = wait_for(in);
-    }
+    rv = in->arrives ? fetch(in, APR_BLOCK_READ) : fetch_of_stream(in);
+    if (in->wait.refused)
+        return too_many(in->req);
     return rv == APR_SUCCESS ? NULL : imu_body_failed(in, rv);
 }
 

@@ -1,13 +1,13 @@
 /*
- * body.h: the bodies of requests. Waiting for one holds a thread. Of a child's threads, people get
- * two thirds for that, each account half of these; whoever has not signed in shares a quarter, each
- * network half of that, and has ten seconds.
+ * body.h: the bodies of requests. Waiting for one holds a thread: crowd.h says how many. Whoever has
+ * not signed in has ten seconds.
  */
 #ifndef IMU_BODY_H
 #define IMU_BODY_H
 
 #include <util_filter.h>
 
+#include "mod_invokemu/crowd.h"
 #include "mod_invokemu/request.h"
 
 /** Holds back the pages that httpd answers a broken body with, while one is read. */
@@ -16,16 +16,12 @@ typedef struct imu_body_guard {
     int refused; /**< status of the page that was held back */
 } imu_body_guard;
 
-struct imu_body_crowd;
-
 /** A body that is being read. Don't move it: a filter refers to it. */
 typedef struct imu_body_stream {
     imu_req *req;
-    apr_bucket_brigade *bb;       /**< what has come */
-    struct imu_body_crowd *crowd; /**< with whom this one shares threads */
-    const char *who;
-    apr_time_t until; /**< 0: as long as httpd's own limits allow */
-    int place;        /**< in the crowd, or -1 */
+    apr_bucket_brigade *bb; /**< what has come */
+    imu_wait wait;
+    int arrives; /**< the connection waits as `wait` says; else each reading has to */
     imu_body_guard guard;
 } imu_body_stream;
 
@@ -41,7 +37,6 @@ imu_err *imu_body_failed(const imu_body_stream *in, apr_status_t rv);
 
 /** Registers the filter behind the guard. */
 void imu_body_register(void);
-void imu_body_child_init(apr_pool_t *pchild, server_rec *s);
 /** Reads the whole body, at most max bytes. @return 413 when larger, or as imu_body_next */
 imu_err *imu_body_read(imu_req *req, apr_int64_t max, const char **data, apr_size_t *len);
 /** Reads the body as JSON of at most InvokeMUMaxBody bytes (owned by the pool). @return 413, or 422

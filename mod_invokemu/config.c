@@ -310,6 +310,22 @@ static const char *set_instance_flag(cmd_parms *cmd, int flag, int *field)
     return not_global(cmd);
 }
 
+int imu_config_enabled(const server_rec *s)
+{
+    const core_server_config *core = ap_get_core_module_config(s->module_config);
+    const imu_dir_conf *dir = ap_get_module_config(s->lookup_defaults, &invokemu_module);
+
+    if (dir->enabled == 1)
+        return 1;
+    for (int i = 0; i < core->sec_url->nelts; i++) {
+        dir = ap_get_module_config(APR_ARRAY_IDX(core->sec_url, i, ap_conf_vector_t *),
+                                   &invokemu_module);
+        if (dir && dir->enabled == 1)
+            return 1;
+    }
+    return 0;
+}
+
 static const char *set_enabled(cmd_parms *cmd, void *dir, int flag)
 {
     (void)cmd;

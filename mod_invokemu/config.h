@@ -83,6 +83,8 @@ void *imu_config_merge_dir(apr_pool_t *p, void *base, void *add);
 const char *imu_config_finish(apr_pool_t *p, server_rec *main_server);
 /** The one instance, valid after imu_config_finish. */
 imu_instance *imu_instance_get(void);
+/** True where the module answers at all on this server. */
+int imu_config_enabled(const server_rec *s);
 imu_server_conf *imu_server_conf_of(const server_rec *s);
 
 #endif

@@ -23,12 +23,17 @@ static int bodiless(int status)
     return status == 204 || status == 304;
 }
 
-void imu_edge_leave_body(const imu_req *req)
+int imu_edge_body_left(const imu_req *req)
 {
     const char *length = apr_table_get(req->r->headers_in, "Content-Length");
 
-    if (!req->body_done && (apr_table_get(req->r->headers_in, "Transfer-Encoding") ||
-                            (length && apr_atoi64(length) > 0)))
+    return !req->body_done && (apr_table_get(req->r->headers_in, "Transfer-Encoding") ||
+                               (length && apr_atoi64(length) > 0));
+}
+
+void imu_edge_leave_body(const imu_req *req)
+{
+    if (imu_edge_body_left(req))
         req->r->connection->keepalive = AP_CONN_CLOSE;
 }
 

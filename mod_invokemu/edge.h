@@ -13,6 +13,8 @@ int imu_edge_send_error(imu_req *req, const imu_err *err);
 /** Headers that every answer of ours carries. */
 void imu_edge_common_headers(request_rec *r);
 
+/** True when the request has a body that nobody has read. */
+int imu_edge_body_left(const imu_req *req);
 /** Before an answer: a body that nobody has read is not waited for; the core would read it to its
  * end, however slowly it comes, with a thread. The connection ends after the answer instead. */
 void imu_edge_leave_body(const imu_req *req);

@@ -65,14 +65,18 @@ imu_origin imu_origin_of(const imu_req *req)
 
 const char *imu_network_of(const imu_req *req)
 {
-    const apr_sockaddr_t *a = req->r->useragent_addr;
+    return imu_network_at(req->p, req->r->useragent_addr, req->r->useragent_ip);
+}
+
+const char *imu_network_at(apr_pool_t *p, const apr_sockaddr_t *a, const char *ip)
+{
     const unsigned char *b;
 
     if (!a || a->family != AF_INET6)
-        return req->r->useragent_ip;
+        return ip;
     b = a->ipaddr_ptr;
     if (memcmp(b, "\0\0\0\0\0\0\0\0\0\0\xFF\xFF", 12) == 0)
-        return req->r->useragent_ip;
-    return apr_psprintf(req->p, "%02x%02x:%02x%02x:%02x%02x:%02x%02x", b[0], b[1], b[2], b[3], b[4],
+        return ip;
+    return apr_psprintf(p, "%02x%02x:%02x%02x:%02x%02x:%02x%02x", b[0], b[1], b[2], b[3], b[4],
                         b[5], b[6], b[7]);
 }

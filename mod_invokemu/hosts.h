@@ -27,5 +27,7 @@ imu_origin imu_origin_of(const imu_req *req);
 /** What stands for a client when requests are counted: its address, or the /64 of an IPv6 customer,
  * who has all of it. */
 const char *imu_network_of(const imu_req *req);
+/** The same of an address, and how it is written. */
+const char *imu_network_at(apr_pool_t *p, const apr_sockaddr_t *a, const char *ip);
 
 #endif

@@ -20,8 +20,10 @@
 #include "mod_invokemu/auth/core_secret.h"
 #include "mod_invokemu/auth/core_session.h"
 #include "mod_invokemu/auth/throttle.h"
+#include "mod_invokemu/arrival.h"
 #include "mod_invokemu/body.h"
 #include "mod_invokemu/config.h"
+#include "mod_invokemu/crowd.h"
 #include "mod_invokemu/dispatch/dispatcher.h"
 #include "mod_invokemu/events/endpoint.h"
 #include "mod_invokemu/prefork.h"
@@ -91,23 +93,12 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
                : HTTP_INTERNAL_SERVER_ERROR;
 }
 
-/* True where the module answers at all; a server that merely loads it needs no database. */
+/* A server that merely loads the module needs no database. */
 static int any_enabled(server_rec *s)
 {
-    for (; s; s = s->next) {
-        core_server_config *core = ap_get_core_module_config(s->module_config);
-        imu_dir_conf *dir = ap_get_module_config(s->lookup_defaults, &invokemu_module);
-
-        if (dir->enabled == 1)
-            return 1;
-        for (int i = 0; i < core->sec_url->nelts; i++) {
-            dir = ap_get_module_config(APR_ARRAY_IDX(core->sec_url, i, ap_conf_vector_t *),
-                                       &invokemu_module);
-            if (dir && dir->enabled == 1)
-                return 1;
-        }
-    }
-    return 0;
+    while (s && !imu_config_enabled(s))
+        s = s->next;
+    return s != NULL;
 }
 
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -289,7 +280,8 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
                      "IMU0007: the write lock cannot be used in this child");
     imu_throttle_child_init(pchild, s);
-    imu_body_child_init(pchild, s);
+    imu_crowd_child_init(pchild, s);
+    imu_arrival_child_init(pchild, s);
     imu_events_child_init(pchild, s);
 }
 
@@ -306,6 +298,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_handler(content_handler, NULL, NULL, APR_HOOK_MIDDLE);
     imu_events_register_hooks();
     imu_body_register();
+    imu_arrival_register();
     imu_prefork_register_hooks();
 }
 

@@ -197,6 +197,7 @@ static int park_poll(ask *a, imu_socket *s)
 {
     request_rec *r = a->req.r;
 
+    imu_edge_leave_body(&a->req);
     s->keep_alive = keep_alive_lines(r);
     s->head = answer_head(r);
     if (!s->head || !s->keep_alive)
@@ -281,13 +282,14 @@ static void serve_blocking(imu_socket *s, request_rec *r)
     imu_socket_release(s);
 }
 
-static int not_a_websocket(request_rec *r)
+static int not_a_websocket(const imu_req *req)
 {
+    request_rec *r = req->r;
     const char *upgrade = apr_table_get(r->headers_in, "Upgrade"),
                *connection = apr_table_get(r->headers_in, "Connection");
 
     return r->method_number != M_GET || r->proto_num < HTTP_VERSION(1, 1) ||
-           r->connection->master || !upgrade || !connection ||
+           r->connection->master || imu_edge_body_left(req) || !upgrade || !connection ||
            !ap_find_token(r->pool, upgrade, "websocket") ||
            !ap_find_token(r->pool, connection, "upgrade");
 }
@@ -318,7 +320,7 @@ static int websocket_request(ask *a)
     char accept[IMU_WS_ACCEPT_SIZE];
     int rc;
 
-    if (not_a_websocket(r) ||
+    if (not_a_websocket(&a->req) ||
         imu_ws_accept(apr_table_get(r->headers_in, "Sec-WebSocket-Key"), accept) != 0)
         return refuse(&a->req, HTTP_BAD_REQUEST, 3, "Bad request");
     if (!version || strcmp(version, "13") != 0) {

@@ -7,6 +7,7 @@
 #include <http_request.h>
 #include <util_filter.h>
 
+#include "mod_invokemu/arrival.h"
 #include "mod_invokemu/config.h"
 
 /* What we know of a connection. */
@@ -94,6 +95,16 @@ static int wait_or_close(conn_rec *c, imu_next next)
     return OK;
 }
 
+/* A thread is only for a request that is there. */
+static imu_next next_request(conn_rec *c)
+{
+    imu_head head = c->clogging_input_filters ? IMU_HEAD_THERE : imu_arrival_head(c);
+
+    return head == IMU_HEAD_THERE  ? IMU_NEXT_REQUEST
+           : head == IMU_HEAD_WAIT ? IMU_NEXT_WAIT
+                                   : IMU_NEXT_CLOSE;
+}
+
 static int process_connection(conn_rec *c)
 {
     parking *place;
@@ -113,6 +124,8 @@ static int process_connection(conn_rec *c)
     }
     if (!place)
         place = parking_new(c);
+    if ((next = next_request(c)) != IMU_NEXT_REQUEST)
+        return wait_or_close(c, next);
     place->inside = 1;
     rc = ap_run_process_connection(c);
     place->inside = 0;

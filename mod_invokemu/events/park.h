@@ -5,7 +5,8 @@
  * given its connection a socket (park.c keeps it with the connection), the hook then tells the MPM
  * to wait for the browser (CONN_STATE_ASYNC_WAITIO, httpd 2.4.63 and later) instead of what the
  * core had in mind, and is called again when there is something to read. Once a long poll is
- * answered, the chain gets the connection back for the next request.
+ * answered, the chain gets the connection back for the next request, once its head is there
+ * (arrival.h).
  */
 #ifndef IMU_PARK_H
 #define IMU_PARK_H

@@ -1,29 +1,38 @@
-// Bodies that arrive slowly, from people who have proved nothing: little time, few threads, and everybody else goes on.
+// What arrives slowly, most of all from people who have proved nothing: little time, few threads, and everybody else goes on.
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, describe, test } from 'node:test';
+import tls from 'node:tls';
 import { request } from '../lib/http.mjs';
 import { until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 
 // One child with eight threads: two may wait for such bodies, one of them for one address. httpd's own limits are off.
-const server = useServer({ conf: 'StartServers 1\nServerLimit 1\nThreadsPerChild 8\nMaxRequestWorkers 8\nMinSpareThreads 1\nMaxSpareThreads 9\nInvokeMUMaxSockets 1000\nRequestReadTimeout body=0' });
+const THREADS = 'StartServers 1\nServerLimit 1\nThreadsPerChild 8\nMaxRequestWorkers 8\nMinSpareThreads 1\nMaxSpareThreads 9\nInvokeMUMaxSockets 1000\nRequestReadTimeout header=0 body=0\n';
+const server = useServer({ conf: THREADS });
+const secure = useServer({ conf: THREADS, tls: true });
 const open = [];
 after(() => open.forEach((each) => each.socket.destroy()));
 
-/** Sends a head that promises a body, and the body's first bytes; goes on byte by byte. Keeps what comes back in `.text`. */
-function dribble(target, { who, method = 'POST', type = 'application/json', begin = '{' } = {}) {
+/** Sends `begin`, and then `next` again and again. Keeps what comes back in `.text`. */
+function trickle(begin, { next = ' ', to = server, raw = false } = {}) {
     const each = { text: '', ended: false, begun: Date.now() };
-    const head = [`${method} ${target} HTTP/1.1`, 'Host: x', `Content-Type: ${type}`, 'Content-Length: 5000', ...(who ? [`Authorization: Bearer ${who.token}`] : [])];
-    each.socket = net.connect(server.port, '127.0.0.1', () => each.socket.write(`${head.join('\r\n')}\r\n\r\n${begin}`));
+    const begun = () => each.socket.write(begin);
+    each.socket = to === secure && !raw ? tls.connect({ port: to.port, host: '127.0.0.1', rejectUnauthorized: false }, begun) : net.connect(to.port, '127.0.0.1', begun);
     each.socket.on('data', (data) => (each.text += data)).on('error', () => {});
-    const timer = setInterval(() => each.socket.writable && each.socket.write(' '), 200);
+    const timer = setInterval(() => each.socket.writable && each.socket.write(next), 200);
     each.socket.on('close', () => {
         clearInterval(timer);
         each.ended = Date.now();
     });
     open.push(each);
     return each;
+}
+
+/** Sends a head that promises a body, and the body's first bytes; goes on byte by byte. */
+function dribble(target, { who, method = 'POST', type = 'application/json', begin = '{', lines = [], chunked = false, ...rest } = {}) {
+    const head = [`${method} ${target} HTTP/1.1`, ...(lines.some((line) => line.startsWith('Host:')) ? [] : ['Host: x']), `Content-Type: ${type}`, chunked ? 'Transfer-Encoding: chunked' : 'Content-Length: 5000', ...lines, ...(who ? [`Authorization: Bearer ${who.token}`] : [])];
+    return trickle(`${head.join('\r\n')}\r\n\r\n${begin}`, rest);
 }
 
 describe('slow bodies', () => {
@@ -82,4 +91,130 @@ describe('slow bodies', () => {
             all.forEach((each) => each.socket.destroy());
         });
     }
+
+    // What httpd's core answers by itself, before any of our handlers has heard of it; it reads the body to its end.
+    const login = '/api/v1/auth/login';
+    for (const [what, target, how, lasts] of [
+        ['OPTIONS *', '*', { method: 'OPTIONS' }, true],
+        ['an encoded slash', '/a%2fb', { method: 'GET' }],
+        ['a null byte', '/%00', { method: 'GET' }],
+        ['what is expected in vain', '/', { method: 'GET', lines: ['Expect: foo'] }],
+        ['trailers that nobody reads', '*', { method: 'OPTIONS', chunked: true, begin: '0\r\nX: ' }],
+        ['trailers', login, { chunked: true, begin: '2\r\n{}\r\n0\r\nX: ' }, true],
+        ['chunks of one byte', login, { chunked: true, begin: '1\r\n{\r\n', next: '1\r\n \r\n' }],
+        ['an extension of a chunk', login, { chunked: true, begin: '1;', next: 'x' }],
+        ['a head that has no end', '/', { lines: Array(9).fill(`X: ${'x'.repeat(8000)}`).concat('Y: 1\r\nX') }],
+        ['an expectation of 100', login, { lines: ['Expect: 100-continue'] }],
+    ]) {
+        test(`that come with ${what} hold few threads`, async () => {
+            const admin = await (server.admin ??= setupAdmin(server));
+            const all = Array.from({ length: 24 }, () => dribble(target, how));
+            // One may be waited for.
+            await until(() => all.filter((each) => each.ended).length >= all.length - 1, 'the end of most', 5000);
+            assert.equal((await admin.get('/api/v1/auth/me')).status, 200);
+            if (lasts) {
+                await until(() => all.every((each) => each.ended), 'the end of its time', 60000);
+            }
+            all.forEach((each) => each.socket.destroy());
+        });
+    }
+
+    for (const [what, method, target, status, lines] of [
+        ['a bad method', 'BREW', '/', 405],
+        ['a bad host', 'GET', '/', 400, ['Host: x y']],
+        ['TRACE', 'TRACE', '/', 405],
+        ['a file that is to be replaced', 'PUT', '/', 405],
+        ['a session that nobody knows', 'GET', '/ws/socket.io/?EIO=4&transport=polling&sid=nobody', 400],
+        ['a WebSocket', 'GET', '/ws/socket.io/?EIO=4&transport=websocket', 400, ['Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==', 'Sec-WebSocket-Version: 13']],
+    ]) {
+        test(`that come with ${what} are not waited for`, async () => {
+            const admin = await (server.admin ??= setupAdmin(server));
+            const all = Array.from({ length: 24 }, () => dribble(target, { method, lines }));
+            await until(() => all.every((each) => each.text.startsWith(`HTTP/1.1 ${status} `) && each.ended), 'answers to all', 5000);
+            assert.equal((await admin.get('/api/v1/auth/me')).status, 200);
+        });
+    }
+
+    test('that come with a poll are not waited for', async () => {
+        const admin = await (server.admin ??= setupAdmin(server));
+        const path = '/ws/socket.io/?EIO=4&transport=polling';
+        const sids = [];
+        for (let i = 0; i < 24; i++) {
+            sids.push(JSON.parse((await request(server.url + path)).text.slice(1)).sid);
+        }
+        const all = sids.map((sid) => dribble(`${path}&sid=${sid}`, { method: 'GET' }));
+        await until(() => all.every((each) => each.ended), 'the end of all', 5000);
+        assert.equal((await admin.get('/api/v1/auth/me')).status, 200);
+    });
+
+    test('do not keep a connection from its next request once they are there', async () => {
+        const body = JSON.stringify({ email: 'a@example.com', password: 'x' });
+        const one = `POST ${login} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+        const client = trickle(one.repeat(2), { next: '' });
+        await until(() => client.text.split('HTTP/1.1 401 ').length === 3, 'two answers');
+        client.socket.write(one.slice(0, 20));
+        client.socket.write(one.slice(20, -3));
+        await request(`${server.url}/api/v1/auth/status`);
+        client.socket.write(one.slice(-3));
+        await until(() => client.text.split('HTTP/1.1 401 ').length === 4, 'a third one');
+        assert.ok(!client.ended);
+    });
+});
+
+describe('slow heads', () => {
+    const heads = [
+        ['nothing', '', ''],
+        ['a line', 'GET /', 'x'],
+        ['a header', 'GET / HTTP/1.1\r\nHost: x\r\nX: ', 'x'],
+        ['one header after the other', 'GET / HTTP/1.1\r\nHost: x\r\n', 'X: x\r\n'],
+        ['a request behind another', 'GET /api/v1/auth/status HTTP/1.1\r\nHost: x\r\n\r\nGET /', 'x'],
+    ];
+    for (const [name, to] of [['plainly', server], ['with TLS', secure]]) {
+        for (const [what, begin, next] of heads) {
+            test(`of which ${what} comes ${name} hold no thread`, async () => {
+                const admin = await (to.admin ??= setupAdmin(to));
+                const all = Array.from({ length: 24 }, () => trickle(begin, { next, to }));
+                await until(() => all.every((each) => each.socket.bytesWritten >= begin.length + 2 * next.length), 'their beginnings');
+                assert.equal((await admin.get('/api/v1/auth/me')).status, 200);
+                assert.ok(all.every((each) => !each.ended), 'nobody is sent away');
+                // One that goes on after all is served.
+                const late = trickle('GET /api/v1/auth/status HTTP/1.1\r\nHo', { next: '', to });
+                await until(() => late.socket.bytesWritten > 20, 'its beginning');
+                await admin.get('/api/v1/auth/me');
+                late.socket.write('st: x\r\n\r\n');
+                await until(() => /^HTTP\/1\.1 200 /.test(late.text), 'its answer');
+                all.forEach((each) => each.socket.destroy());
+            });
+        }
+    }
+
+    test('end after their time', async () => {
+        const one = trickle('GET / HTTP/1.1\r\nHost: x\r\nX: ', { next: 'x' });
+        await until(() => one.ended, 'the end', 60000);
+        assert.ok(one.ended - one.begun > 25000 && !one.text);
+    });
+
+    test('and handshakes hold no thread', async () => {
+        const admin = await (secure.admin ??= setupAdmin(secure));
+        const all = Array.from({ length: 24 }, () => trickle(Buffer.from([0x16, 3, 1, 2, 0, 1, 0]), { next: Buffer.from([0]), to: secure, raw: true }));
+        await until(() => all.every((each) => each.socket.bytesWritten > 8), 'their beginnings');
+        assert.equal((await admin.get('/api/v1/auth/me')).status, 200);
+        all.forEach((each) => each.socket.destroy());
+    });
+
+    test('that are nonsense are answered at once', async () => {
+        for (const [begin, answer] of [
+            ['\r\n\r\nGET /api/v1/auth/status HTTP/1.1\r\nHost: x\r\n\r\n', /^HTTP\/1\.1 200 /],
+            ['nonsense\r\n', /400 Bad Request/],
+            ['GET / HTTP/1.1 no\r\n', /400 Bad Request/],
+            [`GET /${'x'.repeat(9000)}\r\n`, /^HTTP\/1\.1 414 /],
+            ['GET / HTTP/1.1\nHost: x\n\n', /^HTTP\/1\.1 \d/],
+        ]) {
+            const one = trickle(begin, { next: '' });
+            await until(() => answer.test(one.text), `an answer to ${begin.slice(0, 20)}`, 5000);
+        }
+        // A handshake that is none.
+        const one = trickle('GET / HTTP/1.1\r\nHost: x\r\n\r\n', { next: '', to: secure, raw: true });
+        await until(() => one.text.includes('400 Bad Request'), 'an answer', 5000);
+    });
 });

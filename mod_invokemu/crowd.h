@@ -1,0 +1,29 @@
+/*
+ * crowd.h: the threads of a child that wait for what comes slowly. Of a child's threads, people get
+ * two thirds for that, each account half of these; whoever has not signed in shares a quarter, each
+ * network half of that.
+ */
+#ifndef IMU_CROWD_H
+#define IMU_CROWD_H
+
+#include <httpd.h>
+
+/** Somebody who may have to wait, and with whom the threads for that are shared. */
+typedef struct imu_wait {
+    int known;        /**< an account; else a network */
+    const char *who;  /**< which; has to live as long as the place is held */
+    apr_time_t until; /**< 0: as long as httpd's own limits allow */
+    int place;        /**< IMU_NO_PLACE */
+    int refused;      /**< there was no place */
+} imu_wait;
+
+#define IMU_NO_PLACE (-1)
+
+/** Call in child_init. */
+void imu_crowd_child_init(apr_pool_t *pchild, server_rec *s);
+/** Takes a place, if the wait has none yet. @return 0, or -1 when it is refused */
+int imu_crowd_enter(imu_wait *wait);
+/** Gives it back. */
+void imu_crowd_leave(imu_wait *wait);
+
+#endif
