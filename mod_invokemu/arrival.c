@@ -69,6 +69,19 @@ static apr_status_t keep(arrival *a)
     return APR_SUCCESS;
 }
 
+/* Whether nothing is kept: a line that was split off may leave a bucket with nothing in it. */
+static int is_all_read(arrival *a)
+{
+    apr_bucket *first = APR_BRIGADE_FIRST(a->kept);
+
+    while (first != APR_BRIGADE_SENTINEL(a->kept) && !APR_BUCKET_IS_METADATA(first) &&
+           first->length == 0) {
+        apr_bucket_delete(first);
+        first = APR_BRIGADE_FIRST(a->kept);
+    }
+    return first == APR_BRIGADE_SENTINEL(a->kept);
+}
+
 static apr_status_t from_kept(arrival *a, apr_bucket_brigade *bb, ap_input_mode_t mode,
                               apr_off_t n)
 {
@@ -195,7 +208,7 @@ static apr_status_t arriving(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mo
     if (mode == AP_MODE_GETLINE && waits)
         return line_patiently(f, bb);
     if (mode == AP_MODE_GETLINE || mode == AP_MODE_READBYTES || mode == AP_MODE_SPECULATIVE) {
-        if (!APR_BRIGADE_EMPTY(a->kept))
+        if (!is_all_read(a))
             return from_kept(a, bb, mode, n);
         if (waits)
             return patiently(f, bb, mode, n);

@@ -2,6 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,6 +29,14 @@ static void unset(const char **field)
         *field = NULL;
 }
 
+/* The parser of addresses cuts a large number. */
+static int is_port(const char *text)
+{
+    long port = text ? strtol(text, NULL, 10) : 1;
+
+    return port >= 1 && port <= 65535;
+}
+
 /** An address with a host and nothing after its path. @return 0 for anything else */
 static int is_address(apr_pool_t *p, const char *text, apr_uri_t *uri)
 {
@@ -32,8 +44,8 @@ static int is_address(apr_pool_t *p, const char *text, apr_uri_t *uri)
         if (!apr_isgraph(*c) || strchr("\"<>\\^`{|}", *c))
             return 0;
     return strlen(text) <= URL_MAX && apr_uri_parse(p, text, uri) == APR_SUCCESS && uri->scheme &&
-           uri->hostname && *uri->hostname && !uri->user && !uri->password && !uri->query &&
-           !uri->fragment;
+           uri->hostname && *uri->hostname && is_port(uri->port_str) && !uri->user && !uri->password &&
+           !uri->query && !uri->fragment;
 }
 
 static const char *check_public_url(apr_pool_t *p, imu_instance *i)
@@ -61,7 +73,7 @@ static const char *check_server(apr_pool_t *p, const imu_instance *i)
 {
     apr_uri_t uri;
 
-    if (!is_address(p, i->mail_server, &uri) || !uri.port_str || !uri.port ||
+    if (!is_address(p, i->mail_server, &uri) || !uri.port_str ||
         (uri.path && *uri.path && strcmp(uri.path, "/") != 0) ||
         (strcmp(uri.scheme, "smtp") != 0 && strcmp(uri.scheme, "smtps") != 0))
         return apr_psprintf(p,
@@ -134,6 +146,38 @@ static const char *check_templates(apr_pool_t *p, const imu_instance *i)
     return NULL;
 }
 
+static const char *check_from(apr_pool_t *p, imu_instance *i)
+{
+    imu_mail_conf *m = &i->mail;
+
+    return !i->mail_from || imu_mail_mailbox(p, i->mail_from, &m->from_name, &m->from_address)
+               ? NULL
+               : apr_psprintf(p,
+                              "InvokeMUMailFrom is \"Name <address>\", such as \"Pictures "
+                              "<pictures@example.org>\", not \"%s\"",
+                              i->mail_from);
+}
+
+/* A file without a certificate would fail with each mail, much later. */
+static const char *check_ca(apr_pool_t *p, const imu_instance *i)
+{
+    X509 *first = NULL;
+    FILE *file;
+
+    if (!i->mail_ca)
+        return NULL;
+    if (!(file = fopen(i->mail_ca, "re")))
+        return apr_psprintf(p, "InvokeMUMailCA: %s can't be read: %s", i->mail_ca, strerror(errno));
+    first = PEM_read_X509_AUX(file, NULL, NULL, NULL);
+    fclose(file);
+    ERR_clear_error();
+    if (!first)
+        return apr_psprintf(p, "InvokeMUMailCA: %s holds no certificate that can be read (PEM)",
+                            i->mail_ca);
+    X509_free(first);
+    return NULL;
+}
+
 const char *imu_config_mail(apr_pool_t *p, imu_instance *i)
 {
     imu_mail_conf *m = &i->mail;
@@ -145,17 +189,17 @@ const char *imu_config_mail(apr_pool_t *p, imu_instance *i)
     unset(&i->mail_password_file);
     unset(&i->mail_ca);
     unset(&i->public_url);
-    if ((why = check_public_url(p, i)) || !i->mail_server)
+    /* What is wrong is said even while no mail is sent. */
+    if ((why = check_public_url(p, i)) || (why = check_from(p, i)) || (why = check_ca(p, i)) ||
+        !i->mail_server)
         return why;
     if (!i->public_url)
         return "InvokeMUMailServer needs InvokeMUPublicURL, the address that links in mails carry";
-    if (!i->mail_from || !imu_mail_mailbox(p, i->mail_from, &m->from_name, &m->from_address))
+    if (!i->mail_from)
         return "InvokeMUMailServer needs InvokeMUMailFrom, such as \"Pictures "
                "<pictures@example.org>\"";
     if ((why = check_server(p, i)) || (why = check_user(p, i)) || (why = check_templates(p, i)))
         return why;
-    if (i->mail_ca && access(i->mail_ca, R_OK) < 0)
-        return apr_psprintf(p, "InvokeMUMailCA: %s can't be read: %s", i->mail_ca, strerror(errno));
     m->on = 1;
     m->server = i->mail_server;
     m->user = i->mail_user;

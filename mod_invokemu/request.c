@@ -123,6 +123,18 @@ static imu_err *query_value(imu_req *req, const char *name, const char **value)
     return err;
 }
 
+imu_err *imu_query_once(imu_req *req, const char *name)
+{
+    imu_err *err = read_query(req);
+    int times = 0;
+
+    for (int i = 0; !err && i < req->n_query; i++)
+        times += strcmp(req->query[i].name, name) == 0;
+    if (times > 1)
+        err = imu_invalid(req->p, "query", name, "value_error", "This may be given only once");
+    return err;
+}
+
 imu_err *imu_query_text(imu_req *req, const char *name, apr_size_t max_len, const char *def,
                         const char **value)
 {

@@ -66,6 +66,8 @@ imu_err *imu_query_text(imu_req *req, const char *name, apr_size_t max_len, cons
                         const char **value);
 imu_err *imu_query_int(imu_req *req, const char *name, apr_int64_t min, apr_int64_t max,
                        apr_int64_t def, apr_int64_t *value);
+/** For what must not be misread. @return 422 when a parameter comes more than once */
+imu_err *imu_query_once(imu_req *req, const char *name);
 /** Accepts what upstream accepts: true/false, 1/0, yes/no, on/off. def may be IMU_UNSET for "not
  * given". */
 imu_err *imu_query_bool(imu_req *req, const char *name, int def, int *value);

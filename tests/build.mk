@@ -59,7 +59,7 @@ include tests/unit/events/build.mk
 
 # Unit tests of the dispatcher's parts, with a hub that only notes what it is told.
 DISPATCH_TESTS := $(patsubst tests/unit/dispatch/test_%.c,$(B)/tests/dispatch_%,$(wildcard tests/unit/dispatch/test_*.c))
-DISPATCH_PARTS := $(patsubst %,$(B)/obj/mod_invokemu/dispatch/%.o,loop conn workers worker_frames runs run_request scheduler scheduler_workers hook)
+DISPATCH_PARTS := $(patsubst %,$(B)/obj/mod_invokemu/dispatch/%.o,loop conn workers worker_frames runs run_request scheduler scheduler_workers hook smtp)
 
 $(B)/obj/tests/unit/dispatch/%.o: tests/unit/dispatch/%.c
 	@mkdir -p $(@D)
@@ -67,6 +67,6 @@ $(B)/obj/tests/unit/dispatch/%.o: tests/unit/dispatch/%.c
 $(B)/tests/dispatch_%: $(B)/obj/tests/unit/dispatch/test_%.o $(B)/obj/tests/unit/dispatch/fake_hub.o $(B)/obj/tests/unit/core/tempdb.o \
 		$(POOL_BLOCKS) $(DISPATCH_PARTS) $(B)/libimucore.a $(B)/libimuwire.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(CORE_LIBS) $(APR_LIBS)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka -lcurl $(CORE_LIBS) $(APR_LIBS)
 .SECONDARY: $(DISPATCH_TESTS:$(B)/tests/dispatch_%=$(B)/obj/tests/unit/dispatch/test_%.o) $(B)/obj/tests/unit/dispatch/fake_hub.o
 UNIT_TESTS += $(DISPATCH_TESTS)

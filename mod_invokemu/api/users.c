@@ -213,7 +213,8 @@ static imu_err *remove_as_asked(imu_req *req)
     int delete_data;
     imu_err *err;
 
-    if ((err = imu_query_text(req, "transfer_to", 255, NULL, &heir)) ||
+    if ((err = imu_query_once(req, "transfer_to")) || (err = imu_query_once(req, "delete_data")) ||
+        (err = imu_query_text(req, "transfer_to", 255, NULL, &heir)) ||
         (err = imu_query_bool(req, "delete_data", heir == NULL, &delete_data)))
         return err;
     if (delete_data == (heir != NULL))

@@ -8,6 +8,7 @@
 #define REASON_MAX 200
 
 typedef struct transfer {
+    CURL *curl;
     const char *text;
     size_t left;
     int (*stopped)(void *);
@@ -35,7 +36,11 @@ static int on_progress(void *baton, curl_off_t a, curl_off_t b, curl_off_t c, cu
     transfer *t = baton;
 
     (void)a, (void)b, (void)c, (void)d;
-    return t->stopped(t->baton);
+    if (!t->stopped(t->baton))
+        return 0;
+    /* The process ends: libcurl need not wait for its thread that asks for the server's address. */
+    curl_easy_setopt(t->curl, CURLOPT_QUICK_EXIT, 1L);
+    return 1;
 }
 
 static int set_up(CURL *curl, const imu_mail_conf *conf, transfer *t, struct curl_slist *to,
@@ -109,10 +114,10 @@ static imu_sent perform(CURL *curl, apr_pool_t *p, const char *error, const char
 imu_sent imu_smtp_send(const imu_mail_conf *conf, apr_pool_t *p, const char *to, const char *text,
                        int timeout_ms, int (*stopped)(void *), void *baton, const char **why)
 {
-    transfer t = {text, strlen(text), stopped, baton};
     char error[CURL_ERROR_SIZE] = "";
     struct curl_slist *list = curl_slist_append(NULL, to);
     CURL *curl = curl_easy_init();
+    transfer t = {curl, text, strlen(text), stopped, baton};
     imu_sent sent = IMU_MAIL_LATER;
 
     *why = "no memory";

@@ -50,6 +50,32 @@ test('pictures are added from files', async () => {
     await admin.page.locator('.thumb img.sharp').nth(2).waitFor();
 });
 
+test('pictures that the server is too busy for are sent again', async () => {
+    admin.allow(/status of 429/);
+    const busy = (seconds) => ({ status: 429, headers: { 'retry-after': seconds }, json: { detail: 'Too many requests arrive too slowly at the moment. Try again in a few seconds.' } });
+    const before = await admin.page.locator('.thumb').count();
+    let asked = 0;
+    await admin.page.route('**/images/upload?*', (route) => (++asked < 3 ? route.fulfill(busy('1')) : route.continue()));
+    await admin.page.locator('input[type=file]').setInputFiles([png('patient.png', [90, 90, 200])]);
+    await admin.sees('1 picture added.');
+    assert.equal(asked, 3);
+    await pictures(admin, before + 1);
+    await admin.page.unroute('**/images/upload?*');
+    await admin.page.locator('.thumb-open').first().focus();
+    await admin.page.keyboard.press('Delete');
+    await pictures(admin, before);
+    // What is not sent again says what the server said, and how long to wait.
+    await admin.page.route('**/api/v1/boards/?*', (route) => (route.request().method() === 'POST' ? route.fulfill(busy('1')) : route.continue()));
+    await admin.button('New board').click();
+    await admin.field('Name').fill('Busy');
+    await admin.button('Create board').click();
+    await admin.sees('Too many requests arrive too slowly at the moment. Wait 1 second, then try again.');
+    await admin.page.unroute('**/api/v1/boards/?*');
+    await admin.page.keyboard.press('Escape');
+    await admin.page.reload();
+    await pictures(admin, before);
+});
+
 test('a board is made and named', async () => {
     await admin.button('New board').click();
     await admin.field('Name').fill('Holiday');

@@ -93,7 +93,7 @@ describe('people', () => {
         assert.ok(preset.id);
         const path = (query) => `/api/v1/users/${leaver.user.user_id}${query}`;
 
-        for (const [query, status] of [['?delete_data=false', 422], [`?delete_data=true&transfer_to=${heir.user.user_id}`, 422], ['?delete_data=false&transfer_to=nobody', 400], ['?delete_data=false&transfer_to=system', 400], [`?delete_data=false&transfer_to=${leaver.user.user_id}`, 400]]) {
+        for (const [query, status] of [['?delete_data=false', 422], ['?delete_data=false&delete_data=true', 422], ['?delete_data=true&delete_data=true', 422], [`?delete_data=false&transfer_to=${friend.user.user_id}&transfer_to=${heir.user.user_id}`, 422], [`?delete_data=true&transfer_to=${heir.user.user_id}`, 422], ['?delete_data=false&transfer_to=nobody', 400], ['?delete_data=false&transfer_to=system', 400], [`?delete_data=false&transfer_to=${leaver.user.user_id}`, 400]]) {
             assert.equal((await admin.delete(path(query))).status, status, query);
         }
         const invited = (await admin.post('/api/v1/invitations', { email: 'not-yet@example.com' })).body.user.user_id;

@@ -4,6 +4,9 @@ import { recall, remember } from './storage.js';
 
 const TOKEN = 'auth_token';
 const TOKEN_SINCE = 'auth_token_since';
+/** What the server is too busy to take is sent again, so often, and after so long where it names no time. */
+const BUSY_TRIES = 8;
+const BUSY_MS = 2000;
 /** The server offers a newer token with every change; one every few minutes keeps a session going. */
 const RENEW_MS = 5 * 60 * 1000;
 /** A question that got no answer at all is asked once more, after this long. */
@@ -69,7 +72,9 @@ const FIELDS = {
 function sentence(status, body, retryAfter) {
   const detail = body?.detail;
   if (status === 429) {
-    return `Too many tries. Wait ${retryAfter ? `${retryAfter} seconds` : 'a little'}, then try again.`;
+    const what = typeof detail === 'string' && detail ? detail.split('. ')[0].replace(/\.$/, '') : 'Too many requests';
+    const wait = retryAfter ? `${retryAfter} ${retryAfter === 1 ? 'second' : 'seconds'}` : 'a little';
+    return `${what}. Wait ${wait}, then try again.`;
   }
   if (typeof detail === 'string' && detail && status < 500) {
     return detail;
@@ -172,6 +177,22 @@ export async function api(method, path, { json, form, query, anonymous, keepaliv
     }
   }
   throw failure;
+}
+
+/** Makes a call again that the server was too busy for (429). Whoever left in the meantime sends nothing more. */
+export async function patiently(call) {
+  const asked = turn;
+  for (let left = BUSY_TRIES; asked === turn; left -= 1) {
+    try {
+      return await call();
+    } catch (error) {
+      if (error.status !== 429 || left === 0) {
+        throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, error.retryAfter * 1000 || BUSY_MS));
+    }
+  }
+  return NEVER;
 }
 
 export const get = (path, query, options) => api('GET', path, { query, ...options });

@@ -1,6 +1,6 @@
 // The gallery: names first, pictures as they come into view, and everything that can be done with them.
 import { effect, signal } from '@preact/signals';
-import { api, get, post } from '../core/api.js';
+import { api, get, patiently, post } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
 import { route } from '../core/router.js';
@@ -323,7 +323,7 @@ async function uploadOne(file, board) {
   form.append('file', file);
   const query = { image_category: 'user', is_intermediate: false, board_id: board === 'none' ? undefined : board };
   try {
-    const dto = await changing([], () => api('POST', '/images/upload', { form, query }));
+    const dto = await changing([], () => patiently(() => api('POST', '/images/upload', { form, query })));
     keep(dto);
     if (view.value.board === board && !view.value.search && !view.value.starred) {
       names.value = [dto.image_name, ...names.value.filter((name) => name !== dto.image_name)];
