@@ -1,0 +1,77 @@
+// HTTP/2, for administrators who turn it on: what arrives slowly takes few of mod_http2's threads, too.
+import assert from 'node:assert/strict';
+import http2 from 'node:http2';
+import { after, test } from 'node:test';
+import { MODULES } from '../lib/paths.mjs';
+import { until, useServer } from '../lib/server.mjs';
+import { addUser, setupAdmin } from '../lib/users.mjs';
+
+const server = useServer({
+    conf: [
+        'StartServers 1', 'ServerLimit 1', 'ThreadsPerChild 8', 'MaxRequestWorkers 8', 'MinSpareThreads 1', 'MaxSpareThreads 9', 'InvokeMUMaxSockets 1000',
+        'RequestReadTimeout header=0 body=0', `LoadModule http2_module "${MODULES}/mod_http2.so"`, 'Protocols h2c http/1.1', 'H2MinWorkers 8', 'H2MaxWorkers 8',
+    ].join('\n'),
+});
+const sessions = [];
+after(() => sessions.forEach((each) => each.destroy()));
+
+function session() {
+    const one = http2.connect(server.url);
+    one.on('error', () => {});
+    sessions.push(one);
+    return one;
+}
+
+/** A stream whose body does not end. */
+function dribble(on, path, headers) {
+    const each = { status: 0 };
+    const stream = on.request({ ':method': 'POST', ':path': path, 'content-type': 'application/json', ...headers });
+    stream.on('response', (answer) => (each.status = answer[':status'])).on('error', () => {});
+    stream.write('{');
+    const timer = setInterval(() => stream.writable && stream.write(' '), 200);
+    stream.on('close', () => clearInterval(timer));
+    return each;
+}
+
+/** A whole request. */
+function ask(on, path, headers = {}, body) {
+    return new Promise((resolve, reject) => {
+        const stream = on.request({ ':method': body ? 'POST' : 'GET', ':path': path, ...headers });
+        let answer;
+        let text = '';
+        stream.on('response', (head) => (answer = head)).on('data', (data) => (text += data)).on('error', reject);
+        stream.on('end', () => resolve({ status: answer[':status'], text }));
+        stream.end(body);
+    });
+}
+
+test('requests are served', async () => {
+    const admin = await (server.admin ??= setupAdmin(server));
+    const on = session();
+    const who = { authorization: `Bearer ${admin.token}` };
+    assert.equal((await ask(on, '/')).status, 200);
+    assert.equal((await ask(on, '/api/v1/auth/me', who)).status, 200);
+    assert.equal((await ask(on, '/api/v1/auth/login', { 'content-type': 'application/json' }, JSON.stringify({ email: 'a@example.com', password: 'x' }))).status, 401);
+    const { status, text } = await ask(on, '/ws/socket.io/?EIO=4&transport=polling');
+    assert.deepEqual([status, text[0]], [200, '0']);
+});
+
+for (const [whose, path] of [['one person', '/api/v1/queue/default/enqueue_batch'], ['strangers', '/api/v1/auth/login']]) {
+    test(`slow streams of ${whose} leave threads to everybody else`, async () => {
+        const admin = await (server.admin ??= setupAdmin(server));
+        const slow = whose === 'strangers' ? null : await addUser(admin, 'Slow');
+        const all = Array.from({ length: 4 }, () => session()).flatMap((on) => Array.from({ length: 6 }, () => dribble(on, path, slow && { authorization: `Bearer ${slow.token}` })));
+        await until(() => all.filter((each) => each.status === 429).length >= all.length - 2, 'the refusal of most');
+        assert.equal((await ask(session(), '/api/v1/auth/me', { authorization: `Bearer ${admin.token}` })).status, 200);
+        assert.ok(all.some((each) => each.status !== 429), 'one is waited for');
+        sessions.splice(0).forEach((each) => each.destroy());
+    });
+}
+
+test('bodies that nobody reads are not waited for', async () => {
+    const admin = await (server.admin ??= setupAdmin(server));
+    const on = session();
+    const all = ['/a%2fb', '/%00', '/', '/api/v1/nothing'].flatMap((path) => Array.from({ length: 6 }, () => dribble(on, path)));
+    await until(() => all.every((each) => each.status >= 400), 'answers to all', 5000);
+    assert.equal((await ask(session(), '/api/v1/auth/me', { authorization: `Bearer ${admin.token}` })).status, 200);
+});
