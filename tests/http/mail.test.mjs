@@ -190,7 +190,7 @@ describe('mail', () => {
 
     test('no token and no password stands in the logs', async () => {
         const logs = it.server.allLogs();
-        for (const mail of it.sink.mails) {
+        for (const mail of it.sink.mails.filter(linkIn)) {
             assert.ok(!logs.includes(tokenIn(mail)), 'a token was logged');
         }
         assert.match(logs, /IMU0461: mail \d+ \(reset\) was sent/);
