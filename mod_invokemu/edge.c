@@ -60,7 +60,11 @@ static int send_bytes(request_rec *r, const imu_reply *reply)
     return pass(r, bb);
 }
 
-/* As the core opens its own files: EnableSendfile and EnableMMAP hold for ours too. */
+/* Bytes. Mapped, a file counts as memory, and a thread waits until no more of that than this
+ * (FlushMaxThreshold's default) is left to be sent; one that is read goes out without it. */
+#define LARGEST_MAPPED 65536
+
+/* As the core opens its own files: EnableSendfile holds for ours too. */
 static apr_int32_t open_flags(request_rec *r)
 {
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
@@ -73,6 +77,7 @@ static int send_file(imu_req *req)
 {
     request_rec *r = req->r;
     apr_bucket_brigade *bb;
+    apr_bucket *content;
     apr_file_t *file;
     apr_finfo_t info;
     int status;
@@ -104,7 +109,9 @@ static int send_file(imu_req *req)
         }
     }
     bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    apr_brigade_insert_file(bb, file, 0, info.size, r->pool);
+    content = apr_brigade_insert_file(bb, file, 0, info.size, r->pool);
+    if (info.size > LARGEST_MAPPED)
+        apr_bucket_file_enable_mmap(content, 0);
     return pass(r, bb);
 }
 

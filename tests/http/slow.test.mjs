@@ -4,12 +4,13 @@ import net from 'node:net';
 import { after, describe, test } from 'node:test';
 import tls from 'node:tls';
 import { request } from '../lib/http.mjs';
+import { makePng } from '../lib/png.mjs';
 import { until, useServer } from '../lib/server.mjs';
-import { addUser, setupAdmin } from '../lib/users.mjs';
+import { addUser, setupAdmin, upload } from '../lib/users.mjs';
 
 // One child with eight threads: two may wait for such bodies, one of them for one address. httpd's own limits are off.
 const THREADS = 'StartServers 1\nServerLimit 1\nThreadsPerChild 8\nMaxRequestWorkers 8\nMinSpareThreads 1\nMaxSpareThreads 9\nInvokeMUMaxSockets 1000\nRequestReadTimeout header=0 body=0\n';
-const server = useServer({ conf: THREADS });
+const server = useServer({ conf: `${THREADS}SendBufferSize 65536\n`, media: true });
 const secure = useServer({ conf: THREADS, tls: true });
 // Two dozen connections at once may meet httpd's look at its threads while all of them are busy.
 [server, secure].forEach((each) => each.allowLog(/AH00484: server reached MaxRequestWorkers/));
@@ -161,6 +162,20 @@ describe('slow bodies', () => {
         await until(() => client.text.split('HTTP/1.1 401 ').length === 4, 'a third one');
         assert.ok(!client.ended);
     });
+});
+
+test('who reads a large picture slowly holds no thread', async () => {
+    const admin = await (server.admin ??= setupAdmin(server));
+    const noise = () => Math.random() * 256;
+    const { image_name } = await upload(admin, { png: makePng(900, 900, { pixel: () => [noise(), noise(), noise()] }) });
+    const all = Array.from({ length: 24 }, () => {
+        const each = trickle(`GET /api/v1/images/i/${image_name}/full HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${admin.token}\r\n\r\n`, { next: '' });
+        each.socket.once('data', () => each.socket.pause());
+        return each;
+    });
+    await until(() => all.every((each) => each.text.startsWith('HTTP/1.1 200 ')), 'the beginnings of all', 10000);
+    assert.equal((await admin.get('/api/v1/auth/me')).status, 200);
+    all.forEach((each) => each.socket.destroy());
 });
 
 describe('slow heads', () => {
