@@ -57,7 +57,7 @@ cli_command cli_users_add, cli_users_list, cli_users_mod, cli_users_del, cli_ses
     cli_sessions_end, cli_models_list, cli_models_remove, cli_models_restore, cli_models_scan,
     cli_invite, cli_reset, cli_links_list, cli_links_end, cli_queue_status, cli_queue_list,
     cli_queue_pause, cli_queue_resume, cli_queue_cancel, cli_queue_clear, cli_queue_prune,
-    cli_audit, cli_backup, cli_doctor_command, cli_import;
+    cli_audit, cli_backup, cli_doctor_command, cli_import, cli_legacy;
 /** Need no open database. */
 cli_command cli_migrate, cli_restore;
 
@@ -83,6 +83,9 @@ void cli_done(cli *c, json_t *json, const char *fmt, ...) __attribute__((format(
 
 /** The account of that address. @param email  as it was typed, or NULL */
 imu_err *cli_account(cli *c, const char *email, imu_rows **user);
+/** The first administrator is asked whether they receive what was made before there were accounts.
+ */
+imu_err *cli_offer_legacy(cli *c, const char *id, const char *email);
 /** Removes the files of pictures whose rows are gone. */
 imu_err *cli_purge(cli *c);
 /** An entry in the audit log, by whoever sits at the machine. What was done stays done when it

@@ -1,7 +1,7 @@
 # Completion for invokemu in bash.
 _invokemu() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} group='' verb='' i
-    local groups='users invite reset links sessions queue audit models backup restore import doctor migrate help'
+    local groups='users invite reset links sessions queue audit models backup restore import legacy doctor migrate help'
     local options='--root --database --json'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -44,6 +44,7 @@ _invokemu() {
         backup/*) options+=' --copy' ;;
         restore/*) options+=' --force' ;;
         import/*) options+=' --dry-run --owner --copy --media' ;;
+        legacy/*) options+=' --owner' ;;
         doctor/*) options+=' --fix --force --media' ;;
     esac
     if [[ $cur == -* ]]; then

@@ -64,6 +64,8 @@ static const struct {
      "[--fix] [--media SOCKET]: find what is amiss with rows and files, and mend it"},
     {"import", NULL, cli_import, 0, NULL,
      "INVOKEAI_ROOT [--dry-run] [--owner EMAIL] [--copy] [--media SOCKET]: take in an InvokeAI"},
+    {"legacy", NULL, cli_legacy, 0, NULL,
+     "[--owner EMAIL]: what was made before there were accounts; hand it to one"},
     {"migrate", NULL, cli_migrate, 1, NULL,
      "bring the database to this version (the server does so at its start)"},
 };

@@ -51,21 +51,24 @@ static imu_err *hash_of_new_password(cli *c, const char *email, const char *name
 imu_err *cli_users_add(cli *c)
 {
     const char *email, *hash, *id;
-    int admin = c->opt.admin == 1;
+    int admin = c->opt.admin == 1, first;
+    apr_int64_t admins = 0;
     imu_err *err;
 
     if ((err = read_email(c, c->opt.email, &email)) ||
+        (err = imu_user_count_admins(c->db, c->p, &admins)) ||
         (err = hash_of_new_password(c, email, c->opt.name, &hash)) ||
         (err = imu_user_create(c->db, c->p, email, c->opt.name, hash, admin, c->opt.must_change,
                                &id)))
         return err;
+    first = admin && admins == 0;
     cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_CREATED,
                                  .target_id = id,
                                  .target_name = email,
                                  .detail = json_pack("{s:b}", "is_admin", admin)});
     cli_done(c, json_pack("{s:s, s:s, s:b}", "user_id", id, "email", email, "is_admin", admin),
              "Added %s%s.", email, admin ? " as an administrator" : "");
-    return NULL;
+    return first ? cli_offer_legacy(c, id, email) : NULL;
 }
 
 static json_t *user_json(const imu_rows *rows, int i)

@@ -12,21 +12,6 @@
 
 #define ID_MAX 255
 
-static json_t *numbers(const imu_rows *counts)
-{
-    static const char *const names[] = {"boards", "images", "workflows", "style_presets"};
-    json_t *all = json_object();
-
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        json_object_set_new(all, names[i], json_integer(imu_int(counts, 0, names[i])));
-    return all;
-}
-
-json_t *imu_legacy_json(const imu_rows *counts)
-{
-    return imu_legacy_any(counts) ? numbers(counts) : json_null();
-}
-
 void imu_legacy_noted(imu_req *req, const char *user_id, const char *email, const imu_rows *counts)
 {
     imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_LEGACY_ASSIGNED,
@@ -34,7 +19,7 @@ void imu_legacy_noted(imu_req *req, const char *user_id, const char *email, cons
                                     .user_email = req->who.user_id ? NULL : email,
                                     .target_id = user_id,
                                     .target_name = email,
-                                    .detail = numbers(counts)});
+                                    .detail = imu_legacy_numbers(counts)});
 }
 
 static imu_err *reply(imu_req *req, const imu_rows *counts)

@@ -17,6 +17,21 @@ int imu_legacy_any(const imu_rows *counts)
            0;
 }
 
+json_t *imu_legacy_numbers(const imu_rows *counts)
+{
+    static const char *const names[] = {"boards", "images", "workflows", "style_presets"};
+    json_t *all = json_object();
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        json_object_set_new(all, names[i], json_integer(imu_int(counts, 0, names[i])));
+    return all;
+}
+
+json_t *imu_legacy_json(const imu_rows *counts)
+{
+    return imu_legacy_any(counts) ? imu_legacy_numbers(counts) : json_null();
+}
+
 /* Inside a transaction. */
 static imu_err *check_heir(imu_db *db, apr_pool_t *p, const char *user_id)
 {
@@ -36,9 +51,9 @@ static imu_err *check_heir(imu_db *db, apr_pool_t *p, const char *user_id)
 /* Inside a transaction. */
 static imu_err *assign(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows **counts)
 {
-    static const char *const parts[] = {"legacy_boards",        "legacy_images",
-                                        "legacy_workflows",     "legacy_style_presets",
-                                        "legacy_queue",         "legacy_client_state"};
+    static const char *const parts[] = {"legacy_boards",    "legacy_images",
+                                        "legacy_workflows", "legacy_style_presets",
+                                        "legacy_queue",     "legacy_client_state"};
     imu_err *err = check_heir(db, p, user_id);
 
     if (!err)

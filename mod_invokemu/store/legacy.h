@@ -11,6 +11,10 @@
 /** How many there are. Columns boards, images (without intermediate ones), workflows,
  * style_presets. */
 imu_err *imu_legacy_count(imu_db *db, apr_pool_t *p, imu_rows **counts);
+/** {boards, images, workflows, style_presets}. */
+json_t *imu_legacy_numbers(const imu_rows *counts);
+/** The same, or null when there is none of them. */
+json_t *imu_legacy_json(const imu_rows *counts);
 /** True when there is any. */
 int imu_legacy_any(const imu_rows *counts);
 /**

@@ -1,0 +1,72 @@
+/*
+ * legacy.c: what was made before there were accounts, and who receives it (specification 6.4).
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "cli/cli.h"
+#include "mod_invokemu/store/legacy.h"
+
+static const char *in_words(cli *c, const imu_rows *counts)
+{
+    return apr_psprintf(c->p, "%s boards, %s pictures, %s workflows and %s style presets",
+                        imu_text(counts, 0, "boards"), imu_text(counts, 0, "images"),
+                        imu_text(counts, 0, "workflows"), imu_text(counts, 0, "style_presets"));
+}
+
+static imu_err *assign(cli *c, const char *id, const char *email, imu_rows **counts)
+{
+    imu_err *err = imu_legacy_assign(c->db, c->p, id, counts);
+
+    if (!err)
+        cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_LEGACY_ASSIGNED,
+                                     .target_id = id,
+                                     .target_name = email,
+                                     .detail = imu_legacy_numbers(*counts)});
+    return err;
+}
+
+imu_err *cli_legacy(cli *c)
+{
+    imu_rows *user, *counts;
+    const char *email;
+    imu_err *err;
+
+    if (!c->opt.owner) {
+        if (!(err = imu_legacy_count(c->db, c->p, &counts)))
+            cli_done(c, imu_legacy_numbers(counts), "%s belong to no account.",
+                     in_words(c, counts));
+        return err;
+    }
+    if ((err = cli_account(c, c->opt.owner, &user)))
+        return err;
+    email = imu_text(user, 0, "email");
+    if ((err = assign(c, imu_text(user, 0, "user_id"), email, &counts)))
+        return err;
+    cli_done(c, imu_legacy_numbers(counts), "%s are now of %s.", in_words(c, counts), email);
+    return NULL;
+}
+
+imu_err *cli_offer_legacy(cli *c, const char *id, const char *email)
+{
+    imu_rows *counts;
+    imu_err *err = imu_legacy_count(c->db, c->p, &counts);
+
+    if (err || !imu_legacy_any(counts) || c->opt.json)
+        return err;
+    if (isatty(STDIN_FILENO) && !c->opt.password_stdin &&
+        cli_confirm(c, apr_psprintf(c->p,
+                                    "%s were made before there were accounts. Are they to be "
+                                    "of %s?",
+                                    in_words(c, counts), email))) {
+        if (!(err = assign(c, id, email, &counts)))
+            printf("They are now of %s.\n", email);
+        return err;
+    }
+    printf("%s, made before there were accounts, belong to nobody: invokemu legacy --owner EMAIL "
+           "hands them to an account.\n",
+           in_words(c, counts));
+    return NULL;
+}
