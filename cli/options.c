@@ -219,10 +219,11 @@ static const char *ask_hidden(cli *c, const char *prompt)
         return NULL;
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
-    fputs(prompt, stderr);
-    fflush(stderr);
+    /* The question comes once nothing that is typed shows any more, or gets lost. */
     if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) != 0)
         return NULL;
+    fputs(prompt, stderr);
+    fflush(stderr);
     line = read_line(c, stdin);
     /* Whatever was typed, the terminal must show what comes next. */
     if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &before) != 0)

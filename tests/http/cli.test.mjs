@@ -1,7 +1,7 @@
 // The command line beside a running server: what it changes counts on the next request.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { run as runTool } from '../lib/cli.mjs';
+import { onTerminal, run as runTool } from '../lib/cli.mjs';
 import { closeAll, listen } from '../lib/events.mjs';
 import { request } from '../lib/http.mjs';
 import { useServer } from '../lib/server.mjs';
@@ -39,6 +39,21 @@ describe('the command line', () => {
         assert.equal((await invokemu(['users', 'add', 'nonsense', '--password-stdin'], `${PASSWORD}\n`)).code, 1);
         const answer = await request(`${server.url}/api/v1/auth/login`, { method: 'POST', json: { email: 'weak@example.com', password: 'password1' } });
         assert.equal(answer.status, 401);
+    });
+
+    test('asks for a password twice on a terminal, without showing it', async () => {
+        const add = ['users', 'add', 'typed@example.com'];
+        const differ = await onTerminal(server, add, [[/New password: /, PASSWORD], [/Again: /, NEW]]);
+        assert.deepEqual([differ.code, /differ/.test(differ.screen)], [1, true]);
+        const done = await onTerminal(server, add, [[/New password: /, PASSWORD], [/Again: /, PASSWORD]]);
+        assert.deepEqual([done.code, /Added typed@example\.com/.test(done.screen)], [0, true], done.screen);
+        assert.ok(!done.screen.includes(PASSWORD), done.screen);
+        const typed = await login(server, 'typed@example.com', PASSWORD);
+        const del = ['users', 'del', 'typed@example.com'];
+        assert.equal((await onTerminal(server, del, [[/Type yes: /, 'no']])).code, 1);
+        assert.equal((await typed.get('/api/v1/auth/me')).status, 200);
+        assert.equal((await onTerminal(server, del, [[/Type yes: /, 'yes']])).code, 0);
+        assert.equal((await typed.get('/api/v1/auth/me')).status, 401);
     });
 
     test('takes no password from the argument list under its own name', async () => {
