@@ -3,7 +3,8 @@
  * diffusers pipeline which the worker can run becomes a record, also one whose files are broken:
  * administrators are to see why it is not offered. An invokemu.json beside
  * model_index.json names and describes it. A record keeps its key for as long as its folder keeps
- * its place. What else lies there is left alone.
+ * its place. A file right below it, NAME.safetensors, is a model too when it holds a LoRA. What
+ * else lies there is left alone.
  */
 #include "mod_invokemu/store/models.h"
 
@@ -15,6 +16,7 @@
 #include <openssl/evp.h>
 
 #include "mod_invokemu/util/ids.h"
+#include "worker/diffusion/file_kind.h"
 #include "worker/diffusion/model_files.h"
 #include "worker/diffusion/model_kind.h"
 
@@ -41,6 +43,8 @@ static apr_int64_t folder_size(apr_pool_t *p, const char *dir, int depth)
     apr_finfo_t info;
     apr_dir_t *d;
 
+    if (!depth && imu_is_weights_file(dir))
+        return apr_stat(&info, dir, APR_FINFO_SIZE, p) == APR_SUCCESS ? info.size : 0;
     if (depth > DEPTH_MAX || apr_dir_open(&d, dir, p) != APR_SUCCESS)
         return 0;
     while (apr_dir_read(&info, APR_FINFO_NAME, d) == APR_SUCCESS) {
@@ -55,10 +59,20 @@ static apr_int64_t folder_size(apr_pool_t *p, const char *dir, int depth)
     return total;
 }
 
-/** "sha256:" and the digest of the file with the UNet's weights. */
-static imu_err *weights_hash(apr_pool_t *p, const char *dir, const char **hash)
+/** The file with the UNet's weights, or the model's one file; NULL for none. */
+static const char *weights_file(apr_pool_t *p, const char *dir)
 {
     const char *unet = apr_pstrcat(p, dir, "/unet", NULL), *name = imu_net_file_name(unet);
+
+    if (imu_is_weights_file(dir))
+        return dir;
+    return name ? apr_pstrcat(p, unet, "/", name, NULL) : NULL;
+}
+
+/** "sha256:" and the digest of the file with the weights. */
+static imu_err *weights_hash(apr_pool_t *p, const char *dir, const char **hash)
+{
+    const char *path = weights_file(p, dir);
     unsigned char digest[EVP_MAX_MD_SIZE];
     char hex[2 * EVP_MAX_MD_SIZE + 1];
     apr_file_t *file;
@@ -67,9 +81,8 @@ static imu_err *weights_hash(apr_pool_t *p, const char *dir, const char **hash)
     apr_size_t got = READ_SIZE;
     char *buf = apr_palloc(p, READ_SIZE);
 
-    if (!name || apr_file_open(&file, apr_pstrcat(p, unet, "/", name, NULL),
-                               APR_FOPEN_READ | APR_FOPEN_BINARY, 0, p) != APR_SUCCESS)
-        return imu_error(p, 400, "no_weights", "The weights in %s can't be read.", unet);
+    if (!path || apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_BINARY, 0, p) != APR_SUCCESS)
+        return imu_error(p, 400, "no_weights", "The weights in %s can't be read.", dir);
     if (!(ctx = EVP_MD_CTX_new()))
         return imu_error_internal(p, "no memory for a digest");
     EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
@@ -138,6 +151,22 @@ static json_t *suggestions(const json_t *about)
         return out;
     json_decref(out);
     return NULL;
+}
+
+/** What clients are told about a model that is one file. */
+static json_t *make_file_record(apr_pool_t *p, const imu_file_kind *kind, const char *name,
+                                const char *key, const char *hash, apr_int64_t size)
+{
+    const char *shown = apr_pstrndup(p, name, strlen(name) - strlen(".safetensors"));
+
+    return imu_json_own(
+        p, json_pack("{s:s, s:s, s:s, s:I, s:s, s:n, s:s, s:s, s:n, s:n, s:n, s:s, s:n, s:n, s:s, "
+                     "s:s}",
+                     "key", key, "hash", hash, "path", name, "file_size", (json_int_t)size, "name",
+                     strlen(shown) > NAME_MAX_LEN ? kind->type : shown, "description", "source",
+                     name, "source_type", "path", "source_api_response", "source_url",
+                     "cover_image", "type", kind->type, "trigger_phrases", "default_settings",
+                     "base", kind->base, "format", kind->format));
 }
 
 /** What clients are told about the model in folder name. */
@@ -224,13 +253,17 @@ static imu_err *put_folder(imu_db *db, apr_pool_t *p, const imu_model_folder *f,
 {
     json_t *record;
     imu_rows *known;
+    imu_file_kind kind;
     imu_err *err = known_row(db, p, f->path, &known);
+    const char *hash;
 
     if (err)
         return err;
     *key = known->count ? imu_text(known, 0, "key") : imu_uuid4(p);
-    record = make_record(p, f->path, f->name, *key,
-                         f->hash ? f->hash : apr_pstrcat(p, IMU_MODEL_UNREAD, *key, NULL), f->size);
+    hash = f->hash ? f->hash : apr_pstrcat(p, IMU_MODEL_UNREAD, *key, NULL);
+    record = imu_model_file(f->path, &kind)
+                 ? make_file_record(p, &kind, f->name, *key, hash, f->size)
+                 : make_record(p, f->path, f->name, *key, hash, f->size);
     if (!record)
         return imu_error_internal(p, "the model in %s can't be described", f->path);
     keep_edits(record, known_record(p, known));
@@ -289,6 +322,10 @@ static imu_err *scan_one(imu_db *db, apr_pool_t *p, const char *dir, const char 
 
     if (err || imu_model_is_gone(folder->view.state))
         return err;
+    /* A file that is no whole safetensors file may be anything, a copy that is under way as well.
+     */
+    if (imu_is_weights_file(folder->path) && !folder->known->count && folder->view.state)
+        return NULL;
     ++*n;
     /* What is known of a model is worth more than what its broken files say. */
     if (folder->known->count && folder->view.state == IMU_MODEL_BROKEN)

@@ -6,6 +6,7 @@
 #include <apr_file_info.h>
 #include <apr_strings.h>
 
+#include "worker/diffusion/file_kind.h"
 #include "worker/diffusion/json_file.h"
 #include "worker/diffusion/model_files.h"
 #include "worker/diffusion/model_kind.h"
@@ -110,6 +111,41 @@ static imu_model_view of_kind(apr_pool_t *p, const char *dir)
     return view(IMU_MODEL_USABLE, NULL);
 }
 
+int imu_model_file(const char *path, imu_file_kind *kind)
+{
+    imu_safetensors *st;
+    int known;
+
+    if (!imu_is_weights_file(path) || imu_st_open(path, &st, NULL))
+        return 0;
+    known = imu_file_kind_of(st, kind);
+    imu_st_close(st);
+    return known;
+}
+
+/* Of a model that is one file. What is no model by its header is left alone, like any other file.
+ */
+static imu_model_view inspect_file(apr_pool_t *p, const char *path)
+{
+    imu_file_kind kind;
+    imu_safetensors *st;
+    imu_fault fault;
+    imu_model_view v;
+
+    if (imu_model_file(path, &kind))
+        return view(IMU_MODEL_USABLE, NULL);
+    if (!imu_st_open(path, &st, &fault)) {
+        imu_st_close(st);
+        return view(IMU_MODEL_FOREIGN, "It is of a kind that this server does not run: its tensors "
+                                       "are of no model or LoRA that is known here.");
+    }
+    v = view(IMU_MODEL_BROKEN, "The file is damaged or not complete.");
+    /* The reader names the path first; the log's reader knows it already. */
+    v.log = apr_pstrdup(p, strncmp(fault.text, path, strlen(path)) ? fault.text
+                                                                   : fault.text + strlen(path));
+    return v;
+}
+
 imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir)
 {
     apr_finfo_t info;
@@ -118,6 +154,8 @@ imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir)
     imu_model_view v;
     imu_flaw flaw;
 
+    if (imu_is_weights_file(dir))
+        return inspect_file(p, dir);
     if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv))
         return gone(p, dir);
     if (rv != APR_SUCCESS && rv != APR_INCOMPLETE) {

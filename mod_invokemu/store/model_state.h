@@ -26,7 +26,10 @@ typedef struct imu_model_view {
     const char *log; /**< technical words for the log, or NULL */
 } imu_model_view;
 
-/** Looks at the files of the model folder dir, anew. */
+struct imu_file_kind;
+/** Whether path is a model of one file, and of which kind (worker/diffusion/file_kind.h). */
+int imu_model_file(const char *path, struct imu_file_kind *kind);
+/** Looks at the files of the model folder dir, or at a model of one file, anew. */
 imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir);
 /**
  * What a model of the table is good for now; its log is NULL.

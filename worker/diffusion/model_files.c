@@ -163,8 +163,9 @@ static void mix_file(uint64_t *mark, const char *folder, const char *name)
     char path[PATH_MAX];
     struct stat info;
     errno = 0;
-    int state =
-        !join(path, folder, name) || stat(path, &info) || access(path, R_OK) ? 1 + errno : 0;
+    bool fits = strcmp(name, ".") ? join(path, folder, name)
+                                  : snprintf(path, sizeof path, "%s", folder) < (int)sizeof path;
+    int state = !fits || stat(path, &info) || access(path, R_OK) ? 1 + errno : 0;
     mix(mark, &state, sizeof state);
     if (state)
         return;
@@ -175,10 +176,22 @@ static void mix_file(uint64_t *mark, const char *folder, const char *name)
     mix(mark, &info.st_ctim, sizeof info.st_ctim);
 }
 
+bool imu_is_weights_file(const char *path)
+{
+    static const char end[] = ".safetensors";
+    struct stat info;
+    size_t n = strlen(path), m = sizeof end - 1;
+    return n > m && !strcmp(path + n - m, end) && !stat(path, &info) && S_ISREG(info.st_mode);
+}
+
 uint64_t imu_model_files_mark(const char *folder)
 {
     uint64_t mark = 0xcbf29ce484222325;
     char name[96];
+    if (imu_is_weights_file(folder)) {
+        mix_file(&mark, folder, ".");
+        return mark;
+    }
     for (size_t i = 0; i < COUNT(others); i++)
         mix_file(&mark, folder, others[i]);
     for (size_t i = 0; i < COUNT(parts); i++)

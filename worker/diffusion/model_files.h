@@ -4,6 +4,7 @@
 #ifndef IMU_DIFFUSION_MODEL_FILES_H
 #define IMU_DIFFUSION_MODEL_FILES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What people are told of a model that is not as it should be. */
@@ -33,7 +34,11 @@ const char *imu_net_file_name(const char *folder);
  * scheduler's config where there is one. The first flaw found. */
 imu_flaw_kind imu_model_files_check(const char *folder, imu_flaw *flaw);
 
-/* A number that changes with any of these files: names, sizes, times, rights to read. */
+/* Whether a path names a model of one file: "….safetensors". */
+bool imu_is_weights_file(const char *path);
+
+/* A number that changes with any of these files: names, sizes, times, rights to read.
+ * `folder` may be a model of one file. */
 uint64_t imu_model_files_mark(const char *folder);
 
 #endif

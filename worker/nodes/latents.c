@@ -27,9 +27,6 @@ json_t *imu_latents_output(const char *name, const imu_array *a, int64_t scale, 
 
 int imu_check_extras(imu_call *call, const json_t *part)
 {
-    if (json_array_size(json_object_get(part, "loras")) > 0)
-        return imu_refuse(call->error, "NotSupported",
-                          "This worker can't apply LoRAs yet. Remove them and try again.");
     if (json_array_size(json_object_get(part, "seamless_axes")) > 0)
         return imu_refuse(call->error, "NotSupported",
                           "This worker can't make pictures that tile yet.");
@@ -319,6 +316,9 @@ static int denoise(imu_call *call, imu_denoise_args *args, const char *base)
     imu_array *out;
     imu_fault fault;
     if (imu_models_get(call, json_object_get(imu_in(call, "unet"), "unet"), IMU_PART_UNET, &model))
+        return -1;
+    if (imu_models_set_loras(call, model, IMU_PART_UNET, 0,
+                             json_object_get(imu_in(call, "unet"), "loras")))
         return -1;
     const imu_model_info *info = imu_model_get_info(model);
     if (base[0] && strcmp(base, info->base))

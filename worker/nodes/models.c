@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_OPEN 16
+#define MAX_OPEN  16
+#define MAX_LORAS 64
 
 struct entry {
     char *key;
@@ -371,4 +372,51 @@ int imu_models_get(imu_call *call, const json_t *identifier, int parts, imu_mode
             return -1;
     }
     return 0;
+}
+
+/* ---- LoRAs ---- */
+
+/* Opens one LoRAField; *use holds it. */
+static int open_lora(imu_call *call, const char *base, const json_t *field, imu_lora_use *use)
+{
+    const json_t *id = json_object_get(field, "lora"),
+                 *row = imu_models_find(call->env->model_rows, id),
+                 *record = json_object_get(row, "record");
+    const char *name = imu_json_str(id, "name"), *mine = imu_json_str(record, "base"),
+               *path = imu_json_str(row, "path"), *type = imu_json_str(record, "type");
+    char file[PATH_MAX];
+    imu_fault fault;
+    if (!row || !path || !type || strcmp(type, "lora"))
+        return imu_refuse(call->error, "UnknownModelException",
+                          "The LoRA \"%.80s\" is not installed.", name ? name : "?");
+    if (mine && strcmp(mine, base))
+        return imu_refuse(call->error, "InvalidInput",
+                          "The LoRA \"%.80s\" is for %.16s models, this one is of %s.",
+                          name ? name : "?", mine, base);
+    use->weight = json_number_value(json_object_get(field, "weight"));
+    if (!(use->weight >= -100 && use->weight <= 100))
+        return imu_refuse(call->error, "InvalidInput", "A LoRA's weight must be -100 to 100.");
+    if (resolve(call, call->env->models, path, file))
+        return -1;
+    return imu_lora_open(file, &use->lora, &fault) ? refuse_model(call, &fault) : 0;
+}
+
+int imu_models_set_loras(imu_call *call, imu_model *model, int part, int encoder,
+                         const json_t *loras)
+{
+    imu_lora_use uses[MAX_LORAS] = {{0}};
+    size_t count = json_array_size(loras);
+    const char *base = imu_model_get_info(model)->base;
+    imu_fault fault;
+    int rc = 0;
+    if (count > MAX_LORAS)
+        return imu_refuse(call->error, "TooLarge", "At most %d LoRAs can be used together.",
+                          MAX_LORAS);
+    for (size_t i = 0; i < count && !rc; i++)
+        rc = open_lora(call, base, json_array_get(loras, i), &uses[i]);
+    if (!rc && imu_model_set_loras(model, part, encoder, uses, count, &fault) != IMU_ENGINE_OK)
+        rc = imu_models_fault(call, &fault);
+    for (size_t i = 0; i < count; i++)
+        imu_lora_close(uses[i].lora);
+    return rc;
 }

@@ -36,6 +36,13 @@ const json_t *imu_models_find(const json_t *rows, const json_t *identifier);
  * @return 0 with *out, valid until the next call of this function; or -1 with call->error
  */
 int imu_models_get(imu_call *call, const json_t *identifier, int parts, imu_model **out);
+/**
+ * Lays the LoRAs of a list of LoRAField, and no others, on a part of a model: IMU_PART_UNET, or
+ * IMU_PART_TEXT with the number of the text encoder.
+ * @return 0, or -1 with call->error
+ */
+int imu_models_set_loras(imu_call *call, imu_model *model, int part, int encoder,
+                         const json_t *loras);
 /** Fails the call with what the engine said, paths left out. Of a broken model, people get a plain
  * sentence, and what the engine said is the error's detail. @return -1 */
 int imu_models_fault(imu_call *call, const imu_fault *fault);

@@ -24,12 +24,15 @@ static int take_skip(imu_call *call, const json_t *clip, int *skip)
     return 0;
 }
 
-/* The model of a CLIP input, with its text encoders open. @return 0, or -1 with call->error */
+/* The model of a CLIP input, with its text encoders open, and its LoRAs on the first of them.
+ * @return 0, or -1 with call->error */
 static int open_clip(imu_call *call, const json_t *clip, imu_model **model)
 {
-    return imu_check_extras(call, clip)
+    return imu_models_get(call, json_object_get(clip, "text_encoder"), IMU_PART_TEXT, model) ||
+                   imu_models_set_loras(call, *model, IMU_PART_TEXT, 0,
+                                        json_object_get(clip, "loras"))
                ? -1
-               : imu_models_get(call, json_object_get(clip, "text_encoder"), IMU_PART_TEXT, model);
+               : 0;
 }
 
 /* Encodes, says what it says of the picture's size, and keeps the result. @return 0 or -1 */
@@ -151,8 +154,8 @@ static int run_large_compel(imu_call *call)
     imu_model *model;
     if (refuse_region(call) || take_sizes(call, sizes, 6, ids) ||
         take_skip(call, clip, &args.clip_skip[0]) || take_skip(call, clip2, &args.clip_skip[1]) ||
-        imu_check_extras(call, clip2) || open_clip(call, clip, &model) ||
-        expect_base(call, model, "sdxl"))
+        open_clip(call, clip, &model) || expect_base(call, model, "sdxl") ||
+        imu_models_set_loras(call, model, IMU_PART_TEXT, 1, json_object_get(clip2, "loras")))
         return -1;
     return encode(call, model, &args, ids, 6);
 }

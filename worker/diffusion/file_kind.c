@@ -1,0 +1,86 @@
+#include "worker/diffusion/file_kind.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && !strcmp(text + n - m, end);
+}
+
+/* Kohya's underscores and diffusers' dots alike. */
+static bool names(const char *name, const char *words)
+{
+    for (; *name; name++) {
+        size_t i = 0;
+        while (words[i] && name[i] && (name[i] == '.' ? '_' : name[i]) == words[i])
+            i++;
+        if (!words[i])
+            return true;
+    }
+    return false;
+}
+
+static bool is_lora(const char *name)
+{
+    static const char *const ends[] = {".lora_down.weight",
+                                       ".lora_A.weight",
+                                       ".lora_A.default.weight",
+                                       "lora.down.weight",
+                                       "lora_linear_layer.down.weight",
+                                       ".hada_w1_a",
+                                       ".lokr_w1",
+                                       ".lokr_w1_a",
+                                       ".lokr_w2"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (ends_with(name, ends[i]))
+            return true;
+    return false;
+}
+
+/* Networks that this engine doesn't have; their LoRAs have the same kinds of names. */
+static bool is_foreign(const char *name)
+{
+    return names(name, "double_blocks") || names(name, "single_transformer_blocks") ||
+           names(name, "joint_blocks") || names(name, "lora_transformer_") ||
+           !strncmp(name, "transformer.", 12);
+}
+
+/* What the family of a LoRA shows in: how wide the text is that the UNet attends to, and parts that
+ * only XL has. */
+static const char *lora_base(const imu_safetensors *st)
+{
+    int64_t width = 0;
+    bool large = false;
+    for (size_t i = 0; i < st->count; i++) {
+        const imu_st_entry *e = &st->entries[i];
+        bool down = ends_with(e->name, "down.weight") || strstr(e->name, ".lora_A.");
+        if (down && names(e->name, "attn2_") && names(e->name, "to_k") && e->ndim >= 2)
+            width = e->dim[1];
+        large |= !strncmp(e->name, "lora_te1_", 9) || !strncmp(e->name, "lora_te2_", 9) ||
+                 !strncmp(e->name, "text_encoder_2.", 15) ||
+                 names(e->name, "transformer_blocks_1_") || names(e->name, "add_embedding") ||
+                 names(e->name, "label_emb");
+    }
+    if (width == 768)
+        return "sd-1";
+    if (width == 1024)
+        return "sd-2";
+    return large || width == 2048 ? "sdxl" : "sd-1";
+}
+
+bool imu_file_kind_of(const imu_safetensors *st, imu_file_kind *kind)
+{
+    bool lora = false;
+    for (size_t i = 0; i < st->count; i++) {
+        if (is_foreign(st->entries[i].name))
+            return false;
+        lora |= is_lora(st->entries[i].name);
+    }
+    if (!lora)
+        return false;
+    *kind = (imu_file_kind){.type = "lora", .format = "lycoris"};
+    snprintf(kind->base, sizeof kind->base, "%s", lora_base(st));
+    return true;
+}
