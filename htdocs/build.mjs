@@ -26,6 +26,7 @@ const VENDOR = {
   '@preact/signals': '@preact/signals/dist/signals.mjs',
   htm: 'htm/dist/htm.mjs',
   'socket.io-client': 'socket.io-client/dist/socket.io.esm.min.js',
+  uqr: 'uqr/dist/index.mjs',
   photoswipe: 'photoswipe/dist/photoswipe.esm.min.js',
 };
 const STYLES = ['tokens', 'base', 'controls', 'shell', 'create', 'gallery', 'pages', 'lightbox'];

@@ -51,6 +51,7 @@ const imu_route imu_routes[] = {
     ROUTE(GET, "/api/v1/boards/{board_id}/image_names", USER, board_image_names),
     ROUTE(POST, "/api/v1/boards/{board_id}/share", USER, board_share),
     ROUTE(GET, "/api/v1/boards/{board_id}/shares", USER, board_shares),
+    ROUTE(GET, "/api/v1/boards/{board_id}/people", USER, board_people),
     FREES(DELETE, "/api/v1/boards/{board_id}/share/{user_id}", USER, board_unshare),
     ROUTE(POST, "/api/v1/board_images/", USER, board_images_add),
     FREES(DELETE, "/api/v1/board_images/", USER, board_images_remove),

@@ -22,6 +22,7 @@ const TITLES = {
   '/queue': 'Queue',
   '/models': 'Models',
   '/people': 'People',
+  '/audit': 'Audit log',
   '/profile': 'Your profile',
   '/login': 'Sign in',
   '/setup': 'Welcome',
@@ -36,6 +37,7 @@ const LATER = {
   '/queue': () => import('./pages/queue.js').then((m) => m.Queue),
   '/models': () => import('./pages/models.js').then((m) => m.Models),
   '/people': () => import('./pages/people.js').then((m) => m.People),
+  '/audit': () => import('./pages/audit.js').then((m) => m.Audit),
   '/profile': () => import('./pages/profile.js').then((m) => m.Profile),
   '/login': () => import('./pages/enter.js').then((m) => m.SignIn),
   '/setup': () => import('./pages/enter.js').then((m) => m.SetUp),
@@ -103,7 +105,7 @@ function inner(path) {
   if (path === '/create') {
     return html`<${Create} />`;
   }
-  if (path === '/people' && !isAdmin.value) {
+  if (['/people', '/audit'].includes(path) && !isAdmin.value) {
     return html`<${Closed} />`;
   }
   const closed = ['/login', '/setup', ...LINK_PAGES].includes(path);

@@ -14,12 +14,12 @@
 
 json_t *imu_account_json(const imu_rows *rows, int row)
 {
-    return json_pack("{s:o, s:o, s:o, s:b, s:b, s:b, s:I, s:o, s:o, s:o}", "user_id",
+    return json_pack("{s:o, s:o, s:o, s:b, s:b, s:b, s:b, s:I, s:o, s:o, s:o}", "user_id",
                      imu_json_text(rows, row, "user_id"), "email",
                      imu_json_text(rows, row, "email"), "display_name",
                      imu_json_text(rows, row, "display_name"), "is_admin",
                      imu_bool(rows, row, "is_admin"), "is_active", imu_bool(rows, row, "is_active"),
-                     "must_change_password", imu_bool(rows, row, "must_change_password"),
+                     "invited", imu_bool(rows, row, "invited"), "must_change_password", imu_bool(rows, row, "must_change_password"),
                      "token_epoch", (json_int_t)imu_int(rows, row, "token_epoch"), "created_at",
                      imu_json_text(rows, row, "created_at"), "updated_at",
                      imu_json_text(rows, row, "updated_at"), "last_login_at",

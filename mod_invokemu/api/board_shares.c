@@ -12,6 +12,7 @@
 #include "mod_invokemu/auth/throttle.h"
 #include "mod_invokemu/store/board_shares.h"
 #include "mod_invokemu/store/users.h"
+#include "mod_invokemu/util/jsons.h"
 #include "mod_invokemu/validate.h"
 
 #define MAX_PEOPLE 1000
@@ -27,6 +28,31 @@ imu_err *imu_api_board_shares(imu_req *req)
                                 imu_policy_sees_all(&req->who), &shares)))
         return err;
     return imu_reply_json(req, 200, json_pack("{s:O}", "shares", shares));
+}
+
+/** GET /boards/{board_id}/people?search: whom it could be shared with, as far as the reader knows
+ * them. */
+imu_err *imu_api_board_people(imu_req *req)
+{
+    static const char *const texts[] = {"user_id", "display_name", "email", NULL};
+    const char *board_id = imu_param(req, "board_id"), *search;
+    json_t *people;
+    imu_rows *rows;
+    imu_err *err;
+
+    if ((err = imu_query_text(req, "search", IMU_NAME_MAX, "", &search)) ||
+        (err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) ||
+        (err = imu_board_people(req->db, req->p, board_id, req->who.user_id,
+                                imu_policy_sees_all(&req->who), search, &rows)))
+        return err;
+    people = json_array();
+    for (int i = 0; i < rows->count; i++) {
+        json_t *one = json_object();
+
+        imu_json_set_texts(one, rows, i, texts);
+        json_array_append_new(people, one);
+    }
+    return imu_reply_json(req, 200, json_pack("{s:o}", "people", people));
 }
 
 /* Each person once, as the store wants it. */
@@ -45,8 +71,8 @@ static json_t *distinct_people(imu_req *req, const json_t *people)
     return once;
 }
 
-/* The one account with exactly this address. Nobody gets a list of people to choose from: whoever
- * shares has to know the address. */
+/* The one account with exactly this address. Whoever shares with somebody they don't know here yet
+ * has to know the address. */
 static imu_err *person_by_email(imu_req *req, const char *email, json_t **people)
 {
     imu_rows *rows;

@@ -46,6 +46,7 @@ imu_handler imu_api_board_delete;
 imu_handler imu_api_board_image_names;
 imu_handler imu_api_board_share;
 imu_handler imu_api_board_shares;
+imu_handler imu_api_board_people;
 imu_handler imu_api_board_unshare;
 imu_handler imu_api_board_images_add;
 imu_handler imu_api_board_images_add_batch;

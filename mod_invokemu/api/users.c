@@ -166,7 +166,7 @@ static imu_err *remove_account(imu_req *req, const char *heir)
 /** GET /auth/users. */
 imu_err *imu_api_auth_users(imu_req *req)
 {
-    imu_user_filter all = {NULL, IMU_KEEP, 0, IMU_USERS_MAX};
+    imu_user_filter all = {.is_admin = IMU_KEEP, .limit = IMU_USERS_MAX};
     apr_int64_t total;
     imu_rows *rows;
     imu_db *db;
@@ -232,12 +232,13 @@ imu_err *imu_api_auth_user_delete(imu_req *req)
     return err ? err : imu_reply_empty(req, 204);
 }
 
-/** GET /users?offset&limit&search&role_filter. */
+/** GET /users?offset&limit&search&role_filter&state_filter. */
 imu_err *imu_api_users(imu_req *req)
 {
     static const char *const roles[] = {"admin", "user", "all", NULL};
-    imu_user_filter filter = {NULL, IMU_KEEP, 0, PAGE_DEFAULT};
-    const char *role;
+    static const char *const states[] = {"all", "active", "suspended", "invited", NULL};
+    imu_user_filter filter = {.is_admin = IMU_KEEP, .limit = PAGE_DEFAULT};
+    const char *role, *state;
     apr_int64_t total;
     imu_rows *rows;
     imu_db *db;
@@ -246,8 +247,11 @@ imu_err *imu_api_users(imu_req *req)
     if ((err = imu_query_int(req, "offset", 0, APR_INT32_MAX, 0, &filter.offset)) ||
         (err = imu_query_int(req, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &filter.limit)) ||
         (err = imu_query_text(req, "search", IMU_NAME_MAX, "", &filter.search)) ||
-        (err = imu_query_choice(req, "role_filter", roles, "all", &role)))
+        (err = imu_query_choice(req, "role_filter", roles, "all", &role)) ||
+        (err = imu_query_choice(req, "state_filter", states, "all", &state)))
         return err;
+    while (strcmp(states[filter.state], state) != 0)
+        filter.state++;
     if (strcmp(role, "all") != 0)
         filter.is_admin = strcmp(role, "admin") == 0;
     if ((err = imu_req_db(req, &db)) || (err = imu_user_list(db, req->p, &filter, &rows, &total)))

@@ -21,6 +21,15 @@ imu_err *imu_board_shares(imu_db *db, apr_pool_t *p, const char *board_id, const
     return NULL;
 }
 
+imu_err *imu_board_people(imu_db *db, apr_pool_t *p, const char *board_id, const char *reader,
+                          int is_admin, const char *search, imu_rows **people)
+{
+    const char *like = imu_like_anywhere(p, search);
+
+    return imu_db_select(db, p, people, "board_people", "sisss", reader,
+                         (apr_int64_t)(is_admin != 0), board_id, like, like);
+}
+
 imu_err *imu_board_share(imu_db *db, apr_pool_t *p, const char *board_id, const json_t *user_ids,
                          const char *permission, const char *named_by)
 {

@@ -14,6 +14,11 @@
  */
 imu_err *imu_board_shares(imu_db *db, apr_pool_t *p, const char *board_id, const char *reader,
                           int is_admin, json_t **shares);
+/** Up to 20 people it could be shared with whose name holds the text `search`: for administrators
+ * everybody, for others whom they know here. Columns user_id, display_name, email (NULL but for
+ * administrators). */
+imu_err *imu_board_people(imu_db *db, apr_pool_t *p, const char *board_id, const char *reader,
+                          int is_admin, const char *search, imu_rows **people);
 /**
  * Shares a board with people (JSON array of distinct user ids), or changes what they may do.
  * @param permission  "read", "write" or "admin"

@@ -37,13 +37,14 @@ imu_err *imu_user_list(imu_db *db, apr_pool_t *p, const imu_user_filter *filter,
                        apr_int64_t *total)
 {
     const char *like = imu_like_anywhere(p, filter->search ? filter->search : "");
-    apr_int64_t admin = filter->is_admin;
-    imu_err *err = imu_db_select(db, p, rows, "user_count", "ssii", like, like, admin, admin);
+    apr_int64_t admin = filter->is_admin, kind = filter->state;
+    imu_err *err =
+        imu_db_select(db, p, rows, "user_count", "ssiii", like, like, admin, admin, kind);
 
     if (err)
         return err;
     *total = imu_int(*rows, 0, "total");
-    return imu_db_select(db, p, rows, "user_page", "ssiiii", like, like, admin, admin,
+    return imu_db_select(db, p, rows, "user_page", "ssiiiii", like, like, admin, admin, kind,
                          filter->limit, filter->offset);
 }
 

@@ -22,11 +22,20 @@ typedef struct imu_user_change {
     const char *email; /**< in its stored form; ends the account's open links */
 } imu_user_change;
 
+/** How it stands with an account; the numbers are those of the statements. */
+typedef enum imu_user_state {
+    IMU_USERS_ANY = 0,
+    IMU_USERS_ACTIVE = 1,
+    IMU_USERS_SUSPENDED = 2,
+    IMU_USERS_INVITED = 3 /**< nobody has chosen a password yet */
+} imu_user_state;
+
 /** One page of a list. */
 typedef struct imu_user_filter {
     const char *search; /**< literal text within address or name; NULL or "": all */
     int is_admin;       /**< 0, 1 or IMU_KEEP for both */
     apr_int64_t offset, limit;
+    imu_user_state state;
 } imu_user_filter;
 
 /** One account by id or address; rows->count is 0 when there is none. */

@@ -87,6 +87,19 @@ SELECT s.user_id, s.permission,
 FROM shared_boards s JOIN users u ON u.user_id = s.user_id
 WHERE s.board_id = %s ORDER BY s.created_at, s.user_id LIMIT 10000;
 
+-- Whom a board could be shared with: administrators see everybody, others whom they know here: by boards that are shared between
+-- them, or open to all.
+-- :name board_people
+SELECT u.user_id, coalesce(nullif(u.display_name, ''), u.email) AS display_name, CASE WHEN ask.sees_all = 1 THEN u.email END AS email
+FROM (SELECT %s AS me, %lld AS sees_all, %s AS board) ask JOIN users u ON u.user_id NOT IN ('system', ask.me) AND u.is_active = 1
+WHERE u.user_id NOT IN (SELECT user_id FROM boards WHERE board_id = ask.board UNION SELECT user_id FROM shared_boards WHERE board_id = ask.board)
+  AND (ask.sees_all = 1 OR u.display_name <> '' AND u.user_id IN (
+    SELECT b.user_id FROM shared_boards s JOIN boards b ON b.board_id = s.board_id WHERE s.user_id = ask.me
+    UNION SELECT s.user_id FROM shared_boards s JOIN boards b ON b.board_id = s.board_id WHERE b.user_id = ask.me
+    UNION SELECT b.user_id FROM boards b WHERE b.board_visibility <> 'private'))
+  AND (lower(coalesce(u.display_name, '')) LIKE %s ESCAPE '!' OR ask.sees_all = 1 AND u.email LIKE %s ESCAPE '!')
+ORDER BY lower(coalesce(nullif(u.display_name, ''), u.email)), u.user_id LIMIT 20;
+
 -- :name board_shares_put
 INSERT INTO shared_boards (board_id, user_id, permission, named_by, created_at)
 SELECT %s, u.user_id, %s, %s, %s FROM users u

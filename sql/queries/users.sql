@@ -1,6 +1,6 @@
 -- :name user_by_id
 SELECT user_id, email, display_name, is_admin, is_active, must_change_password, token_epoch, created_at, updated_at,
-  last_login_at
+  last_login_at, password_hash = '*' AS invited
 FROM users WHERE user_id = %s LIMIT 1;
 
 -- :name user_secret_by_id
@@ -13,17 +13,22 @@ SELECT user_id, email, display_name, is_admin, is_active, must_change_password, 
   last_login_at, password_hash
 FROM users WHERE email = %s AND user_id <> 'system' LIMIT 1;
 
+-- States: 1 active, 2 suspended, 3 invited and never here; anything else: all.
 -- :name user_count
 SELECT COUNT(*) AS total FROM users
 WHERE user_id <> 'system' AND (email LIKE %s ESCAPE '!' OR lower(COALESCE(display_name, '')) LIKE %s ESCAPE '!')
-  AND (%lld < 0 OR is_admin = %lld) LIMIT 1;
+  AND (%lld < 0 OR is_admin = %lld)
+  AND CASE %lld WHEN 1 THEN is_active = 1 AND password_hash <> '*' WHEN 2 THEN is_active = 0
+    WHEN 3 THEN is_active = 1 AND password_hash = '*' ELSE 1 END LIMIT 1;
 
 -- :name user_page
 SELECT user_id, email, display_name, is_admin, is_active, must_change_password, token_epoch, created_at, updated_at,
-  last_login_at
+  last_login_at, password_hash = '*' AS invited
 FROM users
 WHERE user_id <> 'system' AND (email LIKE %s ESCAPE '!' OR lower(COALESCE(display_name, '')) LIKE %s ESCAPE '!')
   AND (%lld < 0 OR is_admin = %lld)
+  AND CASE %lld WHEN 1 THEN is_active = 1 AND password_hash <> '*' WHEN 2 THEN is_active = 0
+    WHEN 3 THEN is_active = 1 AND password_hash = '*' ELSE 1 END
 ORDER BY created_at, user_id LIMIT %lld OFFSET %lld;
 
 -- Those who can still administer the server besides the one named.

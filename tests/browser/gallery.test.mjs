@@ -319,7 +319,7 @@ test('a board is shared with one person by address, who may then add', async () 
     await dialog.getByRole('button', { name: /Only you/ }).click();
     await boardMenu(admin, 'Who can see it');
     const share = async (email) => {
-        await dialog.getByLabel('Email address').fill(email);
+        await dialog.getByLabel('Name or email address').fill(email);
         await dialog.getByRole('button', { name: 'Share', exact: true }).click();
     };
     await share('grace');

@@ -56,6 +56,7 @@ describe('mail', () => {
         await rosa.sees('From now on you sign in with rose@example.com.');
         await rosa.open('/profile');
         assert.equal(await rosa.field('You sign in with').inputValue(), 'rose@example.com');
+        assert.deepEqual((await sink.next()).to, ['rosa@example.com'], 'the address of before is told');
     });
 
     test('a link that does not work says so', async () => {
@@ -86,5 +87,10 @@ describe('mail', () => {
         await admin.sees(/1 given up in the last 30 days/);
         await admin.sees(/550/);
         assert.deepEqual(await admin.axe(), [], 'state of the mails');
+        sink.mode = 'ok';
+        await admin.button('Send again to gone@example.com').focus();
+        await admin.page.keyboard.press('Enter');
+        await admin.sees('A new mail to gone@example.com is on its way; its link replaces the earlier one.');
+        assert.deepEqual((await sink.next()).to, ['gone@example.com']);
     });
 });

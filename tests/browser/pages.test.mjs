@@ -22,6 +22,7 @@ const READY = {
     '/queue': '.page-head',
     '/models': '.model:not(.skeleton)',
     '/people': '.person:not(.skeleton)',
+    '/audit': '[data-entry]',
     '/profile': '.session:not(.skeleton)',
 };
 

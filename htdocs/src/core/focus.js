@@ -43,6 +43,10 @@ const OWN = '[data-own-focus]';
 
 /** What takes the place of something that was taken out between two others: the nearest within reach, before leaving what it stood in. */
 function heirOf({ target, previousSibling, nextSibling }) {
+  // Another page altogether, as after signing in, begins where pages begin.
+  if (target.id === 'app') {
+    return null;
+  }
   const within = (node, last) => {
     const all = node?.nodeType === Node.ELEMENT_NODE ? [...reachable(node), ...(node.matches(FOCUSABLE) && isReachable(node) ? [node] : [])] : [];
     return all.at(last ? -1 : 0);

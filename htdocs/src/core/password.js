@@ -1,7 +1,13 @@
 // The rules of a password that can be told before the server is asked. The server has the last word.
 
-export const PASSWORD_HINT = 'At least 8 characters, with a capital letter, a small letter and a digit. Three or four words are easy to remember.';
 const MAX_BYTES = 72;
+const LEAST = 8;
+
+/** The rules in a sentence. rules: what /auth/status says. */
+export const passwordHint = (rules) =>
+  rules.strict_password_checking
+    ? `At least ${rules.password_min_length || LEAST} characters, with a capital letter, a small letter and a digit. Three or four words are easy to remember.`
+    : 'Three or four words are easy to remember.';
 
 // Without letters and digits that are taken for each other when read aloud or copied by hand.
 const KINDS = ['ABCDEFGHJKLMNPQRSTUVWXYZ', 'abcdefghijkmnpqrstuvwxyz', '23456789'];
@@ -29,8 +35,39 @@ export function suggestPassword() {
   }
 }
 
-/** The first thing that is wrong with a password, as a sentence; '' when nothing is. */
-export function passwordFault(password, strict) {
+const POOLS = [
+  [/\p{Ll}/u, 26],
+  [/\p{Lu}/u, 26],
+  [/\d/, 10],
+  [/[^\p{L}\d]/u, 33],
+];
+/** What is typed in a row on a keyboard, or counted, adds little. */
+const ROWS = ['abcdefghijklmnopqrstuvwxyz', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm', 'qwertzuiop', '01234567890'];
+
+/** Whether a letter follows from the one before: the same again, or its neighbour. */
+function follows(one, before) {
+  return one === before || ROWS.some((row) => row.includes(before) && [row[row.indexOf(before) + 1], row[row.indexOf(before) - 1]].includes(one));
+}
+
+/** About how many bits somebody has to guess who knows how people choose. */
+export function passwordBits(password) {
+  const letters = [...password];
+  const pool = POOLS.reduce((sum, [kind, size]) => sum + (kind.test(password) ? size : 0), 0);
+  const seen = new Set();
+  let counted = 0;
+  letters.forEach((letter, i) => {
+    const plain = letter.toLowerCase();
+    counted += i && follows(plain, letters[i - 1].toLowerCase()) ? 0.1 : seen.has(plain) ? 0.6 : 1;
+    seen.add(plain);
+  });
+  // Words and names are not chosen letter by letter.
+  const words = password.match(/\p{L}\p{Ll}{3,}/gu) || [];
+  const wordy = words.reduce((sum, word) => sum + word.length, 0);
+  return (counted - wordy * 0.45) * Math.log2(pool || 1);
+}
+
+/** The first thing that is wrong with a password, as a sentence; '' when nothing is. rules: what /auth/status says. */
+export function passwordFault(password, { strict_password_checking: strict, password_min_length: least = LEAST }) {
   if (!password) {
     return 'Enter a password.';
   }
@@ -40,8 +77,8 @@ export function passwordFault(password, strict) {
   if (!strict) {
     return '';
   }
-  if (password.length < 8) {
-    return 'That password is too short. Take at least 8 characters.';
+  if ([...password].length < least) {
+    return `That password is too short. Take at least ${least} characters.`;
   }
   if (!/\p{Lu}/u.test(password)) {
     return 'Add a capital letter to the password.';

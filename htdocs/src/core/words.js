@@ -36,6 +36,8 @@ export function ago(time, now = Date.now()) {
   return DAY.format(date);
 }
 
+const SHORT = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+export const shortTime = (time) => SHORT.format(toDate(time));
 export const fullTime = (time) => DAY_TIME.format(toDate(time));
 export const monthOf = (time) => MONTH.format(toDate(time));
 
@@ -54,6 +56,16 @@ export function timeLeft(seconds) {
 }
 
 export const count = (n, one, many = `${one}s`) => `${n.toLocaleString()} ${n === 1 ? one : many}`;
+
+const KINDS = [
+  ['images', 'picture'],
+  ['boards', 'board'],
+  ['workflows', 'workflow'],
+  ['style_presets', 'style preset'],
+];
+
+/** "2 pictures, 1 board" of {images: 2, boards: 1} */
+export const amount = (data) => KINDS.filter(([key]) => data[key]).map(([key, word]) => count(data[key], word)).join(', ');
 
 /** What a screen reader says of a picture: what it was asked to show, else when it was made. */
 export function labelOf(record) {

@@ -4,7 +4,8 @@ import { html } from '../core/html.js';
 import { route } from '../core/router.js';
 import { acceptInvitation, changePassword, FORGOT_PAGE, myName, RESET_PAGE, server, setUp, signedOutReason, signIn, signOut, user } from '../core/session.js';
 import { passwordFault } from '../core/password.js';
-import { Button, Check, PasswordField, TextField } from '../parts/controls.js';
+import { amount } from '../core/words.js';
+import { Button, Check, Choice, PasswordField, TextField } from '../parts/controls.js';
 import { NewPasswordField } from '../parts/new-password.js';
 
 export function Frame({ title, lead, children }) {
@@ -62,6 +63,11 @@ export function SignIn() {
   <//>`;
 }
 
+const HEIRS = [
+  ['me', 'This account'],
+  ['later', 'Somebody else, later'],
+];
+
 export function SetUp() {
   const [name, setName] = useState('');
   const [email, setEmail] = useState('');
@@ -70,12 +76,14 @@ export function SetUp() {
     if (!/.@./.test(email)) {
       throw new Error('Enter the email address you want to sign in with.');
     }
-    const fault = passwordFault(password, server.value.strict_password_checking);
+    const fault = passwordFault(password, server.value);
     if (fault) {
       throw new Error(fault);
     }
-    await setUp({ email: email.trim(), display_name: name.trim() || null, password });
+    await setUp({ email: email.trim(), display_name: name.trim() || null, password, ...(legacy ? { legacy_data: heir } : {}) });
   });
+  const legacy = server.value.legacy_data;
+  const [heir, setHeir] = useState('me');
   return html`<${Frame} title="Welcome" lead="This server is new. Make the first account: it looks after the server and can add the others.">
     <form onSubmit=${submit} novalidate>
       <${Wrong}>${error}<//>
@@ -83,6 +91,8 @@ export function SetUp() {
       <${TextField} label="Email address" type="email" autocomplete="username" autocapitalize="off" value=${email} onText=${setEmail} required
         hint="For signing in. It doesn’t leave this server." />
       <${NewPasswordField} label="Password" value=${password} onText=${setPassword} required />
+      ${legacy && html`<${Choice} label=${`Already here: ${amount(legacy)}. Who gets them?`} value=${heir} options=${HEIRS} onPick=${setHeir} />
+        <p class="note">${heir === 'me' ? 'They will be yours.' : 'They wait, and nobody sees them. Under People you give them to any account.'}</p>`}
       <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Setting up…' : 'Set up'}<//>
     </form>
   <//>`;
@@ -113,7 +123,7 @@ export function Invitation() {
   const [password, setPassword] = useState('');
   const [dead, setDead] = useState(token ? '' : INCOMPLETE);
   const { busy, error, submit } = useSubmit(async () => {
-    const fault = passwordFault(password, server.value.strict_password_checking);
+    const fault = passwordFault(password, server.value);
     if (fault) {
       throw new Error(fault);
     }
@@ -138,7 +148,7 @@ export function NewPassword() {
   const [old, setOld] = useState('');
   const [next, setNext] = useState('');
   const { busy, error, submit } = useSubmit(async () => {
-    const fault = passwordFault(next, server.value.strict_password_checking);
+    const fault = passwordFault(next, server.value);
     if (fault) {
       throw new Error(fault);
     }

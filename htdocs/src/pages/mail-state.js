@@ -1,18 +1,19 @@
 // How it stands with the mails: for administrators, below the list of people.
 import { useEffect, useState } from 'preact/hooks';
-import { get } from '../core/api.js';
+import { get, post } from '../core/api.js';
 import { html } from '../core/html.js';
 import { server } from '../core/session.js';
-import { ago } from '../core/words.js';
+import { ago, count } from '../core/words.js';
 import { Button, Failed } from '../parts/controls.js';
+import { complain, say } from '../state/toasts.js';
 
-const KINDS = { invitation: 'Invitation', reset: 'New password', email_change: 'New address' };
-const mails = (n) => (n === 1 ? '1 mail' : `${n} mails`);
+const KINDS = { invitation: 'Invitation', reset: 'New password', email_change: 'New address', email_changed: 'Notice of a new address' };
 
-const Entry = ({ mail }) => html`<li><p><strong>${mail.to_address}</strong> <span class="tag">${mail.state === 'failed' ? 'Given up' : 'Waiting'}</span></p>
-  <p class="note">${KINDS[mail.kind]}, ${ago(mail.created_at)}${mail.last_error && html`: ${mail.last_error}`}</p></li>`;
+const Entry = ({ mail, again }) => html`<li class="open-link" data-mail=${mail.mail_id}><div><p><strong>${mail.to_address}</strong> <span class="tag">${mail.state === 'failed' ? 'Given up' : 'Waiting'}</span></p>
+  <p class="note">${KINDS[mail.kind]}, ${ago(mail.created_at)}${mail.last_error && html`: ${mail.last_error}`}</p></div>
+  <${Button} kind="quiet" icon="send" onClick=${again}>${mail.state === 'failed' ? 'Send again' : 'Try now'}<span class="sr"> to ${mail.to_address}</span><//></li>`;
 
-export function MailState() {
+export function MailState({ changes }) {
   const [state, setState] = useState(null);
   const [failed, setFailed] = useState('');
   const load = async () => {
@@ -27,14 +28,23 @@ export function MailState() {
     if (server.value.mail_enabled) {
       load();
     }
-  }, []);
+  }, [changes]);
+  const again = async (mail) => {
+    try {
+      await post(`/mail/${mail.mail_id}/send-again`);
+      say(mail.state === 'failed' ? `A new mail to ${mail.to_address} is on its way; its link replaces the earlier one.` : 'It is tried right now.');
+    } catch (error) {
+      complain(error);
+    }
+    load();
+  };
   if (!server.value.mail_enabled || (!state && !failed)) {
     return null;
   }
   return html`<section class="block"><h2>Mail</h2>
     ${failed && html`<${Failed} what="The state of the mails can’t be read right now" why=${failed} again=${load} />`}
-    ${state && html`<p role="status">${mails(state.waiting)} waiting, ${state.sent} sent and ${state.failed} given up in the last 30 days.</p>
-      ${state.mails.length > 0 && html`<ul class="mails" aria-label="Mails that did not arrive">${state.mails.map((mail) => html`<${Entry} key=${mail.mail_id} mail=${mail} />`)}</ul>`}
+    ${state && html`<p role="status">${count(state.waiting, 'mail')} waiting, ${state.sent} sent and ${state.failed} given up in the last 30 days.</p>
+      ${state.mails.length > 0 && html`<ul class="mails" aria-label="Mails that did not arrive">${state.mails.map((mail) => html`<${Entry} key=${mail.mail_id} mail=${mail} again=${() => again(mail)} />`)}</ul>`}
       <div class="form-end"><${Button} kind="quiet" icon="again" onClick=${load}>Look again<//></div>`}
   </section>`;
 }

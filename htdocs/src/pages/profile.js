@@ -1,12 +1,12 @@
 // Profile: name, password, where one is signed in, and how the pages look.
 import { useEffect, useState } from 'preact/hooks';
-import { api, get } from '../core/api.js';
+import { del, get } from '../core/api.js';
 import { html } from '../core/html.js';
 import { passwordFault } from '../core/password.js';
 import { changeEmail, changeName, changePassword, server, signOut, solo, user } from '../core/session.js';
-import { ago, device } from '../core/words.js';
+import { fullTime } from '../core/words.js';
 import { Button, Failed, PasswordField, TextField } from '../parts/controls.js';
-import { Icon } from '../parts/icons.js';
+import { DeviceList } from '../parts/device-list.js';
 import { NewPasswordField } from '../parts/new-password.js';
 import { ThemeChoice } from '../parts/shell.js';
 import { complain, say } from '../state/toasts.js';
@@ -30,7 +30,10 @@ function Name() {
   };
   return html`<section class="block"><h2>You</h2><form onSubmit=${save} novalidate>
     <${TextField} label="Name" value=${name} onText=${setName} error=${error} autocomplete="name" maxlength="100" hint="Administrators know you by it." />
-    <div class="form-end"><${Button} type="submit">Save name<//></div></form></section>`;
+    <div class="form-end"><${Button} type="submit">Save name<//></div></form>
+    <dl class="facts-line"><div><dt>Account since</dt><dd>${fullTime(user.value.created_at)}</dd></div>
+      ${user.value.last_login_at && html`<div><dt>Last signed in</dt><dd>${fullTime(user.value.last_login_at)}</dd></div>`}
+      <div><dt>Role</dt><dd>${user.value.is_admin ? 'Administrator' : 'Person'}</dd></div></dl></section>`;
 }
 
 function Email() {
@@ -70,7 +73,7 @@ function Password({ done }) {
   const [busy, setBusy] = useState(false);
   const save = async (event) => {
     event.preventDefault();
-    const fault = old ? passwordFault(next, server.value.strict_password_checking) : 'Enter your current password.';
+    const fault = old ? passwordFault(next, server.value) : 'Enter your current password.';
     if (fault) {
       setError(fault);
       return;
@@ -95,27 +98,17 @@ function Password({ done }) {
     <div class="form-end"><${Button} type="submit" busy=${busy}>Change password<//></div></form></section>`;
 }
 
-function Session({ session, done }) {
-  const end = async () => {
-    try {
-      await api('DELETE', `/auth/sessions/${encodeURIComponent(session.session_id)}`);
-      say('That device was signed out.');
-    } catch (error) {
-      complain(error);
-    }
-    done();
-  };
-  return html`<li class="session"><${Icon} name="laptop" />
-    <div><p><strong>${device(session.user_agent)}</strong>${session.current && html`<span class="tag">This one</span>`}</p>
-      <p class="note">Last used ${ago(session.last_activity_at)}${session.ip_address && html`<span class="dot">${session.ip_address}</span>`}</p></div>
-    ${!session.current && html`<${Button} kind="quiet" icon="out" onClick=${end}>Sign out<//>`}</li>`;
-}
-
 function Sessions({ list, failed, load }) {
+  const act = (path, done) =>
+    del(path)
+      .then(() => say(done), complain)
+      .then(load);
+  const end = (session) => act(`/auth/sessions/${encodeURIComponent(session.session_id)}`, 'That device was signed out.');
+  const endOthers = () => act('/auth/sessions', 'Every other device was signed out.');
   return html`<section class="block"><h2>Where you are signed in</h2>
     ${failed && html`<${Failed} what="This list can’t be read right now" why=${failed} again=${load} />`}
     ${!failed && !list && html`<div class="session skeleton" aria-hidden="true"></div>`}
-    ${list && html`<ul class="sessions">${list.map((session) => html`<${Session} key=${session.session_id} session=${session} done=${load} />`)}</ul>`}
+    ${list && html`<${DeviceList} list=${list} end=${end} />${list.length > 1 && html`<div class="form-end"><${Button} kind="quiet" icon="out" onClick=${endOthers}>Sign out everywhere else<//></div>`}`}
   </section>`;
 }
 

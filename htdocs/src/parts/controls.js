@@ -34,7 +34,7 @@ export function PasswordField({ label, hint, error, value, onText, seen: given, 
   const [seen, setSeen] = give ? [given, give] : own;
   return html`<${Field} label=${label} hint=${hint} error=${error}>
     ${(props) => html`<div class="input-row">
-      <input class="input" type=${seen ? 'text' : 'password'} value=${value} autocapitalize="off" spellcheck="false"
+      <input class="input" type=${seen ? 'text' : 'password'} value=${value} autocapitalize="off" spellcheck=${false}
         onInput=${(e) => onText(e.target.value)} ...${props} ...${rest} />
       <button type="button" class="input-side" aria-pressed=${String(seen)} onClick=${() => setSeen(!seen)}>
         ${seen ? 'Hide' : 'Show'}<span class="sr"> ${label.toLowerCase()}</span></button>

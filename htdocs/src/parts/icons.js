@@ -37,6 +37,8 @@ const PATHS = {
   warn: 'M12 4l9 15.5H3zM12 10v4.5M12 17h.01',
   send: 'M12 19V5.5M6 11.5l6-6 6 6',
   copy: 'M9 9h11v11H9zM5 15H4V4h11v1',
+  list: 'M8.5 6H20M8.5 12H20M8.5 18H20M4.5 6h.01M4.5 12h.01M4.5 18h.01',
+  qr: 'M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h2.5M20 14v2.5M14 20v-2.5h2.5M20 20h-2',
   laptop: 'M5.5 5.5h13v10h-13zM3 19h18',
 };
 

@@ -1,11 +1,12 @@
-// The people whom the owner of a board has chosen by their address. There is no list of people to choose from: whoever
-// shares knows the address.
+// The people whom the owner of a board has chosen: from those they know here already (administrators: from everybody), or by their
+// address.
 import { useEffect, useState } from 'preact/hooks';
 import { del, get, post } from '../core/api.js';
 import { html } from '../core/html.js';
 import { brief } from '../core/words.js';
 import { complain, say } from '../state/toasts.js';
-import { Button, TextField } from './controls.js';
+import { Button } from './controls.js';
+import { PeoplePicker } from './people-picker.js';
 
 const RIGHTS = [
   ['read', 'can look'],
@@ -25,7 +26,8 @@ function Named({ share, change, end }) {
 
 export function NamedPeople({ board }) {
   const [list, setList] = useState([]);
-  const [email, setEmail] = useState('');
+  const [text, setText] = useState('');
+  const [chosen, setChosen] = useState(null);
   const [permission, setPermission] = useState('read');
   const [error, setError] = useState('');
   const [busy, setBusy] = useState(false);
@@ -52,16 +54,17 @@ export function NamedPeople({ board }) {
     );
   const add = async (event) => {
     event.preventDefault();
-    if (!/.@./.test(email)) {
-      setError('Enter the whole email address that they sign in with.');
+    if (!chosen && !/.@./.test(text)) {
+      setError('Choose somebody, or enter the whole email address that they sign in with.');
       return;
     }
     setBusy(true);
     try {
-      await post(path, { email: email.trim(), permission });
+      await post(path, chosen ? { user_ids: [chosen.user_id], permission } : { email: text.trim(), permission });
       await load();
-      say(`“${brief(board.board_name)}” is shared with ${email.trim()}.`);
-      setEmail('');
+      say(`“${brief(board.board_name)}” is shared with ${text.trim()}.`);
+      setText('');
+      setChosen(null);
       setError('');
     } catch (failure) {
       setError(failure.message);
@@ -71,8 +74,8 @@ export function NamedPeople({ board }) {
   return html`<section class="named-people"><h3>People you choose</h3>
     <ul>${list.map((share) => html`<${Named} key=${share.user_id} share=${share} change=${(next) => change(share, next)} end=${() => end(share)} />`)}</ul>
     <form onSubmit=${add} novalidate>
-      <${TextField} label="Email address" type="email" autocomplete="off" autocapitalize="off" value=${email} onText=${setEmail} error=${error}
-        hint="The one they sign in with here." />
+      <${PeoplePicker} path=${`/boards/${board.board_id}/people`} text=${text} error=${error} label="Name or email address"
+        hint="The address is the one they sign in with here." onText=${(next) => (setText(next), setChosen(null))} onPick=${(one) => (setText(one.display_name), setChosen(one), setError(''))} />
       <div class="named-add"><${Rights} value=${permission} label="What they can do" onPick=${setPermission} />
         <${Button} type="submit" icon="plus" busy=${busy}>Share<//></div>
     </form></section>`;

@@ -2,8 +2,10 @@
 import { useRef, useState } from 'preact/hooks';
 import { copyText } from '../core/copy.js';
 import { html } from '../core/html.js';
-import { PASSWORD_HINT, suggestPassword } from '../core/password.js';
+import { passwordHint, suggestPassword } from '../core/password.js';
+import { server } from '../core/session.js';
 import { Button, PasswordField } from './controls.js';
+import { Strength } from './strength.js';
 
 const KEEP = 'Keep it where you find it again, in a password manager for example.';
 
@@ -20,7 +22,8 @@ export function NewPasswordField({ value, onText, advice = KEEP, autocomplete = 
   };
   const copy = () => copyText(value, 'Password copied.', place.current.querySelector('input'));
   return html`<div class="new-password" ref=${place}>
-    <${PasswordField} value=${value} onText=${onText} seen=${seen} setSeen=${setSeen} autocomplete=${autocomplete} hint=${PASSWORD_HINT} ...${rest} />
+    <${PasswordField} value=${value} onText=${onText} seen=${seen} setSeen=${setSeen} autocomplete=${autocomplete} hint=${passwordHint(server.value)} ...${rest} />
+    ${value && html`<${Strength} password=${value} />`}
     <div class="field-acts"><${Button} kind="quiet" icon="again" onClick=${suggest}>${suggested ? 'Suggest another' : 'Suggest one'}<//>
       ${suggested && suggested === value && html`<${Button} kind="quiet" icon="copy" onClick=${copy}>Copy<//>`}</div>
     ${suggested && suggested === value && html`<p class="note" role="status">${advice}</p>`}

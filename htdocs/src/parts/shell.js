@@ -61,7 +61,7 @@ function Navigation() {
     <div class="desk"><${Place} to="/models" icon="model">Models<//></div>
     ${isAdmin.value && html`<div class="desk"><${Place} to="/people" icon="people">People<//></div>`}
     <div class="desk rail-end"><${Place} to="/profile" icon="person">${solo.value ? 'Settings' : 'Me'}<//></div>
-    <button type="button" class="place phone" aria-haspopup="dialog" aria-current=${['/models', '/people', '/profile'].includes(path) ? 'page' : undefined}
+    <button type="button" class="place phone" aria-haspopup="dialog" aria-current=${['/models', '/people', '/audit', '/profile'].includes(path) ? 'page' : undefined}
       onClick=${() => setMore(true)}><span class="place-icon"><${Icon} name="more" /></span><span class="place-word">More</span></button>
     ${more && html`<${MoreSheet} onClose=${() => setMore(false)} />`}
   </nav>`;

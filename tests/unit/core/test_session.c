@@ -506,7 +506,7 @@ static void the_last_administrator_stays(void **state)
 static void search_is_literal(void **state)
 {
     tempdb *f = *state;
-    imu_user_filter filter = {"50%_!", IMU_KEEP, 0, 10};
+    imu_user_filter filter = {"50%_!", IMU_KEEP, 0, 10, IMU_USERS_ANY};
     apr_int64_t total;
     const char *id;
     imu_rows *rows;
@@ -518,11 +518,11 @@ static void search_is_literal(void **state)
     assert_no_error(imu_user_list(f->db, f->pool, &filter, &rows, &total));
     assert_int_equal(total, 1);
     assert_string_equal(imu_text(rows, 0, "email"), "a@example.org");
-    filter = (imu_user_filter){"REBATE", 1, 0, 10};
+    filter = (imu_user_filter){"REBATE", 1, 0, 10, IMU_USERS_ANY};
     assert_no_error(imu_user_list(f->db, f->pool, &filter, &rows, &total));
     assert_int_equal(total, 1);
     assert_string_equal(imu_text(rows, 0, "email"), "b@example.org");
-    filter = (imu_user_filter){NULL, IMU_KEEP, 1, 1};
+    filter = (imu_user_filter){NULL, IMU_KEEP, 1, 1, IMU_USERS_ANY};
     assert_no_error(imu_user_list(f->db, f->pool, &filter, &rows, &total));
     assert_int_equal(total, 2);
     assert_int_equal(rows->count, 1);

@@ -1,0 +1,159 @@
+// The audit log: who did what, when and from where. For administrators; nobody can change it.
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { get } from '../core/api.js';
+import { html } from '../core/html.js';
+import { count, shortTime } from '../core/words.js';
+import { Blank, Button, Failed, TextField } from '../parts/controls.js';
+import { Icon } from '../parts/icons.js';
+
+const PAGE = 100;
+/** As long as somebody may pause in typing before the server is asked, ms. */
+const PAUSE = 250;
+const NOTHING = { action: '', result: '', search: '', since: '', until: '' };
+const ACTIONS = {
+  sign_in: 'Signed in',
+  sign_out: 'Signed out',
+  sessions_ended: 'Signed out devices',
+  password_changed: 'Changed a password',
+  link_redeemed: 'Opened a link',
+  reset_asked: 'Forgot a password',
+  email_change_asked: 'Asked for a new address',
+  set_up: 'Set up the server',
+  account_created: 'Made an account',
+  account_changed: 'Changed an account',
+  email_changed: 'Changed an address',
+  role_changed: 'Changed a role',
+  account_suspended: 'Switched an account off',
+  account_restored: 'Switched an account on',
+  account_deleted: 'Deleted an account',
+  invited: 'Invited',
+  reset_link_made: 'Made a reset link',
+  link_ended: 'Ended a link',
+  mail_sent_again: 'Sent a mail again',
+  legacy_data_assigned: 'Gave away what was here before',
+  board_shared: 'Shared a board',
+  board_unshared: 'Stopped sharing a board',
+  board_visibility_changed: 'Changed who sees a board',
+  model_changed: 'Changed a model',
+  model_deleted: 'Removed a model',
+  model_installed: 'Added a model',
+  queue_paused: 'Paused the queue',
+  queue_resumed: 'Let the queue go on',
+  queue_cleared: 'Emptied the queue',
+  root_admin_applied: 'Reset by the configuration',
+  backup_restored: 'Restored a backup',
+  data_mended: 'Mended data',
+  data_imported: 'Imported data',
+};
+const RESULTS = [
+  ['', 'Done and refused'],
+  ['ok', 'Done'],
+  ['refused', 'Refused'],
+];
+
+const wordsOf = (value) => (typeof value === 'object' ? JSON.stringify(value) : String(value));
+const detailOf = (detail) =>
+  Object.entries(detail || {})
+    .map(([key, value]) => `${key.replaceAll('_', ' ')}: ${wordsOf(value)}`)
+    .join(', ');
+
+function Entry({ entry }) {
+  const what = entry.target_name || entry.target_id;
+  const own = entry.target_id && entry.target_id === entry.user_id;
+  const detail = detailOf(entry.detail);
+  return html`<tr class=${entry.result === 'ok' ? '' : 'refused'} data-entry=${entry.entry_id}>
+    <td><time dateTime=${`${entry.created_at.replace(' ', 'T')}Z`}>${shortTime(entry.created_at)}</time></td>
+    <td>${ACTIONS[entry.action] || entry.action}${entry.result !== 'ok' && ', refused'}</td>
+    <td>${entry.user_email || 'Nobody signed in'}${entry.address && html` <span class="audit-detail">${entry.address}</span>`}</td>
+    <td>${!own && what && html`<span>${what}</span> `}${detail && html`<span class="audit-detail">${detail}</span>`}</td></tr>`;
+}
+
+const Select = ({ label, value, options, onPick }) => html`<select class="input" aria-label=${label} value=${value} onChange=${(e) => onPick(e.target.value)}>
+  ${options.map(([key, words]) => html`<option key=${key} value=${key}>${words}</option>`)}</select>`;
+
+const KINDS = [['', 'Everything'], ...Object.entries(ACTIONS)];
+
+function Filters({ filter, change }) {
+  return html`<div class="filters" role="search">
+    <div class="filter-search"><${Icon} name="search" /><input class="input" type="search" data-search aria-label="Search in who, what and from where" placeholder="Search in who, what and from where"
+      value=${filter.search} maxlength="100" onInput=${(e) => change({ search: e.target.value })} /></div>
+    <${Select} label="What" value=${filter.action} options=${KINDS} onPick=${(action) => change({ action })} />
+    <${Select} label="Result" value=${filter.result} options=${RESULTS} onPick=${(result) => change({ result })} />
+    <div class="audit-dates"><${TextField} label="From" type="date" value=${filter.since} onText=${(since) => change({ since })} />
+      <${TextField} label="To" type="date" value=${filter.until} onText=${(until) => change({ until })} /></div>
+  </div>`;
+}
+
+/** A day begins and ends where the reader is; the log is kept in UTC. */
+const inUtc = (day, time) => (day ? new Date(`${day}T${time}`).toISOString().slice(0, 19) : '');
+
+function set({ since, until, ...rest }) {
+  const all = { ...rest, since: inUtc(since, '00:00:00'), until: inUtc(until, '23:59:59') };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value.trim()));
+}
+const file = (filter, format) => `/api/v1/audit?${new URLSearchParams({ ...set(filter), format })}`;
+
+/** Entries that a filter reaches, page by page. */
+function useEntries() {
+  const [filter, setFilter] = useState(NOTHING);
+  const [list, setList] = useState(null);
+  const [next, setNext] = useState(null);
+  const [failed, setFailed] = useState('');
+  const asked = useRef(0);
+  const timer = useRef(0);
+  const load = async (which, before) => {
+    asked.current += 1;
+    const turn = asked.current;
+    try {
+      const page = await get('/audit', { ...set(which), limit: PAGE, before });
+      if (turn === asked.current) {
+        setList(before ? [...list, ...page.entries] : page.entries);
+        setNext(page.next);
+        setFailed('');
+      }
+    } catch (error) {
+      if (turn === asked.current) {
+        setFailed(error.message);
+      }
+    }
+  };
+  useEffect(() => {
+    load(filter);
+    return () => clearTimeout(timer.current);
+  }, []);
+  const change = (part) => {
+    const which = { ...filter, ...part };
+    setFilter(which);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => load(which), part.search === undefined ? 0 : PAUSE);
+  };
+  return { filter, change, list, failed, again: () => load(filter), more: next && (() => load(filter, next)) };
+}
+
+function List({ entries }) {
+  const { list, failed, again, more, change } = entries;
+  if (failed) {
+    return html`<${Failed} what="The audit log can’t be read right now" why=${failed} again=${again} />`;
+  }
+  if (!list) {
+    return html`<div class="job skeleton" aria-hidden="true"></div><p class="sr" role="status">Reading the audit log</p>`;
+  }
+  if (!list.length) {
+    return html`<${Blank} icon="list" title="No such entry" action=${html`<${Button} onClick=${() => change(NOTHING)}>Show everything<//>`}>Nothing in the audit log fits what you look for.<//>`;
+  }
+  return html`<p class="sr" role="status">${count(list.length, 'entry', 'entries')}</p>
+    <table class="audit"><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Who, from where</th><th scope="col">About</th></tr></thead>
+      <tbody>${list.map((entry) => html`<${Entry} key=${entry.entry_id} entry=${entry} />`)}</tbody></table>
+    ${more && html`<${Button} kind="quiet" icon="down" onClick=${more}>Show earlier ones<//>`}`;
+}
+
+export function Audit() {
+  const entries = useEntries();
+  const { filter } = entries;
+  return html`<div class="page"><header class="page-head"><h1>Audit log</h1><p class="lead">What happened to accounts, boards, models and the queue. Nobody can change it here.</p>
+      <div class="page-acts both"><a class="button plain" href=${file(filter, 'csv')} download="audit.csv"><${Icon} name="download" /><span>Table (CSV)</span></a>
+        <a class="button plain" href=${file(filter, 'jsonl')} download="audit.jsonl"><${Icon} name="download" /><span>JSON lines</span></a></div></header>
+    <p><a href="/people">Back to People</a></p>
+    <${Filters} filter=${filter} change=${entries.change} />
+    <${List} entries=${entries} /></div>`;
+}

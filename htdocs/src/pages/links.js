@@ -1,0 +1,48 @@
+// Links that are open: invitations and resets that nobody has used yet. Below the list of people.
+import { useEffect, useState } from 'preact/hooks';
+import { del, get } from '../core/api.js';
+import { html } from '../core/html.js';
+import { ago, fullTime } from '../core/words.js';
+import { Button, Failed } from '../parts/controls.js';
+import { complain, say } from '../state/toasts.js';
+
+const WORDS = { invitation: 'Invitation', reset: 'New password' };
+
+const Link = ({ link, end }) => html`<li class="open-link" data-link=${link.invitation_id}><div><p><strong>${link.display_name || link.email}</strong>
+    <span class="tag">${WORDS[link.purpose]}</span>${link.expired && html`<span class="tag">Expired</span>`}</p>
+  <p class="note">${link.email}<span class="dot">Made ${ago(link.created_at)}</span><span class="dot">${link.expired ? 'It works no more' : `Works until ${fullTime(link.expires_at)}`}</span></p></div>
+  <${Button} kind="quiet" icon="close" onClick=${end}>End<span class="sr"> the link for ${link.display_name || link.email}</span><//></li>`;
+
+export function OpenLinks({ changes, done }) {
+  const [list, setList] = useState([]);
+  const [failed, setFailed] = useState('');
+  const load = () =>
+    get('/invitations').then(
+      ({ invitations }) => {
+        setList(invitations);
+        setFailed('');
+      },
+      (error) => setFailed(error.message),
+    );
+  useEffect(() => {
+    load();
+  }, [changes]);
+  const end = async (link) => {
+    try {
+      await del(`/invitations/${encodeURIComponent(link.invitation_id)}`);
+      say(link.purpose === 'invitation' ? `The invitation for ${link.display_name || link.email} was ended.` : 'The link was ended. The present password stays.');
+    } catch (error) {
+      complain(error);
+    }
+    await load();
+    done();
+  };
+  if (failed) {
+    return html`<${Failed} what="The open links can’t be read right now" why=${failed} again=${load} />`;
+  }
+  return (
+    list.length > 0 &&
+    html`<section class="block"><h2>Open links</h2><p class="note">Whoever has one of them can choose the password of that account. Ending an invitation takes its account away too.</p>
+      <ul>${list.map((link) => html`<${Link} key=${link.invitation_id} link=${link} end=${() => end(link)} />`)}</ul></section>`
+  );
+}
