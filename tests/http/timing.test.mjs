@@ -1,0 +1,101 @@
+// How long an answer takes must not tell who has an account: signing in with a wrong password, and asking for a link.
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { request } from '../lib/http.mjs';
+import { MODULES, REPO, reach } from '../lib/paths.mjs';
+import { mailLines, SmtpSink } from '../lib/smtp-sink.mjs';
+import { startServer } from '../lib/server.mjs';
+import { compare, median, sequence } from '../lib/statistics.mjs';
+import { addUser, setupAdmin } from '../lib/users.mjs';
+
+const PAIRS = 24;
+/** A difference counts when chance makes one like it less often than this, and when it is large enough to be heard over a network. */
+const CHANCE = 0.001;
+const AUDIBLE_MS = 4;
+const AUDIBLE_PART = 0.04;
+
+describe('the statistics', () => {
+    const random = sequence(7);
+    const noise = () => 100 + 30 * random() + (random() < 0.1 ? 400 * random() : 0);
+    const told = (pairs) => compare(pairs).p < CHANCE;
+
+    test('finds a difference that is there, in spite of a machine that is busy at times', () => {
+        assert.ok(told(Array.from({ length: PAIRS }, () => [noise() + 25, noise()])));
+    });
+    test('finds none where there is none', () => {
+        const found = Array.from({ length: 200 }, () => told(Array.from({ length: PAIRS }, () => [noise(), noise()]))).filter(Boolean).length;
+        assert.ok(found <= 3, `${found} of 200`);
+    });
+});
+
+describe('an address that has an account, and one that has none', () => {
+    let sink;
+    let server;
+    const random = sequence(Date.now());
+
+    before(async () => {
+        sink = await SmtpSink.start({ tls: 'none' });
+        // Limits count by account and by address: here every request comes from another one.
+        server = await startServer({
+            multiuser: true,
+            hook: true,
+            conf: () => [
+                ...mailLines(sink, reach(path.join(REPO, 'conf/mail'))),
+                `LoadModule remoteip_module ${MODULES}/mod_remoteip.so`,
+                'RemoteIPHeader X-From',
+                'RemoteIPInternalProxy 127.0.0.1',
+            ],
+        });
+        const admin = await setupAdmin(server);
+        const { user } = await addUser(admin, 'Pattern');
+        const [{ password_hash: hash }] = server.sql(`SELECT password_hash FROM users WHERE user_id = '${user.user_id}'`);
+        for (let i = 0; i < 2 * (PAIRS + 2); i++) {
+            server.sql(`INSERT INTO users (user_id, email, password_hash, created_at, updated_at) VALUES ('known${i}', 'known${i}@example.com', '${hash}', '2026-01-01 00:00:00.000', '2026-01-01 00:00:00.000')`);
+        }
+    });
+    after(async () => {
+        await server?.stop();
+        await sink?.stop();
+    });
+
+    let asked = 0;
+    async function timed(where, json, status) {
+        asked += 1;
+        const headers = { 'x-from': `10.${asked >> 8}.${asked & 255}.1` };
+        const from = process.hrtime.bigint();
+        const answer = await request(`${server.url}/api/v1/auth/${where}`, { method: 'POST', json, headers });
+        const ms = Number(process.hrtime.bigint() - from) / 1e6;
+        assert.equal(answer.status, status, answer.text);
+        return ms;
+    }
+
+    async function tellsApart(where, body, status, first) {
+        const pairs = [];
+        // The first ones warm up connections and caches.
+        for (let i = -2; i < PAIRS; i++) {
+            const names = { known: `known${first + i + 2}@example.com`, nobody: `nobody${first + i + 2}@example.com` };
+            const took = {};
+            for (const kind of random() < 0.5 ? ['known', 'nobody'] : ['nobody', 'known']) {
+                took[kind] = await timed(where, { email: names[kind], ...body }, status);
+            }
+            if (i >= 0) {
+                pairs.push([took.known, took.nobody]);
+            }
+        }
+        const { difference, p } = compare(pairs);
+        const audible = Math.max(AUDIBLE_MS, AUDIBLE_PART * median(pairs.flat()));
+        return { tells: p < CHANCE && Math.abs(difference) > audible, why: `${difference.toFixed(2)} ms of ${median(pairs.flat()).toFixed(1)}, p ${p.toFixed(4)}` };
+    }
+
+    for (const [name, where, body, status, first] of [
+        ['signing in with a wrong password', 'login', { password: 'Wrong-Password-99x' }, 401, 0],
+        ['asking for a link for a new password', 'forgot-password', {}, 200, PAIRS + 2],
+    ]) {
+        test(`${name} takes as long`, async (t) => {
+            const { tells, why } = await tellsApart(where, body, status, first);
+            t.diagnostic(why);
+            assert.ok(!tells, why);
+        });
+    }
+});
