@@ -174,10 +174,10 @@ test('“Again” for a large batch makes as many as the form could, and says so
 });
 
 test('what goes wrong for many at once is said once', async () => {
-    await person.page.route('**/cancel', (route) => route.fulfill({ status: 409, contentType: 'application/json', body: '{"detail":"That did not work."}' }));
+    await person.page.route('**/cancel_by_batch_ids', (route) => route.fulfill({ status: 409, contentType: 'application/json', body: '{"detail":"That did not work."}' }));
     person.allow(/status of 409/);
     await person.button('More for this card').first().click();
-    const answers = person.page.waitForResponse((response) => response.url().endsWith('/cancel'));
+    const answers = person.page.waitForResponse((response) => response.url().endsWith('/cancel_by_batch_ids'));
     await person.page.getByRole('menuitem', { name: 'Cancel all 8' }).click();
     await answers;
     await person.sees('That did not work.');
