@@ -3,8 +3,8 @@
  * diffusers pipeline which the worker can run becomes a record, also one whose files are broken:
  * administrators are to see why it is not offered. An invokemu.json beside
  * model_index.json names and describes it. A record keeps its key for as long as its folder keeps
- * its place. A file right below it, NAME.safetensors, is a model too when it holds a LoRA. What
- * else lies there is left alone.
+ * its place. A file right below it, NAME.safetensors, is a model too when it holds a LoRA or
+ * a whole model. What else lies there is left alone.
  */
 #include "mod_invokemu/store/models.h"
 
@@ -158,15 +158,21 @@ static json_t *make_file_record(apr_pool_t *p, const imu_file_kind *kind, const 
                                 const char *key, const char *hash, apr_int64_t size)
 {
     const char *shown = apr_pstrndup(p, name, strlen(name) - strlen(".safetensors"));
+    json_t *record =
+        json_pack("{s:s, s:s, s:s, s:I, s:s, s:n, s:s, s:s, s:n, s:n, s:n, s:s, s:n, s:n, s:s, "
+                  "s:s}",
+                  "key", key, "hash", hash, "path", name, "file_size", (json_int_t)size, "name",
+                  strlen(shown) > NAME_MAX_LEN ? kind->type : shown, "description", "source", name,
+                  "source_type", "path", "source_api_response", "source_url", "cover_image", "type",
+                  kind->type, "trigger_phrases", "default_settings", "base", kind->base, "format",
+                  kind->format);
 
-    return imu_json_own(
-        p, json_pack("{s:s, s:s, s:s, s:I, s:s, s:n, s:s, s:s, s:n, s:n, s:n, s:s, s:n, s:n, s:s, "
-                     "s:s}",
-                     "key", key, "hash", hash, "path", name, "file_size", (json_int_t)size, "name",
-                     strlen(shown) > NAME_MAX_LEN ? kind->type : shown, "description", "source",
-                     name, "source_type", "path", "source_api_response", "source_url",
-                     "cover_image", "type", kind->type, "trigger_phrases", "default_settings",
-                     "base", kind->base, "format", kind->format));
+    if (record && *kind->variant) {
+        json_object_set_new(record, "variant", json_string(kind->variant));
+        json_object_set_new(record, "prediction_type", json_string(kind->prediction));
+        json_object_set_new(record, "config_path", json_null());
+    }
+    return imu_json_own(p, record);
 }
 
 /** What clients are told about the model in folder name. */

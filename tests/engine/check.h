@@ -72,5 +72,6 @@ void check_trajectories(check *c, const char *name);
 void check_end_to_end(check *c, const char *name);
 void check_weighted_prompts(check *c, const char *name);
 void check_lora(check *c, const char *name);
+void check_single_file(check *c, const char *name);
 
 #endif

@@ -24,6 +24,7 @@ static void check_model(check *c, const char *name)
     check_vae(c, name);
     check_end_to_end(c, name);
     check_lora(c, name);
+    check_single_file(c, name);
 }
 
 static int check_all(check *c)

@@ -19,7 +19,7 @@ typedef struct encoding {
     stop_question stop;
     const imu_tokenizer *tokenizer;
     imu_text_encoder *encoder;
-    int length, width, skip;
+    int length, width, skip, pad;
     bool final_norm;
     float *empty; /* [length][width]: what the empty prompt gives */
 } encoding;
@@ -107,7 +107,7 @@ static imu_engine_status make_chunks(const encoding *e, token_list *t, imu_fault
         }
         row[n + 1] = imu_tokenizer_eos(e->tokenizer);
         for (size_t i = n + 2; i < length; i++)
-            row[i] = imu_tokenizer_pad(e->tokenizer);
+            row[i] = e->pad;
         done += n;
     } while (done < t->count);
     return IMU_ENGINE_OK;
@@ -298,11 +298,18 @@ static imu_engine_status encode_with(const encoding *e, const imu_prompt *p, imu
     return s;
 }
 
+/* What fills a chunk of that encoder. */
+static int pad_of(const imu_model *m, int which)
+{
+    return m->pad[which] < 0 ? imu_tokenizer_pad(m->tokenizer[which]) : m->pad[which];
+}
+
 static imu_engine_status encoding_open(imu_model *m, int which, int clip_skip, stop_question stop,
                                        encoding *e, imu_fault *fault)
 {
     *e = (encoding){.stop = stop, .tokenizer = m->tokenizer[which], .encoder = m->encoder[which]};
     e->length = imu_text_encoder_length(e->encoder);
+    e->pad = pad_of(m, which);
     e->width = imu_text_encoder_width(e->encoder);
     bool large = imu_model_is_large(m); /* conditions on the last layer but one, not normed */
     e->skip = clip_skip + (large ? 1 : 0);
@@ -316,7 +323,7 @@ static imu_engine_status encoding_open(imu_model *m, int which, int clip_skip, s
     for (int i = 0; i < e->length && !s; i++)
         ids[i] = i == 0   ? imu_tokenizer_bos(e->tokenizer)
                  : i == 1 ? imu_tokenizer_eos(e->tokenizer)
-                          : imu_tokenizer_pad(e->tokenizer);
+                          : e->pad;
     if (!s)
         s = run_encoder(e, ids, 1, NULL, e->empty, fault);
     free(ids);
@@ -363,7 +370,7 @@ static imu_engine_status encode_pooled(imu_model *m, const char *prompt, stop_qu
             row[i] = i == 0                  ? imu_tokenizer_bos(t)
                      : (size_t)i <= kept     ? ids[i - 1]
                      : (size_t)i == kept + 1 ? imu_tokenizer_eos(t)
-                                             : imu_tokenizer_pad(t);
+                                             : pad_of(m, which);
         imu_text_request r = {.ids = row,
                               .count = 1,
                               .final_norm = true,

@@ -1,5 +1,7 @@
 #include "worker/diffusion/file_kind.h"
 
+#include "worker/diffusion/single_file.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -70,9 +72,23 @@ static const char *lora_base(const imu_safetensors *st)
     return large || width == 2048 ? "sdxl" : "sd-1";
 }
 
+static bool is_checkpoint(const imu_safetensors *st, imu_file_kind *kind)
+{
+    imu_model_kind model;
+    if (!imu_single_file_is(st, &model) || !strcmp(model.variant, "depth"))
+        return false;
+    *kind = (imu_file_kind){.type = "main", .format = "checkpoint"};
+    snprintf(kind->base, sizeof kind->base, "%s", model.base);
+    snprintf(kind->variant, sizeof kind->variant, "%s", model.variant);
+    snprintf(kind->prediction, sizeof kind->prediction, "%s", model.prediction);
+    return true;
+}
+
 bool imu_file_kind_of(const imu_safetensors *st, imu_file_kind *kind)
 {
     bool lora = false;
+    if (is_checkpoint(st, kind))
+        return true;
     for (size_t i = 0; i < st->count; i++) {
         if (is_foreign(st->entries[i].name))
             return false;

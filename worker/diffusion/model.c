@@ -135,6 +135,7 @@ static imu_engine_status describe(imu_model *m, imu_fault *fault)
         return s;
     memcpy(m->info.base, m->kind.base, sizeof m->info.base);
     memcpy(m->info.prediction, m->kind.prediction, sizeof m->info.prediction);
+    m->pad[0] = m->pad[1] = -1;
     for (int i = 0; i < m->kind.encoders && !s; i++)
         s = describe_part(m, m->kind.encoder[i], IMU_PART_TEXT, NULL, fault);
     if (!s)
@@ -170,12 +171,102 @@ imu_engine_status imu_model_open(imu_engine *engine, const char *folder, imu_mod
     return s;
 }
 
+/* One part of a checkpoint of one file. */
+static imu_engine_status
+describe_single_part(imu_model *m, const imu_single_part *part, int bit, const char *within,
+                     imu_engine_status (*say)(imu_model *, const json_t *, imu_fault *),
+                     imu_fault *fault)
+{
+    if (!part->config)
+        return IMU_ENGINE_OK;
+    m->info.parts |= bit;
+    const imu_safetensors *st = m->single->file;
+    for (size_t i = 0; i < st->count; i++)
+        if (!strncmp(st->entries[i].name, within, strlen(within)))
+            m->info.weight_bytes[bit == IMU_PART_TEXT   ? 0
+                                 : bit == IMU_PART_UNET ? 1
+                                                        : 2] += st->entries[i].size;
+    return say ? say(m, part->config, fault) : IMU_ENGINE_OK;
+}
+
+static imu_engine_status describe_single(imu_model *m, imu_fault *fault)
+{
+    imu_engine_status s = imu_single_file_open(m->folder, &m->single, fault);
+    if (s)
+        return s;
+    const imu_single_file *f = m->single;
+    m->kind = f->kind;
+    memcpy(m->info.base, m->kind.base, sizeof m->info.base);
+    memcpy(m->info.prediction, m->kind.prediction, sizeof m->info.prediction);
+    for (int i = 0; i < m->kind.encoders && !s; i++) {
+        m->pad[i] = f->text[i].pad;
+        s = f->text[i].config
+                ? describe_single_part(m, &f->text[i], IMU_PART_TEXT, f->text[i].naming.prefix,
+                                       NULL, fault)
+                : imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The checkpoint lacks a text encoder.");
+    }
+    if (!s)
+        s = describe_single_part(m, &f->unet, IMU_PART_UNET, f->unet.naming.prefix, describe_unet,
+                                 fault);
+    if (!s)
+        s = describe_single_part(m, &f->vae, IMU_PART_VAE, f->vae.naming.prefix, describe_vae,
+                                 fault);
+    /* The schedule of every family; XL's says besides where its steps lie. */
+    m->scheduler = json_pack(
+        "{s:s,s:f,s:f,s:s,s:b,s:i,s:s*}", "prediction_type", m->kind.prediction, "beta_start",
+        0.00085, "beta_end", 0.012, "beta_schedule", "scaled_linear", "set_alpha_to_one", 0,
+        "steps_offset", 1, "timestep_spacing", imu_model_is_large(m) ? "leading" : NULL);
+    if (!s && !m->scheduler)
+        s = imu_fail_memory(fault);
+    m->info.sample_size *= m->info.vae_scale;
+    return s;
+}
+
+imu_engine_status imu_model_use_tokenizer(imu_model *m, const char *folder, imu_fault *fault)
+{
+    imu_tokenizer *t;
+    if (!m->single || !m->single->text[0].config)
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The model has a tokenizer of its own.");
+    imu_engine_status s = imu_tokenizer_open(folder, &t, fault);
+    if (s)
+        return s;
+    json_int_t words = json_integer_value(json_object_get(m->single->text[0].config, "vocab_size"));
+    bool fits = imu_tokenizer_eos(t) + (json_int_t)1 == words; /* CLIP's last word is its end */
+    imu_tokenizer_close(t);
+    if (!fits)
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The tokenizer has other words.");
+    char *copy = strdup(folder);
+    if (!copy)
+        return imu_fail_memory(fault);
+    free(m->tokenizers);
+    m->tokenizers = copy;
+    return IMU_ENGINE_OK;
+}
+
+imu_engine_status imu_model_open_file(imu_engine *engine, const char *file, imu_model **out,
+                                      imu_fault *fault)
+{
+    imu_model *m = calloc(1, sizeof *m);
+    if (!m)
+        return imu_fail_memory(fault);
+    m->engine = engine;
+    m->folder = strdup(file);
+    imu_engine_status s = m->folder ? describe_single(m, fault) : imu_fail_memory(fault);
+    if (s)
+        imu_model_close(m);
+    else
+        *out = m;
+    return s;
+}
+
 void imu_model_close(imu_model *m)
 {
     if (!m)
         return;
     imu_model_unload(m, IMU_PART_ALL);
     json_decref(m->scheduler);
+    imu_single_file_close(m->single);
+    free(m->tokenizers);
     free(m->folder);
     free(m);
 }
@@ -185,20 +276,50 @@ const imu_model_info *imu_model_get_info(const imu_model *m)
     return &m->info;
 }
 
+/* Where a part is; `path` is room for its folder. */
+static imu_engine_status place_of(const imu_model *m, const char *part,
+                                  const imu_single_part *single, char path[PATH_MAX],
+                                  imu_net_place *place, imu_fault *fault)
+{
+    *place = (imu_net_place){.folder = path};
+    if (!m->single)
+        return part_path(m, part, path, fault);
+    *place = (imu_net_place){
+        .file = m->single->file, .naming = single->naming, .config = single->config};
+    return IMU_ENGINE_OK;
+}
+
+static const imu_single_part *single_text(const imu_model *m, int i)
+{
+    return m->single ? &m->single->text[i] : NULL;
+}
+
+static imu_engine_status open_tokenizer(imu_model *m, int i, imu_fault *fault)
+{
+    char path[PATH_MAX];
+    if (m->tokenizer[i])
+        return IMU_ENGINE_OK;
+    if (m->single && !m->tokenizers)
+        return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
+                        "This checkpoint needs a tokenizer, which files of its kind lack. Install "
+                        "a model of the same family as a folder; its tokenizer is used then.");
+    if (m->single)
+        return imu_tokenizer_open(m->tokenizers, &m->tokenizer[i], fault);
+    imu_engine_status s = part_path(m, m->kind.tokenizer[i], path, fault);
+    return s ? s : imu_tokenizer_open(path, &m->tokenizer[i], fault);
+}
+
 static imu_engine_status need_text(imu_model *m, imu_fault *fault)
 {
     char path[PATH_MAX];
+    imu_net_place place;
     imu_engine_status s = IMU_ENGINE_OK;
     for (int i = 0; i < m->kind.encoders && !s; i++) {
-        /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): a model has one or two encoders */
-        s = part_path(m, m->kind.tokenizer[i], path, fault);
-        if (!s && !m->tokenizer[i])
-            s = imu_tokenizer_open(path, &m->tokenizer[i], fault);
-        if (!s)
-            s = part_path(m, m->kind.encoder[i], path, fault);
+        s = open_tokenizer(m, i, fault);
         if (!s && !m->encoder[i])
-            s = imu_text_encoder_open(m->engine->backend, &(imu_net_place){.folder = path},
-                                      &m->encoder[i], fault);
+            s = place_of(m, m->kind.encoder[i], single_text(m, i), path, &place, fault);
+        if (!s && !m->encoder[i])
+            s = imu_text_encoder_open(m->engine->backend, &place, &m->encoder[i], fault);
     }
     return s;
 }
@@ -206,6 +327,7 @@ static imu_engine_status need_text(imu_model *m, imu_fault *fault)
 imu_engine_status imu_model_need(imu_model *m, int parts, imu_fault *fault)
 {
     char path[PATH_MAX];
+    imu_net_place place;
     imu_engine_status s = IMU_ENGINE_OK;
     if (parts & ~m->info.parts)
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The model in %.160s lacks its %s.", m->folder,
@@ -215,15 +337,14 @@ imu_engine_status imu_model_need(imu_model *m, int parts, imu_fault *fault)
     if (parts & IMU_PART_TEXT)
         s = need_text(m, fault);
     if (!s && (parts & IMU_PART_UNET) && !m->unet) {
-        s = part_path(m, "unet", path, fault);
+        s = place_of(m, "unet", m->single ? &m->single->unet : NULL, path, &place, fault);
         if (!s)
-            s = imu_unet_open(m->engine->backend, &(imu_net_place){.folder = path}, &m->unet,
-                              fault);
+            s = imu_unet_open(m->engine->backend, &place, &m->unet, fault);
     }
     if (!s && (parts & IMU_PART_VAE) && !m->vae) {
-        s = part_path(m, "vae", path, fault);
+        s = place_of(m, "vae", m->single ? &m->single->vae : NULL, path, &place, fault);
         if (!s)
-            s = imu_vae_open(m->engine->backend, &(imu_net_place){.folder = path}, &m->vae, fault);
+            s = imu_vae_open(m->engine->backend, &place, &m->vae, fault);
     }
     return s;
 }

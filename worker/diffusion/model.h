@@ -4,6 +4,7 @@
 
 #include "worker/diffusion/fault.h"
 #include "worker/diffusion/model_kind.h"
+#include "worker/diffusion/single_file.h"
 #include "worker/diffusion/text_encoder.h"
 #include "worker/diffusion/tokenizer.h"
 #include "worker/diffusion/unet.h"
@@ -18,6 +19,9 @@ struct imu_engine {
 struct imu_model {
     imu_engine *engine;
     char *folder;
+    imu_single_file *single;   /* a checkpoint of one file, at `folder`; or NULL */
+    char *tokenizers;          /* the folder whose tokenizer it uses, or NULL */
+    int pad[IMU_MAX_ENCODERS]; /* fills the chunks of a text encoder; -1: as its tokenizer says */
     imu_model_info info;
     imu_model_kind kind;
     imu_tokenizer *tokenizer[IMU_MAX_ENCODERS];

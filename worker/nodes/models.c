@@ -2,11 +2,13 @@
 #include "worker/diffusion/model_files.h"
 #include "worker/nodes/models.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_OPEN  16
 #define MAX_LORAS 64
@@ -277,6 +279,37 @@ static void make_room(imu_models *m, const imu_model *keep, uint64_t needed)
     }
 }
 
+/* Gives a checkpoint the tokenizer of a model that lies beside it as a folder: all of a family have
+ * the same. Without one the model says what it lacks when a prompt is to be encoded. */
+static void lend_tokenizer(const imu_models *m, const char *file, imu_model *model)
+{
+    char root[PATH_MAX], path[PATH_MAX];
+    struct dirent *entry;
+    const char *slash = strrchr(file, '/');
+    snprintf(root, sizeof root, "%.*s", (int)(slash ? slash - file : 0), file);
+    DIR *dir = opendir(m->folder[0] ? m->folder : root);
+    while (dir && (entry = readdir(dir))) {
+        int n = snprintf(path, sizeof path, "%s/%s/tokenizer", m->folder[0] ? m->folder : root,
+                         entry->d_name);
+        if (entry->d_name[0] != '.' && n > 0 && n < PATH_MAX && !access(path, R_OK) &&
+            !imu_model_use_tokenizer(model, path, NULL))
+            break;
+    }
+    if (dir)
+        closedir(dir);
+}
+
+static imu_engine_status open_files(const imu_models *m, const char *path, imu_model **model,
+                                    imu_fault *fault)
+{
+    if (!imu_is_weights_file(path))
+        return imu_model_open(m->engine, path, model, fault);
+    imu_engine_status s = imu_model_open_file(m->engine, path, model, fault);
+    if (!s)
+        lend_tokenizer(m, path, *model);
+    return s;
+}
+
 static int open_model(imu_call *call, imu_models *m, const json_t *row, struct entry **out)
 {
     const char *key = imu_json_str(row, "key"), *path = imu_json_str(row, "path");
@@ -299,7 +332,7 @@ static int open_model(imu_call *call, imu_models *m, const json_t *row, struct e
     }
     struct entry e = {.key = strdup(key), .path = strdup(folder)};
     imu_fault fault;
-    if (!e.key || !e.path || imu_model_open(m->engine, folder, &e.model, &fault) != IMU_ENGINE_OK) {
+    if (!e.key || !e.path || open_files(m, folder, &e.model, &fault) != IMU_ENGINE_OK) {
         if (e.key && e.path)
             refuse_model(call, &fault);
         else

@@ -1,0 +1,37 @@
+/* Headers of files that may be a LoRA or a checkpoint: telling what they are, and finding the
+ * engine's names among theirs. The first byte picks which of the engine's names are looked for. */
+#include "worker/diffusion/file_kind.h"
+#include "worker/diffusion/names.h"
+#include "worker/diffusion/single_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void translate(const char *name, int seed)
+{
+    imu_old_name old;
+    for (int kind = IMU_NAMES_OURS; kind <= IMU_NAMES_OPENCLIP; kind++)
+        for (int i = 0; i < 2; i++) {
+            imu_naming naming = {(imu_naming_kind)kind, "prefix.", seed % 9, seed % 7};
+            if (imu_old_name_of(&naming, name, i, &old) &&
+                (strlen(old.name) >= sizeof old.name || old.slice >= old.slices))
+                abort();
+        }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    imu_safetensors *st;
+    imu_file_kind kind;
+    if (!size || imu_st_parse((const char *)data + 1, size - 1, (uint64_t)1 << 40, &st, NULL))
+        return 0;
+    if (imu_file_kind_of(st, &kind) &&
+        (!*kind.type || !*kind.base || !memchr(kind.base, 0, sizeof kind.base)))
+        abort();
+    for (size_t i = 0; i < st->count; i++)
+        translate(st->entries[i].name, data[0]);
+    imu_st_close(st);
+    return 0;
+}

@@ -1,0 +1,61 @@
+// A checkpoint of one file draws what the same model draws as a folder.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { before, test } from 'node:test';
+import { writeCheckpoint } from '../lib/checkpoint.mjs';
+import { addModel, modelFolder } from '../lib/models.mjs';
+import { enqueuePictures, pictureNames } from '../lib/pictures.mjs';
+import { readPixels } from '../lib/png.mjs';
+import { settled } from '../lib/queue.mjs';
+import { startServer, useServer } from '../lib/server.mjs';
+import { addUser, setupAdmin } from '../lib/users.mjs';
+
+const models = modelFolder();
+addModel(models, 'tiny');
+writeCheckpoint(path.join(models, 'one.safetensors'));
+const server = useServer({ worker: 1, media: true, models });
+let anna;
+let known;
+
+before(async () => {
+    const admin = await setupAdmin(server);
+    anna = await addUser(admin, 'Anna');
+    known = Object.fromEntries((await anna.get('/api/v2/models/')).body.models.map((m) => [m.name, m]));
+});
+
+async function run(model) {
+    const [id] = await enqueuePictures(anna, model, { prompt: 'a (red)1.4 fox', scheduler: 'dpmpp_2m_k' });
+    return settled(anna, id, ['completed', 'failed', 'canceled'], 60000);
+}
+
+async function draw(model) {
+    const item = await run(model);
+    assert.equal(item.status, 'completed', `${item.error_type}: ${item.error_message}`);
+    return readPixels((await anna.get(`/api/v1/images/i/${pictureNames(item)[0]}/full`)).raw).data;
+}
+
+test('it is on the list as what it is', () => {
+    const { base, type, format, variant, prediction_type: prediction, path: place } = known.one;
+    assert.deepEqual([base, type, format, variant, prediction, place], ['sd-1', 'main', 'checkpoint', 'normal', 'epsilon', 'one.safetensors']);
+});
+
+test('its pictures are those of the folder, pixel by pixel', async () => {
+    assert.deepEqual(await draw(known.one), await draw(known.tiny));
+});
+
+test('without a tokenizer beside it, the log says what to bring', async () => {
+    const alone = modelFolder();
+    fs.copyFileSync(path.join(models, 'one.safetensors'), path.join(alone, 'one.safetensors'));
+    const other = await startServer({ worker: 1, media: true, models: alone });
+    try {
+        const someone = await addUser(await setupAdmin(other), 'Bert');
+        const [model] = (await someone.get('/api/v2/models/')).body.models;
+        const [id] = await enqueuePictures(someone, model, {});
+        const item = await settled(someone, id, ['completed', 'failed', 'canceled'], 60000);
+        assert.equal(item.status, 'failed');
+        assert.match(fs.readFileSync(path.join(other.logs, 'worker0.log'), 'utf8'), /needs a tokenizer/);
+    } finally {
+        await other.stop();
+    }
+});

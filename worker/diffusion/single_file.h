@@ -1,0 +1,29 @@
+/* Checkpoints of one file: which family one is of, and the configuration of each part, told by the
+ * names and shapes of its tensors. What they can't tell (heads, groups, the VAE's scale) is what
+ * every model of that family has. */
+#ifndef IMU_DIFFUSION_SINGLE_FILE_H
+#define IMU_DIFFUSION_SINGLE_FILE_H
+
+#include "worker/diffusion/model_kind.h"
+#include "worker/diffusion/names.h"
+#include "worker/diffusion/safetensors.h"
+
+typedef struct imu_single_part {
+    imu_naming naming;
+    json_t *config; /* as config.json would be; NULL: the file lacks the part */
+    int pad;        /* of a text encoder: the id that fills a chunk; -1: the tokenizer's own */
+} imu_single_part;
+
+typedef struct imu_single_file {
+    imu_safetensors *file;
+    imu_model_kind kind;
+    imu_single_part unet, vae, text[2];
+} imu_single_file;
+
+/* Whether the names are a checkpoint's; `kind` may be NULL. Free of the engine. */
+bool imu_single_file_is(const imu_safetensors *st, imu_model_kind *kind);
+
+imu_engine_status imu_single_file_open(const char *path, imu_single_file **out, imu_fault *fault);
+void imu_single_file_close(imu_single_file *s);
+
+#endif
