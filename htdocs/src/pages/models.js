@@ -117,8 +117,8 @@ function Folder({ found, again }) {
         (one) => html`<li key=${one.path}><span>${one.name}</span><${Button} icon="again" onClick=${() => back(one)} aria-label=${`Bring back ${one.name}`}>Bring back<//></li>`,
       )}</ul></section>`}
     <section><h2>Adding a model</h2>
-      <p class="note">Put its folder into the server’s model folder (the directive InvokeMUModels names it): Stable Diffusion 1.x in the diffusers
-        layout, as safetensors. Then look for new models; nothing has to be restarted.</p></section>`;
+      <p class="note">Put it into the server’s model folder (the directive InvokeMUModels names it): Stable Diffusion 1.x, 2.x or XL as a folder in the
+        diffusers layout or as one file, or a LoRA, as safetensors. Then look for new models; nothing has to be restarted.</p></section>`;
 }
 
 function List({ may, edit }) {
