@@ -182,7 +182,7 @@ for (const version of ['6.12', '6.14']) {
             assert.deepEqual(jobs.map((j) => j.status), ['completed', 'failed', 'canceled', 'canceled', ...(version === '6.14' ? ['canceled'] : [])]);
             assert.equal(jobs[3].retried_from_item_id, jobs[1].item_id);
             const models = JSON.parse((await run(server, 'invokemu', ['models', 'list', '--json'])).out);
-            assert.deepEqual(models.map((m) => [m.name, m.state]).sort(), [['Away', 'gone'], ['Here', 'gone']]);
+            assert.deepEqual(models.map((m) => [m.name, m.state]).sort(), [['Away', 'gone'], ['Here', 'broken']]);
             assert.equal(server.sql(`SELECT path FROM models WHERE key = '${id('Here')}'`)[0].path, path.join(old.root, 'models/here.safetensors'));
             assert.equal(server.sql('SELECT COUNT(*) AS n FROM model_relationships')[0].n, 1);
         });
