@@ -95,6 +95,7 @@ test('another page begins with its content', async () => {
 
 test('“Undo” leads to the picture that came back', async () => {
     await person.open('/gallery');
+    await person.page.locator('.thumb-open').nth(2).waitFor();
     const names = await person.page.locator('.thumb-open').evaluateAll((list) => list.map((one) => one.dataset.picture));
     await thumb(names[1]).focus();
     await press('Delete');
