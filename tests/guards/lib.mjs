@@ -36,9 +36,9 @@ export function withoutWords(source) {
 
 /** Directives of the module: [{name, kind, setter}]. */
 export function directives() {
-    const source = read('mod_invokemu/config.c');
+    const source = read('mod_invokemu/directives.c');
     const found = [...source.matchAll(/AP_INIT_(\w+)\("(\w+)",\s*(\w+)/g)].map(([, kind, name, setter]) => ({ kind, name, setter }));
-    assert.ok(found.length >= 20, `only ${found.length} directives found in config.c`);
+    assert.ok(found.length >= 20, `only ${found.length} directives found in directives.c`);
     return found;
 }
 

@@ -36,6 +36,7 @@ test('each directive has a line with its default and a sentence in the reference
 
 test('each directive has a setter, a default and, per virtual host, a merge rule', () => {
     const source = read('mod_invokemu/config.c');
+    const setters = read('mod_invokemu/directives.c');
     const header = read('mod_invokemu/config.h');
     const field = (name) => new RegExp(`\\b(\\w+);\\s*/\\*\\*<[^*]*\\b${name}\\b`).exec(header)?.[1];
     const body = (name) => new RegExp(`${name}\\([^)]*\\)\\s*\\{([\\s\\S]*?)\\n\\}`).exec(source)?.[1] || '';
@@ -43,7 +44,7 @@ test('each directive has a setter, a default and, per virtual host, a merge rule
     for (const { name, setter } of directives()) {
         const member = field(name);
         assert.ok(member, `config.h tells no field for ${name}`);
-        assert.match(source, new RegExp(`static const char \\*${setter}\\(`), `${name}: no setter`);
+        assert.match(setters, new RegExp(`static const char \\*${setter}\\(`), `${name}: no setter`);
         if (server.includes(`${name}\b`) || new RegExp(`\\b${name}\\b`).test(server)) {
             assert.match(body('imu_config_merge_server'), new RegExp(`PICK\\(${member},`), `${name}: no merge rule`);
         }
@@ -53,7 +54,7 @@ test('each directive has a setter, a default and, per virtual host, a merge rule
 });
 
 test('numbers in directives are checked for their range', () => {
-    const source = read('mod_invokemu/config.c');
+    const source = read('mod_invokemu/directives.c');
     for (const { name, setter } of directives().filter((d) => /Hours|Idle|Max|Min|History|Days/.test(d.name))) {
         const body = new RegExp(`\\*${setter}\\([^)]*\\)\\s*\\{([\\s\\S]*?)\\n\\}`).exec(source)[1];
         assert.match(body, /set_instance_int\(|count_of\(|whole_number\(/, `${name} takes any number`);
