@@ -82,8 +82,7 @@ static int is_all_read(arrival *a)
     return first == APR_BRIGADE_SENTINEL(a->kept);
 }
 
-static apr_status_t from_kept(arrival *a, apr_bucket_brigade *bb, ap_input_mode_t mode,
-                              apr_off_t n)
+static apr_status_t from_kept(arrival *a, apr_bucket_brigade *bb, ap_input_mode_t mode, apr_off_t n)
 {
     apr_bucket *end;
     apr_status_t rv;
@@ -282,7 +281,8 @@ static void follow(arrival *a, apr_bucket_brigade *bb)
 static apr_status_t take_more(ap_filter_t *f)
 {
     arrival *a = f->ctx;
-    apr_status_t rv = ap_get_brigade(f->next, a->piece, AP_MODE_READBYTES, APR_NONBLOCK_READ, PIECE);
+    apr_status_t rv =
+        ap_get_brigade(f->next, a->piece, AP_MODE_READBYTES, APR_NONBLOCK_READ, PIECE);
 
     if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(a->piece))
         rv = APR_EAGAIN;
@@ -377,8 +377,8 @@ static int pre_connection(conn_rec *c, void *socket)
     a->c = c;
     a->kept = apr_brigade_create(c->pool, c->bucket_alloc);
     a->piece = apr_brigade_create(c->pool, c->bucket_alloc);
-    a->stranger = (imu_wait){
-        .who = imu_network_at(c->pool, c->client_addr, c->client_ip), .place = IMU_NO_PLACE};
+    a->stranger = (imu_wait){.who = imu_network_at(c->pool, c->client_addr, c->client_ip),
+                             .place = IMU_NO_PLACE};
     ap_add_input_filter_handle(filter, a, NULL, c);
     return DECLINED;
 }

@@ -1,6 +1,6 @@
 /*
- * body.h: the bodies of requests. Waiting for one holds a thread: crowd.h says how many. Whoever has
- * not signed in has ten seconds.
+ * body.h: the bodies of requests. Waiting for one holds a thread: crowd.h says how many. Whoever
+ * has not signed in has ten seconds.
  */
 #ifndef IMU_BODY_H
 #define IMU_BODY_H

@@ -19,24 +19,24 @@ typedef enum imu_queue_mode { IMU_QUEUE_ROUND_ROBIN = 0, IMU_QUEUE_FIFO = 1 } im
 
 /** Global settings: given outside of virtual hosts, in force for the whole server. */
 typedef struct imu_instance {
-    const char *root;            /**< InvokeMURoot: folder of pictures and state */
-    const char *database;        /**< InvokeMUDatabase: SQLite file */
-    const char *run_dir;         /**< InvokeMURunDir: sockets of the dispatcher */
-    const char *models_dir;      /**< InvokeMUModels: folder of models found at start, or NULL */
-    int multiuser;               /**< InvokeMUMultiUser */
-    int strict_passwords;        /**< InvokeMUStrictPasswords */
-    int password_length;         /**< InvokeMUPasswordMinLength: characters of a strong password */
-    const char *admin_email;     /**< InvokeMUAdminEmail: the root administrator; "none": nobody */
+    const char *root;        /**< InvokeMURoot: folder of pictures and state */
+    const char *database;    /**< InvokeMUDatabase: SQLite file */
+    const char *run_dir;     /**< InvokeMURunDir: sockets of the dispatcher */
+    const char *models_dir;  /**< InvokeMUModels: folder of models found at start, or NULL */
+    int multiuser;           /**< InvokeMUMultiUser */
+    int strict_passwords;    /**< InvokeMUStrictPasswords */
+    int password_length;     /**< InvokeMUPasswordMinLength: characters of a strong password */
+    const char *admin_email; /**< InvokeMUAdminEmail: the root administrator; "none": nobody */
     const char *admin_password_hash; /**< InvokeMUAdminPasswordHash: bcrypt */
-    int session_hours;           /**< InvokeMUSessionHours */
-    int remember_hours;          /**< InvokeMURememberHours */
-    int session_idle_minutes;    /**< InvokeMUSessionIdle; 0: none */
-    int audit_sign_ins;          /**< InvokeMUAuditSignIns */
-    int audit_changes;           /**< InvokeMUAuditChanges */
-    int audit_days;              /**< InvokeMUAuditDays: how long entries are kept */
-    int queue_mode;              /**< InvokeMUQueueMode */
-    int queue_history;           /**< InvokeMUQueueHistory: ended items kept for each person */
-    int max_sockets;             /**< InvokeMUMaxSockets: open event sockets in each child */
+    int session_hours;               /**< InvokeMUSessionHours */
+    int remember_hours;              /**< InvokeMURememberHours */
+    int session_idle_minutes;        /**< InvokeMUSessionIdle; 0: none */
+    int audit_sign_ins;              /**< InvokeMUAuditSignIns */
+    int audit_changes;               /**< InvokeMUAuditChanges */
+    int audit_days;                  /**< InvokeMUAuditDays: how long entries are kept */
+    int queue_mode;                  /**< InvokeMUQueueMode */
+    int queue_history;               /**< InvokeMUQueueHistory: ended items kept for each person */
+    int max_sockets;                 /**< InvokeMUMaxSockets: open event sockets in each child */
     apr_int64_t min_free;        /**< InvokeMUMinFree: bytes of the disk that stay free; 0: any */
     apr_array_header_t *workers; /**< InvokeMUWorker: const char * socket paths */
     const char *media;           /**< InvokeMUMedia: socket path of the media process */

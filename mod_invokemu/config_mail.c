@@ -44,8 +44,8 @@ static int is_address(apr_pool_t *p, const char *text, apr_uri_t *uri)
         if (!apr_isgraph(*c) || strchr("\"<>\\^`{|}", *c))
             return 0;
     return strlen(text) <= URL_MAX && apr_uri_parse(p, text, uri) == APR_SUCCESS && uri->scheme &&
-           uri->hostname && *uri->hostname && is_port(uri->port_str) && !uri->user && !uri->password &&
-           !uri->query && !uri->fragment;
+           uri->hostname && *uri->hostname && is_port(uri->port_str) && !uri->user &&
+           !uri->password && !uri->query && !uri->fragment;
 }
 
 static const char *check_public_url(apr_pool_t *p, imu_instance *i)

@@ -19,8 +19,9 @@ json_t *imu_account_json(const imu_rows *rows, int row)
                      imu_json_text(rows, row, "email"), "display_name",
                      imu_json_text(rows, row, "display_name"), "is_admin",
                      imu_bool(rows, row, "is_admin"), "is_active", imu_bool(rows, row, "is_active"),
-                     "invited", imu_bool(rows, row, "invited"), "must_change_password", imu_bool(rows, row, "must_change_password"),
-                     "token_epoch", (json_int_t)imu_int(rows, row, "token_epoch"), "created_at",
+                     "invited", imu_bool(rows, row, "invited"), "must_change_password",
+                     imu_bool(rows, row, "must_change_password"), "token_epoch",
+                     (json_int_t)imu_int(rows, row, "token_epoch"), "created_at",
                      imu_json_text(rows, row, "created_at"), "updated_at",
                      imu_json_text(rows, row, "updated_at"), "last_login_at",
                      imu_json_text(rows, row, "last_login_at"));

@@ -39,13 +39,13 @@ imu_err *imu_api_auth_status(imu_req *req)
     /* Whoever sets up says who receives what is there already; nobody else is told of it. */
     if (admins == 0)
         legacy = imu_legacy_json(counts);
-    return imu_reply_json(
-        req, 200,
-        json_pack("{s:b, s:b, s:b, s:i, s:b, s:o, s:n}", "setup_required", admins == 0,
-                  "multiuser_enabled", req->inst->multiuser, "strict_password_checking",
-                  req->inst->strict_passwords, "password_min_length", req->inst->password_length,
-                  "mail_enabled", req->inst->multiuser && req->inst->mail.on, "legacy_data",
-                  legacy ? legacy : json_null(), "admin_email"));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:b, s:b, s:b, s:i, s:b, s:o, s:n}", "setup_required",
+                                    admins == 0, "multiuser_enabled", req->inst->multiuser,
+                                    "strict_password_checking", req->inst->strict_passwords,
+                                    "password_min_length", req->inst->password_length,
+                                    "mail_enabled", req->inst->multiuser && req->inst->mail.on,
+                                    "legacy_data", legacy ? legacy : json_null(), "admin_email"));
 }
 
 /* What the set-up says. */
@@ -65,8 +65,7 @@ static imu_err *single_user(imu_req *req)
 static imu_err *create_first(imu_req *req, imu_db *db, const first_admin *a, const char **user_id,
                              imu_rows **received)
 {
-    imu_err *err =
-        imu_user_create_first_admin(db, req->p, a->email, a->name, a->hash, user_id);
+    imu_err *err = imu_user_create_first_admin(db, req->p, a->email, a->name, a->hash, user_id);
 
     return err || !a->receives ? err : imu_legacy_assign(db, req->p, *user_id, received);
 }

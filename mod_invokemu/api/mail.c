@@ -185,8 +185,8 @@ imu_err *imu_api_mail(imu_req *req)
                                     (json_int_t)imu_int(counts, 0, "failed"), "mails", list));
 }
 
-/** POST /mail/{mail_id}/send-again: a mail that was given up, with a new link; or one that waits, at
- * once. */
+/** POST /mail/{mail_id}/send-again: a mail that was given up, with a new link; or one that waits,
+ * at once. */
 imu_err *imu_api_mail_again(imu_req *req)
 {
     apr_int64_t mail_id;

@@ -9,14 +9,15 @@
 
 #include "mod_invokemu/util/err.h"
 
-#define IMU_PASSWORD_MIN       8 /**< characters (specification 4.3) */
+#define IMU_PASSWORD_MIN       8  /**< characters (specification 4.3) */
 #define IMU_PASSWORD_MAX       72 /**< bytes: bcrypt reads no more, so nobody can choose more */
 #define IMU_PASSWORD_GENERATED 16 /**< characters of a suggested password */
 
 /**
- * Checks a new password. Strict: eight characters (or more, see imu_password_length_set), capital and small letter, digit, and neither a
- * well-known password nor close to one or to the account's own name and address (zxcvbn's lists and
- * estimate). Otherwise: not empty. Both: at most 72 bytes, no control characters.
+ * Checks a new password. Strict: eight characters (or more, see imu_password_length_set), capital
+ * and small letter, digit, and neither a well-known password nor close to one or to the account's
+ * own name and address (zxcvbn's lists and estimate). Otherwise: not empty. Both: at most 72 bytes,
+ * no control characters.
  * @param email, name  the account's, may be NULL
  * @return NULL or a 400 "password_weak" whose detail says which rule is broken
  */

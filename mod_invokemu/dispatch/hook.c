@@ -1,6 +1,7 @@
 /*
  * hook.c: moves a job through its life without a worker, for tests of what people see, or the clock
- * by which sessions and links end, by so many seconds. Reachable only in a server started with -D InvokeMUTestHook.
+ * by which sessions and links end, by so many seconds. Reachable only in a server started with -D
+ * InvokeMUTestHook.
  */
 #include <string.h>
 

@@ -64,8 +64,8 @@ static imu_err *make_text(const imu_mailer *m, apr_pool_t *p, const imu_rows *ma
     const imu_mail_conf *conf = &m->conf->mail;
     const char *kind = imu_text(mail, 0, "kind"), *name = imu_text(mail, 0, "to_name");
     const char *address = imu_text(mail, 0, "to_address"), *link = imu_text(mail, 0, "link");
-    imu_mail_words words = {name && *name ? name : address, address, conf->public_url,
-                            link, imu_mail_validity(kind)};
+    imu_mail_words words = {name && *name ? name : address, address, conf->public_url, link,
+                            imu_mail_validity(kind)};
     imu_mail_parts parts = {.from_address = conf->from_address,
                             .from_name = conf->from_name,
                             .to_address = address,
@@ -120,8 +120,8 @@ static imu_err *send_one(imu_mailer *m, apr_pool_t *p, const imu_rows *mail)
     const char *text = NULL, *why = "";
     int claimed = 0;
     imu_sent sent = IMU_MAIL_LATER;
-    imu_err *err =
-        imu_mail_claim(m->db, p, mail, imu_clock_now() + 2 * apr_time_from_msec(patience), &claimed);
+    imu_err *err = imu_mail_claim(m->db, p, mail,
+                                  imu_clock_now() + 2 * apr_time_from_msec(patience), &claimed);
 
     if (err || !claimed)
         return err;

@@ -14,7 +14,8 @@ typedef struct imu_mail_words {
     const char *name, *email, *server, *link, *valid;
 } imu_mail_words;
 
-/** The file of a kind of mail: "invitation", "reset", "email_change" or "email_changed". NULL for another kind. */
+/** The file of a kind of mail: "invitation", "reset", "email_change" or "email_changed". NULL for
+ * another kind. */
 const char *imu_mail_template_file(const char *kind);
 /** How long a link of that kind works, in words. */
 const char *imu_mail_validity(const char *kind);

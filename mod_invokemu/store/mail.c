@@ -115,8 +115,8 @@ static imu_err *invite_again(imu_db *db, apr_pool_t *p, const imu_rows *mail, co
     if (user->count == 0 || !imu_bool(user, 0, "is_active") ||
         (invited && strcmp(imu_text(user, 0, "password_hash"), IMU_NO_PASSWORD) != 0))
         return pointless(p);
-    return imu_invitation_create(db, p, user, by,
-                                 invited ? IMU_INVITATION_HOURS : IMU_RESET_HOURS, token);
+    return imu_invitation_create(db, p, user, by, invited ? IMU_INVITATION_HOURS : IMU_RESET_HOURS,
+                                 token);
 }
 
 /* The address of a new link, or NULL for a mail without one. Inside a transaction. */

@@ -6,10 +6,10 @@
 
 #include "mod_invokemu/store/db.h"
 
-#define IMU_MAIL_INVITATION   "invitation"
-#define IMU_MAIL_RESET        "reset"
-#define IMU_MAIL_FORGOT       "forgot"
-#define IMU_MAIL_EMAIL_CHANGE "email_change"
+#define IMU_MAIL_INVITATION    "invitation"
+#define IMU_MAIL_RESET         "reset"
+#define IMU_MAIL_FORGOT        "forgot"
+#define IMU_MAIL_EMAIL_CHANGE  "email_change"
 #define IMU_MAIL_EMAIL_CHANGED "email_changed" /* to the address of before; without a link */
 
 /* Pages that links lead to; the token follows. */
@@ -53,8 +53,8 @@ imu_err *imu_mail_purge(imu_db *db, apr_pool_t *p, apr_time_t before);
 imu_err *imu_mail_overview(imu_db *db, apr_pool_t *p, imu_rows **counts, imu_rows **list);
 
 /**
- * Puts a mail that was given up into the queue again, with a link of its own: its old one is not kept
- * anywhere. One that waits is due at once.
+ * Puts a mail that was given up into the queue again, with a link of its own: its old one is not
+ * kept anywhere. One that waits is due at once.
  * @param by_user_id  who asks for it
  * @param base  what stands before the pages of links
  * @param mail  columns mail_id, kind, to_address, state (as it was)
@@ -69,8 +69,8 @@ imu_err *imu_mail_again(imu_db *db, apr_pool_t *p, apr_int64_t mail_id, const ch
 imu_err *imu_email_change_ask(imu_db *db, apr_pool_t *p, const char *user_id, const char *email,
                               const char **token);
 /**
- * Puts the new address in force. *change: columns user_id, email (the old one), display_name, last_login_at,
- * new_email.
+ * Puts the new address in force. *change: columns user_id, email (the old one), display_name,
+ * last_login_at, new_email.
  * @return 404, 410 for a link that doesn't work; 400 "email_taken"
  */
 imu_err *imu_email_change_confirm(imu_db *db, apr_pool_t *p, const char *token, imu_rows **change);

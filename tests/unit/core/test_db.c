@@ -258,8 +258,8 @@ static void test_a_copy_is_made_before_an_old_database_is_changed(void **state)
 
     if (geteuid() == 0)
         assert_int_equal(chown(t->path, 65534, 65534), 0);
-    /* A migration that fails (the second one's objects are there already) must leave the version as it was,
-     * and the copy beside it. */
+    /* A migration that fails (the second one's objects are there already) must leave the version as
+     * it was, and the copy beside it. */
     raw(t, "DELETE FROM schema_migrations WHERE version > 1");
     assert_int_equal(backups(t), 0);
     assert_int_equal(chmod(t->path, 0644), 0);

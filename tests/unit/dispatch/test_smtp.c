@@ -55,8 +55,7 @@ static void test_stop_while_a_name_is_looked_up(void **state)
     (void)state;
     assert_int_equal(pipe(release), 0);
     assert_true(imu_smtp_init());
-    assert_int_equal(imu_smtp_send(&conf, pool, "b@example.org", "x", LONG_MS, stopped,
-                                   NULL, &why),
+    assert_int_equal(imu_smtp_send(&conf, pool, "b@example.org", "x", LONG_MS, stopped, NULL, &why),
                      IMU_MAIL_LATER);
     assert_true(atomic_load(&asked));
     assert_true(now_ms() - begun < LONG_MS / 2);
