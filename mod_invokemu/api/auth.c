@@ -72,7 +72,7 @@ static imu_err *create_first(imu_req *req, imu_db *db, const first_admin *a, con
 
 static imu_err *set_up(imu_req *req, imu_db *db, const first_admin *a, const char **user_id)
 {
-    imu_rows *received;
+    imu_rows *received = NULL;
     imu_err *err = imu_db_begin(db);
 
     if (!err)
@@ -84,7 +84,7 @@ static imu_err *set_up(imu_req *req, imu_db *db, const first_admin *a, const cha
                                     .user_email = a->email,
                                     .target_id = *user_id,
                                     .target_name = a->email});
-    if (a->receives && imu_legacy_any(received))
+    if (received && imu_legacy_any(received))
         imu_legacy_noted(req, *user_id, a->email, received);
     return NULL;
 }

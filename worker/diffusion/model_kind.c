@@ -50,14 +50,13 @@ void imu_model_kind_of(const json_t *unet, const json_t *scheduler, imu_model_ki
 {
     static const char *const encoder[] = {"text_encoder", "text_encoder_2"};
     static const char *const tokenizer[] = {"tokenizer", "tokenizer_2"};
-    *kind = (imu_model_kind){.encoders = 1};
+    *kind = (imu_model_kind){0};
     snprintf(kind->base, sizeof kind->base, "%s", base_of(unet));
     snprintf(kind->variant, sizeof kind->variant, "%s", variant_of(unet));
     snprintf(kind->prediction, sizeof kind->prediction, "%s",
              imu_json_string(scheduler, "prediction_type", "epsilon"));
     int first = strcmp(kind->base, "sdxl-refiner") ? 0 : 1;
-    if (!strcmp(kind->base, "sdxl"))
-        kind->encoders = 2;
+    kind->encoders = !first && !strcmp(kind->base, "sdxl") ? 2 : 1;
     for (int i = 0; i < kind->encoders; i++) {
         kind->encoder[i] = encoder[first + i];
         kind->tokenizer[i] = tokenizer[first + i];

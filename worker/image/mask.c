@@ -112,8 +112,8 @@ static int distances(const imu_picture *grey, int threshold, double *out)
 {
     int w = grey->width, h = grey->height, longest = w > h ? w : h;
     double far = 2.0 * longest * longest; /* more than any distance in it */
-    double *line = malloc(3 * ((size_t)longest + 1) * sizeof *line);
-    int *where = malloc((size_t)longest * sizeof *where);
+    double *line = calloc(3 * ((size_t)longest + 1), sizeof *line);
+    int *where = calloc((size_t)longest, sizeof *where);
     if (!line || !where) {
         free(line);
         free(where);
@@ -171,7 +171,7 @@ imu_picture *imu_mask_fade(const imu_picture *grey, int threshold, int size)
     const double x[] = {0, 1.0 / size, 0.2, 0.8, 1}, y[] = {0, 0, 0.2, 0.9, 1};
     size_t n = (size_t)grey->width * (size_t)grey->height;
     imu_picture *out = imu_picture_new(grey->width, grey->height, 1);
-    double *squared = malloc(n * sizeof *squared), c[4];
+    double *squared = calloc(n, sizeof *squared), c[4];
     if (!out || !squared || distances(grey, threshold, squared)) {
         free(squared);
         imu_picture_free(out);

@@ -301,9 +301,11 @@ static int take_mask(imu_call *call, imu_denoise_args *args, imu_array **mask)
     *mask = imu_array_new(4, (int64_t[]){1, 1, h, w});
     if (!*mask)
         return imu_refuse(call->error, "OutOfMemory", "Not enough memory for the mask.");
-    for (int64_t i = 0; i < h * w; i++)
-        (*mask)->data[i] = (float)(1 - sample(thing->latents, ((double)(i % w) + 0.5) / (double)w,
-                                              ((double)(i / w) + 0.5) / (double)h));
+    for (int64_t y = 0; y < h; y++)
+        for (int64_t x = 0; x < w; x++)
+            (*mask)->data[y * w + x] =
+                (float)(1 - sample(thing->latents, ((double)x + 0.5) / (double)w,
+                                   ((double)y + 0.5) / (double)h));
     args->mask = *mask;
     args->gradient_mask = json_is_true(json_object_get(given, "gradient"));
     args->masked_latents = masked ? masked->latents : NULL;
