@@ -30,6 +30,7 @@ typedef struct arrival {
     apr_bucket_brigade *kept;  /* has come, and nobody has read it yet */
     apr_bucket_brigade *piece; /* empty between two calls */
     apr_size_t seen;           /* bytes of this head */
+    apr_size_t line;           /* bytes of this line of it */
     place_in_head at;
     char tail[16];         /* the last bytes of its first line, at seen % 16 */
     apr_time_t head_until; /* 0: nothing is waited for */
@@ -234,6 +235,15 @@ static int is_http_line(const arrival *a)
     return 1;
 }
 
+/* What the core refuses need not be kept to its end. */
+static int is_too_long(const arrival *a)
+{
+    const server_rec *s = a->c->base_server;
+    int most = a->at == BEFORE || a->at == FIRST_LINE ? s->limit_req_line : s->limit_req_fieldsize;
+
+    return a->line > (apr_size_t)most;
+}
+
 static place_in_head after(const arrival *a, char ch)
 {
     switch (a->at) {
@@ -241,7 +251,7 @@ static place_in_head after(const arrival *a, char ch)
         return ch == '\r' || ch == '\n' ? BEFORE : FIRST_LINE;
     case FIRST_LINE:
         if (ch != '\n')
-            return (apr_size_t)a->c->base_server->limit_req_line < a->seen ? ENDED : FIRST_LINE;
+            return FIRST_LINE;
         return is_http_line(a) ? NEW_LINE : ENDED;
     case NEW_LINE:
     case NEW_LINE_CR:
@@ -269,7 +279,8 @@ static void follow(arrival *a, apr_bucket_brigade *bb)
             apr_bucket_read(b, &data, &len, APR_NONBLOCK_READ) != APR_SUCCESS)
             continue;
         for (apr_size_t i = 0; i < len && a->at != ENDED; i++) {
-            a->at = after(a, data[i]);
+            a->at = is_too_long(a) ? ENDED : after(a, data[i]);
+            a->line = data[i] == '\n' ? 0 : a->line + 1;
             a->tail[a->seen++ % sizeof a->tail] = data[i];
         }
     }
@@ -340,7 +351,7 @@ imu_head imu_arrival_head(conn_rec *c)
     if (APR_STATUS_IS_EAGAIN(rv))
         return wait_for_head(a);
     a->head_until = 0;
-    a->seen = 0;
+    a->seen = a->line = 0;
     a->at = BEFORE;
     return IMU_HEAD_THERE;
 }

@@ -31,6 +31,7 @@
 #include "mod_invokemu/store/db.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/store/migrate.h"
+#include "mod_invokemu/store/ownership.h"
 #include "mod_invokemu/store/model_state.h"
 #include "mod_invokemu/store/models.h"
 #include "mod_invokemu/store/root_admin.h"
@@ -133,18 +134,32 @@ static const char *own_folder(apr_pool_t *p, const char *path)
     return NULL;
 }
 
+/* The database's folder, which usually lies in a folder that the server's user owns. */
+static const char *own_database_folder(apr_pool_t *p, const imu_instance *inst, uid_t uid,
+                                       gid_t gid)
+{
+    const char *folder = ap_make_dirstr_parent(p, inst->database);
+    apr_size_t len = strlen(inst->root);
+    imu_err *err;
+
+    if (strncmp(folder, inst->root, len) != 0 || folder[len] != '/')
+        return own_folder(p, folder);
+    err = imu_own_folders(p, inst->root, folder + len, uid, gid);
+    return err ? err->log : NULL;
+}
+
 static const char *make_folders(apr_pool_t *p, const imu_instance *inst)
 {
     int root = geteuid() == 0;
+    uid_t uid = root ? ap_unixd_config.user_id : (uid_t)-1;
+    gid_t gid = root ? ap_unixd_config.group_id : (gid_t)-1;
     const char *why;
     imu_err *err;
 
-    if ((why = own_folder(p, inst->root)) ||
-        (why = own_folder(p, ap_make_dirstr_parent(p, inst->database))) ||
+    if ((why = own_folder(p, inst->root)) || (why = own_database_folder(p, inst, uid, gid)) ||
         (why = own_folder(p, inst->run_dir)))
         return why;
-    err = imu_picture_folders(p, inst->root, root ? ap_unixd_config.user_id : (uid_t)-1,
-                              root ? ap_unixd_config.group_id : (gid_t)-1);
+    err = imu_picture_folders(p, inst->root, uid, gid);
     return err ? err->log : NULL;
 }
 
@@ -156,11 +171,10 @@ static void hand_over_database(const imu_instance *inst, apr_pool_t *p)
 
     for (int i = 0; geteuid() == 0 && i < 3; i++) {
         const char *path = apr_pstrcat(p, inst->database, endings[i], NULL);
-        if (chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0 && errno != ENOENT)
+
+        if (imu_own_file(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0)
             ap_log_perror(APLOG_MARK, APLOG_WARNING, errno, p,
                           "IMU0004: cannot give %s to the server's user", path);
-        if (chmod(path, 0600) != 0 && errno != ENOENT)
-            ap_log_perror(APLOG_MARK, APLOG_WARNING, errno, p, "IMU0005: cannot protect %s", path);
     }
 }
 

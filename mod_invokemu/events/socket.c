@@ -495,8 +495,10 @@ static imu_next poll_readable(imu_socket *s)
         return IMU_NEXT_CLOSE;
     if (s->state == IMU_SOCKET_OVER)
         return IMU_NEXT_REQUEST;
+    /* Who asks for more before having read the answer can't be waited for: the lock is ours, and
+     * the thread that writes to everybody may want it. */
     if (s->answer.status)
-        return flush(s, 1) > 0 ? IMU_NEXT_REQUEST : IMU_NEXT_CLOSE;
+        return flush(s, 0) > 0 ? IMU_NEXT_REQUEST : IMU_NEXT_CLOSE;
     n = recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return n < 0 && (errno == EAGAIN || errno == EINTR) ? IMU_NEXT_WAIT : IMU_NEXT_CLOSE;
 }

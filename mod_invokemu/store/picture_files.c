@@ -10,6 +10,7 @@
 
 #include "mod_invokemu/store/archives.h"
 #include "mod_invokemu/store/files.h"
+#include "mod_invokemu/store/ownership.h"
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/util/jsons.h"
 
@@ -63,19 +64,14 @@ const char *imu_thumbnail_path(apr_pool_t *p, const char *root, const char *imag
 
 imu_err *imu_picture_folders(apr_pool_t *p, const char *root, uid_t uid, gid_t gid)
 {
-    static const char *const folders[] = {
-        "", "/outputs", "/" IMU_PICTURES_DIR, "/" IMU_THUMBNAILS_DIR, "/" IMU_ARCHIVES_DIR, "/tmp"};
+    static const char *const folders[] = {IMU_THUMBNAILS_DIR, IMU_ARCHIVES_DIR, "tmp"};
+    imu_err *err = NULL;
 
-    for (unsigned i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-        const char *path = apr_pstrcat(p, root, folders[i], NULL);
-
-        if (mkdir(path, 0750) != 0 && errno != EEXIST)
-            return imu_error_internal(p, "cannot make the folder %s: %s", path, strerror(errno));
-        if (uid != (uid_t)-1 && chown(path, uid, gid) != 0)
-            return imu_error_internal(p, "cannot give the folder %s to the server's user: %s", path,
-                                      strerror(errno));
-    }
-    return NULL;
+    if (mkdir(root, 0750) != 0 && errno != EEXIST)
+        return imu_error_internal(p, "cannot make the folder %s: %s", root, strerror(errno));
+    for (unsigned i = 0; !err && i < sizeof folders / sizeof folders[0]; i++)
+        err = imu_own_folders(p, root, folders[i], uid, gid);
+    return err;
 }
 
 /* ---- storing ---- */

@@ -104,7 +104,8 @@ static imu_engine_status tucker(const imu_lora_module *m, const matrix *up, cons
     int64_t rank = down->rows, area = rank > 0 ? mid->columns / rank : 0;
     matrix left;
     if (!mid->v || !down->v || area < 1 || up->rows < 1 || down->columns < 1 ||
-        mid->columns != rank * area || rank > rest || down->columns * area != rest)
+        mid->columns != rank * area || rank > rest || down->columns * area != rest ||
+        (uint64_t)up->rows * (uint64_t)mid->columns > room_for(up->rows, rest))
         return misfit(m, fault);
     imu_engine_status s = product(m, up, mid, &left, fault); /* [out][r][area] */
     if (s)

@@ -8,11 +8,13 @@
 #include "mod_invokemu/store/boards.h"
 #include "mod_invokemu/store/images.h"
 #include "mod_invokemu/store/migrate.h"
+#include "mod_invokemu/store/ownership.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/store/previews.h"
 #include "mod_invokemu/store/style_presets.h"
 #include "mod_invokemu/store/workflows.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -385,12 +387,53 @@ static void lists(void **state)
     assert_int_equal(list.total, 0);
 }
 
+static mode_t mode_of(const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0 ? info.st_mode & 0777 : 0;
+}
+
+/* As the server's user could lay them before root looks again. */
+static void links_are_not_given_away(void **state)
+{
+    fixture *f = *state;
+    const char *folder = apr_pstrcat(f->p, f->root, "/own", NULL),
+               *file = apr_pstrcat(f->p, f->root, "/file", NULL),
+               *name = apr_pstrcat(f->p, f->root, "/link", NULL);
+    int fd;
+
+    assert_null(imu_own_folders(f->p, f->root, "own/below", getuid(), getgid()));
+    assert_int_equal(mode_of(apr_pstrcat(f->p, folder, "/below", NULL)), 0750);
+    assert_int_equal(symlink(folder, name), 0);
+    assert_null(imu_own_folders(f->p, f->root, "link/below", getuid(), getgid()));
+    assert_non_null(imu_own_folders(f->p, f->root, "link/other", getuid(), getgid()));
+    assert_int_equal(mode_of(apr_pstrcat(f->p, folder, "/other", NULL)), 0);
+    assert_int_equal(unlink(name), 0);
+
+    fd = creat(file, 0640);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(chmod(file, 0644), 0);
+    assert_int_equal(symlink(file, name), 0);
+    assert_int_equal(imu_own_file(name, getuid(), getgid()), -1);
+    assert_int_equal(unlink(name), 0);
+    assert_int_equal(link(file, name), 0);
+    assert_int_equal(imu_own_file(name, getuid(), getgid()), -1);
+    assert_int_equal(mode_of(file), 0644);
+    assert_int_equal(unlink(name), 0);
+    assert_int_equal(imu_own_file(name, getuid(), getgid()), 0);
+    assert_int_equal(imu_own_file(file, getuid(), getgid()), 0);
+    assert_int_equal(mode_of(file), 0600);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stores),          cmocka_unit_test(refuses), cmocka_unit_test(boards),
-        cmocka_unit_test(deletes),         cmocka_unit_test(lists),   cmocka_unit_test(sweeps),
-        cmocka_unit_test(sweeps_previews),
+        cmocka_unit_test(stores),          cmocka_unit_test(refuses),
+        cmocka_unit_test(boards),          cmocka_unit_test(deletes),
+        cmocka_unit_test(lists),           cmocka_unit_test(sweeps),
+        cmocka_unit_test(sweeps_previews), cmocka_unit_test(links_are_not_given_away),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
