@@ -51,10 +51,17 @@ static int copy_bytes(int from, int to)
     return 0;
 }
 
-static imu_err *copy_file(apr_pool_t *p, int from, const char *to)
+/* A name beside `to` that nothing has, for what is renamed to it once it is whole. */
+static const char *part_of(apr_pool_t *p, const char *to)
 {
     const char *folder = apr_pstrmemdup(p, to, (apr_size_t)(strrchr(to, '/') - to));
-    const char *part = apr_pstrcat(p, folder, "/" IMU_TEMPORARY_PREFIX, imu_uuid4(p), NULL);
+
+    return apr_pstrcat(p, folder, "/" IMU_TEMPORARY_PREFIX, imu_uuid4(p), NULL);
+}
+
+static imu_err *copy_file(apr_pool_t *p, int from, const char *to)
+{
+    const char *part = part_of(p, to);
     int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     imu_err *err = NULL;
 
@@ -211,7 +218,7 @@ int cli_database_in_use(apr_pool_t *p, const char *database)
 
 imu_err *cli_alone(apr_pool_t *p, const char *file)
 {
-    int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (fd < 0)
         return cannot(p, "make", file);
@@ -223,14 +230,20 @@ imu_err *cli_alone(apr_pool_t *p, const char *file)
 
 imu_err *cli_write_file(apr_pool_t *p, const char *path, const char *text)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    /* Root works in folders of the server's user: a link that lies there must not be followed. */
+    const char *part = part_of(p, path);
+    int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     imu_err *err = NULL;
 
     if (fd < 0)
-        return cannot(p, "make", path);
+        return cannot(p, "make", part);
     if (imu_write_all(fd, text, strlen(text)) != 0 || fsync(fd) != 0)
         err = cannot(p, "write", path);
     if (close(fd) != 0 && !err)
         err = cannot(p, "write", path);
+    if (!err && rename(part, path) != 0)
+        err = cannot(p, "rename", path);
+    if (err)
+        (void)unlink(part);
     return err;
 }

@@ -96,6 +96,20 @@ static imu_err *one_page(cli_importer *im, apr_pool_t *p, const imu_rows *rows,
     return imu_db_end(im->db, each_row(im, p, rows, steps->take));
 }
 
+/* The key that the next page begins behind: that of the last row, which has to be larger than the
+ * last page's. One that is no text is larger than any text to SQLite, and would come for ever. */
+static imu_err *next_page(cli_importer *im, const char *read, const imu_rows *rows,
+                          const char **after)
+{
+    const char *key = rows->cells[(rows->count - 1) * rows->columns];
+
+    if (!key || strcmp(key, *after) <= 0)
+        return imu_error(im->p, 422, "no_root",
+                         "the database of %s is damaged: a key is no text (%s)", im->from, read);
+    *after = apr_pstrdup(im->p, key);
+    return NULL;
+}
+
 imu_err *cli_import_pages(cli_importer *im, const char *read, const cli_import_steps *steps)
 {
     const char *after = "";
@@ -106,12 +120,11 @@ imu_err *cli_import_pages(cli_importer *im, const char *read, const cli_import_s
     apr_pool_create(&sub, im->p);
     do {
         apr_pool_clear(sub);
-        if ((err = imu_db_select(im->old, sub, &rows, read, "s", after)) ||
-            (err = one_page(im, sub, rows, steps)))
+        if ((err = imu_db_select(im->old, sub, &rows, read, "s", after)) || !rows->count ||
+            (err = next_page(im, read, rows, &after)))
             break;
-        if (rows->count)
-            after = apr_pstrdup(im->p, rows->cells[(rows->count - 1) * rows->columns]);
-    } while (rows->count > 0);
+        err = one_page(im, sub, rows, steps);
+    } while (!err);
     if (err)
         err = imu_error_keep(im->p, err);
     apr_pool_destroy(sub);
@@ -265,8 +278,8 @@ static void print_report(cli_importer *im)
     json_object_foreach (im->counts, what, one)
         printf("%8lld %s%s\n", (long long)json_integer_value(json_object_get(one, "taken")), what,
                json_integer_value(json_object_get(one, "there"))
-                   ? apr_psprintf(im->p, " (%lld more are here already)",
-                                  (long long)json_integer_value(json_object_get(one, "there")))
+                   ? apr_psprintf(im->p, " (%" APR_INT64_T_FMT " more are here already)",
+                                  (apr_int64_t)json_integer_value(json_object_get(one, "there")))
                    : "");
     if (json_array_size(im->left))
         puts("Left out:");

@@ -9,9 +9,11 @@
 
 #include "cli/import.h"
 #include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/store/model_state.h"
 #include "mod_invokemu/store/previews.h"
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/util/jsons.h"
+#include "worker/diffusion/file_kind.h"
 
 /* The picture that stands for a workflow or preset, below another folder's. @param name  NULL when
  * there is none */
@@ -35,6 +37,12 @@ static imu_err *place_preview(cli_importer *im, apr_pool_t *p, const char *their
     return err;
 }
 
+/* Whether the value says that the thing came with their program. */
+static int is_shipped(const char *value)
+{
+    return value && strcmp(value, "default") == 0;
+}
+
 static imu_err *take_workflow(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
 {
     const char *id = imu_text(r, i, "workflow_id"), *name = imu_text(r, i, "name"), *preview;
@@ -44,7 +52,7 @@ static imu_err *take_workflow(cli_importer *im, apr_pool_t *p, const imu_rows *r
     int taken = 0;
     imu_err *err;
 
-    if (strcmp(imu_text(r, i, "category"), "default") == 0)
+    if (is_shipped(imu_text(r, i, "category")))
         return NULL;
     if (!document || !imu_json_object_text(p, document)) {
         cli_import_left(im, "workflow", name ? name : id, "it can't be read");
@@ -71,7 +79,7 @@ static imu_err *take_preset(cli_importer *im, apr_pool_t *p, const imu_rows *r, 
     int taken = 0;
     imu_err *err;
 
-    if (strcmp(imu_text(r, i, "type"), "default") == 0)
+    if (is_shipped(imu_text(r, i, "type")))
         return NULL;
     if (!data || !imu_json_object_text(p, data)) {
         cli_import_left(im, "style preset", name ? name : id, "it can't be read");
@@ -133,6 +141,7 @@ static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
     const char *name = imu_text(r, i, "name"), *path = imu_text(r, i, "path");
     const char *config = imu_text(r, i, "config"), *hash = imu_text(r, i, "hash");
     const char *place = path && *path == '/' ? path : apr_pstrcat(p, im->models, "/", path, NULL);
+    imu_file_kind kind;
     int taken = 0;
     imu_err *err;
 
@@ -140,10 +149,10 @@ static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
         cli_import_left(im, "model", name, "its record can't be read");
         return NULL;
     }
-    if (is_single_file(place))
+    if (is_single_file(place) && !imu_model_file(place, &kind))
         cli_import_note(im,
-                        "model %s is a single file, which this server does not render with: it "
-                        "takes folders as diffusers has them",
+                        "model %s is a single file that this server does not render with: of such, "
+                        "it takes checkpoints of SD 1.x, 2.x and SDXL and LoRAs, as safetensors",
                         name);
     if (!cli_exists(place))
         cli_import_note(im, "the file of model %s is missing: %s", name, place);
@@ -176,8 +185,10 @@ imu_err *cli_import_models(cli_importer *im)
         err = cli_import_each(im, "old_relations", take_relation);
     if (!err && json_object_get(im->counts, "models"))
         cli_import_note(im,
-                        "models stay where they are: InvokeMUModels %s offers those that this "
-                        "server can use (diffusers folders)",
+                        "models stay where they are: InvokeMUModels %s offers those of these "
+                        "records that this server can use (folders as diffusers has them, "
+                        "checkpoints and LoRAs of one file), and looks for others right below it, "
+                        "no deeper",
                         im->models);
     return err;
 }
@@ -187,8 +198,9 @@ imu_err *cli_import_models(cli_importer *im)
 /* As their own server does at its start: what was under way is not any more. */
 static const char *status_of(const char *status)
 {
-    return strcmp(status, "in_progress") == 0 || strcmp(status, "waiting") == 0 ? "canceled"
-                                                                                : status;
+    return !status || strcmp(status, "in_progress") == 0 || strcmp(status, "waiting") == 0
+               ? "canceled"
+               : status;
 }
 
 static imu_err *insert_job(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i, int *taken)

@@ -33,24 +33,24 @@ static const struct {
      "EMAIL [--name NAME] [--admin] [--url URL]: a link to choose a password by"},
     {"reset", NULL, cli_reset, 0, NULL,
      "EMAIL [--url URL]: a link to choose a new password by; the old one holds until then"},
-    {"links", "list", cli_links_list, 0, NULL, "invitations and resets that nobody has used"},
+    {"links", "list", cli_links_list, 0, NULL, ": invitations and resets that nobody has used"},
     {"links", "end", cli_links_end, 0, NULL, "ID: the link works no more"},
     {"sessions", "list", cli_sessions_list, 0, NULL, "EMAIL"},
     {"sessions", "end", cli_sessions_end, 0, NULL,
      "EMAIL [--session ID]: sign a person out everywhere, or there"},
-    {"queue", "status", cli_queue_status, 0, NULL, "how many jobs wait, run and ended"},
+    {"queue", "status", cli_queue_status, 0, NULL, ": how many jobs wait, run and ended"},
     {"queue", "list", cli_queue_list, 0, NULL,
      "[--user EMAIL] [--status STATUS] [--limit N]: latest first"},
-    {"queue", "pause", cli_queue_pause, 0, NULL, "start no more jobs"},
-    {"queue", "resume", cli_queue_resume, 0, NULL, "start jobs again"},
+    {"queue", "pause", cli_queue_pause, 0, NULL, ": start no more jobs"},
+    {"queue", "resume", cli_queue_resume, 0, NULL, ": start jobs again"},
     {"queue", "cancel", cli_queue_cancel, 0, NULL,
      "ITEM_ID | --user EMAIL | --all: what waits and what runs"},
     {"queue", "clear", cli_queue_clear, 0, NULL, "[--force]: delete every job, with its history"},
-    {"queue", "prune", cli_queue_prune, 0, NULL, "delete jobs that have ended"},
+    {"queue", "prune", cli_queue_prune, 0, NULL, ": delete jobs that have ended"},
     {"audit", NULL, cli_audit, 0, NULL,
      "[--action WORD] [--result ok|refused] [--user EMAIL] [--search TEXT] [--since TIME] [--until "
      "TIME] [--limit N] [--format text|jsonl|csv]"},
-    {"models", "list", cli_models_list, 0, NULL, ""},
+    {"models", "list", cli_models_list, 0, NULL, ": every model, and whether it can be used"},
     {"models", "remove", cli_models_remove, 0, NULL,
      "KEY_OR_NAME: off everybody's list; its files stay"},
     {"models", "restore", cli_models_restore, 0, NULL, "KEY_OR_NAME: back on the list"},
@@ -67,7 +67,7 @@ static const struct {
     {"legacy", NULL, cli_legacy, 0, NULL,
      "[--owner EMAIL]: what was made before there were accounts; hand it to one"},
     {"migrate", NULL, cli_migrate, 1, NULL,
-     "bring the database to this version (the server does so at its start)"},
+     ": bring the database to this version (the server does so at its start)"},
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -88,8 +88,9 @@ static int usage(FILE *out)
 {
     fputs("invokemu: administers an invokemu server, also while it runs.\n\n", out);
     for (unsigned i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "  invokemu %s%s%s %s\n", commands[i].group, commands[i].verb ? " " : "",
-                commands[i].verb ? commands[i].verb : "", commands[i].help);
+        fprintf(out, "  invokemu %s%s%s%s%s\n", commands[i].group, commands[i].verb ? " " : "",
+                commands[i].verb ? commands[i].verb : "", *commands[i].help == ':' ? "" : " ",
+                commands[i].help);
     fputs("\nEverywhere: --root DIR (default /var/lib/invokemu, or $INVOKEMU_ROOT) or --database "
           "FILE, and\n--json for output that programs read.\n"
           "Exit codes: 0 done, 1 refused or failed, 2 not understood, 3 done but for what was "

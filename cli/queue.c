@@ -28,7 +28,8 @@ imu_err *cli_queue_status(cli *c)
     static const char *const words[] = {"pending", "in_progress", "completed", "failed",
                                         "canceled"};
     imu_queue_scope s = everybody(c);
-    json_t *status, *counts, *processor, *workers;
+    json_t *status, *counts, *processor;
+    long long workers;
     imu_err *err = imu_queue_status(&s, &status);
 
     if (err)
@@ -39,10 +40,10 @@ imu_err *cli_queue_status(cli *c)
     }
     counts = json_object_get(status, "queue");
     processor = json_object_get(status, "processor");
-    workers = json_object_get(processor, "workers");
-    printf("%s, %lld workers ready\n",
+    workers = json_integer_value(json_object_get(processor, "workers"));
+    printf("%s, %lld %s ready\n",
            json_is_true(json_object_get(processor, "is_started")) ? "Jobs are started" : "Paused",
-           (long long)json_integer_value(workers));
+           workers, workers == 1 ? "worker" : "workers");
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         printf("%-12s %lld\n", words[i],
                (long long)json_integer_value(json_object_get(counts, words[i])));

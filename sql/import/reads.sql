@@ -10,7 +10,7 @@ FROM users WHERE user_id > %s AND user_id <> 'system' ORDER BY user_id LIMIT 100
 -- Who owns something without having an account.
 -- :name old_strangers
 SELECT DISTINCT user_id FROM (SELECT user_id FROM images WHERE deleted_at IS NULL UNION SELECT user_id FROM boards WHERE deleted_at IS NULL
-  UNION SELECT user_id FROM workflow_library WHERE category <> 'default' UNION SELECT user_id FROM style_presets WHERE type <> 'default'
+  UNION SELECT user_id FROM workflow_library WHERE category IS NOT 'default' UNION SELECT user_id FROM style_presets WHERE type IS NOT 'default'
   UNION SELECT user_id FROM session_queue)
 WHERE user_id > %s AND user_id <> 'system' AND user_id NOT IN (SELECT user_id FROM users) ORDER BY user_id LIMIT 1000;
 

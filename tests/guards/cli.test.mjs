@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import { execFileSync } from 'node:child_process';
-import { REPO } from '../lib/paths.mjs';
+import { BUILD, REPO } from '../lib/paths.mjs';
 import { read } from './lib.mjs';
 
 const commands = () => {
@@ -28,6 +28,12 @@ test('the manual has every command and every option', () => {
     const page = manual();
     assert.deepEqual(commands().filter((words) => !page.includes(words.join(' '))), []);
     assert.deepEqual(options().filter((option) => !page.includes(option)), []);
+});
+
+test('help keeps what is typed apart from what is said about it', () => {
+    const help = execFileSync(path.join(BUILD, 'bin/invokemu'), ['help'], { encoding: 'utf8' });
+    const bare = commands().filter((words) => !new RegExp(`^  invokemu ${words.join(' ')}(:| [[A-Z])`, 'm').test(help));
+    assert.deepEqual(bare, []);
 });
 
 test('completion offers every command and every option', () => {

@@ -73,7 +73,11 @@ describe('doctor', () => {
         const board = (await ruth.post('/api/v1/boards/?board_name=Lost')).body;
         const { image_name: name } = await upload(ruth, { png: makePng(31, 5), query: `&board_id=${board.board_id}` });
         fs.rmSync(images(name));
+        // A link at the record's place: root must not write where it leads.
+        const elsewhere = path.join(server.root, 'elsewhere.json');
+        fs.symlinkSync(elsewhere, orphans(`${name}.json`));
         await mends('missing', { names: [name] });
+        assert.ok(!fs.existsSync(elsewhere));
         assert.equal((await admin.get(`/api/v1/images/i/${name}`)).status, 404);
         const record = JSON.parse(fs.readFileSync(orphans(`${name}.json`), 'utf8'));
         assert.deepEqual([record.picture.user_id, record.picture.width, record.board.board_name], [ruth.user.user_id, 31, 'Lost']);

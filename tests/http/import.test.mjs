@@ -196,7 +196,8 @@ for (const version of ['6.12', '6.14']) {
         });
 
         test('a second run changes nothing but what was deleted here', async () => {
-            await run(server, 'invokemu', ['import', old.root, '--media', path.join(server.run, 'media.sock')]);
+            const again = await run(server, 'invokemu', ['import', old.root, '--media', path.join(server.run, 'media.sock')]);
+            assert.match(again.out, / pictures \(\d+ more are here already\)$/m);
             const ours = contents(server.data);
             const { counts } = JSON.parse((await invokemu()).out);
             assert.deepEqual(Object.entries(counts).filter(([, n]) => n.taken), []);
@@ -230,6 +231,24 @@ describe('import without a server', () => {
         assert.deepEqual([code, err], [3, '']);
         const count = (table) => Number(execFileSync('sqlite3', [path.join(root, 'databases/invokemu.db'), `SELECT COUNT(*) FROM ${table} WHERE user_id = (SELECT user_id FROM users WHERE email = 'me@example.com')`], { encoding: 'utf8' }));
         assert.deepEqual(['images', 'boards', 'workflows', 'style_presets', 'session_queue'].map(count), [6, 3, 2, 1, 4]);
+    });
+
+    test('takes rows in that lack a value, and ends at a key that is no text', { timeout: 60000 }, async () => {
+        const old = new OldRoot(path.join(dir, 'odd'), '6.14');
+        const times = { created_at: TIME, updated_at: TIME };
+        old.row('workflow_library', { workflow_id: id('w'), workflow: WORKFLOW, category: null, name: 'w', ...times });
+        old.row('style_presets', { id: id('s'), name: 's', preset_data: '{}', type: null, ...times });
+        old.row('session_queue', { item_id: 1, batch_id: 'b', queue_id: 'default', session_id: id('j'), session: '{}', status: null, ...times });
+        old.done();
+        const root = await fresh('odd-rows');
+        const { code, out, err } = await invokemu(root, 'import', old.root, '--json');
+        assert.deepEqual([code, err], [3, '']);
+        const { counts } = JSON.parse(out);
+        assert.deepEqual(['workflows', 'style presets', 'jobs'].map((what) => counts[what]?.taken), [1, 1, 1]);
+        assert.equal(execFileSync('sqlite3', [path.join(root, 'databases/invokemu.db'), 'SELECT status FROM session_queue'], { encoding: 'utf8' }).trim(), 'canceled');
+        old.sql("INSERT INTO style_presets (id, name, preset_data) VALUES (x'616263', 'b', '{}')");
+        const blob = await invokemu(root, 'import', old.root);
+        assert.deepEqual([blob.code, /a key is no text \(old_presets\)/.test(blob.err)], [1, true], blob.err);
     });
 
     test('broken off at ten random moments and run again, it ends the same', async (t) => {
@@ -291,5 +310,10 @@ describe('import without a server', () => {
         holder.stdin.end();
         await new Promise((resolve) => holder.on('close', resolve));
         assert.equal((await invokemu(root, 'import')).code, 1);
+        // A link at the lock's place: root must not make what it names.
+        const elsewhere = path.join(dir, 'elsewhere.lock');
+        fs.symlinkSync(elsewhere, path.join(root, 'tmp/import.lock'));
+        assert.equal((await invokemu(root, 'import', used.root)).code, 1);
+        assert.ok(!fs.existsSync(elsewhere));
     });
 });

@@ -72,6 +72,7 @@ test('everything lies where Debian expects it', () => {
         'etc/apache2/sites-available/invokemu-tls.conf', 'usr/lib/systemd/system/invokemu-worker.service',
         'usr/lib/systemd/system/invokemu-media.service', 'usr/lib/sysusers.d/invokemu.conf', 'usr/lib/tmpfiles.d/invokemu.conf',
         'usr/share/invokemu/htdocs/index.html', 'usr/share/doc/invokemu/reference.conf', 'usr/share/doc/invokemu/copyright',
+        ...fs.readdirSync(path.join(REPO, 'conf/mail')).map((name) => `etc/invokemu/mail/${name}`),
     ];
     assert.deepEqual(files.filter((file) => !fs.existsSync(path.join(stage, file))), []);
 });
