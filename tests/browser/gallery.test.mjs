@@ -81,7 +81,7 @@ test('a board is made and named', async () => {
     await admin.field('Name').fill('Holiday');
     await admin.button('Create board').click();
     await admin.page.getByRole('heading', { name: 'Holiday' }).waitFor();
-    await admin.sees('Only you');
+    await admin.page.locator('.seen-by', { hasText: 'Private' }).waitFor();
 });
 
 test('pictures move to a board by menu', async () => {

@@ -8,7 +8,7 @@ import { brief } from '../core/words.js';
 import { complain, say, sayWithUndo } from './toasts.js';
 
 export const VISIBILITY = [
-  ['private', 'Only you', 'And the people you choose below, if any.'],
+  ['private', 'Private', 'Only you, and the people you choose below, if any.'],
   ['shared', 'Everyone here can see', 'Others can look at the pictures, and change nothing.'],
   ['public', 'Everyone here can add', 'Others can add pictures here, and delete any of them.'],
 ];
@@ -16,7 +16,7 @@ export const VISIBILITY = [
 export const visibilityWords = (board) =>
   board.board_visibility === 'private' && !isOwn(board) && board.permission
     ? 'Shared with you'
-    : VISIBILITY.find(([key]) => key === board.board_visibility)?.[1] || 'Only you';
+    : VISIBILITY.find(([key]) => key === board.board_visibility)?.[1] || 'Private';
 
 export const boards = signal([]);
 /** 'idle', 'loading', 'ready' or {failed}. */
