@@ -59,6 +59,18 @@ static const char *part_of(apr_pool_t *p, const char *to)
     return apr_pstrcat(p, folder, "/" IMU_TEMPORARY_PREFIX, imu_uuid4(p), NULL);
 }
 
+/* Closes a finished part and gives it its name, or takes it away after an error. */
+static imu_err *end_part(apr_pool_t *p, int fd, const char *part, const char *to, imu_err *err)
+{
+    if (close(fd) != 0 && !err)
+        err = cannot(p, "write", to);
+    if (!err && rename(part, to) != 0)
+        err = cannot(p, "rename", to);
+    if (err)
+        (void)unlink(part);
+    return err;
+}
+
 static imu_err *copy_file(apr_pool_t *p, int from, const char *to)
 {
     const char *part = part_of(p, to);
@@ -69,13 +81,7 @@ static imu_err *copy_file(apr_pool_t *p, int from, const char *to)
         return cannot(p, "make", part);
     if (copy_bytes(from, fd) != 0)
         err = cannot(p, "copy to", to);
-    if (close(fd) != 0 && !err)
-        err = cannot(p, "write", to);
-    if (!err && rename(part, to) != 0)
-        err = cannot(p, "rename", to);
-    if (err)
-        (void)unlink(part);
-    return err;
+    return end_part(p, fd, part, to, err);
 }
 
 imu_err *cli_place(apr_pool_t *p, const char *from, const char *to, cli_how how, cli_placed *placed,
@@ -239,11 +245,5 @@ imu_err *cli_write_file(apr_pool_t *p, const char *path, const char *text)
         return cannot(p, "make", part);
     if (imu_write_all(fd, text, strlen(text)) != 0 || fsync(fd) != 0)
         err = cannot(p, "write", path);
-    if (close(fd) != 0 && !err)
-        err = cannot(p, "write", path);
-    if (!err && rename(part, path) != 0)
-        err = cannot(p, "rename", path);
-    if (err)
-        (void)unlink(part);
-    return err;
+    return end_part(p, fd, part, path, err);
 }

@@ -155,22 +155,6 @@ bool imu_model_is_large(const imu_model *m)
     return !strncmp(m->kind.base, "sdxl", 4);
 }
 
-imu_engine_status imu_model_open(imu_engine *engine, const char *folder, imu_model **out,
-                                 imu_fault *fault)
-{
-    imu_model *m = calloc(1, sizeof *m);
-    if (!m)
-        return imu_fail_memory(fault);
-    m->engine = engine;
-    m->folder = strdup(folder);
-    imu_engine_status s = m->folder ? describe(m, fault) : imu_fail_memory(fault);
-    if (s)
-        imu_model_close(m);
-    else
-        *out = m;
-    return s;
-}
-
 /* One part of a checkpoint of one file. */
 static imu_engine_status
 describe_single_part(imu_model *m, const imu_single_part *part, int bit, const char *within,
@@ -243,20 +227,33 @@ imu_engine_status imu_model_use_tokenizer(imu_model *m, const char *folder, imu_
     return IMU_ENGINE_OK;
 }
 
-imu_engine_status imu_model_open_file(imu_engine *engine, const char *file, imu_model **out,
-                                      imu_fault *fault)
+static imu_engine_status open_described(imu_engine *engine, const char *path,
+                                        imu_engine_status (*say)(imu_model *, imu_fault *),
+                                        imu_model **out, imu_fault *fault)
 {
     imu_model *m = calloc(1, sizeof *m);
     if (!m)
         return imu_fail_memory(fault);
     m->engine = engine;
-    m->folder = strdup(file);
-    imu_engine_status s = m->folder ? describe_single(m, fault) : imu_fail_memory(fault);
+    m->folder = strdup(path);
+    imu_engine_status s = m->folder ? say(m, fault) : imu_fail_memory(fault);
     if (s)
         imu_model_close(m);
     else
         *out = m;
     return s;
+}
+
+imu_engine_status imu_model_open(imu_engine *engine, const char *folder, imu_model **out,
+                                 imu_fault *fault)
+{
+    return open_described(engine, folder, describe, out, fault);
+}
+
+imu_engine_status imu_model_open_file(imu_engine *engine, const char *file, imu_model **out,
+                                      imu_fault *fault)
+{
+    return open_described(engine, file, describe_single, out, fault);
 }
 
 void imu_model_close(imu_model *m)

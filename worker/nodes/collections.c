@@ -1,16 +1,9 @@
 /* Nodes that make, join and go through lists. The executor expands iterate and feeds collect. */
 #include "worker/nodes/families.h"
+#include "worker/nodes/fields.h"
 
 #include <math.h>
 
-#define INPUTS(...)                                                                                \
-    (const imu_field[])                                                                            \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
 #define MAX_ITEMS 10000
 
 static int run_collect(imu_call *call)
@@ -20,7 +13,7 @@ static int run_collect(imu_call *call)
 
 static const imu_output_type collect_output = {"CollectInvocationOutput", "collect_output",
                                                "A list of what was collected",
-                                               INPUTS({.name = "collection",
+                                               FIELDS({.name = "collection",
                                                        .type = IMU_T_ANY,
                                                        .flags = IMU_F_LIST,
                                                        .ui_type = "CollectionField",
@@ -34,7 +27,7 @@ static const imu_node_type collect_node = {
     "collect",
     "Gathers everything connected to it into one list, in the order of the connections.",
     IMU_N_NO_CACHE | IMU_N_COLLECT,
-    INPUTS({.name = "item",
+    FIELDS({.name = "item",
             .type = IMU_T_ANY,
             .flags = IMU_F_NULLABLE | IMU_F_CONNECTION,
             .title = "Collection Item",
@@ -57,7 +50,7 @@ static int run_iterate(imu_call *call)
 
 static const imu_output_type iterate_output = {
     "IterateInvocationOutput", "iterate_output", "One item of the list",
-    INPUTS({.name = "item",
+    FIELDS({.name = "item",
             .type = IMU_T_ANY,
             .title = "Collection Item",
             .ui_type = "CollectionItemField",
@@ -72,7 +65,7 @@ static const imu_node_type iterate_node = {"iterate",
                                            "iterate",
                                            "Runs what follows once for each item of a list.",
                                            IMU_N_NO_CACHE | IMU_N_ITERATE,
-                                           INPUTS({.name = "collection",
+                                           FIELDS({.name = "collection",
                                                    .type = IMU_T_ANY,
                                                    .flags = IMU_F_LIST,
                                                    .fallback = "[]",
@@ -180,7 +173,7 @@ static const imu_node_type range_node = {
     "collection integer range",
     "Makes the whole numbers from start up to stop, without stop itself.",
     0,
-    INPUTS({.name = "start", .type = IMU_T_INT, .fallback = "0", .help = "The first number"},
+    FIELDS({.name = "start", .type = IMU_T_INT, .fallback = "0", .help = "The first number"},
            {.name = "stop",
             .type = IMU_T_INT,
             .fallback = "10",
@@ -200,7 +193,7 @@ static const imu_node_type range_of_size_node = {
     "collection integer size range",
     "Makes so many whole numbers from start on.",
     0,
-    INPUTS({.name = "start", .type = IMU_T_INT, .fallback = "0", .help = "The first number"},
+    FIELDS({.name = "start", .type = IMU_T_INT, .fallback = "0", .help = "The first number"},
            {.name = "size",
             .type = IMU_T_INT,
             .flags = IMU_F_MIN | IMU_F_ABOVE_MIN,
@@ -221,7 +214,7 @@ static const imu_node_type random_range_node = {
     "range integer random collection",
     "Draws several whole numbers; the same seed gives the same numbers.",
     IMU_N_NO_CACHE,
-    INPUTS({.name = "low",
+    FIELDS({.name = "low",
             .type = IMU_T_INT,
             .fallback = "0",
             .help = "The smallest number that may come"},
@@ -248,7 +241,7 @@ static const imu_node_type float_range_node = {
     "math range",
     "Makes evenly spaced numbers from start to stop.",
     0,
-    INPUTS({.name = "start", .type = IMU_T_FLOAT, .fallback = "5", .help = "The first number"},
+    FIELDS({.name = "start", .type = IMU_T_FLOAT, .fallback = "5", .help = "The first number"},
            {.name = "stop", .type = IMU_T_FLOAT, .fallback = "10", .help = "The last number"},
            {.name = "steps",
             .type = IMU_T_INT,

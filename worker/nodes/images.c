@@ -1,29 +1,17 @@
 /* Nodes that make, take over and change pictures. */
 #include "worker/nodes/env.h"
 #include "worker/nodes/families.h"
+#include "worker/nodes/fields.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUTS(...)                                                                                \
-    (const imu_field[])                                                                            \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
-#define PICTURE(field, words)                                                                      \
-    {                                                                                              \
-        .name = field, .type = IMU_T_IMAGE, .flags = IMU_F_REQUIRED, .help = words                 \
-    }
 #define SIZE(field, words)                                                                         \
     {                                                                                              \
         .name = field, .type = IMU_T_INT, .flags = IMU_F_MIN | IMU_F_ABOVE_MIN, .fallback = "512", \
         .help = words                                                                              \
     }
-#define STORES (IMU_N_BOARD | IMU_N_METADATA)
 
 static int no_memory(imu_call *call)
 {
@@ -171,7 +159,7 @@ static const imu_node_type image_node = {
     "primitives image",
     "Holds a picture of the gallery that other nodes can share.",
     0,
-    INPUTS(PICTURE("image", "The picture")),
+    FIELDS(PICTURE("image", "The picture")),
     &imu_out_image,
     run_image};
 static const imu_node_type load_image_node = {
@@ -183,7 +171,7 @@ static const imu_node_type load_image_node = {
     "image load",
     "Takes a picture of the gallery, as Image Primitive does; kept for older workflows.",
     0,
-    INPUTS(PICTURE("image", "The picture")),
+    FIELDS(PICTURE("image", "The picture")),
     &imu_out_image,
     run_image};
 static const imu_node_type show_image_node = {"show_image",
@@ -194,7 +182,7 @@ static const imu_node_type show_image_node = {"show_image",
                                               "image",
                                               "Shows a picture and gives it on.",
                                               0,
-                                              INPUTS(PICTURE("image", "The picture to show")),
+                                              FIELDS(PICTURE("image", "The picture to show")),
                                               &imu_out_image,
                                               run_image};
 static const imu_node_type save_node = {"save_image",
@@ -205,7 +193,7 @@ static const imu_node_type save_node = {"save_image",
                                         "primitives image",
                                         "Stores a copy of a picture in the gallery.",
                                         IMU_N_NO_CACHE | STORES,
-                                        INPUTS(PICTURE("image", "The picture to store")),
+                                        FIELDS(PICTURE("image", "The picture to store")),
                                         &imu_out_image,
                                         run_save};
 static const imu_node_type collection_node = {
@@ -217,7 +205,7 @@ static const imu_node_type collection_node = {
     "primitives image collection",
     "Holds a list of pictures.",
     0,
-    INPUTS({.name = "collection",
+    FIELDS({.name = "collection",
             .type = IMU_T_IMAGE,
             .flags = IMU_F_LIST | IMU_F_NULLABLE | IMU_F_CONNECTION,
             .help = "A list from another node"},
@@ -237,7 +225,7 @@ static const imu_node_type blank_node = {"blank_image",
                                          "image",
                                          "Makes a picture of one colour.",
                                          STORES,
-                                         INPUTS(SIZE("width", "Width in pixels"),
+                                         FIELDS(SIZE("width", "Width in pixels"),
                                                 SIZE("height", "Height in pixels"),
                                                 {.name = "mode",
                                                  .type = IMU_T_ENUM,
@@ -264,7 +252,7 @@ static const imu_node_type resize_node = {"img_resize",
                                           "image resize",
                                           "Makes a picture exactly so large.",
                                           STORES,
-                                          INPUTS(PICTURE("image", "The picture to resize"),
+                                          FIELDS(PICTURE("image", "The picture to resize"),
                                                  SIZE("width", "New width in pixels"),
                                                  SIZE("height", "New height in pixels"), RESAMPLE),
                                           &imu_out_image,
@@ -277,7 +265,7 @@ static const imu_node_type scale_node = {"img_scale",
                                          "image scale",
                                          "Makes a picture larger or smaller by a factor.",
                                          STORES,
-                                         INPUTS(PICTURE("image", "The picture to scale"),
+                                         FIELDS(PICTURE("image", "The picture to scale"),
                                                 {.name = "scale_factor",
                                                  .type = IMU_T_FLOAT,
                                                  .flags = IMU_F_MIN | IMU_F_ABOVE_MIN,
@@ -295,7 +283,7 @@ static const imu_node_type crop_node = {
     "image crop",
     "Cuts a window out of a picture; what lies outside becomes transparent.",
     STORES,
-    INPUTS(PICTURE("image", "The picture to cut"),
+    FIELDS(PICTURE("image", "The picture to cut"),
            {.name = "x", .type = IMU_T_INT, .fallback = "0", .help = "Left edge of the window"},
            {.name = "y", .type = IMU_T_INT, .fallback = "0", .help = "Upper edge of the window"},
            SIZE("width", "Width of the window"), SIZE("height", "Height of the window")),

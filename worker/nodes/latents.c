@@ -1,5 +1,6 @@
 /* Nodes that draw noise and denoise. */
 #include "worker/nodes/families.h"
+#include "worker/nodes/fields.h"
 #include "worker/nodes/latents.h"
 #include "worker/nodes/models.h"
 
@@ -7,14 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUTS(...)                                                                                \
-    (const imu_field[])                                                                            \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
 #define SCALE            8   /* pixels that a cell of latents is wide */
 #define PREVIEW_INTERVAL 200 /* milliseconds */
 
@@ -60,7 +53,7 @@ static const char *const noise_types[] = {"SD",       "FLUX",    "FLUX.2", "SD3"
     }
 static const imu_output_type noise_output = {
     "NoiseOutput", "noise_output", "Noise to start from",
-    INPUTS({.name = "noise", .type = IMU_T_LATENTS, .help = "The noise"},
+    FIELDS({.name = "noise", .type = IMU_T_LATENTS, .help = "The noise"},
            {.name = "width", .type = IMU_T_INT, .help = "Width of the picture in pixels"},
            {.name = "height", .type = IMU_T_INT, .help = "Height of the picture in pixels"})};
 static const imu_node_type noise_node = {
@@ -72,7 +65,7 @@ static const imu_node_type noise_node = {
     "latents noise",
     "Draws the noise that a picture is made out of; the same seed gives the same noise.",
     0,
-    INPUTS({.name = "noise_type",
+    FIELDS({.name = "noise_type",
             .type = IMU_T_ENUM,
             .choices = noise_types,
             .fallback = "\"SD\"",
@@ -410,7 +403,7 @@ static const imu_node_type denoise_node = {
     "latents denoise txt2img t2i t2l img2img i2i l2l",
     "Turns noise into the latents of a picture, step by step.",
     0,
-    INPUTS(PROMPTS("positive_conditioning", 1, "What the picture should show"),
+    FIELDS(PROMPTS("positive_conditioning", 1, "What the picture should show"),
            PROMPTS("negative_conditioning", 2, "What it should not show"),
            {.name = "unet",
             .type = IMU_T_UNET,
@@ -494,7 +487,7 @@ static const imu_node_type latents_node = {"latents",
                                            "primitives latents",
                                            "Holds latents that other nodes can share.",
                                            0,
-                                           INPUTS({.name = "latents",
+                                           FIELDS({.name = "latents",
                                                    .type = IMU_T_LATENTS,
                                                    .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
                                                    .help = "The latents"}),

@@ -1,17 +1,9 @@
 /* Nodes that name models and their parts. Weights are read by the nodes that use them. */
 #include "worker/nodes/families.h"
+#include "worker/nodes/fields.h"
 #include "worker/nodes/models.h"
 
 #include <string.h>
-
-#define INPUTS(...)                                                                                \
-    (const imu_field[])                                                                            \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
 
 /* {key, hash, name, base, type, submodel_type} out of the record of an installed model. */
 static json_t *identifier_of(const json_t *row, const char *part)
@@ -107,7 +99,7 @@ static int run_refiner_loader(imu_call *call)
 
 static const imu_output_type loader_output = {"ModelLoaderOutput", "model_loader_output",
                                               "The parts of a main model",
-                                              INPUTS(OUT_VAE, OUT_CLIP("clip", "CLIP"), OUT_UNET)};
+                                              FIELDS(OUT_VAE, OUT_CLIP("clip", "CLIP"), OUT_UNET)};
 static const imu_node_type main_loader_node = {
     "main_model_loader",
     "MainModelLoaderInvocation",
@@ -117,13 +109,13 @@ static const imu_node_type main_loader_node = {
     "model",
     "Opens a Stable Diffusion 1.x or 2.x model and gives out its parts.",
     0,
-    INPUTS(MAIN_MODEL("sd-1 sd-2")),
+    FIELDS(MAIN_MODEL("sd-1 sd-2")),
     &loader_output,
     run_main_loader};
 
 static const imu_output_type large_loader_output = {
     "SDXLModelLoaderOutput", "sdxl_model_loader_output", "The parts of an SDXL model",
-    INPUTS(OUT_UNET, OUT_CLIP("clip", "CLIP 1"), OUT_CLIP("clip2", "CLIP 2"), OUT_VAE)};
+    FIELDS(OUT_UNET, OUT_CLIP("clip", "CLIP 1"), OUT_CLIP("clip2", "CLIP 2"), OUT_VAE)};
 static const imu_node_type large_loader_node = {"sdxl_model_loader",
                                                 "SDXLModelLoaderInvocation",
                                                 "Main Model - SDXL",
@@ -132,13 +124,13 @@ static const imu_node_type large_loader_node = {"sdxl_model_loader",
                                                 "model sdxl",
                                                 "Opens an SDXL model and gives out its parts.",
                                                 0,
-                                                INPUTS(MAIN_MODEL("sdxl")),
+                                                FIELDS(MAIN_MODEL("sdxl")),
                                                 &large_loader_output,
                                                 run_large_loader};
 
 static const imu_output_type refiner_loader_output = {
     "SDXLRefinerModelLoaderOutput", "sdxl_refiner_model_loader_output",
-    "The parts of a refiner of SDXL", INPUTS(OUT_UNET, OUT_CLIP("clip2", "CLIP 2"), OUT_VAE)};
+    "The parts of a refiner of SDXL", FIELDS(OUT_UNET, OUT_CLIP("clip2", "CLIP 2"), OUT_VAE)};
 static const imu_node_type refiner_loader_node = {
     "sdxl_refiner_model_loader",
     "SDXLRefinerModelLoaderInvocation",
@@ -148,7 +140,7 @@ static const imu_node_type refiner_loader_node = {
     "model sdxl refiner",
     "Opens a refiner of SDXL and gives out its parts.",
     0,
-    INPUTS(MAIN_MODEL("sdxl-refiner")),
+    FIELDS(MAIN_MODEL("sdxl-refiner")),
     &refiner_loader_output,
     run_refiner_loader};
 
@@ -169,7 +161,7 @@ static const imu_node_type vae_loader_node = {"vae_loader",
                                               "vae model",
                                               "Opens a VAE to be used in place of the model's own.",
                                               0,
-                                              INPUTS({.name = "vae_model",
+                                              FIELDS({.name = "vae_model",
                                                       .type = IMU_T_MODEL,
                                                       .flags = IMU_F_REQUIRED,
                                                       .title = "VAE",
@@ -194,7 +186,7 @@ static int run_clip_skip(imu_call *call)
 
 static const imu_output_type clip_skip_output = {"CLIPSkipInvocationOutput", "clip_skip_output",
                                                  "A text encoder",
-                                                 INPUTS({.name = "clip",
+                                                 FIELDS({.name = "clip",
                                                          .type = IMU_T_CLIP,
                                                          .flags = IMU_F_NULLABLE,
                                                          .title = "CLIP",
@@ -208,7 +200,7 @@ static const imu_node_type clip_skip_node = {
     "clipskip clip skip",
     "Leaves out the last layers of the text encoder, as some models want it.",
     0,
-    INPUTS({.name = "clip",
+    FIELDS({.name = "clip",
             .type = IMU_T_CLIP,
             .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
             .title = "CLIP",
@@ -234,7 +226,7 @@ static int run_seamless(imu_call *call)
 
 static const imu_output_type seamless_output = {"SeamlessModeOutput", "seamless_output",
                                                 "The parts of a model, made to tile",
-                                                INPUTS({.name = "unet",
+                                                FIELDS({.name = "unet",
                                                         .type = IMU_T_UNET,
                                                         .flags = IMU_F_NULLABLE,
                                                         .title = "UNet",
@@ -253,7 +245,7 @@ static const imu_node_type seamless_node = {
     "seamless model",
     "Makes pictures whose edges fit each other. Only switched off on both axes does it run here.",
     0,
-    INPUTS({.name = "unet",
+    FIELDS({.name = "unet",
             .type = IMU_T_UNET,
             .flags = IMU_F_NULLABLE | IMU_F_CONNECTION,
             .title = "UNet",

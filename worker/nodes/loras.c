@@ -1,17 +1,9 @@
 /* Nodes that put LoRAs on the parts of a model. They only name them: the nodes that use a part lay
  * them on. */
 #include "worker/nodes/families.h"
+#include "worker/nodes/fields.h"
 
 #include <string.h>
-
-#define INPUTS(...)                                                                                \
-    (const imu_field[])                                                                            \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
 
 static const char *const parts[] = {"unet", "clip", "clip2"};
 
@@ -124,14 +116,14 @@ static int run_collection(imu_call *call)
 
 static const imu_output_type loader_output = {
     "LoRALoaderOutput", "lora_loader_output", "The parts of a model with LoRAs on them",
-    INPUTS(OUT("unet", IMU_T_UNET, "UNet"), OUT("clip", IMU_T_CLIP, "CLIP"))};
+    FIELDS(OUT("unet", IMU_T_UNET, "UNet"), OUT("clip", IMU_T_CLIP, "CLIP"))};
 static const imu_output_type large_loader_output = {
     "SDXLLoRALoaderOutput", "sdxl_lora_loader_output", "The parts of a model with LoRAs on them",
-    INPUTS(OUT("unet", IMU_T_UNET, "UNet"), OUT("clip", IMU_T_CLIP, "CLIP 1"),
+    FIELDS(OUT("unet", IMU_T_UNET, "UNet"), OUT("clip", IMU_T_CLIP, "CLIP 1"),
            OUT("clip2", IMU_T_CLIP, "CLIP 2"))};
 static const imu_output_type selector_output = {"LoRASelectorOutput", "lora_selector_output",
                                                 "A LoRA and its weight",
-                                                INPUTS({.name = "lora",
+                                                FIELDS({.name = "lora",
                                                         .type = IMU_T_OTHER,
                                                         .ref = "LoRAField",
                                                         .title = "LoRA",
@@ -145,7 +137,7 @@ static const imu_node_type selector_node = {"lora_selector",
                                             "model",
                                             "Names a LoRA and how strongly it is to count.",
                                             0,
-                                            INPUTS(LORA(.model_base = NULL), WEIGHT),
+                                            FIELDS(LORA(.model_base = NULL), WEIGHT),
                                             &selector_output,
                                             run_selector};
 static const imu_node_type loader_node = {
@@ -157,7 +149,7 @@ static const imu_node_type loader_node = {
     "model",
     "Puts a LoRA on the UNet and the text encoder of a model.",
     0,
-    INPUTS(LORA(.model_base = "sd-1"), WEIGHT, UNET, CLIP("clip", "CLIP")),
+    FIELDS(LORA(.model_base = "sd-1"), WEIGHT, UNET, CLIP("clip", "CLIP")),
     &loader_output,
     run_loader};
 static const imu_node_type collection_node = {
@@ -169,7 +161,7 @@ static const imu_node_type collection_node = {
     "model",
     "Puts several LoRAs on the UNet and the text encoder of a model.",
     0,
-    INPUTS(LORAS("sd-1 sd-2"), UNET, CLIP("clip", "CLIP")),
+    FIELDS(LORAS("sd-1 sd-2"), UNET, CLIP("clip", "CLIP")),
     &loader_output,
     run_collection};
 static const imu_node_type large_loader_node = {
@@ -181,7 +173,7 @@ static const imu_node_type large_loader_node = {
     "lora model",
     "Puts a LoRA on the UNet and the text encoders of an SDXL model.",
     0,
-    INPUTS(LORA(.model_base = "sdxl"), WEIGHT, UNET, CLIP("clip", "CLIP 1"),
+    FIELDS(LORA(.model_base = "sdxl"), WEIGHT, UNET, CLIP("clip", "CLIP 1"),
            CLIP("clip2", "CLIP 2")),
     &large_loader_output,
     run_loader};
@@ -194,7 +186,7 @@ static const imu_node_type large_collection_node = {
     "model",
     "Puts several LoRAs on the UNet and the text encoders of an SDXL model.",
     0,
-    INPUTS(LORAS("sdxl"), UNET, CLIP("clip", "CLIP"), CLIP("clip2", "CLIP 2")),
+    FIELDS(LORAS("sdxl"), UNET, CLIP("clip", "CLIP"), CLIP("clip2", "CLIP 2")),
     &large_loader_output,
     run_collection};
 

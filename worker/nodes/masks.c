@@ -1,5 +1,6 @@
 /* Nodes that say which part of a picture is to change, and put what changed back into it. */
 #include "worker/nodes/families.h"
+#include "worker/nodes/fields.h"
 #include "worker/nodes/latents.h"
 #include "worker/image/mask.h"
 #include "worker/nodes/models.h"
@@ -8,20 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUTS(...)                                                                                \
-    (const imu_field[])                                                                            \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
-#define PICTURE(field, words)                                                                      \
-    {                                                                                              \
-        .name = field, .type = IMU_T_IMAGE, .flags = IMU_F_REQUIRED, .help = words                 \
-    }
-#define STORES (IMU_N_BOARD | IMU_N_METADATA)
-#define CELL   8 /* pixels that a cell of latents is wide */
+#define CELL 8 /* pixels that a cell of latents is wide */
 /* A wider edge would take minutes on a large picture, and nothing would be left of it. */
 #define MAX_EDGE 1024
 
@@ -198,10 +186,10 @@ static int run_gradient_mask(imu_call *call)
         .help = "What denoising is to change"                                                      \
     }
 static const imu_output_type denoise_mask_output = {"DenoiseMaskOutput", "denoise_mask_output",
-                                                    "A mask for denoising", INPUTS(DENOISE_MASK)};
+                                                    "A mask for denoising", FIELDS(DENOISE_MASK)};
 static const imu_output_type gradient_mask_output = {
     "GradientMaskOutput", "gradient_mask_output", "A mask for denoising, and all that it reaches",
-    INPUTS(DENOISE_MASK, {.name = "expanded_mask_area",
+    FIELDS(DENOISE_MASK, {.name = "expanded_mask_area",
                           .type = IMU_T_IMAGE,
                           .help = "Black where the mask reaches, to put the result back by"})};
 
@@ -214,7 +202,7 @@ static const imu_node_type denoise_mask_node = {
     "mask denoise",
     "Makes a mask for denoising: black is repainted, white stays.",
     0,
-    INPUTS({.name = "vae",
+    FIELDS({.name = "vae",
             .type = IMU_T_VAE,
             .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
             .title = "VAE",
@@ -241,7 +229,7 @@ static const imu_node_type gradient_mask_node = {
     "mask denoise",
     "Makes a mask for denoising whose edge changes later than its middle, so that no seam is seen.",
     0,
-    INPUTS({.name = "mask",
+    FIELDS({.name = "mask",
             .type = IMU_T_IMAGE,
             .flags = IMU_F_REQUIRED,
             .ui_order = 2,
@@ -405,7 +393,7 @@ static const imu_node_type fade_node = {
     "image mask",
     "Lets a mask's black fade to white over some pixels.",
     STORES,
-    INPUTS(PICTURE("mask", "The mask: black is what is kept of a new picture"),
+    FIELDS(PICTURE("mask", "The mask: black is what is kept of a new picture"),
            {.name = "threshold",
             .type = IMU_T_INT,
             .flags = IMU_F_MIN | IMU_F_MAX,
@@ -430,7 +418,7 @@ static const imu_node_type apply_node = {
     "image mask blend",
     "Makes a picture transparent where a mask is black.",
     STORES,
-    INPUTS(PICTURE("image", "The picture"), PICTURE("mask", "The mask"),
+    FIELDS(PICTURE("image", "The picture"), PICTURE("mask", "The mask"),
            {.name = "invert_mask",
             .type = IMU_T_BOOL,
             .fallback = "false",
@@ -446,7 +434,7 @@ static const imu_node_type alpha_node = {
     "image mask",
     "Makes a mask out of a picture's transparency: transparent is black.",
     STORES,
-    INPUTS(PICTURE("image", "The picture"), {.name = "invert",
+    FIELDS(PICTURE("image", "The picture"), {.name = "invert",
                                              .type = IMU_T_BOOL,
                                              .fallback = "false",
                                              .help = "Make it white instead"}),
@@ -461,7 +449,7 @@ static const imu_node_type combine_node = {
     "image mask multiply",
     "Multiplies two masks: black where one of them is.",
     STORES,
-    INPUTS(PICTURE("mask1", "The first mask"), PICTURE("mask2", "The second mask")),
+    FIELDS(PICTURE("mask1", "The first mask"), PICTURE("mask2", "The second mask")),
     &imu_out_image,
     run_combine};
 
@@ -469,7 +457,7 @@ static const imu_node_type combine_node = {
     {                                                                                              \
         id, schema, label, version, "inpaint", "image inpaint",                                    \
             "Fills what is transparent with averages of the colours around it.", STORES,           \
-            INPUTS(PICTURE("image", "The picture")), &imu_out_image, run_infill                    \
+            FIELDS(PICTURE("image", "The picture")), &imu_out_image, run_infill                    \
     }
 static const imu_node_type lama_node =
     FILLS("infill_lama", "LaMaInfillInvocation", "LaMa Infill", "1.2.2");
@@ -484,7 +472,7 @@ static const imu_node_type infill_color_node = {
     "image inpaint",
     "Fills what is transparent with one colour.",
     STORES,
-    INPUTS(PICTURE("image", "The picture"),
+    FIELDS(PICTURE("image", "The picture"),
            {.name = "color",
             .type = IMU_T_COLOR,
             .fallback = "{\"r\": 127, \"g\": 127, \"b\": 127, \"a\": 255}",

@@ -1,18 +1,11 @@
 /* Nodes that calculate. */
 #include "worker/nodes/families.h"
+#include "worker/nodes/fields.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUTS(...)                                                                                \
-    (const imu_field[])                                                                            \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
 #define A_AND_B(kind, value)                                                                       \
     {.name = "a", .type = kind, .fallback = value, .help = "The first number"},                    \
     {                                                                                              \
@@ -197,7 +190,7 @@ static const imu_node_type add_node = {"add",
                                        "math add",
                                        "Adds two whole numbers.",
                                        0,
-                                       INPUTS(A_AND_B(IMU_T_INT, "0")),
+                                       FIELDS(A_AND_B(IMU_T_INT, "0")),
                                        &imu_out_integer,
                                        run_add};
 static const imu_node_type sub_node = {"sub",
@@ -208,7 +201,7 @@ static const imu_node_type sub_node = {"sub",
                                        "math subtract",
                                        "Takes the second whole number from the first.",
                                        0,
-                                       INPUTS(A_AND_B(IMU_T_INT, "0")),
+                                       FIELDS(A_AND_B(IMU_T_INT, "0")),
                                        &imu_out_integer,
                                        run_sub};
 static const imu_node_type mul_node = {"mul",
@@ -219,7 +212,7 @@ static const imu_node_type mul_node = {"mul",
                                        "math multiply",
                                        "Multiplies two whole numbers.",
                                        0,
-                                       INPUTS(A_AND_B(IMU_T_INT, "0")),
+                                       FIELDS(A_AND_B(IMU_T_INT, "0")),
                                        &imu_out_integer,
                                        run_mul};
 static const imu_node_type div_node = {
@@ -231,7 +224,7 @@ static const imu_node_type div_node = {
     "math divide",
     "Divides the first whole number by the second and drops the fraction.",
     0,
-    INPUTS(A_AND_B(IMU_T_INT, "0")),
+    FIELDS(A_AND_B(IMU_T_INT, "0")),
     &imu_out_integer,
     run_div};
 
@@ -249,7 +242,7 @@ static const imu_node_type integer_math_node = {
     "math integer add subtract multiply divide modulus power min max",
     "Calculates with two whole numbers.",
     0,
-    INPUTS({.name = "operation",
+    FIELDS({.name = "operation",
             .type = IMU_T_ENUM,
             .choices = int_operations,
             .labels = int_labels,
@@ -280,7 +273,7 @@ static const imu_node_type float_math_node = {
     "math float add subtract multiply divide power root min max",
     "Calculates with two numbers.",
     0,
-    INPUTS({.name = "operation",
+    FIELDS({.name = "operation",
             .type = IMU_T_ENUM,
             .choices = float_operations,
             .labels = float_labels,
@@ -298,7 +291,7 @@ static const imu_node_type rand_int_node = {"rand_int",
                                             "math random",
                                             "Draws a whole number, a new one each time.",
                                             IMU_N_NO_CACHE,
-                                            INPUTS({.name = "low",
+                                            FIELDS({.name = "low",
                                                     .type = IMU_T_INT,
                                                     .fallback = "0",
                                                     .help = "The smallest number that may come"},
@@ -316,7 +309,7 @@ static const imu_node_type rand_float_node = {"rand_float",
                                               "math float random",
                                               "Draws a number, a new one each time.",
                                               IMU_N_NO_CACHE,
-                                              INPUTS({.name = "low",
+                                              FIELDS({.name = "low",
                                                       .type = IMU_T_FLOAT,
                                                       .fallback = "0.0",
                                                       .help = "The smallest number that may come"},
@@ -339,7 +332,7 @@ static const imu_node_type round_node = {
     "math round",
     "Rounds a number.",
     0,
-    INPUTS({.name = "value", .type = IMU_T_FLOAT, .fallback = "0", .help = "The number"},
+    FIELDS({.name = "value", .type = IMU_T_FLOAT, .fallback = "0", .help = "The number"},
            {.name = "decimals",
             .type = IMU_T_INT,
             .fallback = "0",
@@ -357,7 +350,7 @@ static const imu_node_type float_to_int_node = {
     "math round integer float convert",
     "Makes a whole number out of a number.",
     0,
-    INPUTS({.name = "value", .type = IMU_T_FLOAT, .fallback = "0", .help = "The number"},
+    FIELDS({.name = "value", .type = IMU_T_FLOAT, .fallback = "0", .help = "The number"},
            {.name = "multiple",
             .type = IMU_T_INT,
             .flags = IMU_F_MIN,

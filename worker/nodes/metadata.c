@@ -1,17 +1,10 @@
 /* Nodes that describe a picture. */
 #include "worker/nodes/env.h"
 #include "worker/nodes/families.h"
+#include "worker/nodes/fields.h"
 
 #include <string.h>
 
-#define INPUTS(...)                                                                                \
-    (const imu_field[])                                                                            \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
 #define FACT(field, kind, words)                                                                   \
     {                                                                                              \
         .name = field, .type = kind, .flags = IMU_F_NULLABLE, .help = words                        \
@@ -86,7 +79,7 @@ static int run_item(imu_call *call)
 
 static const imu_output_type item_output = {
     "MetadataItemOutput", "metadata_item_output", "One fact about a picture",
-    INPUTS({.name = "item", .type = IMU_T_METADATA_ITEM, .help = "The fact"})};
+    FIELDS({.name = "item", .type = IMU_T_METADATA_ITEM, .help = "The fact"})};
 static const imu_node_type item_node = {"metadata_item",
                                         "MetadataItemInvocation",
                                         "Metadata Item",
@@ -95,7 +88,7 @@ static const imu_node_type item_node = {"metadata_item",
                                         "metadata",
                                         "Names a value, to be stored with a picture.",
                                         0,
-                                        INPUTS({.name = "label",
+                                        FIELDS({.name = "label",
                                                 .type = IMU_T_STRING,
                                                 .flags = IMU_F_REQUIRED,
                                                 .help = "The name it is stored under"},
@@ -128,7 +121,7 @@ static const imu_node_type metadata_node = {"metadata",
                                             "metadata",
                                             "Makes metadata out of single facts.",
                                             0,
-                                            INPUTS({.name = "items",
+                                            FIELDS({.name = "items",
                                                     .type = IMU_T_METADATA_ITEM,
                                                     .flags = IMU_F_OR_LIST | IMU_F_REQUIRED,
                                                     .help = "The facts"}),
@@ -153,7 +146,7 @@ static const imu_node_type merge_node = {
     "metadata",
     "Joins several metadata; where a name occurs twice, the later one wins.",
     0,
-    INPUTS({.name = "collection",
+    FIELDS({.name = "collection",
             .type = IMU_T_METADATA,
             .flags = IMU_F_LIST | IMU_F_REQUIRED,
             .help = "What to join"}),

@@ -1,14 +1,6 @@
 /* Output types that several families share. */
 #include "worker/nodes/families.h"
-
-#define FIELDS(...)                                                                                \
-    (const imu_field[])                                                                            \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
+#include "worker/nodes/fields.h"
 
 const imu_output_type imu_out_integer = {
     "IntegerOutput", "integer_output", "A whole number",

@@ -1,14 +1,6 @@
 /* Nodes that hold one value or a list of values. */
 #include "worker/nodes/families.h"
-
-#define INPUTS(...)                                                                                \
-    (const imu_field[])                                                                            \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
+#include "worker/nodes/fields.h"
 
 /* Gives the input on as the output of the same name. */
 static int pass_value(imu_call *call)
@@ -30,7 +22,7 @@ static const imu_node_type integer_node = {
     "primitives integer",
     "Holds a whole number that other nodes can share.",
     0,
-    INPUTS({.name = "value", .type = IMU_T_INT, .fallback = "0", .help = "The number"}),
+    FIELDS({.name = "value", .type = IMU_T_INT, .fallback = "0", .help = "The number"}),
     &imu_out_integer,
     pass_value};
 
@@ -43,7 +35,7 @@ static const imu_node_type float_node = {
     "primitives float",
     "Holds a number that other nodes can share.",
     0,
-    INPUTS({.name = "value", .type = IMU_T_FLOAT, .fallback = "0.0", .help = "The number"}),
+    FIELDS({.name = "value", .type = IMU_T_FLOAT, .fallback = "0.0", .help = "The number"}),
     &imu_out_float,
     pass_value};
 
@@ -55,7 +47,7 @@ static const imu_node_type string_node = {"string",
                                           "primitives string",
                                           "Holds a text that other nodes can share.",
                                           0,
-                                          INPUTS({.name = "value",
+                                          FIELDS({.name = "value",
                                                   .type = IMU_T_STRING,
                                                   .flags = IMU_F_TEXTAREA,
                                                   .fallback = "\"\"",
@@ -72,7 +64,7 @@ static const imu_node_type boolean_node = {
     "primitives boolean",
     "Holds a yes or no that other nodes can share.",
     0,
-    INPUTS({.name = "value", .type = IMU_T_BOOL, .fallback = "false", .help = "Yes or no"}),
+    FIELDS({.name = "value", .type = IMU_T_BOOL, .fallback = "false", .help = "Yes or no"}),
     &imu_out_boolean,
     pass_value};
 
@@ -84,7 +76,7 @@ static const imu_node_type integers_node = {"integer_collection",
                                             "primitives integer collection",
                                             "Holds a list of whole numbers.",
                                             0,
-                                            INPUTS({.name = "collection",
+                                            FIELDS({.name = "collection",
                                                     .type = IMU_T_INT,
                                                     .flags = IMU_F_LIST,
                                                     .fallback = "[]",
@@ -100,7 +92,7 @@ static const imu_node_type floats_node = {"float_collection",
                                           "primitives float collection",
                                           "Holds a list of numbers.",
                                           0,
-                                          INPUTS({.name = "collection",
+                                          FIELDS({.name = "collection",
                                                   .type = IMU_T_FLOAT,
                                                   .flags = IMU_F_LIST,
                                                   .fallback = "[]",
@@ -116,7 +108,7 @@ static const imu_node_type strings_node = {"string_collection",
                                            "primitives string collection",
                                            "Holds a list of texts.",
                                            0,
-                                           INPUTS({.name = "collection",
+                                           FIELDS({.name = "collection",
                                                    .type = IMU_T_STRING,
                                                    .flags = IMU_F_LIST,
                                                    .fallback = "[]",
@@ -132,7 +124,7 @@ static const imu_node_type booleans_node = {"boolean_collection",
                                             "primitives boolean collection",
                                             "Holds a list of yes-or-no values.",
                                             0,
-                                            INPUTS({.name = "collection",
+                                            FIELDS({.name = "collection",
                                                     .type = IMU_T_BOOL,
                                                     .flags = IMU_F_LIST,
                                                     .fallback = "[]",
@@ -147,7 +139,7 @@ static int pass_color(imu_call *call)
 
 static const imu_output_type color_output = {
     "ColorOutput", "color_output", "A colour",
-    INPUTS({.name = "color", .type = IMU_T_COLOR, .help = "The colour"})};
+    FIELDS({.name = "color", .type = IMU_T_COLOR, .help = "The colour"})};
 static const imu_node_type color_node = {"color",
                                          "ColorInvocation",
                                          "Color Primitive",
@@ -156,7 +148,7 @@ static const imu_node_type color_node = {"color",
                                          "primitives color",
                                          "Holds a colour that other nodes can share.",
                                          0,
-                                         INPUTS({.name = "color",
+                                         FIELDS({.name = "color",
                                                  .type = IMU_T_COLOR,
                                                  .fallback = "{\"r\":0,\"g\":0,\"b\":0,\"a\":255}",
                                                  .help = "The colour"}),
@@ -177,7 +169,7 @@ static const imu_node_type conditioning_node = {
     "primitives conditioning",
     "Holds an encoded prompt that other nodes can share.",
     0,
-    INPUTS({.name = "conditioning",
+    FIELDS({.name = "conditioning",
             .type = IMU_T_CONDITIONING,
             .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
             .help = "The encoded prompt"}),

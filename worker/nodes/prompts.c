@@ -1,18 +1,10 @@
 /* Nodes that encode prompts. */
 #include "worker/nodes/families.h"
+#include "worker/nodes/fields.h"
 #include "worker/nodes/latents.h"
 #include "worker/nodes/models.h"
 
 #include <string.h>
-
-#define INPUTS(...)                                                                                \
-    (const imu_field[])                                                                            \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
 
 /* Layers of the text encoder to leave out. @return 0, or -1 with call->error */
 static int take_skip(imu_call *call, const json_t *clip, int *skip)
@@ -114,7 +106,7 @@ static const imu_node_type compel_node = {
     "prompt compel",
     "Encodes a prompt for the network. Weights are written (word)1.3, word+ or word-.",
     0,
-    INPUTS(PROMPT("prompt", "The prompt"),
+    FIELDS(PROMPT("prompt", "The prompt"),
            {.name = "clip",
             .type = IMU_T_CLIP,
             .flags = IMU_F_REQUIRED,
@@ -169,7 +161,7 @@ static const imu_node_type large_compel_node = {
     "sdxl compel prompt",
     "Encodes a prompt for SDXL. Weights are written (word)1.3, word+ or word-.",
     0,
-    INPUTS(PROMPT("prompt", "The prompt"),
+    FIELDS(PROMPT("prompt", "The prompt"),
            PROMPT("style", "What the second text encoder reads; empty: the prompt too"),
            NUMBER("original_width", "1024", "Width that the picture is said to have had"),
            NUMBER("original_height", "1024", "Height that the picture is said to have had"),
@@ -204,7 +196,7 @@ static const imu_node_type refiner_compel_node = {
     "sdxl compel prompt",
     "Encodes a prompt for a refiner of SDXL.",
     0,
-    INPUTS(PROMPT("style", "The prompt"),
+    FIELDS(PROMPT("style", "The prompt"),
            NUMBER("original_width", "1024", "Width that the picture is said to have had"),
            NUMBER("original_height", "1024", "Height that the picture is said to have had"),
            NUMBER("crop_top", "0", "What is said to have been cut off above"),

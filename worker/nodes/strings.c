@@ -1,18 +1,11 @@
 /* Nodes that work on texts. */
 #include "worker/nodes/families.h"
+#include "worker/nodes/fields.h"
 #include "worker/graph/graph.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUTS(...)                                                                                \
-    (const imu_field[])                                                                            \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
 #define TEXT(field, words)                                                                         \
     {                                                                                              \
         .name = field, .type = IMU_T_STRING, .flags = IMU_F_TEXTAREA, .fallback = "\"\"",          \
@@ -105,7 +98,7 @@ static const imu_node_type join_node = {"string_join",
                                         "string join",
                                         "Puts two texts together.",
                                         0,
-                                        INPUTS(TEXT("string_left", "The text that comes first"),
+                                        FIELDS(TEXT("string_left", "The text that comes first"),
                                                TEXT("string_right", "The text that comes last")),
                                         &imu_out_string,
                                         run_join};
@@ -118,7 +111,7 @@ static const imu_node_type join_three_node = {
     "string join",
     "Puts three texts together.",
     0,
-    INPUTS(TEXT("string_left", "The text that comes first"),
+    FIELDS(TEXT("string_left", "The text that comes first"),
            TEXT("string_middle", "The text between the others"),
            TEXT("string_right", "The text that comes last")),
     &imu_out_string,
@@ -126,7 +119,7 @@ static const imu_node_type join_three_node = {
 
 static const imu_output_type two_strings = {
     "String2Output", "string_2_output", "Two texts",
-    INPUTS(
+    FIELDS(
         {.name = "string_1", .type = IMU_T_STRING, .title = "String 1", .help = "The first text"},
         {.name = "string_2",
          .type = IMU_T_STRING,
@@ -141,7 +134,7 @@ static const imu_node_type split_node = {
     "string split",
     "Cuts a text in two at the first delimiter.",
     0,
-    INPUTS(TEXT("string", "The text to cut"), {.name = "delimiter",
+    FIELDS(TEXT("string", "The text to cut"), {.name = "delimiter",
                                                .type = IMU_T_STRING,
                                                .fallback = "\"\"",
                                                .help = "Where to cut; empty: at white space"}),
@@ -156,7 +149,7 @@ static const imu_node_type replace_node = {
     "string replace",
     "Replaces a part of a text wherever it occurs.",
     0,
-    INPUTS(TEXT("string", "The text to work on"), TEXT("search_string", "What to look for"),
+    FIELDS(TEXT("string", "The text to work on"), TEXT("search_string", "What to look for"),
            TEXT("replace_string", "What to put there"),
            {.name = "use_regex",
             .type = IMU_T_BOOL,

@@ -1,18 +1,10 @@
 /* Nodes that turn latents into pictures and back. */
 #include "worker/nodes/families.h"
+#include "worker/nodes/fields.h"
 #include "worker/nodes/latents.h"
 #include "worker/nodes/models.h"
 
 #include <stdlib.h>
-
-#define INPUTS(...)                                                                                \
-    (const imu_field[])                                                                            \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
 
 #define CELL 8 /* pixels that a cell of latents is wide */
 
@@ -63,7 +55,7 @@ static const imu_node_type l2i_node = {"l2i",
                                        "latents image vae l2i",
                                        "Turns latents into a picture and stores it.",
                                        IMU_N_BOARD | IMU_N_METADATA,
-                                       INPUTS({.name = "latents",
+                                       FIELDS({.name = "latents",
                                                .type = IMU_T_LATENTS,
                                                .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
                                                .help = "The latents"},
@@ -127,7 +119,7 @@ static const imu_node_type i2l_node = {
     "latents image vae i2l",
     "Turns a picture into latents.",
     0,
-    INPUTS({.name = "image", .type = IMU_T_IMAGE, .flags = IMU_F_REQUIRED, .help = "The picture"},
+    FIELDS({.name = "image", .type = IMU_T_IMAGE, .flags = IMU_F_REQUIRED, .help = "The picture"},
            VAE_INPUT, VAE_OPTIONS,
            {.name = "color_compensation",
             .type = IMU_T_ENUM,
