@@ -1,14 +1,13 @@
 // The audit log: who did what, when and from where. For administrators; nobody can change it.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import { get } from '../core/api.js';
 import { html } from '../core/html.js';
+import { useFilter, useRead } from '../core/read.js';
 import { count, shortTime } from '../core/words.js';
 import { Blank, Button, Failed, TextField } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
 
 const PAGE = 100;
-/** As long as somebody may pause in typing before the server is asked, ms. */
-const PAUSE = 250;
 const NOTHING = { action: '', result: '', search: '', since: '', until: '' };
 const ACTIONS = {
   sign_in: 'Signed in',
@@ -95,39 +94,15 @@ const file = (filter, format) => `/api/v1/audit?${new URLSearchParams({ ...set(f
 
 /** Entries that a filter reaches, page by page. */
 function useEntries() {
-  const [filter, setFilter] = useState(NOTHING);
-  const [list, setList] = useState(null);
-  const [next, setNext] = useState(null);
-  const [failed, setFailed] = useState('');
-  const asked = useRef(0);
-  const timer = useRef(0);
-  const load = async (which, before) => {
-    asked.current += 1;
-    const turn = asked.current;
-    try {
-      const page = await get('/audit', { ...set(which), limit: PAGE, before });
-      if (turn === asked.current) {
-        setList(before ? [...list, ...page.entries] : page.entries);
-        setNext(page.next);
-        setFailed('');
-      }
-    } catch (error) {
-      if (turn === asked.current) {
-        setFailed(error.message);
-      }
-    }
-  };
+  const { value, failed, read } = useRead(async (which, before) => {
+    const { entries, next } = await get('/audit', { ...set(which), limit: PAGE, before });
+    return { list: before ? [...value.list, ...entries] : entries, next };
+  });
+  const [filter, change] = useFilter(NOTHING, read);
   useEffect(() => {
-    load(filter);
-    return () => clearTimeout(timer.current);
+    read(filter);
   }, []);
-  const change = (part) => {
-    const which = { ...filter, ...part };
-    setFilter(which);
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => load(which), part.search === undefined ? 0 : PAUSE);
-  };
-  return { filter, change, list, failed, again: () => load(filter), more: next && (() => load(filter, next)) };
+  return { filter, change, list: value?.list, failed, again: () => read(filter), more: value?.next && (() => read(filter, value.next)) };
 }
 
 function List({ entries }) {

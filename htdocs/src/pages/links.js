@@ -1,7 +1,8 @@
 // Links that are open: invitations and resets that nobody has used yet. Below the list of people.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import { del, get } from '../core/api.js';
 import { html } from '../core/html.js';
+import { useRead } from '../core/read.js';
 import { ago, fullTime } from '../core/words.js';
 import { Button, Failed } from '../parts/controls.js';
 import { complain, say } from '../state/toasts.js';
@@ -14,16 +15,7 @@ const Link = ({ link, end }) => html`<li class="open-link" data-link=${link.invi
   <${Button} kind="quiet" icon="close" onClick=${end}>End<span class="sr"> the link for ${link.display_name || link.email}</span><//></li>`;
 
 export function OpenLinks({ changes, done }) {
-  const [list, setList] = useState([]);
-  const [failed, setFailed] = useState('');
-  const load = () =>
-    get('/invitations').then(
-      ({ invitations }) => {
-        setList(invitations);
-        setFailed('');
-      },
-      (error) => setFailed(error.message),
-    );
+  const { value: list, failed, read: load } = useRead(async () => (await get('/invitations')).invitations, []);
   useEffect(() => {
     load();
   }, [changes]);

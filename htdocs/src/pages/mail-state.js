@@ -1,7 +1,8 @@
 // How it stands with the mails: for administrators, below the list of people.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import { get, post } from '../core/api.js';
 import { html } from '../core/html.js';
+import { useRead } from '../core/read.js';
 import { server } from '../core/session.js';
 import { ago, count } from '../core/words.js';
 import { Button, Failed } from '../parts/controls.js';
@@ -14,16 +15,7 @@ const Entry = ({ mail, again }) => html`<li class="open-link" data-mail=${mail.m
   <${Button} kind="quiet" icon="send" onClick=${again}>${mail.state === 'failed' ? 'Send again' : 'Try now'}<span class="sr"> to ${mail.to_address}</span><//></li>`;
 
 export function MailState({ changes }) {
-  const [state, setState] = useState(null);
-  const [failed, setFailed] = useState('');
-  const load = async () => {
-    try {
-      setState(await get('/mail'));
-      setFailed('');
-    } catch (error) {
-      setFailed(error.message);
-    }
-  };
+  const { value: state, failed, read: load } = useRead(() => get('/mail'));
   useEffect(() => {
     if (server.value.mail_enabled) {
       load();

@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { api, del, get, patch, post } from '../core/api.js';
 import { html } from '../core/html.js';
 import { passwordFault } from '../core/password.js';
+import { useRead } from '../core/read.js';
 import { server } from '../core/session.js';
 import { asRead, count } from '../core/words.js';
 import { Button, Check, Choice, Failed, Field, TextField } from '../parts/controls.js';
@@ -177,17 +178,8 @@ function DeletePerson({ person, onClose, done }) {
 }
 
 function Devices({ person, onClose }) {
-  const [list, setList] = useState(null);
-  const [failed, setFailed] = useState('');
   const path = `/users/${person.user_id}/sessions`;
-  const load = () =>
-    get(path).then(
-      ({ sessions }) => {
-        setList(sessions);
-        setFailed('');
-      },
-      (error) => setFailed(error.message),
-    );
+  const { value: list, failed, read: load } = useRead(async () => (await get(path)).sessions);
   useEffect(() => {
     load();
   }, []);

@@ -1,7 +1,8 @@
 // People: who has an account here. For administrators.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { get, patch } from '../core/api.js';
 import { html } from '../core/html.js';
+import { useFilter, useRead } from '../core/read.js';
 import { myId } from '../core/session.js';
 import { ago, count } from '../core/words.js';
 import { Blank, Button, Failed } from '../parts/controls.js';
@@ -14,8 +15,6 @@ import { MailState } from './mail-state.js';
 import { AddPerson, DIALOGS, InvitePerson, nameOf } from './people-dialogs.js';
 
 const PAGE = 50;
-/** As long as somebody may pause in typing before the server is asked, ms. */
-const PAUSE = 250;
 const ROLES = [
   ['all', 'All roles'],
   ['admin', 'Administrators'],
@@ -77,43 +76,22 @@ function Filters({ filter, change }) {
 
 /** The accounts that a filter reaches, as many pages of them as were asked for. */
 function usePeople() {
-  const [filter, setFilter] = useState(NOTHING);
-  const [found, setFound] = useState(null);
-  const [failed, setFailed] = useState('');
   const [limit, setLimit] = useState(PAGE);
-  const asked = useRef(0);
-  const timer = useRef(0);
-  const load = async (which = filter, most = limit) => {
-    asked.current += 1;
-    const turn = asked.current;
-    try {
-      const page = await get('/users', { ...which, search: which.search.trim(), limit: most });
-      if (turn === asked.current) {
-        setFound(page);
-        setFailed('');
-      }
-    } catch (error) {
-      if (turn === asked.current) {
-        setFailed(error.message);
-      }
-    }
-  };
+  const { value: found, failed, read } = useRead((which, most) => get('/users', { ...which, search: which.search.trim(), limit: most }));
+  const [filter, refine] = useFilter(NOTHING, (which) => read(which, PAGE));
+  const load = () => read(filter, limit);
   useEffect(() => {
     load();
-    return () => clearTimeout(timer.current);
   }, []);
-  const change = (next) => {
-    const which = { ...filter, ...next };
-    setFilter(which);
+  const change = (part) => {
     setLimit(PAGE);
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => load(which, PAGE), next.search === undefined ? 0 : PAUSE);
+    refine(part);
   };
   const more = () => {
     setLimit(limit + PAGE);
-    load(filter, limit + PAGE);
+    read(filter, limit + PAGE);
   };
-  return { filter, found, failed, change, more, load: () => load() };
+  return { filter, found, failed, change, more, load };
 }
 
 function List({ people, open }) {

@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { del, get } from '../core/api.js';
 import { html } from '../core/html.js';
 import { passwordFault } from '../core/password.js';
+import { useRead } from '../core/read.js';
 import { changeEmail, changeName, changePassword, server, signOut, solo, user } from '../core/session.js';
 import { fullTime } from '../core/words.js';
 import { Button, Failed, PasswordField, TextField } from '../parts/controls.js';
@@ -113,17 +114,8 @@ function Sessions({ list, failed, load }) {
 }
 
 export function Profile() {
-  const [list, setList] = useState(null);
-  const [failed, setFailed] = useState('');
-  const load = async () => {
-    try {
-      const { sessions } = await get('/auth/sessions');
-      setList([...sessions].sort((a, b) => Number(b.current) - Number(a.current)));
-      setFailed('');
-    } catch (error) {
-      setFailed(error.message);
-    }
-  };
+  const hereFirst = (a, b) => Number(b.current) - Number(a.current);
+  const { value: list, failed, read: load } = useRead(async () => [...(await get('/auth/sessions')).sessions].sort(hereFirst));
   useEffect(() => {
     if (!solo.value) {
       load();
