@@ -139,16 +139,21 @@ async function runCommand(command, sum) {
     }
 }
 
-/** The failed tests with what they said, or the end of the output. */
+/** The failed tests, all of them in a few lines each and then the first ones with what they said, or the end of the output. */
 function failures(output) {
-    const found = [];
     const lines = output.split('\n');
-    for (let i = 0; i < lines.length; i++) {
-        if (/^\s*not ok\b/.test(lines[i])) {
-            found.push(...lines.slice(i, i + 22));
-        }
+    const failed = lines.flatMap((line, i) => (/^\s*not ok\b/.test(line) ? [lines.slice(i, i + 22)] : []));
+    if (failed.length === 0) {
+        return lines.slice(-30).join('\n');
     }
-    return (found.length ? found : lines.slice(-30)).slice(0, 120).join('\n');
+    return [...failed.flatMap(gist), ...failed.slice(0, 3).flat()].join('\n');
+}
+
+/** The name of a failed test, where it is, and the first lines of its error. */
+function gist([name, ...said]) {
+    const place = said.find((line) => line.includes('location:')) || '';
+    const at = said.findIndex((line) => line.includes('error:'));
+    return [name, place, ...(at < 0 ? [] : said.slice(at, at + 4))].filter(Boolean);
 }
 
 const { only, units } = arguments_();

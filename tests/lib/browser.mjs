@@ -99,8 +99,9 @@ export class Person {
         await this.button('Sign in').click();
     }
 
-    /** Everything that axe finds fault with on the page as it stands. */
+    /** Everything that axe finds fault with on the page as it stands, once it stands: parts of it are loaded when it is opened. */
     async axe() {
+        await this.page.locator('main h1').first().waitFor();
         await this.page.evaluate(AXE);
         const { violations } = await this.page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
         return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 160)} ${node.failureSummary}`));

@@ -67,6 +67,28 @@ export async function until(probe, what, ms = WAIT_MS) {
     }
 }
 
+/** TCP sockets of this machine with the local port `port`: their states and inodes, as /proc/net/tcp has them. */
+function socketsAt(port) {
+    const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+    return ['/proc/net/tcp', '/proc/net/tcp6']
+        .flatMap((file) => fs.readFileSync(file, 'utf8').split('\n'))
+        .map((line) => line.trim().split(/\s+/))
+        .filter((fields) => fields[1]?.endsWith(local))
+        .map((fields) => ({ state: fields[3], inode: fields[9] }));
+}
+
+/** True while the process `pid` takes connections at `port`. */
+function listens(pid, port) {
+    const inodes = new Set(socketsAt(port).filter(({ state }) => state === '0A').map(({ inode }) => `socket:[${inode}]`));
+    try {
+        const folder = `/proc/${pid}/fd`;
+        return fs.readdirSync(folder).some((fd) => inodes.has(fs.readlinkSync(path.join(folder, fd), { encoding: 'utf8' })));
+    } catch (error) {
+        assert.ok(['ENOENT', 'ESRCH'].includes(error.code), error.message); // gone meanwhile: the process, or one of its files
+        return fs.existsSync(`/proc/${pid}`);
+    }
+}
+
 /** True when somebody accepts connections on the Unix socket `file`. */
 function accepts(file) {
     return new Promise((resolve) => {
@@ -315,24 +337,22 @@ export class Server {
      * MPM touches sockets that a thread is just closing (close_worker_sockets in httpd's event.c), and may crash on one.
      */
     async settled() {
-        const port = `:${this.port.toString(16).toUpperCase().padStart(4, '0')}`;
-        const busy = () =>
-            ['/proc/net/tcp', '/proc/net/tcp6'].some((file) =>
-                fs.readFileSync(file, 'utf8').split('\n').some((line) => {
-                    const [, local, , state] = line.trim().split(/\s+/);
-                    return local?.endsWith(port) && !['0A', '06'].includes(state); // listening; long closed
-                }),
-            );
+        const busy = () => socketsAt(this.port).some(({ state }) => !['0A', '06'].includes(state)); // listening; long closed
         await until(() => !busy(), 'connections to close', 500).catch(() => {});
         await pause(5); // from the socket's end to the thread's, which nothing tells
     }
 
-    /** Restarts httpd in place: 'graceful' (SIGUSR1) or 'hard' (SIGHUP). Resolves when it answers again. */
+    /**
+     * Restarts httpd in place: 'graceful' (SIGUSR1) or 'hard' (SIGHUP). Resolves when it answers again, and nobody answers any
+     * more who read the configuration of before.
+     */
     async restart(kind = 'graceful') {
         const from = this.errorLog().length;
+        const { children } = this.pids();
         await this.settled();
         this.httpd.kill(kind === 'graceful' ? 'SIGUSR1' : 'SIGHUP');
         await this.waitLog(/resuming normal operations/, { ms: START_MS, from });
+        await until(() => !children.some((pid) => listens(pid, this.port)), 'the children of before to stop listening', START_MS);
         await until(
             () => request(`${this.url}/api/v1/auth/status`, { timeout: 5000 }).then((a) => a.status > 0, () => false),
             'httpd to answer after its restart',
