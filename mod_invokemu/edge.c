@@ -64,6 +64,32 @@ static int send_bytes(request_rec *r, const imu_reply *reply)
  * (FlushMaxThreshold's default) is left to be sent; one that is read goes out without it. */
 #define LARGEST_MAPPED 65536
 
+/* Bytes. Mapping, reading and unmapping a file of this size costs more than copying it does. */
+#define LARGEST_COPIED 32768
+
+/* Puts the file into `bb`. Returns the reading's status. */
+static apr_status_t insert_file(apr_bucket_brigade *bb, apr_file_t *file, apr_off_t size,
+                                apr_pool_t *p)
+{
+    char *bytes;
+    apr_status_t rv;
+
+    if (size == 0 || size > LARGEST_COPIED) {
+        apr_bucket *content = apr_brigade_insert_file(bb, file, 0, size, p);
+
+        if (content && size > LARGEST_MAPPED)
+            apr_bucket_file_enable_mmap(content, 0);
+        return APR_SUCCESS;
+    }
+    bytes = apr_palloc(p, (apr_size_t)size);
+    rv = apr_file_read_full(file, bytes, (apr_size_t)size, NULL);
+    if (rv == APR_SUCCESS)
+        APR_BRIGADE_INSERT_TAIL(
+            bb, apr_bucket_pool_create(bytes, (apr_size_t)size, p, bb->bucket_alloc));
+    apr_file_close(file);
+    return rv;
+}
+
 /* As the core opens its own files: EnableSendfile holds for ours too. */
 static apr_int32_t open_flags(request_rec *r)
 {
@@ -77,7 +103,6 @@ static int send_file(imu_req *req)
 {
     request_rec *r = req->r;
     apr_bucket_brigade *bb;
-    apr_bucket *content;
     apr_file_t *file;
     apr_finfo_t info;
     int status;
@@ -109,9 +134,9 @@ static int send_file(imu_req *req)
         }
     }
     bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    content = apr_brigade_insert_file(bb, file, 0, info.size, r->pool);
-    if (info.size > LARGEST_MAPPED)
-        apr_bucket_file_enable_mmap(content, 0);
+    if (insert_file(bb, file, info.size, r->pool) != APR_SUCCESS)
+        return imu_edge_send_error(req,
+                                   imu_error_internal(req->p, "cannot read %s", req->reply.file));
     return pass(r, bb);
 }
 

@@ -10,4 +10,4 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.up
 
 -- Changes with every commit of another connection.
 -- :name data_version
-SELECT data_version FROM pragma_data_version LIMIT 1;
+PRAGMA data_version;
