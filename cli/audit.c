@@ -29,6 +29,8 @@ void cli_note(cli *c, imu_audit_fact fact)
     imu_audit_entry entry = imu_audit_entry_of(c->p, &fact);
     imu_err *err;
 
+    if (!imu_audit_wanted(fact.action, c->server.audit_sign_ins, c->server.audit_changes))
+        return;
     entry.user_email = whoever(c->p);
     entry.address = "local";
     if ((err = imu_audit_add(c->db, c->p, &entry)))

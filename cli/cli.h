@@ -8,6 +8,7 @@
 #define IMU_CLI_H
 
 #include "mod_invokemu/store/audit.h"
+#include "mod_invokemu/store/server_settings.h"
 
 /** Exit codes, also in the manual. CLI_REMARKS: done, but something is left that a person should
  * look at. */
@@ -16,7 +17,7 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_REMARKS = 3 };
 typedef struct cli_options {
     const char *root;        /**< --root */
     const char *database;    /**< --database, or below root */
-    const char *models;      /**< --models, or below root */
+    const char *models;      /**< --models */
     const char *plain;       /**< the first plain argument */
     const char *email;       /**< --email, or that argument */
     const char *name;        /**< --name */
@@ -46,7 +47,8 @@ typedef struct cli_options {
 
 typedef struct cli {
     apr_pool_t *p;
-    imu_db *db; /**< open, but for commands that say otherwise */
+    imu_db *db;                 /**< open, but for commands that say otherwise */
+    imu_server_settings server; /**< read when the database is opened */
     cli_options opt;
     int remarks; /**< set to end with CLI_REMARKS */
 } cli;
@@ -86,6 +88,12 @@ imu_err *cli_account(cli *c, const char *email, imu_rows **user);
 /** The first administrator is asked whether they receive what was made before there were accounts.
  */
 imu_err *cli_offer_legacy(cli *c, const char *id, const char *email);
+/** Opens the database, and takes over what the server that works on it is set to. */
+imu_err *cli_open(cli *c);
+/** Where publish.h sends to. @param socket  the dispatcher's, or NULL for nowhere */
+void cli_tell_to(const char *socket, const char *root);
+/** Tells a server that runs of jobs that were canceled. @param changes  of imu_queue_change */
+void cli_tell_canceled(cli *c, const apr_array_header_t *changes);
 /** Removes the files of pictures whose rows are gone. */
 imu_err *cli_purge(cli *c);
 /** An entry in the audit log, by whoever sits at the machine. What was done stays done when it

@@ -7,6 +7,7 @@
 #include <apr_strings.h>
 
 #include "cli/cli.h"
+#include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/legacy.h"
 
 static const char *in_words(cli *c, const imu_rows *counts)
@@ -20,12 +21,14 @@ static imu_err *assign(cli *c, const char *id, const char *email, imu_rows **cou
 {
     imu_err *err = imu_legacy_assign(c->db, c->p, id, counts);
 
-    if (!err)
-        cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_LEGACY_ASSIGNED,
-                                     .target_id = id,
-                                     .target_name = email,
-                                     .detail = imu_legacy_numbers(*counts)});
-    return err;
+    if (err)
+        return err;
+    imu_publish_user_changed(id);
+    cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_LEGACY_ASSIGNED,
+                                 .target_id = id,
+                                 .target_name = email,
+                                 .detail = imu_legacy_numbers(*counts)});
+    return NULL;
 }
 
 imu_err *cli_legacy(cli *c)

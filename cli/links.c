@@ -10,16 +10,17 @@
 
 #include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/invitations.h"
 #include "mod_invokemu/store/mail.h"
 
-/* --url without its last slash; "" without --url, since nothing here knows under which name people
- * reach the server. */
+/* --url without its last slash, or InvokeMUPublicURL; "" without either, since nothing else says
+ * under which name people reach the server. */
 static imu_err *address(cli *c, const char **url)
 {
     apr_size_t len;
 
-    *url = "";
+    *url = c->server.public_url ? c->server.public_url : "";
     if (!c->opt.url)
         return NULL;
     if (strncmp(c->opt.url, "http://", 7) != 0 && strncmp(c->opt.url, "https://", 8) != 0)
@@ -31,12 +32,30 @@ static imu_err *address(cli *c, const char **url)
     return NULL;
 }
 
-/* Makes the link of the account in *user, writes it down and prints it. */
+/* Puts the link into the queue of mails of a server that has a mail server. What was made stays
+ * when that fails. @return 1 when it waits there */
+static int mail(cli *c, const imu_rows *user, const char *kind, const char *link)
+{
+    imu_err *err;
+
+    if (!c->server.mail)
+        return 0;
+    err = imu_mail_add(c->db, c->p, kind, imu_text(user, 0, "email"),
+                       imu_text(user, 0, "display_name"), link);
+    if (err)
+        fprintf(stderr, "invokemu: done, but no mail is sent: %s\n",
+                err->log ? err->log : err->detail);
+    return !err;
+}
+
+/* Makes the link of the account in *user, writes it down, mails and prints it. */
 static imu_err *hand_out(cli *c, const imu_rows *user, imu_audit_action action, int hours)
 {
+    const char *kind = action == IMU_AUDIT_INVITED ? IMU_MAIL_INVITATION : IMU_MAIL_RESET;
     const char *id = imu_text(user, 0, "user_id"), *email = imu_text(user, 0, "email");
     const char *token, *url, *link;
     imu_err *err = address(c, &url);
+    int mailed;
 
     if (!err)
         err = imu_invitation_create(c->db, c->p, user, IMU_SYSTEM_USER, hours, &token);
@@ -44,11 +63,13 @@ static imu_err *hand_out(cli *c, const imu_rows *user, imu_audit_action action, 
         return err;
     cli_note(c, (imu_audit_fact){.action = action, .target_id = id, .target_name = email});
     link = apr_pstrcat(c->p, url, IMU_INVITE_PAGE, token, NULL);
+    mailed = mail(c, user, kind, link);
     cli_done(c,
-             json_pack("{s:s, s:s, s:s, s:i}", "user_id", id, "email", email, "link", link, "hours",
-                       hours),
-             "%s\nWhoever opens this%s chooses the password of %s, once, within %d hours.", link,
-             *url ? "" : " (behind the address of your server)", email, hours);
+             json_pack("{s:s, s:s, s:s, s:i, s:b}", "user_id", id, "email", email, "link", link,
+                       "hours", hours, "mailed", mailed),
+             "%s\nWhoever opens this%s chooses the password of %s, once, within %d hours.%s", link,
+             *url ? "" : " (behind the address of your server)", email, hours,
+             mailed ? " It is mailed to them too." : "");
     return NULL;
 }
 
@@ -114,6 +135,7 @@ imu_err *cli_links_end(cli *c)
         return imu_error(c->p, 422, "link", "which link? Give its id (invokemu links list)");
     if ((err = imu_invitation_end(c->db, c->p, c->opt.plain, &user)))
         return err;
+    imu_publish_user_changed(imu_text(user, 0, "user_id"));
     fact.target_id = imu_text(user, 0, "user_id");
     fact.target_name = imu_text(user, 0, "email");
     cli_note(c, fact);

@@ -11,6 +11,7 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/auth/core_password.h"
 #include "mod_invokemu/store/migrate.h"
 
 static const struct {
@@ -99,6 +100,19 @@ static int usage(FILE *out)
     return out == stdout ? CLI_OK : CLI_USAGE;
 }
 
+imu_err *cli_open(cli *c)
+{
+    imu_err *err = imu_db_open(c->p, c->opt.database, NULL, &c->db);
+
+    if (!err)
+        err = imu_server_settings_read(c->db, c->p, c->opt.database, &c->server);
+    if (err)
+        return err;
+    imu_password_length_set(c->server.password_length);
+    cli_tell_to(c->server.dispatcher, c->opt.root);
+    return NULL;
+}
+
 static imu_err *open_and_run(cli *c, unsigned command)
 {
     imu_err *err;
@@ -109,7 +123,7 @@ static imu_err *open_and_run(cli *c, unsigned command)
                              "%s can't be read and written: name the server's folder with --root, "
                              "and run as its user or root",
                              c->opt.database);
-        if ((err = imu_db_open(c->p, c->opt.database, NULL, &c->db)))
+        if ((err = cli_open(c)))
             return err;
     }
     return commands[command].run(c);

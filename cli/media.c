@@ -15,14 +15,14 @@
 #define DECODE_MS 60000
 #define MAX_SIDE  16384
 
-/* Where the installed service listens, and a server by its defaults. */
+/* As the server is set, or where the installed service listens, and a server by its defaults. */
 static const char *socket_of(const cli *c)
 {
     static const char *const usual[] = {"/run/invokemu-media/media.sock",
                                         "/run/invokemu/media.sock"};
 
-    if (c->opt.media)
-        return c->opt.media;
+    if (c->opt.media || c->server.media)
+        return c->opt.media ? c->opt.media : c->server.media;
     return access(usual[0], F_OK) == 0 ? usual[0] : usual[1];
 }
 

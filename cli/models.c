@@ -1,6 +1,6 @@
 /*
  * models.c: the list of models on the command line. A server that runs takes changes into account
- * with the next request; pages that are open show them when they read the list again.
+ * with the next request; pages that are open are told.
  */
 #include "cli/cli.h"
 
@@ -10,6 +10,7 @@
 #include <apr_file_info.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/events/news.h"
 #include "mod_invokemu/store/models.h"
 
 #define MEGABYTE 1e6
@@ -115,6 +116,7 @@ static void changed(cli *c, const imu_rows *rows, int row, imu_audit_action acti
 {
     const char *key = imu_text(rows, row, "key"), *name = imu_text(rows, row, "name");
 
+    imu_models_tell();
     cli_note(c, (imu_audit_fact){.action = action, .target_id = key, .target_name = name});
     cli_done(c, json_pack("{s:s, s:s}", "key", key, "name", name), "%s%s%s", before, name, after);
 }
@@ -148,22 +150,25 @@ imu_err *cli_models_restore(cli *c)
 
 imu_err *cli_models_scan(cli *c)
 {
-    apr_finfo_t info;
-    apr_status_t rv = apr_stat(&info, c->opt.models, APR_FINFO_TYPE, c->p);
-    const char *dir;
+    const char *given = c->opt.models ? c->opt.models : c->server.models;
     imu_rows *before, *after;
+    const char *dir;
+    apr_finfo_t info;
+    apr_status_t rv;
     imu_err *err;
 
+    if (!given)
+        given = apr_pstrcat(c->p, c->opt.root, "/models", NULL);
+    rv = apr_stat(&info, given, APR_FINFO_TYPE, c->p);
     if (rv != APR_SUCCESS || info.filetype != APR_DIR)
-        return imu_error(c->p, 404, "no_folder",
-                         "%s is no folder: name that of InvokeMUModels with --models",
-                         c->opt.models);
+        return imu_error(c->p, 404, "no_folder", "%s is no folder: name one with --models", given);
     /* Models are known by their whole path, as the server's configuration says it. */
-    if (!(dir = cli_whole_path(c->p, c->opt.models)))
-        return imu_error(c->p, 422, "folder", "%s can't be made a whole path", c->opt.models);
+    if (!(dir = cli_whole_path(c->p, given)))
+        return imu_error(c->p, 422, "folder", "%s can't be made a whole path", given);
     if ((err = imu_model_list_all(c->db, c->p, &before)) || (err = imu_models_scan(c->db, dir)) ||
         (err = imu_model_list_all(c->db, c->p, &after)))
         return err;
+    imu_models_tell();
     cli_done(c, json_pack("{s:i, s:i}", "known", after->count, "new", after->count - before->count),
              "Looked through %s: %d models are known, %d of them new.", dir, after->count,
              after->count - before->count);

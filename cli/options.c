@@ -177,8 +177,6 @@ const char *cli_parse(cli *c, int argc, char **argv, int upstream)
         return "the folder behind --root can't be made a whole path";
     if (!c->opt.database)
         c->opt.database = apr_pstrcat(c->p, c->opt.root, "/databases/invokemu.db", NULL);
-    if (!c->opt.models)
-        c->opt.models = apr_pstrcat(c->p, c->opt.root, "/models", NULL);
     return NULL;
 }
 

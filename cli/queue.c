@@ -1,6 +1,5 @@
 /*
- * queue.c: everybody's jobs on the command line. The dispatcher of a server that runs hears of a
- * change within seconds, when it looks at its rows.
+ * queue.c: everybody's jobs on the command line. A server that runs is told of each change.
  */
 #include "cli/cli.h"
 
@@ -9,11 +8,21 @@
 
 #include <apr_strings.h>
 
+#include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/events/news.h"
+#include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/queue.h"
 
 #define QUEUE         "default"
 #define SHOWN_DEFAULT 50
 #define SHOWN_MAX     10000
+
+void cli_tell_canceled(cli *c, const apr_array_header_t *changes)
+{
+    for (int i = 0; i < changes->nelts; i++)
+        imu_queue_announce_canceled(c->p, IMU_SYSTEM_USER,
+                                    &APR_ARRAY_IDX(changes, i, imu_queue_change));
+}
 
 static imu_queue_scope everybody(cli *c)
 {
@@ -107,6 +116,7 @@ static imu_err *set_paused(cli *c, int paused)
 
     if (err)
         return err;
+    imu_publish_queue_changed();
     cli_note(c,
              (imu_audit_fact){.action = paused ? IMU_AUDIT_QUEUE_PAUSED : IMU_AUDIT_QUEUE_RESUMED,
                               .target_id = QUEUE});
@@ -160,8 +170,10 @@ imu_err *cli_queue_cancel(cli *c)
     int n;
     imu_err *err;
 
-    if ((err = reach(c, &s, &filter)) || (err = imu_queue_cancel(&s, &filter, &change)))
+    if ((err = reach(c, &s, &filter)) || (err = imu_queue_cancel(&s, &filter, &change)) ||
+        (err = imu_queue_change_events(c->db, c->p, &change)))
         return err;
+    imu_queue_announce_canceled(c->p, IMU_SYSTEM_USER, &change);
     n = (int)json_array_size(change.item_ids);
     cli_done(c, json_pack("{s:i}", "canceled", n), "Canceled %d job%s.", n, n == 1 ? "" : "s");
     return NULL;
@@ -176,6 +188,8 @@ static imu_err *sweep(cli *c, imu_queue_sweep what)
 
     if (err)
         return err;
+    imu_queue_announce_canceled(c->p, IMU_SYSTEM_USER, &change);
+    imu_queue_announce_swept(what == IMU_SWEEP_ALL ? "queue_cleared" : "queue_pruned", QUEUE, NULL);
     if (what == IMU_SWEEP_ALL)
         cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_QUEUE_CLEARED, .target_id = QUEUE});
     cli_done(c, json_pack("{s:i}", "deleted", deleted), "Deleted %d job%s.", deleted,

@@ -200,7 +200,7 @@ imu_err *cli_restore(cli *c)
         !(err = cli_sync(c->p, r.stage)) && !(err = exchange(&r)))
         err = cli_sync(c->p, c->opt.root);
     left = cli_remove_tree(c->p, r.stage);
-    if (err || (err = left) || (err = imu_db_open(c->p, c->opt.database, NULL, &c->db)))
+    if (err || (err = left) || (err = cli_open(c)))
         return err;
     cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_RESTORED_DATA,
                                  .target_name = c->opt.plain,

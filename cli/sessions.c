@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "mod_invokemu/auth/core_session.h"
+#include "mod_invokemu/events/publish.h"
 
 imu_err *cli_sessions_list(cli *c)
 {
@@ -59,6 +60,7 @@ imu_err *cli_sessions_end(cli *c)
     err = c->opt.session ? end_one(c, id) : imu_session_end_all(c->db, c->p, id, NULL);
     if (err)
         return err;
+    imu_publish_user_changed(id);
     cli_note(c, (imu_audit_fact){
                     .action = IMU_AUDIT_SESSIONS_ENDED, .target_id = id, .target_name = email});
     cli_done(c, json_pack("{s:s, s:s}", "user_id", id, "email", email), "Signed %s out %s.", email,

@@ -11,6 +11,7 @@
 
 #include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/auth/core_password.h"
+#include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/accounts.h"
 #include "mod_invokemu/store/picture_files.h"
 
@@ -43,7 +44,8 @@ static imu_err *hash_of_new_password(cli *c, const char *email, const char *name
 
     if (!password)
         return imu_error(c->p, 400, "no_password", "nothing was changed");
-    if ((err = imu_password_check(c->p, password, !c->opt.weak, email, name)))
+    if ((err = imu_password_check(c->p, password, c->server.strict_passwords && !c->opt.weak, email,
+                                  name)))
         return err;
     return imu_password_hash(c->p, password, hash);
 }
@@ -113,8 +115,6 @@ imu_err *cli_users_list(cli *c)
     return NULL;
 }
 
-/* A server that runs hears of the end of jobs and sessions within seconds, when it looks at its
- * rows. */
 imu_err *cli_users_mod(cli *c)
 {
     imu_user_change change = {.display_name = c->opt.name,
@@ -135,6 +135,8 @@ imu_err *cli_users_mod(cli *c)
     if ((err = imu_account_change(c->db, c->p, imu_text(user, 0, "user_id"), &change, 0, &after,
                                   &ended)))
         return err;
+    cli_tell_canceled(c, ended);
+    imu_publish_user_changed(imu_text(user, 0, "user_id"));
     for (int i = 0, n = imu_audit_account_facts(&change, user, after, facts); i < n; i++)
         cli_note(c, facts[i]);
     cli_done(c, user_json(after, 0), "Changed %s.", imu_text(user, 0, "email"));
@@ -179,6 +181,8 @@ imu_err *cli_users_del(cli *c)
         return imu_error(c->p, 400, "not_confirmed", "nothing was deleted");
     if ((err = imu_account_remove(c->db, c->p, id, heir_id, &ended)))
         return err;
+    cli_tell_canceled(c, ended);
+    imu_publish_user_changed(id);
     if ((err = cli_purge(c)))
         fprintf(stderr, "invokemu: files are left, which the server removes: %s\n",
                 err->log ? err->log : err->detail);

@@ -24,6 +24,7 @@
 #include "mod_invokemu/body.h"
 #include "mod_invokemu/config.h"
 #include "mod_invokemu/crowd.h"
+#include "mod_invokemu/dispatch/children.h"
 #include "mod_invokemu/dispatch/dispatcher.h"
 #include "mod_invokemu/events/endpoint.h"
 #include "mod_invokemu/prefork.h"
@@ -35,6 +36,7 @@
 #include "mod_invokemu/store/model_state.h"
 #include "mod_invokemu/store/models.h"
 #include "mod_invokemu/store/root_admin.h"
+#include "mod_invokemu/store/server_settings.h"
 #include "mod_invokemu/util/clock.h"
 
 APLOG_USE_MODULE(invokemu);
@@ -212,8 +214,29 @@ static imu_err *apply_root_admin(imu_db *db, const imu_instance *inst, server_re
     return err;
 }
 
-/* Migrations, secrets, the root administrator and the model folder, on a connection that is closed
- * again before any child opens its own. */
+/* For the command line. A disk that is full does not keep the server from starting. */
+static void note_settings(imu_db *db, const imu_instance *inst, server_rec *s)
+{
+    imu_server_settings settings = {
+        .strict_passwords = inst->strict_passwords,
+        .password_length = inst->password_length,
+        .audit_sign_ins = inst->audit_sign_ins,
+        .audit_changes = inst->audit_changes,
+        .mail = inst->mail.on,
+        .public_url = inst->public_url,
+        .dispatcher = apr_pstrcat(db->pool, inst->run_dir, "/" IMU_DISPATCH_SOCKET, NULL),
+        .media = inst->media,
+        .models = inst->models_dir};
+    imu_err *err = imu_server_settings_write(db, db->pool, inst->database, &settings);
+
+    if (err)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "IMU0011: the settings can't be noted for the command line: %s",
+                     err->log ? err->log : err->detail);
+}
+
+/* Migrations, secrets, settings, the root administrator and the model folder, on a connection that
+ * is closed again before any child opens its own. */
 static imu_err *prepare_database(apr_pool_t *p, imu_instance *inst, server_rec *s)
 {
     apr_pool_t *own;
@@ -232,6 +255,8 @@ static imu_err *prepare_database(apr_pool_t *p, imu_instance *inst, server_rec *
     err = imu_db_open(own, inst->database, inst->write_lock, &db);
     if (!err)
         err = imu_secrets_ensure(db);
+    if (!err)
+        note_settings(db, inst, s);
     if (!err)
         err = apply_root_admin(db, inst, s);
     if (!err && inst->models_dir)

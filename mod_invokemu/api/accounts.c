@@ -75,7 +75,8 @@ imu_err *imu_named_account(imu_req *req, imu_rows **user)
 void imu_account_tell_ended(imu_req *req, const apr_array_header_t *ended)
 {
     for (int i = 0; i < ended->nelts; i++)
-        imu_queue_announce_canceled(req, &APR_ARRAY_IDX(ended, i, imu_queue_change));
+        imu_queue_announce_canceled(req->p, req->who.user_id,
+                                    &APR_ARRAY_IDX(ended, i, imu_queue_change));
 }
 
 /** Inside the transaction. token->text stays NULL when no session goes on with a new one. */

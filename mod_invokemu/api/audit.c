@@ -20,11 +20,6 @@ APLOG_USE_MODULE(invokemu);
 #define TEXT_MAX     300
 #define TIME_MAX     23
 
-static int wanted(const imu_req *req, imu_audit_action action)
-{
-    return action < IMU_AUDIT_SET_UP ? req->inst->audit_sign_ins : req->inst->audit_changes;
-}
-
 static imu_err *add(imu_req *req, const imu_audit_entry *entry)
 {
     imu_db *db;
@@ -47,7 +42,7 @@ void imu_audit(imu_req *req, imu_audit_fact fact)
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, req->r, "IMU0202: %s, %s %s, by %s", entry.action,
                       entry.target_type, entry.target_id ? entry.target_id : "-",
                       entry.user_id ? entry.user_id : "-");
-    if (wanted(req, fact.action))
+    if (imu_audit_wanted(fact.action, req->inst->audit_sign_ins, req->inst->audit_changes))
         err = add(req, &entry);
     if (err)
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, req->r,

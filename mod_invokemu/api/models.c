@@ -11,6 +11,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/api/models.h"
+#include "mod_invokemu/events/news.h"
 #include "mod_invokemu/policy.h"
 #include "mod_invokemu/store/model_cover.h"
 #include "mod_invokemu/store/models.h"

@@ -28,10 +28,6 @@ imu_err *imu_models_change_read(imu_req *req, const json_t *body, imu_model_chan
 /** Writes them into the model's record. */
 imu_err *imu_models_change_put(imu_req *req, const imu_rows *model, const imu_model_change *change,
                                json_t **record);
-/** Everybody who is signed in hears that a look at the list of models is worth while: an event of
- * ours, "models_changed"; upstream has none, and its clients pass over it. */
-void imu_models_tell(void);
-
 /** @return 409 when a graph, or a value that a batch puts into it, names a model that can't be
  * used; unknown ones are left to the worker */
 imu_err *imu_models_check(imu_req *req, const json_t *graph, const json_t *data);

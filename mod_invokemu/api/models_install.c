@@ -11,6 +11,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/api/models.h"
+#include "mod_invokemu/events/news.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/models.h"
 #include "mod_invokemu/util/ids.h"

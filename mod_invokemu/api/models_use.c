@@ -1,6 +1,5 @@
 #include "mod_invokemu/api/models.h"
 
-#include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/policy.h"
 #include "mod_invokemu/store/models.h"
 #include "mod_invokemu/store/queue_graph.h"
@@ -17,14 +16,6 @@ int imu_models_best(imu_req *req, const imu_rows *rows)
         if (imu_models_view(req, rows, i).state == IMU_MODEL_USABLE)
             return i;
     return 0;
-}
-
-void imu_models_tell(void)
-{
-    json_t *news = json_pack("{s:I}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()));
-
-    imu_publish("models_changed", NULL, news);
-    json_decref(news);
 }
 
 const char *imu_models_problem(const imu_req *req, const imu_model_view *view)

@@ -50,7 +50,7 @@ static imu_err *cancel(imu_req *req, const imu_queue_scope *s, const imu_queue_f
     imu_err *err = imu_queue_cancel(s, filter, change);
     imu_err *untold = imu_queue_change_events(s->db, s->p, change);
 
-    imu_queue_announce_canceled(req, change);
+    imu_queue_announce_canceled(req->p, req->who.user_id, change);
     return err ? err : untold;
 }
 
@@ -136,7 +136,7 @@ imu_err *imu_api_queue_item_delete(imu_req *req)
     if ((err = imu_param_int(req, "item_id", &id)) || (err = imu_queue_scope_of(req, &s)) ||
         (err = imu_queue_delete(&s, id, &change)))
         return err;
-    imu_queue_announce_canceled(req, &change);
+    imu_queue_announce_canceled(req->p, req->who.user_id, &change);
     return imu_reply_json(req, 200, json_null());
 }
 
@@ -148,11 +148,7 @@ static void audit_queue(imu_req *req, imu_audit_action action, const imu_queue_s
 /* What concerned everybody's jobs names nobody. */
 static void announce_swept(const char *event, const imu_queue_scope *s, int everyones)
 {
-    const char *owner = everyones ? NULL : s->who->user_id;
-    json_t *data = imu_queue_event_new(s->queue_id);
-
-    json_object_set_new(data, "user_id", owner ? json_string(owner) : json_null());
-    imu_queue_announce(event, owner, data);
+    imu_queue_announce_swept(event, s->queue_id, everyones ? NULL : s->who->user_id);
 }
 
 static imu_err *sweep(imu_req *req, imu_queue_sweep what, const char *destination)
@@ -165,7 +161,7 @@ static imu_err *sweep(imu_req *req, imu_queue_sweep what, const char *destinatio
     if ((err = imu_queue_scope_of(req, &s)))
         return err;
     err = imu_queue_sweep_items(&s, what, destination, &deleted, &change);
-    imu_queue_announce_canceled(req, &change);
+    imu_queue_announce_canceled(req->p, req->who.user_id, &change);
     if (err)
         return err;
     if (what == IMU_SWEEP_ALL) {

@@ -51,6 +51,11 @@ static const struct {
     [IMU_AUDIT_IMPORTED] = {"data_imported", "server"},
 };
 
+int imu_audit_wanted(imu_audit_action action, int sign_ins, int changes)
+{
+    return action < IMU_AUDIT_SET_UP ? sign_ins : changes;
+}
+
 imu_audit_entry imu_audit_entry_of(apr_pool_t *p, const imu_audit_fact *fact)
 {
     imu_audit_entry entry = {

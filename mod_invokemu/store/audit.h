@@ -76,6 +76,9 @@ typedef struct imu_audit_fact {
  * fact->detail. */
 imu_audit_entry imu_audit_entry_of(apr_pool_t *p, const imu_audit_fact *fact);
 
+/** Whether such entries are to be written, by the two switches of the configuration. */
+int imu_audit_wanted(imu_audit_action action, int sign_ins, int changes);
+
 /** Most facts of one change of an account. */
 #define IMU_AUDIT_ACCOUNT_FACTS 5
 /** One fact for each kind of thing that was changed. @return how many */

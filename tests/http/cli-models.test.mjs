@@ -54,7 +54,7 @@ describe('models on the command line', () => {
         assert.deepEqual((await invokemu('remove')).code, 1);
         assert.match((await invokemu('remove', 'nobody')).err, /no model on the list is called "nobody"/);
         assert.equal((await invokemu('list', '--loudly')).code, 2);
-        const lost = await invokemu('scan');
+        const lost = await invokemu('scan', '--models', path.join(dir, 'none'));
         assert.deepEqual([lost.code, /--models/.test(lost.err)], [1, true]);
     });
 

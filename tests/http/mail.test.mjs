@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { run } from '../lib/cli.mjs';
 import { startServer, until } from '../lib/server.mjs';
 import { request } from '../lib/http.mjs';
 import { later } from '../lib/queue.mjs';
@@ -68,6 +69,23 @@ describe('mail', () => {
         assert.deepEqual([row.link, row.attempts], [null, 1], 'the link is gone from the queue');
         assert.equal((await it.anyone('accept-invitation', { token: tokenIn(mail), password: PASSWORD })).status, 200);
         await login(it.server, 'zoe@example.com', PASSWORD);
+    });
+
+    test('links that are made on the command line are mailed as well', async () => {
+        const said = async (...args) => {
+            const { code, out, err } = await run(it.server, 'invokemu', [...args, '--json']);
+            assert.deepEqual([code, err], [0, '']);
+            return JSON.parse(out);
+        };
+        const made = await said('invite', 'yves@example.com', '--name', 'Yves');
+        assert.equal(made.mailed, true);
+        const mail = await it.sink.next();
+        assert.deepEqual([mail.to, linkIn(mail)], [['yves@example.com'], made.link]);
+        assert.equal((await it.anyone('accept-invitation', { token: tokenIn(mail), password: PASSWORD })).status, 200);
+        const reset = await said('reset', 'yves@example.com');
+        const second = await it.sink.next();
+        assert.deepEqual([second.to, linkIn(second)], [['yves@example.com'], reset.link]);
+        assert.notEqual(second.subject, mail.subject);
     });
 
     test('an invitation made along with an account arrives too', async () => {

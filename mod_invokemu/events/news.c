@@ -1,9 +1,7 @@
-/*
- * queue_announce.c: what browsers and the dispatcher are told of the queue, once it is true.
- */
+#include "mod_invokemu/events/news.h"
+
 #include <apr_strings.h>
 
-#include "mod_invokemu/api/queue.h"
 #include "mod_invokemu/events/publish.h"
 
 json_t *imu_queue_event_new(const char *queue_id)
@@ -31,7 +29,7 @@ json_t *imu_queue_change_event(apr_pool_t *p, const char *ids, const imu_queue_c
     return data;
 }
 
-void imu_queue_announce_canceled(imu_req *req, const imu_queue_change *change)
+void imu_queue_announce_canceled(apr_pool_t *p, const char *by, const imu_queue_change *change)
 {
     json_t *event;
     size_t i;
@@ -41,7 +39,23 @@ void imu_queue_announce_canceled(imu_req *req, const imu_queue_change *change)
         imu_publish("queue_item_status_changed",
                     json_string_value(json_object_get(event, "user_id")), event);
     if (json_array_size(change->item_ids) > 0)
-        imu_queue_announce("queue_items_canceled", req->who.user_id,
-                           imu_queue_change_event(req->p, "canceled", change));
+        imu_queue_announce("queue_items_canceled", by,
+                           imu_queue_change_event(p, "canceled", change));
     imu_publish_queue_changed();
+}
+
+void imu_queue_announce_swept(const char *event, const char *queue_id, const char *owner)
+{
+    json_t *data = imu_queue_event_new(queue_id);
+
+    json_object_set_new(data, "user_id", owner ? json_string(owner) : json_null());
+    imu_queue_announce(event, owner, data);
+}
+
+void imu_models_tell(void)
+{
+    json_t *news = json_pack("{s:I}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()));
+
+    imu_publish("models_changed", NULL, news);
+    json_decref(news);
 }
