@@ -237,17 +237,28 @@ const char *imu_board_word(const char *board_id)
     return board_id ? board_id : IMU_NO_BOARD;
 }
 
+/* With how many people it is shared is for those who may read with whom. */
+static json_t *share_count(const imu_req *req, const imu_board *board)
+{
+    return imu_policy_board_share(&req->who, &board->facts)
+               ? json_integer((json_int_t)board->share_count)
+               : json_null();
+}
+
+/* An address is for administrators; by the name that they chose, owners are known to all who see
+ * the board. */
 json_t *imu_board_json(const imu_req *req, const imu_board *board)
 {
     return json_pack(
-        "{s:s, s:s, s:s, s:s?, s:s, s:s, s:n, s:s?, s:n, s:b, s:s, s:s?, s:I, s:i, s:I}",
+        "{s:s, s:s, s:s, s:s?, s:s?, s:s, s:s, s:n, s:s?, s:n, s:b, s:s, s:s?, s:o, s:I, s:i, s:I}",
         "board_id", board->board_id, "board_name", board->name, "user_id", board->owner_id,
-        "owner_username", imu_policy_sees_all(&req->who) ? board->owner_name : NULL, "created_at",
-        board->created_at, "updated_at", board->updated_at, "deleted_at", "cover_image_name",
-        board->cover_image_name, "cover_video_name", "archived", board->archived,
-        "board_visibility", board->visibility, "permission",
-        imu_permission_word(board->facts.permission), "image_count", (json_int_t)board->image_count,
-        "video_count", 0, "asset_count", (json_int_t)board->asset_count);
+        "owner_username", imu_policy_sees_all(&req->who) ? board->owner_name : NULL, "owner_name",
+        board->owner_display_name, "created_at", board->created_at, "updated_at", board->updated_at,
+        "deleted_at", "cover_image_name", board->cover_image_name, "cover_video_name", "archived",
+        board->archived, "board_visibility", board->visibility, "permission",
+        imu_permission_word(board->facts.permission), "share_count", share_count(req, board),
+        "image_count", (json_int_t)board->image_count, "video_count", 0, "asset_count",
+        (json_int_t)board->asset_count);
 }
 
 json_t *imu_image_json(const imu_req *req, const imu_image *image)

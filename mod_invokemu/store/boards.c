@@ -20,6 +20,7 @@ static void read_board(const imu_rows *rows, int row, imu_board *board)
     board->name = imu_text(rows, row, "board_name");
     board->owner_id = imu_text(rows, row, "user_id");
     board->owner_name = imu_text(rows, row, "owner_name");
+    board->owner_display_name = imu_text(rows, row, "owner_display_name");
     board->visibility = imu_text(rows, row, "board_visibility");
     board->cover_image_name = imu_text(rows, row, "cover_image_name");
     board->created_at = imu_text(rows, row, "created_at");
@@ -27,6 +28,7 @@ static void read_board(const imu_rows *rows, int row, imu_board *board)
     board->archived = imu_bool(rows, row, "archived");
     board->image_count = imu_int(rows, row, "image_count");
     board->asset_count = imu_int(rows, row, "asset_count");
+    board->share_count = imu_int(rows, row, "share_count");
     read_facts(rows, row, &board->facts);
 }
 

@@ -14,15 +14,17 @@ typedef struct imu_board {
     const char *board_id;
     const char *name;
     const char *owner_id;
-    const char *owner_name;       /**< display name, or else the address */
-    const char *visibility;       /**< "private", "shared" or "public" */
-    const char *cover_image_name; /**< as chosen, or the newest picture; may be NULL */
+    const char *owner_name;         /**< display name, or else the address */
+    const char *owner_display_name; /**< NULL when the owner has given none */
+    const char *visibility;         /**< "private", "shared" or "public" */
+    const char *cover_image_name;   /**< as chosen, or the newest picture; may be NULL */
     const char *created_at;
     const char *updated_at;
     int archived;
     apr_int64_t image_count;
     apr_int64_t asset_count;
-    imu_board_facts facts; /**< for the viewer */
+    apr_int64_t share_count; /**< people whom it is shared with by name */
+    imu_board_facts facts;   /**< for the viewer */
 } imu_board;
 
 typedef struct imu_board_list {

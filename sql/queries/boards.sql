@@ -3,7 +3,8 @@
 
 -- :part board_with_counts
 SELECT b.board_id, b.board_name, b.user_id, coalesce(nullif(u.display_name, ''), u.email) AS owner_name, b.board_visibility,
-  b.archived, b.created_at, b.updated_at, sb.permission,
+  nullif(u.display_name, '') AS owner_display_name, b.archived, b.created_at, b.updated_at, sb.permission,
+  (SELECT count(*) FROM shared_boards n WHERE n.board_id = b.board_id LIMIT 1) AS share_count,
   coalesce(
     (SELECT ci.image_name FROM board_images ci WHERE ci.image_name = b.cover_image_name AND ci.board_id = b.board_id LIMIT 1),
     (SELECT i.image_name FROM board_images bi JOIN images i ON i.image_name = bi.image_name

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { useServer } from '../lib/server.mjs';
 import { Client } from '../lib/http.mjs';
-import { addUser, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
+import { addUser, login, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
 
 describe('boards', () => {
     const server = useServer({ multiuser: true, media: true });
@@ -140,10 +140,38 @@ describe('boards', () => {
         });
     }
 
-    test('the owner is named to administrators alone', async () => {
+    test('the owner is known to readers by the name they chose, to administrators otherwise by the address', async () => {
+        const owners = async (who, id) => {
+            const { owner_username, owner_name } = (await who.get(`/api/v1/boards/${id}`)).body;
+            return [owner_username, owner_name];
+        };
         const board = await create(owner, 'Named', { board_visibility: 'shared' });
-        assert.equal((await admin.get(`/api/v1/boards/${board.board_id}`)).body.owner_username, 'Olga');
-        assert.equal((await other.get(`/api/v1/boards/${board.board_id}`)).body.owner_username, null);
+        assert.deepEqual(await owners(admin, board.board_id), ['Olga', 'Olga']);
+        assert.deepEqual(await owners(other, board.board_id), [null, 'Olga']);
+        const listed = (await other.get('/api/v1/boards/?all=true')).body.find((one) => one.board_id === board.board_id);
+        assert.deepEqual([listed.owner_username, listed.owner_name], [null, 'Olga']);
+        const made = await admin.post('/api/v1/auth/users', { email: 'anon@example.com', display_name: '', password: PASSWORD });
+        assert.equal(made.status, 201);
+        const theirs = await create(await login(server, 'anon@example.com', PASSWORD), 'Nameless', { board_visibility: 'shared' });
+        assert.deepEqual(await owners(admin, theirs.board_id), ['anon@example.com', null]);
+        const answer = await other.get(`/api/v1/boards/${theirs.board_id}`);
+        assert.equal(answer.body.owner_name, null);
+        assert.ok(!answer.text.includes('anon@'));
+    });
+
+    test('with how many people a board is shared is told to those who may read with whom', async () => {
+        const board = await create(owner, 'Counted', { board_visibility: 'shared' });
+        const counts = async () => Promise.all([owner, admin, deputy, writer, other].map(async (who) => (await who.get(`/api/v1/boards/${board.board_id}`)).body.share_count));
+        const share = (who, permission) => owner.post(`/api/v1/boards/${board.board_id}/share`, { user_ids: [who.user.user_id], permission });
+        assert.deepEqual(await counts(), [0, 0, null, null, null]);
+        assert.equal(await status(share(writer, 'write')), 200);
+        assert.deepEqual(await counts(), [1, 1, null, null, null]);
+        assert.equal(await status(share(deputy, 'admin')), 200);
+        assert.deepEqual(await counts(), [2, 2, 2, null, null]);
+        const listed = (await owner.get('/api/v1/boards/?all=true')).body.find((one) => one.board_id === board.board_id);
+        assert.equal(listed.share_count, 2);
+        assert.equal(await status(owner.delete(`/api/v1/boards/${board.board_id}/share/${writer.user.user_id}`)), 200);
+        assert.deepEqual(await counts(), [1, 1, 1, null, null]);
     });
 
     test('a name is any text of 1 to 300 characters, kept as it came', async () => {

@@ -11,7 +11,7 @@ import { BoardMenu, MoveDialog } from '../parts/board-dialogs.js';
 import { Blank, Button, Failed } from '../parts/controls.js';
 import { Details } from '../parts/details.js';
 import { Icon } from '../parts/icons.js';
-import { boardById, boards, boardsState, canAdd, canManage, loadBoards, visibilityWords } from '../state/boards.js';
+import { boardById, boards, boardsState, canAdd, canManage, isOwn, loadBoards, ownerName, visibilityIcon, visibilityWords } from '../state/boards.js';
 import { loadNames, names, namesState, picture, remove, selection, show, toggleStar, upload, uploads, view } from '../state/pictures.js';
 import { Grid } from './grid.js';
 
@@ -64,18 +64,21 @@ function SelectionBar({ list, mayChange }) {
 const OnlyStarred = () => html`<${Button} kind="quiet" icon="star" class="only-starred" aria-pressed=${String(view.value.starred)}
   onClick=${() => show({ ...view.peek(), starred: !view.peek().starred })}>Starred<//>`;
 
-function Empty({ board, search, starred }) {
+function Empty({ board, search, starred, mayAdd }) {
   if (starred && !search) {
     return html`<${Blank} icon="star" title="No stars here yet">Give a star to the pictures you like best. They show up here.<//>`;
   }
   if (search) {
     return html`<${Blank} icon="search" title="Nothing found">No ${starred ? 'starred ' : ''}picture here has “${search}” in its prompt.<//>`;
   }
+  if (!mayAdd) {
+    return html`<${Blank} icon="gallery" title="Nothing here yet">Pictures that are added to this board show up here.<//>`;
+  }
   const here = board === 'none' ? 'Pictures that lie on no board gather here.' : 'Pictures that you move or create onto this board show up here.';
   return html`<${Blank} icon="gallery" title="Nothing here yet" action=${html`<a class="button main" href="/create"><${Icon} name="create" /><span>Create a picture</span></a>`}>${here}<//>`;
 }
 
-function Pictures({ board }) {
+function Pictures({ board, mayAdd }) {
   const { search, starred } = view.value;
   const state = namesState.value;
   if (state.failed) {
@@ -85,8 +88,11 @@ function Pictures({ board }) {
     return html`<div class="grid-skeleton" aria-hidden="true">${Array.from({ length: 18 }, (_, i) => html`<i key=${i}></i>`)}</div>
       <p class="sr" role="status">Reading the pictures</p>`;
   }
-  return names.value.length ? html`<${Grid} onLook=${(name) => (looked.value = name)} />` : html`<${Empty} board=${board} search=${search} starred=${starred} />`;
+  return names.value.length ? html`<${Grid} onLook=${(name) => (looked.value = name)} />` : html`<${Empty} board=${board} search=${search} starred=${starred} mayAdd=${mayAdd} />`;
 }
+
+/** Whose board this is, unless it is one's own, and who sees it. */
+const seenBy = (board) => (isOwn(board) ? visibilityWords(board) : `${ownerName(board)} · ${visibilityWords(board)}`);
 
 /** Files dropped anywhere on the page go to the board that is open. */
 function useFileDrop(board, allowed) {
@@ -144,14 +150,14 @@ export function Gallery() {
         ${chosen.length
           ? html`<${SelectionBar} list=${chosen} mayChange=${mayAdd} />`
           : html`<div class="gallery-title"><h2 title=${title}>${title}</h2>
-                ${board && !solo.value && html`<span class="seen-by"><${Icon} name=${board.board_visibility === 'private' ? 'lock' : 'eye'} />${visibilityWords(board)}</span>`}
+                ${board && !solo.value && html`<span class="seen-by"><${Icon} name=${visibilityIcon(board)} /><span>${seenBy(board)}</span></span>`}
                 ${board && canManage(board) && html`<${BoardMenu} board=${board} />`}</div>
               <div class="gallery-tools"><${Search} key=${id} board=${id} /><${OnlyStarred} />
                 ${mayAdd && html`<${Upload} board=${id} />`}
                 <${Button} kind="quiet" icon="info" class="panel-toggle" aria-expanded=${String(panelOpen.value)} onClick=${togglePanel}>Details<//></div>`}
       </div>
       <${Uploading} />
-      <${Pictures} board=${id} />
+      <${Pictures} board=${id} mayAdd=${mayAdd} />
       ${drop.over && html`<p class="drop-words">Let go to add to ${brief(title)}</p>`}
     </div>
     ${panelOpen.value &&

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { navigate } from '../core/router.js';
 import { solo } from '../core/session.js';
-import { boardById, boards, canAdd, canDelete, changeBoard, createBoard, deleteBoard, sortedBoards, tellShared, VISIBILITY } from '../state/boards.js';
+import { boardById, boardLine, boards, canAdd, canDelete, changeBoard, createBoard, deleteBoard, sortedBoards, tellShared, VISIBILITY } from '../state/boards.js';
 import { loadNames, move, view } from '../state/pictures.js';
 import { brief, count } from '../core/words.js';
 import { Button, TextField } from './controls.js';
@@ -109,7 +109,7 @@ export function MoveDialog({ list, onClose }) {
       ${from !== 'none' && html`<li><button type="button" onClick=${() => go('none')}><${Icon} name="gallery" /><span><strong>Unsorted</strong><span>On no board</span></span></button></li>`}
       ${targets.map(
         (board) => html`<li key=${board.board_id}><button type="button" onClick=${() => go(board.board_id)}><${Icon} name="board" />
-          <span><strong>${board.board_name}</strong><span>${count(board.image_count + (board.asset_count || 0), 'picture')}</span></span></button></li>`,
+          <span><strong>${board.board_name}</strong><span>${boardLine(board)}</span></span></button></li>`,
       )}
       <li><button type="button" onClick=${() => setAdding(true)}><${Icon} name="plus" /><span><strong>New board</strong></span></button></li>
     </ul>

@@ -1,10 +1,9 @@
-// The strip of boards: covers, names, counts, and a place to drop pictures on.
-import { useState } from 'preact/hooks';
+// The strip of boards in three groups: covers, names, owners, counts, and a place to drop pictures on.
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { thumbnailUrl } from '../core/api.js';
 import { html } from '../core/html.js';
 import { navigate } from '../core/router.js';
-import { count } from '../core/words.js';
-import { boardsState, canAdd, isOwn, loadBoards, sortedBoards } from '../state/boards.js';
+import { boardGroups, boardLine, boardsState, canAdd, isOwn, loadBoards, visibilityIcon, visibilityWords } from '../state/boards.js';
 import { move } from '../state/pictures.js';
 import { NameDialog } from './board-dialogs.js';
 import { Button } from './controls.js';
@@ -32,35 +31,51 @@ function useDrop(boardId, allowed) {
   ];
 }
 
-function Entry({ id, name, cover, line, icon, current, allowed }) {
+/** sign: the icon of who sees it, and what it says. */
+function Entry({ id, name, cover, line, sign, current, allowed }) {
   const [over, drop] = useDrop(id, allowed);
   return html`<li><a class=${over ? 'board over' : 'board'} href=${id === 'none' ? '/gallery' : `/gallery?board=${id}`}
     aria-current=${current === id ? 'page' : undefined} ...${drop}>
     <span class="board-cover">${cover ? html`<img src=${thumbnailUrl(cover)} alt="" loading="lazy" />` : html`<${Icon} name=${id === 'none' ? 'gallery' : 'board'} />`}</span>
-    <span class="board-words"><strong>${name}</strong><span>${icon && html`<${Icon} name=${icon} />`}<span>${line}</span></span></span></a></li>`;
+    <span class="board-words"><strong>${name}</strong><span>${sign && html`<${Icon} ...${sign} />`}<span>${line}</span></span></span></a></li>`;
 }
 
-function lineOf(board) {
-  const n = count(board.image_count + (board.asset_count || 0), 'picture');
-  return isOwn(board) ? n : `${n} · ${board.owner_username || 'someone else'}`;
+/** One's own private boards need no sign. */
+function signOf(board) {
+  const name = visibilityIcon(board);
+  return name === 'lock' && isOwn(board) ? null : { name, label: visibilityWords(board) };
 }
 
-const iconOf = (board) => ({ shared: 'eye', public: 'people' })[board.board_visibility];
+const Board = ({ board, current }) => html`<${Entry} id=${board.board_id} name=${board.board_name} cover=${board.cover_image_name}
+  line=${boardLine(board)} sign=${signOf(board)} current=${current} allowed=${canAdd(board)} />`;
+
+/** A list of boards; its name is shown where there is more than one group. */
+function Group({ words, shown, children }) {
+  const id = useId();
+  return html`<section class="board-group"><h2 id=${id} class=${shown ? undefined : 'sr'}>${words}</h2><ul aria-labelledby=${id}>${children}</ul></section>`;
+}
+
+const bringIntoSight = (entry) => entry?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
 
 export function BoardStrip({ current }) {
   const [adding, setAdding] = useState(false);
   const state = boardsState.value;
+  const strip = useRef();
+  useEffect(() => bringIntoSight(strip.current.querySelector('[aria-current]')), [current, state]);
   const created = (board) => navigate(`/gallery?board=${board.board_id}`);
-  return html`<nav class="boards" aria-label="Boards"><ul>
-    <${Entry} id="none" name="Unsorted" line="On no board" current=${current} allowed />
-    ${sortedBoards.value.map(
-      (board) => html`<${Entry} key=${board.board_id} id=${board.board_id} name=${board.board_name} cover=${board.cover_image_name}
-        line=${lineOf(board)} icon=${iconOf(board)} current=${current} allowed=${canAdd(board)} />`,
-    )}
-    ${state === 'loading' && !sortedBoards.value.length && [1, 2, 3].map((n) => html`<li key=${n} class="board skeleton" aria-hidden="true"></li>`)}
-    ${state.failed && html`<li><${Button} kind="quiet" icon="again" onClick=${loadBoards}>Boards can’t be read. Try again<//></li>`}
-    <li><button type="button" class="board new" onClick=${() => setAdding(true)}><span class="board-cover"><${Icon} name="plus" /></span>
-      <span class="board-words"><strong>New board</strong></span></button></li>
-  </ul>${adding && html`<${NameDialog} onClose=${() => setAdding(false)} onDone=${created} />`}</nav>`;
+  const [mine, ...others] = boardGroups.value;
+  const theirs = others.filter(({ list }) => list.length);
+  const entries = (list) => list.map((board) => html`<${Board} key=${board.board_id} board=${board} current=${current} />`);
+  return html`<nav class="boards" aria-label="Boards"><div class="board-groups" ref=${strip} onFocusIn=${(e) => bringIntoSight(e.target.closest('.board'))}>
+    <${Group} words=${mine.words} shown=${theirs.length > 0}>
+      <${Entry} id="none" name="Unsorted" line="On no board" current=${current} allowed />
+      ${entries(mine.list)}
+      ${state === 'loading' && !mine.list.length && [1, 2, 3].map((n) => html`<li key=${n} class="board skeleton" aria-hidden="true"></li>`)}
+      ${state.failed && html`<li><${Button} kind="quiet" icon="again" onClick=${loadBoards}>Boards can’t be read. Try again<//></li>`}
+      <li><button type="button" class="board new" onClick=${() => setAdding(true)}><span class="board-cover"><${Icon} name="plus" /></span>
+        <span class="board-words"><strong>New board</strong></span></button></li>
+    <//>
+    ${theirs.map(({ words, list }) => html`<${Group} key=${words} words=${words} shown>${entries(list)}<//>`)}
+  </div>${adding && html`<${NameDialog} onClose=${() => setAdding(false)} onDone=${created} />`}</nav>`;
 }
 

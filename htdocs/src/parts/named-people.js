@@ -4,6 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { del, get, post } from '../core/api.js';
 import { html } from '../core/html.js';
 import { brief } from '../core/words.js';
+import { noteShares } from '../state/boards.js';
 import { complain, say } from '../state/toasts.js';
 import { Button } from './controls.js';
 import { PeoplePicker } from './people-picker.js';
@@ -32,7 +33,11 @@ export function NamedPeople({ board }) {
   const [error, setError] = useState('');
   const [busy, setBusy] = useState(false);
   const path = `/boards/${board.board_id}/share`;
-  const load = async () => setList((await get(`${path}s`)).shares);
+  const load = async () => {
+    const { shares } = await get(`${path}s`);
+    setList(shares);
+    noteShares(board.board_id, shares.length);
+  };
   useEffect(() => {
     load().catch(complain);
   }, []);

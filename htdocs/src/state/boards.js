@@ -4,7 +4,7 @@ import { del, get, patch, post } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
 import { isAdmin, myId, onLeave, solo } from '../core/session.js';
-import { brief } from '../core/words.js';
+import { brief, count } from '../core/words.js';
 import { complain, say, sayWithUndo } from './toasts.js';
 
 export const VISIBILITY = [
@@ -12,11 +12,27 @@ export const VISIBILITY = [
   ['shared', 'Everyone here can see', 'Others can look at the pictures, and change nothing.'],
   ['public', 'Everyone here can add', 'Others can add pictures here, and delete any of them.'],
 ];
-/** Who sees a board, from where this person stands. */
-export const visibilityWords = (board) =>
-  board.board_visibility === 'private' && !isOwn(board) && board.permission
-    ? 'Shared with you'
-    : VISIBILITY.find(([key]) => key === board.board_visibility)?.[1] || 'Private';
+/** Who sees a board, from where this person stands: who may read with how many people it is shared is told. */
+export function visibilityWords(board) {
+  if (board.board_visibility === 'private' && !isOwn(board) && board.permission) {
+    return 'Shared with you';
+  }
+  if (board.board_visibility === 'private' && board.share_count) {
+    return `Shared with ${count(board.share_count, 'person', 'people')}`;
+  }
+  return VISIBILITY.find(([key]) => key === board.board_visibility)?.[1] || 'Private';
+}
+/** The name of a board's owner; administrators may get an address where there is no name. */
+export const ownerName = (board) => board.owner_name || board.owner_username || 'Somebody without a name';
+/** What stands below a board's name: whose it is, unless it is one's own, and how much is on it. */
+export function boardLine(board) {
+  const n = count(board.image_count + (board.asset_count || 0), 'picture');
+  return isOwn(board) ? n : `${ownerName(board)} · ${n}`;
+}
+
+/** The icon for who sees a board: a person where some were chosen by name. */
+export const visibilityIcon = (board) =>
+  ({ shared: 'eye', public: 'people' })[board.board_visibility] || (board.share_count || (board.permission && !isOwn(board)) ? 'person' : 'lock');
 
 export const boards = signal([]);
 /** 'idle', 'loading', 'ready' or {failed}. */
@@ -41,8 +57,21 @@ export const canChange = (record) => {
 };
 export const boardById = (id) => boards.value.find((board) => board.board_id === id);
 
-/** Own boards first, then those of others; the newest first in both. */
-export const sortedBoards = computed(() => [...boards.value].sort((a, b) => Number(isOwn(b)) - Number(isOwn(a))));
+/** Which group of boardGroups a board is in. */
+const groupOf = (board) => (isOwn(board) ? 0 : board.permission ? 1 : 2);
+
+/** Own boards, those shared with this person by name, and the rest: open ones, for administrators all. The newest first in each. */
+export const boardGroups = computed(() => {
+  const [mine, named, rest] = [0, 1, 2].map((group) => boards.value.filter((board) => groupOf(board) === group));
+  const restWords = rest.some((board) => board.board_visibility === 'private') ? 'Other people’s boards' : 'Open to everyone here';
+  return [
+    { words: 'My boards', list: mine },
+    { words: 'Shared with me', list: named },
+    { words: restWords, list: rest },
+  ];
+});
+/** All of them in that order. */
+export const sortedBoards = computed(() => boardGroups.value.flatMap(({ list }) => list));
 
 /** Boards that are gone from the screen while their deletion can still be taken back. */
 const removing = new Set();
@@ -129,6 +158,14 @@ export function deleteBoard(board, withPictures, done) {
     }
   };
   sayWithUndo(`Board “${brief(board.board_name)}” deleted.`, act, back);
+}
+
+/** With how many people a board is shared by name, as just read. */
+export function noteShares(boardId, n) {
+  const board = boardById(boardId);
+  if (board && board.share_count !== n) {
+    replace(boardId, { ...board, share_count: n });
+  }
 }
 
 /** Adds to or takes from the counts shown; the next load brings the true ones. */

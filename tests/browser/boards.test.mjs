@@ -1,0 +1,130 @@
+// The strip of boards: one's own, those shared with one by name, and those of others, each told apart and by whose they are.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DESK, PHONE, useBrowser } from '../lib/browser.mjs';
+import { useServer } from '../lib/server.mjs';
+import { ADMIN, PASSWORD, addUser, setupAdmin } from '../lib/users.mjs';
+
+const server = useServer({ multiuser: true, media: true });
+const browser = useBrowser(server);
+let olga;
+let grace;
+
+async function make(owner, name, visibility) {
+    const { status, body } = await owner.post(`/api/v1/boards/?board_name=${encodeURIComponent(name)}`);
+    assert.equal(status, 201);
+    if (visibility) {
+        assert.equal((await owner.patch(`/api/v1/boards/${body.board_id}`, { board_visibility: visibility })).status, 201);
+    }
+    return body.board_id;
+}
+
+const share = async (owner, board, person) =>
+    assert.equal((await owner.post(`/api/v1/boards/${board}/share`, { user_ids: [person.user.user_id], permission: 'write' })).status, 200);
+
+/** The groups as they are told: [[name, [what each board is called]]]. */
+const groups = (person) =>
+    person.page.locator('.board-group').evaluateAll((list) =>
+        list.map((group) => [group.querySelector('h2').textContent, [...group.querySelectorAll('a.board')].map((a) => a.querySelector('strong').textContent)]),
+    );
+
+async function gallery(email, password, options = {}) {
+    const person = await browser.person({ reducedMotion: 'reduce', ...options });
+    await person.signIn(email, password);
+    await person.page.waitForURL('**/create');
+    await person.open('/gallery');
+    await person.page.locator('.board.new').waitFor();
+    await person.page.locator('.blank').waitFor();
+    return person;
+}
+
+test('boards of three people', async () => {
+    const admin = await setupAdmin(server);
+    olga = await addUser(admin, 'Olga');
+    grace = await addUser(admin, 'Grace');
+    await make(olga, 'Diary');
+    await make(olga, 'Look at this', 'shared');
+    const both = await make(olga, 'Open, and hers by name', 'public');
+    const party = await make(olga, 'Party');
+    await share(olga, both, grace);
+    await share(olga, party, grace);
+});
+
+test('who has nothing but their own sees no names of groups', async () => {
+    const alone = await gallery('olga@example.com', PASSWORD);
+    await alone.page.locator('.board', { hasText: 'Diary' }).waitFor();
+    assert.deepEqual(await groups(alone), [['My boards', ['Unsorted', 'Party', 'Open, and hers by name', 'Look at this', 'Diary']]]);
+    assert.equal(await alone.page.locator('.board-group h2:not(.sr)').count(), 0);
+    // Which of the private boards some people were chosen for can be told, in words as well.
+    await alone.page.getByRole('link', { name: /Party.*Shared with 1 person.*0 pictures/ }).click();
+    await alone.page.locator('.seen-by', { hasText: 'Shared with 1 person' }).waitFor();
+    await alone.page.getByRole('link', { name: /^Diary\s*0 pictures$/ }).click();
+    await alone.page.locator('.seen-by', { hasText: 'Private' }).waitFor();
+    // It changes with the people chosen, without reading anything again.
+    await alone.page.route('**/api/v1/boards/?*', (route) => route.abort());
+    alone.allow(/ERR_FAILED/);
+    await alone.button('This board').click();
+    await alone.page.getByRole('menuitem', { name: 'Who can see it' }).click();
+    await alone.page.getByLabel('Name or email address').fill('grace@example.com');
+    await alone.button('Share', { exact: true }).click();
+    await alone.page.locator('.named', { hasText: 'Grace' }).waitFor();
+    await alone.page.locator('.seen-by', { hasText: 'Shared with 1 person' }).waitFor();
+    await alone.button('Stop sharing with Grace').click();
+    await alone.page.locator('.seen-by', { hasText: 'Private' }).waitFor();
+    await alone.context.close();
+});
+
+for (const [name, options] of [
+    ['a desk', { viewport: DESK }],
+    ['a phone', { viewport: PHONE, hasTouch: true, isMobile: true }],
+]) {
+    test(`own boards, those shared with me and open ones stand apart on ${name}, with their owners`, async () => {
+        const own = await make(grace, `Ideas on ${name}`);
+        const person = await gallery('grace@example.com', PASSWORD, options);
+        await person.page.locator('.board', { hasText: 'Party' }).waitFor();
+        assert.deepEqual((await groups(person)).map(([words, list]) => [words, list.filter((one) => !one.startsWith('Ideas'))]), [
+            ['My boards', ['Unsorted']],
+            ['Shared with me', ['Party', 'Open, and hers by name']],
+            ['Open to everyone here', ['Look at this']],
+        ]);
+        for (const words of ['My boards', 'Shared with me', 'Open to everyone here']) {
+            await person.page.getByRole('list', { name: words }).waitFor();
+        }
+        await person.page.getByRole('link', { name: /Party.*Olga · 0 pictures/ }).waitFor();
+        assert.deepEqual(await person.axe(), []);
+        // By keyboard: on from the last of one's own, and what has the focus is in sight.
+        await person.button('New board').focus();
+        await person.page.keyboard.press('Tab');
+        assert.match(await person.page.evaluate(() => document.activeElement.textContent), /^Party/);
+        await person.page.keyboard.press('Tab');
+        await person.page.keyboard.press('Tab');
+        assert.match(await person.page.evaluate(() => document.activeElement.textContent), /^Look at this/);
+        const inSight = (selector) => person.page.waitForFunction((what) => {
+            const { left, right } = document.querySelector(what).getBoundingClientRect();
+            return left >= 0 && right <= innerWidth;
+        }, selector);
+        await inSight('.board:focus');
+        const [head] = await person.page.locator('.board-group h2').last().evaluateAll((list) => list.map((h) => h.getBoundingClientRect()).map(({ left, right }) => ({ left, right })));
+        assert.ok(head.left >= 0 && head.right <= (options.viewport.width), `the name of the group is in sight: ${JSON.stringify(head)}`);
+        await person.page.keyboard.press('Enter');
+        await person.page.locator('.seen-by', { hasText: 'Olga · Everyone here can see' }).waitFor();
+        // Who comes by its address finds the open one in sight, too.
+        await person.page.reload();
+        await person.page.locator('.board[aria-current]', { hasText: 'Look at this' }).waitFor();
+        await inSight('.board[aria-current]');
+        assert.equal(await person.page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, 'the page itself does not scroll aside');
+        await person.context.close();
+        assert.equal((await grace.delete(`/api/v1/boards/${own}`)).status, 200);
+    });
+}
+
+test('an administrator finds the private boards of others with them, by whose they are', async () => {
+    const person = await gallery(ADMIN.email, ADMIN.password);
+    await person.page.locator('.board', { hasText: 'Diary' }).waitFor();
+    assert.deepEqual(await groups(person), [
+        ['My boards', ['Unsorted']],
+        ['Other people’s boards', ['Party', 'Open, and hers by name', 'Look at this', 'Diary']],
+    ]);
+    await person.page.getByRole('link', { name: /Diary.*Private.*Olga · 0 pictures/ }).waitFor();
+    await person.context.close();
+});
