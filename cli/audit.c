@@ -5,6 +5,7 @@
 
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,8 +35,8 @@ void cli_note(cli *c, imu_audit_fact fact)
     entry.user_email = whoever(c->p);
     entry.address = "local";
     if ((err = imu_audit_add(c->db, c->p, &entry)))
-        fprintf(stderr, "invokemu: done, but there is no entry in the audit log: %s\n",
-                err->log ? err->log : err->detail);
+        cli_complain(c, "done, but there is no entry in the audit log: %s",
+                     err->log ? err->log : err->detail);
 }
 
 static imu_err *take_time(cli *c, const char *option, const char *given, const char **value)
@@ -83,10 +84,10 @@ static imu_err *print_text(cli *c, const imu_audit_filter *filter)
     imu_err *err = imu_audit_page(c->db, c->p, filter, &rows);
 
     for (int i = 0; !err && i < rows->count; i++)
-        printf("%s  %-24s %-7s  %s (%s): %s %s\n", imu_text(rows, i, "created_at"),
-               imu_text(rows, i, "action"), imu_text(rows, i, "result"),
-               or_dash(imu_text(rows, i, "user_email")), or_dash(imu_text(rows, i, "address")),
-               or_dash(imu_text(rows, i, "target_name")), or_dash(imu_text(rows, i, "detail")));
+        cli_say(c, "%s  %-24s %-7s  %s (%s): %s %s", imu_text(rows, i, "created_at"),
+                imu_text(rows, i, "action"), imu_text(rows, i, "result"),
+                or_dash(imu_text(rows, i, "user_email")), or_dash(imu_text(rows, i, "address")),
+                or_dash(imu_text(rows, i, "target_name")), or_dash(imu_text(rows, i, "detail")));
     return err;
 }
 
@@ -103,6 +104,22 @@ static imu_err *print_list(cli *c, const imu_audit_filter *filter)
     return err;
 }
 
+static imu_err *print_lines(cli *c, const imu_audit_filter *filter, imu_audit_format format)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    imu_err *err = out ? imu_audit_write(c->db, c->p, filter, format, out)
+                       : imu_error(c->p, 500, "output", "no memory");
+
+    if (out && fclose(out) != 0 && !err)
+        err = imu_error(c->p, 500, "output", "no memory");
+    if (!err)
+        cli_print_lines(c, text);
+    free(text);
+    return err;
+}
+
 imu_err *cli_audit(cli *c)
 {
     const char *format = c->opt.format ? c->opt.format : c->opt.json ? "json" : "text";
@@ -111,11 +128,10 @@ imu_err *cli_audit(cli *c)
 
     if (err)
         return err;
-    if (strcmp(format, "jsonl") == 0 || strcmp(format, "csv") == 0) {
-        err = imu_audit_write(c->db, c->p, &filter,
-                              *format == 'c' ? IMU_AUDIT_CSV : IMU_AUDIT_JSON_LINES, stdout);
-        return err || !ferror(stdout) ? err : imu_error(c->p, 500, "output", "can't write it out");
-    }
+    if (strcmp(format, "jsonl") == 0)
+        return print_lines(c, &filter, IMU_AUDIT_JSON_LINES);
+    if (strcmp(format, "csv") == 0)
+        return print_lines(c, &filter, IMU_AUDIT_CSV);
     if (strcmp(format, "json") == 0)
         return print_list(c, &filter);
     if (strcmp(format, "text") == 0)

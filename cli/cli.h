@@ -78,9 +78,19 @@ imu_err *cli_limit(cli *c, apr_int64_t normal, apr_int64_t most, apr_int64_t *li
 const char *cli_new_password(cli *c);
 /** Asks a question on the terminal. @return 1 for yes; without a terminal no, unless --force */
 int cli_confirm(cli *c, const char *question);
+/** Prints one line; control characters in it are shown, those of the arguments too. */
+void cli_say(cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** The same on stderr, behind the program's name. */
+void cli_complain(cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** Prints lines for programs as they are; on a terminal, control characters are shown. Cuts text
+ * up. */
+void cli_print_lines(cli *c, char *text);
+/** A name of a file or of another program's as JSON: what is no UTF-8 in it is shown as on a
+ * terminal. Null for NULL. New reference. */
+json_t *cli_json_name(apr_pool_t *p, const char *name);
 /** Prints JSON and a line end. */
 void cli_print_json(const json_t *json);
-/** With --json prints the object, else the sentence. Takes the reference. */
+/** With --json prints the object, else the sentence, in one line. Takes the reference. */
 void cli_done(cli *c, json_t *json, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /** The account of that address. @param email  as it was typed, or NULL */

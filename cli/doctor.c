@@ -63,18 +63,18 @@ void cli_doctor_found(cli_doctor *d, const char *what, const char *sentence, int
     json_t *list = json_array();
 
     for (int i = 0; names && i < names->nelts && i < SHOWN; i++)
-        json_array_append_new(list, json_string(APR_ARRAY_IDX(names, i, const char *)));
+        json_array_append_new(list, cli_json_name(d->c->p, APR_ARRAY_IDX(names, i, const char *)));
     if (mended < count)
         d->open++;
     if (!d->c->opt.json) {
-        printf("%d %s%s\n", count, sentence,
-               mended == count ? ": mended"
-               : mended        ? ": some of them mended"
-                               : "");
+        cli_say(d->c, "%d %s%s", count, sentence,
+                mended == count ? ": mended"
+                : mended        ? ": some of them mended"
+                                : "");
         for (size_t i = 0; i < json_array_size(list); i++)
-            printf("    %s\n", json_string_value(json_array_get(list, i)));
+            cli_say(d->c, "    %s", json_string_value(json_array_get(list, i)));
         if (names && names->nelts > SHOWN)
-            printf("    and %d more\n", names->nelts - SHOWN);
+            cli_say(d->c, "    and %d more", names->nelts - SHOWN);
     }
     json_array_append_new(d->findings,
                           json_pack("{s:s, s:s, s:i, s:i, s:o}", "what", what, "sentence", sentence,
@@ -155,8 +155,8 @@ imu_err *cli_doctor_command(cli *c)
     if (c->opt.json)
         cli_print_json(d.findings);
     else if (n == 0)
-        puts("Nothing is wrong.");
+        cli_say(c, "Nothing is wrong.");
     else if (d.open && !c->opt.fix)
-        puts("Nothing was changed: --fix mends what can be mended.");
+        cli_say(c, "Nothing was changed: --fix mends what can be mended.");
     return NULL;
 }

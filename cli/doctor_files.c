@@ -177,7 +177,7 @@ static imu_err *thumbnails(cli_doctor *d, const apr_array_header_t *bare)
         cli_doctor_found(d, "thumbnails", "pictures without a whole thumbnail, to be made anew",
                          bare->nelts, bare, mended);
     if (trouble)
-        fprintf(stderr, "invokemu: %s\n", trouble);
+        cli_complain(d->c, "%s", trouble);
     return NULL;
 }
 

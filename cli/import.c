@@ -40,8 +40,9 @@ void cli_import_count(cli_importer *im, const char *what, int taken)
 
 void cli_import_left(cli_importer *im, const char *what, const char *name, const char *reason)
 {
-    json_array_append_new(
-        im->left, json_pack("{s:s, s:s?, s:s}", "what", what, "name", name, "reason", reason));
+    json_array_append_new(im->left, json_pack("{s:s, s:o, s:o}", "what", what, "name",
+                                              cli_json_name(im->p, name), "reason",
+                                              cli_json_name(im->p, reason)));
 }
 
 void cli_import_note(cli_importer *im, const char *fmt, ...)
@@ -49,7 +50,7 @@ void cli_import_note(cli_importer *im, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    json_array_append_new(im->notes, json_string(apr_pvsprintf(im->p, fmt, ap)));
+    json_array_append_new(im->notes, cli_json_name(im->p, apr_pvsprintf(im->p, fmt, ap)));
     va_end(ap);
 }
 
@@ -274,23 +275,25 @@ static void print_report(cli_importer *im)
     json_t *one;
     size_t i;
 
-    puts(im->dry ? "What an import would do:" : "Taken in:");
+    cli_say(im->c, im->dry ? "What an import would do:" : "Taken in:");
     json_object_foreach (im->counts, what, one)
-        printf("%8lld %s%s\n", (long long)json_integer_value(json_object_get(one, "taken")), what,
-               json_integer_value(json_object_get(one, "there"))
-                   ? apr_psprintf(im->p, " (%" APR_INT64_T_FMT " more are here already)",
-                                  (apr_int64_t)json_integer_value(json_object_get(one, "there")))
-                   : "");
+        cli_say(im->c, "%8lld %s%s", (long long)json_integer_value(json_object_get(one, "taken")),
+                what,
+                json_integer_value(json_object_get(one, "there"))
+                    ? apr_psprintf(im->p, " (%" APR_INT64_T_FMT " more are here already)",
+                                   (apr_int64_t)json_integer_value(json_object_get(one, "there")))
+                    : "");
     if (json_array_size(im->left))
-        puts("Left out:");
+        cli_say(im->c, "Left out:");
     json_array_foreach (im->left, i, one) {
         const char *name = json_string_value(json_object_get(one, "name"));
 
-        printf("    %s%s%s: %s\n", json_string_value(json_object_get(one, "what")), name ? " " : "",
-               name ? name : "", json_string_value(json_object_get(one, "reason")));
+        cli_say(im->c, "    %s%s%s: %s", json_string_value(json_object_get(one, "what")),
+                name ? " " : "", name ? name : "",
+                json_string_value(json_object_get(one, "reason")));
     }
     json_array_foreach (im->notes, i, one)
-        printf("Note: %s\n", json_string_value(one));
+        cli_say(im->c, "Note: %s", json_string_value(one));
 }
 
 static void report(cli_importer *im)

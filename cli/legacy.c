@@ -65,11 +65,12 @@ imu_err *cli_offer_legacy(cli *c, const char *id, const char *email)
                                     "of %s?",
                                     in_words(c, counts), email))) {
         if (!(err = assign(c, id, email, &counts)))
-            printf("They are now of %s.\n", email);
+            cli_say(c, "They are now of %s.", email);
         return err;
     }
-    printf("%s, made before there were accounts, belong to nobody: invokemu legacy --owner EMAIL "
-           "hands them to an account.\n",
-           in_words(c, counts));
+    cli_say(c,
+            "%s, made before there were accounts, belong to nobody: invokemu legacy --owner EMAIL "
+            "hands them to an account.",
+            in_words(c, counts));
     return NULL;
 }

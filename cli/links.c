@@ -43,8 +43,7 @@ static int mail(cli *c, const imu_rows *user, const char *kind, const char *link
     err = imu_mail_add(c->db, c->p, kind, imu_text(user, 0, "email"),
                        imu_text(user, 0, "display_name"), link);
     if (err)
-        fprintf(stderr, "invokemu: done, but no mail is sent: %s\n",
-                err->log ? err->log : err->detail);
+        cli_complain(c, "done, but no mail is sent: %s", err->log ? err->log : err->detail);
     return !err;
 }
 
@@ -64,10 +63,12 @@ static imu_err *hand_out(cli *c, const imu_rows *user, imu_audit_action action, 
     cli_note(c, (imu_audit_fact){.action = action, .target_id = id, .target_name = email});
     link = apr_pstrcat(c->p, url, IMU_INVITE_PAGE, token, NULL);
     mailed = mail(c, user, kind, link);
+    if (!c->opt.json)
+        cli_say(c, "%s", link);
     cli_done(c,
              json_pack("{s:s, s:s, s:s, s:i, s:b}", "user_id", id, "email", email, "link", link,
                        "hours", hours, "mailed", mailed),
-             "%s\nWhoever opens this%s chooses the password of %s, once, within %d hours.%s", link,
+             "Whoever opens this%s chooses the password of %s, once, within %d hours.%s",
              *url ? "" : " (behind the address of your server)", email, hours,
              mailed ? " It is mailed to them too." : "");
     return NULL;
@@ -115,9 +116,9 @@ imu_err *cli_links_list(cli *c)
         if (c->opt.json)
             json_array_append_new(list, imu_invitation_json(rows, i));
         else
-            printf("%s  %-10s until %s%s  %s\n", imu_text(rows, i, "invitation_id"),
-                   imu_text(rows, i, "purpose"), imu_text(rows, i, "expires_at"),
-                   imu_bool(rows, i, "expired") ? " (over)" : "", imu_text(rows, i, "email"));
+            cli_say(c, "%s  %-10s until %s%s  %s", imu_text(rows, i, "invitation_id"),
+                    imu_text(rows, i, "purpose"), imu_text(rows, i, "expires_at"),
+                    imu_bool(rows, i, "expired") ? " (over)" : "", imu_text(rows, i, "email"));
     }
     if (c->opt.json)
         cli_print_json(list);

@@ -139,12 +139,12 @@ static int run(unsigned command, int argc, char **argv, int upstream)
         return CLI_FAILED;
     if ((why = cli_parse(&c, argc, argv, upstream))) {
         if (*why)
-            fprintf(stderr, "invokemu: %s\n", why);
+            cli_complain(&c, "%s", why);
         return CLI_USAGE;
     }
     err = open_and_run(&c, command);
     if (err)
-        fprintf(stderr, "invokemu: %s\n", err->log ? err->log : err->detail);
+        cli_complain(&c, "%s", err->log ? err->log : err->detail);
     apr_pool_destroy(c.p);
     if (fflush(stdout) != 0)
         return CLI_FAILED;

@@ -60,9 +60,9 @@ imu_err *cli_models_list(cli *c)
             continue;
         }
         json_decref(record);
-        printf("%s  %-8s %-6s %8.1f MB  %-12s  %s\n", imu_text(rows, i, "key"),
-               imu_text(rows, i, "base"), imu_text(rows, i, "type"), size / MEGABYTE,
-               state_word(view.state), imu_text(rows, i, "name"));
+        cli_say(c, "%s  %-8s %-6s %8.1f MB  %-12s  %s", imu_text(rows, i, "key"),
+                imu_text(rows, i, "base"), imu_text(rows, i, "type"), size / MEGABYTE,
+                state_word(view.state), imu_text(rows, i, "name"));
     }
     if (c->opt.json)
         cli_print_json(list);

@@ -1,7 +1,6 @@
 #include "cli/cli.h"
 
 #include <getopt.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,8 @@
 
 #include <apr_file_info.h>
 #include <apr_strings.h>
+
+#include "mod_invokemu/util/ids.h"
 
 #define MAX_PASSWORD_LINE 1024
 
@@ -267,29 +268,7 @@ int cli_confirm(cli *c, const char *question)
         fputs("no terminal to ask on: add --force if you are sure\n", stderr);
         return 0;
     }
-    fprintf(stderr, "%s Type yes: ", question);
+    fprintf(stderr, "%s Type yes: ", imu_visible_text(c->p, question));
     answer = read_line(c, stdin);
     return answer && strcmp(answer, "yes") == 0;
-}
-
-void cli_print_json(const json_t *json)
-{
-    char *text = json_dumps(json, JSON_INDENT(2));
-
-    if (text)
-        puts(text);
-    free(text);
-}
-
-void cli_done(cli *c, json_t *json, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    if (c->opt.json)
-        cli_print_json(json);
-    else
-        puts(apr_pvsprintf(c->p, fmt, ap));
-    va_end(ap);
-    json_decref(json);
 }

@@ -50,12 +50,12 @@ imu_err *cli_queue_status(cli *c)
     counts = json_object_get(status, "queue");
     processor = json_object_get(status, "processor");
     workers = json_integer_value(json_object_get(processor, "workers"));
-    printf("%s, %lld %s ready\n",
-           json_is_true(json_object_get(processor, "is_started")) ? "Jobs are started" : "Paused",
-           workers, workers == 1 ? "worker" : "workers");
+    cli_say(c, "%s, %lld %s ready",
+            json_is_true(json_object_get(processor, "is_started")) ? "Jobs are started" : "Paused",
+            workers, workers == 1 ? "worker" : "workers");
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        printf("%-12s %lld\n", words[i],
-               (long long)json_integer_value(json_object_get(counts, words[i])));
+        cli_say(c, "%-12s %lld", words[i],
+                (long long)json_integer_value(json_object_get(counts, words[i])));
     return NULL;
 }
 
@@ -100,9 +100,9 @@ imu_err *cli_queue_list(cli *c)
         if (c->opt.json)
             json_array_append_new(list, job_json(rows, i));
         else
-            printf("%8s  %s  %-11s  %s%s%s\n", imu_text(rows, i, "item_id"),
-                   imu_text(rows, i, "created_at"), imu_text(rows, i, "status"),
-                   email ? email : "-", why ? "  " : "", why ? why : "");
+            cli_say(c, "%8s  %s  %-11s  %s%s%s", imu_text(rows, i, "item_id"),
+                    imu_text(rows, i, "created_at"), imu_text(rows, i, "status"),
+                    email ? email : "-", why ? "  " : "", why ? why : "");
     }
     if (c->opt.json)
         cli_print_json(list);

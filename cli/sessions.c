@@ -30,9 +30,9 @@ imu_err *cli_sessions_list(cli *c)
         const char *agent = json_string_value(json_object_get(one, "user_agent"));
         const char *from = json_string_value(json_object_get(one, "ip_address"));
 
-        printf("%s  %s  %-15s %s\n", json_string_value(json_object_get(one, "session_id")),
-               json_string_value(json_object_get(one, "last_activity_at")), from ? from : "-",
-               agent ? agent : "-");
+        cli_say(c, "%s  %s  %-15s %s", json_string_value(json_object_get(one, "session_id")),
+                json_string_value(json_object_get(one, "last_activity_at")), from ? from : "-",
+                agent ? agent : "-");
     }
     return NULL;
 }

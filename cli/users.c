@@ -105,10 +105,10 @@ imu_err *cli_users_list(cli *c)
         if (c->opt.json)
             json_array_append_new(list, user_json(rows, i));
         else
-            printf("%-40s %-24s %-13s %-11s %s\n", imu_text(rows, i, "email"), name ? name : "",
-                   imu_bool(rows, i, "is_admin") ? "administrator" : "person",
-                   imu_bool(rows, i, "is_active") ? "active" : "deactivated",
-                   seen ? seen : "never signed in");
+            cli_say(c, "%-40s %-24s %-13s %-11s %s", imu_text(rows, i, "email"), name ? name : "",
+                    imu_bool(rows, i, "is_admin") ? "administrator" : "person",
+                    imu_bool(rows, i, "is_active") ? "active" : "deactivated",
+                    seen ? seen : "never signed in");
     }
     if (c->opt.json)
         cli_print_json(list);
@@ -184,8 +184,8 @@ imu_err *cli_users_del(cli *c)
     cli_tell_canceled(c, ended);
     imu_publish_user_changed(id);
     if ((err = cli_purge(c)))
-        fprintf(stderr, "invokemu: files are left, which the server removes: %s\n",
-                err->log ? err->log : err->detail);
+        cli_complain(c, "files are left, which the server removes: %s",
+                     err->log ? err->log : err->detail);
     cli_note(
         c, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
                             .target_id = id,

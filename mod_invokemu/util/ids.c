@@ -224,3 +224,40 @@ int imu_is_clean_text(const char *text)
     }
     return 1;
 }
+
+/* Characters of two and three bytes that change how a line reads: C1 controls (80 to 9f), marks of
+ * direction (61c, 200e, 200f, 202a to 202e, 2066 to 2069), ends of lines (2028, 2029). */
+static int changes_line(const unsigned char *s, int n)
+{
+    unsigned code = n == 2   ? (s[0] & 0x1fu) << 6 | (s[1] & 0x3fu)
+                    : n == 3 ? (s[0] & 0x0fu) << 12 | (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu)
+                             : s[0];
+
+    return n < 4 && (code < 0x20 || (code >= 0x7f && code <= 0x9f) || code == 0x61c ||
+                     code == 0x200e || code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
+                     (code >= 0x2066 && code <= 0x2069));
+}
+
+const char *imu_visible_text(apr_pool_t *p, const char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *s = (const unsigned char *)text;
+    char *out = apr_palloc(p, 4 * strlen(text) + 1), *o = out;
+
+    while (*s) {
+        int n = utf8_sequence(s), hide = n == 0 || changes_line(s, n);
+
+        for (int i = 0; i < (n ? n : 1); i++, s++) {
+            if (!hide) {
+                *o++ = (char)*s;
+                continue;
+            }
+            *o++ = '\\';
+            *o++ = 'x';
+            *o++ = digits[*s >> 4];
+            *o++ = digits[*s & 15];
+        }
+    }
+    *o = '\0';
+    return out;
+}

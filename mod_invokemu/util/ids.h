@@ -36,5 +36,8 @@ const char *imu_now(apr_pool_t *p);
 apr_time_t imu_time_parse(const char *text);
 /** True when text is valid UTF-8 without control characters other than tab, CR and LF. */
 int imu_is_clean_text(const char *text);
+/** The text as a terminal may show it on one line: bytes of control characters (C0, DEL, C1), of
+ * marks that turn the direction of what follows, and of what is no UTF-8 stand as \xNN. */
+const char *imu_visible_text(apr_pool_t *p, const char *text);
 
 #endif

@@ -35,6 +35,16 @@ static void base64url(apr_pool_t *p, const char *text, size_t size)
         abort(); /* two spellings of one value */
 }
 
+/* Nothing is hidden twice, and what is shown is clean. */
+static void visible(apr_pool_t *p, const char *text)
+{
+    const char *shown = imu_visible_text(p, text);
+
+    if (!imu_is_clean_text(shown) || strpbrk(shown, "\t\r\n") ||
+        strcmp(imu_visible_text(p, shown), shown) != 0)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = pool_text(data, size);
@@ -42,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     moment(pool, text);
     base64url(pool, text, strlen(text));
     imu_is_uuid(text);
+    visible(pool, text);
     apr_pool_clear(pool);
     return 0;
 }

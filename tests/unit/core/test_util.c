@@ -119,6 +119,24 @@ static void look_list(imu_check *c, const json_t *body)
     imu_check_only(c, body, known);
 }
 
+static void test_visible_text(void **state)
+{
+    static const struct {
+        const char *text, *shown;
+    } cases[] = {
+        {"", ""},
+        {"Zo\xc3\xab \xf0\x9f\xa6\x8a \\x1b", "Zo\xc3\xab \xf0\x9f\xa6\x8a \\x1b"},
+        {"\x1b[2J\r\n\x7f", "\\x1b[2J\\x0d\\x0a\\x7f"},
+        {"\xc2\x9b\x33\xc2\xa0", "\\xc2\\x9b\x33\xc2\xa0"},
+        {"a\xe2\x80\xae.\xe2\x82\xac", "a\\xe2\\x80\\xae.\xe2\x82\xac"},
+        {"\x9b\xff\xe2\x80", "\\x9b\\xff\\xe2\\x80"},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_string_equal(imu_visible_text(pool, cases[i].text), cases[i].shown);
+}
+
 static void test_faults_have_the_right_type(void **state)
 {
     static const struct {
@@ -199,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_sha256_of_a_known_text),
         cmocka_unit_test(test_times_go_out_and_come_back),
         cmocka_unit_test(test_clean_text),
+        cmocka_unit_test(test_visible_text),
         cmocka_unit_test(test_faults_have_the_right_type),
         cmocka_unit_test(test_long_input_is_not_echoed),
         cmocka_unit_test(test_local_names),
