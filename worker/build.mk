@@ -26,19 +26,22 @@ check-engine: $(B)/check-engine
 $(B)/tests/test_engine: $(B)/obj/tests/unit/test_engine.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
-$(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model $(B)/tests/replay_lora $(B)/tests/replay_checkpoint: $(B)/tests/replay_%: $(B)/obj/tests/fuzz/fuzz_%.o \
+$(B)/tests/test_weights: $(B)/obj/tests/unit/test_weights.o $(B)/obj/tests/unit/st_write.o $(B)/libimuengine.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
+$(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model $(B)/tests/replay_lora $(B)/tests/replay_checkpoint $(B)/tests/replay_shards: $(B)/tests/replay_%: $(B)/obj/tests/fuzz/fuzz_%.o \
 		$(B)/obj/tests/fuzz/replay.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
 # Needs clang; the parsers alone, without the networks.
-FUZZ_ENGINE_SRC := $(addprefix worker/diffusion/,lora.c lora_apply.c names.c file_kind.c model_kind.c single_file.c safetensors.c prompt.c tokenizer.c int_map.c json_file.c array.c fault.c randn.c) \
+FUZZ_ENGINE_SRC := $(addprefix worker/diffusion/,lora.c lora_apply.c names.c file_kind.c model_kind.c single_file.c sharded.c safetensors.c prompt.c tokenizer.c int_map.c json_file.c array.c fault.c randn.c) \
                    $(wildcard worker/diffusion/scheduler*.c) \
                    worker/tensor/dtype.c
-$(B)/fuzz/fuzz_safetensors $(B)/fuzz/fuzz_prompt $(B)/fuzz/fuzz_model $(B)/fuzz/fuzz_lora $(B)/fuzz/fuzz_checkpoint: $(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_ENGINE_SRC)
+$(B)/fuzz/fuzz_safetensors $(B)/fuzz/fuzz_prompt $(B)/fuzz/fuzz_model $(B)/fuzz/fuzz_lora $(B)/fuzz/fuzz_checkpoint $(B)/fuzz/fuzz_shards: $(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_ENGINE_SRC)
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ -ljansson -lunistring -lm
 
 ALL        += $(B)/libimuengine.a
-UNIT_TESTS += $(B)/check-engine $(B)/tests/test_engine $(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model \
-              $(B)/tests/replay_lora $(B)/tests/replay_checkpoint
+UNIT_TESTS += $(B)/check-engine $(B)/tests/test_engine $(B)/tests/test_weights $(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model \
+              $(B)/tests/replay_lora $(B)/tests/replay_checkpoint $(B)/tests/replay_shards
 include worker/runtime.mk

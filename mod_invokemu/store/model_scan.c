@@ -18,6 +18,7 @@
 #include "mod_invokemu/util/ids.h"
 #include "worker/diffusion/file_kind.h"
 #include "worker/diffusion/model_files.h"
+#include "worker/diffusion/sharded.h"
 #include "worker/diffusion/model_kind.h"
 
 #define MODELS_MAX    1000
@@ -59,40 +60,59 @@ static apr_int64_t folder_size(apr_pool_t *p, const char *dir, int depth)
     return total;
 }
 
-/** The file with the UNet's weights, or the model's one file; NULL for none. */
-static const char *weights_file(apr_pool_t *p, const char *dir)
+/** Adds what a file holds to a digest. @return 0 when it can't be read */
+static int digest_file(apr_pool_t *p, const char *path, EVP_MD_CTX *ctx)
 {
-    const char *unet = apr_pstrcat(p, dir, "/unet", NULL), *name = imu_net_file_name(unet);
-
-    if (imu_is_weights_file(dir))
-        return dir;
-    return name ? apr_pstrcat(p, unet, "/", name, NULL) : NULL;
-}
-
-/** "sha256:" and the digest of the file with the weights. */
-static imu_err *weights_hash(apr_pool_t *p, const char *dir, const char **hash)
-{
-    const char *path = weights_file(p, dir);
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    char hex[2 * EVP_MAX_MD_SIZE + 1];
     apr_file_t *file;
-    EVP_MD_CTX *ctx;
-    unsigned int n = 0, i;
     apr_size_t got = READ_SIZE;
     char *buf = apr_palloc(p, READ_SIZE);
 
-    if (!path || apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_BINARY, 0, p) != APR_SUCCESS)
-        return imu_error(p, 400, "no_weights", "The weights in %s can't be read.", dir);
-    if (!(ctx = EVP_MD_CTX_new()))
-        return imu_error_internal(p, "no memory for a digest");
-    EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
+    if (apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_BINARY, 0, p) != APR_SUCCESS)
+        return 0;
     while (apr_file_read(file, buf, &got) == APR_SUCCESS) {
         EVP_DigestUpdate(ctx, buf, got);
         got = READ_SIZE;
     }
+    apr_file_close(file);
+    return 1;
+}
+
+/** Adds the UNet's weights, in one file or several, or the model's one file. */
+static int digest_weights(apr_pool_t *p, const char *dir, EVP_MD_CTX *ctx)
+{
+    const char *unet = apr_pstrcat(p, dir, "/unet", NULL), *name = imu_net_file_name(unet);
+    imu_shards *shards;
+    int read = 1;
+
+    if (imu_is_weights_file(dir))
+        return digest_file(p, dir, ctx);
+    if (!name || !imu_is_index(name))
+        return name && digest_file(p, apr_pstrcat(p, unet, "/", name, NULL), ctx);
+    if (imu_shards_read(unet, name, &shards, NULL))
+        return 0;
+    for (size_t i = 0; i < shards->count && read; i++)
+        read = digest_file(p, apr_pstrcat(p, unet, "/", shards->name[i], NULL), ctx);
+    imu_shards_free(shards);
+    return read;
+}
+
+/** "sha256:" and the digest of the weights. */
+static imu_err *weights_hash(apr_pool_t *p, const char *dir, const char **hash)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    char hex[2 * EVP_MAX_MD_SIZE + 1];
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    unsigned int n = 0, i;
+    int read;
+
+    if (!ctx)
+        return imu_error_internal(p, "no memory for a digest");
+    EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
+    read = digest_weights(p, dir, ctx);
     EVP_DigestFinal_ex(ctx, digest, &n);
     EVP_MD_CTX_free(ctx);
-    apr_file_close(file);
+    if (!read)
+        return imu_error(p, 400, "no_weights", "The weights in %s can't be read.", dir);
     for (i = 0; i < n; i++)
         apr_snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     *hash = apr_pstrcat(p, "sha256:", hex, NULL);

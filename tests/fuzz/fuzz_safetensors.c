@@ -35,9 +35,9 @@ static void as_file(const uint8_t *data, size_t size)
         if (strncmp(fault.text, path, strlen(path)) != 0)
             abort(); /* its reader cuts the path off again */
     } else {
-        if (st->data_start > size)
+        if (st->file_count != 1 || st->files[0].data_start > size)
             abort();
-        check(st, size - st->data_start);
+        check(st, size - st->files[0].data_start);
     }
     close(fd);
 }

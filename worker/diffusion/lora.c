@@ -179,7 +179,7 @@ static imu_engine_status open_file(const char *path, imu_lora *l, imu_fault *fau
     imu_engine_status s = imu_st_open(path, &l->file, fault);
     if (s)
         return s;
-    if (fstat(l->file->fd, &info))
+    if (fstat(l->file->files[0].fd, &info))
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The LoRA can't be read.");
     l->device = (uint64_t)info.st_dev;
     l->inode = (uint64_t)info.st_ino;

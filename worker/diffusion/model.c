@@ -2,12 +2,12 @@
 #include "worker/diffusion/model.h"
 
 #include "worker/diffusion/json_file.h"
+#include "worker/diffusion/sharded.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define CONFIG_BYTES ((size_t)1 << 20)
@@ -55,19 +55,14 @@ static imu_engine_status part_path(const imu_model *m, const char *part, char pa
     return IMU_ENGINE_OK;
 }
 
-/* Bytes of the safetensors file of a part, 0 when there is none. */
+/* Bytes of the weights of a part, 0 when there are none. */
 static uint64_t part_bytes(const imu_model *m, const char *part)
 {
     char path[PATH_MAX];
     const char *name;
-    struct stat info;
-    if (part_path(m, part, path, NULL) || !(name = imu_net_file_name(path)))
-        return 0;
-    size_t used = strlen(path);
-    int n = snprintf(path + used, sizeof path - used, "/%s", name);
-    if (n < 0 || (size_t)n >= sizeof path - used || stat(path, &info))
-        return 0;
-    return (uint64_t)info.st_size;
+    return part_path(m, part, path, NULL) || !(name = imu_net_file_name(path))
+               ? 0
+               : imu_weights_bytes(path, name);
 }
 
 static imu_engine_status describe_unet(imu_model *m, const json_t *c, imu_fault *fault)

@@ -2,7 +2,7 @@
 
 #include "worker/diffusion/json_file.h"
 #include "worker/diffusion/model_kind.h"
-#include "worker/diffusion/safetensors.h"
+#include "worker/diffusion/sharded.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -14,9 +14,14 @@
 #define MAX_JSON ((size_t)16 << 20)
 
 static const char *const parts[] = {"text_encoder", "text_encoder_2", "unet", "vae"};
-static const char *const weights[] = {"diffusion_pytorch_model.safetensors", "model.safetensors",
+static const char *const weights[] = {"diffusion_pytorch_model.safetensors",
+                                      "model.safetensors",
                                       "diffusion_pytorch_model.fp16.safetensors",
-                                      "model.fp16.safetensors"};
+                                      "model.fp16.safetensors",
+                                      "diffusion_pytorch_model.safetensors.index.json",
+                                      "model.safetensors.index.json",
+                                      "diffusion_pytorch_model.safetensors.index.fp16.json",
+                                      "model.safetensors.index.fp16.json"};
 static const char *const others[] = {"model_index.json",
                                      "text_encoder/config.json",
                                      "text_encoder_2",
@@ -51,7 +56,7 @@ const char *imu_net_file_name(const char *folder)
 static imu_flaw_kind found(imu_flaw *flaw, imu_flaw_kind kind, const char *why)
 {
     flaw->kind = kind;
-    snprintf(flaw->why, sizeof flaw->why, "%s", why);
+    snprintf(flaw->why, sizeof flaw->why, "%.255s", why);
     return kind;
 }
 
@@ -84,29 +89,70 @@ static imu_flaw_kind check_json(const char *folder, const char *name, imu_flaw *
     return IMU_FLAW_NONE;
 }
 
+/* Notes what opening a file of weights answered: the fault begins with the file's path. */
+static imu_flaw_kind damaged(imu_flaw *flaw, const char *path, const imu_fault *fault)
+{
+    char prefix[PATH_MAX];
+    size_t n = (size_t)snprintf(prefix, sizeof prefix, IMU_ST_PATH, path);
+    return found(flaw, IMU_FLAW_DAMAGED,
+                 strncmp(fault->text, prefix, n) ? fault->text : fault->text + n);
+}
+
+/* Notes that flaw->file is looked at: part/name. */
+static bool look_at(imu_flaw *flaw, const char *part, const char *name)
+{
+    int n = snprintf(flaw->file, sizeof flaw->file, "%s/%s", part, name);
+    return n > 0 && (size_t)n < sizeof flaw->file;
+}
+
+/* Each shard by itself, so that the flaw is laid to the right one. */
+static imu_flaw_kind check_shards(const char *folder, const char *part, const char *place,
+                                  const char *index, imu_flaw *flaw)
+{
+    char path[PATH_MAX];
+    imu_shards *shards;
+    imu_safetensors *st;
+    imu_fault fault;
+    imu_flaw_kind kind = IMU_FLAW_NONE;
+    if (check_there(folder, path, flaw))
+        return flaw->kind;
+    if (imu_shards_read(place, index, &shards, &fault))
+        return damaged(flaw, path, &fault);
+    for (size_t i = 0; i < shards->count && !kind; i++) {
+        kind = look_at(flaw, part, shards->name[i]) ? check_there(folder, path, flaw)
+                                                    : found(flaw, IMU_FLAW_UNREADABLE, "");
+        if (!kind && imu_st_open(path, &st, &fault))
+            kind = damaged(flaw, path, &fault);
+        else if (!kind)
+            imu_st_close(st);
+    }
+    imu_shards_free(shards);
+    return kind;
+}
+
 /* The header says where in the file each tensor lies: a file that was cut shows here. */
 static imu_flaw_kind check_weights(const char *folder, const char *part, imu_flaw *flaw)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], place[PATH_MAX];
     imu_safetensors *st;
     imu_fault fault;
-    const char *name = join(path, folder, part) ? imu_net_file_name(path) : NULL;
+    const char *name = join(place, folder, part) ? imu_net_file_name(place) : NULL;
     for (size_t i = 0; !name && i < COUNT(weights); i++) {
         /* One that may not be read is another fault than none. */
-        snprintf(flaw->file, sizeof flaw->file, "%s/%s", part, weights[i]);
-        if (check_there(folder, path, flaw) == IMU_FLAW_UNREADABLE)
+        if (look_at(flaw, part, weights[i]) &&
+            check_there(folder, path, flaw) == IMU_FLAW_UNREADABLE)
             return flaw->kind;
     }
     snprintf(flaw->file, sizeof flaw->file, name ? "%s/%s" : "%s", part, name);
     if (!name)
         return found(flaw, IMU_FLAW_NO_WEIGHTS, "");
+    if (imu_is_index(name) && check_shards(folder, part, place, name, flaw))
+        return flaw->kind;
+    look_at(flaw, part, name);
     if (check_there(folder, path, flaw))
         return flaw->kind;
-    if (imu_st_open(path, &st, &fault)) {
-        char prefix[PATH_MAX];
-        int n = snprintf(prefix, sizeof prefix, IMU_ST_PATH, path);
-        return found(flaw, IMU_FLAW_DAMAGED, fault.text + n);
-    }
+    if (imu_weights_open(place, name, &st, &fault))
+        return damaged(flaw, path, &fault);
     imu_flaw_kind kind =
         st->count ? IMU_FLAW_NONE : found(flaw, IMU_FLAW_DAMAGED, "It holds no tensor");
     imu_st_close(st);
@@ -176,6 +222,25 @@ static void mix_file(uint64_t *mark, const char *folder, const char *name)
     mix(mark, &info.st_ctim, sizeof info.st_ctim);
 }
 
+/* The weights of a part, under each name that they may have. */
+static void mix_weights(uint64_t *mark, const char *folder, const char *part)
+{
+    char name[sizeof((imu_flaw *)0)->file], path[PATH_MAX];
+    imu_shards *shards;
+    for (size_t k = 0; k < COUNT(weights); k++) {
+        snprintf(name, sizeof name, "%s/%s", part, weights[k]);
+        mix_file(mark, folder, name);
+        if (!imu_is_index(name) || !join(path, folder, part) ||
+            imu_shards_read(path, weights[k], &shards, NULL))
+            continue;
+        for (size_t i = 0; i < shards->count; i++) {
+            snprintf(name, sizeof name, "%s/%s", part, shards->name[i]);
+            mix_file(mark, folder, name);
+        }
+        imu_shards_free(shards);
+    }
+}
+
 bool imu_is_weights_file(const char *path)
 {
     static const char end[] = ".safetensors";
@@ -187,7 +252,6 @@ bool imu_is_weights_file(const char *path)
 uint64_t imu_model_files_mark(const char *folder)
 {
     uint64_t mark = 0xcbf29ce484222325;
-    char name[96];
     if (imu_is_weights_file(folder)) {
         mix_file(&mark, folder, ".");
         return mark;
@@ -195,9 +259,6 @@ uint64_t imu_model_files_mark(const char *folder)
     for (size_t i = 0; i < COUNT(others); i++)
         mix_file(&mark, folder, others[i]);
     for (size_t i = 0; i < COUNT(parts); i++)
-        for (size_t k = 0; k < COUNT(weights); k++) {
-            snprintf(name, sizeof name, "%s/%s", parts[i], weights[k]);
-            mix_file(&mark, folder, name);
-        }
+        mix_weights(&mark, folder, parts[i]);
     return mark;
 }

@@ -22,12 +22,12 @@ typedef enum imu_flaw_kind {
 
 typedef struct imu_flaw {
     imu_flaw_kind kind;
-    char file[80]; /* below the model's folder: "unet/config.json" */
-    char why[256]; /* for the log: technical, without a path; may be "" */
+    char file[160]; /* below the model's folder: "unet/config.json" */
+    char why[256];  /* for the log: technical, without a path; may be "" */
 } imu_flaw;
 
 /* Which of the usual names of a weights file is there in `folder` (*.safetensors,
- * *.fp16.safetensors) and can be read; NULL for none. */
+ * *.fp16.safetensors, or the index of several) and can be read; NULL for none. */
 const char *imu_net_file_name(const char *folder);
 
 /* Looks at the files that rendering needs: each part's config and weights, the tokenizer, and the

@@ -1,9 +1,8 @@
 #include "worker/diffusion/net.h"
 
 #include "worker/diffusion/json_file.h"
+#include "worker/diffusion/sharded.h"
 
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,13 +53,11 @@ imu_engine_status imu_net_config(const imu_net_place *place, json_t **out, imu_f
 
 static imu_engine_status open_file(imu_net *net, const char *folder, imu_fault *fault)
 {
-    char path[PATH_MAX];
     const char *name = imu_net_file_name(folder);
-    int n = name ? snprintf(path, sizeof path, "%s/%s", folder, name) : -1;
-    if (n < 0 || (size_t)n >= sizeof path)
+    if (!name)
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "There is no safetensors file in %.200s.",
                         folder);
-    imu_engine_status s = imu_st_open(path, &net->own, fault);
+    imu_engine_status s = imu_weights_open(folder, name, &net->own, fault);
     net->file = net->own;
     return s;
 }
@@ -89,8 +86,7 @@ void imu_net_set_naming(imu_net *net, const imu_naming *naming)
 
 void imu_net_read_ahead(const imu_net *net)
 {
-    /* Only advice: what it answers changes nothing. */
-    (void)posix_fadvise(net->file->fd, 0, 0, POSIX_FADV_WILLNEED);
+    imu_st_read_ahead(net->file);
 }
 
 static void drop_loras(imu_lora_use *uses, size_t count)

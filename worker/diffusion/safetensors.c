@@ -84,7 +84,8 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const imu_st_entry *)a)->name, ((const imu_st_entry *)b)->name);
 }
 
-static imu_engine_status parse_root(json_t *root, imu_safetensors *st, imu_fault *fault)
+static imu_engine_status parse_root(json_t *root, uint64_t data_size, imu_safetensors *st,
+                                    imu_fault *fault)
 {
     size_t n = json_object_size(root);
     if (!json_is_object(root) || n > MAX_ENTRIES)
@@ -99,7 +100,7 @@ static imu_engine_status parse_root(json_t *root, imu_safetensors *st, imu_fault
         if (!strcmp(name, "__metadata__"))
             continue;
         imu_st_entry *e = &st->entries[st->count++];
-        imu_engine_status s = parse_entry(name, value, st->data_size, e, fault);
+        imu_engine_status s = parse_entry(name, value, data_size, e, fault);
         if (s)
             return s;
     }
@@ -113,11 +114,9 @@ imu_engine_status imu_st_parse(const char *header, size_t size, uint64_t data_si
     imu_safetensors *st = calloc(1, sizeof *st);
     if (!st)
         return imu_fail_memory(fault);
-    st->fd = -1;
-    st->data_size = data_size;
     json_error_t error;
     json_t *root = json_loadb(header, size, JSON_REJECT_DUPLICATES, &error);
-    imu_engine_status s = root ? parse_root(root, st, fault)
+    imu_engine_status s = root ? parse_root(root, data_size, st, fault)
                                : imu_fail(fault, IMU_ENGINE_BAD_MODEL,
                                           "The safetensors header is no JSON: %.100s.", error.text);
     json_decref(root);
@@ -160,18 +159,25 @@ static imu_engine_status open_fd(int fd, imu_safetensors **out, imu_fault *fault
                         "The safetensors header is longer than the file.");
     if (size > MAX_HEADER)
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The safetensors header is too long.");
+    imu_safetensors *st = NULL;
     char *header = malloc((size_t)size + 1);
-    if (!header)
-        return imu_fail_memory(fault);
-    imu_engine_status s;
-    if (read_at(fd, header, size, 8))
+    imu_st_file *file = malloc(sizeof *file);
+    imu_engine_status s = header && file ? IMU_ENGINE_OK : imu_fail_memory(fault);
+    if (!s && read_at(fd, header, size, 8))
         s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "It can't be read.");
-    else
-        s = imu_st_parse(header, (size_t)size, (uint64_t)info.st_size - 8 - size, out, fault);
-    free(header);
     if (!s)
-        (*out)->data_start = 8 + size;
-    return s;
+        s = imu_st_parse(header, (size_t)size, (uint64_t)info.st_size - 8 - size, &st, fault);
+    free(header);
+    if (s) {
+        free(file);
+        return s;
+    }
+    *file = (imu_st_file){
+        .fd = fd, .data_start = 8 + size, .size = info.st_size, .changed = info.st_mtim};
+    st->files = file;
+    st->file_count = 1;
+    *out = st;
+    return IMU_ENGINE_OK;
 }
 
 imu_engine_status imu_st_open(const char *path, imu_safetensors **out, imu_fault *fault)
@@ -185,7 +191,6 @@ imu_engine_status imu_st_open(const char *path, imu_safetensors **out, imu_fault
         close(fd);
         return imu_fail(fault, s, IMU_ST_PATH "%.240s", path, why.text);
     }
-    (*out)->fd = fd;
     return IMU_ENGINE_OK;
 }
 
@@ -196,9 +201,58 @@ void imu_st_close(imu_safetensors *st)
     for (size_t i = 0; i < st->count; i++)
         free(st->entries[i].name);
     free(st->entries);
-    if (st->fd >= 0)
-        close(st->fd);
+    for (size_t i = 0; i < st->file_count; i++)
+        close(st->files[i].fd);
+    free(st->files);
     free(st);
+}
+
+/* Room in `st` for what `more` has. */
+static bool make_room(imu_safetensors *st, const imu_safetensors *more)
+{
+    imu_st_entry *entries =
+        realloc(st->entries, (st->count + more->count + 1) * sizeof *st->entries);
+    if (!entries)
+        return false;
+    st->entries = entries;
+    imu_st_file *files =
+        realloc(st->files, (st->file_count + more->file_count + 1) * sizeof *st->files);
+    if (!files)
+        return false;
+    st->files = files;
+    return true;
+}
+
+imu_engine_status imu_st_join(imu_safetensors *st, imu_safetensors *more, imu_fault *fault)
+{
+    imu_engine_status s = IMU_ENGINE_OK;
+    if (st->count + more->count > MAX_ENTRIES)
+        s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The shards hold too many tensors.");
+    for (size_t i = 0; i < more->count && !s; i++)
+        if (imu_st_find(st, more->entries[i].name))
+            s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Two shards hold the tensor %.200s.",
+                         more->entries[i].name);
+    if (!s && !make_room(st, more))
+        s = imu_fail_memory(fault);
+    if (!s) {
+        for (size_t i = 0; i < more->count; i++) {
+            st->entries[st->count] = more->entries[i];
+            st->entries[st->count++].file += st->file_count;
+        }
+        for (size_t i = 0; i < more->file_count; i++)
+            st->files[st->file_count++] = more->files[i];
+        more->count = more->file_count = 0; /* they are st's now */
+        qsort(st->entries, st->count, sizeof *st->entries, by_name);
+    }
+    imu_st_close(more);
+    return s;
+}
+
+void imu_st_read_ahead(const imu_safetensors *st)
+{
+    /* Only advice: what it answers changes nothing. */
+    for (size_t i = 0; i < st->file_count; i++)
+        (void)posix_fadvise(st->files[i].fd, 0, 0, POSIX_FADV_WILLNEED);
 }
 
 const imu_st_entry *imu_st_find(const imu_safetensors *st, const char *name)
@@ -207,12 +261,28 @@ const imu_st_entry *imu_st_find(const imu_safetensors *st, const char *name)
     return bsearch(&key, st->entries, st->count, sizeof *st->entries, by_name);
 }
 
+/* Reads bytes of a tensor's data. What was learnt of the file when it was opened must still hold:
+ * other bytes in the same places would draw nonsense without a word. */
+static imu_engine_status read_data(const imu_safetensors *st, const imu_st_entry *entry, void *dst,
+                                   uint64_t size, uint64_t from, imu_fault *fault)
+{
+    const imu_st_file *file = &st->files[entry->file];
+    struct stat now;
+    if (entry->file >= st->file_count ||
+        read_at(file->fd, dst, size, file->data_start + entry->offset + from))
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't read the tensor %.200s.", entry->name);
+    if (fstat(file->fd, &now) || now.st_size != file->size ||
+        now.st_mtim.tv_sec != file->changed.tv_sec || now.st_mtim.tv_nsec != file->changed.tv_nsec)
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                        "The file of the tensor %.200s was changed while it was in use.",
+                        entry->name);
+    return IMU_ENGINE_OK;
+}
+
 imu_engine_status imu_st_read_raw(const imu_safetensors *st, const imu_st_entry *entry, void *dst,
                                   imu_fault *fault)
 {
-    if (st->fd < 0 || read_at(st->fd, dst, entry->size, st->data_start + entry->offset))
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't read the tensor %.200s.", entry->name);
-    return IMU_ENGINE_OK;
+    return read_data(st, entry, dst, entry->size, 0, fault);
 }
 
 imu_engine_status imu_st_read_f32(const imu_safetensors *st, const imu_st_entry *entry, float *dst,
@@ -227,10 +297,8 @@ imu_engine_status imu_st_read_f32(const imu_safetensors *st, const imu_st_entry 
     imu_engine_status s = IMU_ENGINE_OK;
     for (uint64_t done = 0; done < entry->count && !s;) {
         size_t n = entry->count - done < per_chunk ? (size_t)(entry->count - done) : per_chunk;
-        if (st->fd < 0 ||
-            read_at(st->fd, buffer, n * width, st->data_start + entry->offset + done * width))
-            s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "Can't read the tensor %.200s.", entry->name);
-        else
+        s = read_data(st, entry, buffer, n * width, done * width, fault);
+        if (!s)
             imu_to_f32(entry->type, buffer, dst + done, n);
         done += n;
     }

@@ -18,6 +18,7 @@ struct entry {
     char *path;
     imu_model *model;
     uint64_t used; /* counts up: the smallest was used longest ago */
+    uint64_t mark; /* of its files when it was opened */
 };
 
 struct imu_models {
@@ -318,11 +319,15 @@ static int open_model(imu_call *call, imu_models *m, const json_t *row, struct e
         return unusable(call, "The model's record has no key or no path.");
     if (resolve(call, m, path, folder))
         return -1;
-    for (size_t i = 0; i < m->n_open; i++) {
-        if (!strcmp(m->open[i].key, key) && !strcmp(m->open[i].path, folder)) {
+    uint64_t mark = imu_model_files_mark(folder);
+    for (size_t i = m->n_open; i-- > 0;) {
+        if (strcmp(m->open[i].key, key) != 0 || strcmp(m->open[i].path, folder) != 0)
+            continue;
+        if (m->open[i].mark == mark) {
             *out = &m->open[i];
             return 0;
         }
+        close_entry(m, i); /* its files are others now */
     }
     if (m->n_open == MAX_OPEN) {
         size_t oldest = 0;
@@ -330,7 +335,7 @@ static int open_model(imu_call *call, imu_models *m, const json_t *row, struct e
             oldest = m->open[i].used < m->open[oldest].used ? i : oldest;
         close_entry(m, oldest);
     }
-    struct entry e = {.key = strdup(key), .path = strdup(folder)};
+    struct entry e = {.key = strdup(key), .path = strdup(folder), .mark = mark};
     imu_fault fault;
     if (!e.key || !e.path || open_files(m, folder, &e.model, &fault) != IMU_ENGINE_OK) {
         if (e.key && e.path)
