@@ -28,6 +28,12 @@ static imu_err *add(imu_req *req, const imu_audit_entry *entry)
     return err ? err : imu_audit_add(db, req->p, entry);
 }
 
+static void lost(imu_req *req, const char *what, const imu_err *err)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, req->r, "IMU0207: no entry in the audit log for %s: %s",
+                  what, err->log ? err->log : err->detail);
+}
+
 void imu_audit(imu_req *req, imu_audit_fact fact)
 {
     imu_audit_entry entry = imu_audit_entry_of(req->p, &fact);
@@ -45,9 +51,27 @@ void imu_audit(imu_req *req, imu_audit_fact fact)
     if (imu_audit_wanted(fact.action, req->inst->audit_sign_ins, req->inst->audit_changes))
         err = add(req, &entry);
     if (err)
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, req->r,
-                      "IMU0207: no entry in the audit log for %s: %s", entry.action,
-                      err->log ? err->log : err->detail);
+        lost(req, entry.action, err);
+}
+
+void imu_audit_board(imu_req *req, imu_audit_action action, const char *board_id,
+                     const json_t *people, json_t *detail)
+{
+    imu_audit_fact fact = {.action = action, .target_id = board_id, .detail = detail};
+    json_t *addresses = NULL;
+    imu_db *db;
+    imu_err *err = imu_req_db(req, &db);
+
+    if (!err)
+        err = imu_audit_board_words(db, req->p, board_id, people, &fact.target_name, &addresses);
+    if (err) {
+        json_decref(detail);
+        lost(req, "a board", err);
+        return;
+    }
+    if (json_array_size(addresses) > 0)
+        json_object_set(detail, "people", addresses);
+    imu_audit(req, fact);
 }
 
 void imu_audit_own(imu_req *req, imu_audit_action action)

@@ -113,10 +113,8 @@ imu_err *imu_api_board_share(imu_req *req)
                                email ? req->who.user_id : NULL)))
         return err;
     imu_board_tell_now(req, board_id, 0);
-    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_BOARD_SHARED,
-                                    .target_id = board_id,
-                                    .detail = json_pack("{s:s, s:O}", "permission", permission,
-                                                        "user_ids", people)});
+    imu_audit_board(req, IMU_AUDIT_BOARD_SHARED, board_id, people,
+                    json_pack("{s:s, s:O}", "permission", permission, "user_ids", people));
     shared_with = json_array();
     json_array_foreach (people, i, one)
         json_array_append_new(shared_with,
@@ -127,18 +125,17 @@ imu_err *imu_api_board_share(imu_req *req)
 
 imu_err *imu_api_board_unshare(imu_req *req)
 {
-    const char *board_id = imu_param(req, "board_id");
+    const char *board_id = imu_param(req, "board_id"), *person = imu_param(req, "user_id");
     imu_board_audience *before;
     imu_err *err;
 
     if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) ||
         (err = imu_board_audience_read(req, board_id, &before)) ||
-        (err = imu_board_unshare(req->db, req->p, board_id, imu_param(req, "user_id"))))
+        (err = imu_board_unshare(req->db, req->p, board_id, person)))
         return err;
     imu_board_tell(req, before);
-    imu_audit(req,
-              (imu_audit_fact){.action = IMU_AUDIT_BOARD_UNSHARED,
-                               .target_id = board_id,
-                               .detail = json_pack("{s:s}", "user_id", imu_param(req, "user_id"))});
+    imu_audit_board(req, IMU_AUDIT_BOARD_UNSHARED, board_id,
+                    imu_json_own(req->p, json_pack("[s]", person)),
+                    json_pack("{s:s}", "user_id", person));
     return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
 }

@@ -232,10 +232,8 @@ imu_err *imu_api_board_change(imu_req *req)
         return err;
     imu_board_tell_now(req, board_id, before->everyone);
     if (changes.visibility)
-        imu_audit(req, (imu_audit_fact){
-                           .action = IMU_AUDIT_BOARD_VISIBILITY,
-                           .target_id = board_id,
-                           .detail = json_pack("{s:s}", "board_visibility", changes.visibility)});
+        imu_audit_board(req, IMU_AUDIT_BOARD_VISIBILITY, board_id, NULL,
+                        json_pack("{s:s}", "board_visibility", changes.visibility));
     return reply_board(req, 201, board_id);
 }
 

@@ -143,19 +143,19 @@ static imu_err *remove_account(imu_req *req, const char *heir)
 {
     const char *id = imu_param(req, "user_id");
     apr_array_header_t *ended;
-    imu_rows *user;
+    imu_rows *user, *next = NULL;
     imu_db *db;
     imu_err *err = imu_req_db(req, &db);
 
     if (err || (err = imu_user_get(db, req->p, id, &user)) ||
+        (heir && (err = imu_user_get(db, req->p, heir, &next))) ||
         (err = imu_account_remove(db, req->p, id, heir, &ended)))
         return err;
     imu_account_tell_ended(req, ended);
-    imu_audit(req,
-              (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
-                               .target_id = id,
-                               .target_name = imu_text(user, 0, "email"),
-                               .detail = heir ? json_pack("{s:s}", "transferred_to", heir) : NULL});
+    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
+                                    .target_id = id,
+                                    .target_name = imu_text(user, 0, "email"),
+                                    .detail = next ? imu_audit_transferred(next) : NULL});
     if (imu_is_own_account(req, id))
         imu_signed_out_here(req);
     imu_gallery_purge(req);

@@ -99,6 +99,32 @@ int imu_audit_account_facts(const imu_user_change *change, const imu_rows *befor
     return n;
 }
 
+json_t *imu_audit_transferred(const imu_rows *heir)
+{
+    return json_pack("{s:s, s:s}", "transferred_to", imu_text(heir, 0, "user_id"),
+                     "transferred_to_email", imu_text(heir, 0, "email"));
+}
+
+imu_err *imu_audit_board_words(imu_db *db, apr_pool_t *p, const char *board_id,
+                               const json_t *people, const char **name, json_t **addresses)
+{
+    imu_rows *rows;
+    imu_err *err = imu_db_select(db, p, &rows, "audit_board", "s", board_id);
+
+    *name = NULL;
+    *addresses = imu_json_own(p, json_array());
+    if (err)
+        return err;
+    if (rows->count > 0)
+        *name = imu_text(rows, 0, "board_name");
+    if (!people ||
+        (err = imu_db_select(db, p, &rows, "audit_people", "s", imu_json_compact(p, people))))
+        return err;
+    for (int i = 0; i < rows->count; i++)
+        json_array_append_new(*addresses, json_string(imu_text(rows, i, "email")));
+    return NULL;
+}
+
 imu_err *imu_audit_add(imu_db *db, apr_pool_t *p, const imu_audit_entry *e)
 {
     return imu_db_exec(db, p, NULL, "audit_add", "ssssssssss", imu_now(p), e->action,

@@ -85,6 +85,9 @@ int imu_audit_wanted(imu_audit_action action, int sign_ins, int changes);
 int imu_audit_account_facts(const imu_user_change *change, const imu_rows *before,
                             const imu_rows *after, imu_audit_fact *facts);
 
+/** The detail of a deletion: the account that the data was handed to. New reference. */
+json_t *imu_audit_transferred(const imu_rows *heir);
+
 /** Which entries; NULL: any. */
 typedef struct imu_audit_filter {
     apr_int64_t before; /**< entries with smaller numbers */
@@ -93,6 +96,12 @@ typedef struct imu_audit_filter {
     const char *since, *until; /**< beginnings of time texts; until is included whole */
     apr_int64_t limit;
 } imu_audit_filter;
+
+/** What a board is called now, and the addresses of people (a JSON array of ids, or NULL), to be
+ * kept in an entry.
+ * @param name  NULL when there is no such board  @param addresses  a JSON array, owned by p */
+imu_err *imu_audit_board_words(imu_db *db, apr_pool_t *p, const char *board_id,
+                               const json_t *people, const char **name, json_t **addresses);
 
 imu_err *imu_audit_add(imu_db *db, apr_pool_t *p, const imu_audit_entry *entry);
 /** Entries, latest first; every column. */

@@ -18,3 +18,10 @@ DELETE FROM audit_log WHERE entry_id IN (SELECT entry_id FROM audit_log
   WHERE created_at < %s OR (result = %s AND entry_id <= COALESCE((SELECT o.entry_id FROM audit_log o WHERE o.result = %s
     ORDER BY o.entry_id DESC LIMIT 1 OFFSET %lld), 0))
   ORDER BY entry_id LIMIT 500);
+
+-- What a board is called, and the addresses of people: an entry keeps what they were when it was written.
+-- :name audit_board
+SELECT board_name FROM boards WHERE board_id = %s LIMIT 1;
+
+-- :name audit_people
+SELECT email FROM users WHERE user_id IN (SELECT value FROM json_each(%s)) ORDER BY email LIMIT 1000;

@@ -209,7 +209,7 @@ test('the audit log is filtered, and leaves as a file with the same filter', asy
     await axe('the audit log');
     await person.field('What').selectOption('account_deleted');
     await until(async () => (await entries.count()) === 2, 'two deletions');
-    await person.sees(/transferred to/);
+    await person.sees(/nina@example\.com, everything handed to grace@example\.com/);
     await person.field('Search in who, what and from where').fill('nina@');
     await until(async () => (await entries.count()) === 1, 'one of Nina');
     await person.field('From').fill('2001-01-01');
@@ -228,6 +228,32 @@ test('the audit log is filtered, and leaves as a file with the same filter', asy
         assert.match(text, first);
         assert.ok(text.includes('nina@example.com') && !text.includes('sign_in'), text.slice(0, 200));
     }
+});
+
+test('the audit log names boards that are gone, and shows numbers to those who open the details', async () => {
+    const grace = await login(server, 'grace@example.com', PASSWORD);
+    const { board_id: id } = (await grace.post('/api/v1/boards/?board_name=Surprise%20party')).body;
+    assert.equal((await grace.post(`/api/v1/boards/${id}/share`, { email: ADMIN.email, permission: 'write' })).status, 200);
+    assert.equal((await grace.patch(`/api/v1/boards/${id}`, { board_visibility: 'public' })).status, 201);
+    assert.equal((await grace.delete(`/api/v1/boards/${id}`)).status, 200);
+    await person.open('/audit');
+    await person.field('Search in who, what and from where').fill('surprise');
+    const entries = person.page.locator('[data-entry]');
+    await until(async () => (await entries.count()) === 2, 'two entries about the board');
+    await entries.nth(0).getByText('Surprise party, Everyone here can add').waitFor();
+    await entries.nth(1).getByText(`Surprise party, with ${ADMIN.email}, can add`).waitFor();
+    const number = entries.nth(1).getByText(id, { exact: true });
+    await person.page.waitForFunction(() => !/[0-9a-f]{8}-[0-9a-f]{4}-/.test(document.querySelector('main').innerText));
+    await entries.nth(1).locator('summary').focus();
+    await press('Enter');
+    await number.waitFor();
+    await axe('details of an entry');
+    // What was written without a name is no bare number either.
+    server.sql(`UPDATE audit_log SET target_name = NULL, detail = NULL WHERE target_id = '${id}' AND action = 'board_visibility_changed'`);
+    await person.field('Search in who, what and from where').fill('');
+    await person.field('What').selectOption('board_visibility_changed');
+    await until(async () => (await entries.count()) === 1, 'the entry without a name');
+    await entries.getByText('A board', { exact: true }).waitFor();
 });
 
 test('an ordinary person finds neither page', async () => {

@@ -37,7 +37,7 @@ describe('the audit log', () => {
     const by = (who) => ({ user_id: who.user.user_id, user_email: who.user.email, address: '127.0.0.1' });
     const account = (id, email) => ({ target_type: 'account', target_id: id, target_name: email });
     const own = (who) => ({ ...by(who), ...account(who.user.user_id, who.user.email) });
-    const board = (id) => ({ target_type: 'board', target_id: id, target_name: null });
+    const board = (id, name) => ({ target_type: 'board', target_id: id, target_name: name });
 
     test('begins with the set-up', async () => {
         const all = (await entries()).reverse();
@@ -122,20 +122,22 @@ describe('the audit log', () => {
         ]);
     });
 
-    test('has shares and the visibility of boards, by number and not by name', async () => {
+    test('has shares and the visibility of boards, by the names that all had then', async () => {
         const { board_id: id } = await ok(berta.post('/api/v1/boards/?board_name=Surprise'), 201);
         const seen = await added(async () => {
             await ok(berta.post(`/api/v1/boards/${id}/share`, { email: ADMIN.email, permission: 'read' }));
             await ok(berta.patch(`/api/v1/boards/${id}`, { board_visibility: 'public' }), 201);
             await ok(berta.patch(`/api/v1/boards/${id}`, { board_name: 'Secret surprise' }), 201);
             await ok(berta.delete(`/api/v1/boards/${id}/share/${admin.user.user_id}`));
+            await ok(berta.delete(`/api/v1/boards/${id}`));
         });
-        const common = { result: 'ok', ...by(berta), ...board(id) };
+        const common = { result: 'ok', ...by(berta) };
         assert.deepEqual(seen, [
-            { action: 'board_shared', ...common, detail: { permission: 'read', user_ids: [admin.user.user_id] } },
-            { action: 'board_visibility_changed', ...common, detail: { board_visibility: 'public' } },
-            { action: 'board_unshared', ...common, detail: { user_id: admin.user.user_id } },
+            { action: 'board_shared', ...common, ...board(id, 'Surprise'), detail: { permission: 'read', user_ids: [admin.user.user_id], people: [ADMIN.email] } },
+            { action: 'board_visibility_changed', ...common, ...board(id, 'Surprise'), detail: { board_visibility: 'public' } },
+            { action: 'board_unshared', ...common, ...board(id, 'Secret surprise'), detail: { user_id: admin.user.user_id, people: [ADMIN.email] } },
         ]);
+        assert.deepEqual((await entries('?search=secret%20surp')).map((e) => e.action), ['board_unshared']);
     });
 
     test('has what administrators do to the queue', async () => {

@@ -43,7 +43,7 @@ describe('administration on the command line', () => {
         const [entry] = await log('account_deleted');
         assert.deepEqual([entry.user_id, entry.address, entry.target_name], [null, 'local', anna.user.email]);
         assert.match(entry.user_email, /^command line: .*uid \d+/);
-        assert.deepEqual(entry.detail, { transferred_to: bert.user.user_id });
+        assert.deepEqual(entry.detail, { transferred_to: bert.user.user_id, transferred_to_email: 'bert@example.com' });
     });
 
     test('invites by a link that works once', async () => {

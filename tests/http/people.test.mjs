@@ -105,7 +105,7 @@ describe('people', () => {
         assert.equal((await admin.delete(path(`?delete_data=false&transfer_to=${heir.user.user_id}`))).status, 200);
 
         const [entry] = (await admin.get('/api/v1/audit?action=account_deleted&limit=1')).body.entries;
-        assert.deepEqual([entry.target_id, entry.detail], [leaver.user.user_id, { transferred_to: heir.user.user_id }]);
+        assert.deepEqual([entry.target_id, entry.detail], [leaver.user.user_id, { transferred_to: heir.user.user_id, transferred_to_email: heir.user.email }]);
         assert.equal((await leaver.get(ME)).status, 401);
         assert.deepEqual((await heir.get(`/api/v1/boards/${left}`)).body.user_id, heir.user.user_id);
         assert.deepEqual((await heir.get(`/api/v1/boards/${left}/shares`)).body.shares.map((s) => s.user_id), [friend.user.user_id]);

@@ -3,9 +3,10 @@ import { useEffect } from 'preact/hooks';
 import { get } from '../core/api.js';
 import { html } from '../core/html.js';
 import { useFilter, useRead } from '../core/read.js';
-import { count, shortTime } from '../core/words.js';
+import { amount, brief, count, shortTime } from '../core/words.js';
 import { Blank, Button, Failed, TextField } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
+import { RIGHTS, VISIBILITY } from '../state/boards.js';
 
 const PAGE = 100;
 const NOTHING = { action: '', result: '', search: '', since: '', until: '' };
@@ -45,26 +46,56 @@ const ACTIONS = {
   data_imported: 'Imported data',
 };
 const RESULTS = [
-  ['', 'Done and refused'],
+  ['', 'Any result'],
   ['ok', 'Done'],
   ['refused', 'Refused'],
 ];
 
 const wordsOf = (value) => (typeof value === 'object' ? JSON.stringify(value) : String(value));
-const detailOf = (detail) =>
-  Object.entries(detail || {})
-    .map(([key, value]) => `${key.replaceAll('_', ' ')}: ${wordsOf(value)}`)
-    .join(', ');
+
+/** What the parts of an entry's detail say; a part that is not here is among the details alone. */
+const SAYS = {
+  people: (people) => `with ${people.join(', ')}`,
+  permission: (key) => RIGHTS.find(([one]) => one === key)?.[1],
+  board_visibility: (key) => VISIBILITY.find(([one]) => one === key)?.[1],
+  is_admin: (yes) => (yes ? 'now an administrator' : 'no administrator any more'),
+  from: (address) => `before: ${address}`,
+  to: (address) => `to ${address}`,
+  transferred_to_email: (address) => `everything handed to ${address}`,
+  reason: (words) => words,
+  made_at: (time) => `of ${shortTime(time)}`,
+  findings: (n) => count(n, 'thing'),
+};
+const said = (detail) => [
+  ...Object.entries(SAYS).filter(([key]) => detail[key] !== undefined).map(([key, words]) => words(detail[key])),
+  amount(detail),
+].filter(Boolean);
+
+/** What it was about, by the name it had then; entries of long ago may have none. */
+function nameOf({ target_name: name, target_type: type, target_id: id, user_id: who }) {
+  if (id && id === who) {
+    return '';
+  }
+  return name ? brief(name) : { account: id && 'An account', board: 'A board', model: 'A model' }[type] || '';
+}
+
+/** Numbers that programs know a thing by, and whatever else the entry holds. */
+function Details({ entry }) {
+  const facts = [['entry', entry.entry_id], [entry.target_type, entry.target_id], ['who', entry.user_id], ...Object.entries(entry.detail || {})].filter(([, value]) => value !== null && value !== undefined);
+  return html`<details class="audit-more"><summary>Details</summary><dl>${facts.map(
+    ([key, value]) => html`<div key=${key}><dt>${key.replaceAll('_', ' ')}</dt><dd>${wordsOf(value)}</dd></div>`,
+  )}</dl></details>`;
+}
 
 function Entry({ entry }) {
-  const what = entry.target_name || entry.target_id;
-  const own = entry.target_id && entry.target_id === entry.user_id;
-  const detail = detailOf(entry.detail);
+  const name = nameOf(entry);
+  const more = said(entry.detail || {}).join(', ');
   return html`<tr class=${entry.result === 'ok' ? '' : 'refused'} data-entry=${entry.entry_id}>
     <td><time dateTime=${`${entry.created_at.replace(' ', 'T')}Z`}>${shortTime(entry.created_at)}</time></td>
     <td>${ACTIONS[entry.action] || entry.action}${entry.result !== 'ok' && ', refused'}</td>
     <td>${entry.user_email || 'Nobody signed in'}${entry.address && html` <span class="audit-detail">${entry.address}</span>`}</td>
-    <td>${!own && what && html`<span>${what}</span> `}${detail && html`<span class="audit-detail">${detail}</span>`}</td></tr>`;
+    <td>${name && html`<span title=${entry.target_name}>${name}</span>`}${name && more && ', '}${more && html`<span class="audit-detail">${more}</span>`}
+      <${Details} entry=${entry} /></td></tr>`;
 }
 
 const Select = ({ label, value, options, onPick }) => html`<select class="input" aria-label=${label} value=${value} onChange=${(e) => onPick(e.target.value)}>
@@ -125,10 +156,10 @@ function List({ entries }) {
 export function Audit() {
   const entries = useEntries();
   const { filter } = entries;
-  return html`<div class="page"><header class="page-head"><h1>Audit log</h1><p class="lead">What happened to accounts, boards, models and the queue. Nobody can change it here.</p>
+  return html`<div class="page"><p class="back"><a href="/people">Back to People</a></p>
+    <header class="page-head"><h1>Audit log</h1><p class="lead">What happened to accounts, boards, models and the queue. Nobody can change it here.</p>
       <div class="page-acts both"><a class="button plain" href=${file(filter, 'csv')} download="audit.csv"><${Icon} name="download" /><span>Table (CSV)</span></a>
         <a class="button plain" href=${file(filter, 'jsonl')} download="audit.jsonl"><${Icon} name="download" /><span>JSON lines</span></a></div></header>
-    <p><a href="/people">Back to People</a></p>
     <${Filters} filter=${filter} change=${entries.change} />
     <${List} entries=${entries} /></div>`;
 }

@@ -4,16 +4,10 @@ import { useEffect, useState } from 'preact/hooks';
 import { del, get, post } from '../core/api.js';
 import { html } from '../core/html.js';
 import { brief } from '../core/words.js';
-import { noteShares } from '../state/boards.js';
+import { noteShares, RIGHTS } from '../state/boards.js';
 import { complain, say } from '../state/toasts.js';
 import { Button } from './controls.js';
 import { PeoplePicker } from './people-picker.js';
-
-const RIGHTS = [
-  ['read', 'can look'],
-  ['write', 'can add'],
-  ['admin', 'can rename and share'],
-];
 
 const Rights = ({ value, onPick, label }) => html`<select class="input rights" aria-label=${label} value=${value} onChange=${(e) => onPick(e.target.value)}>
   ${RIGHTS.map(([key, words]) => html`<option key=${key} value=${key}>${words}</option>`)}</select>`;

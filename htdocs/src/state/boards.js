@@ -12,6 +12,12 @@ export const VISIBILITY = [
   ['shared', 'Everyone here can see', 'Others can look at the pictures, and change nothing.'],
   ['public', 'Everyone here can add', 'Others can add pictures here, and delete any of them.'],
 ];
+/** What a person whom a board is shared with may do. */
+export const RIGHTS = [
+  ['read', 'can look'],
+  ['write', 'can add'],
+  ['admin', 'can rename and share'],
+];
 /** Who sees a board, from where this person stands: who may read with how many people it is shared is told. */
 export function visibilityWords(board) {
   if (board.board_visibility === 'private' && !isOwn(board) && board.permission) {
