@@ -150,10 +150,11 @@ static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
         return NULL;
     }
     if (is_single_file(place) && !imu_model_file(place, &kind))
-        cli_import_note(im,
-                        "model %s is a single file that this server does not render with: of such, "
-                        "it takes checkpoints of SD 1.x, 2.x and SDXL and LoRAs, as safetensors",
-                        name);
+        cli_import_note(
+            im,
+            "model %s is a single file that this server does not render with: of such, "
+            "it takes checkpoints and VAEs of SD 1.x, 2.x and SDXL and LoRAs, as safetensors",
+            name);
     if (!cli_exists(place))
         cli_import_note(im, "the file of model %s is missing: %s", name, place);
     err = imu_db_exec(im->db, p, &taken, "import_model", "sssssssss", imu_text(r, i, "id"), hash,

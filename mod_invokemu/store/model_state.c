@@ -118,7 +118,7 @@ int imu_model_file(const char *path, imu_file_kind *kind)
 
     if (!imu_is_weights_file(path) || imu_st_open(path, &st, NULL))
         return 0;
-    known = imu_file_kind_of(st, kind);
+    known = imu_file_kind_of(st, path, kind);
     imu_st_close(st);
     return known;
 }

@@ -210,7 +210,7 @@ static void check_decode(check *c, const char *file, imu_safetensors *st, imu_va
     imu_array *latents = check_array(c, st, "%s/latents", kind), *image = NULL;
     check_tensor golden = check_read(c, st, "%s/image", kind);
     imu_fault fault = {0};
-    if (latents && imu_vae_decode(v, latents, NULL, NULL, &image, &fault))
+    if (latents && imu_vae_decode(v, latents, NULL, &image, &fault))
         check_fail(c, file, kind, &fault);
     if (image)
         check_compare(c, file, kind, image->data, &golden, 1e-5, true);
@@ -224,7 +224,7 @@ static void check_encode(check *c, const char *file, imu_safetensors *st, imu_va
 {
     imu_array *image = check_array(c, st, "%s/image", kind), *mean = NULL, *logvar = NULL;
     imu_fault fault = {0};
-    if (image && imu_vae_encode(v, image, NULL, NULL, &mean, &logvar, &fault))
+    if (image && imu_vae_encode(v, image, NULL, &mean, &logvar, &fault))
         check_fail(c, file, kind, &fault);
     if (mean) {
         check_tensor m = check_read(c, st, "%s/mean", kind),

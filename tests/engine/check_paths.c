@@ -372,7 +372,7 @@ static void compare_bytes(check *c, const char *file, const char *where, imu_mod
     imu_image *image;
     imu_fault fault = {0};
     int off = 0, far = 0;
-    if (imu_model_decode(model, latents, NULL, NULL, &image, &fault)) {
+    if (imu_model_decode(model, latents, NULL, &image, &fault)) {
         check_fail(c, file, where, &fault);
         return;
     }
@@ -398,7 +398,7 @@ static void compare_picture(check *c, const char *file, const char *where, const
         check_fail(c, file, where, &fault);
         return;
     }
-    if (imu_vae_decode(v, latents, NULL, NULL, &image, &fault))
+    if (imu_vae_decode(v, latents, NULL, &image, &fault))
         check_fail(c, file, where, &fault);
     else
         check_compare(c, file, where, image->data, golden, tolerance, relative);

@@ -44,9 +44,9 @@ static imu_engine_status make(imu_model *m, results *r, imu_fault *fault)
     if (!s)
         s = imu_model_denoise(m, &a, &r->latents, fault);
     if (!s)
-        s = imu_model_decode(m, r->latents, NULL, NULL, &r->image, fault);
+        s = imu_model_decode(m, r->latents, NULL, &r->image, fault);
     if (!s)
-        s = imu_model_encode_image(m, r->image, NULL, NULL, &r->encoded, fault);
+        s = imu_model_encode_image(m, r->image, NULL, &r->encoded, fault);
     imu_array_free(noise);
     return s;
 }

@@ -145,7 +145,7 @@ static imu_engine_status render(imu_model *m, const settings *s, const char *pro
     if (!status)
         status = imu_model_denoise(m, &a, &latents, fault);
     if (!status)
-        status = imu_model_decode(m, latents, NULL, NULL, image, fault);
+        status = imu_model_decode(m, latents, NULL, image, fault);
     lap(&watch, "decoding");
     imu_conditioning_free(positive);
     imu_conditioning_free(negative);

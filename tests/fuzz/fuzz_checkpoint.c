@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     imu_file_kind kind;
     if (!size || imu_st_parse((const char *)data + 1, size - 1, (uint64_t)1 << 40, &st, NULL))
         return 0;
-    if (imu_file_kind_of(st, &kind) &&
+    if (imu_file_kind_of(st, NULL, &kind) &&
         (!*kind.type || !*kind.base || !memchr(kind.base, 0, sizeof kind.base)))
         abort();
     for (size_t i = 0; i < st->count; i++)

@@ -56,14 +56,22 @@ function read(file) {
     return [JSON.parse(bytes.toString('utf8', 8, 8 + size)), bytes.subarray(8 + size)];
 }
 
+const UNET = ['unet/diffusion_pytorch_model.fp16.safetensors', (name) => `model.diffusion_model.${unetName(name)}`];
+const VAE = 'vae/diffusion_pytorch_model.fp16.safetensors';
+const TEXT = ['text_encoder/model.fp16.safetensors', (name) => `cond_stage_model.transformer.${name}`];
+
 /** The small test model as one file. */
 export function writeCheckpoint(to) {
+    writeParts(to, [UNET, [VAE, (name) => `first_stage_model.${vaeName(name)}`], TEXT]);
+}
+
+/** Its VAE alone. */
+export function writeVae(to) {
+    writeParts(to, [[VAE, vaeName]]);
+}
+
+function writeParts(to, parts) {
     const from = path.join(REPO, 'tests/fixtures/diffusion/tiny-sd15');
-    const parts = [
-        ['unet/diffusion_pytorch_model.fp16.safetensors', (name) => `model.diffusion_model.${unetName(name)}`],
-        ['vae/diffusion_pytorch_model.fp16.safetensors', (name) => `first_stage_model.${vaeName(name)}`],
-        ['text_encoder/model.fp16.safetensors', (name) => `cond_stage_model.transformer.${name}`],
-    ];
     const header = {};
     const data = [];
     let at = 0;

@@ -174,7 +174,8 @@ static imu_engine_status decode_picture(imu_model *m, questions *q, imu_fault *f
 {
     imu_array *latents = imu_noise(5, 4, 256, 256, 8);
     imu_image *image = NULL;
-    imu_engine_status s = imu_model_decode(m, latents, ask, q, &image, fault);
+    imu_engine_status s =
+        imu_model_decode(m, latents, &(imu_vae_args){.cancelled = ask, .user = q}, &image, fault);
     assert_true(!s == (image != NULL));
     imu_array_free(latents);
     imu_image_free(image);
@@ -185,7 +186,8 @@ static imu_engine_status encode_picture(imu_model *m, questions *q, imu_fault *f
 {
     imu_image *image = imu_image_new(256, 256);
     imu_array *latents = NULL;
-    imu_engine_status s = imu_model_encode_image(m, image, ask, q, &latents, fault);
+    imu_engine_status s = imu_model_encode_image(
+        m, image, &(imu_vae_args){.cancelled = ask, .user = q}, &latents, fault);
     assert_true(!s == (latents != NULL));
     imu_image_free(image);
     imu_array_free(latents);
@@ -304,7 +306,7 @@ static imu_image *picture_of(imu_precision precision)
     imu_array *noise = imu_noise(3, 4, 128, 128, 8);
     imu_image *image = NULL;
     imu_fault fault = {0};
-    assert_int_equal(imu_model_decode(m, noise, NULL, NULL, &image, &fault), IMU_ENGINE_OK);
+    assert_int_equal(imu_model_decode(m, noise, NULL, &image, &fault), IMU_ENGINE_OK);
     imu_array_free(noise);
     imu_model_close(m);
     imu_engine_close(e);
@@ -353,7 +355,7 @@ static void test_bad_arguments(void **state)
     assert_int_equal(run_short(m, &a, &out, &fault), IMU_ENGINE_BAD_INPUT);
     imu_image *image = NULL;
     imu_array *flat = imu_array_new(2, (int64_t[]){4, 4});
-    assert_int_equal(imu_model_decode(m, flat, NULL, NULL, &image, &fault), IMU_ENGINE_BAD_INPUT);
+    assert_int_equal(imu_model_decode(m, flat, NULL, &image, &fault), IMU_ENGINE_BAD_INPUT);
     imu_conditioning *c = NULL;
     assert_int_equal(imu_model_encode_prompt(
                          m, &(imu_prompt_args){.prompt = "x", .clip_skip = {99}}, &c, &fault),
@@ -374,10 +376,10 @@ static void test_pictures(void **state)
     imu_fault fault = {0};
     imu_array *noise = imu_noise(3, 4, 64, 32, 8), *back = NULL;
     imu_image *image = NULL, *small = imu_latents_preview(noise, "sd-1");
-    assert_int_equal(imu_model_decode(m, noise, NULL, NULL, &image, &fault), IMU_ENGINE_OK);
+    assert_int_equal(imu_model_decode(m, noise, NULL, &image, &fault), IMU_ENGINE_OK);
     assert_int_equal(image->width, 64);
     assert_int_equal(image->height, 32);
-    assert_int_equal(imu_model_encode_image(m, image, NULL, NULL, &back, &fault), IMU_ENGINE_OK);
+    assert_int_equal(imu_model_encode_image(m, image, NULL, &back, &fault), IMU_ENGINE_OK);
     assert_int_equal(back->dim[2], 4);
     assert_int_equal(back->dim[3], 8);
     assert_int_equal(small->width, 8);

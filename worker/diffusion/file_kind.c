@@ -84,10 +84,19 @@ static bool is_checkpoint(const imu_safetensors *st, imu_file_kind *kind)
     return true;
 }
 
-bool imu_file_kind_of(const imu_safetensors *st, imu_file_kind *kind)
+static bool is_vae(const imu_safetensors *st, const char *path, imu_file_kind *kind)
+{
+    if (!imu_single_file_vae(st))
+        return false;
+    *kind = (imu_file_kind){.type = "vae", .format = "checkpoint"};
+    snprintf(kind->base, sizeof kind->base, "%s", imu_single_file_vae_base(path));
+    return true;
+}
+
+bool imu_file_kind_of(const imu_safetensors *st, const char *path, imu_file_kind *kind)
 {
     bool lora = false;
-    if (is_checkpoint(st, kind))
+    if (is_checkpoint(st, kind) || is_vae(st, path, kind))
         return true;
     for (size_t i = 0; i < st->count; i++) {
         if (is_foreign(st->entries[i].name))

@@ -1,19 +1,20 @@
-/* What a safetensors file by itself holds, told by the names and shapes of its tensors: a LoRA, or
- * a whole model. Free of the engine, so that the server can look before it offers a file. */
+/* What a safetensors file by itself holds, told by the names and shapes of its tensors: a LoRA, a
+ * VAE or a whole model. Free of the engine, so that the server can look before it offers a file. */
 #ifndef IMU_DIFFUSION_FILE_KIND_H
 #define IMU_DIFFUSION_FILE_KIND_H
 
 #include "worker/diffusion/safetensors.h"
 
 typedef struct imu_file_kind {
-    char type[16];   /* "lora", "main" */
+    char type[16];   /* "lora", "vae", "main" */
     char format[16]; /* "lycoris", "checkpoint" */
     char base[16];   /* "sd-1", "sd-2", "sdxl", "sdxl-refiner" */
     /* Of a whole model, as in imu_model_kind; else "". */
     char variant[16], prediction[16];
 } imu_file_kind;
 
-/* False when the worker has no use for the file. */
-bool imu_file_kind_of(const imu_safetensors *st, imu_file_kind *kind);
+/* False when the worker has no use for the file. `path` tells by its name what tensors can't; it
+ * may be NULL. */
+bool imu_file_kind_of(const imu_safetensors *st, const char *path, imu_file_kind *kind);
 
 #endif

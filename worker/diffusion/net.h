@@ -73,6 +73,12 @@ imu_engine_status imu_net_row(imu_net *net, const char *name, int64_t row, int64
 /* Turns the status of a finished run into the caller's. */
 imu_engine_status imu_net_status(imu_net *net, int run_status, imu_fault *fault);
 
+/* IMU_WRAP_... */
+static inline unsigned imu_wrap_of(bool x, bool y)
+{
+    return (x ? IMU_WRAP_X : 0) | (y ? IMU_WRAP_Y : 0);
+}
+
 /* Layers in a run. */
 imu_tensor *imu_linear_run(imu_run *run, const imu_linear *l, const imu_tensor *x, imu_dtype out);
 /* Convolution that keeps the size (odd kernel, stride 1). */

@@ -22,13 +22,12 @@ static imu_image *to_rgb(const imu_array *a)
 }
 
 imu_engine_status imu_model_decode(imu_model *model, const imu_array *latents,
-                                   int (*cancelled)(void *), void *user, imu_image **out,
-                                   imu_fault *fault)
+                                   const imu_vae_args *args, imu_image **out, imu_fault *fault)
 {
     imu_array *picture;
     imu_engine_status s = imu_model_need(model, IMU_PART_VAE, fault);
     if (!s)
-        s = imu_vae_decode(model->vae, latents, cancelled, user, &picture, fault);
+        s = imu_vae_decode(model->vae, latents, args, &picture, fault);
     if (s)
         return s;
     imu_image *image = to_rgb(picture);
@@ -40,7 +39,7 @@ imu_engine_status imu_model_decode(imu_model *model, const imu_array *latents,
 }
 
 imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *image,
-                                         int (*cancelled)(void *), void *user, imu_array **out,
+                                         const imu_vae_args *args, imu_array **out,
                                          imu_fault *fault)
 {
     imu_engine_status s = imu_model_need(model, IMU_PART_VAE, fault);
@@ -54,7 +53,7 @@ imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *imag
     for (size_t i = 0; i < area; i++)
         for (size_t c = 0; c < 3; c++)
             picture->data[c * area + i] = (float)image->rgb[3 * i + c] / 127.5f - 1;
-    s = imu_vae_encode(model->vae, picture, cancelled, user, &mean, &logvar, fault);
+    s = imu_vae_encode(model->vae, picture, args, &mean, &logvar, fault);
     imu_array_free(picture);
     if (s)
         return s;

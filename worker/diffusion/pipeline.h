@@ -202,6 +202,8 @@ typedef struct imu_denoise_args {
     const char *scheduler;                 /* one of imu_scheduler_names() */
     double denoising_start, denoising_end; /* 0 .. 1 */
     uint64_t seed;                         /* of the noise that ancestral schedulers draw */
+    bool seamless_x, seamless_y; /* left fits to right, top to bottom, when pictures are put side by
+                                    side */
     /* After each model call; nonzero cancels. May be NULL. */
     int (*progress)(void *user, const imu_progress *progress);
     /* Asked often, before each product of the network and within an attention; nonzero cancels.
@@ -221,15 +223,21 @@ const char *const *imu_scheduler_names(void);
 
 /* ---- pictures ---- */
 
-/* latents [1, C, h, w] (scaled) to pixels. `cancelled` as above, may be NULL. */
+/* How a VAE is run; all zero: in one piece. */
+typedef struct imu_vae_args {
+    bool seamless_x, seamless_y;  /* decoding alone: as in imu_denoise_args */
+    int (*cancelled)(void *user); /* as above */
+    void *user;
+} imu_vae_args;
+
+/* latents [1, C, h, w] (scaled) to pixels. `args` may be NULL. */
 imu_engine_status imu_model_decode(imu_model *model, const imu_array *latents,
-                                   int (*cancelled)(void *), void *user, imu_image **out,
-                                   imu_fault *fault);
+                                   const imu_vae_args *args, imu_image **out, imu_fault *fault);
 
 /* Pixels to scaled latents: the mean of the posterior. Width and height: multiples of the VAE's
- * scale. */
+ * scale. `args` may be NULL. */
 imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *image,
-                                         int (*cancelled)(void *), void *user, imu_array **out,
+                                         const imu_vae_args *args, imu_array **out,
                                          imu_fault *fault);
 
 /* A rough picture of [1, 4, h, w] latents, one pixel per cell, by a linear map. `base` as in

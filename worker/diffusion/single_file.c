@@ -118,14 +118,16 @@ static json_t *unet_config(const imu_safetensors *st, int64_t pooled)
 
 /* ---- VAE ---- */
 
-static json_t *vae_config(const imu_safetensors *st, bool large, int *layers, int *levels)
+static json_t *vae_config(const imu_safetensors *st, const char *prefix, bool large, int *layers,
+                          int *levels)
 {
     json_t *channels = json_array();
     *layers = *levels = 0;
-    while (*layers < MAX_LAYERS && dim(st, 0, VAE "decoder.up.0.block.%d.conv1.weight", *layers))
+    while (*layers < MAX_LAYERS &&
+           dim(st, 0, "%sdecoder.up.0.block.%d.conv1.weight", prefix, *layers))
         ++*layers;
     for (; *levels < MAX_LEVELS; ++*levels) {
-        int64_t c = dim(st, 0, VAE "decoder.up.%d.block.0.conv1.weight", *levels);
+        int64_t c = dim(st, 0, "%sdecoder.up.%d.block.0.conv1.weight", prefix, *levels);
         if (!c)
             break;
         json_array_append_new(channels, json_integer(c));
@@ -133,9 +135,36 @@ static json_t *vae_config(const imu_safetensors *st, bool large, int *layers, in
     --*layers; /* going up, a level has one more */
     return json_pack("{s:o,s:i,s:I,s:i,s:f,s:b}", "block_out_channels", channels,
                      "layers_per_block", *layers, "latent_channels",
-                     (json_int_t)dim(st, 1, VAE "decoder.conv_in.weight"), "norm_num_groups", 32,
-                     "scaling_factor", large ? 0.13025 : 0.18215, "mid_block_add_attention",
-                     dim(st, 0, VAE "decoder.mid.attn_1.q.weight") > 0);
+                     (json_int_t)dim(st, 1, "%sdecoder.conv_in.weight", prefix), "norm_num_groups",
+                     32, "scaling_factor", large ? 0.13025 : 0.18215, "mid_block_add_attention",
+                     dim(st, 0, "%sdecoder.mid.attn_1.q.weight", prefix) > 0);
+}
+
+const char *imu_single_file_vae(const imu_safetensors *st)
+{
+    static const char *const prefixes[] = {"", VAE};
+    if (imu_single_file_is(st, NULL))
+        return NULL;
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        /* Latents of four channels: those of later families have more. */
+        if (dim(st, 1, "%sdecoder.conv_in.weight", prefixes[i]) == 4 &&
+            dim(st, 0, "%sdecoder.up.0.block.0.conv1.weight", prefixes[i]))
+            return prefixes[i];
+    return NULL;
+}
+
+const char *imu_single_file_vae_base(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    return path && strcasestr(slash ? slash : path, "xl") ? "sdxl" : "sd-1";
+}
+
+static void describe_vae(const imu_safetensors *st, const char *prefix, bool large,
+                         imu_single_part *vae)
+{
+    vae->naming = (imu_naming){.kind = IMU_NAMES_VAE, .prefix = prefix};
+    if (dim(st, 0, "%sdecoder.conv_in.weight", prefix))
+        vae->config = vae_config(st, prefix, large, &vae->naming.layers, &vae->naming.levels);
 }
 
 /* ---- text ---- */
@@ -223,20 +252,28 @@ bool imu_single_file_is(const imu_safetensors *st, imu_model_kind *kind)
     return unet != NULL;
 }
 
-static imu_engine_status describe(imu_single_file *s, imu_fault *fault)
+static imu_engine_status describe_vae_alone(imu_single_file *s, const char *path, imu_fault *fault)
+{
+    const char *prefix = imu_single_file_vae(s->file);
+    if (!prefix)
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The file is no checkpoint of a model.");
+    snprintf(s->kind.base, sizeof s->kind.base, "%s", imu_single_file_vae_base(path));
+    describe_vae(s->file, prefix, !strcmp(s->kind.base, "sdxl"), &s->vae);
+    return s->vae.config ? IMU_ENGINE_OK : imu_fail_memory(fault);
+}
+
+static imu_engine_status describe(imu_single_file *s, const char *path, imu_fault *fault)
 {
     const imu_safetensors *st = s->file;
     int count = 0;
     if (!imu_single_file_is(st, &s->kind))
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The file is no checkpoint of a model.");
+        return describe_vae_alone(s, path, fault);
     bool large = !strncmp(s->kind.base, "sdxl", 4);
     s->unet.config = unet_config(st, pooled_of(st));
     s->unet.naming = (imu_naming){
         IMU_NAMES_UNET, UNET,
         (int)json_integer_value(json_object_get(s->unet.config, "layers_per_block")), 0};
-    s->vae.naming = (imu_naming){.kind = IMU_NAMES_VAE, .prefix = VAE};
-    if (dim(st, 0, VAE "decoder.conv_in.weight"))
-        s->vae.config = vae_config(st, large, &s->vae.naming.layers, &s->vae.naming.levels);
+    describe_vae(st, VAE, large, &s->vae);
     for (size_t i = 0; i < sizeof encoders / sizeof *encoders && count < s->kind.encoders; i++) {
         if (!has_encoder(st, &encoders[i]))
             continue;
@@ -255,7 +292,7 @@ imu_engine_status imu_single_file_open(const char *path, imu_single_file **out, 
         return imu_fail_memory(fault);
     imu_engine_status status = imu_st_open(path, &s->file, fault);
     if (!status)
-        status = describe(s, fault);
+        status = describe(s, path, fault);
     if (status)
         imu_single_file_close(s);
     else

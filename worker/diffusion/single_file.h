@@ -1,6 +1,6 @@
-/* Checkpoints of one file: which family one is of, and the configuration of each part, told by the
- * names and shapes of its tensors. What they can't tell (heads, groups, the VAE's scale) is what
- * every model of that family has. */
+/* Checkpoints of one file, whole models and VAEs: which family one is of, and the configuration of
+ * each part, told by the names and shapes of its tensors. What they can't tell (heads, groups, the
+ * VAE's scale) is what every model of that family has. */
 #ifndef IMU_DIFFUSION_SINGLE_FILE_H
 #define IMU_DIFFUSION_SINGLE_FILE_H
 
@@ -22,6 +22,13 @@ typedef struct imu_single_file {
 
 /* Whether the names are a checkpoint's; `kind` may be NULL. Free of the engine. */
 bool imu_single_file_is(const imu_safetensors *st, imu_model_kind *kind);
+
+/* What stands before the names of the VAE of a file that holds nothing else; NULL when it is none.
+ */
+const char *imu_single_file_vae(const imu_safetensors *st);
+/* The family of such a file. Tensors of 1.x and XL have the same shapes, so the file's name has to
+ * tell ("xl"); `path` may be NULL. */
+const char *imu_single_file_vae_base(const char *path);
 
 imu_engine_status imu_single_file_open(const char *path, imu_single_file **out, imu_fault *fault);
 void imu_single_file_close(imu_single_file *s);

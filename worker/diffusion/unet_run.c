@@ -220,6 +220,7 @@ imu_engine_status imu_unet_run(imu_unet *u, const imu_unet_request *r, imu_fault
     imu_run_begin(&run, imu_net_backend(u->net), r->cancelled, r->user);
     run.probe = r->probe;
     run.probe_user = r->probe_user;
+    run.wrap = r->wrap;
     run_network(&run, u, r);
     return imu_net_status(u->net, imu_run_end(&run), fault);
 }

@@ -322,9 +322,12 @@ static void run_encoder(imu_run *run, const imu_vae *v, const int64_t *dim, cons
     imu_op_to_nchw(run, run_point(run, &v->quant, x), moments);
 }
 
-imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, int (*cancelled)(void *),
-                                 void *user, imu_array **image, imu_fault *fault)
+static const imu_vae_args plain = {.user = NULL};
+
+imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, const imu_vae_args *args,
+                                 imu_array **image, imu_fault *fault)
 {
+    args = args ? args : &plain;
     if (latents->ndim != 4 || latents->dim[0] != 1 || latents->dim[1] != v->latent ||
         latents->dim[2] > MAX_LATENT_EDGE || latents->dim[3] > MAX_LATENT_EDGE)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
@@ -338,7 +341,8 @@ imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, int (*can
         for (int64_t i = 0, n = imu_array_count(z); i < n; i++)
             z->data[i] = (float)((double)z->data[i] / v->scaling + v->shift);
         imu_run run;
-        imu_run_begin(&run, imu_net_backend(v->net), cancelled, user);
+        imu_run_begin(&run, imu_net_backend(v->net), args->cancelled, args->user);
+        run.wrap = imu_wrap_of(args->seamless_x, args->seamless_y);
         run_decoder(&run, v, z->dim, z->data, out->data);
         s = imu_net_status(v->net, imu_run_end(&run), fault);
         run.backend->trim(run.backend); /* pictures need far more room than latents */
@@ -351,9 +355,10 @@ imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, int (*can
     return s;
 }
 
-imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, int (*cancelled)(void *),
-                                 void *user, imu_array **mean, imu_array **logvar, imu_fault *fault)
+imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, const imu_vae_args *args,
+                                 imu_array **mean, imu_array **logvar, imu_fault *fault)
 {
+    args = args ? args : &plain;
     int scale = imu_vae_scale(v);
     if (!v->has_encoder)
         return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "This VAE has no encoder.");
@@ -369,7 +374,7 @@ imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, int (*cance
     imu_engine_status s = moments && m && l ? IMU_ENGINE_OK : imu_fail_memory(fault);
     if (!s) {
         imu_run run;
-        imu_run_begin(&run, imu_net_backend(v->net), cancelled, user);
+        imu_run_begin(&run, imu_net_backend(v->net), args->cancelled, args->user);
         run_encoder(&run, v, image->dim, image->data, moments->data);
         s = imu_net_status(v->net, imu_run_end(&run), fault);
         run.backend->trim(run.backend);

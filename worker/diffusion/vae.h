@@ -13,13 +13,13 @@ imu_net *imu_vae_net(imu_vae *v);
 int imu_vae_scale(const imu_vae *v); /* pixels a latent cell is wide: 8 */
 double imu_vae_scaling_factor(const imu_vae *v);
 
-/* Scaled latents [1, C, h, w] to a picture [1, 3, scale h, scale w] from -1 to 1 (not clamped). */
-imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, int (*cancelled)(void *),
-                                 void *user, imu_array **image, imu_fault *fault);
+/* Scaled latents [1, C, h, w] to a picture [1, 3, scale h, scale w] from -1 to 1 (not clamped).
+ * `args` may be NULL. */
+imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, const imu_vae_args *args,
+                                 imu_array **image, imu_fault *fault);
 /* A picture [1, 3, H, W] from -1 to 1, H and W multiples of the scale, to mean and log variance of
  * the posterior, unscaled. */
-imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, int (*cancelled)(void *),
-                                 void *user, imu_array **mean, imu_array **logvar,
-                                 imu_fault *fault);
+imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, const imu_vae_args *args,
+                                 imu_array **mean, imu_array **logvar, imu_fault *fault);
 
 #endif

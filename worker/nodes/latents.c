@@ -18,12 +18,16 @@ json_t *imu_latents_output(const char *name, const imu_array *a, int64_t scale, 
                      (json_int_t)seed, "width", width, "height", height);
 }
 
-int imu_check_extras(imu_call *call, const json_t *part)
+void imu_seamless_axes(const json_t *part, bool *x, bool *y)
 {
-    if (json_array_size(json_object_get(part, "seamless_axes")) > 0)
-        return imu_refuse(call->error, "NotSupported",
-                          "This worker can't make pictures that tile yet.");
-    return 0;
+    const json_t *axis;
+    size_t i;
+    *x = *y = false;
+    json_array_foreach (json_object_get(part, "seamless_axes"), i, axis) {
+        const char *name = json_string_value(axis);
+        *x |= name && !strcmp(name, "x");
+        *y |= name && !strcmp(name, "y");
+    }
 }
 
 /* ---- noise ---- */
@@ -233,7 +237,7 @@ static int check_denoise(imu_call *call)
     if (imu_in_float(call, "denoising_start") > imu_in_float(call, "denoising_end"))
         return imu_refuse(call->error, "InvalidInput",
                           "\"denoising_start\" must not be more than \"denoising_end\".");
-    return imu_check_extras(call, imu_in(call, "unet"));
+    return 0;
 }
 
 /* Latents that the noise and start inputs name, and the seed for schedulers that draw more of it.
@@ -351,6 +355,7 @@ static int run_denoise(imu_call *call)
     args.cfg_rescale = imu_in_float(call, "cfg_rescale_multiplier");
     args.denoising_start = imu_in_float(call, "denoising_start");
     args.denoising_end = imu_in_float(call, "denoising_end");
+    imu_seamless_axes(imu_in(call, "unet"), &args.seamless_x, &args.seamless_y);
     double *scale = guidance(call, &n);
     int rc = scale && !take_latents(call, &args) ? take_mask(call, &args, &mask) : -1;
     args.cfg_scale = scale;

@@ -9,9 +9,8 @@
 /** A LatentsOutput's fields for stored latents. @param scale pixels that a cell is wide */
 json_t *imu_latents_output(const char *name, const imu_array *a, int64_t scale, uint64_t seed);
 
-/** Refuses what a part of a model (UNet, CLIP, VAE) asks for and this worker can't do. @return 0 or
- * -1 */
-int imu_check_extras(imu_call *call, const json_t *part);
+/** The axes at which a part of a model (UNet, VAE) is to make pictures that tile. */
+void imu_seamless_axes(const json_t *part, bool *x, bool *y);
 
 /** The picture (taken over) with sides that are multiples of a cell of latents, resized for that
  * where it must be. NULL with call->error. */

@@ -214,14 +214,27 @@ static const imu_node_type clip_skip_node = {
     &clip_skip_output,
     run_clip_skip};
 
+/* A part of a model that makes pictures tile at these axes alone; null stays null. */
+static json_t *with_axes(const json_t *part, json_t *axes)
+{
+    if (!json_is_object(part))
+        return json_null();
+    json_t *more = json_copy((json_t *)part);
+    json_object_set(more, "seamless_axes", axes);
+    return more;
+}
+
 static int run_seamless(imu_call *call)
 {
-    if (imu_in_bool(call, "seamless_x") || imu_in_bool(call, "seamless_y"))
-        return imu_refuse(call->error, "NotSupported",
-                          "This worker can't make pictures that tile yet. Switch off seamless "
-                          "tiling and try again.");
-    return imu_out(
-        call, json_pack("{s:O,s:O}", "unet", imu_in(call, "unet"), "vae", imu_in(call, "vae")));
+    json_t *axes = json_array();
+    if (imu_in_bool(call, "seamless_x"))
+        json_array_append_new(axes, json_string("x"));
+    if (imu_in_bool(call, "seamless_y"))
+        json_array_append_new(axes, json_string("y"));
+    json_t *out = json_pack("{s:o,s:o}", "unet", with_axes(imu_in(call, "unet"), axes), "vae",
+                            with_axes(imu_in(call, "vae"), axes));
+    json_decref(axes);
+    return imu_out(call, out);
 }
 
 static const imu_output_type seamless_output = {"SeamlessModeOutput", "seamless_output",
@@ -243,7 +256,7 @@ static const imu_node_type seamless_node = {
     "1.0.2",
     "model",
     "seamless model",
-    "Makes pictures whose edges fit each other. Only switched off on both axes does it run here.",
+    "Makes pictures whose edges fit each other, so that they can be laid side by side.",
     0,
     FIELDS({.name = "unet",
             .type = IMU_T_UNET,

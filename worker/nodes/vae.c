@@ -15,11 +15,11 @@ static int run_l2i(imu_call *call)
     imu_model *model;
     imu_image *image;
     imu_fault fault;
-    if (!latents || imu_check_extras(call, vae) ||
-        imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, &model))
+    imu_vae_args args = {.cancelled = imu_call_stop_asked, .user = call};
+    imu_seamless_axes(vae, &args.seamless_x, &args.seamless_y);
+    if (!latents || imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, &model))
         return -1;
-    if (imu_model_decode(model, latents->latents, imu_call_stop_asked, call, &image, &fault) !=
-        IMU_ENGINE_OK)
+    if (imu_model_decode(model, latents->latents, &args, &image, &fault) != IMU_ENGINE_OK)
         return imu_models_fault(call, &fault);
     imu_picture p = {
         .width = image->width, .height = image->height, .channels = 3, .data = image->rgb};
@@ -80,10 +80,10 @@ int imu_encode_picture(imu_call *call, const json_t *vae, const imu_picture *rgb
 {
     imu_image image = {.width = rgb->width, .height = rgb->height, .rgb = rgb->data};
     imu_fault fault;
-    if (imu_check_extras(call, vae) ||
-        imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, model))
+    const imu_vae_args args = {.cancelled = imu_call_stop_asked, .user = call};
+    if (imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, model))
         return -1;
-    return imu_model_encode_image(*model, &image, imu_call_stop_asked, call, latents, &fault)
+    return imu_model_encode_image(*model, &image, &args, latents, &fault)
                ? imu_models_fault(call, &fault)
                : 0;
 }

@@ -180,11 +180,42 @@ void imu_op_linear_add(imu_run *run, imu_weight *w, const imu_tensor *x, imu_ten
     imu_drop(run, made);
 }
 
-imu_tensor *imu_op_conv(imu_run *run, imu_weight *w, int64_t channels, int kernel,
-                        const imu_tensor *x, const imu_conv_geometry *g, imu_dtype out)
+/* x with the borders that `g` asks for where the run wraps; what is left to pad with zeros goes to
+ * *rest. x itself with *made NULL where nothing wraps. */
+static const imu_tensor *wrapped(imu_run *run, const imu_tensor *x, const imu_conv_geometry *g,
+                                 imu_conv_geometry *rest, imu_tensor **made)
 {
-    imu_tensor *made, *y = NULL;
-    const imu_tensor *in = product_input(run, x, &made);
+    bool across = run->wrap & IMU_WRAP_X && g->pad_left + g->pad_right,
+         along = run->wrap & IMU_WRAP_Y && g->pad_top + g->pad_bottom;
+    *rest = *g;
+    *made = NULL;
+    if (!x || (!across && !along))
+        return x;
+    int64_t h = x->dim[1], w = x->dim[2];
+    if (along) {
+        h += g->pad_top + g->pad_bottom;
+        rest->pad_top = rest->pad_bottom = 0;
+    }
+    if (across) {
+        w += g->pad_left + g->pad_right;
+        rest->pad_left = rest->pad_right = 0;
+    }
+    imu_tensor *y = imu_op_new(run, x->type, 4, (int64_t[]){x->dim[0], h, w, x->dim[3]});
+    if (y)
+        y = settle(run,
+                   run->backend->wrap(run->backend, x, along ? g->pad_top : 0,
+                                      across ? g->pad_left : 0, y),
+                   y);
+    *made = y;
+    return y;
+}
+
+imu_tensor *imu_op_conv(imu_run *run, imu_weight *w, int64_t channels, int kernel,
+                        const imu_tensor *x, const imu_conv_geometry *given, imu_dtype out)
+{
+    imu_tensor *made, *bordered, *y = NULL;
+    imu_conv_geometry rest, *g = &rest;
+    const imu_tensor *in = wrapped(run, product_input(run, x, &made), given, g, &bordered);
     if (in) {
         int64_t h = (in->dim[1] + g->pad_top + g->pad_bottom - kernel) / g->stride + 1;
         int64_t v = (in->dim[2] + g->pad_left + g->pad_right - kernel) / g->stride + 1;
@@ -192,6 +223,7 @@ imu_tensor *imu_op_conv(imu_run *run, imu_weight *w, int64_t channels, int kerne
     }
     if (y)
         y = settle(run, run->backend->conv2d(run->backend, w, in, g, y, false), y);
+    imu_drop(run, bordered);
     imu_drop(run, made);
     return y;
 }
@@ -199,10 +231,12 @@ imu_tensor *imu_op_conv(imu_run *run, imu_weight *w, int64_t channels, int kerne
 void imu_op_conv_add(imu_run *run, imu_weight *w, const imu_tensor *x, const imu_conv_geometry *g,
                      imu_tensor *y)
 {
-    imu_tensor *made;
-    const imu_tensor *in = product_input(run, x, &made);
+    imu_tensor *made, *bordered;
+    imu_conv_geometry rest;
+    const imu_tensor *in = wrapped(run, product_input(run, x, &made), g, &rest, &bordered);
     if (in && y)
-        imu_run_fail(run, run->backend->conv2d(run->backend, w, in, g, y, true));
+        imu_run_fail(run, run->backend->conv2d(run->backend, w, in, &rest, y, true));
+    imu_drop(run, bordered);
     imu_drop(run, made);
 }
 

@@ -11,10 +11,13 @@
 
 #include "worker/tensor/tensor.h"
 
+enum { IMU_WRAP_X = 1, IMU_WRAP_Y = 2 }; /* left meets right; top meets bottom */
+
 typedef struct imu_run {
     imu_backend *backend;
-    imu_dtype compute;            /* what products take in; starts as the backend's */
-    int status;                   /* IMU_TENSOR_... */
+    imu_dtype compute; /* what products take in; starts as the backend's */
+    unsigned wrap;     /* IMU_WRAP_...: edges at which convolutions see the opposite one */
+    int status;        /* IMU_TENSOR_... */
     int (*cancelled)(void *user); /* may be NULL */
     void *user;
     struct imu_run_node *live; /* results not yet given back */

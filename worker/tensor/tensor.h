@@ -124,6 +124,9 @@ struct imu_backend {
     int (*add_channels)(imu_backend *b, imu_tensor *y,
                         const imu_tensor *c); /* y[n, ..., i] += c[n, i] */
     int (*upsample)(imu_backend *b, const imu_tensor *x, imu_tensor *y); /* nearest, to y's size */
+    /* y is x with `top` rows and `left` columns more before it, and others behind, each what lies
+     * at the opposite edge of x. */
+    int (*wrap)(imu_backend *b, const imu_tensor *x, int top, int left, imu_tensor *y);
     int (*concat)(imu_backend *b, const imu_tensor *x1, const imu_tensor *x2,
                   imu_tensor *y); /* last dim */
     int (*cast)(imu_backend *b, const imu_tensor *x, imu_tensor *y);

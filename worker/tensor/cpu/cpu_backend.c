@@ -115,6 +115,7 @@ static const imu_backend cpu_table = {
     .add = imu_cpu_add,
     .add_channels = imu_cpu_add_channels,
     .upsample = imu_cpu_upsample,
+    .wrap = imu_cpu_wrap,
     .concat = imu_cpu_concat,
     .cast = imu_cpu_cast,
     .to_channels_last = imu_cpu_to_channels_last,

@@ -153,6 +153,22 @@ int imu_cpu_upsample(imu_backend *b, const imu_tensor *x, imu_tensor *y)
     return IMU_TENSOR_OK;
 }
 
+int imu_cpu_wrap(imu_backend *b, const imu_tensor *x, int top, int left, imu_tensor *y)
+{
+    imu_cpu *cpu = (imu_cpu *)b;
+    int64_t h = x->dim[1], w = x->dim[2], c = x->dim[3], oh = y->dim[1], ow = y->dim[2];
+    int64_t rows = y->dim[0] * oh;
+    if (x->type != y->type || top > h || left > w || y->dim[3] != c)
+        return IMU_TENSOR_REFUSED;
+#pragma omp parallel for num_threads(cpu->threads)
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t source = (r / oh * h + (r % oh - top + h) % h) * w;
+        for (int64_t i = 0; i < ow; i++)
+            copy_values(x, (source + (i - left + w) % w) * c, y, (r * ow + i) * c, c);
+    }
+    return IMU_TENSOR_OK;
+}
+
 int imu_cpu_concat(imu_backend *b, const imu_tensor *x1, const imu_tensor *x2, imu_tensor *y)
 {
     imu_cpu *cpu = (imu_cpu *)b;

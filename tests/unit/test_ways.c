@@ -1,0 +1,157 @@
+/* Ways to run the networks that golden tensors don't cover, each held against what must follow from
+ * it: pictures that tile are the same wherever one begins to look at them. */
+#include "worker/diffusion/pipeline.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MODEL "tests/fixtures/diffusion/tiny-sd15"
+
+enum { EDGE = 16, CELLS = 8 }; /* of latents; pixels a cell is wide */
+
+static imu_engine *engine;
+static imu_model *model;
+
+static int set_up(void **state)
+{
+    (void)state;
+    return imu_engine_open(&(imu_engine_options){2, IMU_PRECISION_F32}, &engine, NULL) ||
+           imu_model_open(engine, MODEL, &model, NULL);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    imu_model_close(model);
+    imu_engine_close(engine);
+    return 0;
+}
+
+/* The array moved down by `dy` and right by `dx`; what leaves comes in at the other side. */
+static imu_array *rolled(const imu_array *a, int dy, int dx)
+{
+    imu_array *out = imu_array_new(a->ndim, a->dim);
+    int64_t h = a->dim[2], w = a->dim[3];
+    assert_non_null(out);
+    for (int64_t c = 0; c < a->dim[0] * a->dim[1]; c++)
+        for (int64_t y = 0; y < h; y++)
+            for (int64_t x = 0; x < w; x++)
+                out->data[(c * h + (y + dy) % h) * w + (x + dx) % w] = a->data[(c * h + y) * w + x];
+    return out;
+}
+
+/* Largest difference as a share of the largest value of `a`. */
+static double distance(const imu_array *a, const imu_array *b)
+{
+    double most = 0, largest = 0;
+    for (int64_t i = 0; i < imu_array_count(a); i++) {
+        most = fmax(most, fabs((double)a->data[i] - (double)b->data[i]));
+        largest = fmax(largest, fabs((double)a->data[i]));
+    }
+    return most / largest;
+}
+
+static imu_array *denoised(const imu_array *noise, bool x, bool y)
+{
+    imu_denoise_args a;
+    imu_conditioning *c;
+    imu_array *out;
+    imu_fault fault = {.text = ""};
+    assert_int_equal(
+        imu_model_encode_prompt(model, &(imu_prompt_args){.prompt = "a wall"}, &c, &fault),
+        IMU_ENGINE_OK);
+    imu_denoise_defaults(&a);
+    a.positive = c;
+    a.noise = noise;
+    a.steps = 1;
+    a.scheduler = "euler";
+    a.seamless_x = x;
+    a.seamless_y = y;
+    if (imu_model_denoise(model, &a, &out, &fault))
+        fail_msg("%s", fault.text);
+    imu_conditioning_free(c);
+    return out;
+}
+
+/* How far the step of rolled noise is from the rolled step. */
+static double denoise_roll(bool x, bool y, int dy, int dx)
+{
+    imu_array *noise = imu_noise(3, 4, EDGE * CELLS, EDGE * CELLS, CELLS);
+    imu_array *moved = rolled(noise, dy, dx), *first = denoised(noise, x, y),
+              *second = denoised(moved, x, y), *expected = rolled(first, dy, dx);
+    double d = distance(expected, second);
+    imu_array_free(noise);
+    imu_array_free(moved);
+    imu_array_free(first);
+    imu_array_free(second);
+    imu_array_free(expected);
+    return d;
+}
+
+/* The UNet halves its input three times: what is moved by a multiple of 8 meets the same strides.
+ */
+static void test_seamless_unet(void **state)
+{
+    (void)state;
+    assert_true(denoise_roll(true, true, 8, 8) < 2e-3);
+    assert_true(denoise_roll(true, false, 0, 8) < 2e-3);
+    assert_true(denoise_roll(false, true, 8, 0) < 2e-3);
+    assert_true(denoise_roll(true, false, 8, 0) > 2e-2);
+    assert_true(denoise_roll(false, true, 0, 8) > 2e-2);
+    assert_true(denoise_roll(false, false, 0, 8) > 2e-2);
+}
+
+static imu_image *decoded(const imu_array *latents, const imu_vae_args *args)
+{
+    imu_image *image;
+    imu_fault fault = {.text = ""};
+    if (imu_model_decode(model, latents, args, &image, &fault))
+        fail_msg("%s", fault.text);
+    return image;
+}
+
+/* Largest difference between the picture of rolled latents and the rolled picture. */
+static int decode_roll(bool x, bool y, int dy, int dx)
+{
+    imu_vae_args args = {.seamless_x = x, .seamless_y = y};
+    imu_array *latents = imu_noise(4, 4, EDGE * CELLS, EDGE * CELLS, CELLS);
+    imu_array *moved = rolled(latents, dy, dx);
+    imu_image *first = decoded(latents, &args), *second = decoded(moved, &args);
+    int most = 0, w = first->width, h = first->height;
+    for (int i = 0; i < h; i++)
+        for (int k = 0; k < 3 * w; k++) {
+            int to = (i + dy * CELLS) % h * 3 * w + (k + 3 * dx * CELLS) % (3 * w);
+            int d = abs(first->rgb[i * 3 * w + k] - second->rgb[to]);
+            most = d > most ? d : most;
+        }
+    imu_array_free(latents);
+    imu_array_free(moved);
+    imu_image_free(first);
+    imu_image_free(second);
+    return most;
+}
+
+static void test_seamless_vae(void **state)
+{
+    (void)state;
+    assert_in_range(decode_roll(true, true, 3, 5), 0, 1);
+    assert_in_range(decode_roll(true, false, 0, 5), 0, 1);
+    assert_in_range(decode_roll(false, true, 3, 0), 0, 1);
+    assert_in_range(decode_roll(true, false, 3, 0), 8, 255);
+    assert_in_range(decode_roll(false, true, 0, 5), 8, 255);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_seamless_unet),
+        cmocka_unit_test(test_seamless_vae),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
