@@ -21,10 +21,10 @@ static void known_as(cli_importer *im, const char *theirs, const char *ours)
 /* A hash that no password of ours can be held against would lock its person out without a word. */
 static const char *usable_hash(cli_importer *im, apr_pool_t *p, const char *email, const char *hash)
 {
-    const char *ours = hash ? imu_password_hash_normal(p, hash) : NULL;
+    const char *usable = hash ? imu_password_hash_foreign(p, hash) : NULL;
 
-    if (ours)
-        return ours;
+    if (usable)
+        return usable;
     cli_import_note(im, "%s has no password that works here: invokemu reset %s", email, email);
     return IMU_NO_PASSWORD;
 }

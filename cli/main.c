@@ -2,7 +2,7 @@
  * main.c: invokemu, the administrator's command line. Also answers to the names of upstream's four
  * account tools.
  */
-#include "cli/cli.h"
+#include "cli/files.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -74,10 +74,21 @@ static const struct {
 
 imu_err *cli_migrate(cli *c)
 {
+    const char *slash = strrchr(c->opt.database, '/'), *folder = ".";
     int from, to;
-    imu_err *err = imu_migrate(c->p, c->opt.database, &from, &to);
+    imu_err *err;
 
-    if (err)
+    if (slash)
+        folder = apr_pstrmemdup(c->p, c->opt.database, (apr_size_t)(slash - c->opt.database));
+    /* A root that is not there at all is more likely a slip of the pen. */
+    if (strcmp(folder, apr_pstrcat(c->p, c->opt.root, "/databases", NULL)) == 0 &&
+        access(c->opt.root, F_OK) == 0 && (err = cli_make_folders(c->p, folder, 0750)))
+        return err;
+    if (access(folder, F_OK) != 0)
+        return imu_error(c->p, 404, "no_folder",
+                         "there is no folder %s: name the server's with --root, or make it first",
+                         access(c->opt.root, F_OK) == 0 ? folder : c->opt.root);
+    if ((err = imu_migrate(c->p, c->opt.database, &from, &to)))
         return err;
     cli_done(c, json_pack("{s:i, s:i}", "from", from, "to", to),
              from == to ? "%s is at version %d already." : "%s went from version %d to %d.",

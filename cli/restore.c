@@ -43,6 +43,8 @@ static imu_err *read_manifest(restore *r)
                          r->from);
     rv = apr_file_read_full(file, text, sizeof text, &len);
     apr_file_close(file);
+    if (len == sizeof text)
+        return imu_error(r->p, 422, "no_backup", "the manifest of %s is too long for one", r->from);
     if (rv != APR_SUCCESS && rv != APR_EOF)
         return imu_error(r->p, 500, "files", "can't read %s", path);
     return cli_manifest_read(r->p, text, len, &r->manifest);

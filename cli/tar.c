@@ -16,6 +16,7 @@
 
 #define COPY_BYTES  65536
 #define MAX_FOLDERS 16
+#define END_BYTES   1024 /* of zero, at the end of every archive */
 
 /* What a walk over a folder works on; nftw hands nothing through. */
 static struct {
@@ -123,6 +124,34 @@ static imu_err *take_entry(apr_pool_t *p, struct archive *tar, struct archive_en
     return NULL;
 }
 
+/* libarchive looks no further than the mark at the end, and takes a file that lacks it for whole:
+ * a part of a backup, or one with something behind it. */
+static imu_err *check_end(apr_pool_t *p, const char *file, apr_int64_t end)
+{
+    static const char none[END_BYTES];
+    char buf[COPY_BYTES];
+    apr_int64_t at = 0;
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    ssize_t n = 0;
+
+    if (fd < 0 || fstat(fd, &st) != 0 || st.st_size < END_BYTES ||
+        pread(fd, buf, END_BYTES, st.st_size - END_BYTES) != END_BYTES ||
+        memcmp(buf, none, END_BYTES) != 0)
+        n = -1;
+    for (at = end; n >= 0 && (n = pread(fd, buf, sizeof buf, at)) > 0; at += n)
+        for (ssize_t i = 0; i < n; i++)
+            if (buf[i])
+                n = -1;
+    if (fd >= 0)
+        close(fd);
+    return n == 0 ? NULL
+                  : imu_error(p, 422, "no_backup",
+                              "%s does not end where a backup of invokemu does: it is a part of "
+                              "one, or something was added",
+                              file);
+}
+
 imu_err *cli_tar_read(apr_pool_t *p, const char *file, const char *folder)
 {
     struct archive *tar = archive_read_new();
@@ -143,6 +172,8 @@ imu_err *cli_tar_read(apr_pool_t *p, const char *file, const char *folder)
     }
     if (!err && rv != ARCHIVE_EOF)
         err = failed(p, tar, file);
+    if (!err)
+        err = check_end(p, file, archive_filter_bytes(tar, -1));
     apr_pool_destroy(sub);
     archive_read_free(tar);
     return err;

@@ -9,6 +9,7 @@
 #include "mod_invokemu/util/ids.h"
 
 #define BCRYPT_PREFIX "$2b$"
+#define FOREIGN       "$2y$"
 #define BCRYPT_COST   12
 /* Guesses a stranger needs, as a power of two, below which a password counts as well known. */
 #define LEAST_BITS 20.0
@@ -126,24 +127,48 @@ const char *imu_password_hash_normal(apr_pool_t *p, const char *hash)
     if (strlen(hash) != 60 || strspn(hash + head, alphabet) != 60 - head)
         return NULL;
     /* The same function by two names: y is that of the first correct one, b that of the second. */
-    if (strncmp(hash, BCRYPT_PREFIX, 4) != 0 && strncmp(hash, "$2y$", 4) != 0)
+    if (strncmp(hash, BCRYPT_PREFIX, 4) != 0 && strncmp(hash, FOREIGN, 4) != 0)
         return NULL;
     if (hash[4] != '1' || hash[5] < '0' || hash[5] > '6' || hash[6] != '$')
         return NULL;
     return apr_pstrcat(p, BCRYPT_PREFIX, hash + 4, NULL);
 }
 
+const char *imu_password_hash_foreign(apr_pool_t *p, const char *hash)
+{
+    const char *ours = imu_password_hash_normal(p, hash);
+
+    return ours ? apr_pstrcat(p, FOREIGN, ours + 4, NULL) : NULL;
+}
+
+/* What bcrypt is to see of a password. */
+static void cut(char *to, const char *password)
+{
+    size_t len = strnlen(password, IMU_PASSWORD_MAX + 1);
+
+    if (len > IMU_PASSWORD_MAX)
+        for (len = IMU_PASSWORD_MAX; len > 0 && ((unsigned char)password[len] & 0xC0) == 0x80;)
+            len--;
+    memcpy(to, password, len);
+    to[len] = '\0';
+}
+
 int imu_password_verify(const char *password, const char *hash)
 {
-    struct crypt_data data;
-    int usable = hash && strncmp(hash, BCRYPT_PREFIX, strlen(BCRYPT_PREFIX)) == 0;
+    int foreign = hash && strncmp(hash, FOREIGN, 4) == 0;
+    int usable = foreign || (hash && strncmp(hash, BCRYPT_PREFIX, 4) == 0 &&
+                             strnlen(password, IMU_PASSWORD_MAX + 1) <= IMU_PASSWORD_MAX);
     const char *out, *with = usable ? hash : NOBODYS_HASH;
+    char seen[IMU_PASSWORD_MAX + 1];
+    struct crypt_data data;
     int same;
 
+    cut(seen, password);
     memset(&data, 0, sizeof data);
-    out = crypt_r(password, with, &data);
+    out = crypt_r(seen, with, &data);
     same = out && strlen(out) == strlen(with) && imu_equal(out, with, strlen(with));
     explicit_bzero(&data, sizeof data);
+    explicit_bzero(seen, sizeof seen);
     return usable && same;
 }
 

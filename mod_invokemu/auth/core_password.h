@@ -31,13 +31,16 @@ void imu_password_length_set(int characters);
 /** A bcrypt hash that another program made, as ours are written. @return NULL for anything else, or
  * for a cost below 10 or above 16 */
 const char *imu_password_hash_normal(apr_pool_t *p, const char *hash);
+/** The same written as one of another program, to be kept with an account: $2y$, the other name of
+ * the same function, which ours never have. */
+const char *imu_password_hash_foreign(apr_pool_t *p, const char *hash);
 
 /** bcrypt hash ($2b$, cost 12, fresh salt). @return 500 when the system offers no bcrypt */
 imu_err *imu_password_hash(apr_pool_t *p, const char *password, const char **hash);
 
 /** True when the password has that hash. Takes as long for a hash that can match nothing (NULL,
- * "*"). Of a longer password than can be chosen here, the first 72 bytes count: accounts that were
- * imported may have such ones. */
+ * "*"). A longer password than can be chosen here matches none of our hashes; of a foreign one's,
+ * the first 72 bytes count, without a character that is cut there, as InvokeAI makes them. */
 int imu_password_verify(const char *password, const char *hash);
 
 /** A random password with capital, small letter, digit and special character, as the rules want it.

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/auth/core_password.h"
 #include "mod_invokemu/store/audit.h"
 #include "mod_invokemu/store/users.h"
 #include "mod_invokemu/util/ids.h"
@@ -28,14 +29,15 @@ static imu_err *wanted(imu_db *db, apr_pool_t *p, const char *mark, int *yes)
 static imu_err *bring_about(imu_db *db, apr_pool_t *p, const char *email, const char *hash,
                             const char **user_id)
 {
-    imu_user_change change = {NULL, hash, 1, 1, 0, NULL};
+    const char *kept = imu_password_hash_foreign(p, hash);
+    imu_user_change change = {NULL, kept, 1, 1, 0, NULL};
     imu_rows *user;
     imu_err *err = imu_user_secret_by_email(db, p, email, &user);
 
     if (err)
         return err;
     if (user->count == 0)
-        return imu_user_create(db, p, email, NULL, hash, 1, 0, user_id);
+        return imu_user_create(db, p, email, NULL, kept, 1, 0, user_id);
     *user_id = imu_text(user, 0, "user_id");
     err = imu_user_update(db, p, *user_id, &change, &user);
     return err ? err : imu_db_exec(db, p, NULL, "session_delete_all", "ss", *user_id, "");

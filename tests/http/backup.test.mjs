@@ -169,7 +169,13 @@ describe('backup and restore', () => {
         fs.writeFileSync(at('text.tar'), 'no tar');
         execFileSync('tar', ['-C', at('0-two'), '-cf', at('linked.tar'), '--transform=s,^manifest.json$,../escaped.json,', '-P', 'manifest.json', 'databases']);
         fs.writeFileSync(at('cut.tar'), fs.readFileSync(at('whole.tar')).subarray(0, 30000));
-        for (const [from, why] of [[newer, /newer/], [later, /newer/], [unfinished, /no backup/], [strange, /no database/], [at('text.tar'), /./], [at('linked.tar'), /no backup/], [at('cut.tar'), /./], [at('nowhere'), /No such/]]) {
+        const whole = fs.readFileSync(at('whole.tar'));
+        fs.writeFileSync(at('longer.tar'), Buffer.concat([whole, Buffer.alloc(100000, 'x')]));
+        fs.writeFileSync(at('later.tar'), Buffer.concat([whole, Buffer.alloc(100000), Buffer.from('x')]));
+        fs.writeFileSync(at('endless.tar'), whole.subarray(0, Math.ceil((whole.findLastIndex((byte) => byte) + 1) / 512) * 512));
+        const talkative = copy('talkative');
+        fs.appendFileSync(path.join(talkative, 'manifest.json'), ' '.repeat(70000));
+        for (const [from, why] of [[newer, /newer/], [later, /newer/], [unfinished, /no backup/], [strange, /no database/], [at('text.tar'), /./], [at('linked.tar'), /no backup/], [at('cut.tar'), /./], [at('longer.tar'), /does not end/], [at('later.tar'), /does not end/], [at('endless.tar'), /does not end/], [talkative, /too long/], [at('nowhere'), /No such/]]) {
             const root = at(`none-${path.basename(from)}`);
             const refused = await restoreTo(from, root);
             assert.deepEqual([refused.code, why.test(refused.err)], [1, true], `${from}: ${refused.err}`);

@@ -1,5 +1,7 @@
 // The command line beside a running server: what it changes counts on the next request.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import { onTerminal, run as runTool } from '../lib/cli.mjs';
 import { closeAll, listen } from '../lib/events.mjs';
@@ -131,5 +133,16 @@ describe('the command line', () => {
     test('finds the database up to date', async () => {
         const done = await invokemu(['migrate']);
         assert.deepEqual([done.code, /already/.test(done.out)], [0, true]);
+    });
+
+    test('makes the database of a new folder, and says where none can be made', async () => {
+        const root = path.join(server.root, 'new');
+        const none = await invokemu(['migrate', '--root', root]);
+        assert.deepEqual([none.code, none.err.includes(`there is no folder ${root}:`)], [1, true], none.err);
+        fs.mkdirSync(root);
+        assert.equal((await invokemu(['migrate', '--root', root])).code, 0);
+        assert.equal((await invokemu(['users', 'list', '--root', root])).code, 0);
+        const other = await invokemu(['migrate', '--root', root, '--database', path.join(root, 'elsewhere/x.db')]);
+        assert.deepEqual([other.code, /there is no folder .*elsewhere/.test(other.err)], [1, true], other.err);
     });
 });

@@ -17,6 +17,9 @@ import { addUser, login, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
 const id = (name) => crypto.createHash('md5').update(name).digest('hex').replace(/(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 const ODD = 'Upload-ÄÖÜ-猫.png';
 const METADATA = '{"positive_prompt":"a \\"quoted\\" {prompt}",  "seed": 12345678901234567890}';
+// As much of a long password as bcrypt reads, and its hash.
+const LONG = 'Ninety-Seven-Geese-Went-Over-The-Lake-and-never-came-back-and-never-came';
+const LONG_HASH = '$2b$10$aliGYd2HVVMTHl507KKSi.y8bQ7HkcVUv/.8SbYy8nVRVfpRo0bCy';
 const WORKFLOW = JSON.stringify({ name: 'Porträt', nodes: [], edges: [] });
 const [EVA, FOLKE, GONE] = ['eva', 'folke', 'gone'].map(id);
 
@@ -30,6 +33,7 @@ function peopled(folder, version, hash, thumbnail) {
         user(FOLKE, 'folke@old.example');
         user(id('off'), 'off@old.example', { is_active: 0 });
         user(id('odd'), 'not an address');
+        user(id('long'), 'long@old.example', { password_hash: LONG_HASH });
     }
     const board = (name, user_id, more = {}) => old.row('boards', { board_id: id(name), board_name: name, user_id, board_visibility: 'private', archived: 0, ...times, ...more });
     board('Sea', EVA, { board_visibility: 'shared', cover_image_name: `${id('p1')}.png` });
@@ -108,7 +112,7 @@ for (const version of ['6.12', '6.14']) {
             const { code, out, err } = await invokemu('--dry-run');
             assert.deepEqual([code, err], [3, '']);
             const { counts, left_out: left, dry_run: dry } = JSON.parse(out);
-            assert.deepEqual([dry, counts.pictures, counts.accounts], [true, { taken: 6, there: 0 }, { taken: 3, there: 0 }]);
+            assert.deepEqual([dry, counts.pictures, counts.accounts], [true, { taken: 6, there: 0 }, { taken: 4, there: 0 }]);
             assert.ok(left.some((l) => l.name === `${id('lost')}.png` && /missing/.test(l.reason)));
             assert.deepEqual(contents(server.data), ours);
             assert.equal(pictures(server.data).length, 2);
@@ -120,7 +124,7 @@ for (const version of ['6.12', '6.14']) {
             const { counts, left_out: left } = JSON.parse(out);
             const taken = Object.fromEntries(Object.entries(counts).map(([what, n]) => [what, n.taken]));
             assert.deepEqual(taken, {
-                accounts: 3, boards: 3, shares: 1, pictures: 6, 'thumbnails made anew': 1, 'workflows in pictures': 1, workflows: 2,
+                accounts: 4, boards: 3, shares: 1, pictures: 6, 'thumbnails made anew': 1, 'workflows in pictures': 1, workflows: 2,
                 'style presets': 1, 'settings of people': 2, models: 2, 'relations of models': 1, jobs: version === '6.14' ? 5 : 4,
             });
             const reasons = Object.fromEntries(left.map((l) => [`${l.what} ${l.name}`, l.reason]));
@@ -138,6 +142,7 @@ for (const version of ['6.12', '6.14']) {
 
         test('people sign in with their old passwords and see exactly their own things', async () => {
             [eva, folke] = [await login(server, 'eva@old.example', PASSWORD), await login(server, 'folke@old.example', PASSWORD)];
+            await login(server, 'long@old.example', `${LONG} and what InvokeAI did not look at`);
             assert.deepEqual([eva.user.user_id, eva.user.is_admin, eva.user.display_name], [EVA, true, 'Eva Ü']);
             assert.deepEqual(await names(folke), [ODD, `${id('bare')}.png`, `${id('flow')}.png`].sort());
             const boards = (await folke.get('/api/v1/boards/?all=true&include_archived=true')).body;

@@ -78,10 +78,34 @@ static void at_most_72_bytes_can_be_chosen(void **state)
     text[73] = '\0';
     assert_true(refused(p, text));
     assert_non_null(imu_password_check(p, text, 0, NULL, NULL));
-    /* Hashes that were imported may be of longer ones, of which bcrypt saw 72 bytes. */
-    assert_true(imu_password_verify(text, hash));
-    text[71] = 'y';
     assert_false(imu_password_verify(text, hash));
+}
+
+/* Another program may have let people choose longer ones, of which bcrypt saw 72 bytes. */
+static void longer_ones_match_hashes_of_other_programs(void **state)
+{
+    apr_pool_t *p = ((tempdb *)*state)->pool;
+    const char *hash, *foreign;
+    char text[80];
+
+    memset(text, 'x', sizeof text);
+    text[72] = '\0';
+    assert_no_error(imu_password_hash(p, text, &hash));
+    foreign = imu_password_hash_foreign(p, hash);
+    assert_memory_equal(foreign, "$2y$12$", 7);
+    assert_true(imu_password_verify(text, foreign));
+    text[72] = 'y';
+    text[73] = '\0';
+    assert_true(imu_password_verify(text, foreign));
+    assert_false(imu_password_verify(text, hash));
+    text[71] = 'y';
+    assert_false(imu_password_verify(text, foreign));
+    /* A letter of two bytes across the end was left out whole. */
+    text[71] = '\0';
+    assert_no_error(imu_password_hash(p, text, &hash));
+    memcpy(text + 71, "\xc3\xa4z", 4);
+    assert_true(imu_password_verify(text, imu_password_hash_foreign(p, hash)));
+    assert_null(imu_password_hash_foreign(p, "none"));
 }
 
 static void a_minimum_without_strict_rules(void **state)
@@ -200,6 +224,7 @@ int main(void)
         TEST(well_known_ones_are_refused),
         TEST(the_own_name_is_no_password),
         TEST(at_most_72_bytes_can_be_chosen),
+        TEST(longer_ones_match_hashes_of_other_programs),
         TEST(a_minimum_without_strict_rules),
         TEST(hashes_are_bcrypt_of_cost_12_with_fresh_salt),
         TEST(a_known_vector),
