@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { PHONE, useBrowser } from '../lib/browser.mjs';
+import { readQr } from '../lib/qr.mjs';
 import { useServer } from '../lib/server.mjs';
 import { ADMIN, addUser, setupAdmin } from '../lib/users.mjs';
 
@@ -53,6 +54,8 @@ describe('links', () => {
         await admin.button('Make the link').click();
         await admin.page.getByRole('dialog', { name: 'Invitation for Guest' }).waitFor();
         invitation = await shownLink();
+        // This server was opened by an address that nobody else can open.
+        await admin.sees(/Only this computer can open the link.*“127\.0\.0\.1” means just itself/);
         assert.deepEqual(await admin.axe(), [], 'link made');
         await admin.button('Copy', { exact: true }).click();
         await admin.sees('Link copied.');
@@ -164,6 +167,28 @@ describe('links', () => {
         await person.page.getByRole('heading', { name: 'Sign in' }).waitFor();
         assert.equal(lost, 2);
         assert.equal(await person.page.getByText('can’t be reached').count(), 0);
+    });
+});
+
+describe('with an address for links', () => {
+    const server = useServer({ multiuser: true, conf: ['InvokeMUPublicURL https://pictures.example.org/'] });
+    const browser = useBrowser(server);
+
+    test('links lead there, whatever address the page is open at, and so does the QR code', async () => {
+        await setupAdmin(server);
+        const admin = await browser.person({ reducedMotion: 'reduce' });
+        await admin.signIn(ADMIN.email, ADMIN.password);
+        await admin.page.waitForURL('**/create');
+        await admin.open('/people');
+        await admin.button('Invite', { exact: true }).click();
+        await admin.field('Email address').fill('guest@example.com');
+        await admin.button('Make the link').click();
+        const link = await admin.field('Link').inputValue();
+        assert.match(link, /^https:\/\/pictures\.example\.org\/invite\?token=[\w-]{43}$/);
+        assert.equal(await admin.page.getByText('Only this computer').count(), 0);
+        await admin.button('Show as QR code').click();
+        const code = admin.page.getByRole('img', { name: 'The link as a QR code' });
+        assert.equal(readQr(await code.screenshot()), link);
     });
 });
 
