@@ -89,6 +89,7 @@ const imu_route imu_routes[] = {
     ROUTE(GET, "/api/v1/invitations", ACCOUNT_ADMIN, invitations),
     ROUTE(POST, "/api/v1/invitations", ACCOUNT_ADMIN, invitations_create),
     FREES(DELETE, "/api/v1/invitations/{invitation_id}", ACCOUNT_ADMIN, invitation_delete),
+    ROUTE(POST, "/api/v1/auth/check-link", PUBLIC, auth_check_link),
     ROUTE(POST, "/api/v1/auth/accept-invitation", PUBLIC, auth_accept_invitation),
     ROUTE(POST, "/api/v1/auth/forgot-password", PUBLIC, auth_forgot_password),
     ROUTE(POST, "/api/v1/auth/reset-password", PUBLIC, auth_reset_password),

@@ -83,6 +83,7 @@ imu_handler imu_api_user_delete;
 
 /* invitations.c */
 imu_handler imu_api_user_reset_password;
+imu_handler imu_api_auth_check_link;
 imu_handler imu_api_auth_accept_invitation;
 imu_handler imu_api_auth_reset_password;
 

@@ -113,14 +113,11 @@ imu_err *imu_api_invitation_delete(imu_req *req)
     return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
 }
 
-/** {token, password}: {success, email}, so that the page can sign in. */
-static imu_err *redeem(imu_req *req)
+/* The body of those who hold a link: its token, and the new password where one is expected. */
+static imu_err *read_link(imu_req *req, const char **token, const char **password)
 {
-    const char *token, *password, *hash, *user_id;
-    imu_rows *account;
     imu_check *c;
     json_t *body;
-    imu_db *db;
     imu_err *err;
 
     if (!req->inst->multiuser)
@@ -129,9 +126,37 @@ static imu_err *redeem(imu_req *req)
     if ((err = imu_body_object(req, &body)))
         return err;
     c = imu_check_new(req->p, "body");
-    token = imu_check_text(c, body, "token", IMU_REQUIRED, 1, TOKEN_MAX);
-    password = imu_check_text(c, body, "password", IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
-    if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
+    *token = imu_check_text(c, body, "token", IMU_REQUIRED, 1, TOKEN_MAX);
+    if (password)
+        *password = imu_check_text(c, body, "password", IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
+    return imu_check_end(c);
+}
+
+/** POST /auth/check-link {token}: {success, email}, or why the link doesn't work. Changes nothing;
+ * whoever holds a link that works learns by it what redeeming would tell. */
+imu_err *imu_api_auth_check_link(imu_req *req)
+{
+    const char *token;
+    imu_rows *account;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = read_link(req, &token, NULL)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_invitation_account(db, req->p, token, &account)))
+        return err;
+    return imu_reply_json(
+        req, 200, json_pack("{s:b, s:s}", "success", 1, "email", imu_text(account, 0, "email")));
+}
+
+/** {token, password}: {success, email}, so that the page can sign in. */
+static imu_err *redeem(imu_req *req)
+{
+    const char *token, *password, *hash, *user_id;
+    imu_rows *account;
+    imu_db *db;
+    imu_err *err;
+
+    if ((err = read_link(req, &token, &password)) || (err = imu_req_db(req, &db)) ||
         (err = imu_invitation_account(db, req->p, token, &account)) ||
         (err = imu_new_password(req, password, imu_text(account, 0, "email"),
                                 imu_text(account, 0, "display_name"), &hash)) ||

@@ -72,8 +72,8 @@ imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, im
     if (!(*account)->count)
         return imu_error(
             p, 404, "link_unknown",
-            "This link is not known here. A newer one may have replaced it, or part of "
-            "it is missing. Ask an administrator for a new one.");
+            "This link is not known here. It may have been ended, a newer one may have replaced "
+            "it, or part of it is missing. Ask an administrator for a new one.");
     if (imu_bool(*account, 0, "used"))
         return used_up(p);
     if (imu_bool(*account, 0, "expired"))

@@ -85,6 +85,7 @@ describe('links', () => {
             const person = await browser.person(options);
             await person.open(invitation);
             await person.field('Password').waitFor();
+            await person.sees('With it and guest@example.com you sign in here from now on.');
             assert.deepEqual(await person.axe(), []);
             assert.equal(await person.page.title(), 'Choose your password · invokemu');
         });
@@ -110,23 +111,39 @@ describe('links', () => {
     test('used, unknown, expired and incomplete links are told apart, each with a way on', async () => {
         const person = await browser.person();
         person.allow(/status of 4(04|10)/);
+        // At once, before anybody thinks up a password.
         await person.open(invitation);
-        await redeem(person, NEXT_PASSWORD);
         await person.sees(/already used/);
+        assert.equal(await person.page.getByLabel('Password').count(), 0);
         await person.page.getByRole('heading', { name: 'This link doesn’t work' }).waitFor();
         assert.deepEqual(await person.axe(), [], 'dead link');
         await person.open(`/invite?token=${'A'.repeat(43)}`);
-        await redeem(person, NEXT_PASSWORD);
         await person.sees(/not known here/);
         const made = await client.post('/api/v1/users', { email: 'late@example.com', send_invitation: true });
         server.sql("UPDATE user_invitations SET expires_at = '2020-01-01 00:00:00.000' WHERE email = 'late@example.com'");
         await person.page.goto(made.body.invitation_link);
-        await redeem(person, NEXT_PASSWORD);
         await person.sees(/has expired/);
+        const ended = (await client.get('/api/v1/invitations')).body.invitations.find((one) => one.email === 'late@example.com');
+        assert.equal((await client.delete(`/api/v1/invitations/${ended.invitation_id}`)).status, 200);
+        await person.page.reload();
+        await person.sees(/It may have been ended/);
         await person.open('/invite');
         await person.sees(/Part of the link is missing/);
         await person.page.getByRole('link', { name: 'To the sign-in page' }).click();
         await person.page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    });
+
+    test('a link that ends while its page is open says so when it is redeemed; one that can’t be looked at is tried', async () => {
+        const person = await browser.person();
+        person.allow(/status of (404|503)/);
+        const { body } = await client.post('/api/v1/users', { email: 'slow@example.com', send_invitation: true });
+        await person.page.route('**/auth/check-link', (route) => route.fulfill({ status: 503, json: { detail: 'Busy.' } }));
+        await person.page.goto(body.invitation_link);
+        await person.sees('With it and your email address you sign in here from now on.');
+        const open = (await client.get('/api/v1/invitations')).body.invitations.find((one) => one.email === 'slow@example.com');
+        assert.equal((await client.delete(`/api/v1/invitations/${open.invitation_id}`)).status, 200);
+        await redeem(person, NEXT_PASSWORD);
+        await person.sees(/not known here/);
     });
 
     test('a reset link is redeemed in the browser of somebody else, who is signed out by it', async () => {

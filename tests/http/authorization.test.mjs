@@ -112,7 +112,7 @@ describe('in multi-user mode', () => {
 
     test('who is not signed in cannot send much', async () => {
         const body = JSON.stringify({ email: ADMIN.email, password: 'x'.repeat(70000) });
-        for (const path of ['login', 'setup', 'accept-invitation', 'reset-password', 'confirm-email']) {
+        for (const path of ['login', 'setup', 'check-link', 'accept-invitation', 'reset-password', 'confirm-email']) {
             const answer = await new Client(server.url).send('POST', `/api/v1/auth/${path}`, { body });
             assert.equal(answer.status, 413, path);
         }

@@ -186,6 +186,40 @@ describe('people', () => {
         assert.match(again.body.detail, /already used/);
     });
 
+    test('a link is looked at without being used, and tells its holder what redeeming it would', async () => {
+        const ask = (route, json) => request(`${server.url}/api/v1/auth/${route}`, { method: 'POST', json });
+        const check = (link) => ask('check-link', { token: new URL(link).searchParams.get('token') });
+        const made = (await admin.post('/api/v1/users', { email: 'look@example.com', display_name: 'Look', send_invitation: true })).body;
+        const before = server.sql('SELECT * FROM user_invitations UNION ALL SELECT * FROM user_invitations');
+        for (let i = 0; i < 3; i++) {
+            const answer = await check(made.invitation_link);
+            assert.equal(answer.status, 200);
+            assert.deepEqual(answer.body, { success: true, email: 'look@example.com' });
+            assert.equal(answer.headers['set-cookie'], undefined);
+        }
+        assert.deepEqual(server.sql('SELECT * FROM user_invitations UNION ALL SELECT * FROM user_invitations'), before);
+        assert.equal((await ask('check-link', {})).status, 422);
+        assert.equal((await ask('check-link', { token: 7 })).status, 422);
+        assert.equal((await ask('check-link', { token: 'x'.repeat(201) })).status, 422);
+        const unknown = await ask('check-link', { token: 'A'.repeat(43) });
+        assert.equal(unknown.status, 404);
+        assert.equal((await ask('accept-invitation', { token: new URL(made.invitation_link).searchParams.get('token'), password: NEXT })).status, 200);
+        const used = await check(made.invitation_link);
+        assert.equal(used.status, 410);
+        assert.match(used.body.detail, /already used/);
+        const late = (await admin.post(`/api/v1/users/${made.user.user_id}/reset-password`)).body.reset_link;
+        server.sql("UPDATE user_invitations SET expires_at = '2020-01-01 00:00:00.000' WHERE used_at IS NULL");
+        const expired = await check(late);
+        assert.equal(expired.status, 410);
+        assert.match(expired.body.detail, /expired/);
+        const open = (await admin.get('/api/v1/invitations')).body.invitations.find((one) => one.email === 'look@example.com');
+        assert.equal((await admin.delete(`/api/v1/invitations/${open.invitation_id}`)).status, 200);
+        assert.deepEqual([(await check(late)).status, (await check(late)).body.detail], [404, unknown.body.detail], 'one that was ended looks like one that never was');
+        for (const answer of [used, expired, unknown]) {
+            assert.ok(!answer.text.includes('look@') && !answer.text.includes('Look'), answer.text);
+        }
+    });
+
     test('open links are listed, and can be ended: an account that nobody has used goes with its invitation', async () => {
         const list = async () => (await admin.get('/api/v1/invitations')).body.invitations;
         for (const { invitation_id: id } of await list()) {

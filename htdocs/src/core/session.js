@@ -164,6 +164,13 @@ export async function confirmEmail(token) {
 }
 
 /**
+ * Whom the link of an invitation or a reset is for. Changes nothing.
+ * @returns {Promise<string>} the address
+ * @throws {ApiError} 404 or 410 when it doesn't work
+ */
+export const checkLink = async (token) => (await post('/auth/check-link', { token }, { anonymous: true })).email;
+
+/**
  * Redeems the link of an invitation or a reset, and signs its person in instead of whoever was signed in here.
  * @throws {ApiError} 404 or 410 when the link doesn't work, 400 when the password doesn't
  */

@@ -1,8 +1,8 @@
 // The pages before one is in: first set-up, signing in, redeeming a link, and choosing an own password.
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { route } from '../core/router.js';
-import { acceptInvitation, changePassword, FORGOT_PAGE, myName, RESET_PAGE, server, setUp, signedOutReason, signIn, signOut, user } from '../core/session.js';
+import { acceptInvitation, changePassword, checkLink, FORGOT_PAGE, myName, RESET_PAGE, server, setUp, signedOutReason, signIn, signOut, user } from '../core/session.js';
 import { passwordFault } from '../core/password.js';
 import { amount } from '../core/words.js';
 import { Button, Check, Choice, PasswordField, TextField } from '../parts/controls.js';
@@ -98,11 +98,13 @@ export function SetUp() {
   <//>`;
 }
 
+/** What a server says of a link that works no more. */
 const DEAD = [404, 410];
 export const INCOMPLETE = 'Part of the link is missing. Open it again from the message it came in, and copy all of it.';
 
 export const DeadLink = ({ why }) => html`<${Frame} title="This link doesn’t work">
-  <p class="message" role="alert">${why}</p><a class="button main wide" href=${user.value ? '/create' : '/login'}>${user.value ? 'To the start' : 'To the sign-in page'}</a>
+  <p class="message" role="alert">${why}</p>
+  ${server.value.mail_enabled && !user.value && html`<p><a href=${FORGOT_PAGE}>Get a link for a new password by mail</a></p>`}<a class="button main wide" href=${user.value ? '/create' : '/login'}>${user.value ? 'To the start' : 'To the sign-in page'}</a>
 <//>`;
 
 /** Does what a link is for; one that works no more is said to be dead, anything else is an error of the form. */
@@ -122,6 +124,13 @@ export function Invitation() {
   const token = route.value.query.get('token');
   const [password, setPassword] = useState('');
   const [dead, setDead] = useState(token ? '' : INCOMPLETE);
+  const [email, setEmail] = useState(null);
+  // Before anybody thinks up a password. What else may go wrong here is told when the form is sent.
+  useEffect(() => {
+    if (token) {
+      redeem(async () => setEmail(await checkLink(token)), setDead).catch(() => setEmail(''));
+    }
+  }, [token]);
   const { busy, error, submit } = useSubmit(async () => {
     const fault = passwordFault(password, server.value);
     if (fault) {
@@ -132,10 +141,15 @@ export function Invitation() {
   if (dead) {
     return html`<${DeadLink} why=${dead} />`;
   }
-  return html`<${Frame} title=${route.value.path === RESET_PAGE ? 'Choose a new password' : 'Choose your password'} lead="With it and your email address you sign in here from now on.">
+  const title = route.value.path === RESET_PAGE ? 'Choose a new password' : 'Choose your password';
+  if (email === null) {
+    return html`<${Frame} title=${title}><p class="note" role="status">Looking at the link…</p><//>`;
+  }
+  return html`<${Frame} title=${title} lead=${`With it and ${email || 'your email address'} you sign in here from now on.`}>
     ${user.value && html`<p class="message" role="status">${`${myName.value} is signed in here. Going on signs in the person this link was made for instead.`}</p>`}
     <form onSubmit=${submit} novalidate>
       <${Wrong}>${error}<//>
+      ${email && html`<input type="hidden" name="username" autocomplete="username" value=${email} />`}
       <${NewPasswordField} label="Password" value=${password} onText=${setPassword} required />
       <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Saving…' : 'Save and sign in'}<//>
     </form>
