@@ -43,6 +43,8 @@ typedef struct unet_case {
     const char *where, *latents, *times, *context, *out;
     double fixed_time;
     bool staged, zero_pooled;
+    unsigned wrap;
+    imu_freeu freeu;
 } unet_case;
 
 /* Rows of `a` repeated to `batch` rows. */
@@ -94,6 +96,8 @@ static void check_call(check *c, const char *file, imu_safetensors *st, imu_unet
                           .pooled = many_pooled,
                           .time_ids = many_ids,
                           .out = out,
+                          .wrap = k->wrap,
+                          .freeu = k->freeu,
                           .probe = k->staged ? on_stage : NULL,
                           .probe_user = &stages};
     imu_fault fault = {0};
@@ -170,6 +174,28 @@ static void check_added(check *c, const char *file, imu_safetensors *st, imu_une
     check_release(&sinusoid);
 }
 
+/* Ways to run the network that the fixtures' description knows nothing of (docs/engine.md). */
+static void check_ways(check *c, const char *name, imu_unet *u)
+{
+    static const unet_case cases[] = {
+        {.where = "seamless_x", .out = "seamless_x", .wrap = IMU_WRAP_X},
+        {.where = "seamless_y", .out = "seamless_y", .wrap = IMU_WRAP_Y},
+        {.where = "seamless_xy", .out = "seamless_xy", .wrap = IMU_WRAP_X | IMU_WRAP_Y},
+        {.where = "freeu", .out = "freeu", .freeu = {{0.9, 0.2}, {1.2, 1.4}}},
+    };
+    char file[96];
+    snprintf(file, sizeof file, "%s/ways.safetensors", name);
+    imu_safetensors *st = check_open(c, file);
+    for (size_t i = 0; st && i < sizeof cases / sizeof *cases; i++) {
+        unet_case k = cases[i];
+        k.latents = "latents";
+        k.times = "t";
+        k.context = "cond";
+        check_call(c, file, st, u, &k, 2e-4);
+    }
+    imu_st_close(st);
+}
+
 void check_unet(check *c, const char *name)
 {
     char file[96], path[4096];
@@ -190,16 +216,26 @@ void check_unet(check *c, const char *name)
     bool large = imu_unet_get_info(u)->pooled_width > 0;
     double tolerance = large ? 1e-3 : 2e-4, odd_time = large ? 801 : 77;
     const unet_case cases[] = {
-        {"stage_out", "latents", "t", "cond", "stage_out", 0, true, false},
-        {"batch2", "batch2/latents", "batch2/t", "batch2/ctx", "batch2/out", 0, false, false},
-        {"rect", "rect/latents", NULL, "cond", "rect/out", odd_time, false, false},
-        {"odd", "odd/latents", NULL, "cond", "odd/out", odd_time, false, false},
-        {"ctx154", "latents", NULL, "ctx154/ctx", "ctx154/out", 77, false, false},
-        {"zero_ctx", "latents", "t", "none", "zero_ctx/out", 0, false, true},
+        {"stage_out", "latents", "t", "cond", "stage_out", 0, true, false, 0, {{0}, {0}}},
+        {"batch2",
+         "batch2/latents",
+         "batch2/t",
+         "batch2/ctx",
+         "batch2/out",
+         0,
+         false,
+         false,
+         0,
+         {{0}, {0}}},
+        {"rect", "rect/latents", NULL, "cond", "rect/out", odd_time, false, false, 0, {{0}, {0}}},
+        {"odd", "odd/latents", NULL, "cond", "odd/out", odd_time, false, false, 0, {{0}, {0}}},
+        {"ctx154", "latents", NULL, "ctx154/ctx", "ctx154/out", 77, false, false, 0, {{0}, {0}}},
+        {"zero_ctx", "latents", "t", "none", "zero_ctx/out", 0, false, true, 0, {{0}, {0}}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_call(c, file, st, u, &cases[i], tolerance);
     check_added(c, file, st, u, tolerance);
+    check_ways(c, name, u);
     imu_unet_close(u);
     imu_st_close(st);
 }

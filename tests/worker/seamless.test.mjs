@@ -1,4 +1,4 @@
-// Pictures that tile, with a VAE of its own and layers of the text encoder left out: the graph that InvokeAI's client posts for them.
+// Pictures that tile, with a VAE of its own and layers of the text encoder left out: the graph that InvokeAI's client posts for them. And FreeU.
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { before, test } from 'node:test';
@@ -27,8 +27,8 @@ before(async () => {
 
 const named = ({ key, hash, name, base, type }) => ({ key, hash, name, base, type });
 
-/** @param {object|null} seamless seamless_x, seamless_y; null: no such node  @param {string|null} vae name of a VAE */
-async function draw(seamless, vae = 'ft-mse') {
+/** @param {object|null} seamless seamless_x, seamless_y; null: no such node  @param {string|null} vae name of a VAE  @param {object} [freeu] */
+async function draw(seamless, vae = 'ft-mse', freeu = null) {
     const nodes = {
         seed: { type: 'integer' },
         positive_prompt: { type: 'string' },
@@ -59,7 +59,13 @@ async function draw(seamless, vae = 'ft-mse') {
         nodes.seamless = { type: 'seamless', ...seamless };
         lines.push('sd1_model_loader.unet seamless.unet', `${decoder}.vae seamless.vae`, 'seamless.unet denoise_latents.unet', 'seamless.vae canvas_output.vae');
     } else {
-        lines.push('sd1_model_loader.unet denoise_latents.unet', `${decoder}.vae canvas_output.vae`);
+        lines.push(`${decoder}.vae canvas_output.vae`);
+        if (freeu) {
+            nodes.freeu = { type: 'freeu', ...freeu };
+            lines.push('sd1_model_loader.unet freeu.unet', 'freeu.unet denoise_latents.unet');
+        } else {
+            lines.push('sd1_model_loader.unet denoise_latents.unet');
+        }
     }
     const answer = await anna.post('/api/v1/queue/default/enqueue_batch', batchOf(nodes, lines, { 'seed.value': 7, 'positive_prompt.value': 'a wall' }));
     assert.equal(answer.status, 201, answer.text.slice(0, 400));
@@ -90,4 +96,10 @@ test('the VAE of one file decodes like that of the folder, one of XL by its own 
     const plain = await draw(null);
     assert.deepEqual((await draw(null, null)).data, plain.data);
     assert.notDeepEqual((await draw(null, 'sdxl-vae')).data, plain.data);
+});
+
+test('FreeU changes the picture, with factors of 1 it does not', async () => {
+    const plain = await draw(null);
+    assert.deepEqual((await draw(null, 'ft-mse', { b1: 1, b2: 1, s1: 1, s2: 1 })).data, plain.data);
+    assert.notDeepEqual((await draw(null, 'ft-mse', {})).data, plain.data);
 });

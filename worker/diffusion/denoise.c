@@ -230,6 +230,7 @@ static imu_engine_status evaluate(denoise_run *r, double t, int first, int count
                           .pooled = r->pooled + (size_t)first * pooled,
                           .time_ids = r->time_ids + first * info->size_numbers,
                           .out = r->output + (size_t)first * r->values,
+                          .freeu = a->freeu,
                           .wrap = imu_wrap_of(a->seamless_x, a->seamless_y),
                           .cancelled = a->cancelled,
                           .user = a->user};

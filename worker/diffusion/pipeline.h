@@ -185,6 +185,13 @@ typedef struct imu_progress {
         *predicted_original; /* the scheduler's guess at the end result: use it for previews */
 } imu_progress;
 
+/* FreeU: on the two coarsest levels of the way up, half of the channels count `backbone` times and
+ * the low frequencies of what was left on the way down `skip` times. All zero, or any of them: off.
+ */
+typedef struct imu_freeu {
+    double skip[2], backbone[2];
+} imu_freeu;
+
 typedef struct imu_denoise_args {
     const imu_conditioning *positive;
     const imu_conditioning *negative; /* NULL: no guidance */
@@ -204,6 +211,7 @@ typedef struct imu_denoise_args {
     uint64_t seed;                         /* of the noise that ancestral schedulers draw */
     bool seamless_x, seamless_y; /* left fits to right, top to bottom, when pictures are put side by
                                     side */
+    imu_freeu freeu;
     /* After each model call; nonzero cancels. May be NULL. */
     int (*progress)(void *user, const imu_progress *progress);
     /* Asked often, before each product of the network and within an attention; nonzero cancels.

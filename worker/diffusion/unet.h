@@ -32,6 +32,7 @@ typedef struct imu_unet_request {
     const float *time_ids; /* XL: [batch, size_numbers] */
     float *out;            /* [batch, out_channels, height, width] */
     unsigned wrap;         /* IMU_WRAP_... */
+    imu_freeu freeu;
     int (*cancelled)(void *user);
     void *user;
     void (*probe)(void *user, const char *stage,

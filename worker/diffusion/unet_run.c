@@ -129,13 +129,25 @@ static imu_tensor *run_down(imu_run *run, const imu_unet *u, int i, imu_tensor *
     return x;
 }
 
+static void apply_freeu(imu_run *run, const imu_freeu *f, int level, imu_tensor *x,
+                        imu_tensor *skip)
+{
+    if (level > 1 || f->skip[0] == 0 || f->skip[1] == 0 || f->backbone[0] == 0 ||
+        f->backbone[1] == 0 || !x || !skip)
+        return;
+    imu_op_scale_channels(run, x, x->dim[3] / 2, f->backbone[level]);
+    imu_op_scale_low(run, skip, f->skip[level]);
+}
+
 /* Takes x over. */
 static imu_tensor *run_up(imu_run *run, const imu_unet *u, int i, imu_tensor *x,
-                          const imu_tensor *time, const imu_tensor *context, skip_stack *skips)
+                          const imu_unet_request *r, const imu_tensor *time,
+                          const imu_tensor *context, skip_stack *skips)
 {
     const imu_unet_level *l = &u->up[i];
     for (int k = 0; k < l->layers; k++) {
         imu_tensor *skip = skips->item[--skips->count];
+        apply_freeu(run, &r->freeu, i, x, skip);
         imu_tensor *both = imu_op_concat(run, x, skip);
         imu_drop(run, x);
         imu_drop(run, skip);
@@ -203,7 +215,7 @@ static void run_network(imu_run *run, const imu_unet *u, const imu_unet_request 
         x = run_down(run, u, i, x, time, context, &skips);
     x = run_mid(run, u, x, time, context);
     for (int i = 0; i < u->levels; i++)
-        x = run_up(run, u, i, x, time, context, &skips);
+        x = run_up(run, u, i, x, r, time, context, &skips);
     x = run_out(run, u, x);
     imu_run_probe(run, "out", x);
     imu_op_to_nchw(run, x, r->out);

@@ -222,6 +222,14 @@ static double *guidance(imu_call *call, int *count)
     return scale;
 }
 
+static imu_freeu freeu_of(const json_t *unet)
+{
+    const json_t *f = json_object_get(unet, "freeu_config");
+    return (imu_freeu){
+        {json_number_value(json_object_get(f, "s1")), json_number_value(json_object_get(f, "s2"))},
+        {json_number_value(json_object_get(f, "b1")), json_number_value(json_object_get(f, "b2"))}};
+}
+
 static int check_denoise(imu_call *call)
 {
     static const char *const later[] = {"control", "ip_adapter", "t2i_adapter"};
@@ -356,6 +364,7 @@ static int run_denoise(imu_call *call)
     args.denoising_start = imu_in_float(call, "denoising_start");
     args.denoising_end = imu_in_float(call, "denoising_end");
     imu_seamless_axes(imu_in(call, "unet"), &args.seamless_x, &args.seamless_y);
+    args.freeu = freeu_of(imu_in(call, "unet"));
     double *scale = guidance(call, &n);
     int rc = scale && !take_latents(call, &args) ? take_mask(call, &args, &mask) : -1;
     args.cfg_scale = scale;

@@ -279,10 +279,44 @@ static const imu_node_type seamless_node = {
     &seamless_output,
     run_seamless};
 
-const imu_node_type *const imu_nodes_models[] = {&main_loader_node,
-                                                 &large_loader_node,
-                                                 &refiner_loader_node,
-                                                 &vae_loader_node,
-                                                 &clip_skip_node,
-                                                 &seamless_node,
-                                                 NULL};
+static int run_freeu(imu_call *call)
+{
+    static const char *const numbers[] = {"s1", "s2", "b1", "b2"};
+    json_t *unet = json_copy((json_t *)imu_in(call, "unet")), *config = json_object();
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        json_object_set(config, numbers[i], (json_t *)imu_in(call, numbers[i]));
+    json_object_set_new(unet, "freeu_config", config);
+    return imu_out(call, json_pack("{s:o}", "unet", unet));
+}
+
+#define FACTOR(field, label, value, words)                                                         \
+    {                                                                                              \
+        .name = field, .type = IMU_T_FLOAT, .flags = IMU_F_MIN | IMU_F_MAX, .min = -1, .max = 3,   \
+        .title = label, .fallback = value, .help = words                                           \
+    }
+static const imu_output_type unet_output = {"UNetOutput", "unet_output", "A UNet",
+                                            FIELDS(OUT_UNET)};
+static const imu_node_type freeu_node = {
+    "freeu",
+    "FreeUInvocation",
+    "Apply FreeU - SD1.5, SDXL",
+    "1.0.2",
+    "model",
+    "freeu",
+    "Weighs what the UNet found anew against what it kept, for more structure and less noise.",
+    0,
+    FIELDS({.name = "unet",
+            .type = IMU_T_UNET,
+            .flags = IMU_F_REQUIRED | IMU_F_CONNECTION,
+            .title = "UNet",
+            .help = "The network that denoises"},
+           FACTOR("b1", "B1", "1.2", "What was found anew counts so much on the coarsest level"),
+           FACTOR("b2", "B2", "1.4", "The same on the next level"),
+           FACTOR("s1", "S1", "0.9", "What was kept counts so much on the coarsest level"),
+           FACTOR("s2", "S2", "0.2", "The same on the next level")),
+    &unet_output,
+    run_freeu};
+
+const imu_node_type *const imu_nodes_models[] = {
+    &main_loader_node, &large_loader_node, &refiner_loader_node, &vae_loader_node,
+    &clip_skip_node,   &seamless_node,     &freeu_node,          NULL};

@@ -307,6 +307,18 @@ imu_tensor *imu_op_upsample(imu_run *run, const imu_tensor *x, int64_t height, i
     return y ? settle(run, run->backend->upsample(run->backend, x, y), y) : NULL;
 }
 
+void imu_op_scale_channels(imu_run *run, imu_tensor *y, int64_t channels, double factor)
+{
+    if (!run->status && y)
+        imu_run_fail(run, run->backend->scale_channels(run->backend, y, channels, (float)factor));
+}
+
+void imu_op_scale_low(imu_run *run, imu_tensor *y, double factor)
+{
+    if (!run->status && y)
+        imu_run_fail(run, run->backend->scale_low(run->backend, y, (float)factor));
+}
+
 imu_tensor *imu_op_concat(imu_run *run, const imu_tensor *x1, const imu_tensor *x2)
 {
     if (!x1 || !x2)

@@ -127,6 +127,11 @@ struct imu_backend {
     /* y is x with `top` rows and `left` columns more before it, and others behind, each what lies
      * at the opposite edge of x. */
     int (*wrap)(imu_backend *b, const imu_tensor *x, int top, int left, imu_tensor *y);
+    /* Multiplies the first `channels` of each pixel of a float32 tensor. */
+    int (*scale_channels)(imu_backend *b, imu_tensor *y, int64_t channels, float factor);
+    /* Multiplies what a float32 tensor [N, H, W, C] has of the frequencies 0 and -1 of each axis,
+     * and keeps the real part: the mean, and the slowest waves by half. */
+    int (*scale_low)(imu_backend *b, imu_tensor *y, float factor);
     int (*concat)(imu_backend *b, const imu_tensor *x1, const imu_tensor *x2,
                   imu_tensor *y); /* last dim */
     int (*cast)(imu_backend *b, const imu_tensor *x, imu_tensor *y);

@@ -72,6 +72,8 @@ int imu_cpu_layer_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *ga
 /* cpu_attention.c */
 int imu_cpu_attention(imu_backend *b, const imu_tensor *q, const imu_tensor *k, const imu_tensor *v,
                       int heads, bool causal, const imu_tensor *key_bias, imu_tensor *y);
+/* cpu_frequencies.c */
+int imu_cpu_scale_low(imu_backend *b, imu_tensor *y, float factor);
 /* cpu_pointwise.c */
 int imu_cpu_activate(imu_backend *b, const imu_tensor *x, imu_activation act, imu_tensor *y);
 int imu_cpu_geglu(imu_backend *b, const imu_tensor *x, imu_tensor *y);
@@ -79,6 +81,7 @@ int imu_cpu_add(imu_backend *b, imu_tensor *y, const imu_tensor *x);
 int imu_cpu_add_channels(imu_backend *b, imu_tensor *y, const imu_tensor *c);
 int imu_cpu_upsample(imu_backend *b, const imu_tensor *x, imu_tensor *y);
 int imu_cpu_wrap(imu_backend *b, const imu_tensor *x, int top, int left, imu_tensor *y);
+int imu_cpu_scale_channels(imu_backend *b, imu_tensor *y, int64_t channels, float factor);
 int imu_cpu_concat(imu_backend *b, const imu_tensor *x1, const imu_tensor *x2, imu_tensor *y);
 int imu_cpu_cast(imu_backend *b, const imu_tensor *x, imu_tensor *y);
 int imu_cpu_to_channels_last(imu_backend *b, const imu_tensor *nchw, imu_tensor *nhwc);

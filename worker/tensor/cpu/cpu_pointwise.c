@@ -169,6 +169,19 @@ int imu_cpu_wrap(imu_backend *b, const imu_tensor *x, int top, int left, imu_ten
     return IMU_TENSOR_OK;
 }
 
+int imu_cpu_scale_channels(imu_backend *b, imu_tensor *y, int64_t channels, float factor)
+{
+    imu_cpu *cpu = (imu_cpu *)b;
+    int64_t width = y->dim[y->ndim - 1], rows = imu_tensor_count(y) / width;
+    if (y->type != IMU_F32 || channels > width)
+        return IMU_TENSOR_REFUSED;
+#pragma omp parallel for num_threads(cpu->threads) if (rows > 64)
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < channels; i++)
+            ((float *)y->data)[r * width + i] *= factor;
+    return IMU_TENSOR_OK;
+}
+
 int imu_cpu_concat(imu_backend *b, const imu_tensor *x1, const imu_tensor *x2, imu_tensor *y)
 {
     imu_cpu *cpu = (imu_cpu *)b;

@@ -1,0 +1,165 @@
+"""A second opinion on the UNet, in PyTorch and float64, for ways to run it that the golden tensors don't cover.
+
+    reference.py FIXTURES OUT.safetensors
+
+Reads FIXTURES/tiny-sd15 and golden/sd15/unet.safetensors, prints how far the plain call is from the golden one, and
+writes what the other ways give, with their inputs: golden/sd15/ways.safetensors. Needs python3-torch; no part of the
+build or the tests.
+"""
+import json
+import math
+import struct
+import sys
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+TYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "I64": np.int64}
+
+
+def load(path):
+    data = open(path, "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    out = {}
+    for name, about in json.loads(data[8 : 8 + size]).items():
+        if name != "__metadata__":
+            begin, end = (8 + size + n for n in about["data_offsets"])
+            values = np.frombuffer(data[begin:end], TYPES[about["dtype"]]).reshape(about["shape"])
+            out[name] = torch.from_numpy(values.astype(np.float64))
+    return out
+
+
+def save(path, tensors):
+    header, at, data = {}, 0, []
+    for name, tensor in tensors.items():
+        values = np.ascontiguousarray(tensor.to(torch.float32).numpy())
+        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [at, at + values.nbytes]}
+        at += values.nbytes
+        data.append(values.tobytes())
+    text = json.dumps(header).encode()
+    open(path, "wb").write(struct.pack("<Q", len(text)) + text + b"".join(data))
+
+
+class Net:
+    """Layers by name. `axes`: where convolutions see the opposite edge, "x", "y" or both."""
+
+    def __init__(self, weights, axes=""):
+        self.w = weights
+        self.axes = axes
+
+    def conv(self, name, x, stride=1):
+        weight = self.w[name + ".weight"]
+        pad = weight.shape[-1] // 2
+        if pad:
+            x = F.pad(x, (pad, pad, 0, 0), mode="circular" if "x" in self.axes else "constant")
+            x = F.pad(x, (0, 0, pad, pad), mode="circular" if "y" in self.axes else "constant")
+        return F.conv2d(x, weight, self.w[name + ".bias"], stride)
+
+    def linear(self, name, x):
+        return F.linear(x, self.w[name + ".weight"].flatten(1), self.w.get(name + ".bias"))
+
+    def group_norm(self, name, x, eps):
+        return F.group_norm(x, 32, self.w[name + ".weight"], self.w[name + ".bias"], eps)
+
+    def layer_norm(self, name, x):
+        return F.layer_norm(x, x.shape[-1:], self.w[name + ".weight"], self.w[name + ".bias"], 1e-5)
+
+    def resnet(self, name, x, time):
+        h = self.conv(name + ".conv1", F.silu(self.group_norm(name + ".norm1", x, 1e-5)))
+        h = h + self.linear(name + ".time_emb_proj", F.silu(time))[:, :, None, None]
+        h = self.conv(name + ".conv2", F.silu(self.group_norm(name + ".norm2", h, 1e-5)))
+        return h + (self.conv(name + ".conv_shortcut", x) if name + ".conv_shortcut.weight" in self.w else x)
+
+    def attention(self, name, x, context, heads):
+        q, k, v = (
+            self.linear(f"{name}.to_{what}", of).view(of.shape[0], of.shape[1], heads, -1).transpose(1, 2)
+            for what, of in (("q", x), ("k", context), ("v", context))
+        )
+        scores = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]), -1)
+        return self.linear(name + ".to_out.0", (scores @ v).transpose(1, 2).reshape(x.shape))
+
+    def transformer(self, name, x, context, heads):
+        n, channels, height, width = x.shape
+        y = self.group_norm(name + ".norm", x, 1e-6).permute(0, 2, 3, 1).reshape(n, height * width, channels)
+        y = self.linear(name + ".proj_in", y)
+        block = name + ".transformer_blocks.0"
+        z = self.layer_norm(block + ".norm1", y)
+        y = y + self.attention(block + ".attn1", z, z, heads)
+        y = y + self.attention(block + ".attn2", self.layer_norm(block + ".norm2", y), context, heads)
+        value, gate = self.linear(block + ".ff.net.0.proj", self.layer_norm(block + ".norm3", y)).chunk(2, -1)
+        y = y + self.linear(block + ".ff.net.2", value * F.gelu(gate))
+        return x + self.linear(name + ".proj_out", y).view(n, height, width, channels).permute(0, 3, 1, 2)
+
+
+def time_embedding(net, config, t):
+    half = config["block_out_channels"][0] // 2
+    angles = t * torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float64) / half)
+    x = torch.cat([angles.cos(), angles.sin()])[None]
+    return net.linear("time_embedding.linear_2", F.silu(net.linear("time_embedding.linear_1", x)))
+
+
+def run_down(net, config, x, time, context):
+    heads, skips = config["attention_head_dim"], [x]
+    for i, kind in enumerate(config["down_block_types"]):
+        for k in range(config["layers_per_block"]):
+            x = net.resnet(f"down_blocks.{i}.resnets.{k}", x, time)
+            if kind.startswith("Cross"):
+                x = net.transformer(f"down_blocks.{i}.attentions.{k}", x, context, heads)
+            skips.append(x)
+        if i + 1 < len(config["down_block_types"]):
+            x = net.conv(f"down_blocks.{i}.downsamplers.0.conv", x, stride=2)
+            skips.append(x)
+    x = net.resnet("mid_block.resnets.0", x, time)
+    x = net.transformer("mid_block.attentions.0", x, context, heads)
+    return net.resnet("mid_block.resnets.1", x, time), skips
+
+
+def scale_low(x, factor):
+    """What lies in the middle of the shifted spectrum, rows and columns -1 and 0."""
+    spectrum = torch.fft.fftshift(torch.fft.fftn(x, dim=(-2, -1)), dim=(-2, -1))
+    row, column = x.shape[-2] // 2, x.shape[-1] // 2
+    mask = torch.ones_like(x)
+    mask[..., max(row - 1, 0) : row + 1, max(column - 1, 0) : column + 1] = factor
+    return torch.fft.ifftn(torch.fft.ifftshift(spectrum * mask, dim=(-2, -1)), dim=(-2, -1)).real
+
+
+def unet(weights, config, x, t, context, axes="", freeu=None, control=None):
+    """`freeu`: [(backbone, skip)] of two levels. `control`: what is added to the skips, and to the middle."""
+    net = Net(weights, axes)
+    time = time_embedding(net, config, t)
+    x, skips = run_down(net, config, net.conv("conv_in", x), time, context)
+    if control:
+        skips = [a + b for a, b in zip(skips, control[0])]
+        x = x + control[1]
+    for i, kind in enumerate(config["up_block_types"]):
+        for k in range(config["layers_per_block"] + 1):
+            skip = skips.pop()
+            if freeu and i < 2:
+                half = x.shape[1] // 2
+                x = torch.cat([x[:, :half] * freeu[i][0], x[:, half:]], 1)
+                skip = scale_low(skip, freeu[i][1])
+            x = net.resnet(f"up_blocks.{i}.resnets.{k}", torch.cat([x, skip], 1), time)
+            if kind.startswith("Cross"):
+                x = net.transformer(f"up_blocks.{i}.attentions.{k}", x, context, config["attention_head_dim"])
+        if skips:
+            x = F.interpolate(x, size=skips[-1].shape[-2:], mode="nearest")
+            x = net.conv(f"up_blocks.{i}.upsamplers.0.conv", x)
+    return net.conv("conv_out", F.silu(net.group_norm("conv_norm_out", x, 1e-5)))
+
+
+def main(fixtures, out):
+    weights = load(fixtures + "/tiny-sd15/unet/diffusion_pytorch_model.fp16.safetensors")
+    config = json.load(open(fixtures + "/tiny-sd15/unet/config.json"))
+    golden = load(fixtures + "/golden/sd15/unet.safetensors")
+    inputs = golden["latents"], float(golden["t"].flatten()[0]), golden["cond"]
+    plain = unet(weights, config, *inputs)
+    print("plain", float((plain - golden["stage_out"]).abs().max() / golden["stage_out"].abs().max()))
+    ways = {"latents": golden["latents"], "t": golden["t"], "cond": golden["cond"]}
+    for axes in ("x", "y", "xy"):
+        ways["seamless_" + axes] = unet(weights, config, *inputs, axes=axes)
+    ways["freeu"] = unet(weights, config, *inputs, freeu=[(1.2, 0.9), (1.4, 0.2)])
+    save(out, ways)
+
+
+main(*sys.argv[1:])
