@@ -106,7 +106,7 @@ imu_err *cli_place(apr_pool_t *p, const char *from, const char *to, cli_how how,
         return NULL;
     }
     if (fd < 0)
-        return cannot(p, "read", from);
+        return imu_error(p, 500, "unreadable", "can't read %s: %s", from, strerror(errno));
     if (!(err = copy_file(p, fd, to)))
         placed->copied++;
     close(fd);

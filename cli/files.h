@@ -21,6 +21,7 @@ typedef struct cli_placed {
 /**
  * Puts the file from under the name to. One that is there already stays.
  * @param gone  may be NULL; set to 1, without an error, when from does not exist
+ * @return 500 "unreadable" when from is there and can't be opened
  */
 imu_err *cli_place(apr_pool_t *p, const char *from, const char *to, cli_how how, cli_placed *placed,
                    int *gone);

@@ -19,6 +19,9 @@
 #include "mod_invokemu/util/ids.h"
 
 #define SETTINGS_MAX 65536
+/* Bytes of what people called something, and of a key. */
+#define NAME_MAX_BYTES 1000
+#define KEY_MAX_BYTES  600
 /* Versions of their database that are known; the first is that of 5.0. */
 #define OLD_LEAST 15
 #define OLD_MOST  33
@@ -75,6 +78,73 @@ const char *cli_import_time(apr_pool_t *p, const char *text)
     return t ? imu_time_text(p, t) : imu_now(p);
 }
 
+/* What the things are called that a named read finds, and whether its key becomes an id of ours. */
+static const struct kind {
+    const char *read, *name;
+    int is_id;
+} kinds[] = {{"old_users", "account", 1},
+             {"old_strangers", "account", 1},
+             {"old_boards", "board", 1},
+             {"old_shares", "share", 0},
+             {"old_images", "picture", 0},
+             {"old_workflows", "workflow", 1},
+             {"old_presets", "style preset", 1},
+             {"old_states", "setting of a person", 0},
+             {"old_models", "model", 1},
+             {"old_relations", "relation of models", 0},
+             {"old_jobs", "job", 0}};
+
+static const struct kind *kind_of(const char *read)
+{
+    static const struct kind other = {NULL, "row", 0};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(kinds[i].read, read) == 0)
+            return &kinds[i];
+    return &other;
+}
+
+static const char *key_of(const imu_rows *rows, int i)
+{
+    return rows->cells[i * rows->columns];
+}
+
+const char *cli_import_name(cli_importer *im, apr_pool_t *p, const char *kind, const char *id,
+                            const char *name)
+{
+    const char *shown = name ? imu_visible_text(p, name) : "";
+    apr_size_t len = strlen(shown);
+
+    if (!name || !*name) {
+        cli_import_left(im, apr_psprintf(p, "name of a %s", kind), id,
+                        "there is none; here it is called Unnamed");
+        return "Unnamed";
+    }
+    if (len > NAME_MAX_BYTES)
+        for (len = NAME_MAX_BYTES; ((unsigned char)shown[len] & 0xC0) == 0x80;)
+            len--;
+    else if (imu_is_clean_text(name))
+        return name;
+    shown = apr_pstrmemdup(p, shown, len);
+    cli_import_left(im, apr_psprintf(p, "name of a %s", kind), id,
+                    "it is too long or holds what is no text; here it is changed");
+    return shown;
+}
+
+/* An id has to be a text that can be named in an address, and a part of a file's name. */
+static int has_key(cli_importer *im, const imu_rows *rows, int i, const struct kind *kind)
+{
+    const char *key = key_of(rows, i);
+
+    if (!kind->is_id ||
+        (imu_is_clean_text(key) && strlen(key) <= KEY_MAX_BYTES && !strpbrk(key, "/\\")))
+        return 1;
+    cli_import_left(im, kind->name,
+                    imu_visible_text(im->p, apr_pstrndup(im->p, key, KEY_MAX_BYTES)),
+                    "its id can't be one here");
+    return 0;
+}
+
 static imu_err *each_row(cli_importer *im, apr_pool_t *p, const imu_rows *rows,
                          cli_import_row *what)
 {
@@ -85,28 +155,89 @@ static imu_err *each_row(cli_importer *im, apr_pool_t *p, const imu_rows *rows,
     return err;
 }
 
-static imu_err *one_page(cli_importer *im, apr_pool_t *p, const imu_rows *rows,
+static imu_err *take_row(cli_importer *im, apr_pool_t *p, const imu_rows *rows, int i,
+                         cli_import_row *take, const struct kind *kind)
+{
+    return has_key(im, rows, i, kind) ? take(im, p, rows, i) : NULL;
+}
+
+static imu_err *take_all_rows(cli_importer *im, apr_pool_t *p, const imu_rows *rows,
+                              cli_import_row *take, const struct kind *kind)
+{
+    imu_err *err = imu_db_begin(im->db);
+
+    if (err)
+        return err;
+    for (int i = 0; !err && i < rows->count; i++)
+        err = take_row(im, p, rows, i, take, kind);
+    return imu_db_end(im->db, err);
+}
+
+static int does_not_fit(const imu_err *err)
+{
+    return imu_error_is(err, "db_constraint") || imu_error_is(err, "db_unique");
+}
+
+/* What a page that was rolled back has added to the report. */
+static void forget(cli_importer *im, const json_t *counts, size_t left, size_t notes)
+{
+    json_object_clear(im->counts);
+    json_object_update(im->counts, (json_t *)counts);
+    while (json_array_size(im->left) > left)
+        json_array_remove(im->left, left);
+    while (json_array_size(im->notes) > notes)
+        json_array_remove(im->notes, notes);
+}
+
+/* All of a page at once; where one row does not fit, one by one, and that one is left out. */
+imu_err *cli_import_take(cli_importer *im, apr_pool_t *p, const imu_rows *rows, const char *read,
+                         cli_import_row *take)
+{
+    json_t *counts = imu_json_own(p, json_deep_copy(im->counts));
+    size_t left = json_array_size(im->left), notes = json_array_size(im->notes);
+    const struct kind *kind = kind_of(read);
+    imu_err *err = take_all_rows(im, p, rows, take, kind);
+
+    if (!does_not_fit(err))
+        return err;
+    forget(im, counts, left, notes);
+    err = NULL;
+    for (int i = 0; !err && i < rows->count; i++) {
+        counts = imu_json_own(p, json_deep_copy(im->counts));
+        if ((err = imu_db_begin(im->db)))
+            return err;
+        err = imu_db_end(im->db, take_row(im, p, rows, i, take, kind));
+        if (does_not_fit(err)) {
+            forget(im, counts, json_array_size(im->left), json_array_size(im->notes));
+            cli_import_left(im, kind->name, key_of(rows, i),
+                            "its row does not fit what is kept here");
+            err = NULL;
+        }
+    }
+    return err;
+}
+
+static imu_err *one_page(cli_importer *im, apr_pool_t *p, const imu_rows *rows, const char *read,
                          const cli_import_steps *steps)
 {
     imu_err *err = each_row(im, p, rows, steps->prepare);
 
     if (!err && steps->settle)
         err = steps->settle(im);
-    if (err || !steps->take || (err = imu_db_begin(im->db)))
-        return err;
-    return imu_db_end(im->db, each_row(im, p, rows, steps->take));
+    return err || !steps->take ? err : cli_import_take(im, p, rows, read, steps->take);
 }
 
 /* The key that the next page begins behind: that of the last row, which has to be larger than the
- * last page's. One that is no text is larger than any text to SQLite, and would come for ever. */
+ * last page's, or the pages would have no end. */
 static imu_err *next_page(cli_importer *im, const char *read, const imu_rows *rows,
                           const char **after)
 {
-    const char *key = rows->cells[(rows->count - 1) * rows->columns];
+    const char *key = key_of(rows, rows->count - 1);
 
     if (!key || strcmp(key, *after) <= 0)
         return imu_error(im->p, 422, "no_root",
-                         "the database of %s is damaged: a key is no text (%s)", im->from, read);
+                         "the database of %s is damaged: its keys are in no order (%s)", im->from,
+                         read);
     *after = apr_pstrdup(im->p, key);
     return NULL;
 }
@@ -124,7 +255,7 @@ imu_err *cli_import_pages(cli_importer *im, const char *read, const cli_import_s
         if ((err = imu_db_select(im->old, sub, &rows, read, "s", after)) || !rows->count ||
             (err = next_page(im, read, rows, &after)))
             break;
-        err = one_page(im, sub, rows, steps);
+        err = one_page(im, sub, rows, read, steps);
     } while (!err);
     if (err)
         err = imu_error_keep(im->p, err);
@@ -189,6 +320,19 @@ static void note_settings(cli_importer *im, const char *settings)
     }
 }
 
+/* What can't even be named. */
+static imu_err *note_odd(cli_importer *im)
+{
+    imu_rows *rows;
+    imu_err *err = imu_db_select(im->old, im->p, &rows, "old_odd", "");
+
+    for (int i = 0; !err && i < rows->count; i++)
+        cli_import_left(im, imu_text(rows, i, "what"),
+                        apr_psprintf(im->p, "(%s of them)", imu_text(rows, i, "n")),
+                        "the key in the database is no text");
+    return err;
+}
+
 static imu_err *check_old(cli_importer *im)
 {
     imu_rows *rows;
@@ -207,7 +351,7 @@ static imu_err *check_old(cli_importer *im)
                          "%s is of a newer InvokeAI than this program knows (its database has "
                          "version %d, not at most %d)",
                          im->from, version, OLD_MOST);
-    return NULL;
+    return note_odd(im);
 }
 
 /* Their database is copied with its log, and the copy brought into one shape. */

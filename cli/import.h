@@ -49,6 +49,15 @@ typedef struct cli_import_steps {
 imu_err *cli_import_pages(cli_importer *im, const char *read, const cli_import_steps *steps);
 /** The same with take alone. */
 imu_err *cli_import_each(cli_importer *im, const char *read, cli_import_row *take);
+/** What rows of a named read are taken in by, in one transaction; those that do not fit are left
+ * out.
+ */
+imu_err *cli_import_take(cli_importer *im, apr_pool_t *p, const imu_rows *rows, const char *read,
+                         cli_import_row *take);
+/** What people called a thing, as it can be kept. What had to be changed is in the report.
+ * @param kind  "board" @param id  for the report */
+const char *cli_import_name(cli_importer *im, apr_pool_t *p, const char *kind, const char *id,
+                            const char *name);
 /** A time of theirs as ours; now for what is none. */
 const char *cli_import_time(apr_pool_t *p, const char *text);
 

@@ -63,8 +63,9 @@ static imu_err *take_workflow(cli_importer *im, apr_pool_t *p, const imu_rows *r
         return err;
     err = imu_db_exec(im->db, p, &taken, "import_workflow", "ssbssssssss", id,
                       cli_import_owner(im, imu_text(r, i, "user_id")), imu_bool(r, i, "is_public"),
-                      name ? name : "", description ? description : "", tags ? tags : "", document,
-                      preview, cli_import_time(p, imu_text(r, i, "created_at")),
+                      cli_import_name(im, p, "workflow", id, name), description ? description : "",
+                      tags ? tags : "", document, preview,
+                      cli_import_time(p, imu_text(r, i, "created_at")),
                       cli_import_time(p, imu_text(r, i, "updated_at")),
                       opened ? cli_import_time(p, opened) : NULL);
     if (!err)
@@ -89,7 +90,7 @@ static imu_err *take_preset(cli_importer *im, apr_pool_t *p, const imu_rows *r, 
         return err;
     err = imu_db_exec(im->db, p, &taken, "import_preset", "ssbsssss", id,
                       cli_import_owner(im, imu_text(r, i, "user_id")), imu_bool(r, i, "is_public"),
-                      name ? name : "", data, preview,
+                      cli_import_name(im, p, "style preset", id, name), data, preview,
                       cli_import_time(p, imu_text(r, i, "created_at")),
                       cli_import_time(p, imu_text(r, i, "updated_at")));
     if (!err)
@@ -106,8 +107,12 @@ static imu_err *take_state(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
     int taken = 0;
     imu_err *err;
 
-    if (!owner || !value)
+    if (!owner)
         return NULL;
+    if (!value || !imu_is_clean_text(value)) {
+        cli_import_left(im, "setting of a person", imu_text(r, i, "key"), "it is no text");
+        return NULL;
+    }
     err = imu_db_exec(im->db, p, &taken, "import_state", "ssss", owner, imu_text(r, i, "key"),
                       value, cli_import_time(p, imu_text(r, i, "updated_at")));
     if (!err)
@@ -145,8 +150,9 @@ static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
     int taken = 0;
     imu_err *err;
 
-    if (!path || !hash || !imu_json_object_text(p, config)) {
-        cli_import_left(im, "model", name, "its record can't be read");
+    if (!path || !hash || !config || !imu_json_object_text(p, config)) {
+        cli_import_left(im, "model", name ? name : imu_text(r, i, "id"),
+                        "its record can't be read");
         return NULL;
     }
     if (is_single_file(place) && !imu_model_file(place, &kind))
@@ -158,7 +164,8 @@ static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
     if (!cli_exists(place))
         cli_import_note(im, "the file of model %s is missing: %s", name, place);
     err = imu_db_exec(im->db, p, &taken, "import_model", "sssssssss", imu_text(r, i, "id"), hash,
-                      imu_text(r, i, "base"), imu_text(r, i, "type"), name, place, config,
+                      imu_text(r, i, "base"), imu_text(r, i, "type"),
+                      cli_import_name(im, p, "model", imu_text(r, i, "id"), name), place, config,
                       cli_import_time(p, imu_text(r, i, "created_at")),
                       cli_import_time(p, imu_text(r, i, "updated_at")));
     if (!err)
@@ -224,28 +231,31 @@ static imu_err *insert_job(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
         imu_text(r, i, "retried_session"), imu_text(r, i, "session_id"));
 }
 
+static imu_err *take_job(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    const char *session = imu_text(r, i, "session");
+    int taken = 0;
+    imu_err *err;
+
+    if (!session || !imu_json_object_text(p, session)) {
+        cli_import_left(im, "job", imu_text(r, i, "item_id"), "what it was to do can't be read");
+        return NULL;
+    }
+    if (!(err = insert_job(im, p, r, i, &taken)))
+        cli_import_count(im, "jobs", taken);
+    return err;
+}
+
 static imu_err *take_jobs(cli_importer *im, apr_pool_t *p, apr_int64_t *after, int *n)
 {
     imu_rows *r;
     imu_err *err = imu_db_select(im->old, p, &r, "old_jobs", "i", *after);
 
     *n = err ? 0 : r->count;
-    if (err || (err = imu_db_begin(im->db)))
+    if (*n == 0)
         return err;
-    for (int i = 0; !err && i < r->count; i++) {
-        int taken = 0;
-
-        *after = imu_int(r, i, "item_id");
-        err = insert_job(im, p, r, i, &taken);
-        if (imu_error_is(err, "db_constraint")) {
-            cli_import_left(im, "job", imu_text(r, i, "item_id"), "its row does not fit");
-            err = NULL;
-            continue;
-        }
-        if (!err)
-            cli_import_count(im, "jobs", taken);
-    }
-    return imu_db_end(im->db, err);
+    *after = imu_int(r, r->count - 1, "item_id");
+    return cli_import_take(im, p, r, "old_jobs", take_job);
 }
 
 static imu_err *no_setting(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
@@ -277,7 +287,7 @@ static imu_err *no_video(cli_importer *im, apr_pool_t *p, const imu_rows *r, int
 
 imu_err *cli_import_jobs(cli_importer *im)
 {
-    apr_int64_t after = 0;
+    apr_int64_t after = APR_INT64_MIN;
     apr_pool_t *sub;
     imu_err *err;
     int n;

@@ -32,12 +32,13 @@ static const char *usable_hash(cli_importer *im, apr_pool_t *p, const char *emai
 static imu_err *insert_user(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i,
                             const char *email, int *taken)
 {
-    const char *seen = imu_text(r, i, "last_login_at");
+    const char *seen = imu_text(r, i, "last_login_at"), *name = imu_text(r, i, "display_name");
 
     return imu_db_exec(
         im->db, p, taken, "import_user", "ssssbbisss", imu_text(r, i, "user_id"), email,
-        imu_text(r, i, "display_name"), usable_hash(im, p, email, imu_text(r, i, "password_hash")),
-        imu_bool(r, i, "is_admin"), imu_bool(r, i, "is_active"), imu_int(r, i, "token_epoch"),
+        name && *name ? cli_import_name(im, p, "person", email, name) : name,
+        usable_hash(im, p, email, imu_text(r, i, "password_hash")), imu_bool(r, i, "is_admin"),
+        imu_bool(r, i, "is_active"), imu_int(r, i, "token_epoch"),
         cli_import_time(p, imu_text(r, i, "created_at")),
         cli_import_time(p, imu_text(r, i, "updated_at")), seen ? cli_import_time(p, seen) : NULL);
 }
@@ -133,15 +134,15 @@ imu_err *cli_import_people(cli_importer *im)
 
 static imu_err *take_board(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
 {
-    const char *id = imu_text(r, i, "board_id"),
+    const char *id = imu_text(r, i, "board_id"), *name,
                *owner = cli_import_owner(im, imu_text(r, i, "user_id"));
     int taken = 0;
     imu_err *err;
 
     if (imu_text(r, i, "deleted_at"))
         return NULL;
-    err = imu_db_exec(im->db, p, &taken, "import_board", "ssssssbss", id,
-                      imu_text(r, i, "board_name"), owner, owner,
+    name = cli_import_name(im, p, "board", id, imu_text(r, i, "board_name"));
+    err = imu_db_exec(im->db, p, &taken, "import_board", "ssssssbss", id, name, owner, owner,
                       imu_text(r, i, "board_visibility"), imu_text(r, i, "cover_image_name"),
                       imu_bool(r, i, "archived"), cli_import_time(p, imu_text(r, i, "created_at")),
                       cli_import_time(p, imu_text(r, i, "updated_at")));

@@ -15,6 +15,7 @@
 #include "cli/media.h"
 #include "mod_invokemu/store/files.h"
 #include "mod_invokemu/store/picture_files.h"
+#include "mod_invokemu/util/jsons.h"
 
 #define MAX_DEPTH 8 /* of folders below theirs of pictures */
 
@@ -92,6 +93,36 @@ static imu_err *place(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i,
     return err ? err : place_thumbnail(im, p, r, i);
 }
 
+/* To the letter, if it is JSON. */
+static const char *metadata_of(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    const char *text = imu_text(r, i, "metadata");
+
+    if (!text || imu_json_object_text(p, text))
+        return text;
+    cli_import_left(im, "metadata of a picture", imu_text(r, i, "image_name"), "it can't be read");
+    return NULL;
+}
+
+static int is_among(const char *word, const char *const *words)
+{
+    while (*words && (!word || strcmp(word, *words) != 0))
+        words++;
+    return *words != NULL;
+}
+
+/* Whether the row says what one of ours has to say. */
+static int is_sound(const imu_rows *r, int i)
+{
+    static const char *const origins[] = {"internal", "external", NULL};
+    static const char *const categories[] = {"general", "mask", "control", "user", "other", NULL};
+    apr_int64_t width = imu_int(r, i, "width"), height = imu_int(r, i, "height");
+
+    return is_among(imu_text(r, i, "image_origin"), origins) &&
+           is_among(imu_text(r, i, "image_category"), categories) && width > 0 && height > 0 &&
+           width <= INT32_MAX && height <= INT32_MAX;
+}
+
 static imu_err *insert(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i, int *taken)
 {
     const char *name = imu_text(r, i, "image_name"), *board = imu_text(r, i, "board_id");
@@ -100,7 +131,7 @@ static imu_err *insert(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i
         im->db, p, taken, "import_image", "ssssiisssbbss", name,
         cli_import_owner(im, imu_text(r, i, "user_id")), imu_text(r, i, "image_origin"),
         imu_text(r, i, "image_category"), imu_int(r, i, "width"), imu_int(r, i, "height"),
-        imu_text(r, i, "session_id"), imu_text(r, i, "node_id"), imu_text(r, i, "metadata"),
+        imu_text(r, i, "session_id"), imu_text(r, i, "node_id"), metadata_of(im, p, r, i),
         imu_bool(r, i, "is_intermediate"), imu_bool(r, i, "starred"),
         cli_import_time(p, imu_text(r, i, "created_at")),
         cli_import_time(p, imu_text(r, i, "updated_at")));
@@ -119,6 +150,8 @@ static const char *hindrance(cli_importer *im, apr_pool_t *p, const imu_rows *r,
         return "it was deleted there";
     if (!imu_picture_file_ok(name) || !is_subfolder(imu_text(r, i, "image_subfolder")))
         return "its path leads out of the folder of pictures";
+    if (!is_sound(r, i))
+        return "its row has no size, or names an origin or category that there is not";
     return is_file(their_path(im, p, r, i, "", name)) ? NULL : "its file is missing";
 }
 
@@ -165,26 +198,29 @@ static imu_err *take_workflow(cli_importer *im, apr_pool_t *p, const imu_rows *r
 static imu_err *prepare(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
 {
     const char *name = imu_text(r, i, "image_name"), *why = hindrance(im, p, r, i);
+    imu_err *err = NULL;
 
     if (!why)
-        return place(im, p, r, i, their_path(im, p, r, i, "", name));
-    cli_import_left(im, "picture", name, why);
-    return NULL;
+        err = place(im, p, r, i, their_path(im, p, r, i, "", name));
+    if (imu_error_is(err, "unreadable")) {
+        why = err->detail;
+        err = NULL;
+    }
+    if (why)
+        cli_import_left(im, "picture", name, why);
+    return err;
 }
 
 static imu_err *take_picture(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
 {
+    const char *name = imu_text(r, i, "image_name");
     int taken = 0;
-    imu_err *err = NULL;
+    imu_err *err;
 
-    if (hindrance(im, p, r, i))
+    if (hindrance(im, p, r, i) ||
+        (!im->dry && !cli_exists(imu_picture_path(p, im->c->opt.root, name))))
         return NULL;
-    err = insert(im, p, r, i, &taken);
-    if (imu_error_is(err, "db_constraint")) {
-        cli_import_left(im, "picture", imu_text(r, i, "image_name"), "its row does not fit");
-        return NULL;
-    }
-    if (!err)
+    if (!(err = insert(im, p, r, i, &taken)))
         cli_import_count(im, "pictures", taken);
     return err;
 }

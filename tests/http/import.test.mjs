@@ -10,6 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { run } from '../lib/cli.mjs';
 import { OldRoot, TIME } from '../lib/old-root.mjs';
 import { BUILD } from '../lib/paths.mjs';
+import { makePng } from '../lib/png.mjs';
 import { useServer } from '../lib/server.mjs';
 import { addUser, login, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
 
@@ -238,7 +239,7 @@ describe('import without a server', () => {
         assert.deepEqual(['images', 'boards', 'workflows', 'style_presets', 'session_queue'].map(count), [6, 3, 2, 1, 4]);
     });
 
-    test('takes rows in that lack a value, and ends at a key that is no text', { timeout: 60000 }, async () => {
+    test('takes rows in that lack a value, and lists those whose key is no text', { timeout: 60000 }, async () => {
         const old = new OldRoot(path.join(dir, 'odd'), '6.14');
         const times = { created_at: TIME, updated_at: TIME };
         old.row('workflow_library', { workflow_id: id('w'), workflow: WORKFLOW, category: null, name: 'w', ...times });
@@ -252,8 +253,120 @@ describe('import without a server', () => {
         assert.deepEqual(['workflows', 'style presets', 'jobs'].map((what) => counts[what]?.taken), [1, 1, 1]);
         assert.equal(execFileSync('sqlite3', [path.join(root, 'databases/invokemu.db'), 'SELECT status FROM session_queue'], { encoding: 'utf8' }).trim(), 'canceled');
         old.sql("INSERT INTO style_presets (id, name, preset_data) VALUES (x'616263', 'b', '{}')");
-        const blob = await invokemu(root, 'import', old.root);
-        assert.deepEqual([blob.code, /a key is no text \(old_presets\)/.test(blob.err)], [1, true], blob.err);
+        const blob = JSON.parse((await invokemu(root, 'import', old.root, '--json')).out);
+        assert.ok(blob.left_out.some((l) => l.what === 'style preset' && l.name === '(1 of them)' && /no text/.test(l.reason)), JSON.stringify(blob.left_out));
+        assert.deepEqual(blob.counts['style presets'], { taken: 0, there: 1 });
+    });
+
+    test('whatever the columns hold, what fits comes in, the rest is listed, and a second run ends', { timeout: 120000 }, async () => {
+        const old = new OldRoot(path.join(dir, 'wild'), '6.14');
+        const q = (v) => (v === null ? 'NULL' : typeof v === 'number' || /^x'/.test(v) ? String(v) : `'${v.replaceAll("'", "''")}'`);
+        /** The table without types and keys, which then holds whatever is put in. */
+        const loose = (table) => {
+            const columns = execFileSync('sqlite3', [old.database, `SELECT group_concat(name) FROM pragma_table_info('${table}')`], { encoding: 'utf8' }).trim();
+            old.sql(`DROP TABLE ${table}; CREATE TABLE ${table} (${columns});`);
+        };
+        const add = (table, values) => old.sql(`INSERT INTO ${table} (${Object.keys(values)}) VALUES (${Object.values(values).map(q)});`);
+        ['users', 'boards', 'images', 'board_images', 'workflow_library', 'style_presets', 'models', 'session_queue', 'shared_boards', 'client_state', 'model_relationships'].forEach(loose);
+        const times = { created_at: TIME, updated_at: TIME };
+        const strange = { created_at: 'the day before', updated_at: -5 };
+        const huge = 'ä'.repeat(40000);
+        add('users', { user_id: EVA, email: 'eva@old.example', display_name: '\x1b[2JEva', password_hash: 7, is_admin: 'yes', is_active: -1, token_epoch: -99, ...strange });
+        add('users', { user_id: FOLKE, email: 12, display_name: null, password_hash: null, is_admin: null, is_active: 1, ...times });
+        add('users', { user_id: null, email: 'null@old.example', ...times });
+        add('users', { user_id: 5, email: 'five@old.example', ...times });
+        add('users', { user_id: "x'6162'", email: 'blob@old.example', ...times });
+        add('users', { user_id: id('twin'), email: 'EVA@old.example', ...times });
+        add('users', { user_id: huge, email: 'huge@old.example', ...times });
+        for (const name of [null, '', 3, huge, "x'ff00fe'", '\x1b]0;own\x07', 'Fine']) {
+            add('boards', { board_id: id(`board ${String(name).slice(0, 9)}`), board_name: name, user_id: EVA, board_visibility: -1, archived: 'no', is_public: 'x', ...strange });
+        }
+        add('boards', { board_id: id('board Fine'), board_name: 'Again', user_id: FOLKE, ...times });
+        add('boards', { board_id: "x'00ff'", board_name: 'Blob', ...times });
+        add('boards', { board_id: null, board_name: 'Null', ...times });
+        add('shared_boards', { board_id: id('board Fine'), user_id: null, can_edit: 'x', shared_at: 0 });
+        add('shared_boards', { board_id: 9, user_id: EVA, can_edit: null, shared_at: null });
+        const picture = (name, values = {}) => {
+            add('images', { image_name: name, image_origin: 'internal', image_category: 'general', width: 12, height: 12, user_id: EVA, image_subfolder: '', ...times, ...values });
+            fs.writeFileSync(path.join(old.root, 'outputs/images', name), makePng(12, 12));
+        };
+        picture('good.png', { metadata: '{"seed": 1}', ...strange });
+        picture('twice.png');
+        picture('twice.png');
+        picture('board.png');
+        add('board_images', { board_id: id('board null'), image_name: 'board.png', ...times });
+        add('board_images', { board_id: "x'aa'", image_name: 'good.png', ...strange });
+        picture('small.png', { width: -3 });
+        picture('wide.png', { width: 'wide' });
+        picture('kind.png', { image_category: "x'01'" });
+        picture('origin.png', { image_origin: null });
+        picture('meta.png', { metadata: "x'ff01'" });
+        picture('folder.png', { image_subfolder: 77 });
+        add('images', { image_name: 8, ...times });
+        add('images', { image_name: "x'2e2e'", ...times });
+        const workflow = (name, values) => add('workflow_library', { workflow_id: id(`flow ${name}`), workflow: WORKFLOW, category: 'user', name, user_id: EVA, ...times, ...values });
+        workflow('fine', { opened_at: "x'00'", tags: 3, description: null });
+        workflow('number', { workflow: 17 });
+        workflow('list', { workflow: '[]' });
+        workflow('deep', { workflow: '['.repeat(5000) });
+        add('workflow_library', { workflow_id: '../../../etc/passwd', workflow: WORKFLOW, category: 'user', name: null, ...times });
+        add('style_presets', { id: 'a/../b', name: null, preset_data: '{}', type: 3, ...strange });
+        add('style_presets', { id: id('ink'), name: 'Ink', preset_data: "x'7b7d'", type: 'user', ...times });
+        add('client_state', { user_id: EVA, key: 'k', value: "x'fffe'", updated_at: 1 });
+        add('client_state', { user_id: EVA, key: 'good', value: '1', updated_at: 1 });
+        add('client_state', { user_id: EVA, key: 4, value: null, updated_at: 1 });
+        add('models', { id: id('m'), hash: null, base: 1, type: null, path: 3, name: null, config: 'null', ...times });
+        add('models', { id: id('n'), hash: 'h', base: null, type: 'main', path: '../../../../etc', name: 5, config: '{}', ...times });
+        add('model_relationships', { model_key_1: id('m'), model_key_2: id('m'), created_at: null });
+        const job = (item_id, values) => add('session_queue', { item_id, batch_id: 'b', queue_id: 'default', session_id: id(`job ${item_id}`), session: '{}', status: 'completed', user_id: EVA, ...times, ...values });
+        job(1, { retried_from_item_id: 2, priority: -9 });
+        job(2, { retried_from_item_id: 1, priority: 'high', started_at: 'x', completed_at: -1 });
+        job(-4, {});
+        job('text', {});
+        job(null, {});
+        job(6, { status: 'dreaming' });
+        job(7, { session: null });
+        job(8, { queue_id: null, batch_id: null });
+        job(9, { session_id: id('job 1') });
+        const root = await fresh('wild-rows');
+        const { code, out, err } = await invokemu(root, 'import', old.root, '--json', '--media', '/nonexistent');
+        assert.deepEqual([code, err], [3, '']);
+        const { counts, left_out: left } = JSON.parse(out);
+        const taken = Object.fromEntries(Object.entries(counts).map(([what, { taken: n }]) => [what, n]).filter(([, n]) => n));
+        const database = path.join(root, 'databases/invokemu.db');
+        const ask = (query) => execFileSync('sqlite3', [database, query], { encoding: 'utf8' }).trim().split('\n');
+        assert.deepEqual(taken, { accounts: 1, boards: 7, pictures: 4, 'settings of people': 1, 'style presets': 1, 'thumbnails made anew': 5, workflows: 1, jobs: 3 }, JSON.stringify(left, null, 1));
+        assert.deepEqual(ask("SELECT board_name FROM boards WHERE length(board_name) < 20 ORDER BY 1"), ['3', 'Fine', 'Unnamed', 'Unnamed', String.raw`\x1b]0;own\x07`, String.raw`\xff`]);
+        assert.deepEqual(ask('SELECT max(length(board_name)) FROM boards'), ['500']);
+        assert.deepEqual(ask("SELECT b.board_name FROM board_images bi JOIN boards b USING (board_id)"), ['Unnamed']);
+        assert.deepEqual(ask("SELECT email, display_name, is_admin FROM users WHERE user_id <> 'system'"), [String.raw`eva@old.example|\x1b[2JEva|0`]);
+        const why = (what) => left.filter((l) => l.what === what).map((l) => l.name);
+        assert.deepEqual(why('account').length, 3, why('account').join());
+        assert.ok(why('board').includes('(2 of them)') && why('picture').includes('(2 of them)') && why('job').includes('(2 of them)'), JSON.stringify(left));
+        for (const name of ['small.png', 'wide.png', 'kind.png', 'origin.png']) {
+            assert.ok(why('picture').includes(name), name);
+            assert.ok(!fs.existsSync(path.join(root, 'outputs/images', name)), `${name} is left where it is`);
+        }
+        assert.ok(left.every((l) => l.what && l.reason), 'each with a reason');
+        const again = JSON.parse((await invokemu(root, 'import', old.root, '--json', '--media', '/nonexistent')).out);
+        delete again.counts['thumbnails made anew']; // there is nobody to make them
+        assert.equal(Object.values(again.counts).reduce((n, c) => n + c.taken, 0), 0, JSON.stringify(again.counts));
+        const found = JSON.parse((await invokemu(root, 'doctor', '--json')).out).map((f) => f.what);
+        assert.deepEqual(found, ['thumbnails']);
+    });
+
+    test('a database that lacks what an import needs is refused with the reason', async () => {
+        for (const [name, damage, reason] of [
+            ['no-boards', 'DROP TABLE boards', /boards/],
+            ['no-name', 'ALTER TABLE boards DROP COLUMN board_name', /board_name/],
+            ['no-version', "UPDATE migrations SET version = version + 900", /newer/],
+            ['no-versions', 'DELETE FROM migrations', /before 5\.0/],
+        ]) {
+            const old = new OldRoot(path.join(dir, name), '6.14');
+            old.sql(`${damage};`);
+            const refused = await invokemu(await fresh(`${name}-here`), 'import', old.root);
+            assert.deepEqual([refused.code, reason.test(refused.err)], [1, true], refused.err);
+        }
     });
 
     test('broken off at ten random moments and run again, it ends the same', async (t) => {
