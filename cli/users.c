@@ -107,7 +107,7 @@ imu_err *cli_users_list(cli *c)
         else
             cli_say(c, "%-40s %-24s %-13s %-11s %s", imu_text(rows, i, "email"), name ? name : "",
                     imu_bool(rows, i, "is_admin") ? "administrator" : "person",
-                    imu_bool(rows, i, "is_active") ? "active" : "deactivated",
+                    imu_bool(rows, i, "is_active") ? "active" : "suspended",
                     seen ? seen : "never signed in");
     }
     if (c->opt.json)

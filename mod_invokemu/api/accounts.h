@@ -33,8 +33,8 @@ imu_err *imu_named_account(imu_req *req, imu_rows **user);
 /**
  * Stores a change of the account id and tells its open pages. A new password ends the account's
  * sessions along with it; when it is the own account, the session that asks goes on with a new
- * token and cookies. Who switches the own account off is signed out.
- * An account that is switched off loses its jobs.
+ * token and cookies. Who suspends the own account is signed out.
+ * An account that is suspended loses its jobs.
  * @param hash_was  nothing is changed unless the password still has this hash; NULL: in any case
  * @return 401 when the password, or the session, has been changed or ended meanwhile; else as
  * imu_user_update

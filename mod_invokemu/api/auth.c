@@ -174,9 +174,9 @@ static imu_err *check_credentials(imu_req *req, imu_db *db, const char *email, c
         return imu_error(req->p, 401, "bad_credentials", "Incorrect email or password");
     }
     if (!imu_bool(*user, 0, "is_active")) {
-        tell_failure(req, IMU_AUDIT_SIGN_IN, *user, email, "account deactivated");
+        tell_failure(req, IMU_AUDIT_SIGN_IN, *user, email, "account suspended");
         return imu_error(req->p, 403, "account_disabled",
-                         "This account is deactivated. Ask an administrator.");
+                         "This account is suspended. Ask an administrator.");
     }
     return NULL;
 }

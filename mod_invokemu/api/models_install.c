@@ -22,7 +22,8 @@
 static imu_err *no_folder(imu_req *req)
 {
     return imu_error(req->p, 400, "no_model_folder",
-                     "This server has no model folder: the directive InvokeMUModels names one.");
+                     "This server has no folder for models yet. The administrator guide says, "
+                     "under Models, how to give it one (InvokeMUModels).");
 }
 
 static const char *without_slashes(apr_pool_t *p, const char *path)

@@ -89,7 +89,7 @@ static void about_user(imu_token *t, const imu_rows *user)
 #define ENDED         "Your session has ended. Sign in again."
 #define ENDED_AWAY    "You were signed out because you were away for a long time. Sign in again."
 #define ENDED_CHANGED "You were signed out because your password was changed. Sign in again."
-#define ENDED_OFF     "Your account was switched off. An administrator can switch it on again."
+#define ENDED_OFF     "Your account was suspended. An administrator can end that."
 #define ENDED_GONE    "Your account was deleted. An administrator can tell you more."
 #define ENDED_REMOTE  "You were signed out from another device. Sign in again."
 
@@ -140,7 +140,7 @@ static int idle_too_long(apr_time_t last, apr_time_t now)
 static objection account_objection(const imu_rows *row, const imu_token *t)
 {
     if (!imu_bool(row, 0, "is_active"))
-        return (objection){"account deactivated", ENDED_OFF};
+        return (objection){"account suspended", ENDED_OFF};
     if (imu_int(row, 0, "token_epoch") != t->epoch)
         return (objection){"token of an earlier password", ENDED_CHANGED};
     return (objection){NULL, NULL};

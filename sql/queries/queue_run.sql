@@ -6,7 +6,7 @@
 -- %d: whatever the pause says; %s: of that queue alone. So that people may ask what is next. A queue whose name begins with a slash holds
 -- the slices of a batch that is not whole yet.
 
--- Whose turn it is: whoever was served longest ago; among those never served, whoever asked first. The jobs of a deactivated account
+-- Whose turn it is: whoever was served longest ago; among those never served, whoever asked first. The jobs of a suspended account
 -- wait until it is active again.
 -- :name run_next_person
 SELECT q.user_id FROM session_queue q

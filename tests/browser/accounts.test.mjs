@@ -113,17 +113,17 @@ test('signing in leads to no address outside', async () => {
     }
 });
 
-test('switching a person off ends what they do at once, switching on lets them in again', async () => {
+test('suspending a person ends what they do at once, and they are let in again', async () => {
     guest.allow(/status of 40[13]/);
     await admin.open('/people');
     await admin.button('More for Grace H.').click();
-    await admin.page.getByRole('menuitem', { name: 'Switch off' }).click();
-    await admin.sees('Switched off');
+    await admin.page.getByRole('menuitem', { name: 'Suspend' }).click();
+    await admin.page.locator('.tag', { hasText: 'Suspended' }).waitFor();
     await guest.page.getByRole('heading', { name: 'Sign in' }).waitFor();
-    await guest.sees('Your account was switched off. An administrator can switch it on again.');
+    await guest.sees('Your account was suspended. An administrator can end that.');
     await admin.button('More for Grace H.').click();
-    await admin.page.getByRole('menuitem', { name: 'Switch on' }).click();
-    await admin.lacks('Switched off');
+    await admin.page.getByRole('menuitem', { name: 'End the suspension' }).click();
+    await admin.page.locator('.tag', { hasText: 'Suspended' }).waitFor({ state: 'detached' });
     await guest.signIn('grace@example.com', OWN_PASSWORD);
     await guest.page.waitForURL('**/create');
 });

@@ -321,9 +321,9 @@ test('and a suspended account too', async () => {
     const again = await login(server, ADMIN.email, ADMIN.password);
     const { users } = (await again.get('/api/v1/users?search=otto')).body;
     assert.equal((await again.patch(`/api/v1/users/${users[0].user_id}`, { is_active: false })).status, 200);
-    await otto.sees('Your account was switched off. An administrator can switch it on again.');
+    await otto.sees('Your account was suspended. An administrator can end that.');
     await otto.field('Email address').fill('otto@example.com');
     await otto.field('Password').fill(PASSWORD);
     await otto.button('Sign in').click();
-    await otto.sees('This account is deactivated. Ask an administrator.');
+    await otto.sees('This account is suspended. Ask an administrator.');
 });

@@ -48,7 +48,7 @@ describe('the page of models', () => {
         await shows(grace, 'Picture box', 'Large');
         const small = card(grace, 'Picture box');
         const words = await small.innerText();
-        for (const part of ['Sample', 'Draws simple things', /\d MB on disk/, 'starts with 128 × 64 points, 7 steps, guidance 4', 'Ready to use']) {
+        for (const part of ['Sample', 'Draws simple things', /\d MB on disk/, 'starts with 128 × 64 pixels, 7 steps, guidance 4', 'Ready to use']) {
             assert.match(words, new RegExp(part));
         }
         await small.locator('img').evaluate((img) => img.decode());

@@ -225,7 +225,7 @@ describe('live events', () => {
     });
 
     describe('a change of the account', () => {
-        test('deactivated: its connections end at once, and no others', async () => {
+        test('suspended: its connections end at once, and no others', async () => {
             const u = await stranger();
             const [mine, polling, other] = [await listen(server, u), await listen(server, u, { transports: ['polling'] }), await listen(server, ann)];
             await change(u, { is_active: false });
@@ -241,7 +241,7 @@ describe('live events', () => {
             assert.equal((await admin.delete(`/api/v1/auth/users/${u.user.user_id}`)).status, 204);
             assert.equal(await l.dropped(), 'io server disconnect');
         });
-        for (const [what, act] of [['deleted', (u) => admin.delete(`/api/v1/auth/users/${u.user.user_id}`)], ['deactivated', (u) => admin.patch(`/api/v1/auth/users/${u.user.user_id}`, { is_active: false })]]) {
+        for (const [what, act] of [['deleted', (u) => admin.delete(`/api/v1/auth/users/${u.user.user_id}`)], ['suspended', (u) => admin.patch(`/api/v1/auth/users/${u.user.user_id}`, { is_active: false })]]) {
             test(`${what}: its jobs are canceled, and everybody hears`, async () => {
                 const u = await stranger();
                 const [running, waiting] = await enqueue(u, { runs: 2, destination: 'd-secret' });

@@ -69,6 +69,14 @@ test('nothing unfinished and nothing switched off', () => {
     assert.deepEqual(found, []);
 });
 
+test('what people read has one word for each thing, and none of the workshop', () => {
+    const banned = /\bdirective\b|\bdiffusers\b|\bdeactivat|account\b[^.]{0,20}\bswitched (off|on)|[^.] points<\/p>|\} points,/i;
+    const found = files(/^(htdocs\/src\/.*\.js|mod_invokemu\/(api|auth)\/.*\.c|cli\/(?!import).*\.c)$/).flatMap((file) =>
+        read(file).split('\n').flatMap((line, i) => (banned.test(line) ? [`${file}:${i + 1}: ${line.trim()}`] : [])),
+    );
+    assert.deepEqual(found, []);
+});
+
 test('lock files name no host', () => {
     const found = files(/package-lock\.json$/).filter((file) => /"resolved"/.test(read(file)));
     assert.deepEqual(found, []);

@@ -63,7 +63,7 @@ describe('people', () => {
         }
     });
 
-    test('deactivation and deletion end sessions on the next request, and with them what they owned', async () => {
+    test('suspension and deletion end sessions on the next request, and with them what they owned', async () => {
         const lena = await addUser(admin, 'Lena');
         assert.equal((await lena.post('/api/v1/client_state/default/set_by_key?key=k', 'v')).status, 200);
         assert.equal((await admin.patch(`${USERS}/${lena.user.user_id}`, { is_active: false })).status, 200);

@@ -77,7 +77,7 @@ function Model({ model, may, edit }) {
     <div class="model-words">
       <h2>${model.name}${model.sample && html`<span class="tag">Sample</span>`}</h2>
       ${model.description && html`<p>${model.description}</p>`}
-      <p class="note">${onDisk(model.file_size)}<span class="dot">starts with ${own.width} × ${own.height} points, ${count(own.steps, 'step')}, guidance ${own.guidance}</span></p>
+      <p class="note">${onDisk(model.file_size)}<span class="dot">starts with ${own.width} × ${own.height} pixels, ${count(own.steps, 'step')}, guidance ${own.guidance}</span></p>
       <p class=${model.problem ? 'model-state bad' : 'model-state'}><${Icon} name=${model.problem ? 'warn' : 'check'} /><span>${model.problem ? `Can’t be used just now. ${model.problem}` : 'Ready to use'}</span></p>
     </div>
     <div class="model-acts">
@@ -117,8 +117,9 @@ function Folder({ found, again }) {
         (one) => html`<li key=${one.path}><span>${one.name}</span><${Button} icon="again" onClick=${() => back(one)} aria-label=${`Bring back ${one.name}`}>Bring back<//></li>`,
       )}</ul></section>`}
     <section><h2>Adding a model</h2>
-      <p class="note">Put it into the server’s model folder (the directive InvokeMUModels names it): Stable Diffusion 1.x, 2.x or XL as a folder in the
-        diffusers layout or as one file, or a LoRA, as safetensors. Then look for new models; nothing has to be restarted.</p></section>`;
+      <p class="note">Copy it into the folder for models on the server, then press “Look for new models”; nothing has to be restarted. What works: Stable
+        Diffusion 1, 2 and XL, as the whole folder they come in or as one file, and LoRAs, which add a style or a subject; all of them as files that end in
+        .safetensors. The administrator guide says, under Models, where that folder is.</p></section>`;
 }
 
 function List({ may, edit }) {

@@ -24,7 +24,7 @@ const STATES = [
   ['all', 'All states'],
   ['active', 'Can sign in'],
   ['invited', 'Invited, not here yet'],
-  ['suspended', 'Can’t sign in'],
+  ['suspended', 'Suspended'],
 ];
 const NOTHING = { search: '', role_filter: 'all', state_filter: 'all' };
 
@@ -41,7 +41,7 @@ function Person({ person, open, done }) {
   const toggle = async () => {
     try {
       await patch(`/auth/users/${person.user_id}`, { is_active: !person.is_active });
-      say(person.is_active ? `${name} can’t sign in any more. Boards and pictures stay.` : `${name} can sign in again.`);
+      say(person.is_active ? `${name} is suspended and can’t sign in. Boards and pictures stay.` : `${name} can sign in again.`);
     } catch (error) {
       complain(error);
     }
@@ -50,14 +50,14 @@ function Person({ person, open, done }) {
   return html`<li class=${person.is_active ? 'person' : 'person off'} data-user=${person.user_id}>
     <span class="face" aria-hidden="true">${name.trim()[0]?.toUpperCase()}</span>
     <div class="person-words"><p><strong>${name}</strong>${me && html`<span class="tag">You</span>`}${person.is_admin && html`<span class="tag">Administrator</span>`}
-      ${person.invited && html`<span class="tag">Invited</span>`}${!person.is_active && html`<span class="tag">Switched off</span>`}</p>
+      ${person.invited && html`<span class="tag">Invited</span>`}${!person.is_active && html`<span class="tag">Suspended</span>`}</p>
       <p class="note">${person.email}<span class="dot">${lastSeen(person)}</span><span class="dot">${`Added ${ago(person.created_at)}`}</span></p></div>
     <${Menu} label=${`More for ${name}`} entries=${[
       { words: 'Edit', icon: 'edit', act: () => open('edit', person) },
       !person.invited && { words: 'Devices', icon: 'laptop', act: () => open('devices', person) },
       !me && { words: person.invited ? 'New invitation' : 'Reset link', icon: 'send', act: () => open('link', person) },
       !me && { words: 'Set a new password', icon: 'lock', act: () => open('password', person) },
-      !me && { words: person.is_active ? 'Switch off' : 'Switch on', icon: person.is_active ? 'pause' : 'play', act: toggle },
+      !me && { words: person.is_active ? 'Suspend' : 'End the suspension', icon: person.is_active ? 'pause' : 'play', act: toggle },
       !me && { words: 'Delete', icon: 'trash', danger: true, act: () => open('delete', person) },
     ]} /></li>`;
 }

@@ -42,7 +42,7 @@ function Shape() {
         <input type="radio" name="shape" checked=${now === shape[0]} onChange=${() => choose(sizeOf(shape))} />
         <span><i aria-hidden="true"></i>${shape[1]}</span></label>`,
     )}<label class="shape own"><input type="radio" name="shape" checked=${!now} onChange=${ownSize} /><span><i aria-hidden="true"></i>Your own</span></label></div>
-    <p class="note">${settings.value.width} × ${settings.value.height} points</p>
+    <p class="note">${settings.value.width} × ${settings.value.height} pixels</p>
   </fieldset>`;
 }
 

@@ -281,7 +281,7 @@ static void what_an_administrator_does_counts_at_once(void **state)
     refused(f, token);
 }
 
-/* Deactivating and a new password end sessions; a token must not work even where its row was left
+/* Suspending and a new password end sessions; a token must not work even where its row was left
  * over. */
 static void a_left_over_session_opens_nothing(void **state)
 {

@@ -86,7 +86,7 @@ static void test_fifo(void **state)
     assert_string_equal(serve_all(*state, 1), " 1 2 3 4 6 5 7");
 }
 
-static void test_jobs_of_a_deactivated_account_wait(void **state)
+static void test_jobs_of_a_suspended_account_wait(void **state)
 {
     tempdb *t = *state;
 
@@ -342,7 +342,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_people_take_turns),
         TEST(test_fifo),
-        TEST(test_jobs_of_a_deactivated_account_wait),
+        TEST(test_jobs_of_a_suspended_account_wait),
         TEST(test_turns_survive),
         TEST(test_paused_queue_hands_out_nothing),
         TEST(test_slices_of_an_unfinished_batch_wait_and_are_swept),
