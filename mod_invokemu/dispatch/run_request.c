@@ -15,8 +15,9 @@
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/util/version.h"
 
-#define MAX_MODELS 64
-#define MAX_DEPTH  64
+#define MAX_MODELS  64
+#define MAX_DEPTH   64
+#define MAX_TRIGGER 128 /* bytes of a textual inversion's name */
 
 typedef void found_fn(void *baton, const char *text);
 
@@ -58,6 +59,50 @@ json_t *imu_session_models(apr_pool_t *p, const json_t *session)
         json_array_append_new(list, json_string(key));
     json_decref(set);
     return list;
+}
+
+/* Notes what stands in angle brackets in a text: names of textual inversions, as a prompt has them.
+ */
+static void collect_triggers(json_t *names, const char *text)
+{
+    for (const char *c = strchr(text, '<'); c; c = strchr(c + 1, '<')) {
+        apr_size_t n = strcspn(c + 1, "<>");
+
+        if (c[1 + n] == '>' && n > 0 && n < MAX_TRIGGER && json_object_size(names) < MAX_MODELS)
+            json_object_setn_new(names, c + 1, n, json_true());
+    }
+}
+
+/* All texts of a graph: prompts may come from any of them. */
+static void walk_triggers(const json_t *value, int depth, json_t *names)
+{
+    const char *name;
+    json_t *one;
+    size_t i;
+
+    if (depth > MAX_DEPTH)
+        return;
+    if (json_is_string(value))
+        collect_triggers(names, json_string_value(value));
+    json_array_foreach (value, i, one)
+        walk_triggers(one, depth + 1, names);
+    json_object_foreach ((json_t *)value, name, one)
+        walk_triggers(one, depth + 1, names);
+}
+
+/* The models that the session names by key, and the textual inversions that its texts name. */
+static imu_err *wanted_models(imu_dispatch *d, apr_pool_t *p, const json_t *session, json_t **keys)
+{
+    json_t *names = imu_json_own(p, json_object()), *one;
+    const char *name;
+    imu_err *err = NULL;
+
+    *keys = imu_session_models(p, session);
+    walk_triggers(json_object_get(json_object_get(session, "graph"), "nodes"), 0, names);
+    json_object_foreach (names, name, one)
+        if (!err)
+            err = imu_run_inversions(d->db, p, name, *keys);
+    return err;
 }
 
 /* A path in the table is absolute, or relative to the folder of models. */
@@ -149,7 +194,7 @@ imu_err *imu_run_request(imu_dispatch *d, apr_pool_t *p, imu_run *run, json_t *s
                          json_t **out, int *fds, int *n_fds)
 {
     const imu_job *job = run->job;
-    json_t *header;
+    json_t *header, *keys;
     imu_err *err;
 
     *n_fds = 0;
@@ -161,7 +206,8 @@ imu_err *imu_run_request(imu_dispatch *d, apr_pool_t *p, imu_run *run, json_t *s
                                        "metadata_extra", "app_version", IMU_API_VERSION));
     json_object_set_new(header, "workflow",
                         job->workflow ? json_string(job->workflow) : json_null());
-    if ((err = add_models(d, p, run, imu_session_models(p, session), header)) ||
+    if ((err = wanted_models(d, p, session, &keys)) ||
+        (err = add_models(d, p, run, keys, header)) ||
         (err = add_pictures(d, p, run, session, header, fds, n_fds)))
         return err;
     *out = json_incref(header);

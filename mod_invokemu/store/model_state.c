@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <apr_file_info.h>
 #include <apr_strings.h>
 
@@ -146,6 +147,19 @@ static imu_model_view inspect_file(apr_pool_t *p, const char *path)
     return v;
 }
 
+/* Whether it is a file of the kinds that Python unpickles. */
+static int is_pickle(const char *path)
+{
+    static const char *const ends[] = {".pt", ".bin", ".ckpt", ".pth"};
+    const char *dot = strrchr(path, '.');
+    struct stat st;
+
+    for (unsigned i = 0; dot && i < sizeof ends / sizeof ends[0]; i++)
+        if (strcasecmp(dot, ends[i]) == 0)
+            return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    return 0;
+}
+
 imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir)
 {
     apr_finfo_t info;
@@ -156,6 +170,10 @@ imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir)
 
     if (imu_is_weights_file(dir))
         return inspect_file(p, dir);
+    if (is_pickle(dir))
+        return view(IMU_MODEL_FOREIGN,
+                    "Files of its kind (.pt, .bin, .ckpt, .pth) may hold programs, which this "
+                    "server never runs: convert it to safetensors first.");
     if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv))
         return gone(p, dir);
     if (rv != APR_SUCCESS && rv != APR_INCOMPLETE) {

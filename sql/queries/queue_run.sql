@@ -124,6 +124,10 @@ SELECT user_id, is_admin FROM users WHERE user_id = %s LIMIT 1;
 -- :name run_model
 SELECT key, path, record FROM models WHERE key = %s LIMIT 1;
 
+-- Textual inversions of that name, of any family.
+-- :name run_inversions
+SELECT key FROM models WHERE type = 'embedding' AND name = %s AND removed_at IS NULL ORDER BY key LIMIT 8;
+
 -- Slices of a batch that nobody finished.
 -- :name run_sweep_hidden
 DELETE FROM session_queue WHERE item_id IN (

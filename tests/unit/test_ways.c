@@ -1,6 +1,8 @@
 /* Ways to run the networks that golden tensors don't cover, each held against what must follow from
  * it: pictures that tile are the same wherever one begins to look at them. */
+#include "tests/unit/st_write.h"
 #include "worker/diffusion/pipeline.h"
+#include "worker/diffusion/tokenizer.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -13,7 +15,7 @@
 
 #define MODEL "tests/fixtures/diffusion/tiny-sd15"
 
-enum { EDGE = 16, CELLS = 8 }; /* of latents; pixels a cell is wide */
+enum { EDGE = 16, CELLS = 8, WIDTH = 32 }; /* of latents; pixels a cell is wide; of the text */
 
 static imu_engine *engine;
 static imu_model *model;
@@ -147,11 +149,111 @@ static void test_seamless_vae(void **state)
     assert_in_range(decode_roll(false, true, 0, 5), 8, 255);
 }
 
+/* ---- textual inversion ---- */
+
+/* The rows that the text encoder has for the words, and how many. */
+static float *rows_of(const char *words, int64_t *count)
+{
+    imu_tokenizer *t;
+    imu_safetensors *st;
+    int *ids;
+    size_t n;
+    assert_int_equal(imu_tokenizer_open(MODEL "/tokenizer", &t, NULL), IMU_ENGINE_OK);
+    assert_int_equal(imu_tokenize(t, words, &ids, &n, NULL), IMU_ENGINE_OK);
+    assert_int_equal(imu_st_open(MODEL "/text_encoder/model.fp16.safetensors", &st, NULL),
+                     IMU_ENGINE_OK);
+    const imu_st_entry *e = imu_st_find(st, "text_model.embeddings.token_embedding.weight");
+    assert_non_null(e);
+    float *all = malloc(e->count * sizeof *all), *rows = malloc(n * WIDTH * sizeof *rows);
+    assert_int_equal(imu_st_read_f32(st, e, all, NULL), IMU_ENGINE_OK);
+    for (size_t i = 0; i < n; i++)
+        memcpy(rows + i * WIDTH, all + ids[i] * WIDTH, WIDTH * sizeof *rows);
+    free(all);
+    free(ids);
+    imu_st_close(st);
+    imu_tokenizer_close(t);
+    *count = (int64_t)n;
+    return rows;
+}
+
+static imu_conditioning *encoded(const char *prompt, const imu_inversion_use *uses, int count)
+{
+    imu_conditioning *c;
+    imu_fault fault = {.text = ""};
+    imu_prompt_args a = {.prompt = prompt, .inversions = uses, .inversion_count = count};
+    if (imu_model_encode_prompt(model, &a, &c, &fault))
+        fail_msg("%s", fault.text);
+    return c;
+}
+
+/* Vectors that are those of words mean the words, weights and all. */
+static void expect_same(const imu_inversion_use *use, const char *with, const char *words)
+{
+    imu_conditioning *a = encoded(with, use, 1), *b = encoded(words, NULL, 0);
+    if (imu_array_count(a->embeds) != imu_array_count(b->embeds) ||
+        distance(a->embeds, b->embeds) > 1e-6)
+        fail_msg("%s is not %s", with, words);
+    imu_conditioning_free(a);
+    imu_conditioning_free(b);
+}
+
+static void test_inversion(void **state)
+{
+    (void)state;
+    static const char path[] = "/tmp/test_ways.safetensors";
+    int64_t count;
+    imu_inversion *v;
+    imu_conditioning *a, *b;
+    float *rows = rows_of("red cat", &count);
+    assert_true(count > 1);
+    st_item item = {"emb_params", IMU_F32, 2, {count, WIDTH}, rows};
+    assert_int_equal(st_write(path, &item, 1), 0);
+    assert_int_equal(imu_inversion_open(path, &v, NULL), IMU_ENGINE_OK);
+    imu_inversion_use use = {"<old-style, 2>", v};
+    expect_same(&use, "a <old-style, 2> on a mat", "a red cat on a mat");
+    expect_same(&use, "<old-style, 2><old-style, 2>", "red cat red cat");
+    expect_same(&use, "a (<old-style, 2>)1.5 dog", "a (red cat)1.5 dog");
+    expect_same(&use, "a (<old-style, 2>)0.5 dog", "a (red cat)0.5 dog");
+    expect_same(&use, "(\"a <old-style, 2>\", \"dog\").and()", "(\"a red cat\", \"dog\").and()");
+    /* Without it, the trigger is words like any other. */
+    a = encoded("a <old-style, 2>", &use, 1);
+    b = encoded("a <old-style, 2>", NULL, 0);
+    assert_true(distance(a->embeds, b->embeds) > 0.05);
+    imu_conditioning_free(a);
+    imu_conditioning_free(b);
+    imu_inversion_close(v);
+    free(rows);
+    assert_int_equal(remove(path), 0);
+}
+
+static void test_inversion_misfits(void **state)
+{
+    (void)state;
+    static const char path[] = "/tmp/test_ways.safetensors";
+    static const float zeros[2 * 768];
+    imu_inversion *v;
+    imu_conditioning *c;
+    imu_fault fault = {.text = ""};
+    const st_item wide = {"emb_params", IMU_F32, 2, {2, 768}, zeros};
+    const st_item layer = {"layer.weight", IMU_F32, 2, {2, 768}, zeros};
+    assert_int_equal(st_write(path, &layer, 1), 0);
+    assert_int_equal(imu_inversion_open(path, &v, &fault), IMU_ENGINE_BAD_MODEL);
+    assert_int_equal(st_write(path, &wide, 1), 0);
+    assert_int_equal(imu_inversion_open(path, &v, &fault), IMU_ENGINE_OK);
+    imu_inversion_use use = {"<w>", v};
+    imu_prompt_args a = {.prompt = "<w>", .inversions = &use, .inversion_count = 1};
+    assert_int_equal(imu_model_encode_prompt(model, &a, &c, &fault), IMU_ENGINE_BAD_INPUT);
+    imu_inversion_close(v);
+    assert_int_equal(remove(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_seamless_unet),
         cmocka_unit_test(test_seamless_vae),
+        cmocka_unit_test(test_inversion),
+        cmocka_unit_test(test_inversion_misfits),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

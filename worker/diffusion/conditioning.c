@@ -1,6 +1,7 @@
 /* Prompts to conditioning: chunks of tokens, their embeddings, and what weights do to them. */
 #include "worker/diffusion/model.h"
 #include "worker/diffusion/prompt.h"
+#include "worker/diffusion/words.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ typedef struct stop_question {
 typedef struct encoding {
     stop_question stop;
     const imu_tokenizer *tokenizer;
+    imu_words words;
     imu_text_encoder *encoder;
     int length, width, skip, pad;
     bool final_norm;
@@ -46,7 +48,7 @@ static imu_engine_status append_fragment(const encoding *e, token_list *t, const
 {
     int *ids;
     size_t n;
-    imu_engine_status s = imu_tokenize(e->tokenizer, f->text, &ids, &n, fault);
+    imu_engine_status s = imu_words_tokenize(&e->words, f->text, &ids, &n, fault);
     if (s)
         return s;
     int *all = realloc(t->ids, (t->count + n + 1) * sizeof *all);
@@ -130,6 +132,7 @@ static imu_engine_status run_encoder(const encoding *e, const int *ids, int chun
                                      const float *key_bias, float *out, imu_fault *fault)
 {
     imu_text_request r = {.ids = ids,
+                          .learned = e->words.table,
                           .count = chunks,
                           .skip = e->skip,
                           .final_norm = e->final_norm,
@@ -182,7 +185,7 @@ static imu_engine_status mix_without(const encoding *e, const token_list *t, con
     for (size_t f = 0; f < ph->count && !s; f++) {
         int *ids;
         size_t n;
-        s = imu_tokenize(e->tokenizer, ph->fragments[f].text, &ids, &n, fault);
+        s = imu_words_tokenize(&e->words, ph->fragments[f].text, &ids, &n, fault);
         if (s)
             break;
         free(ids);
@@ -304,10 +307,13 @@ static int pad_of(const imu_model *m, int which)
     return m->pad[which] < 0 ? imu_tokenizer_pad(m->tokenizer[which]) : m->pad[which];
 }
 
-static imu_engine_status encoding_open(imu_model *m, int which, int clip_skip, stop_question stop,
+static imu_engine_status encoding_open(imu_model *m, int which, const imu_prompt_args *a,
                                        encoding *e, imu_fault *fault)
 {
-    *e = (encoding){.stop = stop, .tokenizer = m->tokenizer[which], .encoder = m->encoder[which]};
+    int clip_skip = a->clip_skip[which];
+    *e = (encoding){.stop = {a->cancelled, a->user},
+                    .tokenizer = m->tokenizer[which],
+                    .encoder = m->encoder[which]};
     e->length = imu_text_encoder_length(e->encoder);
     e->pad = pad_of(m, which);
     e->width = imu_text_encoder_width(e->encoder);
@@ -317,9 +323,11 @@ static imu_engine_status encoding_open(imu_model *m, int which, int clip_skip, s
     if (clip_skip < 0 || e->skip > imu_text_encoder_layers(e->encoder))
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                         "The text encoder has fewer layers than are to be skipped.");
+    imu_engine_status s = imu_words_open(m, which, a, &e->words, fault);
     e->empty = malloc((size_t)e->length * (size_t)e->width * sizeof *e->empty);
     int *ids = malloc((size_t)e->length * sizeof *ids);
-    imu_engine_status s = e->empty && ids ? IMU_ENGINE_OK : imu_fail_memory(fault);
+    if (!s && (!e->empty || !ids))
+        s = imu_fail_memory(fault);
     for (int i = 0; i < e->length && !s; i++)
         ids[i] = i == 0   ? imu_tokenizer_bos(e->tokenizer)
                  : i == 1 ? imu_tokenizer_eos(e->tokenizer)
@@ -348,9 +356,10 @@ static imu_array *side_by_side(const imu_array *a, const imu_array *b)
 
 /* XL's pooled text: the projection of the last encoder's view of the whole prompt, cut to one
  * chunk. */
-static imu_engine_status encode_pooled(imu_model *m, const char *prompt, stop_question stop,
+static imu_engine_status encode_pooled(imu_model *m, const imu_prompt_args *a, const char *prompt,
                                        imu_array **out, imu_fault *fault)
 {
+    imu_words words;
     int which = m->kind.encoders - 1;
     imu_text_encoder *encoder = m->encoder[which];
     const imu_tokenizer *t = m->tokenizer[which];
@@ -360,10 +369,11 @@ static imu_engine_status encode_pooled(imu_model *m, const char *prompt, stop_qu
     float *hidden = malloc(values * sizeof *hidden);
     float *pooled = malloc((size_t)imu_text_encoder_width(encoder) * sizeof *pooled);
     imu_array *projected = imu_array_new(2, (int64_t[]){1, imu_text_encoder_projection(encoder)});
-    imu_engine_status s =
-        row && hidden && pooled && projected ? IMU_ENGINE_OK : imu_fail_memory(fault);
+    imu_engine_status s = imu_words_open(m, which, a, &words, fault);
+    if (!s && !(row && hidden && pooled && projected))
+        s = imu_fail_memory(fault);
     if (!s)
-        s = imu_tokenize(t, prompt, &ids, &count, fault);
+        s = imu_words_tokenize(&words, prompt, &ids, &count, fault);
     if (!s) {
         size_t kept = count < (size_t)length - 2 ? count : (size_t)length - 2;
         for (int i = 0; i < length; i++)
@@ -372,15 +382,17 @@ static imu_engine_status encode_pooled(imu_model *m, const char *prompt, stop_qu
                      : (size_t)i == kept + 1 ? imu_tokenizer_eos(t)
                                              : pad_of(m, which);
         imu_text_request r = {.ids = row,
+                              .learned = words.table,
                               .count = 1,
                               .final_norm = true,
                               .hidden = hidden,
                               .pooled = pooled,
                               .projected = projected->data,
-                              .cancelled = stop.cancelled,
-                              .user = stop.user};
+                              .cancelled = a->cancelled,
+                              .user = a->user};
         s = imu_text_encode(encoder, &r, fault);
     }
+    imu_words_close(&words);
     free(ids);
     free(row);
     free(hidden);
@@ -407,10 +419,10 @@ static imu_engine_status encode_one(imu_model *m, int which, const imu_prompt_ar
     imu_engine_status s = imu_prompt_parse(text, &parsed, fault);
     if (s)
         return s;
-    s = encoding_open(m, which, a->clip_skip[which], (stop_question){a->cancelled, a->user}, &e,
-                      fault);
+    s = encoding_open(m, which, a, &e, fault);
     if (!s)
         s = encode_with(&e, &parsed, out, fault);
+    imu_words_close(&e.words);
     free(e.empty);
     imu_prompt_free(&parsed);
     return s;
@@ -423,7 +435,7 @@ static imu_engine_status pool_one(imu_model *m, const imu_prompt_args *a, const 
     if (width < 1)
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The text encoder has no projection.");
     if (!a->zero_if_empty || *text)
-        return encode_pooled(m, text, (stop_question){a->cancelled, a->user}, out, fault);
+        return encode_pooled(m, a, text, out, fault);
     *out = imu_array_new(2, (int64_t[]){1, width});
     return *out ? IMU_ENGINE_OK : imu_fail_memory(fault);
 }
@@ -455,8 +467,16 @@ imu_engine_status imu_model_encode_prompt(imu_model *model, const imu_prompt_arg
     imu_engine_status s = imu_model_need(model, IMU_PART_TEXT, fault);
     if (s)
         return s;
+    imu_prompt_args marked = *args;
+    char *prompt = imu_words_mark(args, args->prompt),
+         *style = args->style ? imu_words_mark(args, args->style) : NULL;
     imu_conditioning *c = calloc(1, sizeof *c);
-    s = c ? encode_all(model, args, c, fault) : imu_fail_memory(fault);
+    marked.prompt = prompt;
+    marked.style = style;
+    s = c && prompt && (style || !args->style) ? encode_all(model, &marked, c, fault)
+                                               : imu_fail_memory(fault);
+    free(prompt);
+    free(style);
     if (s)
         imu_conditioning_free(c);
     else

@@ -1,5 +1,6 @@
 #include "worker/diffusion/file_kind.h"
 
+#include "worker/diffusion/inversion.h"
 #include "worker/diffusion/single_file.h"
 
 #include <stdio.h>
@@ -93,10 +94,20 @@ static bool is_vae(const imu_safetensors *st, const char *path, imu_file_kind *k
     return true;
 }
 
+static bool is_inversion(const imu_safetensors *st, imu_file_kind *kind)
+{
+    const imu_st_entry *first, *second;
+    if (!imu_inversion_parts(st, &first, &second))
+        return false;
+    *kind = (imu_file_kind){.type = "embedding", .format = "embedding_file"};
+    snprintf(kind->base, sizeof kind->base, "%s", imu_inversion_base(first, second));
+    return true;
+}
+
 bool imu_file_kind_of(const imu_safetensors *st, const char *path, imu_file_kind *kind)
 {
     bool lora = false;
-    if (is_checkpoint(st, kind) || is_vae(st, path, kind))
+    if (is_checkpoint(st, kind) || is_vae(st, path, kind) || is_inversion(st, kind))
         return true;
     for (size_t i = 0; i < st->count; i++) {
         if (is_foreign(st->entries[i].name))

@@ -1,13 +1,14 @@
 /* What a safetensors file by itself holds, told by the names and shapes of its tensors: a LoRA, a
- * VAE or a whole model. Free of the engine, so that the server can look before it offers a file. */
+ * textual inversion, a VAE or a whole model. Free of the engine, so that the server can look before
+ * it offers a file. */
 #ifndef IMU_DIFFUSION_FILE_KIND_H
 #define IMU_DIFFUSION_FILE_KIND_H
 
 #include "worker/diffusion/safetensors.h"
 
 typedef struct imu_file_kind {
-    char type[16];   /* "lora", "vae", "main" */
-    char format[16]; /* "lycoris", "checkpoint" */
+    char type[32];   /* "lora", "embedding", "vae", "main" */
+    char format[16]; /* "lycoris", "embedding_file", "checkpoint" */
     char base[16];   /* "sd-1", "sd-2", "sdxl", "sdxl-refiner" */
     /* Of a whole model, as in imu_model_kind; else "". */
     char variant[16], prediction[16];

@@ -154,13 +154,27 @@ imu_engine_status imu_model_set_loras(imu_model *model, int part, int encoder,
 
 /* ---- prompt ---- */
 
+typedef struct imu_inversion imu_inversion;
+
+/* Opens a textual inversion: a safetensors file. */
+imu_engine_status imu_inversion_open(const char *path, imu_inversion **out, imu_fault *fault);
+void imu_inversion_close(imu_inversion *inversion); /* NULL is fine */
+
+/* What stands for an inversion in a prompt, "<name>". */
+typedef struct imu_inversion_use {
+    const char *trigger; /* not empty */
+    const imu_inversion *vectors;
+} imu_inversion_use;
+
 /* What is to be encoded, and how. */
 typedef struct imu_prompt_args {
-    const char *prompt;              /* UTF-8; broken sequences are replaced */
-    const char *style;               /* XL: what its second encoder reads; NULL: the prompt */
-    int clip_skip[IMU_MAX_ENCODERS]; /* layers of each encoder left out at its end */
-    bool zero_if_empty;              /* an empty prompt becomes zeros, as XL learned it */
-    int (*cancelled)(void *user);    /* as in imu_denoise_args */
+    const char *prompt;                  /* UTF-8; broken sequences are replaced */
+    const char *style;                   /* XL: what its second encoder reads; NULL: the prompt */
+    int clip_skip[IMU_MAX_ENCODERS];     /* layers of each encoder left out at its end */
+    bool zero_if_empty;                  /* an empty prompt becomes zeros, as XL learned it */
+    const imu_inversion_use *inversions; /* at most 32 count */
+    int inversion_count;
+    int (*cancelled)(void *user); /* as in imu_denoise_args */
     void *user;
 } imu_prompt_args;
 

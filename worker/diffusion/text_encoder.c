@@ -171,7 +171,12 @@ static imu_engine_status embed(imu_text_encoder *e, const imu_text_request *r, f
         s = imu_net_row(e->net, POSITIONS, p, e->width, position, fault);
         for (int n = 0; n < r->count && !s; n++) {
             float *row = out + ((size_t)n * (size_t)e->length + (size_t)p) * width;
-            s = imu_net_row(e->net, TOKENS, r->ids[n * e->length + p], e->width, row, fault);
+            int id = r->ids[n * e->length + p];
+            if (id >= IMU_LEARNED_ID)
+                memcpy(row, r->learned + (size_t)(id - IMU_LEARNED_ID) * width,
+                       width * sizeof *row);
+            else
+                s = imu_net_row(e->net, TOKENS, id, e->width, row, fault);
             for (size_t i = 0; i < width && !s; i++)
                 row[i] += position[i];
         }
@@ -204,11 +209,12 @@ static void run_layer(imu_run *run, const imu_text_encoder *e, const text_layer 
     imu_drop(run, act);
 }
 
+/* Where the text ends: its mark is the last word of the vocabulary. */
 static int first_highest(const int *ids, int n)
 {
     int best = 0;
     for (int i = 1; i < n; i++)
-        if (ids[i] > ids[best])
+        if (ids[i] > ids[best] && ids[i] < IMU_LEARNED_ID)
             best = i;
     return best;
 }

@@ -16,8 +16,11 @@ int imu_text_encoder_layers(const imu_text_encoder *e);
 /* The width of the projected embedding, 0 when there is no projection. */
 int imu_text_encoder_projection(const imu_text_encoder *e);
 
+enum { IMU_LEARNED_ID = 1 << 20 }; /* ids from here on are rows of `learned` */
+
 typedef struct imu_text_request {
-    const int *ids; /* [count][length] */
+    const int *ids;       /* [count][length] */
+    const float *learned; /* [rows][width], or NULL when no id names one */
     int count;
     int skip; /* layers left out at the end */
     bool final_norm;

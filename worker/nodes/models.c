@@ -234,7 +234,7 @@ static int unusable(imu_call *call, const char *why)
 }
 
 /* The fault of a model that doesn't open: of a kind that can't be computed, or broken. */
-static int refuse_model(imu_call *call, const imu_fault *fault)
+int imu_models_refuse(imu_call *call, const imu_fault *fault)
 {
     return fault->status == IMU_ENGINE_UNSUPPORTED ? unusable(call, fault->text)
                                                    : imu_models_fault(call, fault);
@@ -255,6 +255,13 @@ static int resolve(imu_call *call, const imu_models *m, const char *path, char o
     if (len && (strncmp(out, m->folder, len) || (out[len] != '/' && out[len] != 0)))
         return unusable(call, "The model lies outside of the folder that this worker may read.");
     return 0;
+}
+
+int imu_models_path(imu_call *call, const json_t *row, char path[PATH_MAX])
+{
+    const char *given = imu_json_str(row, "path");
+    return given ? resolve(call, call->env->models, given, path)
+                 : unusable(call, "The model's record has no path.");
 }
 
 /* ---- the cache ---- */
@@ -339,7 +346,7 @@ static int open_model(imu_call *call, imu_models *m, const json_t *row, struct e
     imu_fault fault;
     if (!e.key || !e.path || open_files(m, folder, &e.model, &fault) != IMU_ENGINE_OK) {
         if (e.key && e.path)
-            refuse_model(call, &fault);
+            imu_models_refuse(call, &fault);
         else
             imu_refuse(call->error, "OutOfMemory", "Not enough memory.");
         free(e.key);
@@ -375,7 +382,7 @@ static int load_part(imu_call *call, imu_models *m, struct entry *e, int part, c
             close_model(m, model);
             note_loaded(m);
         }
-        return refuse_model(call, &fault);
+        return imu_models_refuse(call, &fault);
     }
     make_room(m, model, 0);
     note_loaded(m);
@@ -421,10 +428,10 @@ static int open_lora(imu_call *call, const char *base, const json_t *field, imu_
                  *row = imu_models_find(call->env->model_rows, id),
                  *record = json_object_get(row, "record");
     const char *name = imu_json_str(id, "name"), *mine = imu_json_str(record, "base"),
-               *path = imu_json_str(row, "path"), *type = imu_json_str(record, "type");
+               *type = imu_json_str(record, "type");
     char file[PATH_MAX];
     imu_fault fault;
-    if (!row || !path || !type || strcmp(type, "lora"))
+    if (!row || !type || strcmp(type, "lora"))
         return imu_refuse(call->error, "UnknownModelException",
                           "The LoRA \"%.80s\" is not installed.", name ? name : "?");
     if (mine && strcmp(mine, base))
@@ -434,9 +441,9 @@ static int open_lora(imu_call *call, const char *base, const json_t *field, imu_
     use->weight = json_number_value(json_object_get(field, "weight"));
     if (!(use->weight >= -100 && use->weight <= 100))
         return imu_refuse(call->error, "InvalidInput", "A LoRA's weight must be -100 to 100.");
-    if (resolve(call, call->env->models, path, file))
+    if (imu_models_path(call, row, file))
         return -1;
-    return imu_lora_open(file, &use->lora, &fault) ? refuse_model(call, &fault) : 0;
+    return imu_lora_open(file, &use->lora, &fault) ? imu_models_refuse(call, &fault) : 0;
 }
 
 int imu_models_set_loras(imu_call *call, imu_model *model, int part, int encoder,

@@ -9,6 +9,8 @@
 
 #include "worker/nodes/env.h"
 
+#include <limits.h>
+
 typedef struct imu_models imu_models;
 
 /**
@@ -43,6 +45,12 @@ int imu_models_get(imu_call *call, const json_t *identifier, int parts, imu_mode
  */
 int imu_models_set_loras(imu_call *call, imu_model *model, int part, int encoder,
                          const json_t *loras);
+/** The file or folder of a row of RUN.models, absolute and where models may lie. @return 0, or -1
+ * with call->error */
+int imu_models_path(imu_call *call, const json_t *row, char path[PATH_MAX]);
+/** Fails the call because a model does not open: to people it is unusable, whatever the reason.
+ * @return -1 */
+int imu_models_refuse(imu_call *call, const imu_fault *fault);
 /** Fails the call with what the engine said, paths left out. Of a broken model, people get a plain
  * sentence, and what the engine said is the error's detail. @return -1 */
 int imu_models_fault(imu_call *call, const imu_fault *fault);

@@ -1,6 +1,7 @@
 /* Nodes that encode prompts. */
 #include "worker/nodes/families.h"
 #include "worker/nodes/fields.h"
+#include "worker/nodes/inversions.h"
 #include "worker/nodes/latents.h"
 #include "worker/nodes/models.h"
 
@@ -33,14 +34,26 @@ static int encode(imu_call *call, imu_model *model, imu_prompt_args *args, const
 {
     imu_conditioning *c;
     imu_fault fault;
+    imu_inversions learned = {.count = 0};
+    const char *base = imu_model_get_info(model)->base;
+    /* A refiner's text is XL's. */
+    const char *family = strcmp(base, "sdxl-refiner") ? base : "sdxl";
+    int rc = imu_inversions_add(call, args->prompt, family, &learned);
+    if (!rc)
+        rc = imu_inversions_add(call, args->style, family, &learned);
+    args->inversions = learned.use;
+    args->inversion_count = learned.count;
     args->cancelled = imu_call_stop_asked;
     args->user = call;
-    if (imu_model_encode_prompt(model, args, &c, &fault) != IMU_ENGINE_OK)
-        return imu_models_fault(call, &fault);
+    if (!rc && imu_model_encode_prompt(model, args, &c, &fault) != IMU_ENGINE_OK)
+        rc = imu_models_fault(call, &fault);
+    imu_inversions_close(&learned);
+    if (rc)
+        return rc;
     c->time_id_count = time_id_count;
     for (int i = 0; i < time_id_count; i++)
         c->time_ids[i] = time_ids[i];
-    const char *name = imu_env_keep_conditioning(call, c, imu_model_get_info(model)->base);
+    const char *name = imu_env_keep_conditioning(call, c, base);
     if (!name)
         return -1;
     return imu_out(call,
