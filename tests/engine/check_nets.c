@@ -241,26 +241,26 @@ void check_unet(check *c, const char *name)
 }
 
 static void check_decode(check *c, const char *file, imu_safetensors *st, imu_vae *v,
-                         const char *kind)
+                         const char *kind, const imu_vae_args *args, double tolerance)
 {
     imu_array *latents = check_array(c, st, "%s/latents", kind), *image = NULL;
     check_tensor golden = check_read(c, st, "%s/image", kind);
     imu_fault fault = {0};
-    if (latents && imu_vae_decode(v, latents, NULL, &image, &fault))
+    if (latents && imu_vae_decode(v, latents, args, &image, &fault))
         check_fail(c, file, kind, &fault);
     if (image)
-        check_compare(c, file, kind, image->data, &golden, 1e-5, true);
+        check_compare(c, file, kind, image->data, &golden, tolerance, true);
     imu_array_free(latents);
     imu_array_free(image);
     check_release(&golden);
 }
 
 static void check_encode(check *c, const char *file, imu_safetensors *st, imu_vae *v,
-                         const char *kind)
+                         const char *kind, const imu_vae_args *args)
 {
     imu_array *image = check_array(c, st, "%s/image", kind), *mean = NULL, *logvar = NULL;
     imu_fault fault = {0};
-    if (image && imu_vae_encode(v, image, NULL, &mean, &logvar, &fault))
+    if (image && imu_vae_encode(v, image, args, &mean, &logvar, &fault))
         check_fail(c, file, kind, &fault);
     if (mean) {
         check_tensor m = check_read(c, st, "%s/mean", kind),
@@ -280,6 +280,24 @@ static void check_encode(check *c, const char *file, imu_safetensors *st, imu_va
     imu_array_free(logvar);
 }
 
+/* As check_ways. */
+static void check_vae_ways(check *c, const char *name, imu_vae *v)
+{
+    static const imu_vae_args tiles = {.tiled = true, .tile_size = 64};
+    static const imu_vae_args by_model = {.tiled = true}; /* the tiny VAE's own: 64 pixels too */
+    static const imu_vae_args x = {.seamless_x = true};
+    char file[96];
+    snprintf(file, sizeof file, "%s/ways.safetensors", name);
+    imu_safetensors *st = check_open(c, file);
+    if (!st)
+        return;
+    check_decode(c, file, st, v, "decode_tiles", &tiles, 1e-5);
+    check_decode(c, file, st, v, "decode_tiles", &by_model, 1e-5);
+    check_decode(c, file, st, v, "decode_seamless_x", &x, 1e-5);
+    check_encode(c, file, st, v, "encode_tiles", &tiles);
+    imu_st_close(st);
+}
+
 void check_vae(check *c, const char *name)
 {
     char file[96], path[4096];
@@ -295,11 +313,12 @@ void check_vae(check *c, const char *name)
         imu_st_close(st);
         return;
     }
-    check_decode(c, file, st, v, "decode_noise");
-    check_decode(c, file, st, v, "decode_img");
-    check_decode(c, file, st, v, "decode_odd");
-    check_encode(c, file, st, v, "encode_square");
-    check_encode(c, file, st, v, "encode_rect");
+    check_decode(c, file, st, v, "decode_noise", NULL, 1e-5);
+    check_decode(c, file, st, v, "decode_img", NULL, 1e-5);
+    check_decode(c, file, st, v, "decode_odd", NULL, 1e-5);
+    check_encode(c, file, st, v, "encode_square", NULL);
+    check_encode(c, file, st, v, "encode_rect", NULL);
+    check_vae_ways(c, name, v);
     imu_vae_close(v);
     imu_st_close(st);
 }

@@ -1,4 +1,4 @@
-"""A second opinion on the UNet, in PyTorch and float64, for ways to run it that the golden tensors don't cover.
+"""A second opinion on the UNet and the VAE, in PyTorch and float64, for ways to run it that the golden tensors don't cover.
 
     reference.py FIXTURES OUT.safetensors
 
@@ -65,10 +65,11 @@ class Net:
     def layer_norm(self, name, x):
         return F.layer_norm(x, x.shape[-1:], self.w[name + ".weight"], self.w[name + ".bias"], 1e-5)
 
-    def resnet(self, name, x, time):
-        h = self.conv(name + ".conv1", F.silu(self.group_norm(name + ".norm1", x, 1e-5)))
-        h = h + self.linear(name + ".time_emb_proj", F.silu(time))[:, :, None, None]
-        h = self.conv(name + ".conv2", F.silu(self.group_norm(name + ".norm2", h, 1e-5)))
+    def resnet(self, name, x, time=None, eps=1e-5):
+        h = self.conv(name + ".conv1", F.silu(self.group_norm(name + ".norm1", x, eps)))
+        if time is not None:
+            h = h + self.linear(name + ".time_emb_proj", F.silu(time))[:, :, None, None]
+        h = self.conv(name + ".conv2", F.silu(self.group_norm(name + ".norm2", h, eps)))
         return h + (self.conv(name + ".conv_shortcut", x) if name + ".conv_shortcut.weight" in self.w else x)
 
     def attention(self, name, x, context, heads):
@@ -148,6 +149,80 @@ def unet(weights, config, x, t, context, axes="", freeu=None, control=None):
     return net.conv("conv_out", F.silu(net.group_norm("conv_norm_out", x, 1e-5)))
 
 
+def vae_middle(net, name, x):
+    x = net.resnet(name + ".resnets.0", x, eps=1e-6)
+    n, channels, height, width = x.shape
+    y = net.group_norm(name + ".attentions.0.group_norm", x, 1e-6).permute(0, 2, 3, 1).reshape(n, -1, channels)
+    y = net.attention(name + ".attentions.0", y, y, 1).view(n, height, width, channels).permute(0, 3, 1, 2)
+    return net.resnet(name + ".resnets.1", x + y, eps=1e-6)
+
+
+def vae_decode(weights, levels, z, axes=""):
+    net = Net(weights, axes)
+    x = vae_middle(net, "decoder.mid_block", net.conv("decoder.conv_in", net.conv("post_quant_conv", z)))
+    for i in range(levels):
+        for k in range(3):
+            x = net.resnet(f"decoder.up_blocks.{i}.resnets.{k}", x, eps=1e-6)
+        if i + 1 < levels:
+            x = net.conv(f"decoder.up_blocks.{i}.upsamplers.0.conv", F.interpolate(x, scale_factor=2, mode="nearest"))
+    return net.conv("decoder.conv_out", F.silu(net.group_norm("decoder.conv_norm_out", x, 1e-6)))
+
+
+def vae_encode(weights, levels, x):
+    net = Net(weights)
+    x = net.conv("encoder.conv_in", x)
+    for i in range(levels):
+        for k in range(2):
+            x = net.resnet(f"encoder.down_blocks.{i}.resnets.{k}", x, eps=1e-6)
+        if i + 1 < levels:
+            name = f"encoder.down_blocks.{i}.downsamplers.0.conv"
+            x = F.conv2d(F.pad(x, (0, 1, 0, 1)), weights[name + ".weight"], weights[name + ".bias"], 2)
+    x = vae_middle(net, "encoder.mid_block", x)
+    return net.conv("quant_conv", net.conv("encoder.conv_out", F.silu(net.group_norm("encoder.conv_norm_out", x, 1e-6))))
+
+
+def in_tiles(run, x, edge, result_edge):
+    """Tiles that overlap by a quarter; each value is a weighed mean of those that hold it: first down, then across."""
+    step, extent = edge * 3 // 4, result_edge // 4
+    kept = result_edge - extent
+    rows = [[run(x[..., i : i + edge, j : j + edge]) for j in range(0, x.shape[-1], step)] for i in range(0, x.shape[-2], step)]
+    for i, row in enumerate(rows):
+        for j, tile in enumerate(row):
+            if i:
+                n = min(extent, tile.shape[-2], rows[i - 1][j].shape[-2])
+                share = (torch.arange(n) / n).view(n, 1)
+                tile[..., :n, :] = rows[i - 1][j][..., -n:, :] * (1 - share) + tile[..., :n, :] * share
+            if j:
+                n = min(extent, tile.shape[-1], row[j - 1].shape[-1])
+                share = torch.arange(n) / n
+                tile[..., :n] = row[j - 1][..., -n:] * (1 - share) + tile[..., :n] * share
+    return torch.cat([torch.cat([tile[..., :kept, :kept] for tile in row], -1) for row in rows], -2)
+
+
+def add_vae(fixtures, ways):
+    folder = fixtures + "/tiny-sd15/vae/"
+    weights = load(folder + "diffusion_pytorch_model.fp16.safetensors")
+    config = json.load(open(folder + "config.json"))
+    levels, scale = len(config["block_out_channels"]), config["scaling_factor"]
+    golden = load(fixtures + "/golden/sd15/vae.safetensors")
+    mine = vae_decode(weights, levels, golden["decode_img/latents"] / scale)
+    print("decode", float((mine - golden["decode_img/image"]).abs().max()))
+    mine = vae_encode(weights, levels, golden["encode_square/image"])[:, :4]
+    print("encode", float((mine - golden["encode_square/mean"]).abs().max()))
+    torch.manual_seed(5)
+    z = torch.randn(1, 4, 11, 17, dtype=torch.float32).double()
+    picture = torch.rand(1, 3, 72, 128, dtype=torch.float32).double() * 2 - 1
+    decode = lambda axes="": lambda x: vae_decode(weights, levels, x / scale, axes)
+    for name, image in (("tiles", in_tiles(decode(), z, 8, 64)), ("seamless_x", decode("x")(z))):
+        ways[f"decode_{name}/latents"] = z
+        ways[f"decode_{name}/image"] = image
+    moments = in_tiles(lambda x: vae_encode(weights, levels, x), picture, 64, 8)
+    ways["encode_tiles/image"] = picture
+    ways["encode_tiles/mean"] = moments[:, :4]
+    ways["encode_tiles/logvar"] = moments[:, 4:].clamp(-30, 20)
+    ways["encode_tiles/latents"] = moments[:, :4] * scale
+
+
 def main(fixtures, out):
     weights = load(fixtures + "/tiny-sd15/unet/diffusion_pytorch_model.fp16.safetensors")
     config = json.load(open(fixtures + "/tiny-sd15/unet/config.json"))
@@ -159,6 +234,7 @@ def main(fixtures, out):
     for axes in ("x", "y", "xy"):
         ways["seamless_" + axes] = unet(weights, config, *inputs, axes=axes)
     ways["freeu"] = unet(weights, config, *inputs, freeu=[(1.2, 0.9), (1.4, 0.2)])
+    add_vae(fixtures, ways)
     save(out, ways)
 
 

@@ -27,8 +27,8 @@ before(async () => {
 
 const named = ({ key, hash, name, base, type }) => ({ key, hash, name, base, type });
 
-/** @param {object|null} seamless seamless_x, seamless_y; null: no such node  @param {string|null} vae name of a VAE  @param {object} [freeu] */
-async function draw(seamless, vae = 'ft-mse', freeu = null) {
+/** @param {object|null} seamless seamless_x, seamless_y; null: no such node  @param {string|null} vae name of a VAE  @param {object} [freeu]  @param {object} [output] more fields of the last node */
+async function draw(seamless, vae = 'ft-mse', freeu = null, output = {}) {
     const nodes = {
         seed: { type: 'integer' },
         positive_prompt: { type: 'string' },
@@ -41,7 +41,7 @@ async function draw(seamless, vae = 'ft-mse', freeu = null) {
         noise: { type: 'noise', use_cpu: true, width: 128, height: 64 },
         denoise_latents: { type: 'denoise_latents', cfg_scale: 7.5, cfg_rescale_multiplier: 0.5, scheduler: 'dpmpp_3m_k', steps: 3, denoising_start: 0, denoising_end: 1 },
         core_metadata: { type: 'core_metadata', cfg_scale: 7.5, seamless_x: true, seamless_y: false, clip_skip: 1 },
-        canvas_output: { type: 'l2i', fp32: true, is_intermediate: false, use_cache: false },
+        canvas_output: { type: 'l2i', fp32: true, is_intermediate: false, use_cache: false, ...output },
     };
     const lines = [
         'sd1_model_loader.clip clip_skip.clip', 'clip_skip.clip pos_cond.clip', 'clip_skip.clip neg_cond.clip', 'positive_prompt.value pos_cond.prompt',
@@ -102,4 +102,13 @@ test('FreeU changes the picture, with factors of 1 it does not', async () => {
     const plain = await draw(null);
     assert.deepEqual((await draw(null, 'ft-mse', { b1: 1, b2: 1, s1: 1, s2: 1 })).data, plain.data);
     assert.notDeepEqual((await draw(null, 'ft-mse', {})).data, plain.data);
+});
+
+test('a picture decoded in tiles is nearly the same, and a tile as large as the picture changes nothing', async () => {
+    const plain = await draw(null);
+    const tiled = await draw(null, 'ft-mse', null, { tiled: true, tile_size: 64 });
+    assert.deepEqual([tiled.width, tiled.height], [128, 64]);
+    assert.notDeepEqual(tiled.data, plain.data);
+    assert.deepEqual((await draw(null, 'ft-mse', null, { tiled: true, tile_size: 128 })).data, plain.data);
+    await assert.rejects(draw(null, 'ft-mse', null, { tiled: true, tile_size: 8 }), /Tiles must be at least 64 pixels/);
 });

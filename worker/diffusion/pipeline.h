@@ -247,6 +247,9 @@ const char *const *imu_scheduler_names(void);
 
 /* How a VAE is run; all zero: in one piece. */
 typedef struct imu_vae_args {
+    bool tiled;          /* large pictures in tiles, for less memory; seamless ones are not cut */
+    int tile_size;       /* edge of a tile in pixels; 0: what the VAE was made for */
+    bool full_precision; /* float32 whatever the engine's precision */
     bool seamless_x, seamless_y;  /* decoding alone: as in imu_denoise_args */
     int (*cancelled)(void *user); /* as above */
     void *user;

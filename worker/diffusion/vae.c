@@ -2,6 +2,7 @@
 
 #include "worker/diffusion/blocks.h"
 #include "worker/diffusion/json_file.h"
+#include "worker/diffusion/vae_tiles.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #define VAE_EPS 1e-6
 
 enum { MAX_LEVELS = 8, MAX_LAYERS = 8, MAX_LATENT_EDGE = 2048 };
+enum { MIN_TILE = 8 }; /* cells of latents: smaller tiles are mostly borders */
 
 typedef struct vae_level {
     int layers;
@@ -33,7 +35,7 @@ typedef struct vae_half {
 
 struct imu_vae {
     imu_net *net;
-    int levels, layers, groups, latent, channels[MAX_LEVELS];
+    int levels, layers, groups, latent, sample_size, channels[MAX_LEVELS];
     double scaling, shift;
     bool attends, has_encoder;
     vae_half encoder, decoder;
@@ -70,6 +72,9 @@ static imu_engine_status read_config(imu_vae *v, const json_t *c, imu_fault *fau
         s = imu_json_int(c, "norm_num_groups", 32, 1, 1024, &v->groups, fault);
     if (!s)
         s = imu_json_int(c, "latent_channels", 4, 1, 64, &v->latent, fault);
+    /* Pixels of the pictures it was made for; a tile's edge when nobody says. */
+    if (!s)
+        s = imu_json_int(c, "sample_size", 512, 1, 8192, &v->sample_size, fault);
     if (!s)
         s = imu_json_int(c, "in_channels", 3, 3, 3, &colours, fault);
     if (!s)
@@ -80,6 +85,8 @@ static imu_engine_status read_config(imu_vae *v, const json_t *c, imu_fault *fau
         s = imu_json_double(c, "shift_factor", 0, &v->shift, fault);
     if (!s && v->scaling <= 0)
         s = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The VAE's scaling_factor must be positive.");
+    if (!s && v->sample_size < MIN_TILE << (v->levels - 1))
+        v->sample_size = MIN_TILE << (v->levels - 1);
     if (!s)
         s = check_types(c, "down_block_types", "DownEncoderBlock2D", fault);
     if (!s)
@@ -324,30 +331,40 @@ static void run_encoder(imu_run *run, const imu_vae *v, const int64_t *dim, cons
 
 static const imu_vae_args plain = {.user = NULL};
 
-imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, const imu_vae_args *args,
-                                 imu_array **image, imu_fault *fault)
+/* A VAE at work. */
+typedef struct vae_job {
+    imu_vae *vae;
+    const imu_vae_args *args;
+} vae_job;
+
+static imu_engine_status finish(imu_vae *v, imu_run *run, imu_fault *fault)
 {
-    args = args ? args : &plain;
-    if (latents->ndim != 4 || latents->dim[0] != 1 || latents->dim[1] != v->latent ||
-        latents->dim[2] > MAX_LATENT_EDGE || latents->dim[3] > MAX_LATENT_EDGE)
-        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
-                        "The latents don't have the shape this VAE decodes.");
-    int scale = imu_vae_scale(v);
-    imu_array *z = imu_array_clone(latents);
-    imu_array *out =
-        imu_array_new(4, (int64_t[]){1, 3, latents->dim[2] * scale, latents->dim[3] * scale});
-    imu_engine_status s = z && out ? IMU_ENGINE_OK : imu_fail_memory(fault);
-    if (!s) {
-        for (int64_t i = 0, n = imu_array_count(z); i < n; i++)
-            z->data[i] = (float)((double)z->data[i] / v->scaling + v->shift);
-        imu_run run;
-        imu_run_begin(&run, imu_net_backend(v->net), args->cancelled, args->user);
-        run.wrap = imu_wrap_of(args->seamless_x, args->seamless_y);
-        run_decoder(&run, v, z->dim, z->data, out->data);
-        s = imu_net_status(v->net, imu_run_end(&run), fault);
-        run.backend->trim(run.backend); /* pictures need far more room than latents */
-    }
-    imu_array_free(z);
+    imu_engine_status s = imu_net_status(v->net, imu_run_end(run), fault);
+    run->backend->trim(run->backend); /* pictures need far more room than latents */
+    return s;
+}
+
+static void begin(const vae_job *job, imu_run *run)
+{
+    imu_run_begin(run, imu_net_backend(job->vae->net), job->args->cancelled, job->args->user);
+    if (job->args->full_precision)
+        run->compute = IMU_F32;
+}
+
+/* Unscaled latents, or a tile of them, to pixels. */
+static imu_engine_status decode_piece(void *user, const imu_array *z, imu_array **image,
+                                      imu_fault *fault)
+{
+    vae_job *job = user;
+    int scale = imu_vae_scale(job->vae);
+    imu_run run;
+    imu_array *out = imu_array_new(4, (int64_t[]){1, 3, z->dim[2] * scale, z->dim[3] * scale});
+    if (!out)
+        return imu_fail_memory(fault);
+    begin(job, &run);
+    run.wrap = imu_wrap_of(job->args->seamless_x, job->args->seamless_y);
+    run_decoder(&run, job->vae, z->dim, z->data, out->data);
+    imu_engine_status s = finish(job->vae, &run, fault);
     if (s)
         imu_array_free(out);
     else
@@ -355,41 +372,128 @@ imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, const imu
     return s;
 }
 
+/* Pixels, or a tile of them, to what the encoder gives: means and log variances. */
+static imu_engine_status encode_piece(void *user, const imu_array *image, imu_array **moments,
+                                      imu_fault *fault)
+{
+    vae_job *job = user;
+    int scale = imu_vae_scale(job->vae);
+    imu_run run;
+    imu_array *out = imu_array_new(
+        4, (int64_t[]){1, 2 * job->vae->latent, image->dim[2] / scale, image->dim[3] / scale});
+    if (!out)
+        return imu_fail_memory(fault);
+    begin(job, &run);
+    run_encoder(&run, job->vae, image->dim, image->data, out->data);
+    imu_engine_status s = finish(job->vae, &run, fault);
+    if (s)
+        imu_array_free(out);
+    else
+        *moments = out;
+    return s;
+}
+
+/* The edge of a tile in cells of latents; 0: all in one piece. What tiles at its edges is not cut:
+ * a tile would meet itself. */
+static int64_t tile_of(const imu_vae *v, const imu_vae_args *a, int64_t height, int64_t width)
+{
+    int64_t cells = (a->tile_size ? a->tile_size : v->sample_size) / imu_vae_scale(v);
+    cells -= cells % 4; /* a quarter of it overlaps, in whole cells */
+    bool seamless = a->seamless_x || a->seamless_y;
+    return a->tiled && !seamless && (height > cells || width > cells) ? cells : 0;
+}
+
+static imu_engine_status check_tiles(const imu_vae *v, const imu_vae_args *a, imu_fault *fault)
+{
+    int least = MIN_TILE * imu_vae_scale(v);
+    if (a->tiled && (a->tile_size < 0 || (a->tile_size > 0 && a->tile_size < least)))
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "Tiles must be at least %d pixels wide; 0 leaves their size to the model.",
+                        least);
+    return IMU_ENGINE_OK;
+}
+
+imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, const imu_vae_args *args,
+                                 imu_array **image, imu_fault *fault)
+{
+    vae_job job = {v, args ? args : &plain};
+    if (latents->ndim != 4 || latents->dim[0] != 1 || latents->dim[1] != v->latent ||
+        latents->dim[2] > MAX_LATENT_EDGE || latents->dim[3] > MAX_LATENT_EDGE)
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "The latents don't have the shape this VAE decodes.");
+    imu_engine_status s = check_tiles(v, job.args, fault);
+    if (s)
+        return s;
+    int64_t scale = imu_vae_scale(v), h = latents->dim[2], w = latents->dim[3],
+            cells = tile_of(v, job.args, h, w);
+    imu_array *z = imu_array_clone(latents), *whole = NULL;
+    if (!z)
+        return imu_fail_memory(fault);
+    for (int64_t i = 0, n = imu_array_count(z); i < n; i++)
+        z->data[i] = (float)((double)z->data[i] / v->scaling + v->shift);
+    if (!cells) {
+        s = decode_piece(&job, z, &whole, fault);
+    } else if (!(whole = imu_array_new(4, (int64_t[]){1, 3, h * scale, w * scale}))) {
+        s = imu_fail_memory(fault);
+    } else {
+        s = imu_run_tiles(&(imu_tiling){cells, cells * scale, decode_piece, &job}, z, whole, fault);
+    }
+    imu_array_free(z);
+    if (s)
+        imu_array_free(whole);
+    else
+        *image = whole;
+    return s;
+}
+
+/* The two halves of what the encoder gives. */
+static imu_engine_status split(const imu_vae *v, const imu_array *moments, imu_array **mean,
+                               imu_array **logvar, imu_fault *fault)
+{
+    int64_t dim[4] = {1, v->latent, moments->dim[2], moments->dim[3]};
+    imu_array *m = imu_array_new(4, dim), *l = imu_array_new(4, dim);
+    if (!m || !l) {
+        imu_array_free(m);
+        imu_array_free(l);
+        return imu_fail_memory(fault);
+    }
+    int64_t n = imu_array_count(m);
+    memcpy(m->data, moments->data, (size_t)n * sizeof *m->data);
+    for (int64_t i = 0; i < n; i++)
+        l->data[i] = fminf(fmaxf(moments->data[n + i], -30.0f), 20.0f);
+    *mean = m;
+    *logvar = l;
+    return IMU_ENGINE_OK;
+}
+
 imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, const imu_vae_args *args,
                                  imu_array **mean, imu_array **logvar, imu_fault *fault)
 {
-    args = args ? args : &plain;
-    int scale = imu_vae_scale(v);
+    vae_job job = {v, args ? args : &plain};
+    int64_t scale = imu_vae_scale(v);
     if (!v->has_encoder)
         return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "This VAE has no encoder.");
     if (image->ndim != 4 || image->dim[0] != 1 || image->dim[1] != 3 || image->dim[2] % scale ||
         image->dim[3] % scale || image->dim[2] / scale > MAX_LATENT_EDGE ||
         image->dim[3] / scale > MAX_LATENT_EDGE)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The picture's sides must be multiples of %d.",
-                        scale);
-    int64_t dim[4] = {1, 2 * v->latent, image->dim[2] / scale, image->dim[3] / scale};
-    imu_array *moments = imu_array_new(4, dim);
-    dim[1] = v->latent;
-    imu_array *m = imu_array_new(4, dim), *l = imu_array_new(4, dim);
-    imu_engine_status s = moments && m && l ? IMU_ENGINE_OK : imu_fail_memory(fault);
-    if (!s) {
-        imu_run run;
-        imu_run_begin(&run, imu_net_backend(v->net), args->cancelled, args->user);
-        run_encoder(&run, v, image->dim, image->data, moments->data);
-        s = imu_net_status(v->net, imu_run_end(&run), fault);
-        run.backend->trim(run.backend);
-        int64_t n = imu_array_count(m);
-        memcpy(m->data, moments->data, (size_t)n * sizeof *m->data);
-        for (int64_t i = 0; i < n; i++)
-            l->data[i] = fminf(fmaxf(moments->data[n + i], -30.0f), 20.0f);
-    }
-    imu_array_free(moments);
-    if (s) {
-        imu_array_free(m);
-        imu_array_free(l);
+                        (int)scale);
+    imu_engine_status s = check_tiles(v, job.args, fault);
+    if (s)
+        return s;
+    int64_t h = image->dim[2] / scale, w = image->dim[3] / scale,
+            cells = tile_of(v, job.args, h, w);
+    imu_array *moments = NULL;
+    if (!cells) {
+        s = encode_piece(&job, image, &moments, fault);
+    } else if (!(moments = imu_array_new(4, (int64_t[]){1, 2 * v->latent, h, w}))) {
+        s = imu_fail_memory(fault);
     } else {
-        *mean = m;
-        *logvar = l;
+        s = imu_run_tiles(&(imu_tiling){cells * scale, cells, encode_piece, &job}, image, moments,
+                          fault);
     }
+    if (!s)
+        s = split(v, moments, mean, logvar, fault);
+    imu_array_free(moments);
     return s;
 }

@@ -214,7 +214,7 @@ static const imu_node_type denoise_mask_node = {
             .flags = IMU_F_REQUIRED,
             .ui_order = 3,
             .help = "The mask"},
-           FLAG("tiled", 4, "Work in tiles to save memory; without effect here"),
+           FLAG("tiled", 4, "Work in tiles to save memory"),
            FLAG("fp32", 5, "Calculate with full precision")),
     &denoise_mask_output,
     run_denoise_mask};
@@ -269,7 +269,7 @@ static const imu_node_type gradient_mask_node = {
             .title = "[OPTIONAL] VAE",
             .ui_order = 8,
             .help = "The VAE, for models made for inpainting"},
-           FLAG("tiled", 9, "Work in tiles to save memory; without effect here"),
+           FLAG("tiled", 9, "Work in tiles to save memory"),
            FLAG("fp32", 10, "Calculate with full precision")),
     &gradient_mask_output,
     run_gradient_mask};

@@ -8,6 +8,17 @@
 
 #define CELL 8 /* pixels that a cell of latents is wide */
 
+/* The options of a call that runs a VAE; other nodes have none of them. */
+static imu_vae_args options_of(imu_call *call)
+{
+    json_int_t tile = imu_in_int(call, "tile_size");
+    return (imu_vae_args){.tiled = imu_in_bool(call, "tiled"),
+                          .tile_size = tile < 0 || tile > IMU_ENV_MAX_SIDE ? 0 : (int)tile,
+                          .full_precision = imu_in_bool(call, "fp32"),
+                          .cancelled = imu_call_stop_asked,
+                          .user = call};
+}
+
 static int run_l2i(imu_call *call)
 {
     const json_t *vae = imu_in(call, "vae");
@@ -15,7 +26,7 @@ static int run_l2i(imu_call *call)
     imu_model *model;
     imu_image *image;
     imu_fault fault;
-    imu_vae_args args = {.cancelled = imu_call_stop_asked, .user = call};
+    imu_vae_args args = options_of(call);
     imu_seamless_axes(vae, &args.seamless_x, &args.seamless_y);
     if (!latents || imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, &model))
         return -1;
@@ -37,12 +48,12 @@ static int run_l2i(imu_call *call)
     {.name = "tiled",                                                                              \
      .type = IMU_T_BOOL,                                                                           \
      .fallback = "false",                                                                          \
-     .help = "Work in tiles to save memory; without effect here"},                                 \
+     .help = "Work in tiles to save memory"},                                                      \
         {.name = "tile_size",                                                                      \
          .type = IMU_T_INT,                                                                        \
          .multiple_of = 8,                                                                         \
          .fallback = "0",                                                                          \
-         .help = "Size of the tiles in pixels"},                                                   \
+         .help = "Size of the tiles in pixels; 0 leaves it to the VAE"},                           \
     {                                                                                              \
         .name = "fp32", .type = IMU_T_BOOL, .fallback = "false",                                   \
         .help = "Calculate with full precision"                                                    \
@@ -80,7 +91,7 @@ int imu_encode_picture(imu_call *call, const json_t *vae, const imu_picture *rgb
 {
     imu_image image = {.width = rgb->width, .height = rgb->height, .rgb = rgb->data};
     imu_fault fault;
-    const imu_vae_args args = {.cancelled = imu_call_stop_asked, .user = call};
+    const imu_vae_args args = options_of(call);
     if (imu_models_get(call, json_object_get(vae, "vae"), IMU_PART_VAE, model))
         return -1;
     return imu_model_encode_image(*model, &image, &args, latents, &fault)
