@@ -2,22 +2,17 @@
 #ifndef IMU_TENSOR_CPU_CPU_H
 #define IMU_TENSOR_CPU_CPU_H
 
+#include "worker/tensor/pool.h"
 #include "worker/tensor/tensor.h"
 
 #include <oneapi/dnnl/dnnl.h>
-
-enum { IMU_POOL_SLOTS = 256 };
 
 typedef struct imu_cpu {
     imu_backend base; /* first: a backend pointer is this pointer */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     int threads;
-    struct {
-        void *data;
-        size_t bytes;
-    } pool[IMU_POOL_SLOTS]; /* released blocks, kept for the next tensor of that size */
-    int pooled;
+    imu_pool pool;
     float *scratch; /* values of a weight on their way from the file to their layout */
     size_t scratch_count;
 } imu_cpu;

@@ -24,35 +24,23 @@ int imu_cpu_dnnl_error(imu_cpu *cpu, dnnl_status_t status, const char *what)
 
 static void *cpu_alloc(imu_backend *b, size_t bytes)
 {
-    imu_cpu *cpu = (imu_cpu *)b;
-    for (int i = cpu->pooled - 1; i >= 0; i--)
-        if (cpu->pool[i].bytes == bytes) {
-            void *data = cpu->pool[i].data;
-            cpu->pool[i] = cpu->pool[--cpu->pooled];
-            return data;
-        }
-    void *data;
+    void *data = imu_pool_take(&((imu_cpu *)b)->pool, bytes);
+    if (data)
+        return data;
     return posix_memalign(&data, 64, bytes ? bytes : 64) ? NULL : data;
 }
 
 static void cpu_release(imu_backend *b, void *data, size_t bytes)
 {
-    imu_cpu *cpu = (imu_cpu *)b;
-    if (!data)
-        return;
-    if (cpu->pooled == IMU_POOL_SLOTS) {
+    if (data && !imu_pool_keep(&((imu_cpu *)b)->pool, data, bytes))
         free(data);
-        return;
-    }
-    cpu->pool[cpu->pooled].data = data;
-    cpu->pool[cpu->pooled++].bytes = bytes;
 }
 
 static void cpu_trim(imu_backend *b)
 {
     imu_cpu *cpu = (imu_cpu *)b;
-    while (cpu->pooled)
-        free(cpu->pool[--cpu->pooled].data);
+    for (void *data = imu_pool_drain(&cpu->pool); data; data = imu_pool_drain(&cpu->pool))
+        free(data);
     free(cpu->scratch);
     cpu->scratch = NULL;
     cpu->scratch_count = 0;

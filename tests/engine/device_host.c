@@ -1,0 +1,130 @@
+/* A device that is the processor: what the CUDA backend asks of one, in plain loops. It checks what a GPU would not tell: that
+ * copies and products stay within what was handed out. */
+#include "worker/tensor/cuda/device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct imu_device {
+    char error[80];
+};
+
+imu_device *imu_device_open(int index, char *why, size_t size)
+{
+    if (index) {
+        snprintf(why, size, "there is no device %d", index);
+        return NULL;
+    }
+    return calloc(1, sizeof(imu_device));
+}
+
+void imu_device_close(imu_device *d)
+{
+    free(d);
+}
+
+int imu_device_enter(imu_device *d)
+{
+    (void)d;
+    return 0;
+}
+
+const char *imu_device_name(const imu_device *d)
+{
+    (void)d;
+    return "emulated";
+}
+
+bool imu_device_has_bf16(const imu_device *d)
+{
+    (void)d;
+    return true;
+}
+
+void *imu_device_stream(const imu_device *d)
+{
+    (void)d;
+    return NULL;
+}
+
+void *imu_device_alloc(imu_device *d, size_t bytes)
+{
+    (void)d;
+    return malloc(bytes ? bytes : 1);
+}
+
+void imu_device_free(imu_device *d, void *data)
+{
+    (void)d;
+    free(data);
+}
+
+int imu_device_upload(imu_device *d, void *dst, const void *src, size_t bytes)
+{
+    (void)d;
+    memcpy(dst, src, bytes);
+    return 0;
+}
+
+int imu_device_download(imu_device *d, void *dst, const void *src, size_t bytes)
+{
+    (void)d;
+    memcpy(dst, src, bytes);
+    return 0;
+}
+
+int imu_device_wait(imu_device *d)
+{
+    (void)d;
+    return 0;
+}
+
+const char *imu_device_error(const imu_device *d)
+{
+    return d->error;
+}
+
+static float load(imu_dtype type, const void *data, int64_t at)
+{
+    float value;
+    imu_to_f32(type, (const char *)data + (size_t)at * imu_dtype_size(type), &value, 1);
+    return value;
+}
+
+static void store(imu_dtype type, void *data, int64_t at, float value)
+{
+    char *to = (char *)data + (size_t)at * imu_dtype_size(type);
+    if (type == IMU_BF16)
+        imu_f32_to_bf16(&value, (uint16_t *)(void *)to, 1);
+    else
+        memcpy(to, &value, sizeof value);
+}
+
+/* What cuBLASLt refuses too: rows that overlap, and types it has no product for. */
+static bool sound(const imu_product *p)
+{
+    int64_t b_width = p->b_by_columns ? p->inner : p->cols;
+    bool types = (p->in == IMU_F32 && p->out == IMU_F32) || (p->in == IMU_BF16 && (p->out == IMU_F32 || p->out == IMU_BF16));
+    return types && p->rows > 0 && p->cols > 0 && p->inner > 0 && p->batch > 0 && p->a_ld >= p->inner && p->b_ld >= b_width && p->c_ld >= p->cols;
+}
+
+int imu_device_product(imu_device *d, const imu_product *p, const void *a, const void *b, const void *bias, void *c)
+{
+    if (!sound(p)) {
+        snprintf(d->error, sizeof d->error, "a product of %lld by %lld over %lld is refused", (long long)p->rows, (long long)p->cols,
+                 (long long)p->inner);
+        return -1;
+    }
+    for (int64_t i = 0; i < p->batch * p->rows * p->cols; i++) {
+        int64_t n = i / (p->rows * p->cols), row = i / p->cols % p->rows, col = i % p->cols;
+        int64_t at = n * p->c_step + row * p->c_ld + col;
+        double sum = 0;
+        for (int64_t k = 0; k < p->inner; k++)
+            sum += (double)load(p->in, a, n * p->a_step + row * p->a_ld + k) *
+                   (double)load(p->in, b, n * p->b_step + (p->b_by_columns ? col * p->b_ld + k : k * p->b_ld + col));
+        sum = sum * (double)p->alpha + (bias ? (double)load(p->out, bias, col) : 0);
+        store(p->out, c, at, (float)(sum + (p->accumulate ? (double)load(p->out, c, at) : 0)));
+    }
+    return 0;
+}

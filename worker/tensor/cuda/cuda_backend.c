@@ -1,0 +1,165 @@
+/* The CUDA backend's front: opening, memory, and the table of kernels. */
+#include "worker/tensor/cuda/cuda.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int imu_cuda_failed(imu_cuda *c, const char *what)
+{
+    snprintf(c->base.error, sizeof c->base.error, "the GPU refused %s: %s", what,
+             imu_device_error(c->device));
+    return IMU_TENSOR_REFUSED;
+}
+
+int imu_cuda_refused(imu_cuda *c, const char *why)
+{
+    snprintf(c->base.error, sizeof c->base.error, "%s", why);
+    return IMU_TENSOR_REFUSED;
+}
+
+float *imu_cuda_host(imu_cuda *c, size_t count)
+{
+    if (c->host_count >= count)
+        return c->host;
+    free(c->host);
+    c->host = malloc(count * sizeof *c->host);
+    c->host_count = c->host ? count : 0;
+    return c->host;
+}
+
+static void empty_pool(imu_cuda *c)
+{
+    for (void *data = imu_pool_drain(&c->pool); data; data = imu_pool_drain(&c->pool))
+        imu_device_free(c->device, data);
+}
+
+void *imu_cuda_memory(imu_cuda *c, size_t bytes)
+{
+    void *data = imu_device_alloc(c->device, bytes);
+    if (data || !c->pool.used)
+        return data;
+    empty_pool(c);
+    return imu_device_alloc(c->device, bytes);
+}
+
+/* Work is done in the order it was started in, so a block may be given to the next tensor while
+ * kernels of the last one are still under way. */
+static void *cuda_alloc(imu_backend *b, size_t bytes)
+{
+    imu_cuda *c = (imu_cuda *)b;
+    void *data = imu_pool_take(&c->pool, bytes);
+    return data ? data : imu_cuda_memory(c, bytes);
+}
+
+static void cuda_release(imu_backend *b, void *data, size_t bytes)
+{
+    imu_cuda *c = (imu_cuda *)b;
+    if (data && !imu_pool_keep(&c->pool, data, bytes))
+        imu_device_free(c->device, data);
+}
+
+static void cuda_trim(imu_backend *b)
+{
+    imu_cuda *c = (imu_cuda *)b;
+    empty_pool(c);
+    free(c->host);
+    c->host = NULL;
+    c->host_count = 0;
+}
+
+static int cuda_upload(imu_backend *b, imu_tensor *dst, const float *src)
+{
+    imu_cuda *c = (imu_cuda *)b;
+    size_t count = (size_t)imu_tensor_count(dst);
+    const void *bytes = src;
+    if (dst->type == IMU_BF16) {
+        float *host = imu_cuda_host(c, (count + 1) / 2);
+        if (!host)
+            return IMU_TENSOR_NO_MEMORY;
+        imu_f32_to_bf16(src, (uint16_t *)host, count);
+        bytes = host;
+    }
+    return imu_device_upload(c->device, dst->data, bytes, dst->bytes)
+               ? imu_cuda_failed(c, "an upload")
+               : IMU_TENSOR_OK;
+}
+
+static int cuda_download(imu_backend *b, const imu_tensor *src, float *dst)
+{
+    imu_cuda *c = (imu_cuda *)b;
+    size_t count = (size_t)imu_tensor_count(src);
+    float *host = src->type == IMU_F32 ? dst : imu_cuda_host(c, (count + 1) / 2);
+    if (!host)
+        return IMU_TENSOR_NO_MEMORY;
+    if (imu_device_download(c->device, host, src->data, src->bytes))
+        return imu_cuda_failed(c, "a download");
+    if (host != dst)
+        imu_to_f32(src->type, host, dst, count);
+    return IMU_TENSOR_OK;
+}
+
+static void cuda_enter(imu_backend *b)
+{
+    imu_cuda *c = (imu_cuda *)b;
+    /* What it would say is said by the next call too. */
+    (void)imu_device_enter(c->device);
+}
+
+static void cuda_close(imu_backend *b)
+{
+    imu_cuda *c = (imu_cuda *)b;
+    cuda_trim(b);
+    imu_device_close(c->device);
+    free(c);
+}
+
+static const imu_backend cuda_table = {
+    .name = "cuda",
+    .close = cuda_close,
+    .enter = cuda_enter,
+    .alloc = cuda_alloc,
+    .release = cuda_release,
+    .trim = cuda_trim,
+    .upload = cuda_upload,
+    .download = cuda_download,
+    .weight_new = imu_cuda_weight_new,
+    .weight_free = imu_cuda_weight_free,
+    .weight_unload = imu_cuda_weight_unload,
+    .weight_bytes = imu_cuda_weight_bytes,
+    .linear = imu_cuda_linear,
+    .conv2d = imu_cuda_conv2d,
+    .group_norm = imu_cuda_group_norm,
+    .layer_norm = imu_cuda_layer_norm,
+    .attention = imu_cuda_attention,
+    .activate = imu_cuda_activate,
+    .geglu = imu_cuda_geglu,
+    .add = imu_cuda_add,
+    .add_channels = imu_cuda_add_channels,
+    .upsample = imu_cuda_upsample,
+    .concat = imu_cuda_concat,
+    .cast = imu_cuda_cast,
+    .to_channels_last = imu_cuda_to_channels_last,
+    .to_channels_first = imu_cuda_to_channels_first,
+};
+
+imu_backend *imu_backend_cuda(int index, bool bf16, char *why, size_t size)
+{
+    imu_cuda *c = calloc(1, sizeof *c);
+    if (!c) {
+        snprintf(why, size, "no memory");
+        return NULL;
+    }
+    c->base = cuda_table;
+    c->scratch = IMU_CUDA_SCRATCH;
+    c->device = imu_device_open(index, why, size);
+    if (!c->device) {
+        free(c);
+        return NULL;
+    }
+    c->stream = imu_device_stream(c->device);
+    c->base.compute = bf16 && imu_device_has_bf16(c->device) ? IMU_BF16 : IMU_F32;
+    snprintf(c->base.description, sizeof c->base.description, "cuda, %.60s, %s",
+             imu_device_name(c->device), c->base.compute == IMU_BF16 ? "bf16" : "f32");
+    return &c->base;
+}
