@@ -2,7 +2,7 @@
 
 ENGINE_SRC  := $(wildcard worker/tensor/*.c worker/tensor/cpu/*.c worker/diffusion/*.c)
 ENGINE_OBJS := $(ENGINE_SRC:%.c=$(B)/obj/%.o)
-ENGINE_LIBS := -ldnnl -ljansson -lunistring -lgomp -lm
+ENGINE_LIBS := -ldnnl -ljansson -lunistring -lgomp -ldl -lm
 
 $(B)/obj/worker/%.o: worker/%.c
 	@mkdir -p $(@D)
@@ -14,7 +14,7 @@ $(B)/libimuengine.a: $(ENGINE_OBJS)
 
 # Compares the engine with golden tensors: make check-engine FIXTURES=DIR
 CHECK_ENGINE_OBJS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/engine/check*.c))
-$(B)/check-engine: $(CHECK_ENGINE_OBJS) $(B)/libimuengine.a
+$(B)/check-engine: $(CHECK_ENGINE_OBJS) $(B)/obj/tests/engine/on_device.o $(B)/libimuengine.a
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
 $(B)/imu-render: $(B)/obj/tests/engine/render.o $(B)/libimuengine.a
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
@@ -47,4 +47,4 @@ $(B)/fuzz/fuzz_safetensors $(B)/fuzz/fuzz_prompt $(B)/fuzz/fuzz_model $(B)/fuzz/
 ALL        += $(B)/libimuengine.a
 UNIT_TESTS += $(B)/check-engine $(B)/tests/test_engine $(B)/tests/test_weights $(B)/tests/test_ways $(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model \
               $(B)/tests/replay_lora $(B)/tests/replay_checkpoint $(B)/tests/replay_shards
-include worker/runtime.mk
+include worker/cuda.mk worker/runtime.mk

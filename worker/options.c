@@ -22,7 +22,8 @@ static const char usage[] =
     "  --peer-uid USER     a user (name or number) who may connect, besides root and the worker's "
     "own; repeatable\n"
     "  --name TEXT         what the worker calls itself (default: the host's name)\n"
-    "  --device cpu        what computes; this build knows the processor only\n"
+    "  --device NAME       what computes: cpu, cuda or cuda:1 (default: auto, a GPU if there is "
+    "one)\n"
     "  --threads N         threads that compute (default: one for each processor)\n"
     "  --cache-mb N        memory for models between runs (default: half of the machine's)\n"
     "  --children N        pictures that --media decodes at once (default: 4)\n";
@@ -81,9 +82,8 @@ static int read_one(imu_options *o, int c, const char *value)
     case 'p':
         return add_peer(o, value);
     case 'd':
-        return strcmp(value, "cpu")
-                   ? complain("this build computes on the processor only; not on", value)
-                   : 0;
+        o->device = value;
+        return 0;
     case 't':
         if (read_number(value, 0, 1024, &n))
             return complain("--threads must be 0 to 1024, not", value);

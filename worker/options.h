@@ -13,6 +13,7 @@ typedef struct imu_options {
     const char *models; /**< folder, or NULL */
     const char *user;   /**< to become, when started as root; or NULL */
     const char *group;  /**< of the socket file, or NULL */
+    const char *device; /**< what computes, as imu_engine_options has it; or NULL */
     const char *name;   /**< how the worker calls itself; the host's name by default */
     int threads;        /**< 0: one per processor */
     uint64_t cache_bytes;

@@ -63,10 +63,10 @@ static json_t *hello(struct server *s)
     json_int_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
     json_t *h =
         json_pack("{s:i,s:s,s:s,s:s,s:I,s:i,s:o,s:O,s:O}", "protocol", IMU_WIRE_PROTOCOL, "name",
-                  s->o->name ? s->o->name : host, "device", "cpu", "device_name",
-                  imu_models_device(s->models), "memory_bytes", pages * page_bytes, "threads",
-                  s->o->threads ? s->o->threads : (int)sysconf(_SC_NPROCESSORS_ONLN), "loaded",
-                  imu_models_loaded(s->models), "nodes", s->nodes, "outputs", s->outputs);
+                  s->o->name ? s->o->name : host, "device", imu_models_device_kind(s->models),
+                  "device_name", imu_models_device(s->models), "memory_bytes", pages * page_bytes,
+                  "threads", s->o->threads ? s->o->threads : (int)sysconf(_SC_NPROCESSORS_ONLN),
+                  "loaded", imu_models_loaded(s->models), "nodes", s->nodes, "outputs", s->outputs);
     json_t *status = imu_runner_status(s->runner);
     if (h && status)
         json_object_update(h, status);
@@ -271,7 +271,7 @@ static int start(struct server *s, imu_error *err)
     s->outbox = imu_outbox_new(s->wake);
     if (!s->nodes || !s->outputs || !s->outbox)
         return imu_refuse(err, "OutOfMemory", "Not enough memory.");
-    s->models = imu_models_new(s->o->models, s->o->threads, s->o->cache_bytes, err);
+    s->models = imu_models_new(s->o->device, s->o->models, s->o->threads, s->o->cache_bytes, err);
     s->runner = s->models ? imu_runner_new(s->models, s->outbox, err) : NULL;
     return s->runner ? 0 : -1;
 }

@@ -1,5 +1,5 @@
-/* A device that is the processor: what the CUDA backend asks of one, in plain loops. It checks what a GPU would not tell: that
- * copies and products stay within what was handed out. */
+/* A device that is the processor: what the CUDA backend asks of one, in plain loops. It checks what
+ * a GPU would not tell: that copies and products stay within what was handed out. */
 #include "worker/tensor/cuda/device.h"
 
 #include <stdio.h>
@@ -105,26 +105,70 @@ static void store(imu_dtype type, void *data, int64_t at, float value)
 static bool sound(const imu_product *p)
 {
     int64_t b_width = p->b_by_columns ? p->inner : p->cols;
-    bool types = (p->in == IMU_F32 && p->out == IMU_F32) || (p->in == IMU_BF16 && (p->out == IMU_F32 || p->out == IMU_BF16));
-    return types && p->rows > 0 && p->cols > 0 && p->inner > 0 && p->batch > 0 && p->a_ld >= p->inner && p->b_ld >= b_width && p->c_ld >= p->cols;
+    bool types = (p->in == IMU_F32 && p->out == IMU_F32) ||
+                 (p->in == IMU_BF16 && (p->out == IMU_F32 || p->out == IMU_BF16));
+    return types && p->rows > 0 && p->cols > 0 && p->inner > 0 && p->batch > 0 &&
+           p->a_ld >= p->inner && p->b_ld >= b_width && p->c_ld >= p->cols;
 }
 
-int imu_device_product(imu_device *d, const imu_product *p, const void *a, const void *b, const void *bias, void *c)
+/* Sixteen sums at once, which compilers turn into vectors. */
+static float dot(const float *x, const float *y, int64_t n)
+{
+    float lanes[16] = {0};
+    double sum = 0;
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int64_t k = 0; k < 16; k++)
+            lanes[k] += x[i + k] * y[i + k];
+    for (; i < n; i++)
+        sum += (double)x[i] * (double)y[i];
+    for (int k = 0; k < 16; k++)
+        sum += (double)lanes[k];
+    return (float)sum;
+}
+
+/* b of one of the batch, as [cols, inner] in float32. */
+static void widen_columns(const imu_product *p, const void *b, int64_t at, float *wide)
+{
+    size_t size = imu_dtype_size(p->in);
+    for (int64_t i = 0; p->b_by_columns && i < p->cols; i++)
+        imu_to_f32(p->in, (const char *)b + (size_t)(at + i * p->b_ld) * size, wide + i * p->inner,
+                   (size_t)p->inner);
+    for (int64_t i = 0; !p->b_by_columns && i < p->cols * p->inner; i++)
+        wide[i] = load(p->in, b, at + i % p->inner * p->b_ld + i / p->inner);
+}
+
+static void one_of_batch(const imu_product *p, int64_t n, const void *a, const float *columns,
+                         float *row, const void *bias, void *c)
+{
+    size_t size = imu_dtype_size(p->in);
+    for (int64_t r = 0; r < p->rows; r++) {
+        imu_to_f32(p->in, (const char *)a + (size_t)(n * p->a_step + r * p->a_ld) * size, row,
+                   (size_t)p->inner);
+        for (int64_t i = 0; i < p->cols; i++) {
+            int64_t at = n * p->c_step + r * p->c_ld + i;
+            float value = dot(row, columns + i * p->inner, p->inner) * p->alpha +
+                          (bias ? load(p->out, bias, i) : 0);
+            store(p->out, c, at, value + (p->accumulate ? load(p->out, c, at) : 0));
+        }
+    }
+}
+
+int imu_device_product(imu_device *d, const imu_product *p, const void *a, const void *b,
+                       const void *bias, void *c)
 {
     if (!sound(p)) {
-        snprintf(d->error, sizeof d->error, "a product of %lld by %lld over %lld is refused", (long long)p->rows, (long long)p->cols,
-                 (long long)p->inner);
+        snprintf(d->error, sizeof d->error, "a product of %lld by %lld over %lld is refused",
+                 (long long)p->rows, (long long)p->cols, (long long)p->inner);
         return -1;
     }
-    for (int64_t i = 0; i < p->batch * p->rows * p->cols; i++) {
-        int64_t n = i / (p->rows * p->cols), row = i / p->cols % p->rows, col = i % p->cols;
-        int64_t at = n * p->c_step + row * p->c_ld + col;
-        double sum = 0;
-        for (int64_t k = 0; k < p->inner; k++)
-            sum += (double)load(p->in, a, n * p->a_step + row * p->a_ld + k) *
-                   (double)load(p->in, b, n * p->b_step + (p->b_by_columns ? col * p->b_ld + k : k * p->b_ld + col));
-        sum = sum * (double)p->alpha + (bias ? (double)load(p->out, bias, col) : 0);
-        store(p->out, c, at, (float)(sum + (p->accumulate ? (double)load(p->out, c, at) : 0)));
+    float *columns = malloc((size_t)(p->cols + 1) * (size_t)p->inner * sizeof *columns);
+    if (!columns)
+        return -1;
+    for (int64_t n = 0; n < p->batch; n++) {
+        widen_columns(p, b, n * p->b_step, columns);
+        one_of_batch(p, n, a, columns, columns + p->cols * p->inner, bias, c);
     }
+    free(columns);
     return 0;
 }

@@ -1,82 +1,109 @@
 #include "tests/engine/emulated.h"
 
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
-#include <vector>
 
 struct imu_emulated_index threadIdx, blockIdx, blockDim, gridDim;
 
-namespace {
+namespace
+{
 constexpr size_t STACK = 256 * 1024;
 
+// Contexts are made once and switched by jumps: swapcontext asks the kernel for the signal mask
+// each time.
 struct block_thread {
     ucontext_t context;
-    std::vector<char> stack;
-    bool ended;
+    jmp_buf jump;
+    char *stack;
+    bool started, ended;
 };
 
-std::vector<block_thread> *turn; // of the block that runs now, when its threads take turns
-ucontext_t conductor;
+block_thread threads[IMU_BLOCK];
+bool together_now;
+jmp_buf conductor;
 const std::function<void()> *body_now;
+
+void give_way()
+{
+    if (!_setjmp(threads[threadIdx.x].jump))
+        _longjmp(conductor, 1);
+}
 
 void thread_main()
 {
-    (*body_now)();
-    (*turn)[threadIdx.x].ended = true;
+    for (;;) {
+        (*body_now)();
+        threads[threadIdx.x].ended = true;
+        give_way();
+    }
 }
 
-void run_together(unsigned threads)
+void resume(block_thread *one)
 {
-    static std::vector<block_thread> kept;
-    kept.resize(threads);
-    turn = &kept;
-    for (auto &one : kept) {
-        one.stack.resize(STACK);
+    if (_setjmp(conductor))
+        return;
+    if (one->started)
+        _longjmp(one->jump, 1);
+    one->started = true;
+    one->stack = static_cast<char *>(malloc(STACK));
+    if (!one->stack || getcontext(&one->context))
+        abort();
+    one->context.uc_stack.ss_sp = one->stack;
+    one->context.uc_stack.ss_size = STACK;
+    makecontext(&one->context, thread_main, 0);
+    setcontext(&one->context);
+    abort();
+}
+
+// As far as the next place where all wait. Returns how many have ended.
+unsigned step()
+{
+    unsigned ended = 0;
+    for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++) {
+        resume(&threads[threadIdx.x]);
+        ended += threads[threadIdx.x].ended;
+    }
+    return ended;
+}
+
+void run_together()
+{
+    unsigned ended = 0;
+    for (auto &one : threads)
         one.ended = false;
-        getcontext(&one.context);
-        one.context.uc_stack.ss_sp = one.stack.data();
-        one.context.uc_stack.ss_size = STACK;
-        one.context.uc_link = &conductor;
-        makecontext(&one.context, thread_main, 0);
+    together_now = true;
+    while (!ended)
+        ended = step();
+    together_now = false;
+    // On a GPU it is an error too.
+    if (ended < blockDim.x) {
+        fprintf(stderr, "threads of one block wait for others that have ended\n");
+        abort();
     }
-    for (bool running = true; running;) {
-        unsigned ended = 0;
-        for (unsigned i = 0; i < threads; i++) {
-            threadIdx.x = i;
-            swapcontext(&conductor, &kept[i].context);
-            ended += kept[i].ended;
-        }
-        // On a GPU it is an error too when some wait for threads that have ended.
-        if (ended && ended < threads) {
-            fprintf(stderr, "threads of one block wait for others that have ended\n");
-            abort();
-        }
-        running = !ended;
-    }
-    turn = nullptr;
 }
-}
+} // namespace
 
 void __syncthreads(void)
 {
-    if (!turn) {
+    if (!together_now) {
         fprintf(stderr, "a kernel that was not started together waits\n");
         abort();
     }
-    swapcontext(&(*turn)[threadIdx.x].context, &conductor);
+    give_way();
 }
 
-int imu_emulate(int64_t blocks, int threads, bool together, const std::function<void()> &body)
+int imu_emulate(int64_t blocks, int count, bool together, const std::function<void()> &body)
 {
-    if (blocks < 1 || blocks > INT32_MAX || threads < 1)
+    if (blocks < 1 || blocks > INT32_MAX || count != IMU_BLOCK)
         return -1;
     gridDim.x = (unsigned)blocks;
-    blockDim.x = (unsigned)threads;
+    blockDim.x = (unsigned)count;
     body_now = &body;
     for (blockIdx.x = 0; blockIdx.x < gridDim.x; blockIdx.x++) {
         if (together) {
-            run_together(blockDim.x);
+            run_together();
             continue;
         }
         for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++)

@@ -173,8 +173,9 @@ int main(int argc, char **argv)
                         "negative= threads= precision=f32|bf16]\n");
         return 2;
     }
-    imu_engine_options options = {s.threads, strcmp(s.precision, "bf16") ? IMU_PRECISION_F32
-                                                                         : IMU_PRECISION_BF16};
+    imu_engine_options options = {.threads = s.threads,
+                                  .precision = strcmp(s.precision, "bf16") ? IMU_PRECISION_F32
+                                                                           : IMU_PRECISION_BF16};
     imu_engine *engine = NULL;
     imu_model *model = NULL;
     imu_image *image = NULL;

@@ -23,8 +23,10 @@ static imu_engine *engine_of(int threads, imu_precision precision)
 {
     imu_engine *e;
     imu_fault fault = {0};
-    assert_int_equal(imu_engine_open(&(imu_engine_options){threads, precision}, &e, &fault),
-                     IMU_ENGINE_OK);
+    assert_int_equal(
+        imu_engine_open(&(imu_engine_options){.threads = threads, .precision = precision}, &e,
+                        &fault),
+        IMU_ENGINE_OK);
     return e;
 }
 

@@ -95,7 +95,8 @@ static int set_up(void **state)
     (void)state;
     snprintf(folder, sizeof folder, "/tmp/test_weights-XXXXXX");
     if (!mkdtemp(folder) || mkdir(at("unet"), 0700) ||
-        imu_engine_open(&(imu_engine_options){1, IMU_PRECISION_F32}, &engine, NULL))
+        imu_engine_open(&(imu_engine_options){.threads = 1, .precision = IMU_PRECISION_F32},
+                        &engine, NULL))
         return -1;
     static const char *const parts[] = {"text_encoder", "tokenizer",        "vae",
                                         "scheduler",    "model_index.json", "unet/config.json"};

@@ -12,23 +12,63 @@
 
 #define CONFIG_BYTES ((size_t)1 << 20)
 
+/* The GPU's number in "cuda" or "cuda:N", -1 in any other name. */
+static int gpu_number(const char *device)
+{
+    static const char prefix[] = "cuda";
+    if (strncmp(device, prefix, sizeof prefix - 1))
+        return -1;
+    device += sizeof prefix - 1;
+    if (!*device)
+        return 0;
+    return device[0] == ':' && device[1] >= '0' && device[1] <= '9' && !device[2] ? device[1] - '0'
+                                                                                  : -1;
+}
+
+static imu_engine_status open_backend(const imu_engine_options *options, imu_backend **out,
+                                      imu_fault *fault)
+{
+    const char *device = options->device ? options->device : "cpu";
+    bool automatic = !strcmp(device, "auto"), bf16 = options->precision != IMU_PRECISION_F32;
+    int gpu = automatic ? 0 : gpu_number(device);
+    char why[200] = "";
+    *out = NULL;
+    if (gpu < 0 && strcmp(device, "cpu"))
+        return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                        "The device is \"auto\", \"cpu\", \"cuda\" or \"cuda:1\", not \"%s\".",
+                        device);
+    if (gpu >= 0)
+        *out = imu_backend_cuda(gpu, bf16, why, sizeof why);
+    if (gpu >= 0 && !*out && !automatic)
+        return imu_fail(fault, IMU_ENGINE_INTERNAL, "The GPU can't be used: %s.", why);
+    if (!*out)
+        *out = imu_backend_cpu(options->threads, bf16);
+    return *out ? IMU_ENGINE_OK
+                : imu_fail(fault, IMU_ENGINE_INTERNAL, "The compute library could not be started.");
+}
+
 imu_engine_status imu_engine_open(const imu_engine_options *options, imu_engine **out,
                                   imu_fault *fault)
 {
-    imu_engine_options defaults = {0, IMU_PRECISION_F32};
+    imu_engine_options defaults = {.precision = IMU_PRECISION_F32};
+    imu_backend *backend;
     if (!options)
         options = &defaults;
     if (options->threads < 0 || options->threads > 4096)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                         "The number of threads must be from 0 to 4096.");
+    imu_engine_status s = open_backend(options, &backend, fault);
+    return s ? s : imu_engine_on(backend, out, fault);
+}
+
+imu_engine_status imu_engine_on(imu_backend *backend, imu_engine **out, imu_fault *fault)
+{
     imu_engine *e = calloc(1, sizeof *e);
-    if (!e)
+    if (!e) {
+        backend->close(backend);
         return imu_fail_memory(fault);
-    e->backend = imu_backend_cpu(options->threads, options->precision != IMU_PRECISION_F32);
-    if (!e->backend) {
-        free(e);
-        return imu_fail(fault, IMU_ENGINE_INTERNAL, "The compute library could not be started.");
     }
+    e->backend = backend;
     *out = e;
     return IMU_ENGINE_OK;
 }
@@ -39,6 +79,11 @@ void imu_engine_close(imu_engine *engine)
         return;
     engine->backend->close(engine->backend);
     free(engine);
+}
+
+const char *imu_engine_device_kind(const imu_engine *engine)
+{
+    return engine->backend->name;
 }
 
 const char *imu_engine_device(const imu_engine *engine)

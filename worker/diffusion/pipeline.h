@@ -79,15 +79,22 @@ typedef enum imu_precision {
 typedef struct imu_engine_options {
     int threads; /* 0: one per processor this process may use */
     imu_precision precision;
+    const char
+        *device; /* NULL or "cpu"; "cuda" or "cuda:1", a GPU; "auto": the first one, if any */
 } imu_engine_options;
 
-/* `options` may be NULL: all processors, float32. */
+/* `options` may be NULL: all processors, float32, no GPU. */
 imu_engine_status imu_engine_open(const imu_engine_options *options, imu_engine **out,
                                   imu_fault *fault);
 /* Every model must be closed before. NULL is fine. */
 void imu_engine_close(imu_engine *engine);
+/* What computes: "cpu" or "cuda". */
+const char *imu_engine_device_kind(const imu_engine *engine);
 /* A short description for logs and the worker's hello, e.g. "cpu, 2 threads, f32". */
 const char *imu_engine_device(const imu_engine *engine);
+/* An engine on a backend that is open already, and that closes with it. */
+struct imu_backend;
+imu_engine_status imu_engine_on(struct imu_backend *backend, imu_engine **out, imu_fault *fault);
 
 /* ---- model ---- */
 

@@ -32,7 +32,8 @@ struct imu_models {
     json_t *unload; /* keys to drop, or null in it for all */
 };
 
-imu_models *imu_models_new(const char *folder, int threads, uint64_t budget, imu_error *err)
+imu_models *imu_models_new(const char *device, const char *folder, int threads, uint64_t budget,
+                           imu_error *err)
 {
     imu_models *m = calloc(1, sizeof *m);
     if (!m) {
@@ -48,7 +49,8 @@ imu_models *imu_models_new(const char *folder, int threads, uint64_t budget, imu
         imu_models_free(m);
         return NULL;
     }
-    imu_engine_options options = {.threads = threads, .precision = IMU_PRECISION_AUTO};
+    imu_engine_options options = {
+        .threads = threads, .precision = IMU_PRECISION_AUTO, .device = device ? device : "auto"};
     imu_fault fault;
     if (imu_engine_open(&options, &m->engine, &fault) != IMU_ENGINE_OK) {
         imu_refuse(err, "EngineError", "%s", fault.text);
@@ -84,6 +86,11 @@ void imu_models_free(imu_models *m)
     json_decref(m->unload);
     pthread_mutex_destroy(&m->lock);
     free(m);
+}
+
+const char *imu_models_device_kind(const imu_models *m)
+{
+    return imu_engine_device_kind(m->engine);
 }
 
 const char *imu_models_device(const imu_models *m)

@@ -14,14 +14,17 @@
 typedef struct imu_models imu_models;
 
 /**
+ * @param device   what computes, as imu_engine_options has it; NULL: a GPU if there is one
  * @param folder   models must lie below it, and relative paths start there; NULL: anywhere
  * @param threads  0: one per processor
  * @param budget   bytes of weights to keep; one model in use may exceed it
  * @return the cache, or NULL with the error (the engine does not start)
  */
-imu_models *imu_models_new(const char *folder, int threads, uint64_t budget, imu_error *err);
+imu_models *imu_models_new(const char *device, const char *folder, int threads, uint64_t budget,
+                           imu_error *err);
 void imu_models_free(imu_models *m);
-/** A short description of the device that computes. */
+/** What computes, "cpu" or "cuda", and a short description of it. */
+const char *imu_models_device_kind(const imu_models *m);
 const char *imu_models_device(const imu_models *m);
 /** Keys of the models with weights in memory, a new array. */
 json_t *imu_models_loaded(imu_models *m);

@@ -143,6 +143,11 @@ struct imu_backend {
  * processor has AVX512-BF16. NULL without memory or when oneDNN refuses. */
 imu_backend *imu_backend_cpu(int threads, bool bf16);
 
+/* GPU number `index`, by CUDA; bf16 from compute capability 8 on. It lives in invokemu-cuda.so
+ * beside the program, loaded when it is asked for. NULL when there is none, with the reason in
+ * `why`. */
+imu_backend *imu_backend_cuda(int index, bool bf16, char *why, size_t size);
+
 /* Whether this processor computes bf16 products in hardware. */
 bool imu_cpu_has_bf16(void);
 

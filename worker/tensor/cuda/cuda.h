@@ -34,6 +34,10 @@ static inline imu_values imu_cuda_values(const imu_tensor *t)
     return (imu_values){t->data, t->type == IMU_BF16};
 }
 
+/* What the plugin is loaded for; see imu_backend_cuda. Tests that link it open it by itself. */
+__attribute__((visibility("default"))) imu_backend *imu_cuda_open(int index, bool bf16, char *why,
+                                                                  size_t size);
+
 /* cuda_weights.c */
 int imu_cuda_weight_new(imu_backend *b, const imu_weight_desc *desc, imu_weight **out);
 void imu_cuda_weight_free(imu_backend *b, imu_weight *w);

@@ -77,7 +77,7 @@ static int cuda_upload(imu_backend *b, imu_tensor *dst, const float *src)
         float *host = imu_cuda_host(c, (count + 1) / 2);
         if (!host)
             return IMU_TENSOR_NO_MEMORY;
-        imu_f32_to_bf16(src, (uint16_t *)host, count);
+        imu_f32_to_bf16(src, (uint16_t *)(void *)host, count);
         bytes = host;
     }
     return imu_device_upload(c->device, dst->data, bytes, dst->bytes)
@@ -143,7 +143,7 @@ static const imu_backend cuda_table = {
     .to_channels_first = imu_cuda_to_channels_first,
 };
 
-imu_backend *imu_backend_cuda(int index, bool bf16, char *why, size_t size)
+imu_backend *imu_cuda_open(int index, bool bf16, char *why, size_t size)
 {
     imu_cuda *c = calloc(1, sizeof *c);
     if (!c) {

@@ -212,8 +212,8 @@ int imu_cuda_concat(imu_backend *b, const imu_tensor *x1, const imu_tensor *x2, 
             rows = imu_tensor_count(x1) / c1;
     if (imu_tensor_count(x2) != rows * c2 || imu_tensor_count(y) != rows * (c1 + c2))
         return imu_cuda_refused(c, "what is joined has other sizes");
-    int rc = imu_kernel_place(c->stream, imu_cuda_values(x1), imu_cuda_values(y), rows, c1, c1 + c2,
-                              0);
+    int rc =
+        imu_kernel_place(c->stream, imu_cuda_values(x1), imu_cuda_values(y), rows, c1, c1 + c2, 0);
     if (!rc)
         rc = imu_kernel_place(c->stream, imu_cuda_values(x2), imu_cuda_values(y), rows, c2, c1 + c2,
                               c1);

@@ -65,9 +65,9 @@ static int fetch(imu_cuda *c, imu_weight *w, const imu_weight_source *s, int64_t
     void *staged = host ? c->base.alloc(&c->base, raw) : NULL;
     void *values = staged ? imu_cuda_memory(c, bytes) : NULL;
     int rc = values ? s->read(s->user, s->key, host, count) : IMU_TENSOR_NO_MEMORY;
-    if (!rc && (imu_device_upload(c->device, staged, host, raw) ||
-                imu_kernel_pack(c->stream, staged, (imu_values){values, type == IMU_BF16}, out, in,
-                                area)))
+    if (!rc &&
+        (imu_device_upload(c->device, staged, host, raw) ||
+         imu_kernel_pack(c->stream, staged, (imu_values){values, type == IMU_BF16}, out, in, area)))
         rc = imu_cuda_failed(c, "a weight");
     c->base.release(&c->base, staged, raw);
     if (rc) {
@@ -152,7 +152,7 @@ static int by_windows(imu_cuda *c, imu_weight *w, const imu_tensor *x, const imu
                       imu_tensor *y, bool accumulate)
 {
     const imu_weight_desc *d = &w->desc;
-    imu_windows windows = {d->kernel_h,  d->kernel_w, g->stride, g->pad_top,
+    imu_windows windows = {d->kernel_h, d->kernel_w, g->stride, g->pad_top,
                            g->pad_left, y->dim[1],   y->dim[2]};
     imu_extent extent = {x->dim[0], x->dim[1], x->dim[2], x->dim[3]};
     int64_t row = area_of(d) * d->in * (int64_t)imu_dtype_size(x->type);

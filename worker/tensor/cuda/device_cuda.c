@@ -14,15 +14,11 @@
 enum { PLANS = 512 };
 #define WORKSPACE ((size_t)32 << 20)
 
-/* What tells one kind of product from another. Compared as bytes. */
-typedef struct plan_key {
-    imu_product product;
-    int biased;
-    uint32_t alignment[3]; /* of a, b and c */
-} plan_key;
+/* What tells one kind of product from another: its numbers, and the alignments of a, b and c. */
+enum { KEY = 17 };
 
 typedef struct plan {
-    plan_key key;
+    int64_t key[KEY];
     cublasLtMatmulDesc_t operation;
     cublasLtMatrixLayout_t a, b, c;
     cublasLtMatmulAlgo_t algorithm;
@@ -151,7 +147,7 @@ void imu_device_free(imu_device *d, void *data)
 static int copy(imu_device *d, void *dst, const void *src, size_t bytes, enum cudaMemcpyKind kind)
 {
     return runtime(d, cudaMemcpyAsync(dst, src, bytes, kind, d->stream)) || imu_device_wait(d) ? -1
-                                                                                             : 0;
+                                                                                               : 0;
 }
 
 int imu_device_upload(imu_device *d, void *dst, const void *src, size_t bytes)
@@ -187,12 +183,11 @@ static int layout(imu_device *d, cublasLtMatrixLayout_t *out, imu_dtype type, in
                                                  ld)) ||
            library(d, cublasLtMatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
                                                        &batch, sizeof batch)) ||
-           library(d, cublasLtMatrixLayoutSetAttribute(*out,
-                                                       CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
-                                                       &step, sizeof step));
+           library(d, cublasLtMatrixLayoutSetAttribute(
+                          *out, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &step, sizeof step));
 }
 
-static int operation(imu_device *d, cublasLtMatmulDesc_t *out, const imu_product *p, int biased)
+static int operation(imu_device *d, cublasLtMatmulDesc_t *out, const imu_product *p, bool biased)
 {
     cublasOperation_t first = p->b_by_columns ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
@@ -208,18 +203,17 @@ static int operation(imu_device *d, cublasLtMatmulDesc_t *out, const imu_product
                                                       &bias_type, sizeof bias_type)));
 }
 
-static int describe(imu_device *d, plan *made)
+static int describe(imu_device *d, const imu_product *p, bool biased, plan *made)
 {
-    const imu_product *p = &made->key.product;
     int64_t b_rows = p->b_by_columns ? p->inner : p->cols;
     int64_t b_cols = p->b_by_columns ? p->cols : p->inner;
-    return operation(d, &made->operation, p, made->key.biased) ||
+    return operation(d, &made->operation, p, biased) ||
            layout(d, &made->b, p->in, b_rows, b_cols, p->b_ld, p, p->b_step) ||
            layout(d, &made->a, p->in, p->inner, p->rows, p->a_ld, p, p->a_step) ||
            layout(d, &made->c, p->out, p->cols, p->rows, p->c_ld, p, p->c_step);
 }
 
-static int choose(imu_device *d, plan *made)
+static int choose(imu_device *d, const uint32_t alignments[3], plan *made)
 {
     static const cublasLtMatmulPreferenceAttributes_t which[4] = {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
@@ -230,13 +224,12 @@ static int choose(imu_device *d, plan *made)
     int count = 0;
     if (library(d, cublasLtMatmulPreferenceCreate(&preference)))
         return -1;
-    int rc = library(d, cublasLtMatmulPreferenceSetAttribute(
-                            preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
-                            sizeof workspace));
+    int rc = library(
+        d, cublasLtMatmulPreferenceSetAttribute(
+               preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace));
     for (int i = 0; i < 4 && !rc; i++)
-        rc = library(d, cublasLtMatmulPreferenceSetAttribute(preference, which[i],
-                                                             &made->key.alignment[i < 2 ? i : 2],
-                                                             sizeof(uint32_t)));
+        rc = library(d, cublasLtMatmulPreferenceSetAttribute(
+                            preference, which[i], &alignments[i < 2 ? i : 2], sizeof(uint32_t)));
     if (!rc)
         rc = library(d, cublasLtMatmulAlgoGetHeuristic(d->handle, made->operation, made->b, made->a,
                                                        made->c, made->c, preference, 1, &found,
@@ -248,25 +241,6 @@ static int choose(imu_device *d, plan *made)
     return rc;
 }
 
-static plan *plan_for(imu_device *d, const plan_key *key)
-{
-    for (int i = 0; i < d->plan_count; i++)
-        if (!memcmp(&d->plans[i].key, key, sizeof *key))
-            return &d->plans[i];
-    plan made;
-    memset(&made, 0, sizeof made);
-    memcpy(&made.key, key, sizeof *key);
-    if (describe(d, &made) || choose(d, &made)) {
-        drop_plan(&made);
-        return NULL;
-    }
-    plan *slot = d->plan_count < PLANS ? &d->plans[d->plan_count++]
-                                       : &d->plans[d->next_victim++ % PLANS];
-    drop_plan(slot);
-    memcpy(slot, &made, sizeof made);
-    return slot;
-}
-
 /* The largest power of two, up to 256, that the address and every step from it are multiples of. */
 static uint32_t alignment(const void *data, int64_t ld, int64_t step, imu_dtype type)
 {
@@ -275,44 +249,43 @@ static uint32_t alignment(const void *data, int64_t ld, int64_t step, imu_dtype 
     return (uint32_t)(all & -all);
 }
 
-/* Field by field onto zeros: keys are compared as bytes, and a copy may carry anything in between.
- */
-static void make_key(plan_key *key, const imu_product *p, const void *a, const void *b,
-                     const void *bias, const void *c)
+static plan *plan_for(imu_device *d, const imu_product *p, bool biased,
+                      const uint32_t alignments[3])
 {
-    memset(key, 0, sizeof *key);
-    imu_product *to = &key->product;
-    to->rows = p->rows;
-    to->cols = p->cols;
-    to->inner = p->inner;
-    to->batch = p->batch;
-    to->a_ld = p->a_ld;
-    to->b_ld = p->b_ld;
-    to->c_ld = p->c_ld;
-    to->a_step = p->a_step;
-    to->b_step = p->b_step;
-    to->c_step = p->c_step;
-    to->in = p->in;
-    to->out = p->out;
-    to->b_by_columns = p->b_by_columns;
-    key->biased = bias != NULL;
-    key->alignment[0] = alignment(a, p->a_ld, p->a_step, p->in);
-    key->alignment[1] = alignment(b, p->b_ld, p->b_step, p->in);
-    key->alignment[2] = alignment(c, p->c_ld, p->c_step, p->out);
+    const int64_t key[KEY] = {
+        p->rows,         p->cols,   p->inner,      p->batch,      p->a_ld,      p->b_ld,
+        p->c_ld,         p->a_step, p->b_step,     p->c_step,     p->in,        p->out,
+        p->b_by_columns, biased,    alignments[0], alignments[1], alignments[2]};
+    for (int i = 0; i < d->plan_count; i++)
+        if (!memcmp(d->plans[i].key, key, sizeof key))
+            return &d->plans[i];
+    plan made;
+    memset(&made, 0, sizeof made);
+    memcpy(made.key, key, sizeof key);
+    if (describe(d, p, biased, &made) || choose(d, alignments, &made)) {
+        drop_plan(&made);
+        return NULL;
+    }
+    plan *slot =
+        d->plan_count < PLANS ? &d->plans[d->plan_count++] : &d->plans[d->next_victim++ % PLANS];
+    drop_plan(slot);
+    memcpy(slot, &made, sizeof made);
+    return slot;
 }
 
 int imu_device_product(imu_device *d, const imu_product *p, const void *a, const void *b,
                        const void *bias, void *c)
 {
-    plan_key key;
+    const uint32_t alignments[3] = {alignment(a, p->a_ld, p->a_step, p->in),
+                                    alignment(b, p->b_ld, p->b_step, p->in),
+                                    alignment(c, p->c_ld, p->c_step, p->out)};
     float beta = p->accumulate ? 1.0f : 0.0f;
-    make_key(&key, p, a, b, bias, c);
-    plan *way = plan_for(d, &key);
+    plan *way = plan_for(d, p, bias != NULL, alignments);
     if (!way)
         return -1;
     if (bias &&
-        library(d, cublasLtMatmulDescSetAttribute(
-                       way->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias)))
+        library(d, cublasLtMatmulDescSetAttribute(way->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+                                                  &bias, sizeof bias)))
         return -1;
     return library(d, cublasLtMatmul(d->handle, way->operation, &p->alpha, b, way->b, a, way->a,
                                      &beta, c, way->c, c, way->c, &way->algorithm, d->workspace,

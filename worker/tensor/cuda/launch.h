@@ -7,8 +7,8 @@
 
 #include <math.h>
 
-/* IMU_LAUNCH_TOGETHER is for kernels whose threads wait for each other. IMU_BLOCK is how many make a
- * block; sums within one rely on a power of two. */
+/* IMU_LAUNCH_TOGETHER is for kernels whose threads wait for each other. IMU_BLOCK is how many make
+ * a block; sums within one rely on a power of two. */
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 #define IMU_BLOCK 256

@@ -67,7 +67,7 @@ int imu_kernel_place(void *stream, imu_values x, imu_values y, int64_t rows, int
 
 static __global__ void upsample(imu_values x, imu_values y, imu_extent from, imu_extent to)
 {
-    for (IMU_EACH(i, to.n *to.height *to.width *to.channels)) {
+    for (IMU_EACH(i, to.n * to.height * to.width * to.channels)) {
         int64_t pixel = i / to.channels, row = pixel / to.width % to.height;
         int64_t source = pixel / to.width / to.height * from.height + row * from.height / to.height;
         source = source * from.width + pixel % to.width * from.width / to.width;
@@ -84,7 +84,7 @@ int imu_kernel_upsample(void *stream, imu_values x, imu_values y, imu_extent fro
 static __global__ void permute(const float *x, float *y, imu_extent e, int back)
 {
     int64_t area = e.height * e.width;
-    for (IMU_EACH(i, e.n *area *e.channels)) {
+    for (IMU_EACH(i, e.n * area * e.channels)) {
         int64_t pixel = i / e.channels, channel = i % e.channels;
         int64_t first = (pixel / area * e.channels + channel) * area + pixel % area;
         if (back)
@@ -106,7 +106,8 @@ static __global__ void unfold(imu_values x, imu_values y, imu_extent e, imu_wind
     int64_t across = w.kernel_w * e.channels, wide = w.kernel_h * across;
     for (IMU_EACH(i, count)) {
         int64_t pixel = first + i / wide, in_window = i % wide;
-        int64_t row = pixel / w.out_width % w.out_height * w.stride - w.pad_top + in_window / across;
+        int64_t row =
+            pixel / w.out_width % w.out_height * w.stride - w.pad_top + in_window / across;
         int64_t column =
             pixel % w.out_width * w.stride - w.pad_left + in_window % across / e.channels;
         bool inside = row >= 0 && row < e.height && column >= 0 && column < e.width;

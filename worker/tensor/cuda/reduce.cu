@@ -12,8 +12,8 @@ static __device__ float over_block(float *shared, float mine, int largest)
     __syncthreads();
     for (int half = IMU_BLOCK / 2; half > 0; half /= 2) {
         if (me < half)
-            shared[me] = largest ? fmaxf(shared[me], shared[me + half])
-                                 : shared[me] + shared[me + half];
+            shared[me] =
+                largest ? fmaxf(shared[me], shared[me + half]) : shared[me] + shared[me + half];
         __syncthreads();
     }
     return shared[0];
@@ -44,8 +44,8 @@ static __global__ void group_stats(imu_values x, float *stats, int64_t pixels, i
 int imu_kernel_group_stats(void *stream, imu_values x, float *stats, int64_t n, int64_t pixels,
                            int64_t channels, int groups, float eps)
 {
-    return IMU_LAUNCH_TOGETHER(group_stats, n * groups, IMU_BLOCK, stream, x, stats, pixels, channels,
-                      groups, eps);
+    return IMU_LAUNCH_TOGETHER(group_stats, n * groups, IMU_BLOCK, stream, x, stats, pixels,
+                               channels, groups, eps);
 }
 
 static __global__ void group_apply(imu_values x, imu_values y, const float *stats,
@@ -99,8 +99,8 @@ static int64_t row_blocks(int64_t rows)
 int imu_kernel_layer_norm(void *stream, imu_values x, imu_values y, const float *gamma,
                           const float *beta, int64_t rows, int64_t width, float eps)
 {
-    return IMU_LAUNCH_TOGETHER(layer_norm, row_blocks(rows), IMU_BLOCK, stream, x, y, gamma, beta, rows,
-                      width, eps);
+    return IMU_LAUNCH_TOGETHER(layer_norm, row_blocks(rows), IMU_BLOCK, stream, x, y, gamma, beta,
+                               rows, width, eps);
 }
 
 static __global__ void softmax(const float *scores, imu_values probabilities, int64_t rows,
@@ -131,5 +131,6 @@ int imu_kernel_softmax(void *stream, const float *scores, imu_values probabiliti
                        int64_t first)
 {
     return IMU_LAUNCH_TOGETHER(softmax, row_blocks(heads * queries), IMU_BLOCK, stream, scores,
-                      probabilities, heads * queries, queries, keys, key_bias, causal, first);
+                               probabilities, heads * queries, queries, keys, key_bias, causal,
+                               first);
 }

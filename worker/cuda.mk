@@ -1,0 +1,49 @@
+# The CUDA backend, a plugin that the worker loads where there is a GPU: built where NVIDIA's nvcc is.
+
+NVCC ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
+CUDA_HOME := $(patsubst %/bin/nvcc,%,$(realpath $(NVCC)))
+CUDA_SRC  := $(wildcard worker/tensor/cuda/*.c)
+CUDA_KERNELS := $(wildcard worker/tensor/cuda/*.cu)
+CUDA_OBJS := $(CUDA_SRC:%.c=$(B)/obj/%.o) $(CUDA_KERNELS:%.cu=$(B)/obj/%.cu.o) $(B)/obj/worker/tensor/dtype.o
+# Machine code for what Debian's users may have, and PTX for what comes after.
+CUDA_ARCH := $(foreach sm,75 80 86 89 90,-gencode arch=compute_$(sm),code=sm_$(sm)) -gencode arch=compute_90,code=compute_90
+
+$(B)/obj/worker/tensor/cuda/device_cuda.o: WORKER_CFLAGS += -I$(CUDA_HOME)/include
+$(B)/obj/worker/%.cu.o: worker/%.cu $(wildcard worker/tensor/cuda/*.h)
+	@mkdir -p $(@D)
+	$(NVCC) -O2 -std=c++17 -I. -Xcompiler -Wall,-Wextra,-fPIC,-fvisibility=hidden -t 0 $(CUDA_ARCH) -c -o $@ $<
+$(B)/invokemu-cuda.so: $(CUDA_OBJS)
+	$(CC) -shared -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-rpath,$(CUDA_HOME)/lib64 -o $@ $^ -L$(CUDA_HOME)/lib64 \
+		-lcublasLt -lcudart_static -lstdc++ -lpthread -ldl -lrt -lm
+
+.PHONY: cuda
+ifneq ($(CUDA_HOME),)
+cuda: $(B)/invokemu-cuda.so
+ifeq ($(SAN),)
+ALL += $(B)/invokemu-cuda.so
+endif
+else
+cuda:
+	@echo "There is no nvcc: install NVIDIA's CUDA toolkit (13 or later), or say where it is: make cuda NVCC=/path/to/nvcc"; exit 1
+$(B)/invokemu-worker: | cuda-is-missing
+.PHONY: cuda-is-missing
+cuda-is-missing:
+	@echo "No nvcc here: the worker computes on the processor only (docs/engine.md)."
+endif
+
+# The same code and kernels on a device that is the processor: tested without a GPU, and without NVIDIA's headers.
+EMULATED_OBJS := $(patsubst %.c,$(B)/obj/%.o,$(filter-out %/device_cuda.c,$(CUDA_SRC))) $(CUDA_KERNELS:%.cu=$(B)/obj/%.emulated.o) \
+                 $(addprefix $(B)/obj/tests/engine/,emulated.o device_host.o)
+EMULATED_CXXFLAGS = -std=gnu++17 $(CFLAGS) $(WARN) $(SAN_FLAGS) -MMD -MP -I.
+$(B)/obj/worker/%.emulated.o: worker/%.cu
+	@mkdir -p $(@D)
+	$(CXX) $(EMULATED_CXXFLAGS) -x c++ -c -o $@ $<
+$(B)/obj/tests/engine/emulated.o: tests/engine/emulated.cc
+	@mkdir -p $(@D)
+	$(CXX) $(EMULATED_CXXFLAGS) -c -o $@ $<
+$(B)/check-engine-emulated: $(CHECK_ENGINE_OBJS) $(B)/obj/tests/engine/on_emulated.o $(EMULATED_OBJS) $(B)/libimuengine.a
+	$(CXX) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
+$(B)/tests/test_backends: $(B)/obj/tests/unit/test_backends.o $(EMULATED_OBJS) $(B)/libimuengine.a
+	@mkdir -p $(@D)
+	$(CXX) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
+UNIT_TESTS += $(B)/check-engine-emulated $(B)/tests/test_backends
