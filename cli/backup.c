@@ -34,6 +34,7 @@ typedef struct backup {
     const char *into;      /* folder being filled */
     cli_how how;
     cli_placed placed;
+    const char *database; /* the copy, below the root until it is consistent */
     imu_db *copy;
     apr_hash_t *named; /* pictures in the copied database */
     int pictures, missing;
@@ -42,11 +43,10 @@ typedef struct backup {
 static imu_err *place_one(void *baton, const char *path, const char *name)
 {
     backup *b = baton;
-    struct stat st;
     int gone;
 
     /* Unfinished files are nobody's yet. */
-    if (*name == '.' || lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+    if (*name == '.' || !cli_is_file(path))
         return NULL;
     return cli_place(b->p, path, apr_pstrcat(b->p, b->into, "/", name, NULL), b->how, &b->placed,
                      &gone);
@@ -74,13 +74,13 @@ static imu_err *place_all(backup *b)
 
 static imu_err *copy_database(backup *b)
 {
-    const char *to = apr_pstrcat(b->p, b->work, "/" CLI_BACKUP_DATABASE, NULL);
-    imu_err *err = cli_make_folders(b->p, apr_pstrcat(b->p, b->work, "/databases", NULL), 0700);
+    imu_err *err = cli_make_folders(b->p, apr_pstrcat(b->p, b->c->opt.root, "/tmp", NULL), 0750);
 
+    b->database = apr_pstrcat(b->p, b->c->opt.root, "/tmp/backup-", imu_uuid4(b->p), ".db", NULL);
     if (!err)
-        err = imu_database_copy(b->p, b->c->opt.database, to);
+        err = imu_database_copy(b->p, b->c->opt.database, b->database);
     if (!err)
-        err = imu_db_open(b->p, to, NULL, &b->copy);
+        err = imu_db_open(b->p, b->database, NULL, &b->copy);
     /* Archives for download are not kept. */
     if (!err)
         err = imu_db_exec(b->copy, b->p, NULL, "bulk_download_forget", "s", "9");
@@ -140,7 +140,7 @@ static imu_err *drop_unnamed(void *baton, const char *path, const char *name)
     if (!dot || (strcmp(dot, ".png") != 0 && strcmp(dot, ".webp") != 0))
         return NULL;
     picture = apr_pstrcat(b->p, apr_pstrmemdup(b->p, name, (apr_size_t)(dot - name)), ".png", NULL);
-    if (!apr_hash_get(b->named, picture, APR_HASH_KEY_STRING) && unlink(path) != 0)
+    if (!apr_hash_get(b->named, picture, APR_HASH_KEY_STRING) && cli_unlink(path) != 0)
         return imu_error(b->p, 500, "files", "can't remove %s: %s", path, strerror(errno));
     return NULL;
 }
@@ -181,6 +181,13 @@ static imu_err *fill(backup *b)
         err = make_consistent(b);
     if (b->copy)
         imu_db_close(b->copy);
+    if (!err &&
+        !(err = cli_make_folders(b->p, apr_pstrcat(b->p, b->work, "/databases", NULL), 0700)))
+        err =
+            cli_place(b->p, b->database, apr_pstrcat(b->p, b->work, "/" CLI_BACKUP_DATABASE, NULL),
+                      CLI_COPY, &(cli_placed){0}, NULL);
+    if (b->database)
+        (void)cli_unlink(b->database);
     if (!err)
         err = write_manifest(b);
     return err ? err : cli_sync(b->p, b->work);
@@ -196,7 +203,7 @@ static imu_err *into_folder(backup *b)
                          "%s is left of a backup that was broken off: remove it first", b->work);
     if ((err = fill(b)))
         return err;
-    if (rename(b->work, b->to) != 0)
+    if (cli_rename(b->work, b->to) != 0)
         return imu_error(b->p, 500, "files", "can't rename %s: %s", b->work, strerror(errno));
     return cli_sync(b->p, b->to);
 }
@@ -213,7 +220,7 @@ static imu_err *into_tar(backup *b)
         err = cli_tar_write(b->p, b->work, part);
     left = cli_remove_tree(b->p, b->work);
     err = err ? err : left;
-    if (!err && rename(part, b->to) != 0)
+    if (!err && cli_rename(part, b->to) != 0)
         err = imu_error(b->p, 500, "files", "can't rename %s: %s", part, strerror(errno));
     return err;
 }

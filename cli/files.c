@@ -84,6 +84,27 @@ static imu_err *copy_file(apr_pool_t *p, int from, const char *to)
     return end_part(p, fd, part, to, err);
 }
 
+/* By its descriptor: nobody can put another file in its place meanwhile. */
+static int link_to(apr_pool_t *p, int from, const char *to)
+{
+    return linkat(AT_FDCWD, apr_psprintf(p, "/proc/self/fd/%d", from), AT_FDCWD, to,
+                  AT_SYMLINK_FOLLOW);
+}
+
+/* from is open. */
+static imu_err *place(apr_pool_t *p, int from, const char *to, cli_how how, cli_placed *placed)
+{
+    imu_err *err = NULL;
+
+    cli_as(to);
+    if (how == CLI_LINK_OR_COPY && link_to(p, from, to) == 0)
+        placed->linked++;
+    else if (!(err = copy_file(p, from, to)))
+        placed->copied++;
+    cli_as(NULL);
+    return err;
+}
+
 imu_err *cli_place(apr_pool_t *p, const char *from, const char *to, cli_how how, cli_placed *placed,
                    int *gone)
 {
@@ -96,24 +117,19 @@ imu_err *cli_place(apr_pool_t *p, const char *from, const char *to, cli_how how,
         placed->there++;
         return NULL;
     }
-    if (how == CLI_LINK_OR_COPY && linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW) == 0) {
-        placed->linked++;
-        return NULL;
-    }
-    fd = open(from, O_RDONLY | O_CLOEXEC);
+    fd = cli_open_file(from);
     if (fd < 0 && errno == ENOENT && gone) {
         *gone = 1;
         return NULL;
     }
     if (fd < 0)
         return imu_error(p, 500, "unreadable", "can't read %s: %s", from, strerror(errno));
-    if (!(err = copy_file(p, fd, to)))
-        placed->copied++;
+    err = place(p, fd, to, how, placed);
     close(fd);
     return err;
 }
 
-imu_err *cli_make_folders(apr_pool_t *p, const char *path, mode_t mode)
+static imu_err *make_folders(apr_pool_t *p, const char *path, mode_t mode)
 {
     char *at = apr_pstrdup(p, path);
 
@@ -126,14 +142,27 @@ imu_err *cli_make_folders(apr_pool_t *p, const char *path, mode_t mode)
     return mkdir(at, mode) == 0 || errno == EEXIST ? NULL : cannot(p, "make the folder", at);
 }
 
+imu_err *cli_make_folders(apr_pool_t *p, const char *path, mode_t mode)
+{
+    imu_err *err;
+
+    cli_as(path);
+    err = make_folders(p, path, mode);
+    cli_as(NULL);
+    return err;
+}
+
 imu_err *cli_each(apr_pool_t *p, const char *folder,
                   imu_err *(*what)(void *baton, const char *path, const char *name), void *baton)
 {
-    DIR *dir = opendir(folder);
     struct dirent *entry;
     apr_pool_t *sub;
     imu_err *err = NULL;
+    DIR *dir;
 
+    cli_as(folder);
+    dir = opendir(folder);
+    cli_as(NULL);
     if (!dir)
         return errno == ENOENT ? NULL : cannot(p, "read", folder);
     apr_pool_create(&sub, p);
@@ -162,38 +191,22 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 
 imu_err *cli_remove_tree(apr_pool_t *p, const char *path)
 {
-    if (nftw(path, remove_one, MAX_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
-        return cannot(p, "remove", path);
-    return NULL;
-}
+    int rc;
 
-static struct stat new_owner;
-
-static int give_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    (void)kind;
-    (void)ftw;
-    if (st->st_uid == new_owner.st_uid && st->st_gid == new_owner.st_gid)
-        return 0;
-    return lchown(path, new_owner.st_uid, new_owner.st_gid);
-}
-
-imu_err *cli_give_to_owner(apr_pool_t *p, const char *path, const char *like)
-{
-    if (geteuid() != 0)
-        return NULL;
-    if (stat(like, &new_owner) != 0)
-        return cannot(p, "look at", like);
-    if (nftw(path, give_one, MAX_FOLDERS, FTW_PHYS) != 0)
-        return cannot(p, "change the owner of what is in", path);
-    return NULL;
+    cli_as(path);
+    rc = nftw(path, remove_one, MAX_FOLDERS, FTW_DEPTH | FTW_PHYS);
+    cli_as(NULL);
+    return rc == 0 || errno == ENOENT ? NULL : cannot(p, "remove", path);
 }
 
 imu_err *cli_sync(apr_pool_t *p, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
     imu_err *err = NULL;
+    int fd;
 
+    cli_as(path);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    cli_as(NULL);
     if (fd < 0)
         return cannot(p, "open", path);
     if (syncfs(fd) != 0)
@@ -202,19 +215,73 @@ imu_err *cli_sync(apr_pool_t *p, const char *path)
     return err;
 }
 
+int cli_look(const char *path, struct stat *st)
+{
+    int rc;
+
+    cli_as(path);
+    rc = lstat(path, st);
+    cli_as(NULL);
+    return rc;
+}
+
 int cli_exists(const char *path)
 {
     struct stat st;
 
-    return lstat(path, &st) == 0;
+    return cli_look(path, &st) == 0;
+}
+
+int cli_is_file(const char *path)
+{
+    struct stat st;
+
+    return cli_look(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+int cli_open_file(const char *path)
+{
+    struct stat st;
+    int fd;
+
+    cli_as(path);
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    cli_as(NULL);
+    if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+        return fd;
+    close(fd);
+    errno = EINVAL;
+    return -1;
+}
+
+int cli_unlink(const char *path)
+{
+    int rc;
+
+    cli_as(path);
+    rc = unlink(path);
+    cli_as(NULL);
+    return rc;
+}
+
+int cli_rename(const char *from, const char *to)
+{
+    int rc;
+
+    cli_as(to);
+    rc = rename(from, to);
+    cli_as(NULL);
+    return rc;
 }
 
 int cli_database_in_use(apr_pool_t *p, const char *database)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_start = SHM_LOCK_BYTE, .l_len = 1};
-    int fd = open(apr_pstrcat(p, database, "-shm", NULL), O_RDONLY | O_CLOEXEC);
-    int used;
+    int fd, used;
 
+    cli_as(database);
+    fd = open(apr_pstrcat(p, database, "-shm", NULL), O_RDONLY | O_CLOEXEC);
+    cli_as(NULL);
     if (fd < 0)
         return 0;
     used = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
@@ -234,9 +301,8 @@ imu_err *cli_alone(apr_pool_t *p, const char *file)
     return imu_error(p, 409, "busy", "another import is running");
 }
 
-imu_err *cli_write_file(apr_pool_t *p, const char *path, const char *text)
+static imu_err *write_file(apr_pool_t *p, const char *path, const char *text)
 {
-    /* Root works in folders of the server's user: a link that lies there must not be followed. */
     const char *part = part_of(p, path);
     int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     imu_err *err = NULL;
@@ -246,4 +312,14 @@ imu_err *cli_write_file(apr_pool_t *p, const char *path, const char *text)
     if (imu_write_all(fd, text, strlen(text)) != 0 || fsync(fd) != 0)
         err = cannot(p, "write", path);
     return end_part(p, fd, part, path, err);
+}
+
+imu_err *cli_write_file(apr_pool_t *p, const char *path, const char *text)
+{
+    imu_err *err;
+
+    cli_as(path);
+    err = write_file(p, path, text);
+    cli_as(NULL);
+    return err;
 }

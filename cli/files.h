@@ -6,12 +6,23 @@
 #ifndef IMU_CLI_FILES_H
 #define IMU_CLI_FILES_H
 
+#include <sys/stat.h>
+
 #include "cli/cli.h"
 
 typedef enum cli_how {
     CLI_LINK_OR_COPY, /**< a second name of the same file where the disk allows it */
     CLI_COPY
 } cli_how;
+
+/** When it is root who works: takes the rights of the owner of the server's folder from now on. */
+imu_err *cli_work_for_owner(cli *c);
+/** The last thing: gives those rights back, so that a leak checker may look into the process. */
+void cli_work_is_done(void);
+/** Takes the rights that fit what is done next: root's own for a path outside of the server's
+ * folders, the server's user's below them, and again for NULL. The functions below do so by
+ * themselves. Keeps errno. */
+void cli_as(const char *path);
 
 /** How many files came which way. */
 typedef struct cli_placed {
@@ -33,10 +44,17 @@ imu_err *cli_each(apr_pool_t *p, const char *folder,
                   imu_err *(*what)(void *baton, const char *path, const char *name), void *baton);
 /** Removes a folder with all in it. What is not there is no error. */
 imu_err *cli_remove_tree(apr_pool_t *p, const char *path);
-/** When it is root who works: gives the folder, and all in it, to the owner of `like`. */
-imu_err *cli_give_to_owner(apr_pool_t *p, const char *path, const char *like);
 /** Waits until everything written to the disk of path is there. */
 imu_err *cli_sync(apr_pool_t *p, const char *path);
+/** lstat. @return 0 or -1 */
+int cli_look(const char *path, struct stat *st);
+/** Whether it is a plain file, and no link. */
+int cli_is_file(const char *path);
+/** Opens for reading, but no link. @return a descriptor or -1 */
+int cli_open_file(const char *path);
+/** @return 0 or -1 */
+int cli_unlink(const char *path);
+int cli_rename(const char *from, const char *to);
 /** Whether a path leads to something. */
 int cli_exists(const char *path);
 /** Whether another process has the database open. */

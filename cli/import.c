@@ -4,8 +4,10 @@
 #include "cli/import.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -275,9 +277,13 @@ static const char *settings_text(cli_importer *im)
     char text[SETTINGS_MAX];
     apr_size_t len = 0;
     apr_file_t *file;
+    apr_status_t rv;
 
-    if (apr_file_open(&file, apr_pstrcat(im->p, im->from, "/invokeai.yaml", NULL), APR_READ, 0,
-                      im->p) != APR_SUCCESS)
+    cli_as(im->from);
+    rv = apr_file_open(&file, apr_pstrcat(im->p, im->from, "/invokeai.yaml", NULL), APR_READ, 0,
+                       im->p);
+    cli_as(NULL);
+    if (rv != APR_SUCCESS)
         return "";
     (void)apr_file_read_full(file, text, sizeof text - 1, &len);
     apr_file_close(file);
@@ -359,9 +365,15 @@ static imu_err *open_old(cli_importer *im, const char *folder, const char *datab
 {
     const char *copy = apr_pstrcat(im->p, folder, "/old.db", NULL);
     cli_placed placed = {0};
+    char real[PATH_MAX];
     int gone;
     imu_err *err;
 
+    /* The file itself, wherever a link says it lies: its log is beside it. */
+    cli_as(database);
+    if (realpath(database, real))
+        database = apr_pstrdup(im->p, real);
+    cli_as(NULL);
     if (!cli_exists(database))
         return imu_error(im->p, 404, "no_root", "%s is no root of InvokeAI: it has no %s", im->from,
                          database);

@@ -23,11 +23,10 @@ static imu_err *place_preview(cli_importer *im, apr_pool_t *p, const char *their
     const char *file = apr_pstrcat(p, id, ".webp", NULL);
     const char *from = apr_pstrcat(p, im->from, "/", theirs, "/", file, NULL);
     const char *to = imu_preview_path(p, im->c->opt.root, folder, file);
-    struct stat st;
     imu_err *err = NULL;
 
     *name = NULL;
-    if (!to || lstat(from, &st) != 0 || !S_ISREG(st.st_mode))
+    if (!to || !cli_is_file(from))
         return NULL;
     if (!im->dry &&
         !(err = cli_make_folders(p, apr_pstrcat(p, im->c->opt.root, "/", folder, NULL), 0750)))
@@ -126,9 +125,6 @@ imu_err *cli_import_library(cli_importer *im)
 
     if (!err && !(err = cli_import_each(im, "old_presets", take_preset)))
         err = cli_import_each(im, "old_states", take_state);
-    if (!err && !im->dry)
-        err = cli_give_to_owner(im->p, apr_pstrcat(im->p, im->c->opt.root, "/outputs", NULL),
-                                im->c->opt.root);
     return err;
 }
 
@@ -147,7 +143,7 @@ static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
     const char *config = imu_text(r, i, "config"), *hash = imu_text(r, i, "hash");
     const char *place = path && *path == '/' ? path : apr_pstrcat(p, im->models, "/", path, NULL);
     imu_file_kind kind;
-    int taken = 0;
+    int taken = 0, strange;
     imu_err *err;
 
     if (!path || !hash || !config || !imu_json_object_text(p, config)) {
@@ -155,7 +151,10 @@ static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
                         "its record can't be read");
         return NULL;
     }
-    if (is_single_file(place) && !imu_model_file(place, &kind))
+    cli_as(place);
+    strange = is_single_file(place) && !imu_model_file(place, &kind);
+    cli_as(NULL);
+    if (strange)
         cli_import_note(
             im,
             "model %s is a single file that this server does not render with: of such, "

@@ -32,20 +32,13 @@ static int is_subfolder(const char *path)
     return 1;
 }
 
-static int is_file(const char *path)
-{
-    struct stat st;
-
-    return lstat(path, &st) == 0 && S_ISREG(st.st_mode);
-}
-
 /* Root works for the server: a second name of somebody else's file could be taken from it. */
 static cli_how how_for(cli_importer *im, const char *path)
 {
     struct stat file, root;
 
-    if (geteuid() == 0 &&
-        (stat(path, &file) != 0 || stat(im->c->opt.root, &root) != 0 || file.st_uid != root.st_uid))
+    if (getuid() == 0 && (cli_look(path, &file) != 0 || stat(im->c->opt.root, &root) != 0 ||
+                          file.st_uid != root.st_uid))
         return CLI_COPY;
     return im->how;
 }
@@ -67,7 +60,7 @@ static imu_err *place_thumbnail(cli_importer *im, apr_pool_t *p, const imu_rows 
     const char *from = their_path(im, p, r, i, "thumbnails/", strrchr(to, '/') + 1);
     imu_err *err;
 
-    if (is_file(from))
+    if (cli_is_file(from))
         return im->dry ? NULL : cli_place(p, from, to, how_for(im, from), &im->placed, NULL);
     cli_import_count(im, "thumbnails made anew", !cli_exists(to));
     if (im->dry || cli_exists(to))
@@ -152,7 +145,7 @@ static const char *hindrance(cli_importer *im, apr_pool_t *p, const imu_rows *r,
         return "its path leads out of the folder of pictures";
     if (!is_sound(r, i))
         return "its row has no size, or names an origin or category that there is not";
-    return is_file(their_path(im, p, r, i, "", name)) ? NULL : "its file is missing";
+    return cli_is_file(their_path(im, p, r, i, "", name)) ? NULL : "its file is missing";
 }
 
 /* The workflow lies in the file alone; reading that is the media process's. */
@@ -246,7 +239,7 @@ static imu_err *look_for_row(void *baton, const char *path, const char *name)
     imu_rows *row;
     imu_err *err;
 
-    if (lstat(path, &st) != 0)
+    if (cli_look(path, &st) != 0)
         return NULL;
     if (S_ISDIR(st.st_mode))
         return w->depth < MAX_DEPTH && !(w->depth == 0 && strcmp(name, "thumbnails") == 0)
@@ -273,8 +266,5 @@ imu_err *cli_import_pictures(cli_importer *im)
         err = cli_each(im->p, apr_pstrcat(im->p, im->outputs, "/images", NULL), look_for_row, &w);
     if (!err)
         err = imu_db_exec(im->db, im->p, NULL, "import_cover_without_picture", "");
-    if (!err && !im->dry)
-        err = cli_give_to_owner(im->p, apr_pstrcat(im->p, im->c->opt.root, "/outputs", NULL),
-                                im->c->opt.root);
     return err;
 }

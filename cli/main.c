@@ -126,13 +126,16 @@ imu_err *cli_open(cli *c)
 
 static imu_err *open_and_run(cli *c, unsigned command)
 {
-    imu_err *err;
+    imu_err *err = cli_work_for_owner(c);
 
+    if (err)
+        return err;
     if (!commands[command].closed) {
-        if (access(c->opt.database, R_OK | W_OK) != 0)
+        if (eaccess(c->opt.database, R_OK | W_OK) != 0)
             return imu_error(c->p, 404, "no_database",
                              "%s can't be read and written: name the server's folder with --root, "
-                             "and run as its user or root",
+                             "and run as its user or root; Apache's start gives the file to that "
+                             "user",
                              c->opt.database);
         if ((err = cli_open(c)))
             return err;
@@ -157,6 +160,7 @@ static int run(unsigned command, int argc, char **argv, int upstream)
     if (err)
         cli_complain(&c, "%s", err->log ? err->log : err->detail);
     apr_pool_destroy(c.p);
+    cli_work_is_done();
     if (fflush(stdout) != 0)
         return CLI_FAILED;
     return err ? CLI_FAILED : c.remarks ? CLI_REMARKS : CLI_OK;

@@ -38,7 +38,10 @@ static imu_err *read_manifest(restore *r)
     apr_file_t *file;
     apr_status_t rv;
 
-    if (apr_file_open(&file, path, APR_READ, 0, r->p) != APR_SUCCESS)
+    cli_as(path);
+    rv = apr_file_open(&file, path, APR_READ, 0, r->p);
+    cli_as(NULL);
+    if (rv != APR_SUCCESS)
         return imu_error(r->p, 422, "no_backup", "%s is no backup of invokemu, or not a whole one",
                          r->from);
     rv = apr_file_read_full(file, text, sizeof text, &len);
@@ -69,9 +72,7 @@ static imu_err *check_version(restore *r)
 static imu_err *place_one(void *baton, const char *path, const char *name)
 {
     restore *r = baton;
-    struct stat st;
-
-    if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+    if (!cli_is_file(path))
         return NULL;
     return cli_place(r->p, path, apr_pstrcat(r->p, r->into, "/", name, NULL), CLI_COPY, &r->placed,
                      NULL);
@@ -110,8 +111,12 @@ static imu_err *stage(restore *r)
 {
     struct stat st;
     imu_err *err;
+    int rc;
 
-    if (stat(r->c->opt.plain, &st) != 0)
+    cli_as(r->c->opt.plain);
+    rc = stat(r->c->opt.plain, &st);
+    cli_as(NULL);
+    if (rc != 0)
         return imu_error(r->p, 404, "no_backup", "%s: %s", r->c->opt.plain, strerror(errno));
     if ((err = cli_make_folders(r->p, r->stage, 0700)))
         return err;
@@ -124,7 +129,7 @@ static imu_err *stage(restore *r)
     r->from = r->stage;
     if ((err = cli_tar_read(r->p, r->c->opt.plain, r->stage)) || (err = read_manifest(r)))
         return err;
-    if (unlink(apr_pstrcat(r->p, r->stage, "/" CLI_BACKUP_MANIFEST, NULL)) != 0)
+    if (cli_unlink(apr_pstrcat(r->p, r->stage, "/" CLI_BACKUP_MANIFEST, NULL)) != 0)
         return imu_error(r->p, 500, "files", "can't tidy up %s", r->stage);
     return check_version(r);
 }
@@ -137,7 +142,7 @@ static imu_err *move(restore *r, const char *from, const char *to)
         return NULL;
     err =
         cli_make_folders(r->p, apr_pstrmemdup(r->p, to, (apr_size_t)(strrchr(to, '/') - to)), 0750);
-    if (!err && rename(from, to) != 0)
+    if (!err && cli_rename(from, to) != 0)
         err = imu_error(r->p, 500, "files", "can't move %s to %s: %s", from, to, strerror(errno));
     return err;
 }
@@ -159,9 +164,6 @@ static imu_err *exchange(restore *r)
         err = move(r, apr_pstrcat(r->p, r->stage, "/outputs", NULL), outputs);
     if (!err)
         err = move(r, apr_pstrcat(r->p, r->stage, "/" CLI_BACKUP_DATABASE, NULL), db);
-    if (!err)
-        err = cli_give_to_owner(r->p, apr_pstrmemdup(r->p, db, (apr_size_t)(strrchr(db, '/') - db)),
-                                r->c->opt.root);
     if (!err)
         err = imu_migrate(r->p, db, NULL, &r->schema);
     return err;
@@ -198,8 +200,7 @@ imu_err *cli_restore(cli *c)
     if ((err = cli_make_folders(c->p, c->opt.root, 0750)) || (err = may_overwrite(&r)))
         return err;
     had = cli_exists(c->opt.database);
-    if (!(err = stage(&r)) && !(err = cli_give_to_owner(c->p, r.stage, c->opt.root)) &&
-        !(err = cli_sync(c->p, r.stage)) && !(err = exchange(&r)))
+    if (!(err = stage(&r)) && !(err = cli_sync(c->p, r.stage)) && !(err = exchange(&r)))
         err = cli_sync(c->p, c->opt.root);
     left = cli_remove_tree(c->p, r.stage);
     if (err || (err = left) || (err = cli_open(c)))

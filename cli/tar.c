@@ -65,21 +65,20 @@ static imu_err *failed(apr_pool_t *p, struct archive *tar, const char *file)
                      why ? why : strerror(errno));
 }
 
-static imu_err *sync_file(apr_pool_t *p, const char *file)
+static imu_err *sync_file(apr_pool_t *p, const char *file, int fd)
 {
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    int rv = fd < 0 ? -1 : fsync(fd);
-
-    if (fd >= 0)
-        close(fd);
-    return rv == 0 ? NULL : imu_error(p, 500, "tar", "can't write %s: %s", file, strerror(errno));
+    return fsync(fd) == 0 ? NULL
+                          : imu_error(p, 500, "tar", "can't write %s: %s", file, strerror(errno));
 }
 
 imu_err *cli_tar_write(apr_pool_t *p, const char *folder, const char *file)
 {
-    int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     imu_err *err = NULL;
+    int fd;
 
+    cli_as(file);
+    fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    cli_as(NULL);
     if (fd < 0)
         return imu_error(p, 500, "tar", "can't make %s: %s", file, strerror(errno));
     walk.tar = archive_write_new();
@@ -91,11 +90,11 @@ imu_err *cli_tar_write(apr_pool_t *p, const char *folder, const char *file)
         archive_write_close(walk.tar) != ARCHIVE_OK)
         err = failed(p, walk.tar, file);
     archive_write_free(walk.tar);
-    close(fd);
     if (!err)
-        err = sync_file(p, file);
+        err = sync_file(p, file, fd);
+    close(fd);
     if (err)
-        (void)unlink(file);
+        (void)cli_unlink(file);
     return err;
 }
 
@@ -126,16 +125,15 @@ static imu_err *take_entry(apr_pool_t *p, struct archive *tar, struct archive_en
 
 /* libarchive looks no further than the mark at the end, and takes a file that lacks it for whole:
  * a part of a backup, or one with something behind it. */
-static imu_err *check_end(apr_pool_t *p, const char *file, apr_int64_t end)
+static imu_err *check_end(apr_pool_t *p, const char *file, int fd, apr_int64_t end)
 {
     static const char none[END_BYTES];
     char buf[COPY_BYTES];
     apr_int64_t at = 0;
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
     struct stat st;
     ssize_t n = 0;
 
-    if (fd < 0 || fstat(fd, &st) != 0 || st.st_size < END_BYTES ||
+    if (fstat(fd, &st) != 0 || st.st_size < END_BYTES ||
         pread(fd, buf, END_BYTES, st.st_size - END_BYTES) != END_BYTES ||
         memcmp(buf, none, END_BYTES) != 0)
         n = -1;
@@ -143,8 +141,6 @@ static imu_err *check_end(apr_pool_t *p, const char *file, apr_int64_t end)
         for (ssize_t i = 0; i < n; i++)
             if (buf[i])
                 n = -1;
-    if (fd >= 0)
-        close(fd);
     return n == 0 ? NULL
                   : imu_error(p, 422, "no_backup",
                               "%s does not end where a backup of invokemu does: it is a part of "
@@ -158,12 +154,17 @@ imu_err *cli_tar_read(apr_pool_t *p, const char *file, const char *folder)
     struct archive_entry *entry;
     apr_pool_t *sub;
     imu_err *err = NULL;
-    int rv = ARCHIVE_OK;
+    int fd, rv = ARCHIVE_OK;
 
     if (!tar || apr_pool_create(&sub, p) != APR_SUCCESS)
         return imu_error(p, 500, "tar", "no memory");
-    if (archive_read_support_format_tar(tar) != ARCHIVE_OK ||
-        archive_read_open_filename(tar, file, COPY_BYTES) != ARCHIVE_OK)
+    cli_as(file);
+    fd = open(file, O_RDONLY | O_CLOEXEC);
+    cli_as(NULL);
+    if (fd < 0)
+        err = imu_error(p, 500, "tar", "can't read %s: %s", file, strerror(errno));
+    else if (archive_read_support_format_tar(tar) != ARCHIVE_OK ||
+             archive_read_open_fd(tar, fd, COPY_BYTES) != ARCHIVE_OK)
         err = failed(p, tar, file);
     while (!err && (rv = archive_read_next_header(tar, &entry)) == ARCHIVE_OK) {
         apr_pool_clear(sub);
@@ -173,8 +174,10 @@ imu_err *cli_tar_read(apr_pool_t *p, const char *file, const char *folder)
     if (!err && rv != ARCHIVE_EOF)
         err = failed(p, tar, file);
     if (!err)
-        err = check_end(p, file, archive_filter_bytes(tar, -1));
+        err = check_end(p, file, fd, archive_filter_bytes(tar, -1));
     apr_pool_destroy(sub);
     archive_read_free(tar);
+    if (fd >= 0)
+        close(fd);
     return err;
 }
