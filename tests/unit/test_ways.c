@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -201,10 +202,11 @@ static void expect_same(const imu_inversion_use *use, const char *with, const ch
 static void test_inversion(void **state)
 {
     (void)state;
-    static const char path[] = "/tmp/test_ways.safetensors";
+    char path[64];
     int64_t count;
     imu_inversion *v;
     imu_conditioning *a, *b;
+    snprintf(path, sizeof path, "/tmp/test_ways-%d.safetensors", (int)getpid());
     float *rows = rows_of("red cat", &count);
     assert_true(count > 1);
     st_item item = {"emb_params", IMU_F32, 2, {count, WIDTH}, rows};
@@ -230,13 +232,14 @@ static void test_inversion(void **state)
 static void test_inversion_misfits(void **state)
 {
     (void)state;
-    static const char path[] = "/tmp/test_ways.safetensors";
+    char path[64];
     static const float zeros[2 * 768];
     imu_inversion *v;
     imu_conditioning *c;
     imu_fault fault = {.text = ""};
     const st_item wide = {"emb_params", IMU_F32, 2, {2, 768}, zeros};
     const st_item layer = {"layer.weight", IMU_F32, 2, {2, 768}, zeros};
+    snprintf(path, sizeof path, "/tmp/test_ways-%d.safetensors", (int)getpid());
     assert_int_equal(st_write(path, &layer, 1), 0);
     assert_int_equal(imu_inversion_open(path, &v, &fault), IMU_ENGINE_BAD_MODEL);
     assert_int_equal(st_write(path, &wide, 1), 0);

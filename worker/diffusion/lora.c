@@ -38,15 +38,14 @@ static const struct {
             {".lokr_w2_b", IMU_ROLE_W2_B},
             {".diff", IMU_ROLE_DIFF},
             {".diff_b", IMU_ROLE_DIFF_BIAS},
-            /* Known kinds that would change the picture if they were left out. */
-            {".hada_t1", IMU_ROLE_UNKNOWN},
-            {".hada_t2", IMU_ROLE_UNKNOWN},
-            {".lokr_t2", IMU_ROLE_UNKNOWN},
-            {".dora_scale", IMU_ROLE_UNKNOWN},
-            {".lora_magnitude_vector", IMU_ROLE_UNKNOWN},
-            {".lora_magnitude_vector.weight", IMU_ROLE_UNKNOWN},
-            {".w_norm", IMU_ROLE_UNKNOWN},
-            {".b_norm", IMU_ROLE_UNKNOWN}};
+            {".hada_t1", IMU_ROLE_W1_CORE},
+            {".hada_t2", IMU_ROLE_W2_CORE},
+            {".lokr_t2", IMU_ROLE_W2_CORE},
+            {".dora_scale", IMU_ROLE_SCALE},
+            {".lora_magnitude_vector", IMU_ROLE_MAGNITUDE},
+            {".lora_magnitude_vector.weight", IMU_ROLE_MAGNITUDE},
+            {".w_norm", IMU_ROLE_DIFF},
+            {".b_norm", IMU_ROLE_DIFF_BIAS}};
 
 /* How the names begin, and which part of the model is meant. */
 static const struct {
@@ -134,10 +133,6 @@ static imu_engine_status list_tensors(imu_lora *l, imu_fault *fault)
         int end = end_of(rest);
         if (end < 0)
             continue; /* other things lie in such files too: embeddings, notes */
-        if (ends[end].role == IMU_ROLE_UNKNOWN)
-            return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
-                            "The LoRA is of a kind that can't be used yet (%s).",
-                            ends[end].end + 1);
         imu_lora_module *m = &l->modules[l->count++];
         m->part = part;
         m->role[ends[end].role] = e;

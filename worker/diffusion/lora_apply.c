@@ -96,18 +96,19 @@ static void add(float *w, const float *change, int64_t n, double factor)
         w[i] = (float)((double)w[i] + factor * (double)change[i]);
 }
 
-/* A convolution's change in Tucker form: up [out][r], mid [r][r k k], down [r][in] to
- * [out][in k k]. */
-static imu_engine_status tucker(const imu_lora_module *m, const matrix *up, const matrix *mid,
-                                const matrix *down, int64_t rest, matrix *change, imu_fault *fault)
+/* A change in Tucker form: up [out][r], core [r][s k k], down [s][in] to [out][in k k], of at most
+ * `most` values. */
+static imu_engine_status tucker(const imu_lora_module *m, const matrix *up, const matrix *core,
+                                const matrix *down, uint64_t most, matrix *change, imu_fault *fault)
 {
-    int64_t rank = down->rows, area = rank > 0 ? mid->columns / rank : 0;
+    int64_t rank = down->rows, area = core->v && rank > 0 ? core->columns / rank : 0;
     matrix left;
-    if (!mid->v || !down->v || area < 1 || up->rows < 1 || down->columns < 1 ||
-        mid->columns != rank * area || rank > rest || down->columns * area != rest ||
-        (uint64_t)up->rows * (uint64_t)mid->columns > room_for(up->rows, rest))
+    if (!up->v || !core->v || !down->v || area < 1 || core->columns != rank * area ||
+        (uint64_t)down->columns * (uint64_t)area > most ||
+        (uint64_t)up->rows * (uint64_t)core->columns > most ||
+        (uint64_t)up->rows * (uint64_t)(down->columns * area) > most)
         return misfit(m, fault);
-    imu_engine_status s = product(m, up, mid, &left, fault); /* [out][r][area] */
+    imu_engine_status s = product(m, up, core, &left, fault); /* [out][s][area] */
     if (s)
         return s;
     int64_t in = down->columns;
@@ -139,8 +140,10 @@ static imu_engine_status add_product(const imu_lora *l, const imu_lora_module *m
     if (!s)
         s = scale_of(l, m, down.rows, &scale, fault);
     if (!s)
-        s = mid.v ? tucker(m, &up, &mid, &down, rest, &change, fault)
+        s = mid.v ? tucker(m, &up, &mid, &down, most, &change, fault)
                   : product(m, &up, &down, &change, fault);
+    if (!s && change.columns != rest)
+        s = misfit(m, fault);
     if (!s)
         add(w, change.v, out * rest, strength * scale);
     free(up.v);
@@ -150,24 +153,46 @@ static imu_engine_status add_product(const imu_lora *l, const imu_lora_module *m
     return s;
 }
 
-/* A factor that is there whole, or as the product of two. *rank: of the product, else unchanged. */
+/* [columns][rows] in the place of [rows][columns]. */
+static imu_engine_status turn(matrix *a, imu_fault *fault)
+{
+    float *v = malloc((size_t)(a->rows * a->columns) * sizeof *v);
+    if (!v)
+        return imu_fail_memory(fault);
+    for (int64_t i = 0; i < a->rows; i++)
+        for (int64_t k = 0; k < a->columns; k++)
+            v[k * a->rows + i] = a->v[i * a->columns + k];
+    free(a->v);
+    *a = (matrix){.rows = a->columns, .columns = a->rows, .v = v};
+    return IMU_ENGINE_OK;
+}
+
+/* A factor that is there whole, or as the product of two, or of two and a core between them. *rank:
+ * of the product, else unchanged. */
 static imu_engine_status factor(const imu_lora *l, const imu_lora_module *m, imu_lora_role whole,
                                 uint64_t most, matrix *out, int64_t *rank, imu_fault *fault)
 {
-    matrix a = {0}, b = {0};
+    matrix a = {0}, b = {0}, core = {0};
     if (m->role[whole])
         return take(l, m, whole, most, out, fault);
     imu_engine_status s = take(l, m, (imu_lora_role)(whole + 1), most, &a, fault);
     if (!s)
         s = take(l, m, (imu_lora_role)(whole + 2), most, &b, fault);
+    if (!s)
+        s = take(l, m, (imu_lora_role)(whole + 3), most, &core, fault);
+    if (!s && (!a.v || !b.v))
+        s = misfit(m, fault);
+    if (!s && core.v)
+        s = turn(&a, fault);
     if (!s && (uint64_t)a.rows * (uint64_t)b.columns > most)
         s = misfit(m, fault);
     if (!s)
-        s = product(m, &a, &b, out, fault);
+        s = core.v ? tucker(m, &a, &core, &b, most, out, fault) : product(m, &a, &b, out, fault);
     if (!s)
         *rank = a.columns;
     free(a.v);
     free(b.v);
+    free(core.v);
     return s;
 }
 
@@ -223,7 +248,7 @@ static imu_engine_status add_factors(const imu_lora *l, const imu_lora_module *m
 
 const imu_st_entry *imu_lora_any(const imu_lora_module *m)
 {
-    for (int r = IMU_ROLE_W1; r <= IMU_ROLE_W2_B; r++)
+    for (int r = IMU_ROLE_W1; r <= IMU_ROLE_W2_CORE; r++)
         if (m->role[r])
             return m->role[r];
     return NULL;
@@ -242,8 +267,9 @@ static imu_engine_status add_whole(const imu_lora *l, const imu_lora_module *m, 
     return s;
 }
 
-imu_engine_status imu_lora_add(const imu_lora *l, const imu_lora_module *m, double strength,
-                               int64_t out, int64_t rest, float *w, imu_fault *fault)
+/* Every change but that of DoRA's lengths. */
+static imu_engine_status add_changes(const imu_lora *l, const imu_lora_module *m, double strength,
+                                     int64_t out, int64_t rest, float *w, imu_fault *fault)
 {
     imu_engine_status s = IMU_ENGINE_OK;
     if (m->role[IMU_ROLE_UP] || m->role[IMU_ROLE_DOWN])
@@ -251,6 +277,63 @@ imu_engine_status imu_lora_add(const imu_lora *l, const imu_lora_module *m, doub
     if (!s && imu_lora_any(m))
         s = add_factors(l, m, strength, out, rest, w, fault);
     return s ? s : add_whole(l, m, IMU_ROLE_DIFF, strength, out * rest, w, fault);
+}
+
+/* Gives what belongs to each output (or each input) of w the length learned for it. */
+static void set_lengths(float *w, int64_t out, int64_t rest, const matrix *lengths, bool per_output)
+{
+    int64_t count = lengths->rows * lengths->columns, area = per_output ? rest : rest / count;
+    for (int64_t n = 0; n < count; n++) {
+        double sum = 0;
+        int64_t first = per_output ? n : 0, last = per_output ? n + 1 : out;
+        int64_t from = per_output ? 0 : n * area;
+        for (int64_t o = first; o < last; o++)
+            for (int64_t k = 0; k < area; k++)
+                sum += (double)w[o * rest + from + k] * (double)w[o * rest + from + k];
+        double factor = sum > 0 ? (double)lengths->v[n] / sqrt(sum) : 0;
+        for (int64_t o = first; o < last; o++)
+            for (int64_t k = 0; k < area; k++)
+                w[o * rest + from + k] = (float)(factor * (double)w[o * rest + from + k]);
+    }
+}
+
+/* DoRA: the direction of the changed weight with lengths of its own; `strength` of the way there.
+ */
+static imu_engine_status add_decomposed(const imu_lora *l, const imu_lora_module *m,
+                                        double strength, int64_t out, int64_t rest, float *w,
+                                        imu_fault *fault)
+{
+    bool peft = m->role[IMU_ROLE_MAGNITUDE] != NULL;
+    matrix lengths = {0};
+    float *aim = malloc((size_t)(out * rest) * sizeof *aim);
+    if (!aim)
+        return imu_fail_memory(fault);
+    memcpy(aim, w, (size_t)(out * rest) * sizeof *aim);
+    imu_engine_status s = take(l, m, peft ? IMU_ROLE_MAGNITUDE : IMU_ROLE_SCALE,
+                               (uint64_t)(out > rest ? out : rest), &lengths, fault);
+    int64_t count = lengths.rows * lengths.columns;
+    /* [out, 1, ...] or [1, in, ...]; PEFT's are of outputs, whatever their shape. */
+    bool per_output = count == out && (peft || lengths.rows == out);
+    if (!s && !per_output && (peft || lengths.rows != 1 || rest % count))
+        s = misfit(m, fault);
+    if (!s)
+        s = add_changes(l, m, 1, out, rest, aim, fault);
+    if (!s) {
+        set_lengths(aim, out, rest, &lengths, per_output);
+        for (int64_t i = 0; i < out * rest; i++)
+            w[i] = (float)((double)w[i] + strength * ((double)aim[i] - (double)w[i]));
+    }
+    free(aim);
+    free(lengths.v);
+    return s;
+}
+
+imu_engine_status imu_lora_add(const imu_lora *l, const imu_lora_module *m, double strength,
+                               int64_t out, int64_t rest, float *w, imu_fault *fault)
+{
+    return m->role[IMU_ROLE_SCALE] || m->role[IMU_ROLE_MAGNITUDE]
+               ? add_decomposed(l, m, strength, out, rest, w, fault)
+               : add_changes(l, m, strength, out, rest, w, fault);
 }
 
 imu_engine_status imu_lora_add_bias(const imu_lora *l, const imu_lora_module *m, double strength,

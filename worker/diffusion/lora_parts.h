@@ -16,13 +16,16 @@ typedef enum imu_lora_role {
     IMU_ROLE_W1, /* Kronecker factors, whole or as products of two */
     IMU_ROLE_W1_A,
     IMU_ROLE_W1_B,
+    IMU_ROLE_W1_CORE, /* [rank, rank, kernel, kernel]: then A is [rank, out], B [rank, in] */
     IMU_ROLE_W2,
     IMU_ROLE_W2_A,
     IMU_ROLE_W2_B,
+    IMU_ROLE_W2_CORE,
     IMU_ROLE_DIFF,
     IMU_ROLE_DIFF_BIAS,
-    IMU_ROLES,
-    IMU_ROLE_UNKNOWN
+    IMU_ROLE_SCALE,     /* DoRA's lengths, of each output or each input */
+    IMU_ROLE_MAGNITUDE, /* the same of each output, as PEFT names them */
+    IMU_ROLES
 } imu_lora_role;
 
 struct imu_lora_module {

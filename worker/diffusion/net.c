@@ -35,8 +35,9 @@ struct imu_net {
     size_t weight_count, weight_room, weight_source_count, weight_source_room;
     source **sources;
     size_t source_count, source_room;
-    imu_tensor **params;
-    size_t param_count, param_room;
+    imu_tensor **params; /* of norms, each read from the source of the same number */
+    source **param_sources;
+    size_t param_count, param_room, param_source_count, param_source_room;
     imu_lora_part part;
     imu_lora_use *uses;
     size_t use_count;
@@ -115,6 +116,7 @@ void imu_net_close(imu_net *net)
     free(net->weight_sources);
     free(net->sources);
     free(net->params);
+    free(net->param_sources);
     imu_st_close(net->own);
     free(net);
 }
@@ -339,6 +341,53 @@ static imu_engine_status new_weight(imu_net *net, const char *prefix, imu_weight
     return IMU_ENGINE_OK;
 }
 
+/* ---- norms ---- */
+
+/* Reads a norm's values, with what LoRAs change of them. */
+static imu_engine_status fill_param(imu_net *net, const source *s, imu_tensor *t, imu_fault *fault)
+{
+    size_t count = (size_t)t->dim[0];
+    float *values = malloc(count * sizeof *values);
+    if (!values)
+        return imu_fail_memory(fault);
+    int rc = read_source(net, s, values, count);
+    imu_engine_status status = rc ? imu_net_status(net, rc, fault) : IMU_ENGINE_OK;
+    if (!rc && net->backend->upload(net->backend, t, values))
+        status = imu_fail(fault, IMU_ENGINE_INTERNAL, "Can't move %.200s to the device.", s->layer);
+    free(values);
+    return status;
+}
+
+static imu_engine_status load_param(imu_net *net, const char *layer, bool bias, int64_t width,
+                                    imu_tensor **out, imu_fault *fault)
+{
+    source *values;
+    imu_engine_status s = new_source(net, layer, bias, 1, &width, &values, fault);
+    if (s)
+        return s;
+    imu_tensor *t = calloc(1, sizeof *t);
+    if (!t)
+        return imu_fail_memory(fault);
+    *t = (imu_tensor){
+        .type = IMU_F32, .ndim = 1, .dim = {width}, .bytes = (size_t)width * sizeof(float)};
+    t->data = net->backend->alloc(net->backend, t->bytes);
+    if (!t->data || append((void ***)&net->params, &net->param_count, &net->param_room, t)) {
+        if (t->data)
+            net->backend->release(net->backend, t->data, t->bytes);
+        free(t);
+        return imu_fail_memory(fault);
+    }
+    if (append((void ***)&net->param_sources, &net->param_source_count, &net->param_source_room,
+               values)) {
+        net->param_count--; /* the lists go together */
+        net->backend->release(net->backend, t->data, t->bytes);
+        free(t);
+        return imu_fail_memory(fault);
+    }
+    *out = t;
+    return fill_param(net, values, t, fault);
+}
+
 /* ---- LoRAs ---- */
 
 static bool same_loras(const imu_net *net, const imu_lora_use *uses, size_t count)
@@ -365,6 +414,38 @@ static size_t forget_changed(imu_net *net)
     return changed;
 }
 
+/* Reads the norms anew that LoRAs in place change, or, with `before`, changed. */
+static imu_engine_status refresh_params(imu_net *net, const imu_lora_use *before,
+                                        size_t before_count, imu_fault *fault)
+{
+    imu_engine_status s = IMU_ENGINE_OK;
+    for (size_t p = 0; p < net->param_count && !s; p++) {
+        const char *layer = net->param_sources[p]->layer;
+        bool touched = false;
+        for (size_t i = 0; i < before_count && !touched; i++)
+            touched = module_of(net, before[i].lora, layer) != NULL;
+        for (size_t i = 0; i < net->use_count && !touched; i++)
+            touched = module_of(net, net->uses[i].lora, layer) != NULL;
+        if (touched)
+            s = fill_param(net, net->param_sources[p], net->params[p], fault);
+    }
+    return s;
+}
+
+/* Puts `fresh` (taken over) in the place of what lies on the network. */
+static imu_engine_status exchange(imu_net *net, imu_lora_use *fresh, size_t count, imu_fault *fault)
+{
+    forget_changed(net);
+    imu_lora_use *before = net->uses;
+    size_t before_count = net->use_count;
+    net->uses = fresh;
+    net->use_count = count;
+    forget_changed(net);
+    imu_engine_status s = refresh_params(net, before, before_count, fault);
+    drop_loras(before, before_count);
+    return s;
+}
+
 imu_engine_status imu_net_set_loras(imu_net *net, imu_lora_part part, const imu_lora_use *uses,
                                     size_t count, imu_fault *fault)
 {
@@ -375,13 +456,11 @@ imu_engine_status imu_net_set_loras(imu_net *net, imu_lora_part part, const imu_
         return imu_fail_memory(fault);
     for (size_t i = 0; i < count; i++)
         fresh[i] = (imu_lora_use){imu_lora_hold(uses[i].lora), uses[i].weight};
-    forget_changed(net);
-    drop_loras(net->uses, net->use_count);
     net->part = part;
-    net->uses = fresh;
-    net->use_count = count;
-    forget_changed(net);
-    return IMU_ENGINE_OK;
+    imu_engine_status s = exchange(net, fresh, count, fault);
+    if (s) /* one that doesn't fit must not seem to lie there */
+        exchange(net, NULL, 0, NULL);
+    return s;
 }
 
 /* ---- layers ---- */
@@ -402,48 +481,11 @@ imu_engine_status imu_net_conv(imu_net *net, const char *prefix, int64_t in, int
     return new_weight(net, prefix, &desc, IMU_BIAS_REQUIRED, &layer->w, fault);
 }
 
-static imu_engine_status load_param(imu_net *net, const char *name, int64_t width, imu_tensor **out,
-                                    imu_fault *fault)
-{
-    view v;
-    imu_engine_status s = require(net, name, 1, &width, &v, fault);
-    if (s)
-        return s;
-    imu_tensor *t = calloc(1, sizeof *t);
-    float *values = calloc((size_t)width, sizeof *values);
-    if (t) {
-        *t = (imu_tensor){
-            .type = IMU_F32, .ndim = 1, .dim = {width}, .bytes = (size_t)width * sizeof(float)};
-        t->data = net->backend->alloc(net->backend, t->bytes);
-    }
-    s = t && t->data && values ? imu_st_read_f32(net->file, &v.entry, values, fault)
-                               : imu_fail_memory(fault);
-    if (!s && net->backend->upload(net->backend, t, values))
-        s = imu_fail(fault, IMU_ENGINE_INTERNAL, "Can't move %.200s to the device.", name);
-    free(values);
-    if (!s && append((void ***)&net->params, &net->param_count, &net->param_room, t))
-        s = imu_fail_memory(fault);
-    if (s && t) {
-        net->backend->release(net->backend, t->data, t->bytes);
-        free(t);
-    }
-    if (!s)
-        *out = t;
-    return s;
-}
-
 imu_engine_status imu_net_norm(imu_net *net, const char *prefix, int64_t width, imu_norm *layer,
                                imu_fault *fault)
 {
-    char name[512];
-    imu_engine_status s = member(name, prefix, "weight", fault);
-    if (!s)
-        s = load_param(net, name, width, &layer->gamma, fault);
-    if (!s)
-        s = member(name, prefix, "bias", fault);
-    if (!s)
-        s = load_param(net, name, width, &layer->beta, fault);
-    return s;
+    imu_engine_status s = load_param(net, prefix, false, width, &layer->gamma, fault);
+    return s ? s : load_param(net, prefix, true, width, &layer->beta, fault);
 }
 
 imu_engine_status imu_net_row(imu_net *net, const char *name, int64_t row, int64_t width,
