@@ -22,8 +22,8 @@ $(B)/tests/core_%: $(B)/obj/tests/unit/core/test_%.o $(B)/obj/tests/unit/core/te
 UNIT_TESTS += $(CORE_TESTS)
 
 # Readers of foreign bytes in the module, fuzzed; each corpus is replayed as a unit test.
-CORE_FUZZ := batch check csv mail manifest multipart query report text token yaml
-CORE_FUZZ_MORE := $(B)/obj/tests/unit/core/tempdb.o $(B)/obj/mod_invokemu/dispatch/worker_frames.o $(B)/obj/cli/manifest.o $(B)/obj/cli/yaml.o
+CORE_FUZZ := batch check csv mail manifest multipart query report tar text token yaml
+CORE_FUZZ_MORE := $(B)/obj/tests/unit/core/tempdb.o $(B)/obj/mod_invokemu/dispatch/worker_frames.o $(addprefix $(B)/obj/cli/,files.o manifest.o tar.o user.o yaml.o)
 $(CORE_FUZZ:%=$(B)/obj/tests/fuzz/fuzz_%.o): TEST_CFLAGS = $(APR_CFLAGS)
 $(CORE_FUZZ:%=$(B)/tests/replay_%): $(B)/tests/replay_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/replay.o $(POOL_BLOCKS) \
 		$(CORE_FUZZ_MORE) $(B)/libimucore.a
@@ -36,7 +36,7 @@ $(B)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. -I$(B)/gen $(APR_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
 CORE_FUZZ_SRC := $(CORE_SRC) $(B)/gen/queries.c $(B)/gen/migrations.c $(B)/gen/nodes.c tests/unit/core/tempdb.c tests/tools/pool-blocks.c \
-                 mod_invokemu/dispatch/worker_frames.c cli/manifest.c cli/yaml.c
+                 mod_invokemu/dispatch/worker_frames.c $(addprefix cli/,files.c manifest.c tar.c user.c yaml.c)
 $(CORE_FUZZ:%=$(B)/fuzz/fuzz_%): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(CORE_FUZZ_SRC:%.c=$(B)/fuzz/obj/%.o)
 	clang -fsanitize=fuzzer,address,undefined -o $@ $^ -lcmocka $(CORE_LIBS) $(APR_LIBS)
 
