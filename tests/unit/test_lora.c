@@ -98,8 +98,10 @@ static void test_norms(void **state)
     imu_fault fault = {.text = ""};
     imu_lora_use use = {.weight = 1};
     snprintf(path, sizeof path, "/tmp/test_lora-%d.safetensors", (int)getpid());
-    assert_int_equal(imu_engine_open(&(imu_engine_options){1, IMU_PRECISION_F32}, &e, NULL),
-                     IMU_ENGINE_OK);
+    assert_int_equal(
+        imu_engine_open(&(imu_engine_options){.threads = 1, .precision = IMU_PRECISION_F32}, &e,
+                        NULL),
+        IMU_ENGINE_OK);
     assert_int_equal(imu_model_open(e, MODEL, &m, NULL), IMU_ENGINE_OK);
     assert_int_equal(imu_st_open(MODEL "/unet/diffusion_pytorch_model.fp16.safetensors", &st, NULL),
                      IMU_ENGINE_OK);
