@@ -238,9 +238,15 @@ test('the audit log names boards that are gone, and shows numbers to those who o
     await press('Enter');
     await number.waitFor();
     await axe('details of an entry');
+    // Who was made an account for was no administrator before.
+    await person.field('Search in who, what and from where').fill('');
+    await person.field('What').selectOption('account_created');
+    const made = person.page.locator('[data-entry]', { hasText: 'Made an account' });
+    await made.filter({ hasText: 'nina@example.com' }).waitFor();
+    assert.doesNotMatch(await made.filter({ hasText: 'nina@example.com' }).innerText(), /administrator/);
+    await made.filter({ hasText: 'grace@example.com, as an administrator' }).waitFor();
     // What was written without a name is no bare number either.
     server.sql(`UPDATE audit_log SET target_name = NULL, detail = NULL WHERE target_id = '${id}' AND action = 'board_visibility_changed'`);
-    await person.field('Search in who, what and from where').fill('');
     await person.field('What').selectOption('board_visibility_changed');
     await until(async () => (await entries.count()) === 1, 'the entry without a name');
     await entries.getByText('A board', { exact: true }).waitFor();

@@ -53,12 +53,11 @@ const RESULTS = [
 
 const wordsOf = (value) => (typeof value === 'object' ? JSON.stringify(value) : String(value));
 
-/** What the parts of an entry's detail say; a part that is not here is among the details alone. */
+/** What the parts of an entry's detail say, by themselves or after what was done; a part that is not here is among the details alone. */
 const SAYS = {
   people: (people) => `with ${people.join(', ')}`,
   permission: (key) => RIGHTS.find(([one]) => one === key)?.[1],
   board_visibility: (key) => VISIBILITY.find(([one]) => one === key)?.[1],
-  is_admin: (yes) => (yes ? 'now an administrator' : 'no administrator any more'),
   from: (address) => `before: ${address}`,
   to: (address) => `to ${address}`,
   transferred_to_email: (address) => `everything handed to ${address}`,
@@ -66,7 +65,12 @@ const SAYS = {
   made_at: (time) => `of ${shortTime(time)}`,
   findings: (n) => count(n, 'thing'),
 };
-const said = (detail) => [
+const ROLE = {
+  account_created: (admin) => admin && 'as an administrator',
+  role_changed: (admin) => (admin ? 'now an administrator' : 'no administrator any more'),
+};
+const said = (action, detail) => [
+  ROLE[action]?.(detail.is_admin),
   ...Object.entries(SAYS).filter(([key]) => detail[key] !== undefined).map(([key, words]) => words(detail[key])),
   amount(detail),
 ].filter(Boolean);
@@ -89,7 +93,7 @@ function Details({ entry }) {
 
 function Entry({ entry }) {
   const name = nameOf(entry);
-  const more = said(entry.detail || {}).join(', ');
+  const more = said(entry.action, entry.detail || {}).join(', ');
   return html`<tr class=${entry.result === 'ok' ? '' : 'refused'} data-entry=${entry.entry_id}>
     <td><time dateTime=${`${entry.created_at.replace(' ', 'T')}Z`}>${shortTime(entry.created_at)}</time></td>
     <td>${ACTIONS[entry.action] || entry.action}${entry.result !== 'ok' && ', refused'}</td>

@@ -11,7 +11,7 @@ import { complain, say } from '../state/toasts.js';
 const KINDS = { invitation: 'Invitation', reset: 'New password', email_change: 'New address', email_changed: 'Notice of a new address' };
 
 const Entry = ({ mail, again }) => html`<li class="open-link" data-mail=${mail.mail_id}><div><p><strong>${mail.to_address}</strong> <span class="tag">${mail.state === 'failed' ? 'Given up' : 'Waiting'}</span></p>
-  <p class="note">${KINDS[mail.kind]}, ${ago(mail.created_at)}${mail.last_error && html`: ${mail.last_error}`}</p></div>
+  <p class="note">${KINDS[mail.kind]}, ${ago(mail.created_at)}${mail.last_error && html`. Not delivered: ${mail.last_error}`}</p></div>
   <${Button} kind="quiet" icon="send" onClick=${again}>${mail.state === 'failed' ? 'Send again' : 'Try now'}<span class="sr"> to ${mail.to_address}</span><//></li>`;
 
 export function MailState({ changes }) {

@@ -132,8 +132,8 @@ export function People() {
     <${List} people=${people} open=${open} />
     <${OpenLinks} changes=${changes} done=${people.load} />
     <${MailState} changes=${changes} />
-    <section class="block"><h2>What happened</h2><p>Sign-ins and everything that was changed here, with who, when and from where.</p>
-      <a class="button plain" href="/audit"><${Icon} name="list" /><span>Open the audit log</span></a></section>
+    <section class="block"><h2>What happened</h2><p class="note">Sign-ins and everything that was changed here, with who, when and from where.</p>
+      <p class="block-act"><a class="button plain" href="/audit"><${Icon} name="list" /><span>Open the audit log</span></a></p></section>
     ${dialog?.kind === 'invite' && html`<${InvitePerson} onClose=${close} done=${done} />`}
     ${dialog?.kind === 'add' && html`<${AddPerson} onClose=${close} done=${done} />`}
     ${Open && html`<${Open} person=${dialog.who} onClose=${close} done=${done} />`}

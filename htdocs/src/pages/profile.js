@@ -30,7 +30,7 @@ function Name() {
     }
   };
   return html`<section class="block"><h2>You</h2><form onSubmit=${save} novalidate>
-    <${TextField} label="Name" value=${name} onText=${setName} error=${error} autocomplete="name" maxlength="100" hint="Administrators know you by it." />
+    <${TextField} label="Name" value=${name} onText=${setName} error=${error} autocomplete="name" maxlength="100" hint="Others here know you by it, on boards that you share for one." />
     <div class="form-end"><${Button} type="submit">Save name<//></div></form>
     <dl class="facts-line"><div><dt>Account since</dt><dd>${fullTime(user.value.created_at)}</dd></div>
       ${user.value.last_login_at && html`<div><dt>Last signed in</dt><dd>${fullTime(user.value.last_login_at)}</dd></div>`}
