@@ -8,6 +8,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { run } from '../lib/cli.mjs';
+import { describeRoots } from '../lib/import-roots.mjs';
 import { OldRoot, TIME } from '../lib/old-root.mjs';
 import { BUILD } from '../lib/paths.mjs';
 import { makePng } from '../lib/png.mjs';
@@ -435,3 +436,5 @@ describe('import without a server', () => {
         assert.ok(!fs.existsSync(elsewhere));
     });
 });
+
+describeRoots();

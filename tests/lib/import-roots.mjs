@@ -1,22 +1,23 @@
 // Whole roots of InvokeAI, with the counts that a correct import gives, where they lie beside the clone (or behind IMU_IMPORT_ROOTS).
-// import.test.mjs makes smaller ones of its own.
+// tests/http/import.test.mjs makes smaller ones of its own, and takes these along where there are any.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { run } from '../lib/cli.mjs';
-import { request } from '../lib/http.mjs';
-import { REPO } from '../lib/paths.mjs';
-import { startServer } from '../lib/server.mjs';
-import { login, setupAdmin } from '../lib/users.mjs';
+import { run } from './cli.mjs';
+import { request } from './http.mjs';
+import { REPO } from './paths.mjs';
+import { startServer } from './server.mjs';
+import { login, setupAdmin } from './users.mjs';
 
 const ROOTS = process.env.IMU_IMPORT_ROOTS || path.join(REPO, '../shared/fixtures/import');
 const SYSTEM = 'system';
 
 const versions = fs.existsSync(ROOTS) ? fs.readdirSync(ROOTS).map((name) => /^expected-(.*)\.json$/.exec(name)?.[1]).filter(Boolean) : [];
 
-for (const version of versions) {
+/** Imports the root of one version and compares. */
+function describeRoot(version) {
     describe(`the root of ${version}`, () => {
         const { after_import: expected, logins } = JSON.parse(fs.readFileSync(path.join(ROOTS, `expected-${version}.json`), 'utf8'));
         let server, dir, report;
@@ -106,4 +107,9 @@ for (const version of versions) {
             assert.deepEqual(again.left_out, report.left_out);
         });
     });
+}
+
+/** Tests for each root there is; none where there are none. */
+export function describeRoots() {
+    versions.forEach(describeRoot);
 }
