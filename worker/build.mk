@@ -29,6 +29,9 @@ $(B)/tests/test_engine: $(B)/obj/tests/unit/test_engine.o $(B)/libimuengine.a
 $(B)/tests/test_lora: $(B)/obj/tests/unit/test_lora.o $(B)/obj/tests/unit/st_write.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
+$(B)/tests/test_upscaler: $(B)/obj/tests/unit/test_upscaler.o $(B)/libimuengine.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
 $(B)/tests/test_ways: $(B)/obj/tests/unit/test_ways.o $(B)/obj/tests/unit/st_write.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
@@ -40,7 +43,7 @@ $(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model $
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
 # Needs clang; the parsers alone, without the networks.
-FUZZ_ENGINE_SRC := $(addprefix worker/diffusion/,lora.c lora_apply.c names.c file_kind.c inversion_names.c model_kind.c single_file.c sharded.c safetensors.c prompt.c tokenizer.c int_map.c json_file.c array.c fault.c randn.c) \
+FUZZ_ENGINE_SRC := $(addprefix worker/diffusion/,lora.c lora_apply.c names.c file_kind.c inversion_names.c upscaler_shape.c model_kind.c single_file.c sharded.c safetensors.c prompt.c tokenizer.c int_map.c json_file.c array.c fault.c randn.c) \
                    $(wildcard worker/diffusion/scheduler*.c) \
                    worker/tensor/dtype.c
 $(B)/fuzz/fuzz_safetensors $(B)/fuzz/fuzz_prompt $(B)/fuzz/fuzz_model $(B)/fuzz/fuzz_lora $(B)/fuzz/fuzz_checkpoint $(B)/fuzz/fuzz_shards: $(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_ENGINE_SRC)
@@ -48,6 +51,6 @@ $(B)/fuzz/fuzz_safetensors $(B)/fuzz/fuzz_prompt $(B)/fuzz/fuzz_model $(B)/fuzz/
 	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ -ljansson -lunistring -lm
 
 ALL        += $(B)/libimuengine.a
-UNIT_TESTS += $(B)/check-engine $(B)/tests/test_engine $(B)/tests/test_weights $(B)/tests/test_ways $(B)/tests/test_lora $(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model \
+UNIT_TESTS += $(B)/check-engine $(B)/tests/test_engine $(B)/tests/test_weights $(B)/tests/test_ways $(B)/tests/test_upscaler $(B)/tests/test_lora $(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model \
               $(B)/tests/replay_lora $(B)/tests/replay_checkpoint $(B)/tests/replay_shards
 include worker/cuda.mk worker/runtime.mk

@@ -2,6 +2,7 @@
 
 #include "worker/diffusion/inversion.h"
 #include "worker/diffusion/single_file.h"
+#include "worker/diffusion/upscaler_shape.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -104,10 +105,20 @@ static bool is_inversion(const imu_safetensors *st, imu_file_kind *kind)
     return true;
 }
 
+static bool is_upscaler(const imu_safetensors *st, imu_file_kind *kind)
+{
+    if (!imu_upscaler_shape_of(st).kind)
+        return false;
+    *kind =
+        (imu_file_kind){.type = "spandrel_image_to_image", .format = "checkpoint", .base = "any"};
+    return true;
+}
+
 bool imu_file_kind_of(const imu_safetensors *st, const char *path, imu_file_kind *kind)
 {
     bool lora = false;
-    if (is_checkpoint(st, kind) || is_vae(st, path, kind) || is_inversion(st, kind))
+    if (is_checkpoint(st, kind) || is_vae(st, path, kind) || is_inversion(st, kind) ||
+        is_upscaler(st, kind))
         return true;
     for (size_t i = 0; i < st->count; i++) {
         if (is_foreign(st->entries[i].name))

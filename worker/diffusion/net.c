@@ -481,6 +481,12 @@ imu_engine_status imu_net_conv(imu_net *net, const char *prefix, int64_t in, int
     return new_weight(net, prefix, &desc, IMU_BIAS_REQUIRED, &layer->w, fault);
 }
 
+imu_engine_status imu_net_vector(imu_net *net, const char *prefix, int64_t width, imu_tensor **out,
+                                 imu_fault *fault)
+{
+    return load_param(net, prefix, false, width, out, fault);
+}
+
 imu_engine_status imu_net_norm(imu_net *net, const char *prefix, int64_t width, imu_norm *layer,
                                imu_fault *fault)
 {

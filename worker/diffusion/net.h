@@ -66,6 +66,9 @@ imu_engine_status imu_net_conv(imu_net *net, const char *prefix, int64_t in, int
                                int kernel, imu_conv *layer, imu_fault *fault);
 imu_engine_status imu_net_norm(imu_net *net, const char *prefix, int64_t width, imu_norm *layer,
                                imu_fault *fault);
+/* prefix.weight [width], in memory as it is. */
+imu_engine_status imu_net_vector(imu_net *net, const char *prefix, int64_t width, imu_tensor **out,
+                                 imu_fault *fault);
 /* Row `row` of the matrix `name`, which must be [rows, width]. */
 imu_engine_status imu_net_row(imu_net *net, const char *name, int64_t row, int64_t width,
                               float *dst, imu_fault *fault);

@@ -272,6 +272,21 @@ imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *imag
                                          const imu_vae_args *args, imu_array **out,
                                          imu_fault *fault);
 
+/* ---- larger pictures ---- */
+
+typedef struct imu_upscaler imu_upscaler;
+
+/* Opens a network of the ESRGAN family: a safetensors file. Must be closed before the engine. */
+imu_engine_status imu_upscaler_open(imu_engine *engine, const char *path, imu_upscaler **out,
+                                    imu_fault *fault);
+void imu_upscaler_close(imu_upscaler *upscaler); /* NULL is fine */
+/* How many times as wide and high pictures become: 1 to 16. */
+int imu_upscaler_scale(const imu_upscaler *upscaler);
+/* A picture enlarged, in tiles (args->tiled, args->tile_size in pixels of the small picture) that
+ * pass into each other. */
+imu_engine_status imu_upscale(imu_upscaler *upscaler, const imu_image *image,
+                              const imu_vae_args *args, imu_image **out, imu_fault *fault);
+
 /* A rough picture of [1, 4, h, w] latents, one pixel per cell, by a linear map. `base` as in
  * imu_model_info. Returns NULL for another shape or without memory. */
 imu_image *imu_latents_preview(const imu_array *latents, const char *base);

@@ -335,7 +335,24 @@ static const imu_vae_args plain = {.user = NULL};
 typedef struct vae_job {
     imu_vae *vae;
     const imu_vae_args *args;
+    imu_array *whole; /* what tiles are laid into */
 } vae_job;
+
+static void put_piece(void *user, const imu_array *tile, int64_t y, int64_t x, int64_t h, int64_t w)
+{
+    imu_lay_tile(((vae_job *)user)->whole, tile, y, x, h, w);
+}
+
+/* How tiles of `in` lie, of which the network makes ones of `out`: a quarter overlaps. */
+static imu_tiling tiles_of(vae_job *job, int64_t in, int64_t out)
+{
+    return (imu_tiling){.in = in,
+                        .in_overlap = in / 4,
+                        .out = out,
+                        .out_overlap = out / 4,
+                        .put = put_piece,
+                        .user = job};
+}
 
 static imu_engine_status finish(imu_vae *v, imu_run *run, imu_fault *fault)
 {
@@ -416,7 +433,7 @@ static imu_engine_status check_tiles(const imu_vae *v, const imu_vae_args *a, im
 imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, const imu_vae_args *args,
                                  imu_array **image, imu_fault *fault)
 {
-    vae_job job = {v, args ? args : &plain};
+    vae_job job = {v, args ? args : &plain, NULL};
     if (latents->ndim != 4 || latents->dim[0] != 1 || latents->dim[1] != v->latent ||
         latents->dim[2] > MAX_LATENT_EDGE || latents->dim[3] > MAX_LATENT_EDGE)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
@@ -436,7 +453,10 @@ imu_engine_status imu_vae_decode(imu_vae *v, const imu_array *latents, const imu
     } else if (!(whole = imu_array_new(4, (int64_t[]){1, 3, h * scale, w * scale}))) {
         s = imu_fail_memory(fault);
     } else {
-        s = imu_run_tiles(&(imu_tiling){cells, cells * scale, decode_piece, &job}, z, whole, fault);
+        imu_tiling t = tiles_of(&job, cells, cells * scale);
+        t.run = decode_piece;
+        job.whole = whole;
+        s = imu_run_tiles(&t, z, fault);
     }
     imu_array_free(z);
     if (s)
@@ -469,7 +489,7 @@ static imu_engine_status split(const imu_vae *v, const imu_array *moments, imu_a
 imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, const imu_vae_args *args,
                                  imu_array **mean, imu_array **logvar, imu_fault *fault)
 {
-    vae_job job = {v, args ? args : &plain};
+    vae_job job = {v, args ? args : &plain, NULL};
     int64_t scale = imu_vae_scale(v);
     if (!v->has_encoder)
         return imu_fail(fault, IMU_ENGINE_UNSUPPORTED, "This VAE has no encoder.");
@@ -489,8 +509,10 @@ imu_engine_status imu_vae_encode(imu_vae *v, const imu_array *image, const imu_v
     } else if (!(moments = imu_array_new(4, (int64_t[]){1, 2 * v->latent, h, w}))) {
         s = imu_fail_memory(fault);
     } else {
-        s = imu_run_tiles(&(imu_tiling){cells * scale, cells, encode_piece, &job}, image, moments,
-                          fault);
+        imu_tiling t = tiles_of(&job, cells * scale, cells);
+        t.run = encode_piece;
+        job.whole = moments;
+        s = imu_run_tiles(&t, image, fault);
     }
     if (!s)
         s = split(v, moments, mean, logvar, fault);

@@ -3,9 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A quarter of a tile lies under its neighbour. */
-#define OVERLAP 4
-
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -50,12 +47,9 @@ static void blend_right(const imu_array *a, imu_array *b, int64_t extent)
         }
 }
 
-/* Puts the part of a tile that no later one covers into the whole. */
-static void lay_down(const imu_array *tile, imu_array *to, int64_t y, int64_t x, int64_t edge)
+void imu_lay_tile(imu_array *to, const imu_array *tile, int64_t y, int64_t x, int64_t h, int64_t w)
 {
-    int64_t h = smaller(smaller(edge, tile->dim[2]), to->dim[2] - y);
-    int64_t w = smaller(smaller(edge, tile->dim[3]), to->dim[3] - x);
-    for (int64_t c = 0; w > 0 && c < to->dim[1]; c++)
+    for (int64_t c = 0; c < to->dim[1]; c++)
         for (int64_t i = 0; i < h; i++)
             memcpy(to->data + (c * to->dim[2] + y + i) * to->dim[3] + x,
                    tile->data + (c * tile->dim[2] + i) * tile->dim[3],
@@ -71,27 +65,37 @@ static imu_engine_status run_tile(const imu_tiling *t, const imu_array *from, in
     return s;
 }
 
-imu_engine_status imu_run_tiles(const imu_tiling *t, const imu_array *from, imu_array *to,
-                                imu_fault *fault)
+/* What the next tile blends over is left to that; beyond the last tile's part there is nothing. */
+static void put_tile(const imu_tiling *t, const imu_array *tile, int64_t y, int64_t x)
 {
-    int64_t step = t->in - t->in / OVERLAP, extent = t->out / OVERLAP, kept = t->out - extent;
-    size_t across = (size_t)((from->dim[3] + step - 1) / step);
+    int64_t kept = t->out - t->out_overlap;
+    t->put(t->user, tile, y, x, smaller(kept, tile->dim[2]), smaller(kept, tile->dim[3]));
+}
+
+imu_engine_status imu_run_tiles(const imu_tiling *t, const imu_array *from, imu_fault *fault)
+{
+    int64_t step = t->in - t->in_overlap, kept = t->out - t->out_overlap;
+    bool whole = from->dim[2] <= t->in && from->dim[3] <= t->in;
+    size_t across = whole ? 1 : (size_t)((from->dim[3] + step - 1) / step);
     imu_engine_status s = IMU_ENGINE_OK;
     /* The row of tiles above, each replaced as the row below comes along. */
     imu_array **above = calloc(across, sizeof *above);
     if (!above)
         return imu_fail_memory(fault);
-    for (int64_t y = 0; y < from->dim[2] && !s; y += step)
+    for (int64_t y = 0; y < from->dim[2] && !s; y += whole ? t->in : step)
         for (size_t k = 0; k < across && !s; k++) {
             imu_array *tile;
             s = run_tile(t, from, y, (int64_t)k * step, &tile, fault);
             if (s)
                 break;
             if (above[k])
-                blend_down(above[k], tile, extent);
+                blend_down(above[k], tile, t->out_overlap);
             if (k)
-                blend_right(above[k - 1], tile, extent);
-            lay_down(tile, to, y / step * kept, (int64_t)k * kept, kept);
+                blend_right(above[k - 1], tile, t->out_overlap);
+            if (whole)
+                t->put(t->user, tile, 0, 0, tile->dim[2], tile->dim[3]);
+            else
+                put_tile(t, tile, y / step * kept, (int64_t)k * kept);
             imu_array_free(above[k]);
             above[k] = tile;
         }

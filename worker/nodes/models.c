@@ -271,6 +271,12 @@ int imu_models_path(imu_call *call, const json_t *row, char path[PATH_MAX])
                  : unusable(call, "The model's record has no path.");
 }
 
+imu_engine_status imu_models_upscaler(imu_call *call, const char *path, imu_upscaler **out,
+                                      imu_fault *fault)
+{
+    return imu_upscaler_open(call->env->models->engine, path, out, fault);
+}
+
 /* ---- the cache ---- */
 
 static uint64_t memory(const imu_models *m)

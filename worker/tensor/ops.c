@@ -1,5 +1,6 @@
 #include "worker/tensor/ops.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,6 +181,16 @@ void imu_op_linear_add(imu_run *run, imu_weight *w, const imu_tensor *x, imu_ten
     imu_drop(run, made);
 }
 
+/* Whether the device has an operation; says what is missing otherwise. */
+static bool has(imu_run *run, bool there, const char *what)
+{
+    if (there)
+        return true;
+    snprintf(run->backend->error, sizeof run->backend->error, "this device can't %s yet", what);
+    imu_run_fail(run, IMU_TENSOR_REFUSED);
+    return false;
+}
+
 /* x with the borders that `g` asks for where the run wraps; what is left to pad with zeros goes to
  * *rest. x itself with *made NULL where nothing wraps. */
 static const imu_tensor *wrapped(imu_run *run, const imu_tensor *x, const imu_conv_geometry *g,
@@ -200,7 +211,9 @@ static const imu_tensor *wrapped(imu_run *run, const imu_tensor *x, const imu_co
         w += g->pad_left + g->pad_right;
         rest->pad_left = rest->pad_right = 0;
     }
-    imu_tensor *y = imu_op_new(run, x->type, 4, (int64_t[]){x->dim[0], h, w, x->dim[3]});
+    imu_tensor *y = NULL;
+    if (has(run, run->backend->wrap != NULL, "make pictures that tile"))
+        y = imu_op_new(run, x->type, 4, (int64_t[]){x->dim[0], h, w, x->dim[3]});
     if (y)
         y = settle(run,
                    run->backend->wrap(run->backend, x, along ? g->pad_top : 0,
@@ -307,15 +320,21 @@ imu_tensor *imu_op_upsample(imu_run *run, const imu_tensor *x, int64_t height, i
     return y ? settle(run, run->backend->upsample(run->backend, x, y), y) : NULL;
 }
 
+void imu_op_leaky(imu_run *run, imu_tensor *y, const imu_tensor *slopes, float slope)
+{
+    if (!run->status && y && has(run, run->backend->leaky != NULL, "enlarge pictures"))
+        imu_run_fail(run, run->backend->leaky(run->backend, y, slopes, slope));
+}
+
 void imu_op_scale_channels(imu_run *run, imu_tensor *y, int64_t channels, double factor)
 {
-    if (!run->status && y)
+    if (!run->status && y && has(run, run->backend->scale_channels != NULL, "scale channels"))
         imu_run_fail(run, run->backend->scale_channels(run->backend, y, channels, (float)factor));
 }
 
 void imu_op_scale_low(imu_run *run, imu_tensor *y, double factor)
 {
-    if (!run->status && y)
+    if (!run->status && y && has(run, run->backend->scale_low != NULL, "use FreeU"))
         imu_run_fail(run, run->backend->scale_low(run->backend, y, (float)factor));
 }
 

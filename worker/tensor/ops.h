@@ -69,6 +69,7 @@ void imu_op_add(imu_run *run, imu_tensor *y, const imu_tensor *x);
 void imu_op_add_channels(imu_run *run, imu_tensor *y, const imu_tensor *c);
 /* Nearest neighbour, in the type that products take. */
 imu_tensor *imu_op_upsample(imu_run *run, const imu_tensor *x, int64_t height, int64_t width);
+void imu_op_leaky(imu_run *run, imu_tensor *y, const imu_tensor *slopes, float slope);
 void imu_op_scale_channels(imu_run *run, imu_tensor *y, int64_t channels, double factor);
 void imu_op_scale_low(imu_run *run, imu_tensor *y, double factor);
 imu_tensor *imu_op_concat(imu_run *run, const imu_tensor *x1, const imu_tensor *x2);

@@ -124,9 +124,13 @@ struct imu_backend {
     int (*add_channels)(imu_backend *b, imu_tensor *y,
                         const imu_tensor *c); /* y[n, ..., i] += c[n, i] */
     int (*upsample)(imu_backend *b, const imu_tensor *x, imu_tensor *y); /* nearest, to y's size */
+    /* These four may be NULL: then what needs them is refused with a sentence. */
     /* y is x with `top` rows and `left` columns more before it, and others behind, each what lies
      * at the opposite edge of x. */
     int (*wrap)(imu_backend *b, const imu_tensor *x, int top, int left, imu_tensor *y);
+    /* Multiplies what is below zero by `slope`, or by that of its channel when there are slopes
+     * [C]. Float32. */
+    int (*leaky)(imu_backend *b, imu_tensor *y, const imu_tensor *slopes, float slope);
     /* Multiplies the first `channels` of each pixel of a float32 tensor. */
     int (*scale_channels)(imu_backend *b, imu_tensor *y, int64_t channels, float factor);
     /* Multiplies what a float32 tensor [N, H, W, C] has of the frequencies 0 and -1 of each axis,

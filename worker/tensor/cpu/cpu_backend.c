@@ -104,6 +104,7 @@ static const imu_backend cpu_table = {
     .add_channels = imu_cpu_add_channels,
     .upsample = imu_cpu_upsample,
     .wrap = imu_cpu_wrap,
+    .leaky = imu_cpu_leaky,
     .scale_channels = imu_cpu_scale_channels,
     .scale_low = imu_cpu_scale_low,
     .concat = imu_cpu_concat,

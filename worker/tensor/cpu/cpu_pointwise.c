@@ -169,6 +169,24 @@ int imu_cpu_wrap(imu_backend *b, const imu_tensor *x, int top, int left, imu_ten
     return IMU_TENSOR_OK;
 }
 
+IMU_CLONES static void leak(float *y, const float *slopes, float slope, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] *= y[i] < 0 ? (slopes ? slopes[i] : slope) : 1;
+}
+
+int imu_cpu_leaky(imu_backend *b, imu_tensor *y, const imu_tensor *slopes, float slope)
+{
+    imu_cpu *cpu = (imu_cpu *)b;
+    int64_t width = y->dim[y->ndim - 1], rows = imu_tensor_count(y) / width;
+    if (y->type != IMU_F32 || (slopes && imu_tensor_count(slopes) != width))
+        return IMU_TENSOR_REFUSED;
+#pragma omp parallel for num_threads(cpu->threads) if (rows > 64)
+    for (int64_t r = 0; r < rows; r++)
+        leak((float *)y->data + r * width, slopes ? slopes->data : NULL, slope, width);
+    return IMU_TENSOR_OK;
+}
+
 int imu_cpu_scale_channels(imu_backend *b, imu_tensor *y, int64_t channels, float factor)
 {
     imu_cpu *cpu = (imu_cpu *)b;
