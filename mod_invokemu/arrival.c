@@ -10,6 +10,7 @@
 
 #include "mod_invokemu/config.h"
 #include "mod_invokemu/hosts.h"
+#include "mod_invokemu/ports.h"
 
 /* Above the filters of a connection (TLS, RequestReadTimeout), below those of a request. */
 #define PLACE   AP_FTYPE_CONNECTION
@@ -41,7 +42,6 @@ typedef struct arrival {
 } arrival;
 
 static ap_filter_rec_t *filter;
-static apr_array_header_t *ports;
 
 /* ---- what has come ---- */
 
@@ -368,21 +368,12 @@ int imu_arrival_wait_as(conn_rec *c, imu_wait *wait)
     return 1;
 }
 
-static int is_our_port(const conn_rec *c)
-{
-    for (int i = 0; ports && i < ports->nelts; i++)
-        if (APR_ARRAY_IDX(ports, i, apr_port_t) == 0 ||
-            APR_ARRAY_IDX(ports, i, apr_port_t) == c->local_addr->port)
-            return 1;
-    return 0;
-}
-
 static int pre_connection(conn_rec *c, void *socket)
 {
     arrival *a;
 
     (void)socket;
-    if (c->master || c->outgoing || !is_our_port(c))
+    if (!imu_ports_ours(c))
         return DECLINED;
     a = apr_pcalloc(c->pool, sizeof *a);
     a->c = c;
@@ -434,17 +425,4 @@ void imu_arrival_register(void)
     ap_hook_pre_read_request(pre_read_request, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_post_read_request(post_read_request, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(fixups, NULL, NULL, APR_HOOK_FIRST);
-}
-
-void imu_arrival_child_init(apr_pool_t *pchild, server_rec *s)
-{
-    ports = apr_array_make(pchild, 2, sizeof(apr_port_t));
-    for (; s; s = s->next) {
-        if (!imu_config_enabled(s))
-            continue;
-        if (!s->addrs)
-            APR_ARRAY_PUSH(ports, apr_port_t) = 0;
-        for (const server_addr_rec *addr = s->addrs; addr; addr = addr->next)
-            APR_ARRAY_PUSH(ports, apr_port_t) = addr->host_port;
-    }
 }

@@ -24,7 +24,5 @@ int imu_arrival_wait_as(conn_rec *c, imu_wait *wait);
 
 /** Filter and hooks. */
 void imu_arrival_register(void);
-/** Looks which ports are ours. */
-void imu_arrival_child_init(apr_pool_t *pchild, server_rec *s);
 
 #endif

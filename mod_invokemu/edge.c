@@ -7,6 +7,8 @@
 #include <util_filter.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/departure.h"
+
 APLOG_USE_MODULE(invokemu);
 
 void imu_edge_common_headers(request_rec *r)
@@ -146,6 +148,8 @@ int imu_edge_send(imu_req *req)
     const imu_reply *reply = &req->reply;
 
     imu_req_db_release(req);
+    if (req->who.via != IMU_VIA_NONE)
+        imu_departure_known(r->connection, req->who.user_id);
     imu_edge_leave_body(req);
     imu_edge_common_headers(r);
     if (reply->status == 0)

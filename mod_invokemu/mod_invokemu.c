@@ -24,9 +24,11 @@
 #include "mod_invokemu/body.h"
 #include "mod_invokemu/config.h"
 #include "mod_invokemu/crowd.h"
+#include "mod_invokemu/departure.h"
 #include "mod_invokemu/dispatch/children.h"
 #include "mod_invokemu/dispatch/dispatcher.h"
 #include "mod_invokemu/events/endpoint.h"
+#include "mod_invokemu/ports.h"
 #include "mod_invokemu/prefork.h"
 #include "mod_invokemu/routes.h"
 #include "mod_invokemu/store/db.h"
@@ -320,7 +322,8 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
                      "IMU0007: the write lock cannot be used in this child");
     imu_throttle_child_init(pchild, s);
     imu_crowd_child_init(pchild, s);
-    imu_arrival_child_init(pchild, s);
+    imu_ports_child_init(pchild, s);
+    imu_departure_child_init(pchild, s);
     imu_events_child_init(pchild, s);
 }
 
@@ -338,6 +341,7 @@ static void register_hooks(apr_pool_t *p)
     imu_events_register_hooks();
     imu_body_register();
     imu_arrival_register();
+    imu_departure_register();
     imu_prefork_register_hooks();
 }
 

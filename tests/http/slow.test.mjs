@@ -178,6 +178,57 @@ test('who reads a large picture slowly holds no thread', async () => {
     all.forEach((each) => each.socket.destroy());
 });
 
+describe('answers that nobody reads', () => {
+    const PIPELINED = 8; // more than a socket's two ends take
+    const silent = (target, { to = server, who } = {}) => {
+        const line = `GET ${target} HTTP/1.1\r\nHost: x\r\n${who ? `Authorization: Bearer ${who.token}\r\n` : ''}\r\n`;
+        const each = trickle(line.repeat(PIPELINED), { next: '', to });
+        each.socket.once('data', () => each.socket.pause());
+        return each;
+    };
+    /** A list of some 200 KB. */
+    const library = async (who) => {
+        const state = await who.post('/api/v1/client_state/default/set_by_key?key=large', 'x'.repeat(200000));
+        assert.equal(state.status, 200);
+        return '/api/v1/client_state/default/get_by_key?key=large';
+    };
+
+    for (const [name, to] of [['plainly', server], ['with TLS', secure]]) {
+        test(`hold few threads when strangers asked ${name}`, async () => {
+            const admin = await (to.admin ??= setupAdmin(to));
+            const all = Array.from({ length: 24 }, () => silent('/openapi.json', { to }));
+            // One is waited for, and the others are given up.
+            await until(() => all.filter((each) => each.text || each.ended).length === all.length, 'a beginning, or the end, of all', 20000);
+            assert.equal((await admin.get('/api/v1/auth/me')).status, 200);
+            all.forEach((each) => each.socket.resume());
+            await until(() => all.every((each) => each.ended || each.text.split('HTTP/1.1 200 ').length === PIPELINED + 1), 'all that was waited for', 20000);
+            all.forEach((each) => each.socket.destroy());
+        });
+
+        test(`leave threads to everybody else when one person asked ${name}`, async () => {
+            const admin = await (to.admin ??= setupAdmin(to));
+            const slow = await addUser(admin, 'Reads-nothing');
+            const target = await library(slow);
+            const all = Array.from({ length: 24 }, () => silent(target, { to, who: slow }));
+            await until(() => all.filter((each) => each.text || each.ended).length === all.length, 'a beginning, or the end, of all', 20000);
+            assert.equal((await admin.get('/api/v1/auth/me')).status, 200);
+            all.forEach((each) => each.socket.destroy());
+        });
+
+        test(`are whole for who reads them slowly ${name}`, async () => {
+            await (to.admin ??= setupAdmin(to));
+            const whole = (await request(`${to.url}/openapi.json`)).text;
+            const one = silent('/openapi.json', { to });
+            const timer = setInterval(() => one.socket[one.socket.isPaused() ? 'resume' : 'pause'](), 20);
+            await until(() => one.text.split('HTTP/1.1 200 ').length === PIPELINED + 1 && one.text.endsWith(whole), 'all of them', 20000);
+            clearInterval(timer);
+            one.socket.destroy();
+            const bodies = one.text.split(/HTTP\/1\.1 200 [^]*?\r\n\r\n/).slice(1);
+            assert.deepEqual([...new Set(bodies)], [whole]);
+        });
+    }
+});
+
 describe('slow heads', () => {
     const heads = [
         ['nothing', '', ''],
