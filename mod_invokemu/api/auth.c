@@ -153,10 +153,12 @@ static void tell_failure(imu_req *req, imu_audit_action action, const imu_rows *
 static imu_err *check_credentials(imu_req *req, imu_db *db, const char *email, const char *password,
                                   imu_rows **user)
 {
-    int right;
-    imu_err *err = imu_throttle_sign_in(req, email);
+    int right, known;
+    imu_err *err = imu_session_network_known(db, req->p, email, imu_client_of(req).network, &known);
 
-    if (err) {
+    if (err)
+        return err;
+    if ((err = imu_throttle_sign_in(req, email, known))) {
         if (err->status == 429)
             log_failure(req, email, "too many attempts");
         return err;
@@ -166,7 +168,7 @@ static imu_err *check_credentials(imu_req *req, imu_db *db, const char *email, c
              req, password, (*user)->count ? imu_text(*user, 0, "password_hash") : NULL, &right)))
         right = 0;
     if (err || right)
-        imu_throttle_sign_in_back(req, email);
+        imu_throttle_sign_in_back(req, email, known);
     if (err)
         return err;
     if (!right) {

@@ -5,6 +5,7 @@
 #include <http_protocol.h>
 
 #include "mod_invokemu/auth/cookies.h"
+#include "mod_invokemu/hosts.h"
 #include "mod_invokemu/routes.h"
 
 APLOG_USE_MODULE(invokemu);
@@ -30,7 +31,8 @@ static imu_err *not_signed_in(imu_req *req)
 imu_session_client imu_client_of(const imu_req *req)
 {
     return (imu_session_client){.agent = apr_table_get(req->r->headers_in, "User-Agent"),
-                                .address = req->r->useragent_ip};
+                                .address = req->r->useragent_ip,
+                                .network = imu_network_of(req)};
 }
 
 /**

@@ -104,6 +104,27 @@ static imu_err *refused(apr_pool_t *p, const char *why, const char *detail)
                          why);
 }
 
+static imu_err *remember_network(imu_db *db, apr_pool_t *p, const char *user_id,
+                                 const char *network, const char *now)
+{
+    imu_err *err;
+
+    if (!network)
+        return NULL;
+    err = imu_db_exec(db, p, NULL, "network_remember", "sss", user_id, network, now);
+    return err ? err : imu_db_exec(db, p, NULL, "network_drop_oldest", "ss", user_id, user_id);
+}
+
+imu_err *imu_session_network_known(imu_db *db, apr_pool_t *p, const char *email,
+                                   const char *network, int *known)
+{
+    imu_rows *rows;
+    imu_err *err = imu_db_select(db, p, &rows, "network_is_known", "ss", email, network);
+
+    *known = !err && rows->count > 0;
+    return err;
+}
+
 imu_err *imu_session_open(imu_db *db, apr_pool_t *p, const imu_rows *user, int remember,
                           const imu_session_client *client, imu_session_token *token)
 {
@@ -124,6 +145,8 @@ imu_err *imu_session_open(imu_db *db, apr_pool_t *p, const imu_rows *user, int r
                           hash_of(p, about.sid), remember, imu_time_text(p, token->expires_at), now,
                           now, shown(p, client->agent, AGENT_MAX),
                           shown(p, client->address, ADDRESS_MAX));
+    if (!err)
+        err = remember_network(db, p, about.user_id, client->network, now);
     if (!err)
         err = imu_db_exec(db, p, NULL, "user_signed_in", "ss", now, about.user_id);
     err = imu_db_end(db, err);

@@ -26,10 +26,15 @@ typedef struct imu_session_token {
 typedef struct imu_session_client {
     const char *agent;   /**< User-Agent, may be NULL */
     const char *address; /**< may be NULL */
+    const char *network; /**< what the address is in, as sign-ins are counted; may be NULL */
 } imu_session_client;
 
 /** Sets the rules of this process; before any thread or child starts. */
 void imu_session_rules_set(const imu_session_rules *rules);
+
+/** Whether the account with that address, if there is one, was signed in to from that network. */
+imu_err *imu_session_network_known(imu_db *db, apr_pool_t *p, const char *email,
+                                   const char *network, int *known);
 
 /** Opens a session for the account in *user (a row of users) and drops the person's ended ones.
  * @return 401 when the account has been deleted meanwhile */

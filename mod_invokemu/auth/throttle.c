@@ -96,15 +96,22 @@ static void give_back(apr_uint64_t key, const imu_limit_rule *rule)
     apr_global_mutex_unlock(lock);
 }
 
-imu_err *imu_throttle_sign_in(imu_req *req, const char *account)
+static apr_uint64_t account_key(imu_req *req, const char *account, int known)
 {
-    return take(req, imu_limit_key(limits, 'a', imu_network_of(req)), &address_rule,
-                imu_limit_key(limits, 'u', account), &account_rule);
+    return known ? imu_limit_key(limits, 'k',
+                                 apr_pstrcat(req->p, imu_network_of(req), " ", account, NULL))
+                 : imu_limit_key(limits, 'u', account);
 }
 
-void imu_throttle_sign_in_back(imu_req *req, const char *account)
+imu_err *imu_throttle_sign_in(imu_req *req, const char *account, int known)
 {
-    give_back(imu_limit_key(limits, 'u', account), &account_rule);
+    return take(req, imu_limit_key(limits, 'a', imu_network_of(req)), &address_rule,
+                account_key(req, account, known), &account_rule);
+}
+
+void imu_throttle_sign_in_back(imu_req *req, const char *account, int known)
+{
+    give_back(account_key(req, account, known), &account_rule);
     give_back(imu_limit_key(limits, 'a', imu_network_of(req)), &address_rule);
 }
 

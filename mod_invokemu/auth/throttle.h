@@ -16,11 +16,13 @@ void imu_throttle_child_init(apr_pool_t *pchild, server_rec *s);
 /**
  * Before a password is checked: takes one attempt from the allowance of account and address.
  * @param account  the address as typed, whether there is such an account or not
+ * @param known    the account was signed in to from there before: an allowance that nobody else can
+ *                 use up
  * @return 429 with Retry-After when either is used up
  */
-imu_err *imu_throttle_sign_in(imu_req *req, const char *account);
+imu_err *imu_throttle_sign_in(imu_req *req, const char *account, int known);
 /** The password was right, or was not checked: the attempt doesn't count. */
-void imu_throttle_sign_in_back(imu_req *req, const char *account);
+void imu_throttle_sign_in_back(imu_req *req, const char *account, int known);
 
 /**
  * The same before somebody who is signed in confirms their password. Each session has an allowance

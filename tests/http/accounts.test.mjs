@@ -347,6 +347,26 @@ describe('guessing', () => {
         await server.waitLog(/IMU0201: sign-in failed for "emil@example\.com" from 127\.0\.0\.1: too many attempts/);
     });
 
+    test('a stranger who guesses does not keep the owner out where the owner was before', async () => {
+        await addUser(admin, 'Wanda');
+        const from = (address, password) => request(`${server.url}/api/v1/auth/login`, { method: 'POST', from: address, json: { email: 'wanda@example.com', password } });
+        const guess = async (address) => {
+            for (let i = 0; i < 40; i++) {
+                const { status } = await from(address, `Wrong-Guess-${i}`);
+                if (status === 429) {
+                    return;
+                }
+            }
+            assert.fail(`no limit for ${address}`);
+        };
+        assert.equal((await from('127.0.0.5', PASSWORD)).status, 200);
+        await guess('127.0.0.66');
+        assert.equal((await from('127.0.0.77', PASSWORD)).status, 429, 'from a place like any other');
+        assert.equal((await from('127.0.0.5', PASSWORD)).status, 200, 'from where the owner was before');
+        await guess('127.0.0.5');
+        assert.equal((await from('127.0.0.5', PASSWORD)).status, 429, 'guesses from there are counted too');
+    });
+
     test('good sign-ins are not counted', async () => {
         await addUser(admin, 'Frieda');
         for (let i = 0; i < 16; i++) {

@@ -23,7 +23,7 @@ export function multipart(parts) {
  * Sends one request.
  * @param {string} url absolute address
  * @param {object} [options] method, headers, token (Bearer), cookie, json (a value to encode), body (text or bytes),
- *   form (parts for multipart), timeout (ms), agent (one of node's, to keep connections)
+ *   form (parts for multipart), timeout (ms), agent (one of node's, to keep connections), from (a local address)
  * @returns {Promise<{status:number, headers:object, raw:Buffer, text:string, body:any}>} body is the decoded JSON, or
  *   the text where the answer is not JSON
  */
@@ -58,6 +58,7 @@ export function request(url, options = {}) {
         const req = client.request(
             {
                 hostname,
+                localAddress: options.from,
                 port,
                 method: options.method || 'GET',
                 path: path || '/',

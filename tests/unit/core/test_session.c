@@ -11,7 +11,7 @@
 #include "mod_invokemu/store/users.h"
 #include "mod_invokemu/util/ids.h"
 
-static const imu_session_client browser = {"Mozilla/5.0", "192.0.2.7"};
+static const imu_session_client browser = {"Mozilla/5.0", "192.0.2.7", "192.0.2.7"};
 
 static imu_rows *account(tempdb *f, const char *email, int admin)
 {
@@ -456,7 +456,7 @@ static void a_hostile_user_agent_is_kept_out_or_cut(void **state)
     tempdb *f = *state;
     imu_rows *user = start(f);
     char text[1000];
-    imu_session_client client = {text, "192.0.2.7"};
+    imu_session_client client = {text, "192.0.2.7", NULL};
     imu_session_token token;
     imu_identity who;
     json_t *list;
