@@ -410,6 +410,43 @@ static void test_pictures(void **state)
     free(x), free(more), free(each);
 }
 
+/* Borders from the other side, some channels scaled, and the four slowest waves of each. */
+static void test_ways(void **state)
+{
+    fixture *f = *state;
+    int64_t n = 2, h = 5, w = 7, c = 3, count = n * h * w * c;
+    float *x = many(f, count);
+    imu_tensor tx = from(f, IMU_F32, 4, DIM(n, h, w, c), x),
+               more = empty(f, IMU_F32, 4, DIM(n, h + 3, w + 2, c));
+    double *expected = room(imu_tensor_count(&more));
+    for (int64_t i = 0; i < imu_tensor_count(&more); i++) {
+        int64_t col = (i / c % (w + 2) - 2 + w) % w, row = (i / c / (w + 2) % (h + 3) - 1 + h) % h;
+        expected[i] = pixel(x, tx.dim, i / c / (w + 2) / (h + 3), row, col, i % c);
+    }
+    assert_int_equal(f->backend->wrap(f->backend, &tx, 1, 2, &more), 0);
+    expect(f, "wrap", &more, expected);
+    imu_tensor some = from(f, IMU_F32, 4, DIM(n, h, w, c), x);
+    expected = room(count);
+    for (int64_t i = 0; i < count; i++)
+        expected[i] = (double)x[i] * (i % c < 2 ? 1.25 : 1);
+    assert_int_equal(f->backend->scale_channels(f->backend, &some, 2, 1.25f), 0);
+    expect(f, "scale_channels", &some, expected);
+    expected = room(count);
+    for (int64_t i = 0; i < count * 4; i++) {
+        int64_t at = i / 4, picture = at / (h * w * c), channel = at % c, k = i % 4;
+        expected[at] += k ? 0 : (double)x[at];
+        for (int64_t p = 0; p < h * w; p++) {
+            double turns = (k & 1 ? (double)(p % w - at / c % w) / (double)w : 0) +
+                           (k & 2 ? (double)(p / w - at / c / w % h) / (double)h : 0);
+            expected[at] += (0.75 - 1) / (double)(h * w) *
+                            (double)x[(picture * h * w + p) * c + channel] * cos(2 * M_PI * turns);
+        }
+    }
+    assert_int_equal(f->backend->scale_low(f->backend, &tx, 0.75f), 0);
+    expect(f, "scale_low", &tx, expected);
+    free(x);
+}
+
 /* Shapes that don't fit are an error with a sentence, not a read beyond the end. */
 static void test_refusals(void **state)
 {
@@ -451,6 +488,7 @@ static int run_on(const char *name, imu_backend *b)
         {"attention", test_attention, NULL, NULL, &f},
         {"values_one_by_one", test_values_one_by_one, NULL, NULL, &f},
         {"pictures", test_pictures, NULL, NULL, &f},
+        {"ways", test_ways, NULL, NULL, &f},
         /* Last: the processor's backend leaves these to oneDNN, in other words. */
         {"refusals", test_refusals, NULL, NULL, &f},
     };

@@ -205,6 +205,38 @@ int imu_cuda_upsample(imu_backend *b, const imu_tensor *x, imu_tensor *y)
                    "an enlargement");
 }
 
+int imu_cuda_wrap(imu_backend *b, const imu_tensor *x, int top, int left, imu_tensor *y)
+{
+    imu_cuda *c = (imu_cuda *)b;
+    if (x->type != y->type || x->dim[0] != y->dim[0] || x->dim[3] != y->dim[3] || top < 0 ||
+        left < 0 || top > x->dim[1] || left > x->dim[2])
+        return imu_cuda_refused(c, "a picture's borders are larger than it");
+    return started(c,
+                   imu_kernel_wrap(c->stream, imu_cuda_values(x), imu_cuda_values(y), extent_of(x),
+                                   extent_of(y), top, left),
+                   "a border");
+}
+
+int imu_cuda_scale_channels(imu_backend *b, imu_tensor *y, int64_t channels, float factor)
+{
+    imu_cuda *c = (imu_cuda *)b;
+    int64_t width = y->dim[y->ndim - 1];
+    if (y->type != IMU_F32 || channels < 0 || channels > width)
+        return imu_cuda_refused(c, "more channels are scaled than there are");
+    return started(c,
+                   imu_kernel_scale_channels(c->stream, y->data, imu_tensor_count(y) / width, width,
+                                             channels, factor),
+                   "a scaling");
+}
+
+int imu_cuda_scale_low(imu_backend *b, imu_tensor *y, float factor)
+{
+    imu_cuda *c = (imu_cuda *)b;
+    if (y->type != IMU_F32 || y->ndim != 4)
+        return imu_cuda_refused(c, "only pictures have slow waves");
+    return started(c, imu_kernel_scale_low(c->stream, y->data, extent_of(y), factor), "a filter");
+}
+
 int imu_cuda_concat(imu_backend *b, const imu_tensor *x1, const imu_tensor *x2, imu_tensor *y)
 {
     imu_cuda *c = (imu_cuda *)b;

@@ -36,6 +36,15 @@ typedef struct imu_extent {
 
 /* Nearest neighbour from `from` to `to`; n and channels are the same. */
 int imu_kernel_upsample(void *stream, imu_values x, imu_values y, imu_extent from, imu_extent to);
+/* `from` in the middle of `to`, `top` and `left` pixels in; around it, what is on its other side.
+ */
+int imu_kernel_wrap(void *stream, imu_values x, imu_values y, imu_extent from, imu_extent to,
+                    int top, int left);
+/* y[r, i] *= factor for i < channels */
+int imu_kernel_scale_channels(void *stream, float *y, int64_t rows, int64_t width, int64_t channels,
+                              float factor);
+/* The four slowest waves of each channel, times `factor`. */
+int imu_kernel_scale_low(void *stream, float *y, imu_extent e, float factor);
 /* [n, channels, height, width] to channels-last and, with `back`, the other way. */
 int imu_kernel_permute(void *stream, const float *x, float *y, imu_extent e, int back);
 

@@ -141,3 +141,37 @@ int imu_kernel_pack(void *stream, const float *x, imu_values y, int64_t out, int
     return IMU_LAUNCH(pack, imu_blocks(out * in * area), IMU_BLOCK, stream, x, y, out * in * area,
                       in, area);
 }
+
+static __global__ void wrap(imu_values x, imu_values y, imu_extent from, imu_extent to, int top,
+                            int left)
+{
+    for (IMU_EACH(i, to.n * to.height * to.width * to.channels)) {
+        int64_t pixel = i / to.channels, column = pixel % to.width, row = pixel / to.width;
+        int64_t source =
+            row / to.height * from.height + (row % to.height - top + from.height) % from.height;
+        source = source * from.width + (column - left + from.width) % from.width;
+        imu_store(y, i, imu_load(x, source * from.channels + i % to.channels));
+    }
+}
+
+int imu_kernel_wrap(void *stream, imu_values x, imu_values y, imu_extent from, imu_extent to,
+                    int top, int left)
+{
+    return IMU_LAUNCH(wrap, imu_blocks(to.n * to.height * to.width * to.channels), IMU_BLOCK,
+                      stream, x, y, from, to, top, left);
+}
+
+static __global__ void scale_channels(float *y, int64_t count, int64_t width, int64_t channels,
+                                      float factor)
+{
+    for (IMU_EACH(i, count))
+        if (i % width < channels)
+            y[i] *= factor;
+}
+
+int imu_kernel_scale_channels(void *stream, float *y, int64_t rows, int64_t width, int64_t channels,
+                              float factor)
+{
+    return IMU_LAUNCH(scale_channels, imu_blocks(rows * width), IMU_BLOCK, stream, y, rows * width,
+                      width, channels, factor);
+}

@@ -134,3 +134,44 @@ int imu_kernel_softmax(void *stream, const float *scores, imu_values probabiliti
                                probabilities, heads * queries, queries, keys, key_bias, causal,
                                first);
 }
+
+/* What wave `k` (bit 0: one turn along a row, bit 1: along a column) is at pixel `p`. */
+static __device__ void wave_at(int k, int64_t p, imu_extent e, float *cosine, float *sine)
+{
+    float turns = (k & 1 ? (float)(p % e.width) / (float)e.width : 0.0f) +
+                  (k & 2 ? (float)(p / e.width) / (float)e.height : 0.0f);
+    *cosine = cosf(6.28318530717958648f * turns);
+    *sine = sinf(6.28318530717958648f * turns);
+}
+
+/* One block for each channel of each picture. All four sums are made before any value changes. */
+static __global__ void scale_low(float *y, imu_extent e, float factor)
+{
+    __shared__ float shared[IMU_BLOCK];
+    int64_t pixels = e.height * e.width;
+    float *first = y + blockIdx.x / e.channels * pixels * e.channels + blockIdx.x % e.channels;
+    float even[4], odd[4], share = (factor - 1) / (float)pixels, cosine, sine;
+    for (int k = 0; k < 4; k++) {
+        float with_cosine = 0, with_sine = 0;
+        for (int64_t p = threadIdx.x; p < pixels; p += blockDim.x) {
+            wave_at(k, p, e, &cosine, &sine);
+            with_cosine += first[p * e.channels] * cosine;
+            with_sine += first[p * e.channels] * sine;
+        }
+        even[k] = over_block(shared, with_cosine, 0);
+        odd[k] = over_block(shared, with_sine, 0);
+    }
+    __syncthreads();
+    for (int64_t p = threadIdx.x; p < pixels; p += blockDim.x)
+        for (int k = 0; k < 4; k++) {
+            if ((k & 1 && e.width < 2) || (k & 2 && e.height < 2))
+                continue; /* an axis of one pixel has its mean alone */
+            wave_at(k, p, e, &cosine, &sine);
+            first[p * e.channels] += share * (even[k] * cosine + odd[k] * sine);
+        }
+}
+
+int imu_kernel_scale_low(void *stream, float *y, imu_extent e, float factor)
+{
+    return IMU_LAUNCH_TOGETHER(scale_low, e.n * e.channels, IMU_BLOCK, stream, y, e, factor);
+}
