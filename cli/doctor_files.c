@@ -31,19 +31,25 @@ static const char *below(const cli_doctor *d, const char *path)
     return apr_pstrcat(d->c->p, d->c->opt.root, "/", path, NULL);
 }
 
-/* What can't be read is nothing to judge: not whole, but for what belongs to somebody else. */
 static int is_whole(const char *path, int (*check)(int fd))
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int whole = fd >= 0 ? check(fd) : errno == EACCES;
+    int fd = open(path, O_RDONLY | O_CLOEXEC), whole = fd >= 0 && check(fd);
 
     if (fd >= 0)
         close(fd);
     return whole;
 }
 
-/* Pictures and thumbnails of which a part is missing, of those that have rows. */
-static imu_err *find_torn(cli_doctor *d, apr_array_header_t *torn, apr_array_header_t *bare)
+/* Whether a file is there that whoever this works for may not read, as root once left some. */
+static int is_locked(const char *path)
+{
+    return eaccess(path, R_OK) != 0 && errno == EACCES;
+}
+
+/* Pictures and thumbnails of which a part is missing, and those that can't be read, of those that
+ * have rows. */
+static imu_err *find_torn(cli_doctor *d, apr_array_header_t *torn, apr_array_header_t *bare,
+                          apr_array_header_t *locked)
 {
     const char *root = d->c->opt.root, *after = "";
     apr_pool_t *sub;
@@ -61,7 +67,9 @@ static imu_err *find_torn(cli_doctor *d, apr_array_header_t *torn, apr_array_hea
             after = imu_text(rows, i, "image_name");
             png = imu_picture_path(sub, root, after);
             webp = imu_thumbnail_path(sub, root, after);
-            if (cli_exists(png) && !is_whole(png, imu_png_is_whole) && cli_exists(png))
+            if (is_locked(png) || is_locked(webp))
+                APR_ARRAY_PUSH(locked, const char *) = after;
+            else if (cli_exists(png) && !is_whole(png, imu_png_is_whole) && cli_exists(png))
                 APR_ARRAY_PUSH(torn, const char *) = after;
             else if (cli_exists(png) && cli_exists(webp) && !is_whole(webp, imu_webp_is_whole))
                 APR_ARRAY_PUSH(bare, const char *) = after;
@@ -271,6 +279,7 @@ static imu_err *find_leftovers(cli_doctor *d)
 imu_err *cli_doctor_files(cli_doctor *d)
 {
     apr_array_header_t *torn = apr_array_make(d->c->p, 0, sizeof(const char *));
+    apr_array_header_t *locked = apr_array_make(d->c->p, 0, sizeof(const char *));
     int mended = 0;
     imu_sweep found;
     imu_err *err = (d->c->opt.fix ? imu_pictures_sweep : imu_pictures_look)(d->c->db, d->c->p,
@@ -282,8 +291,13 @@ imu_err *cli_doctor_files(cli_doctor *d)
     if ((err = find_leftovers(d)))
         return err;
     if ((err = rows_without_pictures(d, &found)) || (err = look_again(d, found.bare_names, 0)) ||
-        (err = find_torn(d, torn, found.bare_names)))
+        (err = find_torn(d, torn, found.bare_names, locked)))
         return err;
+    if (locked->nelts)
+        cli_doctor_found(
+            d, "unreadable",
+            "pictures that the server's user may not read: give it their files by chown",
+            locked->nelts, locked, 0);
     if (torn->nelts && d->c->opt.fix)
         err = set_all_aside(d, torn, &mended);
     if (torn->nelts && !err)

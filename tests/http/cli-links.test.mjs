@@ -90,6 +90,17 @@ describe('links in the server’s folders', { skip: !user && 'only root has righ
         assert.equal(fs.statSync(data('outputs/orphans', path.basename(orphan))).uid, user.uid);
     });
 
+    test('pictures that are somebody else’s are named, not taken for torn ones', async () => {
+        const { image_name: name } = await upload(admin, { png: makePng(20, 20) });
+        fs.chownSync(data('outputs/images', name), 0, 0);
+        fs.chmodSync(data('outputs/images', name), 0o600);
+        const done = await invokemu('doctor', '--fix', '--json');
+        assert.equal(done.code, 3);
+        assert.deepEqual(JSON.parse(done.out).map((f) => [f.what, f.names, f.mended]), [['unreadable', [name], 0]]);
+        fs.chownSync(data('outputs/images', name), user.uid, user.gid);
+        assert.equal((await invokemu('doctor')).code, 0);
+    });
+
     test('a backup holds nothing that the server’s user can’t read', async () => {
         const to = path.join(elsewhere, 'bad');
         const done = await untouched('outputs/style_presets', 'backup', to);
