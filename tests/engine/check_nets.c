@@ -1,6 +1,7 @@
 /* Sections 5 and 9: one call of the UNet, the VAE. */
 #include "tests/engine/check.h"
 
+#include "worker/diffusion/control.h"
 #include "worker/diffusion/unet.h"
 #include "worker/diffusion/vae.h"
 
@@ -174,6 +175,62 @@ static void check_added(check *c, const char *file, imu_safetensors *st, imu_une
     check_release(&sinusoid);
 }
 
+/* One call with a tiny ControlNet on it. */
+static void check_control(check *c, const char *file, imu_safetensors *st, imu_unet *u,
+                          imu_control *control, const char *out, double scale, bool soft)
+{
+    imu_array *latents = check_array(c, st, "latents"), *context = check_array(c, st, "cond"),
+              *picture = check_array(c, st, "control/picture");
+    check_tensor t = check_read(c, st, "t"), golden = check_read(c, st, "%s", out);
+    float *mine = calloc(golden.count + 1, sizeof *mine);
+    imu_residuals sum = {.count = 0};
+    imu_fault fault = {.text = "no inputs"};
+    imu_engine_status s = IMU_ENGINE_BAD_INPUT;
+    if (latents && context && picture && t.value && golden.value) {
+        imu_unet_request r = {.batch = 1,
+                              .height = latents->dim[2],
+                              .width = latents->dim[3],
+                              .latents = latents->data,
+                              .timesteps = t.value,
+                              .context = context->data,
+                              .tokens = context->dim[1],
+                              .residuals = &sum,
+                              .out = mine};
+        s = imu_control_run(control, &r, picture->data, scale, soft, 0, 1, &sum, &fault);
+        if (!s)
+            s = imu_unet_run(u, &r, &fault);
+    }
+    if (s)
+        check_fail(c, file, out, &fault);
+    else
+        check_compare(c, file, out, mine, &golden, 2e-4, true);
+    imu_residuals_free(&sum);
+    imu_array_free(latents);
+    imu_array_free(context);
+    imu_array_free(picture);
+    check_release(&t);
+    check_release(&golden);
+    free(mine);
+}
+
+static void check_controls(check *c, const char *file, imu_safetensors *st, imu_unet *u)
+{
+    char path[4096];
+    imu_control *control;
+    imu_fault fault;
+    snprintf(path, sizeof path, "%s/tiny-control", c->fixtures);
+    if (!imu_st_find(st, "control"))
+        return;
+    if (imu_control_build(c->backend, &(imu_net_place){.folder = path}, &control, &fault)) {
+        check_fail(c, file, "control", &fault);
+        return;
+    }
+    check_note(c, file, "control fits", imu_control_fits(control, u) ? 0 : 1, 0);
+    check_control(c, file, st, u, control, "control", 0.8, false);
+    check_control(c, file, st, u, control, "control_soft", 1.5, true);
+    imu_control_close(control);
+}
+
 /* Ways to run the network that the fixtures' description knows nothing of (docs/engine.md). */
 static void check_ways(check *c, const char *name, imu_unet *u)
 {
@@ -193,6 +250,8 @@ static void check_ways(check *c, const char *name, imu_unet *u)
         k.context = "cond";
         check_call(c, file, st, u, &k, 2e-4);
     }
+    if (st)
+        check_controls(c, file, st, u);
     imu_st_close(st);
 }
 

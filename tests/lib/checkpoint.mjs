@@ -70,6 +70,20 @@ export function writeVae(to) {
     writeParts(to, [[VAE, vaeName]]);
 }
 
+function controlName(name) {
+    const [, kind, number, tail] = name.match(/^controlnet_(?:cond_embedding\.)?(conv_in|conv_out|blocks|down_blocks|mid_block)\.(?:(\d+)\.)?(weight|bias)$/) ?? [];
+    const place = {
+        conv_in: 'input_hint_block.0', conv_out: 'input_hint_block.14', blocks: `input_hint_block.${2 * number + 2}`,
+        down_blocks: `zero_convs.${number}.0`, mid_block: 'middle_block_out.0',
+    };
+    return `control_model.${kind ? `${place[kind]}.${tail}` : unetName(name)}`;
+}
+
+/** The tiny ControlNet as one file. */
+export function writeControl(to) {
+    writeParts(to, [['../tiny-control/diffusion_pytorch_model.safetensors', controlName]]);
+}
+
 function writeParts(to, parts) {
     const from = path.join(REPO, 'tests/fixtures/diffusion/tiny-sd15');
     const header = {};

@@ -8,6 +8,7 @@ build or the tests.
 """
 import json
 import math
+import os
 import struct
 import sys
 
@@ -30,11 +31,11 @@ def load(path):
     return out
 
 
-def save(path, tensors):
+def save(path, tensors, kind=np.float32):
     header, at, data = {}, 0, []
     for name, tensor in tensors.items():
-        values = np.ascontiguousarray(tensor.to(torch.float32).numpy())
-        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [at, at + values.nbytes]}
+        values = np.ascontiguousarray(tensor.numpy().astype(kind))
+        header[name] = {"dtype": "F16" if kind == np.float16 else "F32", "shape": list(values.shape), "data_offsets": [at, at + values.nbytes]}
         at += values.nbytes
         data.append(values.tobytes())
     text = json.dumps(header).encode()
@@ -223,6 +224,58 @@ def add_vae(fixtures, ways):
     ways["encode_tiles/latents"] = moments[:, :4] * scale
 
 
+HINT = (8, 8, 16, 16)
+
+
+def make_control(fixtures, weights, config):
+    """A tiny ControlNet: the way down of the UNet, and chance numbers for the rest."""
+    torch.manual_seed(7)
+    half = lambda *shape, size: (torch.randn(*shape) * size).half().double()
+    w = {name: value for name, value in weights.items() if name.startswith(("conv_in", "time_embedding", "down_blocks", "mid_block"))}
+
+    def conv(name, out, channels, kernel):
+        w[name + ".weight"] = half(out, channels, kernel, kernel, size=1 / (kernel * channels**0.5))
+        w[name + ".bias"] = half(out, size=0.1)
+
+    width = config["block_out_channels"][0]
+    conv("controlnet_cond_embedding.conv_in", HINT[0], 3, 3)
+    for i in range(6):
+        conv(f"controlnet_cond_embedding.blocks.{i}", HINT[(i + 1) // 2], HINT[i // 2], 3)
+    conv("controlnet_cond_embedding.conv_out", width, HINT[3], 3)
+    for i in range(12):
+        conv(f"controlnet_down_blocks.{i}", width, width, 1)
+    conv("controlnet_mid_block", width, width, 1)
+    folder = fixtures + "/tiny-control"
+    os.makedirs(folder, exist_ok=True)
+    save(folder + "/diffusion_pytorch_model.safetensors", w, np.float16)
+    kept = ("block_out_channels", "down_block_types", "layers_per_block", "attention_head_dim", "cross_attention_dim", "in_channels", "norm_num_groups")
+    about = {"_class_name": "ControlNetModel", "conditioning_embedding_out_channels": HINT, **{key: config[key] for key in kept}}
+    open(folder + "/config.json", "w").write(json.dumps(about, indent=2) + "\n")
+    return w
+
+
+def control(w, config, x, t, context, picture, scale, soft):
+    """What a ControlNet says: additions to the skips, and to the middle."""
+    net = Net(w)
+    h = F.silu(net.conv("controlnet_cond_embedding.conv_in", picture))
+    for i in range(6):
+        h = F.silu(net.conv(f"controlnet_cond_embedding.blocks.{i}", h, stride=1 + i % 2))
+    h = net.conv("controlnet_cond_embedding.conv_out", h)
+    middle, skips = run_down(net, config, net.conv("conv_in", x) + h, time_embedding(net, config, t), context)
+    said = [net.conv(f"controlnet_down_blocks.{i}", skip) for i, skip in enumerate(skips)] + [net.conv("controlnet_mid_block", middle)]
+    shares = torch.logspace(-1, 0, len(said), dtype=torch.float64) if soft else torch.ones(len(said))
+    said = [value * share * scale for value, share in zip(said, shares)]
+    return said[:-1], said[-1]
+
+
+def add_control(fixtures, weights, config, inputs, ways):
+    w = make_control(fixtures, weights, config)
+    picture = torch.rand(1, 3, *(8 * n for n in inputs[0].shape[-2:]), dtype=torch.float32).double()
+    ways["control/picture"] = picture
+    for name, scale, soft in (("control", 0.8, False), ("control_soft", 1.5, True)):
+        ways[name] = unet(weights, config, *inputs, control=control(w, config, *inputs, picture, scale, soft))
+
+
 def main(fixtures, out):
     weights = load(fixtures + "/tiny-sd15/unet/diffusion_pytorch_model.fp16.safetensors")
     config = json.load(open(fixtures + "/tiny-sd15/unet/config.json"))
@@ -235,6 +288,7 @@ def main(fixtures, out):
         ways["seamless_" + axes] = unet(weights, config, *inputs, axes=axes)
     ways["freeu"] = unet(weights, config, *inputs, freeu=[(1.2, 0.9), (1.4, 0.2)])
     add_vae(fixtures, ways)
+    add_control(fixtures, weights, config, inputs, ways)
     save(out, ways)
 
 

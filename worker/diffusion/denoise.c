@@ -1,4 +1,5 @@
 /* The denoising loop. */
+#include "worker/diffusion/control.h"
 #include "worker/diffusion/guidance.h"
 #include "worker/diffusion/model.h"
 #include "worker/diffusion/randn.h"
@@ -27,6 +28,7 @@ typedef struct denoise_run {
     float *context, *pooled; /* [2][...]: negative, positive */
     float time_ids[2 * IMU_MAX_TIME_IDS];
     imu_inpaint inpaint;
+    int step, steps;  /* model calls made, and those of the whole run */
     imu_array *drawn; /* noise for the mask when the caller gave none; or NULL */
 } denoise_run;
 
@@ -94,9 +96,27 @@ static imu_engine_status check_latents(const imu_unet_info *info, const imu_deno
     return IMU_ENGINE_OK;
 }
 
-static imu_engine_status check_args(const imu_unet_info *info, const imu_denoise_args *a,
-                                    imu_fault *fault)
+static imu_engine_status check_controls(const imu_model *m, const imu_denoise_args *a,
+                                        imu_fault *fault)
 {
+    for (int i = 0; i < a->control_count; i++) {
+        const imu_control_use *c = &a->controls[i];
+        if (!imu_control_fits(c->control, m->unet))
+            return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                            "A ControlNet was made for another kind of model.");
+        if (c->weight_count < 1 || !(c->begin >= 0 && c->begin <= c->end && c->end <= 1))
+            return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                            "A ControlNet must begin at 0 or later, and end by 1.");
+    }
+    if (a->control_count && m->info.vae_scale != 8)
+        return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
+                        "ControlNets need latents with cells of 8 pixels.");
+    return IMU_ENGINE_OK;
+}
+
+static imu_engine_status check_args(const imu_model *m, const imu_denoise_args *a, imu_fault *fault)
+{
+    const imu_unet_info *info = imu_unet_get_info(m->unet);
     if (info->in_channels != info->out_channels && !paints_in(info))
         return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
                         "The UNet takes more than latents, a mask and masked latents.");
@@ -113,6 +133,8 @@ static imu_engine_status check_args(const imu_unet_info *info, const imu_denoise
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                         "Denoising must start at 0 or later, and end by 1.");
     imu_engine_status s = check_latents(info, a, fault);
+    if (!s)
+        s = check_controls(m, a, fault);
     if (!s)
         s = check_conditioning(info, a->positive, fault);
     return s || !a->negative ? s : check_conditioning(info, a->negative, fault);
@@ -210,6 +232,42 @@ static imu_engine_status prepare(denoise_run *r, imu_fault *fault)
                                   &r->scheduler, fault);
 }
 
+/* Whether a ControlNet counts in this step, as InvokeAI rounds it. */
+static bool is_active(const denoise_run *r, const imu_control_use *c)
+{
+    return r->step >= floor(c->begin * r->steps) && r->step <= ceil(c->end * r->steps);
+}
+
+/* What the ControlNets say to rows [first, first + count) of (negative, positive). */
+static imu_engine_status run_controls(denoise_run *r, const imu_unet_request *q, int first,
+                                      imu_residuals *sum, imu_fault *fault)
+{
+    const imu_denoise_args *a = r->args;
+    const imu_unet_info *info = imu_unet_get_info(r->model->unet);
+    imu_engine_status s = IMU_ENGINE_OK;
+    for (int i = 0; i < a->control_count && !s; i++) {
+        const imu_control_use *c = &a->controls[i];
+        imu_unet_request mine = *q;
+        int64_t skipped = 0;
+        if (!is_active(r, c))
+            continue;
+        if (c->only_positive && a->negative && first == 0) {
+            if (q->batch == 1)
+                continue; /* the negative row by itself */
+            skipped = 1;
+            mine.batch = 1;
+            mine.context += q->tokens * info->context_width;
+            mine.pooled += info->pooled_width;
+            mine.time_ids += info->size_numbers;
+            mine.latents += r->in_values;
+        }
+        double weight = c->weight[r->step < c->weight_count ? r->step : c->weight_count - 1];
+        s = imu_control_run(c->control, &mine, c->picture, weight, c->soft, skipped, q->batch, sum,
+                            fault);
+    }
+    return s;
+}
+
 /* `count` rows of the network from row `first` of (negative, positive); 77 and 154 tokens don't
  * mix. */
 static imu_engine_status evaluate(denoise_run *r, double t, int first, int count, imu_fault *fault)
@@ -234,7 +292,14 @@ static imu_engine_status evaluate(denoise_run *r, double t, int first, int count
                           .wrap = imu_wrap_of(a->seamless_x, a->seamless_y),
                           .cancelled = a->cancelled,
                           .user = a->user};
-    return imu_unet_run(r->model->unet, &q, fault);
+    imu_residuals residuals = {.count = 0};
+    imu_engine_status s = run_controls(r, &q, first, &residuals, fault);
+    if (residuals.count)
+        q.residuals = &residuals;
+    if (!s)
+        s = imu_unet_run(r->model->unet, &q, fault);
+    imu_residuals_free(&residuals);
+    return s;
 }
 
 /* The guided output of the network into r->output. */
@@ -279,6 +344,8 @@ static imu_engine_status make_step(denoise_run *r, int position, int done, int t
         imu_scheduler_noise_level(r->scheduler, position, &keep, &add);
         imu_inpaint_before(&r->inpaint, keep, add, t / train, r->x->data);
     }
+    r->step = done;
+    r->steps = total;
     imu_engine_status s = predict(r, t, scale, fault);
     if (s)
         return s;
@@ -320,7 +387,7 @@ imu_engine_status imu_model_denoise(imu_model *model, const imu_denoise_args *ar
     denoise_run r = {.model = model, .args = args};
     imu_engine_status s = imu_model_need(model, IMU_PART_UNET, fault);
     if (!s)
-        s = check_args(imu_unet_get_info(model->unet), args, fault);
+        s = check_args(model, args, fault);
     if (!s)
         s = prepare(&r, fault);
     if (!s)

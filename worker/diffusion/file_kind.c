@@ -114,11 +114,21 @@ static bool is_upscaler(const imu_safetensors *st, imu_file_kind *kind)
     return true;
 }
 
+static bool is_control(const imu_safetensors *st, imu_file_kind *kind)
+{
+    imu_model_kind model;
+    if (!imu_single_control(st, &model))
+        return false;
+    *kind = (imu_file_kind){.type = "controlnet", .format = "checkpoint"};
+    snprintf(kind->base, sizeof kind->base, "%s", model.base);
+    return true;
+}
+
 bool imu_file_kind_of(const imu_safetensors *st, const char *path, imu_file_kind *kind)
 {
     bool lora = false;
     if (is_checkpoint(st, kind) || is_vae(st, path, kind) || is_inversion(st, kind) ||
-        is_upscaler(st, kind))
+        is_upscaler(st, kind) || is_control(st, kind))
         return true;
     for (size_t i = 0; i < st->count; i++) {
         if (is_foreign(st->entries[i].name))

@@ -1,13 +1,13 @@
 /* What a safetensors file by itself holds, told by the names and shapes of its tensors: a LoRA, a
- * textual inversion, an upscaler, a VAE or a whole model. Free of the engine, so that the server
- * can look before it offers a file. */
+ * ControlNet, a textual inversion, an upscaler, a VAE or a whole model. Free of the engine, so that
+ * the server can look before it offers a file. */
 #ifndef IMU_DIFFUSION_FILE_KIND_H
 #define IMU_DIFFUSION_FILE_KIND_H
 
 #include "worker/diffusion/safetensors.h"
 
 typedef struct imu_file_kind {
-    char type[32];   /* "lora", "embedding", "spandrel_image_to_image", "vae", "main" */
+    char type[32]; /* "lora", "controlnet", "embedding", "spandrel_image_to_image", "vae", "main" */
     char format[16]; /* "lycoris", "embedding_file", "checkpoint" */
     char base[16];   /* "sd-1", "sd-2", "sdxl", "sdxl-refiner", "any" */
     /* Of a whole model, as in imu_model_kind; else "". */

@@ -84,11 +84,24 @@ static bool unet_name(const imu_naming *naming, const char *name, int candidate,
                                    {"time_embedding.linear_2", "time_embed.2"},
                                    {"add_embedding.linear_1", "label_emb.0.0"},
                                    {"add_embedding.linear_2", "label_emb.0.2"},
+                                   {"controlnet_cond_embedding.conv_in", "input_hint_block.0"},
+                                   {"controlnet_cond_embedding.conv_out", "input_hint_block.14"},
+                                   {"controlnet_mid_block", "middle_block_out.0"},
                                    {"conv_in", "input_blocks.0.0"},
                                    {"conv_norm_out", "out.0"},
                                    {"conv_out", "out.2"}};
     const char *rest, *tail;
     int block, n = -1, each = naming->layers + 1;
+    if ((rest = after(name, "controlnet_down_blocks.")) ||
+        (tail = after(name, "controlnet_cond_embedding.blocks."))) {
+        const char *at = rest ? rest : tail;
+        block = number(&at);
+        /* Activations count as layers there, so every other number is a convolution's. */
+        n = rest
+                ? snprintf(out, room, "zero_convs.%d.0%s%s", block, *at ? "." : "", at)
+                : snprintf(out, room, "input_hint_block.%d%s%s", 2 * block + 2, *at ? "." : "", at);
+        return !candidate && block >= 0 && n >= 0 && (size_t)n < room;
+    }
     if ((rest = after(name, "mid_block.")))
         return !candidate && unet_mid(rest, out, room);
     if ((rest = after(name, "down_blocks."))) {

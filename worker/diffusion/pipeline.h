@@ -206,6 +206,25 @@ typedef struct imu_progress {
         *predicted_original; /* the scheduler's guess at the end result: use it for previews */
 } imu_progress;
 
+typedef struct imu_control imu_control;
+
+/* Opens a ControlNet: a folder of diffusers, or a file with the original names. Must be closed
+ * before the engine. */
+imu_engine_status imu_control_open(imu_engine *engine, const char *path, imu_control **out,
+                                   imu_fault *fault);
+void imu_control_close(imu_control *control); /* NULL is fine */
+
+/* A ControlNet in a run. */
+typedef struct imu_control_use {
+    imu_control *control;
+    const float *picture; /* [3, 8 h, 8 w] from 0 to 1, for latents of h by w */
+    const double *weight; /* one value, or one for each step */
+    int weight_count;
+    double begin, end;  /* shares of the run between which it counts */
+    bool soft;          /* finer levels count less */
+    bool only_positive; /* the negative prompt's half of guidance is left alone */
+} imu_control_use;
+
 /* FreeU: on the two coarsest levels of the way up, half of the channels count `backbone` times and
  * the low frequencies of what was left on the way down `skip` times. All zero, or any of them: off.
  */
@@ -233,6 +252,8 @@ typedef struct imu_denoise_args {
     bool seamless_x, seamless_y; /* left fits to right, top to bottom, when pictures are put side by
                                     side */
     imu_freeu freeu;
+    const imu_control_use *controls;
+    int control_count;
     /* After each model call; nonzero cancels. May be NULL. */
     int (*progress)(void *user, const imu_progress *progress);
     /* Asked often, before each product of the network and within an attention; nonzero cancels.

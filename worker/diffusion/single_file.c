@@ -11,6 +11,9 @@
 #define CLIP2 "cond_stage_model.model."
 #define LARGE "conditioner.embedders."
 
+#define POOLED_OF_XL 1280
+
+enum { PER_STAGE = 4, LAST_STAGE = 12 }; /* of a ControlNet's picture: layers, and the last one */
 enum { MAX_LEVELS = 8, MAX_LAYERS = 8, MAX_DEPTH = 64, MAX_TEXT_LAYERS = 128 };
 
 /* A dimension of the tensor with that name; 0 when there is none. */
@@ -37,34 +40,34 @@ typedef struct unet_shape {
     bool linear;
 } unet_shape;
 
-static int depth_of(const imu_safetensors *st, const char *attention)
+static int depth_of(const imu_safetensors *st, const char *prefix, const char *attention)
 {
     int n = 0;
     while (n < MAX_DEPTH &&
-           dim(st, 0, UNET "%s.transformer_blocks.%d.attn2.to_k.weight", attention, n))
+           dim(st, 0, "%s%s.transformer_blocks.%d.attn2.to_k.weight", prefix, attention, n))
         n++;
     return n;
 }
 
-static unet_shape unet_shape_of(const imu_safetensors *st)
+static unet_shape unet_shape_of(const imu_safetensors *st, const char *prefix)
 {
-    unet_shape u = {.added = dim(st, 1, UNET "label_emb.0.0.weight")};
+    unet_shape u = {.added = dim(st, 1, "%slabel_emb.0.0.weight", prefix)};
     char attention[64];
     while (u.layers < MAX_LAYERS &&
-           dim(st, 0, UNET "input_blocks.%d.0.in_layers.0.weight", u.layers + 1))
+           dim(st, 0, "%sinput_blocks.%d.0.in_layers.0.weight", prefix, u.layers + 1))
         u.layers++;
     for (; u.levels < MAX_LEVELS; u.levels++) {
         int first = u.levels * (u.layers + 1) + 1;
-        int64_t c = dim(st, 0, UNET "input_blocks.%d.0.out_layers.3.weight", first);
+        int64_t c = dim(st, 0, "%sinput_blocks.%d.0.out_layers.3.weight", prefix, first);
         if (!c)
             break;
         snprintf(attention, sizeof attention, "input_blocks.%d.1", first);
         u.channels[u.levels] = c;
-        u.depth[u.levels] = depth_of(st, attention);
+        u.depth[u.levels] = depth_of(st, prefix, attention);
     }
-    u.context = dim(st, 1, UNET "middle_block.1.transformer_blocks.0.attn2.to_k.weight");
-    u.linear = dim(st, 0, UNET "middle_block.1.proj_in.weight") &&
-               !dim(st, 2, UNET "middle_block.1.proj_in.weight");
+    u.context = dim(st, 1, "%smiddle_block.1.transformer_blocks.0.attn2.to_k.weight", prefix);
+    u.linear = dim(st, 0, "%smiddle_block.1.proj_in.weight", prefix) &&
+               !dim(st, 2, "%smiddle_block.1.proj_in.weight", prefix);
     return u;
 }
 
@@ -81,9 +84,9 @@ static json_t *block_types(const unet_shape *u, bool up)
     return list;
 }
 
-static json_t *unet_config(const imu_safetensors *st, int64_t pooled)
+static json_t *unet_config(const imu_safetensors *st, const char *prefix, int64_t pooled)
 {
-    unet_shape u = unet_shape_of(st);
+    unet_shape u = unet_shape_of(st, prefix);
     json_t *channels = json_array(), *heads = json_array(), *depth = json_array();
     /* 1.x has 8 heads everywhere, the later ones heads that are 64 wide. */
     bool wide_heads = u.linear;
@@ -97,8 +100,8 @@ static json_t *unet_config(const imu_safetensors *st, int64_t pooled)
     json_t *config = json_pack(
         "{s:o,s:o,s:o,s:i,s:I,s:I,s:I,s:b,s:o,s:o,s:i,s:i}", "block_out_channels", channels,
         "attention_head_dim", heads, "transformer_layers_per_block", depth, "layers_per_block",
-        u.layers, "in_channels", (json_int_t)dim(st, 1, UNET "input_blocks.0.0.weight"),
-        "out_channels", (json_int_t)dim(st, 0, UNET "out.2.weight"), "cross_attention_dim",
+        u.layers, "in_channels", (json_int_t)dim(st, 1, "%sinput_blocks.0.0.weight", prefix),
+        "out_channels", (json_int_t)dim(st, 0, "%sout.2.weight", prefix), "cross_attention_dim",
         (json_int_t)u.context, "use_linear_projection", u.linear, "down_block_types",
         block_types(&u, false), "up_block_types", block_types(&u, true), "norm_num_groups", 32,
         "sample_size",
@@ -138,6 +141,24 @@ static json_t *vae_config(const imu_safetensors *st, const char *prefix, bool la
                      (json_int_t)dim(st, 1, "%sdecoder.conv_in.weight", prefix), "norm_num_groups",
                      32, "scaling_factor", large ? 0.13025 : 0.18215, "mid_block_add_attention",
                      dim(st, 0, "%sdecoder.mid.attn_1.q.weight", prefix) > 0);
+}
+
+/* A ControlNet's way down as a UNet's. */
+static json_t *control_config(const imu_safetensors *st, const char *prefix)
+{
+    int64_t added = dim(st, 1, "%slabel_emb.0.0.weight", prefix);
+    /* What XL adds: 1280 of pooled text, and six numbers. */
+    json_t *config = unet_config(st, prefix, added > POOLED_OF_XL ? POOLED_OF_XL : 0);
+    if (!config)
+        return NULL;
+    json_object_set_new(config, "out_channels",
+                        json_integer(dim(st, 1, "%sinput_blocks.0.0.weight", prefix)));
+    json_t *widths = json_array();
+    for (int i = 0; i <= LAST_STAGE; i += PER_STAGE)
+        json_array_append_new(widths,
+                              json_integer(dim(st, 0, "%sinput_hint_block.%d.weight", prefix, i)));
+    json_object_set_new(config, "conditioning_embedding_out_channels", widths);
+    return config;
 }
 
 const char *imu_single_file_vae(const imu_safetensors *st)
@@ -245,7 +266,7 @@ bool imu_single_file_is(const imu_safetensors *st, imu_model_kind *kind)
     imu_model_kind ignored;
     if (!dim(st, 1, UNET "input_blocks.0.0.weight") || !dim(st, 0, UNET "out.2.weight"))
         return false;
-    json_t *unet = unet_config(st, pooled_of(st));
+    json_t *unet = unet_config(st, UNET, pooled_of(st));
     if (unet)
         kind_of(st, unet, kind ? kind : &ignored);
     json_decref(unet);
@@ -269,7 +290,7 @@ static imu_engine_status describe(imu_single_file *s, const char *path, imu_faul
     if (!imu_single_file_is(st, &s->kind))
         return describe_vae_alone(s, path, fault);
     bool large = !strncmp(s->kind.base, "sdxl", 4);
-    s->unet.config = unet_config(st, pooled_of(st));
+    s->unet.config = unet_config(st, UNET, pooled_of(st));
     s->unet.naming = (imu_naming){
         IMU_NAMES_UNET, UNET,
         (int)json_integer_value(json_object_get(s->unet.config, "layers_per_block")), 0};
@@ -283,6 +304,45 @@ static imu_engine_status describe(imu_single_file *s, const char *path, imu_faul
         text->pad = encoders[i].kind == IMU_NAMES_OPENCLIP ? 0 : -1;
     }
     return s->unet.config ? IMU_ENGINE_OK : imu_fail_memory(fault);
+}
+
+const char *imu_single_control(const imu_safetensors *st, imu_model_kind *kind)
+{
+    static const char *const prefixes[] = {"control_model.", ""};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        const char *p = prefixes[i];
+        if (dim(st, 1, "%sinput_hint_block.0.weight", p) != 3 ||
+            !dim(st, 0, "%smiddle_block_out.0.weight", p))
+            continue;
+        json_t *unet = control_config(st, p);
+        if (unet && kind)
+            imu_model_kind_of(unet, NULL, kind);
+        json_decref(unet);
+        return unet ? p : NULL;
+    }
+    return NULL;
+}
+
+imu_engine_status imu_single_control_open(const char *path, imu_single_file **out, imu_fault *fault)
+{
+    imu_single_file *s = calloc(1, sizeof *s);
+    if (!s)
+        return imu_fail_memory(fault);
+    imu_engine_status status = imu_st_open(path, &s->file, fault);
+    const char *prefix = status ? NULL : imu_single_control(s->file, &s->kind);
+    if (!status && !prefix)
+        status = imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The file holds no ControlNet.");
+    if (!status && !(s->unet.config = control_config(s->file, prefix)))
+        status = imu_fail_memory(fault);
+    if (status) {
+        imu_single_file_close(s);
+        return status;
+    }
+    s->unet.naming = (imu_naming){
+        IMU_NAMES_UNET, prefix,
+        (int)json_integer_value(json_object_get(s->unet.config, "layers_per_block")), 0};
+    *out = s;
+    return status;
 }
 
 imu_engine_status imu_single_file_open(const char *path, imu_single_file **out, imu_fault *fault)

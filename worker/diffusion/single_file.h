@@ -30,6 +30,13 @@ const char *imu_single_file_vae(const imu_safetensors *st);
  * tell ("xl"); `path` may be NULL. */
 const char *imu_single_file_vae_base(const char *path);
 
+/* What stands before the names of a ControlNet with the original names; NULL when the file is none.
+ * `kind` may be NULL. */
+const char *imu_single_control(const imu_safetensors *st, imu_model_kind *kind);
+/* Such a file: its way down is `unet`. */
+imu_engine_status imu_single_control_open(const char *path, imu_single_file **out,
+                                          imu_fault *fault);
+
 imu_engine_status imu_single_file_open(const char *path, imu_single_file **out, imu_fault *fault);
 void imu_single_file_close(imu_single_file *s);
 

@@ -88,7 +88,7 @@ static imu_engine_status read_levels(imu_unet *u, const json_t *c, imu_fault *fa
     if (!s)
         s = read_block_types(c, "down_block_types", u->levels, "DownBlock2D",
                              "CrossAttnDownBlock2D", u->down_attends, fault);
-    if (!s)
+    if (!s && !u->down_only)
         s = read_block_types(c, "up_block_types", u->levels, "UpBlock2D", "CrossAttnUpBlock2D",
                              u->up_attends, fault);
     return s;
@@ -250,6 +250,8 @@ static imu_engine_status build(imu_unet *u, imu_fault *fault)
         s = build_down(u, i, fault);
     if (!s)
         s = build_mid(u, fault);
+    if (u->down_only)
+        return s;
     for (int i = 0; i < u->levels && !s; i++)
         s = build_up(u, i, fault);
     if (!s)
@@ -259,14 +261,16 @@ static imu_engine_status build(imu_unet *u, imu_fault *fault)
     return s;
 }
 
-imu_engine_status imu_unet_open(imu_backend *backend, const imu_net_place *place, imu_unet **out,
-                                imu_fault *fault)
+static imu_engine_status open_as(bool down_only, imu_backend *backend, const imu_net_place *place,
+                                 imu_unet **out, imu_fault *fault)
 {
     json_t *config;
     imu_engine_status s = imu_net_config(place, &config, fault);
     if (s)
         return s;
     imu_unet *u = calloc(1, sizeof *u);
+    if (u)
+        u->down_only = down_only;
     s = u ? read_config(u, config, fault) : imu_fail_memory(fault);
     json_decref(config);
     if (!s)
@@ -280,6 +284,18 @@ imu_engine_status imu_unet_open(imu_backend *backend, const imu_net_place *place
     else
         *out = u;
     return s;
+}
+
+imu_engine_status imu_unet_open(imu_backend *backend, const imu_net_place *place, imu_unet **out,
+                                imu_fault *fault)
+{
+    return open_as(false, backend, place, out, fault);
+}
+
+imu_engine_status imu_unet_open_down(imu_backend *backend, const imu_net_place *place,
+                                     imu_unet **out, imu_fault *fault)
+{
+    return open_as(true, backend, place, out, fault);
 }
 
 void imu_unet_close(imu_unet *u)

@@ -33,6 +33,7 @@ typedef struct imu_unet_request {
     float *out;            /* [batch, out_channels, height, width] */
     unsigned wrap;         /* IMU_WRAP_... */
     imu_freeu freeu;
+    const struct imu_residuals *residuals; /* of ControlNets (control.h), or NULL */
     int (*cancelled)(void *user);
     void *user;
     void (*probe)(void *user, const char *stage,

@@ -6,6 +6,13 @@
 #include "worker/diffusion/unet.h"
 
 enum { IMU_UNET_MAX_LEVELS = 8, IMU_UNET_MAX_LAYERS = 8 };
+enum { IMU_UNET_MAX_SKIPS = (IMU_UNET_MAX_LEVELS + 1) * (IMU_UNET_MAX_LAYERS + 1) };
+
+/* What goes down and comes back up. */
+typedef struct imu_skip_stack {
+    imu_tensor *item[IMU_UNET_MAX_SKIPS];
+    int count;
+} imu_skip_stack;
 
 typedef struct imu_unet_level {
     int layers;
@@ -29,6 +36,16 @@ struct imu_unet {
     imu_unet_level down[IMU_UNET_MAX_LEVELS], up[IMU_UNET_MAX_LEVELS];
     imu_resnet mid1, mid2;
     imu_transformer mid;
+    bool down_only; /* a ControlNet's: no way up */
 };
+
+/* Opens the way down and the middle of a UNet alone. */
+imu_engine_status imu_unet_open_down(imu_backend *backend, const imu_net_place *place,
+                                     imu_unet **out, imu_fault *fault);
+/* Runs them: the middle, and on the stack what goes to the way up. `added` goes onto the first
+ * features. What a caller needs for the way up too is given out, unless it is NULL. */
+imu_tensor *imu_unet_descend(imu_run *run, const imu_unet *u, const imu_unet_request *r,
+                             const imu_tensor *added, imu_tensor **time, imu_tensor **context,
+                             imu_skip_stack *skips);
 
 #endif

@@ -1,18 +1,11 @@
 /* One evaluation of the UNet. */
+#include "worker/diffusion/control.h"
 #include "worker/diffusion/unet_parts.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_SKIPS = (IMU_UNET_MAX_LEVELS + 1) * (IMU_UNET_MAX_LAYERS + 1) };
-
-/* What goes down and comes back up. */
-typedef struct skip_stack {
-    imu_tensor *item[MAX_SKIPS];
-    int count;
-} skip_stack;
 
 void imu_unet_sinusoid(const imu_unet *u, double t, int n, float *out)
 {
@@ -96,14 +89,15 @@ static void probe(imu_run *run, const imu_tensor *x, const char *format, int i, 
     imu_run_probe(run, stage, x);
 }
 
-static void push(skip_stack *s, imu_tensor *x)
+static void push(imu_skip_stack *s, imu_tensor *x)
 {
     s->item[s->count++] = x;
 }
 
 /* Each result is a skip too, so the stack owns them all; the last one is returned. */
 static imu_tensor *run_down(imu_run *run, const imu_unet *u, int i, imu_tensor *x,
-                            const imu_tensor *time, const imu_tensor *context, skip_stack *skips)
+                            const imu_tensor *time, const imu_tensor *context,
+                            imu_skip_stack *skips)
 {
     const imu_unet_level *l = &u->down[i];
     for (int k = 0; k < l->layers; k++) {
@@ -142,7 +136,7 @@ static void apply_freeu(imu_run *run, const imu_freeu *f, int level, imu_tensor 
 /* Takes x over. */
 static imu_tensor *run_up(imu_run *run, const imu_unet *u, int i, imu_tensor *x,
                           const imu_unet_request *r, const imu_tensor *time,
-                          const imu_tensor *context, skip_stack *skips)
+                          const imu_tensor *context, imu_skip_stack *skips)
 {
     const imu_unet_level *l = &u->up[i];
     for (int k = 0; k < l->layers; k++) {
@@ -199,21 +193,48 @@ static imu_tensor *run_out(imu_run *run, const imu_unet *u, imu_tensor *x)
     return y;
 }
 
-static void run_network(imu_run *run, const imu_unet *u, const imu_unet_request *r)
+imu_tensor *imu_unet_descend(imu_run *run, const imu_unet *u, const imu_unet_request *r,
+                             const imu_tensor *added, imu_tensor **time, imu_tensor **context,
+                             imu_skip_stack *skips)
 {
-    skip_stack skips = {.count = 0};
-    imu_tensor *time = embed(run, u, r);
-    imu_tensor *context =
+    imu_tensor *when = embed(run, u, r);
+    imu_tensor *said =
         imu_op_from(run, 3, (int64_t[]){r->batch, r->tokens, u->info.context_width}, r->context);
     imu_tensor *in = imu_op_from_nchw(
         run, (int64_t[]){r->batch, u->info.in_channels, r->height, r->width}, r->latents);
     imu_tensor *x = imu_conv_run(run, &u->conv_in, in, IMU_F32);
     imu_drop(run, in);
+    if (added)
+        imu_op_add(run, x, added);
     imu_run_probe(run, "conv_in", x);
-    push(&skips, x);
+    push(skips, x);
     for (int i = 0; i < u->levels; i++)
-        x = run_down(run, u, i, x, time, context, &skips);
-    x = run_mid(run, u, x, time, context);
+        x = run_down(run, u, i, x, when, said, skips);
+    if (time)
+        *time = when;
+    if (context)
+        *context = said;
+    return run_mid(run, u, x, when, said);
+}
+
+/* Adds what ControlNets say to the skip connections and the middle. */
+static void add_residuals(imu_run *run, const imu_residuals *r, imu_skip_stack *skips,
+                          imu_tensor *middle)
+{
+    for (int i = 0; i < r->count && !run->status; i++) {
+        imu_tensor *x = imu_op_from(run, 4, r->item[i].dim, r->item[i].data);
+        imu_op_add(run, i < skips->count ? skips->item[i] : middle, x);
+        imu_drop(run, x);
+    }
+}
+
+static void run_network(imu_run *run, const imu_unet *u, const imu_unet_request *r)
+{
+    imu_skip_stack skips = {.count = 0};
+    imu_tensor *time, *context;
+    imu_tensor *x = imu_unet_descend(run, u, r, NULL, &time, &context, &skips);
+    if (r->residuals)
+        add_residuals(run, r->residuals, &skips, x);
     for (int i = 0; i < u->levels; i++)
         x = run_up(run, u, i, x, r, time, context, &skips);
     x = run_out(run, u, x);

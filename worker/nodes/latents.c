@@ -1,4 +1,5 @@
 /* Nodes that draw noise and denoise. */
+#include "worker/nodes/control.h"
 #include "worker/nodes/families.h"
 #include "worker/nodes/fields.h"
 #include "worker/nodes/latents.h"
@@ -232,7 +233,7 @@ static imu_freeu freeu_of(const json_t *unet)
 
 static int check_denoise(imu_call *call)
 {
-    static const char *const later[] = {"control", "ip_adapter", "t2i_adapter"};
+    static const char *const later[] = {"ip_adapter", "t2i_adapter"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         const json_t *v = imu_in(call, later[i]);
         if (v && !json_is_null(v) && !(json_is_array(v) && json_array_size(v) == 0))
@@ -332,6 +333,15 @@ static int denoise(imu_call *call, imu_denoise_args *args, const char *base)
         return imu_refuse(call->error, "InvalidInput",
                           "The prompt was encoded by a %s model, the UNet is of a %s model.", base,
                           info->base);
+    const imu_array *shape = args->latents ? args->latents : args->noise;
+    imu_controls controls = {.count = 0};
+    if (imu_controls_take(call, imu_in(call, "control"), info->base, shape->dim[2], shape->dim[3],
+                          &controls)) {
+        imu_controls_close(&controls);
+        return -1;
+    }
+    args->controls = controls.use;
+    args->control_count = controls.count;
     struct watch w = {.call = call, .base = info->base};
     args->user = &w;
     args->progress = on_step;
@@ -341,6 +351,7 @@ static int denoise(imu_call *call, imu_denoise_args *args, const char *base)
             call->env->user, call,
             &(struct imu_progress_note){.message = "Denoising", .total = args->steps});
     imu_engine_status status = imu_model_denoise(model, args, &out, &fault);
+    imu_controls_close(&controls);
     if (status != IMU_ENGINE_OK)
         return imu_models_fault(call, &fault);
     int64_t scale = info->vae_scale;
@@ -462,7 +473,7 @@ static const imu_node_type denoise_node = {
             .flags = IMU_F_NULLABLE | IMU_F_CONNECTION,
             .ui_order = 5,
             .help = "Latents of a picture to change, in place of a new one"},
-           LATER("control", "ControlField", 6, IMU_F_OR_LIST, "ControlNets (not available here)"),
+           LATER("control", "ControlField", 6, IMU_F_OR_LIST, "ControlNets: pictures that steer"),
            LATER("ip_adapter", "IPAdapterField", 7, IMU_F_OR_LIST,
                  "Reference pictures (not available here)"),
            LATER("t2i_adapter", "T2IAdapterField", 8, IMU_F_OR_LIST,

@@ -271,10 +271,9 @@ int imu_models_path(imu_call *call, const json_t *row, char path[PATH_MAX])
                  : unusable(call, "The model's record has no path.");
 }
 
-imu_engine_status imu_models_upscaler(imu_call *call, const char *path, imu_upscaler **out,
-                                      imu_fault *fault)
+imu_engine *imu_models_engine(const imu_call *call)
 {
-    return imu_upscaler_open(call->env->models->engine, path, out, fault);
+    return call->env->models->engine;
 }
 
 /* ---- the cache ---- */

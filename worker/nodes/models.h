@@ -51,9 +51,8 @@ int imu_models_set_loras(imu_call *call, imu_model *model, int part, int encoder
 /** The file or folder of a row of RUN.models, absolute and where models may lie. @return 0, or -1
  * with call->error */
 int imu_models_path(imu_call *call, const json_t *row, char path[PATH_MAX]);
-/** Opens an upscaler, for as long as the call lasts. */
-imu_engine_status imu_models_upscaler(imu_call *call, const char *path, imu_upscaler **out,
-                                      imu_fault *fault);
+/** The engine, to open what models.c does not keep. */
+imu_engine *imu_models_engine(const imu_call *call);
 /** Fails the call because a model does not open: to people it is unusable, whatever the reason.
  * @return -1 */
 int imu_models_refuse(imu_call *call, const imu_fault *fault);

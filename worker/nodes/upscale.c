@@ -23,7 +23,9 @@ static int open_upscaler(imu_call *call, imu_upscaler **out)
                           "The upscaler \"%.80s\" is not installed.", name ? name : "?");
     if (imu_models_path(call, row, path))
         return -1;
-    return imu_models_upscaler(call, path, out, &fault) ? imu_models_refuse(call, &fault) : 0;
+    return imu_upscaler_open(imu_models_engine(call), path, out, &fault)
+               ? imu_models_refuse(call, &fault)
+               : 0;
 }
 
 /* Whether a picture of that size may be made. @return 0, or -1 with call->error */
