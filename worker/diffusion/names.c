@@ -90,7 +90,7 @@ static bool unet_name(const imu_naming *naming, const char *name, int candidate,
                                    {"conv_in", "input_blocks.0.0"},
                                    {"conv_norm_out", "out.0"},
                                    {"conv_out", "out.2"}};
-    const char *rest, *tail;
+    const char *rest, *tail = NULL;
     int block, n = -1, each = naming->layers + 1;
     if ((rest = after(name, "controlnet_down_blocks.")) ||
         (tail = after(name, "controlnet_cond_embedding.blocks."))) {

@@ -78,7 +78,7 @@ static imu_engine_status build_rrdb(imu_upscaler *u, imu_fault *fault)
     if (!s)
         s = imu_net_conv(u->net, body, p->width, p->width, 3, &u->body, fault);
     for (int i = 0; i < p->ups && !s; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "conv_up%d", i + 1);
         s = build_outer(u, name, p->tail[i], p->width, p->width, &u->ups[i], fault);
     }
