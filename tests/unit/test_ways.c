@@ -24,7 +24,7 @@ static imu_model *model;
 static int set_up(void **state)
 {
     (void)state;
-    return imu_engine_open(&(imu_engine_options){.threads = 2, .precision = IMU_PRECISION_F32},
+    return imu_engine_open(&(imu_engine_options){.threads = 1, .precision = IMU_PRECISION_F32},
                            &engine, NULL) ||
            imu_model_open(engine, MODEL, &model, NULL);
 }
