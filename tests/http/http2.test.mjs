@@ -41,7 +41,8 @@ function ask(on, path, headers = {}, body) {
         let answer;
         let text = '';
         stream.on('response', (head) => (answer = head)).on('data', (data) => (text += data)).on('error', reject);
-        stream.on('end', () => resolve({ status: answer[':status'], text }));
+        stream.on('end', () => resolve({ status: answer?.[':status'], text }));
+        stream.on('close', () => reject(new Error(`the stream of ${path} is closed without an answer (${stream.rstCode})`)));
         stream.end(body);
     });
 }

@@ -565,6 +565,26 @@ static void test_schemas(void **state)
     json_decref(document);
 }
 
+/* A node may keep several things, and names the first one last. */
+static void test_names_stay(void **state)
+{
+    (void)state;
+    imu_env env = {0};
+    imu_error error = {0};
+    imu_call call = {.env = &env, .error = &error};
+    const char *names[40];
+    for (int i = 0; i < 40; i++) {
+        names[i] = imu_env_keep_latents(&call, imu_array_new(1, (int64_t[]){1}), "sd-1", 0);
+        assert_non_null(names[i]);
+    }
+    for (int i = 0; i < 40; i++) {
+        json_t *field = json_pack("{s:s}", "latents_name", names[i]);
+        assert_non_null(imu_env_latents(&call, field));
+        json_decref(field);
+    }
+    imu_env_clear(&env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -580,6 +600,7 @@ int main(void)
         cmocka_unit_test(test_results_are_bounded),
         cmocka_unit_test(test_arithmetic),
         cmocka_unit_test(test_strings_and_metadata),
+        cmocka_unit_test(test_names_stay),
         cmocka_unit_test(test_schemas),
     };
     return cmocka_run_group_tests_name("graph", tests, NULL, NULL);

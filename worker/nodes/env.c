@@ -20,8 +20,9 @@ static const imu_decode_limits limits = {
 void imu_env_clear(imu_env *env)
 {
     for (size_t i = 0; i < env->n_things; i++) {
-        imu_array_free(env->things[i].latents);
-        imu_conditioning_free(env->things[i].conditioning);
+        imu_array_free(env->things[i]->latents);
+        imu_conditioning_free(env->things[i]->conditioning);
+        free(env->things[i]);
     }
     free(env->things);
     for (size_t i = 0; i < env->n_images; i++)
@@ -69,15 +70,19 @@ static struct imu_thing *add_thing(imu_call *call, size_t bytes, const char *bas
     }
     if ((env->n_things & (env->n_things - 1)) == 0) {
         size_t cap = env->n_things ? 2 * env->n_things : 1;
-        struct imu_thing *grown = realloc(env->things, cap * sizeof *grown);
+        struct imu_thing **grown = realloc(env->things, cap * sizeof *grown);
         if (!grown) {
             imu_refuse(call->error, "OutOfMemory", "Not enough memory for the run.");
             return NULL;
         }
         env->things = grown;
     }
-    struct imu_thing *t = &env->things[env->n_things++];
-    memset(t, 0, sizeof *t);
+    struct imu_thing *t = calloc(1, sizeof *t);
+    if (!t) {
+        imu_refuse(call->error, "OutOfMemory", "Not enough memory for the run.");
+        return NULL;
+    }
+    env->things[env->n_things++] = t;
     imu_new_uuid(t->name);
     env->thing_bytes += bytes;
     size_t len = base ? strnlen(base, sizeof t->base - 1) : 0;
@@ -115,7 +120,7 @@ const char *imu_env_keep_conditioning(imu_call *call, imu_conditioning *c, const
 static const struct imu_thing *find_thing(imu_call *call, const char *name, bool latents)
 {
     for (size_t i = 0; name && i < call->env->n_things; i++) {
-        const struct imu_thing *t = &call->env->things[i];
+        const struct imu_thing *t = call->env->things[i];
         if (!strcmp(t->name, name) && (latents ? t->latents != NULL : t->conditioning != NULL))
             return t;
     }

@@ -47,7 +47,7 @@ typedef struct imu_env {
     const json_t *metadata_extra; /**< RUN.metadata_extra, or NULL */
     const char *workflow;         /**< text or NULL, stored in every picture */
     const char *graph;            /**< the posted graph as text, stored in every picture */
-    struct imu_thing *things;
+    struct imu_thing **things;    /**< each for itself: what names them stays where it is */
     size_t n_things;
     size_t thing_bytes;
     struct imu_env_image *images;
