@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import { after, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { MODULES } from '../lib/paths.mjs';
 import { until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
@@ -47,6 +48,25 @@ function ask(on, path, headers = {}, body) {
     });
 }
 
+/**
+ * The same on a connection of its own, asked again every three seconds until one of them is answered. A worker of mod_http2 goes
+ * idle when the stream it was woken for is gone, also while other connections have one waiting, which then waits for what comes next.
+ */
+async function askAlone(path, headers) {
+    const asked = [];
+    const answered = new AbortController();
+    for (let tries = 0; tries < 10; tries++) {
+        asked.push(ask(session(), path, headers));
+        const later = pause(3000, null, { signal: answered.signal }).catch(() => null);
+        const answer = await Promise.race([Promise.any(asked), later]);
+        if (answer) {
+            answered.abort();
+            return answer;
+        }
+    }
+    throw new Error(`no answer to any of ${asked.length} requests for ${path}`);
+}
+
 test('requests are served', async () => {
     const admin = await (server.admin ??= setupAdmin(server));
     const on = session();
@@ -64,7 +84,7 @@ for (const [whose, path] of [['one person', '/api/v1/queue/default/enqueue_batch
         const slow = whose === 'strangers' ? null : await addUser(admin, 'Slow');
         const all = Array.from({ length: 4 }, () => session()).flatMap((on) => Array.from({ length: 6 }, () => dribble(on, path, slow && { authorization: `Bearer ${slow.token}` })));
         await until(() => all.filter((each) => each.status === 429).length >= all.length - 2, 'the refusal of most');
-        assert.equal((await ask(session(), '/api/v1/auth/me', { authorization: `Bearer ${admin.token}` })).status, 200);
+        assert.equal((await askAlone('/api/v1/auth/me', { authorization: `Bearer ${admin.token}` })).status, 200);
         assert.ok(all.some((each) => each.status !== 429), 'one is waited for');
         sessions.splice(0).forEach((each) => each.destroy());
     });
@@ -75,5 +95,5 @@ test('bodies that nobody reads are not waited for', async () => {
     const on = session();
     const all = ['/a%2fb', '/%00', '/', '/api/v1/nothing'].flatMap((path) => Array.from({ length: 6 }, () => dribble(on, path)));
     await until(() => all.every((each) => each.status >= 400), 'answers to all', 5000);
-    assert.equal((await ask(session(), '/api/v1/auth/me', { authorization: `Bearer ${admin.token}` })).status, 200);
+    assert.equal((await askAlone('/api/v1/auth/me', { authorization: `Bearer ${admin.token}` })).status, 200);
 });
