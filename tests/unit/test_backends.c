@@ -442,6 +442,17 @@ static void test_ways(void **state)
                             (double)x[(picture * h * w + p) * c + channel] * cos(2 * M_PI * turns);
         }
     }
+    for (int own = 0; own < 2; own++) {
+        const float slopes[] = {0.5f, 0, -2};
+        imu_tensor ts = from(f, IMU_F32, 1, &c, slopes),
+                   leaked = from(f, IMU_F32, 4, DIM(n, h, w, c), x);
+        double *after = room(count);
+        for (int64_t i = 0; i < count; i++)
+            after[i] = (double)x[i] * (x[i] < 0 ? (double)(own ? slopes[i % c] : 0.2f) : 1);
+        assert_int_equal(f->backend->leaky(f->backend, &leaked, own ? &ts : NULL, 0.2f), 0);
+        expect(f, "leaky", &leaked, after);
+        drop(f, &ts);
+    }
     assert_int_equal(f->backend->scale_low(f->backend, &tx, 0.75f), 0);
     expect(f, "scale_low", &tx, expected);
     free(x);

@@ -138,6 +138,7 @@ static const imu_backend cuda_table = {
     .add_channels = imu_cuda_add_channels,
     .upsample = imu_cuda_upsample,
     .wrap = imu_cuda_wrap,
+    .leaky = imu_cuda_leaky,
     .scale_channels = imu_cuda_scale_channels,
     .scale_low = imu_cuda_scale_low,
     .concat = imu_cuda_concat,

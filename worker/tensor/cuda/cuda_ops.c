@@ -217,6 +217,19 @@ int imu_cuda_wrap(imu_backend *b, const imu_tensor *x, int top, int left, imu_te
                    "a border");
 }
 
+int imu_cuda_leaky(imu_backend *b, imu_tensor *y, const imu_tensor *slopes, float slope)
+{
+    imu_cuda *c = (imu_cuda *)b;
+    int64_t width = y->dim[y->ndim - 1];
+    if (y->type != IMU_F32 ||
+        (slopes && (slopes->type != IMU_F32 || imu_tensor_count(slopes) != width)))
+        return imu_cuda_refused(c, "the slopes are not one for each channel");
+    return started(c,
+                   imu_kernel_leaky(c->stream, y->data, slopes ? slopes->data : NULL,
+                                    imu_tensor_count(y) / width, width, slope),
+                   "a leaky activation");
+}
+
 int imu_cuda_scale_channels(imu_backend *b, imu_tensor *y, int64_t channels, float factor)
 {
     imu_cuda *c = (imu_cuda *)b;

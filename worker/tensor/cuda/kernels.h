@@ -40,6 +40,9 @@ int imu_kernel_upsample(void *stream, imu_values x, imu_values y, imu_extent fro
  */
 int imu_kernel_wrap(void *stream, imu_values x, imu_values y, imu_extent from, imu_extent to,
                     int top, int left);
+/* What is negative, times its channel's slope or, with NULL, `slope`. */
+int imu_kernel_leaky(void *stream, float *y, const float *slopes, int64_t rows, int64_t width,
+                     float slope);
 /* y[r, i] *= factor for i < channels */
 int imu_kernel_scale_channels(void *stream, float *y, int64_t rows, int64_t width, int64_t channels,
                               float factor);

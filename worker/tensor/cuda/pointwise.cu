@@ -175,3 +175,18 @@ int imu_kernel_scale_channels(void *stream, float *y, int64_t rows, int64_t widt
     return IMU_LAUNCH(scale_channels, imu_blocks(rows * width), IMU_BLOCK, stream, y, rows * width,
                       width, channels, factor);
 }
+
+static __global__ void leaky(float *y, const float *slopes, int64_t count, int64_t width,
+                             float slope)
+{
+    for (IMU_EACH(i, count))
+        if (y[i] < 0)
+            y[i] *= slopes ? slopes[i % width] : slope;
+}
+
+int imu_kernel_leaky(void *stream, float *y, const float *slopes, int64_t rows, int64_t width,
+                     float slope)
+{
+    return IMU_LAUNCH(leaky, imu_blocks(rows * width), IMU_BLOCK, stream, y, slopes, rows * width,
+                      width, slope);
+}
