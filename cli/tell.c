@@ -46,7 +46,7 @@ static int reach(void)
     return dispatcher.fd;
 }
 
-static void tell(uint8_t type, json_t *header, const char *payload)
+void imu_publish_frame(uint8_t type, json_t *header, const char *payload)
 {
     char *text = json_dumps(header, JSON_COMPACT);
     imu_frame frame = {.type = type,
@@ -63,28 +63,4 @@ static void tell(uint8_t type, json_t *header, const char *payload)
     }
     free(text);
     json_decref(header);
-}
-
-void imu_publish(const char *name, const char *owner, const json_t *data)
-{
-    char *text = json_dumps(data, JSON_COMPACT);
-
-    if (text)
-        tell(IMU_WIRE_EVENT, json_pack("{s:s, s:s?}", "name", name, "owner", owner), text);
-    free(text);
-}
-
-void imu_publish_queue_changed(void)
-{
-    tell(IMU_WIRE_QUEUE_CHANGED, json_object(), NULL);
-}
-
-void imu_publish_cancel_items(const json_t *item_ids)
-{
-    tell(IMU_WIRE_CANCEL_ITEMS, json_pack("{s:O}", "item_ids", (json_t *)item_ids), NULL);
-}
-
-void imu_publish_user_changed(const char *user_id)
-{
-    tell(IMU_WIRE_USER_CHANGED, json_pack("{s:s}", "user_id", user_id), NULL);
 }

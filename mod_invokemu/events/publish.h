@@ -7,6 +7,7 @@
 #ifndef IMU_PUBLISH_H
 #define IMU_PUBLISH_H
 
+#include <stdint.h>
 #include <apr.h>
 #include <jansson.h>
 
@@ -25,5 +26,12 @@ void imu_publish_queue_changed(void);
 void imu_publish_cancel_items(const json_t *item_ids);
 /** A person's role, activity, password or sessions changed: look at their sockets again. */
 void imu_publish_user_changed(const char *user_id);
+
+/**
+ * How a message leaves: publish_child.c in httpd, cli/tell.c in the command line.
+ * @param header   taken over
+ * @param payload  JSON text, or NULL
+ */
+void imu_publish_frame(uint8_t type, json_t *header, const char *payload);
 
 #endif
