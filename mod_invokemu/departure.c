@@ -173,6 +173,9 @@ void imu_departure_known(conn_rec *c, const char *user_id)
         if (f->frec == filter) {
             departure *d = f->ctx;
 
+            /* Only streams of HTTP/2 have others beside them. */
+            if (!c->master && strcmp(d->user, user_id) == 0)
+                return;
             if (lock)
                 apr_thread_mutex_lock(lock);
             apr_cpystrn(d->user, user_id, sizeof d->user);
