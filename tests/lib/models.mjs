@@ -22,6 +22,14 @@ export function addModel(folder, name, about) {
     return to;
 }
 
+/** The models that this person may use, by their names. */
+export async function modelsByName(client) {
+    return Object.fromEntries((await client.get('/api/v2/models/')).body.models.map((m) => [m.name, m]));
+}
+
+/** What a graph names a model by. */
+export const named = ({ key, hash, name, base, type }) => ({ key, hash, name, base, type });
+
 /** A folder that holds the small test model alone. */
 export function testModels() {
     const folder = modelFolder();

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import { batchOf } from '../lib/captured.mjs';
-import { addModel, modelFolder } from '../lib/models.mjs';
+import { addModel, modelFolder, modelsByName } from '../lib/models.mjs';
 import { enqueuePictures, pictureNames } from '../lib/pictures.mjs';
 import { readPixels } from '../lib/png.mjs';
 import { settled } from '../lib/queue.mjs';
@@ -36,7 +36,7 @@ let known;
 before(async () => {
     admin = await setupAdmin(server);
     anna = await addUser(admin, 'Anna');
-    known = Object.fromEntries((await anna.get('/api/v2/models/')).body.models.map((m) => [m.name, m]));
+    known = await modelsByName(anna);
 });
 
 const ENDED = ['completed', 'failed', 'canceled'];

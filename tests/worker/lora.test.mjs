@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import { batchOf } from '../lib/captured.mjs';
-import { addModel, modelFolder } from '../lib/models.mjs';
+import { addModel, modelFolder, modelsByName, named } from '../lib/models.mjs';
 import { REPO } from '../lib/paths.mjs';
 import { pictureNames } from '../lib/pictures.mjs';
 import { readPixels } from '../lib/png.mjs';
@@ -41,10 +41,8 @@ let known;
 before(async () => {
     const admin = await setupAdmin(server);
     anna = await addUser(admin, 'Anna');
-    known = Object.fromEntries((await anna.get('/api/v2/models/')).body.models.map((m) => [m.name, m]));
+    known = await modelsByName(anna);
 });
-
-const named = ({ key, hash, name, base, type }) => ({ key, hash, name, base, type });
 
 /** The graph of the client's list of LoRAs: one selector each, collected. */
 function withLoras(nodes, edges, loader, loras) {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { before, test } from 'node:test';
 import { batchOf } from '../lib/captured.mjs';
 import { writeVae } from '../lib/checkpoint.mjs';
-import { addModel, modelFolder } from '../lib/models.mjs';
+import { addModel, modelFolder, modelsByName, named } from '../lib/models.mjs';
 import { pictureNames } from '../lib/pictures.mjs';
 import { readPixels } from '../lib/png.mjs';
 import { settled } from '../lib/queue.mjs';
@@ -22,10 +22,8 @@ let known;
 before(async () => {
     const admin = await setupAdmin(server);
     anna = await addUser(admin, 'Anna');
-    known = Object.fromEntries((await anna.get('/api/v2/models/')).body.models.map((m) => [m.name, m]));
+    known = await modelsByName(anna);
 });
-
-const named = ({ key, hash, name, base, type }) => ({ key, hash, name, base, type });
 
 /** @param {object|null} seamless seamless_x, seamless_y; null: no such node  @param {string|null} vae name of a VAE  @param {object} [freeu]  @param {object} [output] more fields of the last node */
 async function draw(seamless, vae = 'ft-mse', freeu = null, output = {}) {

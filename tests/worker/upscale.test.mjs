@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import { batchOf } from '../lib/captured.mjs';
-import { addModel, modelFolder } from '../lib/models.mjs';
+import { addModel, modelFolder, modelsByName, named } from '../lib/models.mjs';
 import { REPO } from '../lib/paths.mjs';
 import { enqueuePictures, pictureModel, pictureNames } from '../lib/pictures.mjs';
 import { readPixels } from '../lib/png.mjs';
@@ -26,12 +26,10 @@ let image;
 before(async () => {
     const admin = await setupAdmin(server);
     anna = await addUser(admin, 'Anna');
-    known = Object.fromEntries((await anna.get('/api/v2/models/')).body.models.map((m) => [m.name, m]));
+    known = await modelsByName(anna);
     const [id] = await enqueuePictures(anna, await pictureModel(anna), { width: 64, height: 72 });
     image = { image_name: pictureNames(await settled(anna, id, ENDED, 60000))[0] };
 });
-
-const named = ({ key, hash, name, base, type }) => ({ key, hash, name, base, type });
 
 async function run(node) {
     const answer = await anna.post('/api/v1/queue/default/enqueue_batch', batchOf({ up: { image, is_intermediate: false, ...node } }, []));
