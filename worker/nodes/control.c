@@ -3,13 +3,12 @@
 
 #include "worker/nodes/families.h"
 #include "worker/nodes/fields.h"
+#include "worker/nodes/latents.h"
 #include "worker/nodes/models.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CELL 8 /* pixels that a cell of latents is wide */
 
 /* ---- pictures ---- */
 
@@ -183,7 +182,7 @@ static int take_one(imu_call *call, const json_t *field, const char *base, int64
         take_weights(call, json_object_get(field, "control_weight"), &all->weight[i]);
     if (!use->weight_count)
         return -1;
-    all->picture[i] = load_picture(call, field, (int)width * CELL, (int)height * CELL);
+    all->picture[i] = load_picture(call, field, (int)width * IMU_CELL, (int)height * IMU_CELL);
     use->picture = all->picture[i];
     use->weight = all->weight[i];
     return all->picture[i] ? open_control(call, field, base, &use->control) : -1;

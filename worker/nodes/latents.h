@@ -6,6 +6,9 @@
 #include "worker/diffusion/pipeline.h"
 #include "worker/nodes/env.h"
 
+/** Pixels that a cell of latents is wide. */
+#define IMU_CELL 8
+
 /** A LatentsOutput's fields for stored latents. @param scale pixels that a cell is wide */
 json_t *imu_latents_output(const char *name, const imu_array *a, int64_t scale, uint64_t seed);
 

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CELL 8 /* pixels that a cell of latents is wide */
 /* A wider edge would take minutes on a large picture, and nothing would be left of it. */
 #define MAX_EDGE 1024
 
@@ -119,12 +118,12 @@ static imu_picture *gradient_cells(imu_call *call)
     imu_picture *grey = load(call, "mask", 1);
     if (!grey)
         return NULL;
-    int w = grey->width / CELL, h = grey->height / CELL;
+    int w = grey->width / IMU_CELL, h = grey->height / IMU_CELL;
     imu_picture *cells = imu_resize(grey, w > 0 ? w : 1, h > 0 ? h : 1, IMU_FILTER_BILINEAR);
     imu_picture_free(grey);
-    if (cells && edge >= CELL) {
+    if (cells && edge >= IMU_CELL) {
         imu_picture *wide =
-            imu_mask_widen(cells, (int)edge / CELL, kind, lightest, imu_call_stop_asked, call);
+            imu_mask_widen(cells, (int)edge / IMU_CELL, kind, lightest, imu_call_stop_asked, call);
         imu_picture_free(cells);
         cells = wide;
     }
@@ -142,7 +141,8 @@ static json_t *store_area(imu_call *call, const imu_picture *cells)
     for (size_t i = 0; hard && i < (size_t)hard->width * (size_t)hard->height; i++)
         hard->data[i] = hard->data[i] < 255 ? 0 : 255;
     if (hard)
-        area = imu_resize(hard, CELL * hard->width, CELL * hard->height, IMU_FILTER_NEAREST);
+        area =
+            imu_resize(hard, IMU_CELL * hard->width, IMU_CELL * hard->height, IMU_FILTER_NEAREST);
     json_t *out = NULL;
     if (area)
         out = imu_env_save_image(call, area, "mask");

@@ -6,8 +6,6 @@
 
 #include <stdlib.h>
 
-#define CELL 8 /* pixels that a cell of latents is wide */
-
 /* The options of a call that runs a VAE; other nodes have none of them. */
 static imu_vae_args options_of(imu_call *call)
 {
@@ -76,10 +74,10 @@ static const imu_node_type l2i_node = {"l2i",
 
 imu_picture *imu_on_grid(imu_call *call, imu_picture *p)
 {
-    int w = p->width - p->width % CELL, h = p->height - p->height % CELL;
+    int w = p->width - p->width % IMU_CELL, h = p->height - p->height % IMU_CELL;
     if (w == p->width && h == p->height)
         return p;
-    imu_picture *fitting = imu_resize(p, w ? w : CELL, h ? h : CELL, IMU_FILTER_LANCZOS);
+    imu_picture *fitting = imu_resize(p, w ? w : IMU_CELL, h ? h : IMU_CELL, IMU_FILTER_LANCZOS);
     imu_picture_free(p);
     if (!fitting)
         imu_refuse(call->error, "OutOfMemory", "Not enough memory for the picture.");
