@@ -195,7 +195,7 @@ static imu_err *prepare(cli_importer *im, apr_pool_t *p, const imu_rows *r, int 
 
     if (!why)
         err = place(im, p, r, i, their_path(im, p, r, i, "", name));
-    if (imu_error_is(err, "unreadable")) {
+    if (err && imu_error_is(err, "unreadable")) {
         why = err->detail;
         err = NULL;
     }

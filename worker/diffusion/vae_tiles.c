@@ -79,7 +79,7 @@ imu_engine_status imu_run_tiles(const imu_tiling *t, const imu_array *from, imu_
     size_t across = whole ? 1 : (size_t)((from->dim[3] + step - 1) / step);
     imu_engine_status s = IMU_ENGINE_OK;
     /* The row of tiles above, each replaced as the row below comes along. */
-    imu_array **above = calloc(across, sizeof *above);
+    imu_array **above = calloc(across, sizeof(imu_array *));
     if (!above)
         return imu_fail_memory(fault);
     for (int64_t y = 0; y < from->dim[2] && !s; y += whole ? t->in : step)

@@ -70,7 +70,7 @@ static struct imu_thing *add_thing(imu_call *call, size_t bytes, const char *bas
     }
     if ((env->n_things & (env->n_things - 1)) == 0) {
         size_t cap = env->n_things ? 2 * env->n_things : 1;
-        struct imu_thing **grown = realloc(env->things, cap * sizeof *grown);
+        struct imu_thing **grown = realloc(env->things, cap * sizeof(struct imu_thing *));
         if (!grown) {
             imu_refuse(call->error, "OutOfMemory", "Not enough memory for the run.");
             return NULL;

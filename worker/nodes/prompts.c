@@ -47,6 +47,8 @@ static int encode(imu_call *call, imu_model *model, imu_prompt_args *args, const
     args->user = call;
     if (!rc && imu_model_encode_prompt(model, args, &c, &fault) != IMU_ENGINE_OK)
         rc = imu_models_fault(call, &fault);
+    args->inversions = NULL;
+    args->inversion_count = 0;
     imu_inversions_close(&learned);
     if (rc)
         return rc;
