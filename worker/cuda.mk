@@ -1,7 +1,10 @@
-# The CUDA backend, a plugin that the worker loads where there is a GPU: built where NVIDIA's nvcc is.
+# The CUDA backend, a plugin that the worker loads where there is a GPU: built where NVIDIA's toolkit is whole.
 
 NVCC ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 CUDA_HOME := $(patsubst %/bin/nvcc,%,$(realpath $(NVCC)))
+# nvcc comes without the libraries, too: each of these has a package of its own.
+CUDA_PARTS := bin/nvcc include/cuda_runtime.h include/cublasLt.h lib64/libcublasLt.so lib64/libcudart_static.a
+CUDA_MISSING := $(if $(CUDA_HOME),$(filter-out $(wildcard $(CUDA_PARTS:%=$(CUDA_HOME)/%)),$(CUDA_PARTS:%=$(CUDA_HOME)/%)),nvcc)
 CUDA_SRC  := $(wildcard worker/tensor/cuda/*.c)
 CUDA_KERNELS := $(wildcard worker/tensor/cuda/*.cu)
 CUDA_OBJS := $(CUDA_SRC:%.c=$(B)/obj/%.o) $(CUDA_KERNELS:%.cu=$(B)/obj/%.cu.o) $(B)/obj/worker/tensor/dtype.o
@@ -17,18 +20,19 @@ $(B)/invokemu-cuda.so: $(CUDA_OBJS)
 		-lcublasLt -lcudart_static -lstdc++ -lpthread -ldl -lrt -lm
 
 .PHONY: cuda
-ifneq ($(CUDA_HOME),)
+ifeq ($(CUDA_MISSING),)
 cuda: $(B)/invokemu-cuda.so
 ifeq ($(SAN),)
 ALL += $(B)/invokemu-cuda.so
 endif
 else
 cuda:
-	@echo "There is no nvcc: install NVIDIA's CUDA toolkit (13 or later), or say where it is: make cuda NVCC=/path/to/nvcc"; exit 1
+	@echo "There is no whole CUDA toolkit (13 or later); missing: $(CUDA_MISSING)."; \
+	echo "Install it with cuBLAS, or say where it is: make cuda NVCC=/path/to/nvcc"; exit 1
 $(B)/invokemu-worker: | cuda-is-missing
 .PHONY: cuda-is-missing
 cuda-is-missing:
-	@echo "No nvcc here: the worker computes on the processor only (docs/engine.md)."
+	@echo "No CUDA here (missing: $(CUDA_MISSING)): the worker computes on the processor only (docs/engine.md)."
 endif
 
 # The same code and kernels on a device that is the processor: tested without a GPU, and without NVIDIA's headers.
