@@ -175,15 +175,17 @@ static imu_err *read_day(imu_req *req, const char **day)
 }
 
 /* Turns board_id into the scope of the list: a board (after asking whether it may be read), no
- * board, or everything own. */
+ * board, or everything: of one's own, and of everybody for those who see all and don't ask for
+ * mine. */
 static imu_err *read_scope(imu_req *req, imu_image_filter *filter)
 {
     const char *board_id;
+    int mine;
     imu_err *err = imu_query_text(req, "board_id", MAX_NAME_LENGTH, NULL, &board_id);
 
-    if (err)
+    if (err || (err = imu_query_bool(req, "mine", 0, &mine)))
         return err;
-    if (!imu_policy_sees_all(&req->who))
+    if (mine || !imu_policy_sees_all(&req->who))
         filter->owner_id = req->who.user_id;
     if (!board_id || !*board_id)
         return NULL;
@@ -276,6 +278,9 @@ json_t *imu_image_json(const imu_req *req, const imu_image *image)
     /* For labels: what the picture was asked to show. */
     if (image->prompt)
         json_object_set_new(json, "prompt", json_string(image->prompt));
+    if (image->owner_name && imu_policy_sees_all(&req->who) &&
+        strcmp(image->owner_id, req->who.user_id) != 0)
+        json_object_set_new(json, "owner_name", json_string(image->owner_name));
     return json;
 }
 

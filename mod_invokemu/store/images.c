@@ -25,6 +25,7 @@ static void read_image(const imu_rows *rows, int row, imu_image *image)
     image->updated_at = imu_text(rows, row, "updated_at");
     image->board_id = imu_text(rows, row, "board_id");
     image->prompt = imu_text(rows, row, "prompt");
+    image->owner_name = imu_text(rows, row, "owner_name");
     image->width = (int)imu_int(rows, row, "width");
     image->height = (int)imu_int(rows, row, "height");
     image->is_intermediate = imu_bool(rows, row, "is_intermediate");

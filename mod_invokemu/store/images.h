@@ -22,6 +22,7 @@ typedef struct imu_image {
     const char *updated_at;
     const char *board_id; /**< or NULL */
     const char *prompt;   /**< its beginning; NULL when there is none, and in lists */
+    const char *owner_name; /**< display name, or else the address; NULL in lists */
     int width;
     int height;
     int is_intermediate;

@@ -38,8 +38,9 @@ SELECT i.image_name, i.user_id, i.image_origin, i.image_category, i.image_subfol
   i.is_intermediate, i.starred, i.has_workflow, i.created_at, i.updated_at, bi.board_id,
   CASE WHEN json_valid(i.metadata) AND json_type(i.metadata, '$.positive_prompt') = 'text'
     THEN NULLIF(trim(substr(i.metadata ->> '$.positive_prompt', 1, 300)), '') END AS prompt,
-  b.user_id AS board_owner, b.board_visibility, sb.permission
+  b.user_id AS board_owner, b.board_visibility, sb.permission, coalesce(nullif(u.display_name, ''), u.email) AS owner_name
 FROM images i
+LEFT JOIN users u ON u.user_id = i.user_id
 LEFT JOIN board_images bi ON bi.image_name = i.image_name
 LEFT JOIN boards b ON b.board_id = bi.board_id
 LEFT JOIN shared_boards sb ON sb.board_id = b.board_id AND sb.user_id = %s

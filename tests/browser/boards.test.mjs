@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DESK, PHONE, useBrowser } from '../lib/browser.mjs';
 import { useServer } from '../lib/server.mjs';
-import { ADMIN, PASSWORD, addUser, setupAdmin } from '../lib/users.mjs';
+import { ADMIN, PASSWORD, addUser, login, setupAdmin, upload } from '../lib/users.mjs';
 
 const server = useServer({ multiuser: true, media: true });
 const browser = useBrowser(server);
@@ -123,8 +123,40 @@ test('an administrator finds the private boards of others with them, by whose th
     await person.page.locator('.board', { hasText: 'Diary' }).waitFor();
     assert.deepEqual(await groups(person), [
         ['My boards', ['Unsorted']],
-        ['Other people’s boards', ['Party', 'Open, and hers by name', 'Look at this', 'Diary']],
+        ['Other people’s boards', ['Everyone’s unsorted', 'Party', 'Open, and hers by name', 'Look at this', 'Diary']],
     ]);
     await person.page.getByRole('link', { name: /Diary.*Private.*Olga · 0 pictures/ }).waitFor();
     await person.context.close();
+});
+
+test('an administrator’s own unsorted pictures stand apart from everyone’s, which say whose they are', async () => {
+    const root = await login(server, ADMIN.email, ADMIN.password);
+    const [his, hers] = [(await upload(root)).image_name, (await upload(olga)).image_name];
+    const person = await browser.person({ reducedMotion: 'reduce' });
+    await person.signIn(ADMIN.email, ADMIN.password);
+    await person.page.waitForURL('**/create');
+    const shown = async (list) => {
+        await person.page.waitForFunction((n) => document.querySelectorAll('.thumb').length === n, list.length);
+        const found = await person.page.locator('.thumb-open').evaluateAll((tiles) => tiles.map((tile) => tile.dataset.picture));
+        assert.deepEqual(found.sort(), [...list].sort());
+    };
+    await person.open('/gallery');
+    await shown([his]);
+    await person.page.getByRole('link', { name: /Everyone’s unsorted/ }).click();
+    await person.page.getByRole('heading', { name: 'Everyone’s unsorted' }).waitFor();
+    await shown([his, hers]);
+    assert.equal(await person.button('Add pictures').count(), 0, 'what is added is one’s own');
+    await person.button('Details').click();
+    await person.page.locator(`[data-picture="${hers}"]`).focus();
+    await person.page.getByText('Belongs to').waitFor();
+    await person.page.locator('.facts div', { hasText: 'Belongs to' }).getByText('Olga').waitFor();
+    assert.deepEqual(await person.axe(), []);
+    await person.context.close();
+
+    // The address alone gives nobody else more than there was: it leads to their own.
+    const grace2 = await gallery('grace@example.com', PASSWORD);
+    await grace2.open('/gallery?board=everyone');
+    await grace2.page.waitForURL((url) => url.pathname === '/gallery' && !url.search);
+    await grace2.page.getByRole('heading', { name: 'Unsorted', exact: true }).waitFor();
+    assert.equal(await grace2.page.getByText('Everyone’s unsorted').count(), 0);
 });

@@ -13,6 +13,7 @@ let guest;
 
 const thumbs = (person) => person.page.locator('.thumb');
 const board = (person, name) => person.page.locator('.board', { hasText: name });
+const unsorted = (person) => person.page.locator('a.board[href="/gallery"]');
 const png = (name, color) => ({ name, mimeType: 'image/png', buffer: makePng(96, 64, { color }) });
 
 /** Waits until exactly `n` pictures are shown. */
@@ -85,7 +86,7 @@ test('a board is made and named', async () => {
 });
 
 test('pictures move to a board by menu', async () => {
-    await board(admin, 'Unsorted').click();
+    await unsorted(admin).click();
     await pictures(admin, 3);
     await thumbs(admin).first().hover();
     await admin.page.getByRole('checkbox').first().click();
@@ -192,7 +193,7 @@ test('a star stays', async () => {
 });
 
 test('only the starred ones are shown when that is asked for', async () => {
-    await board(admin, 'Unsorted').click();
+    await unsorted(admin).click();
     await pictures(admin, 1);
     await admin.page.locator('input[type=file]').setInputFiles([png('four.png', [200, 200, 40])]);
     await pictures(admin, 2);

@@ -87,7 +87,7 @@ describe('with people', () => {
         assert.deepEqual(await person.axe(), [], 'lightbox');
     });
 
-    test('no page is wider than the screen', async () => {
+    test('no page is wider than the screen, and no button is narrower than its words', async () => {
         const person = await browser.person({ viewport: { width: 320, height: 640 } });
         await person.signIn(ADMIN.email, ADMIN.password);
         await person.page.waitForURL('**/create');
@@ -96,6 +96,8 @@ describe('with people', () => {
             await person.page.locator(ready).first().waitFor();
             const { inner, scroll } = await person.page.evaluate(() => ({ inner: innerWidth, scroll: document.documentElement.scrollWidth }));
             assert.ok(scroll <= inner, `${where} is ${scroll} wide on ${inner}`);
+            const cut = await person.page.locator('button:visible, .button:visible').evaluateAll((list) => list.filter((b) => b.scrollWidth > b.clientWidth).map((b) => b.textContent));
+            assert.deepEqual(cut, [], where);
         }
     });
 

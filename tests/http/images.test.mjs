@@ -103,6 +103,24 @@ describe('pictures', () => {
             assert.deepEqual([now.starred, now.board_id], [false, null]);
         });
 
+        test('who sees all may ask for what is their own, and learns whose the rest is; nobody else does', async () => {
+            const [his, hers] = [await upload(admin), await upload(owner)];
+            const loose = async (who, more = '') => (await who.get(`/api/v1/images/names?board_id=none${more}`)).body.image_names;
+            const all = await loose(admin);
+            assert.ok(all.includes(his.image_name) && all.includes(hers.image_name));
+            for (const list of [await loose(admin, '&mine=true'), names(await admin.get('/api/v1/images/?board_id=none&mine=true&limit=100'))]) {
+                assert.ok(list.includes(his.image_name) && !list.includes(hers.image_name));
+            }
+            assert.ok(!(await loose(owner, '&mine=false')).includes(his.image_name), 'no more than one may see');
+            assert.equal(await status(admin.get('/api/v1/images/names?mine=perhaps')), 422);
+            const owners = async (who, list) => (await who.post('/api/v1/images/images_by_names', { image_names: list.map((i) => i.image_name) })).body.map((i) => i.owner_name);
+            assert.deepEqual(await owners(admin, [his, hers]), [undefined, 'Olga']);
+            const open = await upload(owner, { query: `&board_id=${await board(owner, 'public')}` });
+            assert.deepEqual(await owners(other, [open]), [undefined]);
+            assert.equal((await admin.get(at(hers))).body.owner_name, 'Olga');
+            assert.equal((await other.get(at(open))).body.owner_name, undefined);
+        });
+
         test('the media cookie opens files and nothing else', async () => {
             const image = await upload(owner);
             const media = (who) => new Client(server.url, { cookie: who.sessionCookie.split('; ').find((c) => c.startsWith('invokeai_media_token=')) });

@@ -4,7 +4,7 @@ import { html } from '../core/html.js';
 import { brief, count } from '../core/words.js';
 import { Button, Stepper } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
-import { boardById, boardsState, canAdd, isOwn, ownerName, sortedBoards } from '../state/boards.js';
+import { UNSORTED, boardById, boardsState, canAdd, isOwn, ownerName, sortedBoards, unsortedName } from '../state/boards.js';
 import { createPictures } from '../state/jobs.js';
 import { choose, currentWish, MAX_COUNT, model, modelsState, modelsThere, negative, noModel, prompt, roomIn, settings } from '../state/wish.js';
 
@@ -30,7 +30,7 @@ function BoardPick() {
   const unknown = boardId && !current && boardsState.value !== 'ready';
   return html`<label class="board-pick"><${Icon} name="board" /><span class="sr">New pictures go to</span>
     <select value=${current || unknown ? boardId : ''} onChange=${(e) => choose({ boardId: e.target.value || undefined })}>
-      <option value="">Unsorted</option>
+      <option value="">${unsortedName(UNSORTED)}</option>
       ${unknown && html`<option value=${boardId}>Your board</option>`}
       ${mine.map((board) => html`<option key=${board.board_id} value=${board.board_id}>${brief(board.board_name)}${isOwn(board) ? '' : ` · ${ownerName(board)}`}</option>`)}
     </select><${Icon} name="down" /></label>`;

@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { navigate, route } from '../core/router.js';
-import { solo } from '../core/session.js';
+import { isAdmin, solo } from '../core/session.js';
 import { recall, remember } from '../core/storage.js';
 import { brief, count } from '../core/words.js';
 import { BoardStrip } from '../parts/boards.js';
@@ -11,7 +11,7 @@ import { BoardMenu, MoveDialog } from '../parts/board-dialogs.js';
 import { Blank, Button, Failed } from '../parts/controls.js';
 import { Details } from '../parts/details.js';
 import { Icon } from '../parts/icons.js';
-import { boardById, boards, boardsState, canAdd, canManage, isOwn, loadBoards, ownerName, visibilityIcon, visibilityWords } from '../state/boards.js';
+import { ALL_UNSORTED, UNSORTED, boardById, boards, boardsState, canAdd, canManage, isOwn, loadBoards, ownerName, realBoard, unsortedName, visibilityIcon, visibilityWords } from '../state/boards.js';
 import { loadNames, names, namesState, picture, remove, selection, show, toggleStar, upload, uploads, view } from '../state/pictures.js';
 import { Grid } from './grid.js';
 
@@ -74,7 +74,7 @@ function Empty({ board, search, starred, mayAdd }) {
   if (!mayAdd) {
     return html`<${Blank} icon="gallery" title="Nothing here yet">Pictures that are added to this board show up here.<//>`;
   }
-  const here = board === 'none' ? 'Pictures that lie on no board gather here.' : 'Pictures that you move or create onto this board show up here.';
+  const here = !realBoard(board) ? 'Pictures that lie on no board gather here.' : 'Pictures that you move or create onto this board show up here.';
   return html`<${Blank} icon="gallery" title="Nothing here yet" action=${html`<a class="button main" href="/create"><${Icon} name="create" /><span>Create a picture</span></a>`}>${here}<//>`;
 }
 
@@ -120,9 +120,10 @@ function Uploading() {
 }
 
 export function Gallery() {
-  const id = route.value.query.get('board') || 'none';
-  const board = id === 'none' ? null : boardById(id);
-  const mayAdd = id === 'none' || (board && canAdd(board));
+  const id = route.value.query.get('board') || UNSORTED;
+  const board = realBoard(id) && boardById(id);
+  const mayAdd = id === UNSORTED || (board && canAdd(board));
+  const mayChange = mayAdd || (id === ALL_UNSORTED && isAdmin.value);
   const drop = useFileDrop(id, mayAdd);
   const [asked, setAsked] = useState(false);
   useEffect(() => {
@@ -135,20 +136,20 @@ export function Gallery() {
   }, [id]);
   // Not by a list from before this page: the board may be newer.
   useEffect(() => {
-    if (asked && boardsState.value === 'ready' && id !== 'none' && !boardById(id)) {
+    if (asked && boardsState.value === 'ready' && !board && !mayChange) {
       navigate('/gallery', { replace: true });
     }
   }, [asked, id, boardsState.value, boards.value]);
   const chosen = [...selection.value];
   const one = chosen.length === 1 ? chosen[0] : looked.value || names.value[0];
-  const title = board ? board.board_name : 'Unsorted';
+  const title = board ? board.board_name : unsortedName(id);
   return html`<div class=${panelOpen.value ? 'with-panel open' : 'with-panel'} ...${drop.props}>
     <div class=${drop.over ? 'gallery dropping' : 'gallery'}>
       <h1 class="sr">Gallery</h1>
       <${BoardStrip} current=${id} />
       <div class="gallery-head">
         ${chosen.length
-          ? html`<${SelectionBar} list=${chosen} mayChange=${mayAdd} />`
+          ? html`<${SelectionBar} list=${chosen} mayChange=${mayChange} />`
           : html`<div class="gallery-title"><h2 title=${title}>${title}</h2>
                 ${board && !solo.value && html`<span class="seen-by"><${Icon} name=${visibilityIcon(board)} /><span>${seenBy(board)}</span></span>`}
                 ${board && canManage(board) && html`<${BoardMenu} board=${board} />`}</div>

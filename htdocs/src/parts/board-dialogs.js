@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { navigate } from '../core/router.js';
 import { solo } from '../core/session.js';
-import { boardById, boardLine, boards, canAdd, canDelete, changeBoard, createBoard, deleteBoard, sortedBoards, tellShared, VISIBILITY } from '../state/boards.js';
+import { UNSORTED, boardById, boardLine, boards, canAdd, canDelete, changeBoard, createBoard, deleteBoard, realBoard, sortedBoards, tellShared, unsortedName, VISIBILITY } from '../state/boards.js';
 import { loadNames, move, view } from '../state/pictures.js';
 import { brief, count } from '../core/words.js';
 import { Button, TextField } from './controls.js';
@@ -67,7 +67,7 @@ function DeleteDialog({ board, onClose }) {
   const go = (withPictures) => {
     onClose();
     navigate('/gallery');
-    deleteBoard(board, withPictures, () => view.value.board === 'none' && loadNames({ quiet: true }));
+    deleteBoard(board, withPictures, () => !realBoard(view.value.board) && loadNames({ quiet: true }));
   };
   const n = board.image_count + (board.asset_count || 0);
   return html`<${Dialog} title=${`Delete “${brief(board.board_name)}”`} onClose=${onClose}>
@@ -106,7 +106,7 @@ export function MoveDialog({ list, onClose }) {
   const targets = sortedBoards.value.filter((board) => board.board_id !== from && canAdd(board));
   return html`<${Dialog} title=${`Move ${count(list.length, 'picture')}`} onClose=${onClose}>
     <ul class="options">
-      ${from !== 'none' && html`<li><button type="button" onClick=${() => go('none')}><${Icon} name="gallery" /><span><strong>Unsorted</strong><span>On no board</span></span></button></li>`}
+      ${realBoard(from) && html`<li><button type="button" onClick=${() => go(UNSORTED)}><${Icon} name="gallery" /><span><strong>${unsortedName(UNSORTED)}</strong><span>On no board</span></span></button></li>`}
       ${targets.map(
         (board) => html`<li key=${board.board_id}><button type="button" onClick=${() => go(board.board_id)}><${Icon} name="board" />
           <span><strong>${board.board_name}</strong><span>${boardLine(board)}</span></span></button></li>`,

@@ -3,7 +3,10 @@ import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { thumbnailUrl } from '../core/api.js';
 import { html } from '../core/html.js';
 import { navigate } from '../core/router.js';
-import { boardGroups, boardLine, boardsState, canAdd, isOwn, loadBoards, visibilityIcon, visibilityWords } from '../state/boards.js';
+import { isAdmin } from '../core/session.js';
+import {
+  ALL_UNSORTED, UNSORTED, boardGroups, boardLine, boardsState, canAdd, isOwn, loadBoards, realBoard, unsortedName, visibilityIcon, visibilityWords,
+} from '../state/boards.js';
 import { move } from '../state/pictures.js';
 import { NameDialog } from './board-dialogs.js';
 import { Button } from './controls.js';
@@ -34,9 +37,9 @@ function useDrop(boardId, allowed) {
 /** sign: the icon of who sees it, and what it says. */
 function Entry({ id, name, cover, line, sign, current, allowed }) {
   const [over, drop] = useDrop(id, allowed);
-  return html`<li><a class=${over ? 'board over' : 'board'} href=${id === 'none' ? '/gallery' : `/gallery?board=${id}`}
+  return html`<li><a class=${over ? 'board over' : 'board'} href=${id === UNSORTED ? '/gallery' : `/gallery?board=${id}`}
     aria-current=${current === id ? 'page' : undefined} ...${drop}>
-    <span class="board-cover">${cover ? html`<img src=${thumbnailUrl(cover)} alt="" loading="lazy" />` : html`<${Icon} name=${id === 'none' ? 'gallery' : 'board'} />`}</span>
+    <span class="board-cover">${cover ? html`<img src=${thumbnailUrl(cover)} alt="" loading="lazy" />` : html`<${Icon} name=${realBoard(id) ? 'board' : 'gallery'} />`}</span>
     <span class="board-words"><strong>${name}</strong><span>${sign && html`<${Icon} ...${sign} />`}<span>${line}</span></span></span></a></li>`;
 }
 
@@ -48,6 +51,8 @@ function signOf(board) {
 
 const Board = ({ board, current }) => html`<${Entry} id=${board.board_id} name=${board.board_name} cover=${board.cover_image_name}
   line=${boardLine(board)} sign=${signOf(board)} current=${current} allowed=${canAdd(board)} />`;
+
+const Unsorted = ({ id, current, allowed }) => html`<${Entry} id=${id} name=${unsortedName(id)} line="On no board" current=${current} allowed=${allowed} />`;
 
 /** A list of boards; its name is shown where there is more than one group. */
 function Group({ words, shown, children }) {
@@ -64,18 +69,22 @@ export function BoardStrip({ current }) {
   useEffect(() => bringIntoSight(strip.current.querySelector('[aria-current]')), [current, state]);
   const created = (board) => navigate(`/gallery?board=${board.board_id}`);
   const [mine, ...others] = boardGroups.value;
-  const theirs = others.filter(({ list }) => list.length);
+  const rest = others.at(-1);
+  const theirs = others.filter((group) => group.list.length || (group === rest && isAdmin.value));
   const entries = (list) => list.map((board) => html`<${Board} key=${board.board_id} board=${board} current=${current} />`);
   return html`<nav class="boards" aria-label="Boards"><div class="board-groups" ref=${strip} onFocusIn=${(e) => bringIntoSight(e.target.closest('.board'))}>
     <${Group} words=${mine.words} shown=${theirs.length > 0}>
-      <${Entry} id="none" name="Unsorted" line="On no board" current=${current} allowed />
+      <${Unsorted} id=${UNSORTED} current=${current} allowed />
       ${entries(mine.list)}
       ${state === 'loading' && !mine.list.length && [1, 2, 3].map((n) => html`<li key=${n} class="board skeleton" aria-hidden="true"></li>`)}
       ${state.failed && html`<li><${Button} kind="quiet" icon="again" onClick=${loadBoards}>Boards can’t be read. Try again<//></li>`}
       <li><button type="button" class="board new" onClick=${() => setAdding(true)}><span class="board-cover"><${Icon} name="plus" /></span>
         <span class="board-words"><strong>New board</strong></span></button></li>
     <//>
-    ${theirs.map(({ words, list }) => html`<${Group} key=${words} words=${words} shown>${entries(list)}<//>`)}
+    ${theirs.map(
+      (group) => html`<${Group} key=${group.words} words=${group.words} shown>
+        ${group === rest && isAdmin.value && html`<${Unsorted} id=${ALL_UNSORTED} current=${current} />`}${entries(group.list)}<//>`,
+    )}
   </div>${adding && html`<${NameDialog} onClose=${() => setAdding(false)} onDone=${created} />`}</nav>`;
 }
 

@@ -5,7 +5,7 @@ import { html } from '../core/html.js';
 import { wishOfMetadata } from '../core/graph.js';
 import { navigate } from '../core/router.js';
 import { fullTime } from '../core/words.js';
-import { boardById } from '../state/boards.js';
+import { UNSORTED, boardById, unsortedName } from '../state/boards.js';
 import { metadataOf, picture, want } from '../state/pictures.js';
 import { SAMPLING, takeOver } from '../state/wish.js';
 import { Button } from './controls.js';
@@ -47,7 +47,9 @@ export function Details({ name, onUse }) {
     ...(wish ? rows(wish) : []),
     ['Size', record && `${record.width} × ${record.height}`],
     ['Made', record && fullTime(record.created_at)],
-    ['Board', record && (board ? board.board_name : 'Unsorted')],
+    ['Board', record && (board ? board.board_name : unsortedName(UNSORTED))],
+    // Told to administrators only, where it is somebody else.
+    ['Belongs to', record?.owner_name],
   ].filter(([, value]) => value !== undefined && value !== null && value !== '');
   return html`<div class="details">
     ${failed && html`<p class="message bad" role="alert">${failed}</p>`}

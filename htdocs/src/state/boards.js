@@ -63,13 +63,21 @@ export const canChange = (record) => {
 };
 export const boardById = (id) => boards.value.find((board) => board.board_id === id);
 
+/** What stands for a board where there is none: one's own pictures that lie on no board, and, for administrators, everyone's. */
+export const UNSORTED = 'none';
+export const ALL_UNSORTED = 'everyone';
+/** The id of a real board, null for what only stands for one. */
+export const realBoard = (id) => (id === UNSORTED || id === ALL_UNSORTED ? null : id);
+/** What such a thing is called. */
+export const unsortedName = (id) => (id === ALL_UNSORTED ? 'Everyone’s unsorted' : 'Unsorted');
+
 /** Which group of boardGroups a board is in. */
 const groupOf = (board) => (isOwn(board) ? 0 : board.permission ? 1 : 2);
 
 /** Own boards, those shared with this person by name, and the rest: open ones, for administrators all. The newest first in each. */
 export const boardGroups = computed(() => {
   const [mine, named, rest] = [0, 1, 2].map((group) => boards.value.filter((board) => groupOf(board) === group));
-  const restWords = rest.some((board) => board.board_visibility === 'private') ? 'Other people’s boards' : 'Open to everyone here';
+  const restWords = isAdmin.value ? 'Other people’s boards' : 'Open to everyone here';
   return [
     { words: 'My boards', list: mine },
     { words: 'Shared with me', list: named },

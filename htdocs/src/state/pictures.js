@@ -7,15 +7,15 @@ import { route } from '../core/router.js';
 import { myId, onLeave } from '../core/session.js';
 import { recallJson, remember, rememberJson } from '../core/storage.js';
 import { brief, count } from '../core/words.js';
-import { boardById, boardsState, canChange, countUp, loadBoards, needBoards } from './boards.js';
+import { UNSORTED, boardById, boardsState, canChange, countUp, loadBoards, needBoards, realBoard, unsortedName } from './boards.js';
 import { pictureGone } from './jobs.js';
 import { complain, say, sayWithUndo } from './toasts.js';
 
 const CHUNK = 60;
 
-const NOTHING = { board: 'none', search: '', starred: false };
+const NOTHING = { board: UNSORTED, search: '', starred: false };
 
-/** What is shown: board is a board id or 'none'; search is free text; starred leaves out all others. */
+/** What is shown: board is the id of a board, UNSORTED or ALL_UNSORTED; search is free text; starred leaves out all others. */
 export const view = signal(NOTHING);
 export const names = signal([]);
 /** 'idle', 'loading', 'ready' or {failed}. */
@@ -86,7 +86,8 @@ const reader = freshReader(
   async () => {
     const { board, search, starred } = view.value;
     const answer = await get('/images/names', {
-      board_id: board,
+      board_id: realBoard(board) || 'none',
+      mine: board === UNSORTED || undefined,
       is_intermediate: false,
       order_dir: 'DESC',
       starred_first: starred,
@@ -141,7 +142,7 @@ export function show(next) {
 /** The board of a picture, null for none. Before its record has been read: the board that it is shown on. */
 function boardOf(name) {
   const record = picture(name).value;
-  const shownOn = names.value.includes(name) && view.value.board !== 'none' ? view.value.board : null;
+  const shownOn = names.value.includes(name) ? realBoard(view.value.board) : null;
   return record ? record.board_id || null : shownOn;
 }
 
@@ -205,7 +206,7 @@ function takeOut(list) {
   };
 }
 
-/** Moves pictures to a board, or off every board with 'none'. */
+/** Moves pictures to a board, or off every board with UNSORTED. */
 export async function move(list, boardId) {
   const from = view.value.board;
   if (boardId === from || !list.length || (await onlyToLookAt(list))) {
@@ -217,10 +218,10 @@ export async function move(list, boardId) {
   try {
     const body = { image_names: list };
     await changing(list, () =>
-      boardId === 'none' ? post('/board_images/batch/delete', body) : post('/board_images/batch', { ...body, board_id: boardId }),
+      boardId === UNSORTED ? post('/board_images/batch/delete', body) : post('/board_images/batch', { ...body, board_id: boardId }),
     );
-    list.forEach((name) => picture(name).value && keep({ ...picture(name).value, board_id: boardId === 'none' ? null : boardId }));
-    say(`${count(list.length, 'picture')} moved to ${boardId === 'none' ? 'Unsorted' : `“${brief(boardById(boardId)?.board_name ?? '')}”`}.`);
+    list.forEach((name) => picture(name).value && keep({ ...picture(name).value, board_id: realBoard(boardId) }));
+    say(`${count(list.length, 'picture')} moved to ${boardId === UNSORTED ? unsortedName(boardId) : `“${brief(boardById(boardId)?.board_name ?? '')}”`}.`);
   } catch (error) {
     putBack();
     countUp(boardId, -list.length);
@@ -321,7 +322,7 @@ async function uploadOne(file, board) {
   uploads.value = [...uploads.value, { id, name: file.name }];
   const form = new FormData();
   form.append('file', file);
-  const query = { image_category: 'user', is_intermediate: false, board_id: board === 'none' ? undefined : board };
+  const query = { image_category: 'user', is_intermediate: false, board_id: realBoard(board) || undefined };
   try {
     const dto = await changing([], () => patiently(() => api('POST', '/images/upload', { form, query })));
     keep(dto);

@@ -3,7 +3,7 @@ import { computed, effect, signal } from '@preact/signals';
 import { del, get } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
-import { myId, onLeave } from '../core/session.js';
+import { isAdmin, myId, onLeave, solo } from '../core/session.js';
 import { forgetHere, forgetOthers, recallJson, remember, rememberJson } from '../core/storage.js';
 import { complain, sayWithUndo } from './toasts.js';
 
@@ -61,11 +61,13 @@ export const models = signal([]);
 /** Models that can't be used just now; only administrators hear of them: {name, problem, missing, …}. */
 export const unusable = signal([]);
 /** What is to be said when there is nothing to make pictures with. */
-export const noModel = computed(() =>
-  unusable.value.length
-    ? 'No model can be used just now. Settings says why.'
-    : 'There is no model here that can be used just now. Ask the person who looks after this server.',
-);
+export const noModel = computed(() => {
+  if (unusable.value.length) {
+    return 'No model can be used just now. Settings says why.';
+  }
+  const who = isAdmin.value || solo.value ? 'Add one on the page Models.' : 'Ask the person who looks after this server.';
+  return `There is no model here that can be used just now. ${who}`;
+});
 
 export const prompt = signal('');
 export const negative = signal('');
