@@ -113,9 +113,12 @@ imu_err *imu_api_invitation_delete(imu_req *req)
     return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
 }
 
-/* The body of those who hold a link: its token, and the new password where one is expected. */
-static imu_err *read_link(imu_req *req, const char **token, const char **password)
+/* The body of those who hold a link: its token, and the new password or what the link is for where
+ * one is expected. */
+static imu_err *read_link(imu_req *req, const char **token, const char **password,
+                          const char **purpose)
 {
+    static const char *const purposes[] = {"password", "email", NULL};
     imu_check *c;
     json_t *body;
     imu_err *err;
@@ -129,23 +132,31 @@ static imu_err *read_link(imu_req *req, const char **token, const char **passwor
     *token = imu_check_text(c, body, "token", IMU_REQUIRED, 1, TOKEN_MAX);
     if (password)
         *password = imu_check_text(c, body, "password", IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
+    if (purpose)
+        *purpose = imu_check_choice(c, body, "purpose", 0, purposes);
     return imu_check_end(c);
 }
 
-/** POST /auth/check-link {token}: {success, email}, or why the link doesn't work. Changes nothing;
- * whoever holds a link that works learns by it what redeeming would tell. */
+/** POST /auth/check-link {token, purpose?}: {success, email}, or why the link doesn't work. Changes
+ * nothing; whoever holds a link that works learns by it what redeeming would tell. */
 imu_err *imu_api_auth_check_link(imu_req *req)
 {
-    const char *token;
-    imu_rows *account;
+    const char *token, *purpose;
+    int of_email;
+    imu_rows *rows;
     imu_db *db;
     imu_err *err;
 
-    if ((err = read_link(req, &token, NULL)) || (err = imu_req_db(req, &db)) ||
-        (err = imu_invitation_account(db, req->p, token, &account)))
+    if ((err = read_link(req, &token, NULL, &purpose)) || (err = imu_req_db(req, &db)))
         return err;
-    return imu_reply_json(
-        req, 200, json_pack("{s:b, s:s}", "success", 1, "email", imu_text(account, 0, "email")));
+    of_email = purpose && strcmp(purpose, "email") == 0;
+    err = of_email ? imu_email_change_find(db, req->p, token, &rows)
+                   : imu_invitation_account(db, req->p, token, &rows);
+    if (err)
+        return err;
+    return imu_reply_json(req, 200,
+                          json_pack("{s:b, s:s}", "success", 1, "email",
+                                    imu_text(rows, 0, of_email ? "new_email" : "email")));
 }
 
 /** {token, password}: {success, email}, so that the page can sign in. */
@@ -156,7 +167,7 @@ static imu_err *redeem(imu_req *req)
     imu_db *db;
     imu_err *err;
 
-    if ((err = read_link(req, &token, &password)) || (err = imu_req_db(req, &db)) ||
+    if ((err = read_link(req, &token, &password, NULL)) || (err = imu_req_db(req, &db)) ||
         (err = imu_invitation_account(db, req->p, token, &account)) ||
         (err = imu_new_password(req, password, imu_text(account, 0, "email"),
                                 imu_text(account, 0, "display_name"), &hash)) ||

@@ -180,11 +180,8 @@ imu_err *imu_email_change_ask(imu_db *db, apr_pool_t *p, const char *user_id, co
                        imu_sha256_hex(p, *token, strlen(*token)), imu_now(p), until);
 }
 
-/* Inside a transaction. */
-static imu_err *confirm(imu_db *db, apr_pool_t *p, const char *token, imu_rows **change)
+imu_err *imu_email_change_find(imu_db *db, apr_pool_t *p, const char *token, imu_rows **change)
 {
-    imu_user_change to = {NULL, NULL, IMU_KEEP, IMU_KEEP, IMU_KEEP, NULL};
-    imu_rows *user;
     imu_err *err = imu_db_select(db, p, change, "email_change_find", "ss", imu_now(p),
                                  imu_sha256_hex(p, token, strlen(token)));
 
@@ -197,6 +194,18 @@ static imu_err *confirm(imu_db *db, apr_pool_t *p, const char *token, imu_rows *
     if (imu_bool(*change, 0, "expired"))
         return imu_error(p, 410, "link_expired",
                          "This link has expired. Change the address in your profile again.");
+    return NULL;
+}
+
+/* Inside a transaction. */
+static imu_err *confirm(imu_db *db, apr_pool_t *p, const char *token, imu_rows **change)
+{
+    imu_user_change to = {NULL, NULL, IMU_KEEP, IMU_KEEP, IMU_KEEP, NULL};
+    imu_rows *user;
+    imu_err *err = imu_email_change_find(db, p, token, change);
+
+    if (err)
+        return err;
     to.email = imu_text(*change, 0, "new_email");
     return imu_user_update(db, p, imu_text(*change, 0, "user_id"), &to, &user);
 }

@@ -69,6 +69,11 @@ imu_err *imu_mail_again(imu_db *db, apr_pool_t *p, apr_int64_t mail_id, const ch
 imu_err *imu_email_change_ask(imu_db *db, apr_pool_t *p, const char *user_id, const char *email,
                               const char **token);
 /**
+ * The change that a link is for; nothing is changed. Columns as below.
+ * @return 404, 410 for a link that doesn't work
+ */
+imu_err *imu_email_change_find(imu_db *db, apr_pool_t *p, const char *token, imu_rows **change);
+/**
  * Puts the new address in force. *change: columns user_id, email (the old one), display_name,
  * last_login_at, new_email.
  * @return 404, 410 for a link that doesn't work; 400 "email_taken"

@@ -171,6 +171,13 @@ describe('mail', () => {
         assert.match(linkIn(mail), /\/confirm-email\?token=/);
         assert.equal((await uta.get('/api/v1/auth/me')).body.email, 'uta@example.com');
         assert.equal((await it.anyone('confirm-email', { token: tokenIn(first) })).status, 404, 'a newer one replaced it');
+        const look = async (token) => {
+            const { status, body } = await it.anyone('check-link', { token, purpose: 'email' });
+            return [status, body.email];
+        };
+        assert.deepEqual([await look(tokenIn(first)), await look(tokenIn(mail))], [[404, undefined], [200, 'new@example.com']], 'looked at, nothing used');
+        assert.equal((await it.anyone('check-link', { token: tokenIn(mail) })).status, 404, 'it chooses no password');
+        assert.equal((await it.anyone('check-link', { token: tokenIn(mail), purpose: 'more' })).status, 422);
         const done = await it.anyone('confirm-email', { token: tokenIn(mail) });
         assert.deepEqual([done.status, done.body], [200, { success: true, email: 'new@example.com' }]);
         assert.equal((await it.anyone('confirm-email', { token: tokenIn(mail) })).status, 404, 'once');

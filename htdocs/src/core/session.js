@@ -164,11 +164,12 @@ export async function confirmEmail(token) {
 }
 
 /**
- * Whom the link of an invitation or a reset is for. Changes nothing.
+ * Whom a link is for: of an invitation or a reset, or to a new address. Changes nothing.
+ * @param {'password'|'email'} purpose
  * @returns {Promise<string>} the address
  * @throws {ApiError} 404 or 410 when it doesn't work
  */
-export const checkLink = async (token) => (await post('/auth/check-link', { token }, { anonymous: true })).email;
+export const checkLink = async (token, purpose = 'password') => (await post('/auth/check-link', { token, purpose }, { anonymous: true })).email;
 
 /**
  * Redeems the link of an invitation or a reset, and signs its person in instead of whoever was signed in here.

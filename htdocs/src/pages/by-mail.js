@@ -1,10 +1,9 @@
 // What a mail has a part in: asking for a link for a new password, and opening the link to a new address.
 import { useState } from 'preact/hooks';
 import { html } from '../core/html.js';
-import { route } from '../core/router.js';
 import { confirmEmail, forgotPassword, server, user } from '../core/session.js';
 import { Button, TextField } from '../parts/controls.js';
-import { DeadLink, Frame, INCOMPLETE, redeem, useSubmit, Wrong } from './enter.js';
+import { DeadLink, Frame, Looking, redeem, useLink, useSubmit, Wrong } from './enter.js';
 
 const Back = () => html`<a class="button wide" href=${user.value ? '/create' : '/login'}>${user.value ? 'To the start' : 'To the sign-in page'}</a>`;
 
@@ -36,19 +35,23 @@ export function Forgot() {
   <//>`;
 }
 
+const TITLE = 'Your email address';
+
 /** Where the link in the mail to a new address leads. It takes a press: mail programs open links by themselves. */
 export function ConfirmEmail() {
-  const token = route.value.query.get('token');
-  const [dead, setDead] = useState(token ? '' : INCOMPLETE);
-  const [email, setEmail] = useState('');
-  const { busy, error, submit } = useSubmit(() => redeem(async () => setEmail(await confirmEmail(token)), setDead));
+  const { token, dead, setDead, email } = useLink('email');
+  const [done, setDone] = useState('');
+  const { busy, error, submit } = useSubmit(() => redeem(async () => setDone(await confirmEmail(token)), setDead));
   if (dead) {
     return html`<${DeadLink} why=${dead} />`;
   }
-  if (email) {
-    return html`<${Frame} title="Your email address"><p class="message" role="status">From now on you sign in with ${email}.</p><${Back} /><//>`;
+  if (done) {
+    return html`<${Frame} title=${TITLE}><p class="message" role="status">From now on you sign in with ${done}.</p><${Back} /><//>`;
   }
-  return html`<${Frame} title="Your email address" lead="Somebody wants to sign in here with the address this mail came to. If that is you, say so.">
+  if (email === null) {
+    return html`<${Looking} title=${TITLE} />`;
+  }
+  return html`<${Frame} title=${TITLE} lead=${`Somebody wants to sign in here with ${email || 'the address this mail came to'}. If that is you, say so.`}>
     <form onSubmit=${submit} novalidate><${Wrong}>${error}<//>
       <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Saving…' : 'This is my address'}<//></form>
     <p class="note">This link works once.</p><//>`;

@@ -100,7 +100,7 @@ export function SetUp() {
 
 /** What a server says of a link that works no more. */
 const DEAD = [404, 410];
-export const INCOMPLETE = 'Part of the link is missing. Open it again from the message it came in, and copy all of it.';
+const INCOMPLETE = 'Part of the link is missing. Open it again from the message it came in, and copy all of it.';
 
 export const DeadLink = ({ why }) => html`<${Frame} title="This link doesn’t work">
   <p class="message" role="alert">${why}</p>
@@ -119,18 +119,29 @@ export async function redeem(act, setDead) {
   }
 }
 
-/** Where the link of an invitation or of a reset leads. */
-export function Invitation() {
+/**
+ * The link that led here, looked at when the page opens: before anybody thinks up a password. What else may go wrong there is told
+ * when the form is sent.
+ * @returns token; dead: why it doesn't work, or ''; email: whom it is for, '' when that is not known, null while it is asked for
+ */
+export function useLink(purpose) {
   const token = route.value.query.get('token');
-  const [password, setPassword] = useState('');
   const [dead, setDead] = useState(token ? '' : INCOMPLETE);
   const [email, setEmail] = useState(null);
-  // Before anybody thinks up a password. What else may go wrong here is told when the form is sent.
   useEffect(() => {
     if (token) {
-      redeem(async () => setEmail(await checkLink(token)), setDead).catch(() => setEmail(''));
+      redeem(async () => setEmail(await checkLink(token, purpose)), setDead).catch(() => setEmail(''));
     }
   }, [token]);
+  return { token, dead, setDead, email };
+}
+
+export const Looking = ({ title }) => html`<${Frame} title=${title}><p class="note" role="status">Looking at the link…</p><//>`;
+
+/** Where the link of an invitation or of a reset leads. */
+export function Invitation() {
+  const { token, dead, setDead, email } = useLink('password');
+  const [password, setPassword] = useState('');
   const { busy, error, submit } = useSubmit(async () => {
     const fault = passwordFault(password, server.value);
     if (fault) {
@@ -143,7 +154,7 @@ export function Invitation() {
   }
   const title = route.value.path === RESET_PAGE ? 'Choose a new password' : 'Choose your password';
   if (email === null) {
-    return html`<${Frame} title=${title}><p class="note" role="status">Looking at the link…</p><//>`;
+    return html`<${Looking} title=${title} />`;
   }
   return html`<${Frame} title=${title} lead=${`With it and ${email || 'your email address'} you sign in here from now on.`}>
     ${user.value && html`<p class="message" role="status">${`${myName.value} is signed in here. Going on signs in the person this link was made for instead.`}</p>`}
