@@ -20,8 +20,8 @@ typedef struct imu_image {
     const char *node_id;
     const char *created_at;
     const char *updated_at;
-    const char *board_id; /**< or NULL */
-    const char *prompt;   /**< its beginning; NULL when there is none, and in lists */
+    const char *board_id;   /**< or NULL */
+    const char *prompt;     /**< its beginning; NULL when there is none, and in lists */
     const char *owner_name; /**< display name, or else the address; NULL in lists */
     int width;
     int height;
