@@ -1,5 +1,6 @@
 /* invokemu-worker: renders pictures for the dispatcher, or decodes uploads (--media). */
 #include "wire/wire.h"
+#include "worker/confine.h"
 #include "worker/media/media.h"
 #include "worker/nodes/node.h"
 #include "worker/options.h"
@@ -38,7 +39,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "invokemu-worker: %s: %s\n", o.socket, strerror(errno));
         return 1;
     }
-    if (imu_options_drop_root(&o)) {
+    if (imu_options_drop_root(&o) || (!o.media && imu_confine(&o))) {
         unlink(o.socket);
         return 1;
     }

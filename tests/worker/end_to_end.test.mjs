@@ -23,6 +23,12 @@ before(async () => {
     model = await pictureModel(anna);
 });
 
+test('the worker has confined itself', () => {
+    const status = fs.readFileSync(`/proc/${server.workers[0].pid}/status`, 'utf8');
+    assert.match(status, /^NoNewPrivs:\t1$/m);
+    assert.match(status, /^Seccomp:\t2$/m);
+});
+
 test('a prompt becomes a picture in the gallery of its author, and of nobody else', async () => {
     const [id] = await enqueuePictures(anna, model, { prompt: 'a red lighthouse at night', seeds: [42] });
     const item = await settled(anna, id, ['completed', 'failed', 'canceled'], 60000);
