@@ -51,6 +51,16 @@ const char *imu_check_email(imu_check *c, apr_pool_t *p, const json_t *body, con
     return email;
 }
 
+const char *imu_check_name(imu_check *c, apr_pool_t *p, const json_t *body)
+{
+    const char *given = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_BYTES);
+    const char *name, *fault = imu_check_person_name(p, given, &name);
+
+    if (fault)
+        imu_check_fault(c, "display_name", "value_error", fault, NULL);
+    return name;
+}
+
 imu_err *imu_new_password(imu_req *req, const char *password, const char *email, const char *name,
                           const char **hash)
 {

@@ -7,9 +7,9 @@
 #include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/request.h"
 #include "mod_invokemu/store/users.h"
+#include "mod_invokemu/util/person.h"
 #include "mod_invokemu/validate.h"
 
-#define IMU_NAME_MAX 200 /**< bytes of a display name */
 #define IMU_PASSWORD_BODY                                                                          \
     1024 /**< bytes of a password that are read at all; the rules say what is accepted */
 
@@ -17,6 +17,8 @@
 json_t *imu_account_json(const imu_rows *rows, int row);
 /** A required address in its stored form; faults anything else. */
 const char *imu_check_email(imu_check *c, apr_pool_t *p, const json_t *body, const char *field);
+/** The optional display_name, as it is to be stored. NULL when none is given. */
+const char *imu_check_name(imu_check *c, apr_pool_t *p, const json_t *body);
 /** Checks a new password by the configured rules and hashes it. @return 400, 503 */
 imu_err *imu_new_password(imu_req *req, const char *password, const char *email, const char *name,
                           const char **hash);

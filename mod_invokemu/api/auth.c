@@ -108,7 +108,7 @@ imu_err *imu_api_auth_setup(imu_req *req)
         return err;
     c = imu_check_new(req->p, "body");
     a.email = imu_check_email(c, req->p, body, "email");
-    a.name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
+    a.name = imu_check_name(c, req->p, body);
     password = imu_check_text(c, body, "password", IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
     a.receives = imu_check_choice(c, body, "legacy_data", IMU_NULLABLE, heirs) == heirs[0];
     if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
@@ -326,7 +326,7 @@ imu_err *imu_api_auth_me_patch(imu_req *req)
     if (err)
         return err;
     c = imu_check_new(req->p, "body");
-    name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
+    name = imu_check_name(c, req->p, body);
     current = imu_check_text(c, body, "current_password", IMU_NULLABLE, 0, IMU_PASSWORD_BODY);
     password = imu_check_text(c, body, "new_password", IMU_NULLABLE, 0, IMU_PASSWORD_BODY);
     if ((err = imu_check_end(c)) || (err = change_profile(req, name, current, password)))

@@ -40,7 +40,7 @@ imu_err *imu_api_board_people(imu_req *req)
     imu_rows *rows;
     imu_err *err;
 
-    if ((err = imu_query_text(req, "search", IMU_NAME_MAX, "", &search)) ||
+    if ((err = imu_query_text(req, "search", IMU_NAME_BYTES, "", &search)) ||
         (err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) ||
         (err = imu_board_people(req->db, req->p, board_id, req->who.user_id,
                                 imu_policy_sees_all(&req->who), search, &rows)))

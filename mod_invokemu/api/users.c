@@ -52,7 +52,7 @@ static imu_err *read_account(imu_req *req, imu_account_form form, new_account *a
         return err;
     c = imu_check_new(req->p, "body");
     a->email = imu_check_email(c, req->p, body, "email");
-    a->name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
+    a->name = imu_check_name(c, req->p, body);
     a->admin = imu_check_bool(c, body, "is_admin", IMU_NULLABLE, 0);
     a->once = form == IMU_FORM_SPECIFICATION;
     if (form == IMU_FORM_SPECIFICATION)
@@ -114,7 +114,7 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
     if (err)
         return err;
     c = imu_check_new(req->p, "body");
-    change.display_name = imu_check_text(c, body, "display_name", IMU_NULLABLE, 0, IMU_NAME_MAX);
+    change.display_name = imu_check_name(c, req->p, body);
     change.is_admin = imu_check_bool(c, body, "is_admin", IMU_NULLABLE, IMU_KEEP);
     change.is_active = imu_check_bool(c, body, "is_active", IMU_NULLABLE, IMU_KEEP);
     if (json_object_get(body, "email") && !json_is_null(json_object_get(body, "email")))
@@ -246,7 +246,7 @@ imu_err *imu_api_users(imu_req *req)
 
     if ((err = imu_query_int(req, "offset", 0, APR_INT32_MAX, 0, &filter.offset)) ||
         (err = imu_query_int(req, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &filter.limit)) ||
-        (err = imu_query_text(req, "search", IMU_NAME_MAX, "", &filter.search)) ||
+        (err = imu_query_text(req, "search", IMU_NAME_BYTES, "", &filter.search)) ||
         (err = imu_query_choice(req, "role_filter", roles, "all", &role)) ||
         (err = imu_query_choice(req, "state_filter", states, "all", &state)))
         return err;

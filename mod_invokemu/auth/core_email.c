@@ -4,7 +4,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-#include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/person.h"
 
 #define LOCAL_MAX 64
 #define LABEL_MAX 63
@@ -52,7 +52,7 @@ const char *imu_email_normal(apr_pool_t *p, const char *text)
     const char *at;
     char *out, *c;
 
-    if (strlen(text) > IMU_EMAIL_MAX || !imu_is_clean_text(text))
+    if (strlen(text) > IMU_EMAIL_MAX || !imu_is_visible_word(text))
         return NULL;
     at = strchr(text, '@');
     if (!at || strchr(at + 1, '@') || at - text > LOCAL_MAX ||

@@ -10,8 +10,8 @@
 
 /**
  * The address as it is stored: ASCII letters small. Accepts the dot-atom form of RFC 5322
- * section 3.4.1, letters beyond ASCII (RFC 6531), and host names of one label, which home networks
- * have.
+ * section 3.4.1, letters beyond ASCII (RFC 6531) that can be seen, and host names of one label,
+ * which home networks have.
  * @return the address in p, or NULL when it is none
  */
 const char *imu_email_normal(apr_pool_t *p, const char *text);

@@ -211,6 +211,17 @@ static int utf8_sequence(const unsigned char *s)
     return 0;
 }
 
+int imu_utf8_next(const char *text, unsigned *code)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    int n = utf8_sequence(s);
+
+    *code = n < 2 ? s[0] : s[0] & (0x7fu >> n);
+    for (int i = 1; i < n; i++)
+        *code = *code << 6 | (s[i] & 0x3fu);
+    return n;
+}
+
 int imu_is_clean_text(const char *text)
 {
     const unsigned char *s = (const unsigned char *)text;
@@ -225,17 +236,13 @@ int imu_is_clean_text(const char *text)
     return 1;
 }
 
-/* Characters of two and three bytes that change how a line reads: C1 controls (80 to 9f), marks of
- * direction (61c, 200e, 200f, 202a to 202e, 2066 to 2069), ends of lines (2028, 2029). */
-static int changes_line(const unsigned char *s, int n)
+/* Characters that change how a line reads: C1 controls (80 to 9f), marks of direction (61c, 200e,
+ * 200f, 202a to 202e, 2066 to 2069), ends of lines (2028, 2029). */
+static int changes_line(unsigned code)
 {
-    unsigned code = n == 2   ? (s[0] & 0x1fu) << 6 | (s[1] & 0x3fu)
-                    : n == 3 ? (s[0] & 0x0fu) << 12 | (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu)
-                             : s[0];
-
-    return n < 4 && (code < 0x20 || (code >= 0x7f && code <= 0x9f) || code == 0x61c ||
-                     code == 0x200e || code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
-                     (code >= 0x2066 && code <= 0x2069));
+    return code < 0x20 || (code >= 0x7f && code <= 0x9f) || code == 0x61c || code == 0x200e ||
+           code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069);
 }
 
 const char *imu_visible_text(apr_pool_t *p, const char *text)
@@ -245,7 +252,8 @@ const char *imu_visible_text(apr_pool_t *p, const char *text)
     char *out = apr_palloc(p, 4 * strlen(text) + 1), *o = out;
 
     while (*s) {
-        int n = utf8_sequence(s), hide = n == 0 || changes_line(s, n);
+        unsigned code;
+        int n = imu_utf8_next((const char *)s, &code), hide = n == 0 || changes_line(code);
 
         for (int i = 0; i < (n ? n : 1); i++, s++) {
             if (!hide) {

@@ -34,6 +34,9 @@ const char *imu_time_text(apr_pool_t *p, apr_time_t t);
 const char *imu_now(apr_pool_t *p);
 /** Reads that text back. @return 0 for NULL or another form. */
 apr_time_t imu_time_parse(const char *text);
+/** The character at text, which is not at its end. @return its length in bytes (RFC 3629), 0 when
+ * what stands there is no UTF-8 */
+int imu_utf8_next(const char *text, unsigned *code);
 /** True when text is valid UTF-8 without control characters other than tab, CR and LF. */
 int imu_is_clean_text(const char *text);
 /** The text as a terminal may show it on one line: bytes of control characters (C0, DEL, C1), of

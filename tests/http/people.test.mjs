@@ -63,6 +63,30 @@ describe('people', () => {
         }
     });
 
+    test('names are of what can be seen, on one line, wherever they are given; letters of all scripts count as one', async () => {
+        const nina = await addUser(admin, 'Nina');
+        const places = [
+            (name) => nina.patch(ME, { display_name: name }),
+            (name) => admin.patch(`${USERS}/${nina.user.user_id}`, { display_name: name }),
+            (name) => admin.patch(`/api/v1/users/${nina.user.user_id}`, { display_name: name }),
+            (name) => admin.post(USERS, { email: 'x1@example.com', password: PASSWORD, display_name: name }),
+            (name) => admin.post('/api/v1/users', { email: 'x2@example.com', initial_password: PASSWORD, display_name: name }),
+            (name) => admin.post('/api/v1/invitations', { email: 'x3@example.com', display_name: name }),
+        ];
+        for (const bad of ['', '  ', '\u200b', '\u2060\ufeff', 'A\nB', 'A\rB', 'A\tB', 'Anna\u202enimdA', 'A\u2066B', 'A\u2028B', '界'.repeat(201)]) {
+            for (const [i, give] of places.entries()) {
+                const answer = await give(bad);
+                assert.equal(answer.status, 422, `${JSON.stringify(bad)} at place ${i}: ${answer.text.slice(0, 200)}`);
+            }
+        }
+        assert.equal((await nina.get(ME)).body.display_name, 'Nina');
+        assert.equal((await nina.patch(ME, { display_name: ' \u00a0Nina Ö. \n' })).body.display_name, 'Nina Ö.');
+        assert.equal((await nina.patch(ME, { display_name: '界'.repeat(200) })).body.display_name, '界'.repeat(200));
+        for (const email of ['ni\u200bna@example.com', 'nina@exam\u00adple.com', 'n\ufeffina@example.com']) {
+            assert.equal((await admin.post('/api/v1/invitations', { email })).status, 422, JSON.stringify(email));
+        }
+    });
+
     test('suspension and deletion end sessions on the next request, and with them what they owned', async () => {
         const lena = await addUser(admin, 'Lena');
         assert.equal((await lena.post('/api/v1/client_state/default/set_by_key?key=k', 'v')).status, 200);

@@ -3,8 +3,12 @@
 
 #include <string.h>
 
+#include <apr_strings.h>
+
+#include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/util/hosts.h"
 #include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/person.h"
 #include "mod_invokemu/validate.h"
 
 static void test_uuids_are_version_4_and_differ(void **state)
@@ -81,6 +85,77 @@ static void test_clean_text(void **state)
         assert_true(imu_is_clean_text(clean[i]));
     for (unsigned i = 0; i < sizeof dirty / sizeof dirty[0]; i++)
         assert_false(imu_is_clean_text(dirty[i]));
+}
+
+static void test_names_of_people(void **state)
+{
+    static const struct {
+        const char *given, *stored;
+    } names[] = {
+        {"Ada", "Ada"},
+        {"  Ada Lovelace\t", "Ada Lovelace"},
+        {"\xe2\x80\x8b\xc2\xa0"
+         "Ada\xef\xbb\xbf",
+         "Ada"},
+        /* joiners inside a word belong to it */
+        {"\xd9\x85\xdb\x8c\xe2\x80\x8c\xd8\xae", "\xd9\x85\xdb\x8c\xe2\x80\x8c\xd8\xae"},
+        {"<script>", "<script>"},
+    };
+    static const char *const refused[] = {"",
+                                          "   ",
+                                          "\xe2\x80\x8b",
+                                          "\xe2\x81\xa0 \xef\xbb\xbf",
+                                          "\xe3\x85\xa4",
+                                          "\xe2\xa0\x80",
+                                          "a\nb",
+                                          "a\rb",
+                                          "a\tb",
+                                          "a\x01"
+                                          "b",
+                                          "a\xc2\x85"
+                                          "b",
+                                          "a\xe2\x80\xae"
+                                          "b",
+                                          "a\xe2\x81\xa6"
+                                          "b",
+                                          "a\xe2\x80\xa8"
+                                          "b",
+                                          "a\xff"};
+    const char *name;
+    char *kanji = apr_pcalloc(pool, 3 * (IMU_NAME_MAX + 1) + 1);
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_null(imu_check_person_name(pool, names[i].given, &name));
+        assert_string_equal(name, names[i].stored);
+    }
+    for (unsigned i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        assert_non_null(imu_check_person_name(pool, refused[i], &name));
+    for (int i = 0; i < IMU_NAME_MAX; i++)
+        strncat(kanji, "\xe7\x95\x8c", 4);
+    assert_null(imu_check_person_name(pool, kanji, &name));
+    assert_string_equal(name, kanji);
+    strncat(kanji, "\xe7\x95\x8c", 4);
+    assert_non_null(imu_check_person_name(pool, kanji, &name));
+    assert_null(imu_check_person_name(pool, NULL, &name));
+    assert_null(name);
+}
+
+static void test_addresses_are_seen_whole(void **state)
+{
+    static const char *const refused[] = {"a\xe2\x80\x8b@example.com",
+                                          "a@ex\xc2\xad"
+                                          "ample.com",
+                                          "a\xef\xbb\xbf@example.com",
+                                          "a\xe2\x80\xae@example.com",
+                                          "a\xc2\xa0@example.com",
+                                          "a\n@example.com"};
+
+    (void)state;
+    assert_string_equal(imu_email_normal(pool, "J\xc3\xbcrgen@Example.com"),
+                        "j\xc3\xbcrgen@example.com");
+    for (unsigned i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        assert_null(imu_email_normal(pool, refused[i]));
 }
 
 /* The first fault that a check of this body finds, or NULL. */
@@ -217,6 +292,8 @@ int main(void)
         cmocka_unit_test(test_sha256_of_a_known_text),
         cmocka_unit_test(test_times_go_out_and_come_back),
         cmocka_unit_test(test_clean_text),
+        cmocka_unit_test(test_names_of_people),
+        cmocka_unit_test(test_addresses_are_seen_whole),
         cmocka_unit_test(test_visible_text),
         cmocka_unit_test(test_faults_have_the_right_type),
         cmocka_unit_test(test_long_input_is_not_echoed),
