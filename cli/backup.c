@@ -193,19 +193,26 @@ static imu_err *fill(backup *b)
     return err ? err : cli_sync(b->p, b->work);
 }
 
+static imu_err *unfinished(apr_pool_t *p, const char *what)
+{
+    return imu_error(p, 409, "unfinished",
+                     "%s is left of a backup that was broken off: remove it first", what);
+}
+
 static imu_err *into_folder(backup *b)
 {
     imu_err *err;
 
     b->work = apr_pstrcat(b->p, b->to, ".unfinished", NULL);
     if (cli_exists(b->work))
-        return imu_error(b->p, 409, "unfinished",
-                         "%s is left of a backup that was broken off: remove it first", b->work);
-    if ((err = fill(b)))
-        return err;
-    if (cli_rename(b->work, b->to) != 0)
-        return imu_error(b->p, 500, "files", "can't rename %s: %s", b->work, strerror(errno));
-    return cli_sync(b->p, b->to);
+        return unfinished(b->p, b->work);
+    if (!(err = fill(b)) && cli_rename(b->work, b->to) != 0)
+        err = imu_error(b->p, 500, "files", "can't rename %s: %s", b->work, strerror(errno));
+    if (!err)
+        return cli_sync(b->p, b->to);
+    /* Why it failed says more than why a part stays. */
+    (void)cli_remove_tree(b->p, b->work);
+    return err;
 }
 
 /* The pictures get second names beside the first ones meanwhile, which costs no room. */
@@ -214,6 +221,8 @@ static imu_err *into_tar(backup *b)
     const char *part = apr_pstrcat(b->p, b->to, ".unfinished", NULL);
     imu_err *err, *left;
 
+    if (cli_exists(part))
+        return unfinished(b->p, part);
     b->how = CLI_LINK_OR_COPY;
     b->work = apr_pstrcat(b->p, b->c->opt.root, "/tmp/backup-", imu_uuid4(b->p), NULL);
     if (!(err = fill(b)))
@@ -222,6 +231,8 @@ static imu_err *into_tar(backup *b)
     err = err ? err : left;
     if (!err && cli_rename(part, b->to) != 0)
         err = imu_error(b->p, 500, "files", "can't rename %s: %s", part, strerror(errno));
+    if (err)
+        (void)cli_unlink(part);
     return err;
 }
 

@@ -1,5 +1,11 @@
 /*
  * tar.c: a backup as one file.
+ *
+ * Names go in and out as the bytes that the file system has, whatever language the caller's
+ * terminal speaks: this program never leaves the "C" locale, where libarchive can't turn those with
+ * a letter beyond ASCII. It reports that by a warning, marks the entry as bytes (hdrcharset=BINARY)
+ * and keeps them. (Elsewhere it would compose what a Mac has written apart, so that a row and its
+ * file no longer had one name.)
  */
 #include "cli/backup.h"
 
@@ -46,8 +52,9 @@ static int add_file(const char *path, const struct stat *st, int kind, struct FT
     if (!(entry = archive_entry_new()))
         return -1;
     archive_entry_copy_stat(entry, st);
-    archive_entry_set_pathname_utf8(entry, path + walk.prefix);
-    rv = archive_write_header(walk.tar, entry) == ARCHIVE_OK ? 0 : -1;
+    archive_entry_set_pathname(entry, path + walk.prefix);
+    rv = archive_write_header(walk.tar, entry);
+    rv = rv == ARCHIVE_OK || rv == ARCHIVE_WARN ? 0 : -1;
     archive_entry_free(entry);
     fd = rv == 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0)
@@ -59,9 +66,9 @@ static int add_file(const char *path, const struct stat *st, int kind, struct FT
 
 static imu_err *failed(apr_pool_t *p, struct archive *tar, const char *file)
 {
-    const char *why = archive_error_string(tar);
+    const char *why = tar ? archive_error_string(tar) : NULL;
 
-    return imu_error(p, archive_errno(tar) == ENOSPC ? 507 : 500, "tar", "%s: %s", file,
+    return imu_error(p, tar && archive_errno(tar) == ENOSPC ? 507 : 500, "tar", "%s: %s", file,
                      why ? why : strerror(errno));
 }
 
@@ -84,7 +91,6 @@ imu_err *cli_tar_write(apr_pool_t *p, const char *folder, const char *file)
     walk.tar = archive_write_new();
     walk.prefix = strlen(folder) + 1;
     if (!walk.tar || archive_write_set_format_pax_restricted(walk.tar) != ARCHIVE_OK ||
-        archive_write_set_format_option(walk.tar, "pax", "hdrcharset", "UTF-8") != ARCHIVE_OK ||
         archive_write_open_fd(walk.tar, fd) != ARCHIVE_OK ||
         nftw(folder, add_file, MAX_FOLDERS, FTW_PHYS) != 0 ||
         archive_write_close(walk.tar) != ARCHIVE_OK)
@@ -102,7 +108,7 @@ imu_err *cli_tar_write(apr_pool_t *p, const char *folder, const char *file)
 static imu_err *take_entry(apr_pool_t *p, struct archive *tar, struct archive_entry *entry,
                            const char *file, const char *folder)
 {
-    const char *name = archive_entry_pathname_utf8(entry), *path;
+    const char *name = archive_entry_pathname(entry), *path;
     imu_err *err;
     int fd, rv;
 
@@ -166,7 +172,8 @@ imu_err *cli_tar_read(apr_pool_t *p, const char *file, const char *folder)
     else if (archive_read_support_format_tar(tar) != ARCHIVE_OK ||
              archive_read_open_fd(tar, fd, COPY_BYTES) != ARCHIVE_OK)
         err = failed(p, tar, file);
-    while (!err && (rv = archive_read_next_header(tar, &entry)) == ARCHIVE_OK) {
+    while (!err &&
+           ((rv = archive_read_next_header(tar, &entry)) == ARCHIVE_OK || rv == ARCHIVE_WARN)) {
         apr_pool_clear(sub);
         if ((err = take_entry(sub, tar, entry, file, folder)))
             err = imu_error_keep(p, err);

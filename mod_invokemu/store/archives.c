@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,7 +64,7 @@ static imu_err *add_picture(apr_pool_t *p, struct archive *zip, const char *root
     if (!entry || fstat(fd, &info) != 0) {
         err = imu_error_internal(p, "archive: no entry for %s", name);
     } else {
-        archive_entry_set_pathname_utf8(entry, name);
+        archive_entry_set_pathname(entry, name);
         archive_entry_set_size(entry, info.st_size);
         archive_entry_set_mtime(entry, info.st_mtime, 0);
         archive_entry_set_filetype(entry, AE_IFREG);
@@ -106,16 +107,35 @@ static imu_err *write_pictures(apr_pool_t *p, struct archive *zip, const char *r
     return err;
 }
 
+/* libarchive turns names by way of the thread's locale: in Apache's, which is "C", those with a
+ * letter beyond ASCII get lost, and it crashes on what is left. */
+static imu_err *write_in_utf8(apr_pool_t *p, const char *root, const char *path,
+                              const json_t *names)
+{
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before;
+    struct archive *zip;
+    imu_err *err;
+
+    if (!utf8)
+        return imu_error_internal(p, "the locale C.UTF-8 is missing on this system: %s",
+                                  strerror(errno));
+    before = uselocale(utf8);
+    if ((zip = archive_write_new())) {
+        err = write_pictures(p, zip, root, path, names);
+        archive_write_free(zip);
+    } else {
+        err = imu_error_internal(p, "no memory for an archive");
+    }
+    uselocale(before);
+    freelocale(utf8);
+    return err;
+}
+
 imu_err *imu_archive_write(apr_pool_t *p, const char *root, const char *name, const json_t *names)
 {
     const char *path = imu_archive_path(p, root, name);
-    struct archive *zip = archive_write_new();
-    imu_err *err;
+    imu_err *err = write_in_utf8(p, root, path, names);
 
-    if (!zip)
-        return imu_error_internal(p, "no memory for an archive");
-    err = write_pictures(p, zip, root, path, names);
-    archive_write_free(zip);
     if (err && unlink(path) != 0 && errno != ENOENT)
         err->log = apr_psprintf(p, "%s; and %s stays behind: %s", err->log ? err->log : err->detail,
                                 path, strerror(errno));

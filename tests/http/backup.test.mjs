@@ -108,6 +108,56 @@ describe('backup and restore', () => {
         });
     }
 
+    // Letters composed and apart, as a Mac writes them; a long one; and a stray file whose name is no text.
+    const ODD = ['Ärger-猫-🦊.png', 'A\u0308rger-apart.png', `lang-${'ö'.repeat(100)}.png`];
+    const stray = (folder) => Buffer.from(`${folder}/outputs/images/stray-\xff`, 'latin1');
+    for (const [kind, name] of [['a folder', 'odd'], ['one file', 'odd.tar']]) {
+        for (const locale of ['C', 'C.UTF-8', 'nowhere']) {
+            test(`names with any letters come through ${kind}, whatever the caller's locale is (${locale})`, async () => {
+                const root = at(`odd-root-${locale}-${name}`);
+                fs.mkdirSync(root);
+                assert.equal((await invokemu('migrate', '--root', root)).code, 0);
+                fs.mkdirSync(path.join(root, 'outputs/images/thumbnails'), { recursive: true });
+                for (const picture of ODD) {
+                    fs.writeFileSync(path.join(root, 'outputs/images', picture), makePng(8, 8));
+                    fs.writeFileSync(path.join(root, 'outputs/images/thumbnails', picture.replace(/png$/, 'webp')), 'small');
+                    sql(path.join(root, DATABASE), `INSERT INTO images (image_name, image_origin, image_category, width, height, user_id, created_at, updated_at) VALUES ('${picture}', 'internal', 'general', 8, 8, 'system', '2025-01-01 00:00:00.000', '2025-01-01 00:00:00.000')`);
+                }
+                fs.writeFileSync(stray(root), 'x');
+                const env = { LC_ALL: locale };
+                const made = await run(server, 'invokemu', ['backup', at(`${locale}-${name}`), '--root', root], '', env);
+                assert.deepEqual([made.code, made.err], [0, '']);
+                const done = await run(server, 'invokemu', ['restore', at(`${locale}-${name}`), '--root', `${root}-again`], '', env);
+                assert.deepEqual([done.code, done.err], [0, '']);
+                const bytes = (folder) => fs.readdirSync(path.join(folder, 'outputs/images'), { encoding: 'buffer' }).map((n) => n.toString('hex')).sort();
+                assert.deepEqual(bytes(`${root}-again`), bytes(root));
+                fs.unlinkSync(stray(`${root}-again`));
+                assert.deepEqual(assertWhole(`${root}-again`), [...ODD].sort());
+                assert.deepEqual(fs.readdirSync(path.join(root, 'tmp')), []);
+            });
+        }
+    }
+
+    test('one that another program has packed, names in UTF-8, can be restored', async () => {
+        fs.unlinkSync(stray(at('C-odd')));
+        execFileSync('tar', ['--format=pax', '-C', at('C-odd'), '-cf', at('packed.tar'), 'manifest.json', 'databases/invokemu.db', ...Object.keys(files(at('C-odd')))]);
+        const done = await restoreTo(at('packed.tar'), at('packed'));
+        assert.deepEqual([done.code, done.err], [0, '']);
+        assert.deepEqual(assertWhole(at('packed')), [...ODD].sort());
+    });
+
+    test('one that fails leaves nothing behind', async () => {
+        const full = at('failing');
+        fs.cpSync(at('restored-0-one'), full, { recursive: true });
+        fs.writeFileSync(path.join(full, DATABASE), Buffer.concat([fs.readFileSync(path.join(full, DATABASE)).subarray(0, 4096), Buffer.alloc(40960, 7)]));
+        const before = fs.readdirSync(server.root).sort();
+        for (const name of ['failed', 'failed.tar']) {
+            assert.equal((await invokemu('backup', at(name), '--root', full)).code, 1);
+            assert.deepEqual(fs.readdirSync(server.root).sort(), before);
+            assert.deepEqual(fs.existsSync(path.join(full, 'tmp')) ? fs.readdirSync(path.join(full, 'tmp')) : [], []);
+        }
+    });
+
     test('a server started on it has the same people, boards and pictures', async () => {
         assert.equal((await invokemu('backup', at('whole.tar'))).code, 0);
         const other = await startServer({

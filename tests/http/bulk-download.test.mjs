@@ -29,7 +29,7 @@ describe('bulk download', () => {
         const file = path.join(server.root, 'fetched.zip');
         fs.writeFileSync(file, bytes);
         execFileSync('unzip', ['-tq', file], { stdio: 'ignore' });
-        return execFileSync('unzip', ['-Z1', file], { encoding: 'utf8' }).trim().split('\n');
+        return execFileSync('unzip', ['-Z1', file], { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C.UTF-8' } }).trim().split('\n');
     };
 
     test('holds the pictures, byte for byte in name, and is gone once fetched', async () => {
@@ -43,6 +43,21 @@ describe('bulk download', () => {
         assert.deepEqual(list(got.raw).sort(), [...names].sort());
         assert.equal((await ann.get(`${DOWNLOAD}/${name}`)).status, 404);
         assert.deepEqual(fs.readdirSync(folder()), []);
+    });
+
+    test('holds pictures from elsewhere under their names, whatever letters those have', async () => {
+        const odd = ['Ärger-猫.png', 'A\u0308rger-apart.png'];
+        for (const name of odd) {
+            const { image_name: made } = await upload(ann);
+            for (const [part, end] of [['', '.png'], ['thumbnails/', '.webp']]) {
+                const at = (picture) => path.join(server.data, 'outputs/images', part, picture.replace('.png', end));
+                fs.renameSync(at(made), at(name));
+            }
+            server.sql(`UPDATE images SET image_name = '${name}' WHERE image_name = '${made}'`);
+        }
+        const got = await ann.get(`${DOWNLOAD}/${await make(ann, { image_names: odd })}`);
+        assert.equal(got.status, 200);
+        assert.deepEqual(list(got.raw).sort(), [...odd].sort());
     });
 
     test('of a board holds what is on it, for whoever may see the board', async () => {

@@ -4,10 +4,10 @@ import { spawn } from 'node:child_process';
 import { until } from './server.mjs';
 import { BUILD } from './paths.mjs';
 
-/** Runs a tool on the server's folder; `input` goes to its standard input. Resolves to {code, out, err}. */
-export const run = (server, tool, args, input = '') =>
+/** Runs a tool on the server's folder; `input` goes to its standard input, `env` into its environment. Resolves to {code, out, err}. */
+export const run = (server, tool, args, input = '', env = {}) =>
     new Promise((resolve, reject) => {
-        const child = spawn(path.join(BUILD, 'bin', tool), args, { env: { ...process.env, INVOKEMU_ROOT: server.data } });
+        const child = spawn(path.join(BUILD, 'bin', tool), args, { env: { ...process.env, INVOKEMU_ROOT: server.data, ...env } });
         let out = '';
         let err = '';
         child.stdout.on('data', (d) => (out += d));
