@@ -33,7 +33,11 @@ $(B)/tests/test_confine: $(B)/obj/tests/unit/test_confine.o $(B)/libimuruntime.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka -lseccomp -lpthread
 
-UNIT_TESTS += $(B)/tests/test_graph $(B)/tests/test_protocol $(B)/tests/test_media $(B)/tests/test_confine
+$(B)/tests/test_unsharp: $(B)/obj/tests/unit/test_unsharp.o $(RUNTIME_TEST_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(RUNTIME_LIBS)
+
+UNIT_TESTS += $(B)/tests/test_unsharp $(B)/tests/test_graph $(B)/tests/test_protocol $(B)/tests/test_media $(B)/tests/test_confine
 
 # Fuzz targets, replayed by make test; $(B)/fuzz/fuzz_graph and fuzz_picture are the libFuzzer programs (clang).
 $(B)/tests/replay_graph $(B)/tests/replay_picture: $(B)/tests/replay_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/replay.o $(RUNTIME_TEST_LIBS)

@@ -10,43 +10,12 @@
 #define MAX_NODES 2000
 #define MAX_EDGES 10000
 
-/* What InvokeAI's web client puts into the graphs of pictures and the worker does not run yet. A
- * client whose graph is right is not told that it is wrong: the job is queued, and fails with the
- * worker's sentence about the node. What such a node takes and gives is unknown, so nobody checks.
- */
-static const char *const undeclared[] = {
-    "apply_mask_to_image",
-    "controlnet",
-    "create_gradient_mask",
-    "expand_mask_with_fade",
-    "infill_lama",
-    "lora_collection_loader",
-    "lora_selector",
-    "mask_combine",
-    "sdxl_compel_prompt",
-    "sdxl_lora_collection_loader",
-    "sdxl_model_loader",
-    "spandrel_image_to_image_autoscale",
-    "tiled_multi_diffusion_denoise_latents",
-    "tomask",
-    "unsharp_mask",
-    NULL,
-};
-
 /* The declaration of a node's type, or NULL when there is none. */
 static const imu_node_type *type_of(const json_t *node)
 {
     const char *type = json_string_value(json_object_get(node, "type"));
 
     return type ? imu_node_among(imu_nodes_known, type) : NULL;
-}
-
-static int is_undeclared(const char *type)
-{
-    for (const char *const *one = undeclared; *one; one++)
-        if (strcmp(*one, type) == 0)
-            return 1;
-    return 0;
 }
 
 const imu_field *imu_graph_input(const json_t *node, const char *field)
@@ -174,10 +143,10 @@ static void check_node(apr_pool_t *p, imu_check *c, const char *id, const json_t
         imu_check_fault(c, NULL, "union_tag_not_found", "Every node has a type", NULL);
     else if (!own || strcmp(own, id) != 0)
         imu_check_fault(c, NULL, "value_error", "Node ids must match", NULL);
-    else if (!type && !is_undeclared(name))
+    else if (!type)
         imu_check_fault(c, NULL, "union_tag_invalid",
                         apr_psprintf(p, "This server has no node of type \"%.80s\"", name), NULL);
-    else if (type)
+    else
         check_fields(p, c, type, node);
 }
 

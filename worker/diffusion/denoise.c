@@ -1,9 +1,8 @@
 /* The denoising loop. */
+#include "worker/diffusion/denoise.h"
+
 #include "worker/diffusion/control.h"
-#include "worker/diffusion/guidance.h"
 #include "worker/diffusion/model.h"
-#include "worker/diffusion/randn.h"
-#include "worker/diffusion/scheduler.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,23 +13,6 @@
 #define STEP_SEED_FLIP 0xFFFFFFFFu
 /* How good a picture a refiner is asked for when nobody says. */
 #define REFINER_SCORE 6.0f
-
-typedef struct denoise_run {
-    imu_model *model;
-    const imu_denoise_args *args;
-    imu_scheduler *scheduler;
-    imu_rng rng;
-    size_t values;
-    imu_array *x, *x0;
-    float *scaled;           /* [2][in_values] */
-    float *output;           /* [2][values] */
-    size_t in_values;        /* that the UNet takes for one row: latents, and what stays of them */
-    float *context, *pooled; /* [2][...]: negative, positive */
-    float time_ids[2 * IMU_MAX_TIME_IDS];
-    imu_inpaint inpaint;
-    int step, steps;  /* model calls made, and those of the whole run */
-    imu_array *drawn; /* noise for the mask when the caller gave none; or NULL */
-} denoise_run;
 
 void imu_denoise_defaults(imu_denoise_args *args)
 {
@@ -44,7 +26,7 @@ void imu_denoise_defaults(imu_denoise_args *args)
 
 static int draw(void *user, float *dst, size_t n)
 {
-    imu_rng_normal(&((denoise_run *)user)->rng, dst, n);
+    imu_rng_normal(&((imu_denoising *)user)->rng, dst, n);
     return 0;
 }
 
@@ -114,7 +96,8 @@ static imu_engine_status check_controls(const imu_model *m, const imu_denoise_ar
     return IMU_ENGINE_OK;
 }
 
-static imu_engine_status check_args(const imu_model *m, const imu_denoise_args *a, imu_fault *fault)
+imu_engine_status imu_denoising_check(const imu_model *m, const imu_denoise_args *a,
+                                      imu_fault *fault)
 {
     const imu_unet_info *info = imu_unet_get_info(m->unet);
     if (info->in_channels != info->out_channels && !paints_in(info))
@@ -149,7 +132,7 @@ static void lay_side_by_side(float *pair, const imu_array *first, const imu_arra
 }
 
 /* XL: what the conditioning says about the picture's size, or what the latents say. */
-static void describe_size(const denoise_run *r, const imu_conditioning *c, float *ids)
+static void describe_size(const imu_denoising *r, const imu_conditioning *c, float *ids)
 {
     int numbers = imu_unet_get_info(r->model->unet)->size_numbers;
     float height = (float)(r->x->dim[2] * r->model->info.vae_scale);
@@ -161,7 +144,7 @@ static void describe_size(const denoise_run *r, const imu_conditioning *c, float
 }
 
 /* Contexts one after the other: negative, positive. */
-static imu_engine_status prepare_context(denoise_run *r, imu_fault *fault)
+static imu_engine_status prepare_context(imu_denoising *r, imu_fault *fault)
 {
     const imu_conditioning *p = r->args->positive, *n = r->args->negative;
     const imu_unet_info *info = imu_unet_get_info(r->model->unet);
@@ -190,7 +173,7 @@ static imu_array *draw_like(const imu_array *x, uint64_t seed)
 }
 
 /* Behind the latents of each row: the mask (1 = repaint) and the latents of what stays. */
-static void add_what_stays(denoise_run *r, size_t area)
+static void add_what_stays(imu_denoising *r, size_t area)
 {
     const imu_denoise_args *a = r->args;
     for (size_t row = 0; row < 2; row++) {
@@ -202,7 +185,7 @@ static void add_what_stays(denoise_run *r, size_t area)
     }
 }
 
-static imu_engine_status prepare(denoise_run *r, imu_fault *fault)
+imu_engine_status imu_denoising_prepare(imu_denoising *r, imu_fault *fault)
 {
     const imu_denoise_args *a = r->args;
     r->x = imu_array_clone(a->latents ? a->latents : a->noise);
@@ -233,13 +216,13 @@ static imu_engine_status prepare(denoise_run *r, imu_fault *fault)
 }
 
 /* Whether a ControlNet counts in this step, as InvokeAI rounds it. */
-static bool is_active(const denoise_run *r, const imu_control_use *c)
+static bool is_active(const imu_denoising *r, const imu_control_use *c)
 {
     return r->step >= floor(c->begin * r->steps) && r->step <= ceil(c->end * r->steps);
 }
 
 /* What the ControlNets say to rows [first, first + count) of (negative, positive). */
-static imu_engine_status run_controls(denoise_run *r, const imu_unet_request *q, int first,
+static imu_engine_status run_controls(imu_denoising *r, const imu_unet_request *q, int first,
                                       imu_residuals *sum, imu_fault *fault)
 {
     const imu_denoise_args *a = r->args;
@@ -270,7 +253,8 @@ static imu_engine_status run_controls(denoise_run *r, const imu_unet_request *q,
 
 /* `count` rows of the network from row `first` of (negative, positive); 77 and 154 tokens don't
  * mix. */
-static imu_engine_status evaluate(denoise_run *r, double t, int first, int count, imu_fault *fault)
+static imu_engine_status evaluate(imu_denoising *r, double t, int first, int count,
+                                  imu_fault *fault)
 {
     const imu_denoise_args *a = r->args;
     const imu_array *lead = a->negative ? a->negative->embeds : a->positive->embeds;
@@ -303,7 +287,7 @@ static imu_engine_status evaluate(denoise_run *r, double t, int first, int count
 }
 
 /* The guided output of the network into r->output. */
-static imu_engine_status predict(denoise_run *r, double t, double scale, imu_fault *fault)
+static imu_engine_status predict(imu_denoising *r, double t, double scale, imu_fault *fault)
 {
     const imu_denoise_args *a = r->args;
     bool guided = a->negative && scale != 1;
@@ -330,8 +314,8 @@ static imu_engine_status predict(denoise_run *r, double t, double scale, imu_fau
     return s;
 }
 
-static imu_engine_status make_step(denoise_run *r, int position, int done, int total,
-                                   imu_fault *fault)
+imu_engine_status imu_denoising_step(imu_denoising *r, int position, int done, int total,
+                                     imu_fault *fault)
 {
     const imu_denoise_args *a = r->args;
     double t = imu_scheduler_timestep(r->scheduler, position), keep, add;
@@ -357,25 +341,43 @@ static imu_engine_status make_step(denoise_run *r, int position, int done, int t
     return IMU_ENGINE_OK;
 }
 
-static imu_engine_status loop(denoise_run *r, imu_fault *fault)
+void imu_denoising_add_noise(const imu_scheduler *s, int first, const imu_denoise_args *a,
+                             imu_array *x)
+{
+    double keep, add;
+    if (!a->noise)
+        return;
+    imu_scheduler_noise_level(s, first, &keep, &add);
+    for (int64_t i = 0; i < imu_array_count(x); i++) {
+        double original = a->latents ? (double)a->latents->data[i] : 0;
+        x->data[i] = (float)(keep * original + add * (double)a->noise->data[i]);
+    }
+}
+
+void imu_denoising_free(imu_denoising *r)
+{
+    imu_array_free(r->x);
+    imu_array_free(r->x0);
+    imu_array_free(r->drawn);
+    imu_scheduler_close(r->scheduler);
+    free(r->scaled);
+    free(r->output);
+    free(r->context);
+    free(r->pooled);
+}
+
+static imu_engine_status loop(imu_denoising *r, imu_fault *fault)
 {
     const imu_denoise_args *a = r->args;
     int first, count;
-    double keep, add;
     imu_scheduler_window(r->scheduler, a->denoising_start, a->denoising_end, &first, &count);
     if (!count) /* nothing to do: the input as it is */
         return IMU_ENGINE_OK;
     imu_scheduler_begin(r->scheduler, first);
-    if (a->noise) {
-        imu_scheduler_noise_level(r->scheduler, first, &keep, &add);
-        for (size_t i = 0; i < r->values; i++) {
-            double original = a->latents ? (double)a->latents->data[i] : 0;
-            r->x->data[i] = (float)(keep * original + add * (double)a->noise->data[i]);
-        }
-    }
+    imu_denoising_add_noise(r->scheduler, first, a, r->x);
     imu_engine_status s = IMU_ENGINE_OK;
     for (int i = 0; i < count && !s; i++)
-        s = make_step(r, first + i, i, count, fault);
+        s = imu_denoising_step(r, first + i, i, count, fault);
     if (!s && a->mask)
         imu_inpaint_after(&r->inpaint, r->x->data);
     return s;
@@ -384,24 +386,18 @@ static imu_engine_status loop(denoise_run *r, imu_fault *fault)
 imu_engine_status imu_model_denoise(imu_model *model, const imu_denoise_args *args, imu_array **out,
                                     imu_fault *fault)
 {
-    denoise_run r = {.model = model, .args = args};
+    imu_denoising r = {.model = model, .args = args};
     imu_engine_status s = imu_model_need(model, IMU_PART_UNET, fault);
     if (!s)
-        s = check_args(model, args, fault);
+        s = imu_denoising_check(model, args, fault);
     if (!s)
-        s = prepare(&r, fault);
+        s = imu_denoising_prepare(&r, fault);
     if (!s)
         s = loop(&r, fault);
-    if (s)
-        imu_array_free(r.x);
-    else
+    if (!s) {
         *out = r.x;
-    imu_array_free(r.x0);
-    imu_array_free(r.drawn);
-    imu_scheduler_close(r.scheduler);
-    free(r.scaled);
-    free(r.output);
-    free(r.context);
-    free(r.pooled);
+        r.x = NULL;
+    }
+    imu_denoising_free(&r);
     return s;
 }

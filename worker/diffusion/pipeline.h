@@ -268,6 +268,19 @@ void imu_denoise_defaults(imu_denoise_args *args);
 imu_engine_status imu_model_denoise(imu_model *model, const imu_denoise_args *args, imu_array **out,
                                     imu_fault *fault);
 
+/* How a large picture is cut, in cells of latents. */
+typedef struct imu_tile_args {
+    int64_t height, width; /* of a tile; more than the latents have: all of them */
+    int64_t overlap;       /* that tiles share at the least: 1 or more, less than a tile */
+} imu_tile_args;
+
+/* Multi-diffusion: the latents in tiles that all see the same prompts and their own part of the
+ * ControlNets' pictures, put together after each model call. Progress and previews are those of the
+ * whole. `args`: as above, without a mask and without edges that meet. */
+imu_engine_status imu_model_denoise_tiles(imu_model *model, const imu_denoise_args *args,
+                                          const imu_tile_args *tiles, imu_array **out,
+                                          imu_fault *fault);
+
 /* NULL-terminated list of the scheduler names that imu_model_denoise accepts. */
 const char *const *imu_scheduler_names(void);
 

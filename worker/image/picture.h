@@ -85,6 +85,14 @@ enum imu_filter {
 };
 /** A resized copy; colours are weighted by alpha. NULL without memory. */
 imu_picture *imu_resize(const imu_picture *p, int width, int height, enum imu_filter filter);
+/**
+ * A sharper copy: what sets each pixel apart from a blur of the picture counts `strength` percent
+ * more. Transparency stays as it is.
+ * @param radius standard deviation of the blur in pixels: more than 0, at most IMU_UNSHARP_RADIUS
+ * @return a picture with the same channels, or NULL without memory
+ */
+imu_picture *imu_unsharp(const imu_picture *p, double radius, double strength);
+#define IMU_UNSHARP_RADIUS 1000
 /** WebP whose longest side is `side` (never larger than the picture). @return 0 or -1. */
 int imu_thumbnail(const imu_picture *p, int side, imu_bytes *out, imu_error *err);
 

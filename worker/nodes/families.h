@@ -13,6 +13,8 @@ extern const imu_node_type *const imu_nodes_metadata[];
 extern const imu_node_type *const imu_nodes_models[];
 extern const imu_node_type *const imu_nodes_prompts[];
 extern const imu_node_type *const imu_nodes_latents[];
+extern const imu_node_type *const imu_nodes_denoise[];
+extern const imu_node_type *const imu_nodes_tiles[];
 extern const imu_node_type *const imu_nodes_vae[];
 extern const imu_node_type *const imu_nodes_images[];
 extern const imu_node_type *const imu_nodes_masks[];

@@ -150,6 +150,17 @@ static int run_crop(imu_call *call)
     return finish(call, out);
 }
 
+static int run_unsharp(imu_call *call)
+{
+    imu_picture *p = imu_env_load_image(call, imu_in(call, "image"));
+    if (!p)
+        return -1;
+    imu_picture *sharp =
+        imu_unsharp(p, imu_in_float(call, "radius"), imu_in_float(call, "strength"));
+    imu_picture_free(p);
+    return finish(call, sharp);
+}
+
 static const imu_node_type image_node = {
     "image",
     "ImageInvocation",
@@ -289,8 +300,32 @@ static const imu_node_type crop_node = {
            SIZE("width", "Width of the window"), SIZE("height", "Height of the window")),
     &imu_out_image,
     run_crop};
+static const imu_node_type unsharp_node = {
+    "unsharp_mask",
+    "UnsharpMaskInvocation",
+    "Unsharp Mask",
+    "1.2.2",
+    "image",
+    "image unsharp_mask",
+    "Makes a picture sharper where it differs from a blur of itself.",
+    STORES,
+    FIELDS(PICTURE("image", "The picture to sharpen"),
+           {.name = "radius",
+            .type = IMU_T_FLOAT,
+            .flags = IMU_F_MIN | IMU_F_ABOVE_MIN | IMU_F_MAX,
+            .max = IMU_UNSHARP_RADIUS,
+            .fallback = "2",
+            .help = "How wide the blur is, in pixels"},
+           {.name = "strength",
+            .type = IMU_T_FLOAT,
+            .flags = IMU_F_MIN,
+            .fallback = "50",
+            .help = "How much sharper, in percent"}),
+    &imu_out_image,
+    run_unsharp};
 
 const imu_node_type *const imu_nodes_images[] = {
     &image_node, &load_image_node, &show_image_node, &save_node, &collection_node,
-    &blank_node, &resize_node,     &scale_node,      &crop_node, NULL,
+    &blank_node, &resize_node,     &scale_node,      &crop_node, &unsharp_node,
+    NULL,
 };
