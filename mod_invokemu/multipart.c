@@ -7,6 +7,7 @@
 #include <apr_tables.h>
 
 #include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/validate.h"
 
 #define MAX_BOUNDARY     70 /* RFC 2046 section 5.1.1 */
 #define MAX_PADDING      256
@@ -47,7 +48,8 @@ struct imu_multipart {
 
 static imu_err *invalid(imu_multipart *m, const char *why)
 {
-    return imu_error(m->p, 422, "multipart_invalid", "The upload could not be read: %s.", why);
+    return imu_invalid(m->p, "body", NULL, "multipart_invalid",
+                       apr_pstrcat(m->p, "The upload could not be read: ", why, ".", NULL));
 }
 
 static imu_err *too_large(imu_multipart *m)

@@ -100,16 +100,17 @@ test('a picture deleted long ago leaves no hole in the feed and the queue', asyn
     await me.page.waitForFunction(() => document.querySelectorAll('.job-mark img').length === 1);
 });
 
-test('jobs of scripts show the picture that their graph keeps, or that they are done without one', async () => {
+test('jobs of scripts show the picture that their graph keeps and the words it was made by, or that they are done without one', async () => {
     const script = await login(server, ADMIN.email, ADMIN.password);
     const model = await pictureModel(script);
     const shown = async (drawn, counted) => {
         await me.page.locator(`.tile[data-item="${drawn}"] img.final.sharp`).waitFor({ timeout: 60000 });
         await me.page.locator(`.tile[data-item="${counted}"]`).getByText('Done, without a picture').waitFor();
+        await me.page.locator('.card', { has: me.page.locator(`.tile[data-item="${drawn}"]`) }).getByText('a lighthouse by a script').waitFor();
     };
     await me.open('/create');
     await me.live();
-    const [drawn] = await enqueuePictures(script, model);
+    const [drawn] = await enqueuePictures(script, model, { prompt: 'a lighthouse by a script' });
     const [counted] = await enqueue(script);
     await shown(drawn, counted);
     await me.page.reload();

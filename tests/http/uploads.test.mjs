@@ -33,6 +33,9 @@ describe('uploads', () => {
         const answer = await attempt();
         assert.equal(answer.status, expected, answer.text);
         assert.ok(answer.body.detail, 'an error says why');
+        if (expected === 422) {
+            assert.ok(Array.isArray(answer.body.detail) && answer.body.detail[0].loc && answer.body.detail[0].msg, answer.text);
+        }
         assert.deepEqual([files(), count()], before, 'nothing is left behind');
         return answer;
     }

@@ -152,23 +152,56 @@ export function textToPicture(wish, seeds, boardId) {
   };
 }
 
+/** The node whose output arrives at a field of a node, through one that collects too. */
+function before(graph, id, field) {
+  const edge = (graph.edges || []).find(({ destination: to }) => to.node_id === id && to.field === field);
+  const node = edge && graph.nodes[edge.source.node_id];
+  return node?.type === 'collect' ? before(graph, node.id, 'item') : node;
+}
+
+/** What a script's graph says where our own client's nodes are missing: read at the node that denoises. */
+function wishOfScript(item) {
+  const graph = { nodes: {}, ...item.session?.graph };
+  const denoise = Object.values(graph.nodes).find((node) => node.type === 'denoise_latents');
+  if (!denoise) {
+    return {};
+  }
+  const value = (node, field) => {
+    const asked = (item.field_values || []).find((f) => f.node_path === node?.id && f.field_name === field);
+    const from = node && before(graph, node.id, field);
+    return asked?.value ?? (from ? value(from, 'value') : node?.[field]);
+  };
+  const text = value(before(graph, denoise.id, 'positive_conditioning'), 'prompt');
+  const noise = before(graph, denoise.id, 'noise');
+  return {
+    prompt: typeof text === 'string' ? text : '',
+    seed: value(noise, 'seed'),
+    width: value(noise, 'width'),
+    height: value(noise, 'height'),
+    steps: denoise.steps,
+    guidance: denoise.cfg_scale,
+    scheduler: denoise.scheduler,
+  };
+}
+
 /** Reads back from a queue item what was asked for. Missing parts stay undefined. */
 export function wishOf(item) {
   const nodes = Object.values(item.session?.graph?.nodes || {});
+  const script = wishOfScript(item);
   const meta = nodes.find((node) => node.type === 'core_metadata') || {};
   const loader = nodes.find((node) => /^(main|sdxl)_model_loader$/.test(node.type));
   const values = Object.fromEntries((item.field_values || []).map((f) => [f.node_path.split(':')[0], f.value]));
   const promptNode = nodes.find((node) => node.id.startsWith('positive_prompt:'));
   const seedNode = nodes.find((node) => node.id.startsWith('seed:'));
   return {
-    prompt: values.positive_prompt ?? promptNode?.value ?? '',
-    seed: values.seed ?? seedNode?.value,
+    prompt: values.positive_prompt ?? promptNode?.value ?? meta.positive_prompt ?? script.prompt ?? '',
+    seed: values.seed ?? seedNode?.value ?? script.seed,
     negative: meta.negative_prompt || '',
-    width: meta.width,
-    height: meta.height,
-    steps: meta.steps,
-    guidance: meta.cfg_scale,
-    scheduler: meta.scheduler,
+    width: meta.width ?? script.width,
+    height: meta.height ?? script.height,
+    steps: meta.steps ?? script.steps,
+    guidance: meta.cfg_scale ?? script.guidance,
+    scheduler: meta.scheduler ?? script.scheduler,
     modelKey: meta.model?.key,
     modelName: meta.model?.name || loader?.model?.name,
     boardId: nodes.find((node) => node.id.startsWith('canvas_output:'))?.board?.board_id || null,
