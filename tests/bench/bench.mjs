@@ -10,6 +10,7 @@ import { addUser, setupAdmin, upload } from '../lib/users.mjs';
 import { enqueuePictures, pictureModel } from '../lib/pictures.mjs';
 import { makePng } from '../lib/png.mjs';
 import { settled } from '../lib/queue.mjs';
+import { measureJourneys } from './journey.mjs';
 import { measureSockets, memory } from './sockets.mjs';
 
 const run = promisify(execFile);
@@ -126,7 +127,16 @@ async function sockets(tls) {
     await found.stop();
 }
 
+async function journeys() {
+    const found = await startServer({ multiuser: true, logLevel: 'warn' });
+    const { secondPerson, signIn } = await measureJourneys(found);
+    row('from an empty server to a second person, by hand', `${secondPerson.toFixed(0)} s`, 'at most 120 s', secondPerson);
+    row('from pressing "Sign in" to a live page', `${signIn.toFixed(2)} s`, 'at most 2 s', signIn);
+    await found.stop();
+}
+
 await server();
+await journeys();
 await sockets(false);
 await sockets(true);
 const cpu = /^model name\s*: (.*)$/m.exec(fs.readFileSync('/proc/cpuinfo', 'utf8'))?.[1] || 'unknown processor';

@@ -118,6 +118,8 @@ async function slowDown(context, page) {
     });
 }
 
+export const launchBrowser = () => chromium.launch({ executablePath: PROGRAM, args: FLAGS });
+
 /**
  * Chromium for the tests of the enclosing file. `person()` opens a browser of one more person; when the file is done,
  * every one of them must have been free of faults.
@@ -137,7 +139,7 @@ export function useBrowser(server) {
         },
     };
     before(async () => {
-        browser.chromium = await chromium.launch({ executablePath: PROGRAM, args: FLAGS });
+        browser.chromium = await launchBrowser();
     });
     const close = () => browser.chromium?.close();
     server.guests.push(close);
