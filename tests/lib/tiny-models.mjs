@@ -79,10 +79,8 @@ function transformer(t, name, width, context, conv) {
     t.linear(`${name}.proj_out`, width, width, { conv });
 }
 
-/** Two levels, of which the second attends; one layer each. */
-function unet(folder, { context, added = 0, channels = 4, linear }) {
-    const t = new Tensors(11);
-    const [a, b] = [8, 16];
+/** The way down of a UNet and its middle: two levels, of which the second attends; one layer each. */
+function wayDown(t, { context, added = 0, channels = 4, linear, widths: [a, b] }) {
     const time = 4 * a;
     const conv = linear ? 0 : 1;
     t.linear('time_embedding.linear_1', a, time);
@@ -99,6 +97,14 @@ function unet(folder, { context, added = 0, channels = 4, linear }) {
     resnet(t, 'mid_block.resnets.0', b, b, time);
     transformer(t, 'mid_block.attentions.0', b, context, conv);
     resnet(t, 'mid_block.resnets.1', b, b, time);
+}
+
+function unet(folder, options) {
+    const { context, added = 0, channels = 4, linear, widths: [a, b], groups = 4 } = options;
+    const t = new Tensors(11);
+    const time = 4 * a;
+    const conv = linear ? 0 : 1;
+    wayDown(t, options);
     for (const [i, from] of [[0, 2 * b], [1, b + a]]) {
         resnet(t, `up_blocks.0.resnets.${i}`, from, b, time);
         transformer(t, `up_blocks.0.attentions.${i}`, b, context, conv);
@@ -110,7 +116,7 @@ function unet(folder, { context, added = 0, channels = 4, linear }) {
     t.linear('conv_out', a, 4, { conv: 3 });
     t.write(path.join(folder, 'unet/diffusion_pytorch_model.safetensors'));
     return {
-        in_channels: channels, out_channels: 4, sample_size: 8, block_out_channels: [a, b], layers_per_block: 1, norm_num_groups: 4,
+        in_channels: channels, out_channels: 4, sample_size: 8, block_out_channels: [a, b], layers_per_block: 1, norm_num_groups: groups,
         attention_head_dim: 2, cross_attention_dim: context, use_linear_projection: linear, transformer_layers_per_block: 1,
         down_block_types: ['DownBlock2D', 'CrossAttnDownBlock2D'], up_block_types: ['CrossAttnUpBlock2D', 'UpBlock2D'],
         ...(added ? { addition_embed_type: 'text_time', addition_time_embed_dim: 4, projection_class_embeddings_input_dim: added } : {}),
@@ -147,7 +153,7 @@ function vae(folder) {
     };
 }
 
-function textEncoder(folder, part, width, { projection, act }) {
+function textEncoder(folder, part, width, { projection = width, projects, act }) {
     const t = new Tensors(13 + width);
     t.add('text_model.embeddings.token_embedding.weight', [1000, width]);
     t.add('text_model.embeddings.position_embedding.weight', [77, width]);
@@ -160,12 +166,12 @@ function textEncoder(folder, part, width, { projection, act }) {
         t.norm(`${layer}.layer_norm2`, width);
     }
     t.norm('text_model.final_layer_norm', width);
-    if (projection) {
-        t.linear('text_projection', width, width, { bias: false });
+    if (projects) {
+        t.linear('text_projection', width, projection, { bias: false });
     }
     t.write(path.join(folder, part, 'model.safetensors'));
     return {
-        vocab_size: 1000, hidden_size: width, intermediate_size: 2 * width, projection_dim: width, num_hidden_layers: 2,
+        vocab_size: 1000, hidden_size: width, intermediate_size: 2 * width, projection_dim: projection, num_hidden_layers: 2,
         num_attention_heads: 2, max_position_embeddings: 77, hidden_act: act,
     };
 }
@@ -182,8 +188,9 @@ const PIPELINES = {
  * Writes a model folder.
  * @param {string} folder
  * @param {'sd-1'|'sd-2'|'inpaint'|'sdxl'|'sdxl-refiner'} kind
+ * @param {object} [size] widths of the UNet's levels, groups of its norms, and how wide XL's pooled text is
  */
-export function writeModel(folder, kind) {
+export function writeModel(folder, kind, { widths = [8, 16], groups, pooled = 12 } = {}) {
     const put = (name, value) => {
         fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
         fs.writeFileSync(path.join(folder, name), JSON.stringify(value));
@@ -191,10 +198,10 @@ export function writeModel(folder, kind) {
     const large = kind.startsWith('sdxl');
     const encoders = [];
     if (kind !== 'sdxl-refiner') {
-        encoders.push(['text_encoder', 'tokenizer', 8, { projection: false, act: kind === 'sd-2' ? 'gelu' : 'quick_gelu' }]);
+        encoders.push(['text_encoder', 'tokenizer', 8, { act: kind === 'sd-2' ? 'gelu' : 'quick_gelu' }]);
     }
     if (large) {
-        encoders.push(['text_encoder_2', 'tokenizer_2', 12, { projection: true, act: 'gelu' }]);
+        encoders.push(['text_encoder_2', 'tokenizer_2', 12, { projects: true, projection: pooled, act: 'gelu' }]);
     }
     for (const [part, tokenizer, width, options] of encoders) {
         put(`${part}/config.json`, textEncoder(folder, part, width, options));
@@ -203,9 +210,54 @@ export function writeModel(folder, kind) {
     const context = encoders.reduce((sum, [, , width]) => sum + width, 0);
     const numbers = kind === 'sdxl-refiner' ? 5 : 6;
     put('unet/config.json', unet(folder, {
-        context, added: large ? 12 + 4 * numbers : 0, channels: kind === 'inpaint' ? 9 : 4, linear: large || kind === 'sd-2',
+        context, added: large ? pooled + 4 * numbers : 0, channels: kind === 'inpaint' ? 9 : 4, linear: large || kind === 'sd-2', widths, groups,
     }));
     put('vae/config.json', vae(folder));
     put('scheduler/scheduler_config.json', kind === 'sd-2' ? { prediction_type: 'v_prediction' } : {});
     put('model_index.json', { _class_name: PIPELINES[kind] });
+}
+
+/** What a file for XL with the first programs' names can say of itself: norms of 32 groups, 1280 numbers of pooled text. */
+export const LARGE_ENOUGH = { widths: [32, 64], groups: 32, pooled: 1280 };
+
+const OLD_NAMES = [
+    ['time_embedding.linear_1', 'time_embed.0'], ['time_embedding.linear_2', 'time_embed.2'], ['add_embedding.linear_1', 'label_emb.0.0'],
+    ['add_embedding.linear_2', 'label_emb.0.2'], ['conv_in', 'input_blocks.0.0'], ['down_blocks.0.resnets.0', 'input_blocks.1.0'],
+    ['down_blocks.0.downsamplers.0.conv', 'input_blocks.2.0.op'], ['down_blocks.1.resnets.0', 'input_blocks.3.0'],
+    ['down_blocks.1.attentions.0', 'input_blocks.3.1'], ['mid_block.resnets.0', 'middle_block.0'], ['mid_block.attentions.0', 'middle_block.1'],
+    ['mid_block.resnets.1', 'middle_block.2'], ['norm1', 'in_layers.0'], ['conv1', 'in_layers.2'], ['time_emb_proj', 'emb_layers.1'],
+    ['norm2', 'out_layers.0'], ['conv2', 'out_layers.3'], ['conv_shortcut', 'skip_connection'],
+];
+
+/** A ControlNet for a model of XL that was written with LARGE_ENOUGH, as one file. */
+export function writeLargeControl(file) {
+    const t = new Tensors(17);
+    const { widths, pooled } = LARGE_ENOUGH;
+    wayDown(t, { context: 8 + 12, added: pooled + 4 * 6, linear: true, widths });
+    for (const one of t.list) {
+        const inAttention = one.name.includes('attentions');
+        one.name = OLD_NAMES.reduce((name, [ours, old]) => (inAttention && !ours.includes('_block') ? name : name.replace(ours, old)), one.name);
+    }
+    const stages = [16, 16, 32, 32, 96, 96, 256];
+    [3, ...stages].slice(0, stages.length).forEach((from, i) => t.linear(`input_hint_block.${2 * i}`, from, stages[i], { conv: 3 }));
+    t.linear('input_hint_block.14', stages.at(-1), widths[0], { conv: 3 });
+    [widths[0], widths[0], widths[0], widths[1]].forEach((width, i) => t.linear(`zero_convs.${i}.0`, width, width, { conv: 1 }));
+    t.linear('middle_block_out.0', widths[1], widths[1], { conv: 1 });
+    t.list.forEach((one) => {
+        one.name = `control_model.${one.name}`;
+    });
+    t.write(file);
+}
+
+/** A LoRA that changes one product in the UNet's middle and one in each text encoder of XL, by PEFT's names. */
+export function writeLargeLora(file, from = 16, to = from) {
+    const t = new Tensors(5);
+    const add = (layer, wide, out) => {
+        t.add(`${layer}.lora_A.weight`, [2, wide], 1);
+        t.add(`${layer}.lora_B.weight`, [out, 2], 1);
+    };
+    add('unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q', from, to);
+    add('text_encoder.text_model.encoder.layers.0.mlp.fc1', 8, 16);
+    add('text_encoder_2.text_model.encoder.layers.0.mlp.fc1', 12, 24);
+    t.write(file);
 }

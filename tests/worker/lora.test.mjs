@@ -10,7 +10,7 @@ import { pictureNames } from '../lib/pictures.mjs';
 import { readPixels } from '../lib/png.mjs';
 import { settled } from '../lib/queue.mjs';
 import { useServer } from '../lib/server.mjs';
-import { Tensors, writeModel } from '../lib/tiny-models.mjs';
+import { writeLargeLora, writeModel } from '../lib/tiny-models.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 
 const models = modelFolder();
@@ -18,20 +18,8 @@ addModel(models, 'tiny');
 writeModel(path.join(models, 'large'), 'sdxl');
 fs.copyFileSync(path.join(REPO, 'tests/fixtures/diffusion/tiny-sd15.lora.f16.safetensors'), path.join(models, 'night.safetensors'));
 
-/** Changes one product in the UNet and one in each text encoder, by PEFT's names. */
-function writeLargeLora(file, width = 16) {
-    const t = new Tensors(5);
-    const add = (layer, from, to) => {
-        t.add(`${layer}.lora_A.weight`, [2, from], 1);
-        t.add(`${layer}.lora_B.weight`, [to, 2], 1);
-    };
-    add('unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q', width, 16);
-    add('text_encoder.text_model.encoder.layers.0.mlp.fc1', 8, 16);
-    add('text_encoder_2.text_model.encoder.layers.0.mlp.fc1', 12, 24);
-    t.write(file);
-}
 writeLargeLora(path.join(models, 'offset.safetensors'));
-writeLargeLora(path.join(models, 'misfit.safetensors'), 18);
+writeLargeLora(path.join(models, 'misfit.safetensors'), 18, 16);
 fs.writeFileSync(path.join(models, 'half.safetensors'), 'a copy that is under way');
 
 const server = useServer({ worker: 1, media: true, models });
