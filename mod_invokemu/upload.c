@@ -7,6 +7,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/body.h"
+#include "mod_invokemu/crowd.h"
 #include "mod_invokemu/store/files.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/validate.h"
@@ -155,15 +156,19 @@ static apr_status_t free_result(void *data)
     return APR_SUCCESS;
 }
 
+static imu_err *busy(imu_req *req)
+{
+    imu_err *err = imu_error(req->p, 429, "media_busy",
+                             "The server is busy with other uploads. Try again in a moment.");
+
+    err->retry_after = 2;
+    return err;
+}
+
 static imu_err *refused(imu_req *req, const struct imu_media_result *r)
 {
-    if (strcmp(r->code, "busy") == 0) {
-        imu_err *err = imu_error(req->p, 503, "media_busy",
-                                 "The server is busy with other uploads. Try again in a moment.");
-
-        err->retry_after = 2;
-        return err;
-    }
+    if (strcmp(r->code, "busy") == 0)
+        return busy(req);
     if (strcmp(r->code, "too_large") == 0)
         return imu_error(req->p, 413, "picture_too_large", "%s",
                          *r->message ? r->message : "This picture is too large.");
@@ -185,8 +190,15 @@ static imu_err *away(imu_req *req, int code)
 imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail, int width,
                            int height, struct imu_media_result *out)
 {
-    const struct imu_media_limits limits = {(uint64_t)req->conf->max_pixels, MAX_SIDE, thumbnail,
-                                            width, height};
+    const struct imu_media_limits limits = {
+        .max_pixels = (uint64_t)req->conf->max_pixels,
+        .max_side = MAX_SIDE,
+        .thumbnail = thumbnail,
+        .resize_width = width,
+        .resize_height = height,
+        .account = req->who.user_id,
+    };
+    imu_wait wait = {.known = 1, .who = req->who.user_id, .place = IMU_NO_PLACE};
     imu_err *err;
     int fd, rv, code;
 
@@ -197,9 +209,12 @@ imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail
     /* Decoding may take long: nobody else should wait for this connection to the database
      * meanwhile. */
     imu_req_db_release(req);
+    if (imu_crowd_enter(&wait) != 0)
+        return busy(req);
     errno = 0;
     rv = imu_media_decode(req->inst->media, fd, &limits, DECODE_MS, out);
     code = errno;
+    imu_crowd_leave(&wait);
     apr_pool_cleanup_register(req->p, out, free_result, apr_pool_cleanup_null);
     if (rv < 0)
         return away(req, code);

@@ -28,7 +28,8 @@ imu_err *imu_upload_read_optional(imu_req *req, const char *field, imu_upload *u
  * @param thumbnail     longest side of the thumbnail, pixels
  * @param width, height size to bring the picture to, or 0 and 0
  * @param out           descriptors and texts, freed with the request
- * @return 415 no picture, 413 too many pixels, 503 the media process is away or busy
+ * @return 415 no picture, 413 too many pixels, 429 it is busy, or too many of this account's wait
+ * for it, 503 it is away
  */
 imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail, int width,
                            int height, struct imu_media_result *out);

@@ -32,6 +32,8 @@ static char *make_header(const struct imu_media_limits *l)
     if (header && (l->resize_width || l->resize_height))
         json_object_set_new(header, "resize_to",
                             json_pack("[i,i]", l->resize_width, l->resize_height));
+    if (header && l->account)
+        json_object_set_new(header, "account", json_string(l->account));
     char *text = header ? json_dumps(header, JSON_COMPACT) : NULL;
     json_decref(header);
     return text;

@@ -15,6 +15,7 @@ struct imu_media_limits {
     int thumbnail;       /**< longest side of the thumbnail, 16 to 1024 pixels */
     int resize_width;    /**< make the picture this size; 0 and 0 to keep its own */
     int resize_height;
+    const char *account; /**< whose it is, up to 64 bytes: accounts take turns; NULL: nobody's */
 };
 
 struct imu_media_result {

@@ -178,6 +178,28 @@ test('who reads a large picture slowly holds no thread', async () => {
     all.forEach((each) => each.socket.destroy());
 });
 
+test('uploads that wait to be decoded leave threads to everybody else', async () => {
+    const admin = await (server.admin ??= setupAdmin(server));
+    const [greedy, other] = [await addUser(admin, 'Greedy'), await addUser(admin, 'Other')];
+    const form = [{ name: 'file', filename: 'a.png', type: 'image/png', value: makePng(20, 20) }];
+    const send = (who) => who.send('POST', '/api/v1/images/upload?image_category=user&is_intermediate=false', { form });
+    server.media.kill('SIGSTOP');
+    let all;
+    try {
+        const refused = [];
+        all = Array.from({ length: 12 }, () => send(greedy).then((answer) => (answer.status === 429 ? refused.push(answer) : 0, answer)));
+        await until(() => refused.length === 10, 'the refusal of most');
+        assert.ok(Number(refused[0].headers['retry-after']) > 0);
+        assert.equal((await admin.get('/api/v1/auth/me')).status, 200);
+        all.push(send(other));
+        assert.equal((await other.get('/api/v1/auth/me')).status, 200);
+    } finally {
+        server.media.kill('SIGCONT');
+    }
+    const statuses = (await Promise.all(all)).map((answer) => answer.status);
+    assert.deepEqual([statuses.filter((status) => status === 201).length, statuses.at(-1)], [3, 201], 'two are waited for, and the other person’s');
+});
+
 describe('answers that nobody reads', () => {
     const PIPELINED = 8; // more than a socket's two ends take
     const silent = (target, { to = server, who } = {}) => {

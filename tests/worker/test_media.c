@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -412,6 +413,73 @@ static void test_many_at_once(void **state)
     free(png.data);
 }
 
+static void ask_for(struct peer *c, const char *account, const imu_bytes *png, int side)
+{
+    int fd = imu_memfd_of("upload", png->data, png->len);
+    connect_peer(c, media.socket);
+    send_json(c, IMU_WIRE_DECODE,
+              json_pack("{s:s,s:[i,i]}", "account", account, "resize_to", side, side), &fd, 1);
+    close(fd);
+}
+
+static int answered(struct peer *all, int n)
+{
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        struct pollfd p = {.fd = all[i].fd, .events = POLLIN};
+        count += poll(&p, 1, 0) == 1;
+    }
+    return count;
+}
+
+/* Whoever has one picture does not wait for all those of somebody else. */
+static void test_accounts_take_turns(void **state)
+{
+    (void)state;
+    imu_bytes png = png_of(60, 60, 3, NULL);
+    struct peer greedy[8], other;
+    struct got g = {.h = NULL};
+    for (int i = 0; i < 8; i++)
+        ask_for(&greedy[i], "greedy", &png, 2000);
+    expect_type(&greedy[0], &g, IMU_WIRE_DECODED);
+    ask_for(&other, "other", &png, 30);
+    expect_type(&other, &g, IMU_WIRE_DECODED);
+    assert_in_range(answered(greedy + 1, 7), 0, 4);
+    close_peer(&other);
+    close_peer(&greedy[0]);
+    for (int i = 1; i < 8; i++) {
+        expect_type(&greedy[i], &g, IMU_WIRE_DECODED);
+        close_peer(&greedy[i]);
+    }
+    clear_got(&g);
+    free(png.data);
+}
+
+/* One account can't fill all places. */
+static void test_one_account_leaves_room(void **state)
+{
+    (void)state;
+    imu_bytes png = png_of(60, 60, 3, NULL);
+    struct peer greedy[40], other;
+    struct got g = {.h = NULL};
+    int decoded = 0;
+    for (int i = 0; i < 40; i++)
+        ask_for(&greedy[i], "greedy", &png, 500);
+    ask_for(&other, "other", &png, 30);
+    expect_type(&other, &g, IMU_WIRE_DECODED);
+    close_peer(&other);
+    for (int i = 0; i < 40; i++) {
+        assert_true(next_frame(&greedy[i], &g));
+        decoded += g.type == IMU_WIRE_DECODED;
+        if (g.type == IMU_WIRE_REJECTED)
+            assert_string_equal(json_string_value(json_object_get(g.h, "code")), "busy");
+        close_peer(&greedy[i]);
+    }
+    assert_in_range(decoded, 32, 39);
+    clear_got(&g);
+    free(png.data);
+}
+
 static void test_hostile_requests(void **state)
 {
     (void)state;
@@ -548,13 +616,22 @@ static void test_endless_work_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_png_is_kept),      cmocka_unit_test(test_resize_keeps_texts),
-        cmocka_unit_test(test_jpeg_orientation), cmocka_unit_test(test_webp),
-        cmocka_unit_test(test_kinds_of_png),     cmocka_unit_test(test_bombs),
-        cmocka_unit_test(test_damage),           cmocka_unit_test(test_polyglot),
-        cmocka_unit_test(test_text_encodings),   cmocka_unit_test(test_many_at_once),
-        cmocka_unit_test(test_hostile_requests), cmocka_unit_test(test_client_errors),
-        cmocka_unit_test(test_sandbox),          cmocka_unit_test(test_endless_work_ends),
+        cmocka_unit_test(test_png_is_kept),
+        cmocka_unit_test(test_resize_keeps_texts),
+        cmocka_unit_test(test_jpeg_orientation),
+        cmocka_unit_test(test_webp),
+        cmocka_unit_test(test_kinds_of_png),
+        cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_polyglot),
+        cmocka_unit_test(test_text_encodings),
+        cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_accounts_take_turns),
+        cmocka_unit_test(test_one_account_leaves_room),
+        cmocka_unit_test(test_hostile_requests),
+        cmocka_unit_test(test_client_errors),
+        cmocka_unit_test(test_sandbox),
+        cmocka_unit_test(test_endless_work_ends),
     };
     return cmocka_run_group_tests_name("media process", tests, setup, teardown);
 }

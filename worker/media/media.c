@@ -2,7 +2,9 @@
  * media.h.
  *
  * A child is as little trusted as the file it decodes: its answer is bounded, parsed and checked
- * here, and its files are sealed before they are passed on. */
+ * here, and its files are sealed before they are passed on.
+ *
+ * Accounts take turns, and one account's pictures leave children free for everybody else's. */
 #include "worker/media/media.h"
 #include "wire/wire.h"
 #include "worker/media/child.h"
@@ -23,7 +25,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAX_CLIENTS 64
+#define MAX_CLIENTS 128
+#define MAX_OF_ONE  32 /* of one account, at once */
+#define MAX_ACCOUNT 64
 #define REQUEST_MS  10000 /* for the request to arrive, and for the answer to leave */
 #define WAIT_MS     20000 /* for a child to become free */
 #define DECODE_MS   20000
@@ -33,7 +37,9 @@ enum state { READING, WAITING, DECODING, SENDING };
 struct client {
     enum state state;
     int fd;
-    int64_t deadline, arrived;
+    int64_t deadline;
+    char account[MAX_ACCOUNT + 1]; /* whose it is; "": nobody said */
+    uint64_t turn, number;         /* the lowest is next */
     imu_wire_reader *rd;
     imu_wire_writer *wr;
     imu_media_request request;
@@ -49,6 +55,8 @@ struct media {
     int listener, signals;
     struct client *clients[MAX_CLIENTS];
     int n_clients, n_children;
+    uint64_t turn;    /* of the last one begun */
+    uint64_t arrived; /* requests so far */
 };
 
 static void close_fd(int *fd)
@@ -122,9 +130,20 @@ static int64_t take_number(const json_t *h, const char *key, int64_t fallback, i
     return n == 0 ? fallback : n > max ? max : n;
 }
 
+/* Names that are too long share a turn. */
+static void take_account(struct client *c, const json_t *h)
+{
+    const char *account = imu_json_str(h, "account");
+    size_t len = account ? strnlen(account, MAX_ACCOUNT) : 0;
+    if (len)
+        memcpy(c->account, account, len);
+    c->account[len] = 0;
+}
+
 static int take_request(struct client *c, const json_t *h)
 {
     imu_media_request *q = &c->request;
+    take_account(c, h);
     int64_t pixels = take_number(h, "max_pixels", IMU_MEDIA_MAX_PIXELS, IMU_MEDIA_MAX_PIXELS);
     int64_t side = take_number(h, "max_side", IMU_MEDIA_MAX_SIDE, IMU_MEDIA_MAX_SIDE);
     int64_t thumbnail = take_number(h, "thumbnail", 256, 1024);
@@ -143,6 +162,53 @@ static int take_request(struct client *c, const json_t *h)
     q->resize_width = (int)w;
     q->resize_height = (int)ht;
     return 0;
+}
+
+/* ---- turns ---- */
+
+/* An account's requests follow each other by one; its first begins where the others are. */
+static void take_turn(struct media *m, struct client *c)
+{
+    int same = 0;
+    c->turn = m->turn;
+    for (int i = 0; i < m->n_clients; i++) {
+        const struct client *other = m->clients[i];
+        if (other == c || (other->state != WAITING && other->state != DECODING) ||
+            strcmp(other->account, c->account) != 0)
+            continue;
+        same++;
+        if (other->turn > c->turn)
+            c->turn = other->turn;
+    }
+    c->turn++;
+    if (same >= MAX_OF_ONE) {
+        refuse(c, "busy", "Too many uploads at once. Try again in a moment.");
+        return;
+    }
+    c->number = ++m->arrived;
+    c->state = WAITING;
+    c->deadline = imu_clock_ms() + WAIT_MS;
+}
+
+static bool may_begin(const struct media *m, const struct client *c)
+{
+    int same = 0, most = m->o->media_children - 2;
+    for (int i = 0; i < m->n_clients; i++)
+        same += m->clients[i]->state == DECODING && strcmp(m->clients[i]->account, c->account) == 0;
+    return same < (most > 1 ? most : 1);
+}
+
+static struct client *next_waiting(struct media *m)
+{
+    struct client *first = NULL;
+    for (int i = 0; i < m->n_clients; i++) {
+        struct client *c = m->clients[i];
+        bool sooner = !first || c->turn < first->turn ||
+                      (c->turn == first->turn && c->number < first->number);
+        if (c->state == WAITING && sooner && may_begin(m, c))
+            first = c;
+    }
+    return first;
 }
 
 static void read_request(struct media *m, int index)
@@ -168,14 +234,15 @@ static void read_request(struct media *m, int index)
         refuse(c, "unsupported", "The request to decode a picture was not understood.");
         return;
     }
-    c->state = WAITING;
-    c->deadline = imu_clock_ms() + WAIT_MS;
+    take_turn(m, c);
 }
 
 /* ---- children ---- */
 
 static void begin(struct media *m, struct client *c)
 {
+    if (c->turn > m->turn)
+        m->turn = c->turn;
     c->png = memfd_create("picture", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     c->thumbnail = memfd_create("thumbnail", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (c->png < 0 || c->thumbnail < 0) {
@@ -313,8 +380,7 @@ static void accept_one(struct media *m)
     c->file = c->png = c->thumbnail = c->answer_fd = -1;
     c->rd = imu_wire_reader_new(65536);
     c->wr = imu_wire_writer_new(IMU_WIRE_MAX_HEADER + 65536);
-    c->arrived = imu_clock_ms();
-    c->deadline = c->arrived + REQUEST_MS;
+    c->deadline = imu_clock_ms() + REQUEST_MS;
     m->clients[m->n_clients++] = c;
     if (!c->rd || !c->wr)
         drop(m, m->n_clients - 1);
@@ -346,18 +412,6 @@ static bool overdue(struct media *m, int index)
     }
     drop(m, index);
     return true;
-}
-
-/* The client that has waited longest. */
-static struct client *next_waiting(struct media *m)
-{
-    struct client *first = NULL;
-    for (int i = 0; i < m->n_clients; i++) {
-        struct client *c = m->clients[i];
-        if (c->state == WAITING && (!first || c->arrived < first->arrived))
-            first = c;
-    }
-    return first;
 }
 
 static void work(struct media *m, struct pollfd *p)
