@@ -19,10 +19,12 @@
 #include "mod_invokemu/auth/core_password.h"
 #include "mod_invokemu/auth/core_secret.h"
 #include "mod_invokemu/auth/core_session.h"
+#include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/auth/throttle.h"
 #include "mod_invokemu/arrival.h"
 #include "mod_invokemu/body.h"
 #include "mod_invokemu/config.h"
+#include "mod_invokemu/config_report.h"
 #include "mod_invokemu/crowd.h"
 #include "mod_invokemu/departure.h"
 #include "mod_invokemu/dispatch/children.h"
@@ -31,6 +33,7 @@
 #include "mod_invokemu/ports.h"
 #include "mod_invokemu/prefork.h"
 #include "mod_invokemu/routes.h"
+#include "mod_invokemu/store/audit.h"
 #include "mod_invokemu/store/db.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/store/migrate.h"
@@ -216,7 +219,34 @@ static imu_err *apply_root_admin(imu_db *db, const imu_instance *inst, server_re
     return err;
 }
 
-/* For the command line. A disk that is full does not keep the server from starting. */
+/* That the audit log itself was turned off is the last that it tells of changes. */
+static imu_err *audit_settings(imu_db *db, const imu_instance *inst, json_t *changed)
+{
+    imu_audit_fact fact = {.action = IMU_AUDIT_SETTINGS_CHANGED,
+                           .user_id = IMU_SYSTEM_USER,
+                           .user_email = IMU_SYSTEM_USER};
+    imu_audit_entry entry;
+
+    if (json_object_size(changed) == 0 ||
+        !(inst->audit_changes || json_object_get(changed, "InvokeMUAuditChanges")))
+        return NULL;
+    fact.detail = json_pack("{s:O}", "settings", changed);
+    entry = imu_audit_entry_of(db->pool, &fact);
+    return imu_audit_add(db, db->pool, &entry);
+}
+
+/* Inside a transaction. */
+static imu_err *write_settings(imu_db *db, const imu_instance *inst,
+                               const imu_server_settings *settings)
+{
+    json_t *changed;
+    imu_err *err = imu_server_settings_write(db, db->pool, inst->database, settings, &changed);
+
+    return err ? err : audit_settings(db, inst, changed);
+}
+
+/* For the command line, and for the audit log. A disk that is full does not keep the server from
+ * starting. */
 static void note_settings(imu_db *db, const imu_instance *inst, server_rec *s)
 {
     imu_server_settings settings = {
@@ -228,12 +258,16 @@ static void note_settings(imu_db *db, const imu_instance *inst, server_rec *s)
         .public_url = inst->public_url,
         .dispatcher = apr_pstrcat(db->pool, inst->run_dir, "/" IMU_DISPATCH_SOCKET, NULL),
         .media = inst->media,
-        .models = inst->models_dir};
-    imu_err *err = imu_server_settings_write(db, db->pool, inst->database, &settings);
+        .models = inst->models_dir,
+        .directives = imu_json_own(db->pool, imu_config_report(db->pool, s))};
+    imu_err *err = imu_db_begin(db);
 
+    if (!err)
+        err = imu_db_end(db, write_settings(db, inst, &settings));
     if (err)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "IMU0011: the settings can't be noted for the command line: %s",
+                     "IMU0011: the settings can't be noted for the command line and the audit "
+                     "log: %s",
                      err->log ? err->log : err->detail);
 }
 

@@ -9,6 +9,7 @@
 #include <http_protocol.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/auth/authenticate.h"
 #include "mod_invokemu/client.h"
 #include "mod_invokemu/edge.h"
@@ -196,7 +197,9 @@ static int serve(imu_req *req)
         make_room(req);
         err = explained(req, req->route->handler(req));
     }
-    if (!err)
+    if (err)
+        imu_audit_refusal(req, err);
+    else
         err = imu_authenticate_after(req);
     return err ? imu_edge_send_error(req, err) : imu_edge_send(req);
 }

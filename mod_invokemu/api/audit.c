@@ -10,6 +10,9 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/api/handlers.h"
+#include "mod_invokemu/auth/throttle.h"
+#include "mod_invokemu/routes.h"
+#include "mod_invokemu/store/users.h"
 #include "mod_invokemu/validate.h"
 
 APLOG_USE_MODULE(invokemu);
@@ -72,6 +75,110 @@ void imu_audit_board(imu_req *req, imu_audit_action action, const char *board_id
     if (json_array_size(addresses) > 0)
         json_object_set(detail, "people", addresses);
     imu_audit(req, fact);
+}
+
+void imu_audit_others(imu_req *req, imu_audit_fact fact, const json_t *owners)
+{
+    json_t *addresses;
+    imu_db *db;
+    imu_err *err = imu_req_db(req, &db);
+
+    if (!err)
+        err = imu_audit_people(db, req->p, owners, &addresses);
+    if (err) {
+        lost(req, "what is of somebody else", err);
+    } else if (json_array_size(addresses) > 0) {
+        if (!fact.detail)
+            fact.detail = json_object();
+        json_object_set(fact.detail, "owners", addresses);
+    }
+    imu_audit(req, fact);
+}
+
+json_t *imu_audit_others_of(imu_req *req, const json_t *by_user)
+{
+    json_t *others = imu_json_own(req->p, json_array()), *v;
+    const char *user_id;
+
+    json_object_foreach ((json_t *)by_user, user_id, v)
+        if (!req->who.user_id || strcmp(user_id, req->who.user_id) != 0)
+            json_array_append_new(others, json_string(user_id));
+    return others;
+}
+
+/* What the routes of a path are about. */
+static const char *subject(const char *path)
+{
+    static const struct {
+        const char *begin, *type;
+    } subjects[] = {
+        {"/api/v1/users", "account"},       {"/api/v1/auth/users", "account"},
+        {"/api/v1/invitations", "account"}, {"/api/v1/legacy-data", "account"},
+        {"/api/v1/boards", "board"},        {"/api/v1/workflows", "workflow"},
+        {"/api/v2/models", "model"},        {"/api/v1/style_presets", "style_preset"},
+        {"/api/v1/queue", "queue"},         {"/api/v1/mail", "mail"},
+        {"/api/v1/audit", "server"},        {"/api/v1/app", "server"},
+    };
+
+    for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++)
+        if (strncmp(path, subjects[i].begin, strlen(subjects[i].begin)) == 0)
+            return subjects[i].type;
+    return NULL;
+}
+
+/* Pages ask what they may read; to have tried that says something only where it is about people. */
+static int telling(const imu_req *req)
+{
+    return req->r->method_number != M_GET || req->route->access == IMU_ACCESS_ACCOUNT_ADMIN ||
+           strcmp(req->route->path, "/api/v1/audit") == 0;
+}
+
+/* What the thing that an entry is about is called. */
+static const char *name_of(imu_req *req, const char *type, const char *id)
+{
+    const char *name = NULL;
+    json_t *nobody;
+    imu_rows *user;
+    imu_db *db;
+
+    if (!id || imu_req_db(req, &db))
+        return NULL;
+    if (strcmp(type, "board") == 0 && !imu_audit_board_words(db, req->p, id, NULL, &name, &nobody))
+        return name;
+    if (strcmp(type, "account") == 0 && !imu_user_get(db, req->p, id, &user) && user->count > 0)
+        return imu_text(user, 0, "email");
+    return NULL;
+}
+
+void imu_audit_refusal(imu_req *req, const imu_err *err)
+{
+    const char *type = subject(req->route->path), *id;
+
+    if (err->status != 403 || !type || !req->who.user_id ||
+        req->route->access == IMU_ACCESS_PUBLIC || imu_error_is(err, "password_change_due") ||
+        !telling(req) || !imu_throttle_note(req))
+        return;
+    id = req->n_params > 0 ? req->param_values[0] : NULL;
+    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_NOT_ALLOWED,
+                                    .refused = 1,
+                                    .target_type = type,
+                                    .target_id = id,
+                                    .target_name = name_of(req, type, id),
+                                    .detail = json_pack("{s:s, s:s, s:s}", "method", req->r->method,
+                                                        "path", req->route->path, "reason",
+                                                        err->detail)});
+}
+
+void imu_audit_dead_link(imu_req *req, imu_audit_action action, const imu_rows *account,
+                         const imu_err *err)
+{
+    if ((err->status != 404 && err->status != 410) || !imu_throttle_note(req))
+        return;
+    imu_audit(req, (imu_audit_fact){.action = action,
+                                    .refused = 1,
+                                    .target_id = imu_text(account, 0, "user_id"),
+                                    .target_name = imu_text(account, 0, "email"),
+                                    .detail = json_pack("{s:s}", "reason", err->detail)});
 }
 
 void imu_audit_own(imu_req *req, imu_audit_action action)

@@ -17,6 +17,21 @@ void imu_audit(imu_req *req, imu_audit_fact fact);
  */
 void imu_audit_board(imu_req *req, imu_audit_action action, const char *board_id,
                      const json_t *people, json_t *detail);
+/**
+ * The same for anything of other people: their addresses stand in the detail as "owners".
+ * @param owners  a JSON array of their ids, or NULL
+ */
+void imu_audit_others(imu_req *req, imu_audit_fact fact, const json_t *owners);
+/** The keys of an object but for the one that is the asking person: the others whose things were
+ * concerned. An array, owned by the request. */
+json_t *imu_audit_others_of(imu_req *req, const json_t *by_user);
+/** A request was refused: an entry where that is about accounts, roles, shares, models, settings or
+ * the queue. */
+void imu_audit_refusal(imu_req *req, const imu_err *err);
+/** A link was tried that opens nothing (any more): an entry. @param account  whose it is, as far as
+ * it is known: columns user_id and email */
+void imu_audit_dead_link(imu_req *req, imu_audit_action action, const imu_rows *account,
+                         const imu_err *err);
 /** What people did to their own account. */
 void imu_audit_own(imu_req *req, imu_audit_action action);
 

@@ -309,6 +309,8 @@ static imu_err *change_profile(imu_req *req, const char *name, const char *curre
     }
     if (err || (err = imu_account_store(req, db, req->who.user_id, &change, hash_was, &user)))
         return err;
+    if (name)
+        imu_audit_own(req, IMU_AUDIT_ACCOUNT_CHANGED);
     if (password)
         imu_audit_own(req, IMU_AUDIT_PASSWORD_CHANGED);
     return NULL;

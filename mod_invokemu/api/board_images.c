@@ -40,6 +40,7 @@ static imu_err *put(imu_req *req, const char *board_id, const json_t *names)
     names = imu_gallery_name_list(req, &list);
     if ((err = imu_board_put(req->db, req->p, board_id, names)))
         return err;
+    imu_gallery_note(req, IMU_AUDIT_PICTURES_CHANGED, &list);
     return imu_reply_json(req, 201,
                           json_pack("{s:O, s:o}", "added_images", names, "affected_boards",
                                     affected_by(&list, board_id)));
@@ -63,6 +64,8 @@ static imu_err *take_off(imu_req *req, const json_t *names)
     names = imu_gallery_name_list(req, &list);
     if ((err = imu_board_take_off(req->db, req->p, names)))
         return err;
+    if (imu_policy_sees_all(&req->who))
+        imu_gallery_note(req, IMU_AUDIT_PICTURES_CHANGED, &list);
     return imu_reply_json(req, 201,
                           json_pack("{s:O, s:o}", "removed_images", names, "affected_boards",
                                     affected_by(&list, NULL)));

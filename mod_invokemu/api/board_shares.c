@@ -128,14 +128,17 @@ imu_err *imu_api_board_unshare(imu_req *req)
     const char *board_id = imu_param(req, "board_id"), *person = imu_param(req, "user_id");
     imu_board_audience *before;
     imu_err *err;
+    int ended;
 
     if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) ||
         (err = imu_board_audience_read(req, board_id, &before)) ||
-        (err = imu_board_unshare(req->db, req->p, board_id, person)))
+        (err = imu_board_unshare(req->db, req->p, board_id, person, &ended)))
         return err;
-    imu_board_tell(req, before);
-    imu_audit_board(req, IMU_AUDIT_BOARD_UNSHARED, board_id,
-                    imu_json_own(req->p, json_pack("[s]", person)),
-                    json_pack("{s:s}", "user_id", person));
+    if (ended) {
+        imu_board_tell(req, before);
+        imu_audit_board(req, IMU_AUDIT_BOARD_UNSHARED, board_id,
+                        imu_json_own(req->p, json_pack("[s]", person)),
+                        json_pack("{s:s}", "user_id", person));
+    }
     return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
 }

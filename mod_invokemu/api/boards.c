@@ -217,23 +217,60 @@ static imu_err *read_changes(imu_req *req, imu_board_changes *changes)
     return changes->name ? check_name(req, "body", changes->name) : NULL;
 }
 
+/* What somebody did to a board that is not theirs. @param detail  the reference is taken */
+static void audit_foreign(imu_req *req, imu_audit_action action, const imu_board *board,
+                          json_t *detail)
+{
+    json_t *owner = imu_json_own(req->p, json_pack("{s:n}", board->owner_id));
+    json_t *others = imu_audit_others_of(req, owner);
+
+    if (json_array_size(others) > 0)
+        imu_audit_others(req,
+                         (imu_audit_fact){.action = action,
+                                          .target_id = board->board_id,
+                                          .target_name = board->name,
+                                          .detail = detail},
+                         others);
+    else
+        json_decref(detail);
+}
+
+/* Who sees a board is an entry of its own. */
+static void audit_change(imu_req *req, const imu_board *board, const imu_board_changes *changes)
+{
+    json_t *detail = json_object();
+
+    if (changes->name)
+        json_object_set_new(detail, "board_name", json_string(changes->name));
+    if (changes->cover_image_name)
+        json_object_set_new(detail, "cover", json_string(changes->cover_image_name));
+    if (changes->archived != IMU_BOARD_KEEP)
+        json_object_set_new(detail, "archived", json_boolean(changes->archived));
+    if (json_object_size(detail) > 0)
+        audit_foreign(req, IMU_AUDIT_BOARD_CHANGED, board, detail);
+    else
+        json_decref(detail);
+    if (changes->visibility)
+        imu_audit_board(req, IMU_AUDIT_BOARD_VISIBILITY, board->board_id, NULL,
+                        json_pack("{s:s}", "board_visibility", changes->visibility));
+}
+
 imu_err *imu_api_board_change(imu_req *req)
 {
     const char *board_id = imu_param(req, "board_id");
     imu_board_audience *before;
     imu_board_changes changes;
+    imu_board *board;
     imu_err *err;
 
-    if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_edit)) ||
+    if ((err = imu_gallery_board(req, board_id, imu_policy_board_edit, &board)) ||
         (err = read_changes(req, &changes)) ||
         (err = check_cover(req, board_id, changes.cover_image_name)) ||
         (err = imu_board_audience_read(req, board_id, &before)) ||
         (err = imu_board_change(req->db, req->p, board_id, &changes)))
         return err;
     imu_board_tell_now(req, board_id, before->everyone);
-    if (changes.visibility)
-        imu_audit_board(req, IMU_AUDIT_BOARD_VISIBILITY, board_id, NULL,
-                        json_pack("{s:s}", "board_visibility", changes.visibility));
+    audit_change(req, board, &changes);
     return reply_board(req, 201, board_id);
 }
 
@@ -244,11 +281,12 @@ imu_err *imu_api_board_delete(imu_req *req)
     const char *board_id = imu_param(req, "board_id");
     imu_board_audience *audience;
     json_t *deleted, *kept;
+    imu_board *board;
     int with_pictures;
     imu_err *err;
 
     if ((err = imu_query_bool(req, "include_images", 0, &with_pictures)) ||
-        (err = imu_gallery_board_may(req, board_id, imu_policy_board_delete)) ||
+        (err = imu_gallery_board(req, board_id, imu_policy_board_delete, &board)) ||
         (err = imu_board_audience_read(req, board_id, &audience)))
         return err;
     err = imu_board_delete(req->db, req->p, board_id, with_pictures ? req->who.user_id : NULL,
@@ -256,6 +294,8 @@ imu_err *imu_api_board_delete(imu_req *req)
     if (err)
         return err;
     imu_board_tell(req, audience);
+    audit_foreign(req, IMU_AUDIT_BOARD_DELETED, board,
+                  json_pack("{s:I}", "images", (json_int_t)json_array_size(deleted)));
     imu_gallery_purge(req);
     return imu_reply_json(req, 200,
                           json_pack("{s:s, s:O, s:O, s:[], s:[], s:[], s:[]}", "board_id", board_id,

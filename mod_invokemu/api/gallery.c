@@ -219,6 +219,29 @@ imu_err *imu_gallery_filter(imu_req *req, const char *origin, imu_image_filter *
 
 /* ---- writing answers ---- */
 
+void imu_gallery_note(imu_req *req, imu_audit_action action, const imu_image_list *list)
+{
+    json_t *owners = imu_json_own(req->p, json_object()), *others;
+    const imu_image *one = NULL;
+    json_int_t n = 0;
+
+    for (int i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].owner_id, req->who.user_id) != 0) {
+            one = &list->items[i];
+            json_object_set_new(owners, one->owner_id, json_null());
+            n++;
+        }
+    if (n == 0)
+        return;
+    others = imu_audit_others_of(req, owners);
+    imu_audit_others(req,
+                     (imu_audit_fact){.action = action,
+                                      .target_id = n == 1 ? one->image_name : NULL,
+                                      .target_name = n == 1 ? one->image_name : NULL,
+                                      .detail = json_pack("{s:I}", "images", n)},
+                     others);
+}
+
 json_t *imu_gallery_name_list(imu_req *req, const imu_image_list *list)
 {
     json_t *names = imu_json_own(req->p, json_array());

@@ -5,6 +5,7 @@
 #ifndef IMU_API_GALLERY_H
 #define IMU_API_GALLERY_H
 
+#include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/request.h"
 #include "mod_invokemu/store/boards.h"
 #include "mod_invokemu/store/images.h"
@@ -39,6 +40,10 @@ imu_err *imu_gallery_pictures(imu_req *req, const json_t *names, imu_picture_rul
 imu_err *imu_gallery_names(imu_req *req, json_t **names);
 /** The names of a list as a JSON array, owned by the request. */
 json_t *imu_gallery_name_list(imu_req *req, const imu_image_list *list);
+
+/** An entry in the audit log for what was done to those of the pictures that are not the caller's.
+ */
+void imu_gallery_note(imu_req *req, imu_audit_action action, const imu_image_list *list);
 
 /** BoardDTO. The owner's name is for administrators. New reference. */
 json_t *imu_board_json(const imu_req *req, const imu_board *board);

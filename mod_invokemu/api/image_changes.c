@@ -24,6 +24,14 @@ static json_t *boards_of(const imu_image_list *list)
     return boards;
 }
 
+/* On a board that is open to write, people change each other's pictures; what an administrator
+ * changes is noted. */
+static void note_ruled(imu_req *req, const imu_image_list *list)
+{
+    if (imu_policy_sees_all(&req->who))
+        imu_gallery_note(req, IMU_AUDIT_PICTURES_CHANGED, list);
+}
+
 imu_err *imu_api_image_change(imu_req *req)
 {
     imu_check *c = imu_check_new(req->p, "body");
@@ -44,6 +52,7 @@ imu_err *imu_api_image_change(imu_req *req)
         (err = imu_image_change(req->db, req->p, image->image_name, &changes)) ||
         (err = imu_gallery_picture(req, imu_policy_picture_read, &image)))
         return err;
+    note_ruled(req, &(imu_image_list){1, image, 1});
     return imu_reply_json(req, 200, imu_image_json(req, image));
 }
 
@@ -59,6 +68,7 @@ static imu_err *star(imu_req *req, int starred)
     names = imu_gallery_name_list(req, &list);
     if ((err = imu_images_star(req->db, req->p, names, starred)))
         return err;
+    note_ruled(req, &list);
     return imu_reply_json(req, 200,
                           json_pack("{s:O, s:o}", starred ? "starred_images" : "unstarred_images",
                                     names, "affected_boards", boards_of(&list)));
@@ -82,6 +92,7 @@ static imu_err *delete_list(imu_req *req, const imu_image_list *list)
 
     if (err)
         return err;
+    imu_gallery_note(req, IMU_AUDIT_PICTURES_DELETED, list);
     imu_gallery_purge(req);
     return imu_reply_json(req, 200,
                           json_pack("{s:O, s:o, s:[]}", "deleted_images", names, "affected_boards",
@@ -118,6 +129,7 @@ imu_err *imu_api_images_delete(imu_req *req)
 imu_err *imu_api_images_delete_uncategorized(imu_req *req)
 {
     imu_image_filter filter = {.uncategorized = 1, .intermediate = -1};
+    imu_image_list list = {0};
     apr_int64_t starred;
     json_t *names;
     imu_db *db;
@@ -127,8 +139,11 @@ imu_err *imu_api_images_delete_uncategorized(imu_req *req)
         filter.owner_id = req->who.user_id;
     if ((err = imu_req_db(req, &db)) ||
         (err = imu_images_names(db, req->p, &filter, &names, &starred)) ||
+        (err = filter.owner_id ? NULL
+                               : imu_images_by_names(db, req->p, req->who.user_id, names, &list)) ||
         (err = imu_images_delete(db, req->p, names)))
         return err;
+    imu_gallery_note(req, IMU_AUDIT_PICTURES_DELETED, &list);
     imu_gallery_purge(req);
     return imu_reply_json(
         req, 200,
@@ -167,6 +182,10 @@ imu_err *imu_api_images_delete_intermediates(imu_req *req)
             return err;
         total += deleted;
     }
+    if (total > 0 && req->inst->multiuser)
+        imu_audit(req, (imu_audit_fact){
+                           .action = IMU_AUDIT_PICTURES_DELETED,
+                           .detail = json_pack("{s:I, s:b}", "images", total, "intermediate", 1)});
     imu_gallery_purge(req);
     return imu_reply_json(req, 200, json_integer(total));
 }

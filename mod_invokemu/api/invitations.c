@@ -152,8 +152,11 @@ imu_err *imu_api_auth_check_link(imu_req *req)
     of_email = purpose && strcmp(purpose, "email") == 0;
     err = of_email ? imu_email_change_find(db, req->p, token, &rows)
                    : imu_invitation_account(db, req->p, token, &rows);
-    if (err)
+    if (err) {
+        imu_audit_dead_link(req, of_email ? IMU_AUDIT_EMAIL_CHANGED : IMU_AUDIT_LINK_REDEEMED, rows,
+                            err);
         return err;
+    }
     return imu_reply_json(req, 200,
                           json_pack("{s:b, s:s}", "success", 1, "email",
                                     imu_text(rows, 0, of_email ? "new_email" : "email")));
@@ -167,9 +170,13 @@ static imu_err *redeem(imu_req *req)
     imu_db *db;
     imu_err *err;
 
-    if ((err = read_link(req, &token, &password, NULL)) || (err = imu_req_db(req, &db)) ||
-        (err = imu_invitation_account(db, req->p, token, &account)) ||
-        (err = imu_new_password(req, password, imu_text(account, 0, "email"),
+    if ((err = read_link(req, &token, &password, NULL)) || (err = imu_req_db(req, &db)))
+        return err;
+    if ((err = imu_invitation_account(db, req->p, token, &account))) {
+        imu_audit_dead_link(req, IMU_AUDIT_LINK_REDEEMED, account, err);
+        return err;
+    }
+    if ((err = imu_new_password(req, password, imu_text(account, 0, "email"),
                                 imu_text(account, 0, "display_name"), &hash)) ||
         (err = imu_invitation_redeem(db, req->p, account, hash)))
         return err;

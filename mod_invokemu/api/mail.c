@@ -136,9 +136,12 @@ imu_err *imu_api_auth_confirm_email(imu_req *req)
         return err;
     c = imu_check_new(req->p, "body");
     token = imu_check_text(c, body, "token", IMU_REQUIRED, 1, TOKEN_MAX);
-    if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
-        (err = imu_email_change_confirm(db, req->p, token, &change)))
+    if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)))
         return err;
+    if ((err = imu_email_change_confirm(db, req->p, token, &change))) {
+        imu_audit_dead_link(req, IMU_AUDIT_EMAIL_CHANGED, change, err);
+        return err;
+    }
     email = imu_text(change, 0, "new_email");
     user_id = imu_text(change, 0, "user_id");
     imu_audit(req,

@@ -43,6 +43,36 @@ imu_err *imu_api_queue_enqueue_batch(imu_req *req)
     return imu_reply_json(req, 201, json_incref(result));
 }
 
+/* How many jobs stand under the names of other people: lists of them, or numbers. */
+static json_int_t of_others(const json_t *by_user, const json_t *others)
+{
+    json_int_t n = 0;
+    json_t *user_id;
+    size_t i;
+
+    json_array_foreach (others, i, user_id) {
+        const json_t *one = json_object_get(by_user, json_string_value(user_id));
+
+        n += json_is_array(one) ? (json_int_t)json_array_size(one) : json_integer_value(one);
+    }
+    return n;
+}
+
+/* What an administrator did to the jobs of other people. */
+static void audit_jobs(imu_req *req, imu_audit_action action, const imu_queue_scope *s,
+                       const json_t *by_user)
+{
+    json_t *others = imu_audit_others_of(req, by_user);
+
+    if (json_array_size(others) > 0)
+        imu_audit_others(
+            req,
+            (imu_audit_fact){.action = action,
+                             .target_id = s->queue_id,
+                             .detail = json_pack("{s:I}", "jobs", of_others(by_user, others))},
+            others);
+}
+
 /* Cancels, and tells. */
 static imu_err *cancel(imu_req *req, const imu_queue_scope *s, const imu_queue_filter *filter,
                        imu_queue_change *change)
@@ -51,6 +81,7 @@ static imu_err *cancel(imu_req *req, const imu_queue_scope *s, const imu_queue_f
     imu_err *untold = imu_queue_change_events(s->db, s->p, change);
 
     imu_queue_announce_canceled(req->p, req->who.user_id, change);
+    audit_jobs(req, IMU_AUDIT_JOBS_CANCELED, s, change->item_ids_by_user);
     return err ? err : untold;
 }
 
@@ -137,6 +168,7 @@ imu_err *imu_api_queue_item_delete(imu_req *req)
         (err = imu_queue_delete(&s, id, &change)))
         return err;
     imu_queue_announce_canceled(req->p, req->who.user_id, &change);
+    audit_jobs(req, IMU_AUDIT_JOBS_DELETED, &s, change.item_ids_by_user);
     return imu_reply_json(req, 200, json_null());
 }
 
@@ -162,6 +194,7 @@ static imu_err *sweep(imu_req *req, imu_queue_sweep what, const char *destinatio
         return err;
     err = imu_queue_sweep_items(&s, what, destination, &deleted, &change);
     imu_queue_announce_canceled(req->p, req->who.user_id, &change);
+    audit_jobs(req, IMU_AUDIT_JOBS_DELETED, &s, change.deleted_by_user);
     if (err)
         return err;
     if (what == IMU_SWEEP_ALL) {
@@ -252,6 +285,7 @@ imu_err *imu_api_queue_retry(imu_req *req)
     if (json_array_size(change.item_ids) > 0)
         imu_queue_announce("queue_items_retried", s.who->user_id,
                            imu_queue_change_event(req->p, "retried", &change));
+    audit_jobs(req, IMU_AUDIT_JOBS_RETRIED, &s, change.item_ids_by_user);
     imu_publish_queue_changed();
     if (err)
         return err;

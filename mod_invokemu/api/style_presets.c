@@ -12,6 +12,7 @@
 #include <http_log.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/handlers.h"
 #include "mod_invokemu/store/previews.h"
 #include "mod_invokemu/upload.h"
@@ -175,6 +176,15 @@ imu_err *imu_api_style_preset_image(imu_req *req)
 
 /* ---- handlers ---- */
 
+static void audit_visibility(imu_req *req, const imu_preset *preset)
+{
+    imu_audit(req,
+              (imu_audit_fact){.action = IMU_AUDIT_PRESET_VISIBILITY,
+                               .target_id = preset->id,
+                               .target_name = preset->name,
+                               .detail = json_pack("{s:b}", "is_public", preset->facts.is_public)});
+}
+
 imu_err *imu_api_style_presets(imu_req *req)
 {
     imu_preset_list list;
@@ -210,6 +220,8 @@ imu_err *imu_api_style_preset_create(imu_req *req)
         remove_image(req, preset.image);
         return err;
     }
+    if (preset.facts.is_public && req->inst->multiuser)
+        audit_visibility(req, &preset);
     return reply_preset(req, preset.id);
 }
 
@@ -233,6 +245,8 @@ static imu_err *write_change(imu_req *req, const imu_preset *preset)
         err = imu_db_end(db, err);
     }
     remove_image(req, err || !before ? preset->image : before->image);
+    if (!err && before && before->facts.is_public != preset->facts.is_public)
+        audit_visibility(req, preset);
     return err;
 }
 

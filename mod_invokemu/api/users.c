@@ -100,6 +100,18 @@ static void audit_update(imu_req *req, const imu_user_change *change, const imu_
         imu_audit(req, facts[i]);
 }
 
+/* Somebody tried to leave the server without an administrator. */
+static void audit_last_admin(imu_req *req, imu_audit_action action, const imu_rows *user,
+                             const imu_err *err)
+{
+    if (imu_error_is(err, "last_admin"))
+        imu_audit(req, (imu_audit_fact){.action = action,
+                                        .refused = 1,
+                                        .target_id = imu_text(user, 0, "user_id"),
+                                        .target_name = imu_text(user, 0, "email"),
+                                        .detail = json_pack("{s:s}", "reason", err->detail)});
+}
+
 /** Changes the account named in the path; with_password: the body may hold a new one. */
 static imu_err *update(imu_req *req, int with_password, imu_rows **user)
 {
@@ -130,8 +142,11 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
                                     imu_text(before, 0, "display_name"), &change.password_hash)))
             return err;
     }
-    if ((err = imu_account_store(req, db, id, &change, NULL, user)))
+    if ((err = imu_account_store(req, db, id, &change, NULL, user))) {
+        audit_last_admin(req, change.is_active == 0 ? IMU_AUDIT_SUSPENDED : IMU_AUDIT_ROLE_CHANGED,
+                         before, err);
         return err;
+    }
     audit_update(req, &change, before, *user);
     if (strcmp(imu_text(before, 0, "email"), imu_text(*user, 0, "email")) != 0)
         imu_mail_changed_address(req, db, before);
@@ -148,9 +163,12 @@ static imu_err *remove_account(imu_req *req, const char *heir)
     imu_err *err = imu_req_db(req, &db);
 
     if (err || (err = imu_user_get(db, req->p, id, &user)) ||
-        (heir && (err = imu_user_get(db, req->p, heir, &next))) ||
-        (err = imu_account_remove(db, req->p, id, heir, &ended)))
+        (heir && (err = imu_user_get(db, req->p, heir, &next))))
         return err;
+    if ((err = imu_account_remove(db, req->p, id, heir, &ended))) {
+        audit_last_admin(req, IMU_AUDIT_ACCOUNT_DELETED, user, err);
+        return err;
+    }
     imu_account_tell_ended(req, ended);
     imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
                                     .target_id = id,

@@ -9,6 +9,7 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
+#include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/handlers.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/util/ids.h"
@@ -265,5 +266,10 @@ imu_err *imu_api_workflow_share(imu_req *req)
     if ((err = imu_workflow_update(req->db, req->p, w)))
         return err;
     tell(req, "workflow_updated", w, was_public);
+    if (is_public != was_public)
+        imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_WORKFLOW_VISIBILITY,
+                                        .target_id = w->id,
+                                        .target_name = w->name,
+                                        .detail = json_pack("{s:b}", "is_public", is_public)});
     return reply_workflow(req, w->id);
 }

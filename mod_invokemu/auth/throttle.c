@@ -31,6 +31,9 @@ static const imu_limit_rule address_rule = {200, apr_time_from_sec(1)};
 static const imu_limit_rule mailbox_rule = {4, apr_time_from_sec(600)};
 static const imu_limit_rule sender_rule = {30, apr_time_from_sec(30)};
 
+/* Refusals by one person, or from one network, that are worth an entry each. */
+static const imu_limit_rule note_rule = {100, apr_time_from_sec(30)};
+
 static apr_global_mutex_t *lock;
 static imu_limits *limits;
 static imu_gate *gate;
@@ -139,6 +142,13 @@ imu_err *imu_throttle_mail(imu_req *req, const char *address)
 {
     return take(req, imu_limit_key(limits, 'n', imu_network_of(req)), &sender_rule,
                 imu_limit_key(limits, 'm', address), &mailbox_rule);
+}
+
+int imu_throttle_note(imu_req *req)
+{
+    const char *whose = req->who.user_id ? req->who.user_id : imu_network_of(req);
+
+    return !take(req, imu_limit_key(limits, 'r', whose), &note_rule, 0, NULL);
 }
 
 static imu_err *enter(imu_req *req)

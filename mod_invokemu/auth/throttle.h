@@ -43,6 +43,10 @@ void imu_throttle_search_back(imu_req *req);
  * network they come from. @return 429 */
 imu_err *imu_throttle_mail(imu_req *req, const char *address);
 
+/** Whether what was refused here is still to be written down: whoever does it over and over fills
+ * the audit log no further. */
+int imu_throttle_note(imu_req *req);
+
 /** Hashes and compares behind the child's gate. @return 503 with Retry-After when too many wait */
 imu_err *imu_hash_password(imu_req *req, const char *password, const char **hash);
 imu_err *imu_check_password(imu_req *req, const char *password, const char *hash, int *right);

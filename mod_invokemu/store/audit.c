@@ -39,12 +39,23 @@ static const struct {
     [IMU_AUDIT_BOARD_SHARED] = {"board_shared", "board"},
     [IMU_AUDIT_BOARD_UNSHARED] = {"board_unshared", "board"},
     [IMU_AUDIT_BOARD_VISIBILITY] = {"board_visibility_changed", "board"},
+    [IMU_AUDIT_BOARD_CHANGED] = {"board_changed", "board"},
+    [IMU_AUDIT_BOARD_DELETED] = {"board_deleted", "board"},
+    [IMU_AUDIT_PICTURES_CHANGED] = {"pictures_changed", "picture"},
+    [IMU_AUDIT_PICTURES_DELETED] = {"pictures_deleted", "picture"},
+    [IMU_AUDIT_WORKFLOW_VISIBILITY] = {"workflow_visibility_changed", "workflow"},
+    [IMU_AUDIT_PRESET_VISIBILITY] = {"preset_visibility_changed", "style_preset"},
     [IMU_AUDIT_MODEL_CHANGED] = {"model_changed", "model"},
     [IMU_AUDIT_MODEL_DELETED] = {"model_deleted", "model"},
     [IMU_AUDIT_MODEL_INSTALLED] = {"model_installed", "model"},
     [IMU_AUDIT_QUEUE_PAUSED] = {"queue_paused", "queue"},
     [IMU_AUDIT_QUEUE_RESUMED] = {"queue_resumed", "queue"},
     [IMU_AUDIT_QUEUE_CLEARED] = {"queue_cleared", "queue"},
+    [IMU_AUDIT_JOBS_CANCELED] = {"jobs_canceled", "queue"},
+    [IMU_AUDIT_JOBS_DELETED] = {"jobs_deleted", "queue"},
+    [IMU_AUDIT_JOBS_RETRIED] = {"jobs_retried", "queue"},
+    [IMU_AUDIT_NOT_ALLOWED] = {"not_allowed", "server"},
+    [IMU_AUDIT_SETTINGS_CHANGED] = {"settings_changed", "server"},
     [IMU_AUDIT_ROOT_ADMIN] = {"root_admin_applied", "account"},
     [IMU_AUDIT_RESTORED_DATA] = {"backup_restored", "server"},
     [IMU_AUDIT_MENDED_DATA] = {"data_mended", "server"},
@@ -63,7 +74,7 @@ imu_audit_entry imu_audit_entry_of(apr_pool_t *p, const imu_audit_fact *fact)
         .refused = fact->refused,
         .user_id = fact->user_id,
         .user_email = fact->user_email,
-        .target_type = actions[fact->action].target,
+        .target_type = fact->target_type ? fact->target_type : actions[fact->action].target,
         .target_id = fact->target_id,
         .target_name = fact->target_name,
         .detail = imu_json_compact(p, fact->detail),
@@ -105,6 +116,20 @@ json_t *imu_audit_transferred(const imu_rows *heir)
                      "transferred_to_email", imu_text(heir, 0, "email"));
 }
 
+imu_err *imu_audit_people(imu_db *db, apr_pool_t *p, const json_t *people, json_t **addresses)
+{
+    imu_rows *rows;
+    imu_err *err;
+
+    *addresses = imu_json_own(p, json_array());
+    if (!people ||
+        (err = imu_db_select(db, p, &rows, "audit_people", "s", imu_json_compact(p, people))))
+        return people ? err : NULL;
+    for (int i = 0; i < rows->count; i++)
+        json_array_append_new(*addresses, json_string(imu_text(rows, i, "email")));
+    return NULL;
+}
+
 imu_err *imu_audit_board_words(imu_db *db, apr_pool_t *p, const char *board_id,
                                const json_t *people, const char **name, json_t **addresses)
 {
@@ -112,17 +137,11 @@ imu_err *imu_audit_board_words(imu_db *db, apr_pool_t *p, const char *board_id,
     imu_err *err = imu_db_select(db, p, &rows, "audit_board", "s", board_id);
 
     *name = NULL;
-    *addresses = imu_json_own(p, json_array());
     if (err)
         return err;
     if (rows->count > 0)
         *name = imu_text(rows, 0, "board_name");
-    if (!people ||
-        (err = imu_db_select(db, p, &rows, "audit_people", "s", imu_json_compact(p, people))))
-        return err;
-    for (int i = 0; i < rows->count; i++)
-        json_array_append_new(*addresses, json_string(imu_text(rows, i, "email")));
-    return NULL;
+    return imu_audit_people(db, p, people, addresses);
 }
 
 imu_err *imu_audit_add(imu_db *db, apr_pool_t *p, const imu_audit_entry *e)
@@ -145,19 +164,17 @@ imu_err *imu_audit_page(imu_db *db, apr_pool_t *p, const imu_audit_filter *f, im
 
 imu_err *imu_audit_purge(imu_db *db, apr_pool_t *p, int days, int *removed)
 {
-    static const struct {
-        const char *result;
-        apr_int64_t most;
-    } kinds[] = {{"ok", IMU_AUDIT_MAX}, {"refused", IMU_AUDIT_MAX_REFUSED}};
+    static const apr_int64_t most[] = {IMU_AUDIT_MAX, IMU_AUDIT_MAX_REFUSED};
     apr_time_t oldest = imu_clock_now() - apr_time_from_sec((apr_int64_t)days * 24 * 3600);
     imu_err *err = NULL;
 
     *removed = 0;
-    for (size_t i = 0; !err && i < sizeof kinds / sizeof kinds[0]; i++) {
+    for (size_t i = 0; !err && i < sizeof most / sizeof most[0]; i++) {
+        apr_int64_t strangers = (apr_int64_t)i;
         int some = 0;
 
-        err = imu_db_exec(db, p, &some, "audit_purge", "sssi", imu_time_text(p, oldest),
-                          kinds[i].result, kinds[i].result, kinds[i].most);
+        err = imu_db_exec(db, p, &some, "audit_purge", "siii", imu_time_text(p, oldest), strangers,
+                          strangers, most[i]);
         *removed += some;
     }
     return err;

@@ -8,7 +8,8 @@
 
 #include "mod_invokemu/store/users.h"
 
-/** Entries that are kept, whatever their age: of what was done, and of what was refused. */
+/** Entries that are kept, whatever their age: of what was done, and of what was refused or what
+ * anybody can do who is not signed in (asking for a new password). */
 #define IMU_AUDIT_MAX         500000
 #define IMU_AUDIT_MAX_REFUSED 100000
 
@@ -38,14 +39,25 @@ typedef enum imu_audit_action {
     IMU_AUDIT_BOARD_SHARED,
     IMU_AUDIT_BOARD_UNSHARED,
     IMU_AUDIT_BOARD_VISIBILITY,
+    IMU_AUDIT_BOARD_CHANGED, /* these four by somebody who does not own it */
+    IMU_AUDIT_BOARD_DELETED,
+    IMU_AUDIT_PICTURES_CHANGED,
+    IMU_AUDIT_PICTURES_DELETED,
+    IMU_AUDIT_WORKFLOW_VISIBILITY,
+    IMU_AUDIT_PRESET_VISIBILITY,
     IMU_AUDIT_MODEL_CHANGED,
     IMU_AUDIT_MODEL_DELETED,
     IMU_AUDIT_MODEL_INSTALLED,
     IMU_AUDIT_QUEUE_PAUSED,
     IMU_AUDIT_QUEUE_RESUMED,
     IMU_AUDIT_QUEUE_CLEARED,
-    IMU_AUDIT_ROOT_ADMIN,    /* at the start, from the configuration */
-    IMU_AUDIT_RESTORED_DATA, /* these three on the machine itself */
+    IMU_AUDIT_JOBS_CANCELED, /* these three: jobs of other people */
+    IMU_AUDIT_JOBS_DELETED,
+    IMU_AUDIT_JOBS_RETRIED,
+    IMU_AUDIT_NOT_ALLOWED,      /* what only others may do was tried */
+    IMU_AUDIT_SETTINGS_CHANGED, /* at the start, when the configuration says something else */
+    IMU_AUDIT_ROOT_ADMIN,       /* at the start, from the configuration */
+    IMU_AUDIT_RESTORED_DATA,    /* these three on the machine itself */
     IMU_AUDIT_MENDED_DATA,
     IMU_AUDIT_IMPORTED,
     IMU_AUDIT_ACTIONS /* how many there are */
@@ -57,7 +69,7 @@ typedef struct imu_audit_entry {
     int refused;
     const char *user_id, *user_email; /**< who */
     const char *address;              /**< from where */
-    const char *target_type;          /**< "account", "board", "model", "queue" */
+    const char *target_type;          /**< "account", "board", "model", "queue", ... */
     const char *target_id, *target_name;
     const char *detail; /**< a JSON object */
 } imu_audit_entry;
@@ -68,6 +80,7 @@ typedef struct imu_audit_fact {
     imu_audit_action action;
     int refused;
     const char *user_id, *user_email; /**< who, where the request does not say it */
+    const char *target_type;          /**< where the action does not say it */
     const char *target_id, *target_name;
     json_t *detail; /**< an object; the reference is taken */
 } imu_audit_fact;
@@ -102,6 +115,10 @@ typedef struct imu_audit_filter {
  * @param name  NULL when there is no such board  @param addresses  a JSON array, owned by p */
 imu_err *imu_audit_board_words(imu_db *db, apr_pool_t *p, const char *board_id,
                                const json_t *people, const char **name, json_t **addresses);
+
+/** The addresses of people. @param people  a JSON array of ids, or NULL  @param addresses  a JSON
+ * array, owned by p */
+imu_err *imu_audit_people(imu_db *db, apr_pool_t *p, const json_t *people, json_t **addresses);
 
 imu_err *imu_audit_add(imu_db *db, apr_pool_t *p, const imu_audit_entry *entry);
 /** Entries, latest first; every column. */

@@ -48,13 +48,15 @@ imu_err *imu_board_share(imu_db *db, apr_pool_t *p, const char *board_id, const 
     return imu_db_end(db, err);
 }
 
-imu_err *imu_board_unshare(imu_db *db, apr_pool_t *p, const char *board_id, const char *user_id)
+imu_err *imu_board_unshare(imu_db *db, apr_pool_t *p, const char *board_id, const char *user_id,
+                           int *ended)
 {
     imu_err *err = imu_db_begin(db);
 
+    *ended = 0;
     if (err)
         return err;
-    err = imu_db_exec(db, p, NULL, "board_share_remove", "ss", board_id, user_id);
+    err = imu_db_exec(db, p, ended, "board_share_remove", "ss", board_id, user_id);
     if (!err)
         err = imu_db_exec(db, p, NULL, "board_mark_shared", "s", board_id);
     return imu_db_end(db, err);

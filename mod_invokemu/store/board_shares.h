@@ -27,7 +27,8 @@ imu_err *imu_board_people(imu_db *db, apr_pool_t *p, const char *board_id, const
  */
 imu_err *imu_board_share(imu_db *db, apr_pool_t *p, const char *board_id, const json_t *user_ids,
                          const char *permission, const char *named_by);
-/** Ends it for one person; no error when it was not shared with them. */
-imu_err *imu_board_unshare(imu_db *db, apr_pool_t *p, const char *board_id, const char *user_id);
+/** Ends it for one person. *ended: 0 when it was not shared with them, which is no error. */
+imu_err *imu_board_unshare(imu_db *db, apr_pool_t *p, const char *board_id, const char *user_id,
+                           int *ended);
 
 #endif

@@ -37,6 +37,7 @@ typedef struct imu_queue_change {
     json_t *item_ids;         /**< every item changed */
     json_t *running;          /**< those of them that were running */
     json_t *item_ids_by_user; /**< object: user id -> array of item ids */
+    json_t *deleted_by_user;  /**< object: user id -> how many items a sweep deleted */
     json_t *events; /**< payloads of queue_item_status_changed, as far as they are told one by
                        one */
 } imu_queue_change;

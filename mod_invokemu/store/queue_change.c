@@ -25,6 +25,7 @@ static void change_init(const imu_queue_scope *s, imu_queue_change *c)
     c->item_ids = imu_json_own(s->p, json_array());
     c->running = imu_json_own(s->p, json_array());
     c->item_ids_by_user = imu_json_own(s->p, json_object());
+    c->deleted_by_user = imu_json_own(s->p, json_object());
 }
 
 static void change_add(imu_queue_change *c, apr_int64_t item_id, const char *user_id, int running)
@@ -194,6 +195,16 @@ static imu_err *sweep_some(const imu_queue_scope *s, imu_queue_sweep what, const
                                statuses, (apr_int64_t)SLICE_ITEMS);
 }
 
+static void note_deleted(imu_queue_change *change, const imu_rows *rows)
+{
+    for (int i = 0; i < rows->count; i++) {
+        const char *user_id = imu_text(rows, i, "user_id");
+        json_int_t before = json_integer_value(json_object_get(change->deleted_by_user, user_id));
+
+        json_object_set_new(change->deleted_by_user, user_id, json_integer(before + 1));
+    }
+}
+
 imu_err *imu_queue_sweep_items(const imu_queue_scope *s, imu_queue_sweep what,
                                const char *destination, int *deleted, imu_queue_change *change)
 {
@@ -209,6 +220,7 @@ imu_err *imu_queue_sweep_items(const imu_queue_scope *s, imu_queue_sweep what,
             (err = imu_db_end(s->db, sweep_some(s, what, destination, after, last, change, &rows))))
             return err;
         *deleted += rows->count;
+        note_deleted(change, rows);
         after = furthest(rows, after);
         if (rows->count < SLICE_ITEMS)
             return NULL;

@@ -16,11 +16,18 @@ typedef struct imu_server_settings {
     const char *dispatcher;                /**< socket of the dispatcher */
     const char *media;                     /**< socket of the media process */
     const char *models;                    /**< folder of models */
+    const json_t *directives; /**< value in force by name of directive, for the next start to
+                                 compare with; not read back */
 } imu_server_settings;
 
-/** Writes them down. @param database  file of db, which they are for */
+/**
+ * Writes them down.
+ * @param database  file of db, which they are for
+ * @param changed  the directives that say something else than at the start before, {name: {from,
+ * to}}, owned by p; empty at the first start
+ */
 imu_err *imu_server_settings_write(imu_db *db, apr_pool_t *p, const char *database,
-                                   const imu_server_settings *settings);
+                                   const imu_server_settings *settings, json_t **changed);
 /** Reads them; the defaults where no server has started yet, and for a copy of another's database.
  */
 imu_err *imu_server_settings_read(imu_db *db, apr_pool_t *p, const char *database,

@@ -12,10 +12,12 @@ WHERE entry_id < %lld AND (%s IS NULL OR action = %s) AND (%s IS NULL OR result 
     OR COALESCE(address, '') LIKE %s ESCAPE '!')
 ORDER BY entry_id DESC LIMIT %lld;
 
--- What is too old, and the oldest beyond so many of one result: what strangers try in vain must not push out what was done.
+-- What is too old, and the oldest beyond so many of one kind: what strangers try in vain, or ask for, must not push out what was
+-- done.
 -- :name audit_purge
 DELETE FROM audit_log WHERE entry_id IN (SELECT entry_id FROM audit_log
-  WHERE created_at < %s OR (result = %s AND entry_id <= COALESCE((SELECT o.entry_id FROM audit_log o WHERE o.result = %s
+  WHERE created_at < %s OR ((result = 'refused' OR action = 'reset_asked') = %lld
+    AND entry_id <= COALESCE((SELECT o.entry_id FROM audit_log o WHERE (o.result = 'refused' OR o.action = 'reset_asked') = %lld
     ORDER BY o.entry_id DESC LIMIT 1 OFFSET %lld), 0))
   ORDER BY entry_id LIMIT 500);
 

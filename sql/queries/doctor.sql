@@ -78,7 +78,7 @@ DELETE FROM user_sessions
 -- :use sessions
 
 -- :part links
-WHERE NOT EXISTS (SELECT 1 FROM users p WHERE p.user_id = user_invitations.invited_by_user_id)
+WHERE invited_by_user_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM users p WHERE p.user_id = user_invitations.invited_by_user_id)
   OR NOT EXISTS (SELECT 1 FROM users p WHERE p.email = user_invitations.email)
 
 -- :name doctor_links_count

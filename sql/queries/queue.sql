@@ -122,7 +122,7 @@ DELETE FROM session_queue WHERE item_id IN (SELECT item_id FROM session_queue
   WHERE item_id > %lld AND item_id <= %lld AND queue_id = %s AND (%s IS NULL OR user_id = %s)
     AND (%s IS NULL OR destination = %s) AND (%s IS NULL OR status IN (SELECT value FROM json_each(%s)))
   ORDER BY item_id LIMIT %lld)
-RETURNING item_id;
+RETURNING item_id, user_id;
 
 -- :name queue_event_item
 SELECT item_id, queue_id, batch_id, session_id, user_id, status, status_sequence, origin, destination, error_type, error_message,

@@ -53,6 +53,12 @@ test('each directive has a setter, a default and, per virtual host, a merge rule
     }
 });
 
+test('each directive is among those that a start compares with the one before', () => {
+    const source = read('mod_invokemu/config_report.c');
+    const apart = ['InvokeMU']; // where the module answers at all
+    assert.deepEqual(directives().map((d) => d.name).filter((name) => !apart.includes(name) && !source.includes(`("${name}"`)), []);
+});
+
 test('numbers in directives are checked for their range', () => {
     const source = read('mod_invokemu/directives.c');
     for (const { name, setter } of directives().filter((d) => /Hours|Idle|Max|Min|History|Days/.test(d.name))) {

@@ -1,15 +1,16 @@
 // The audit log: what goes in, who reads it, as pages and as files, and what takes entries away.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import fs from 'node:fs';
 import { Client, request } from '../lib/http.mjs';
-import { QUEUE } from '../lib/batches.mjs';
+import { enqueue, QUEUE } from '../lib/batches.mjs';
 import { until, useServer } from '../lib/server.mjs';
-import { ADMIN, addUser, login, PASSWORD, setupAdmin } from '../lib/users.mjs';
+import { ADMIN, addUser, login, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
 
 const NEXT = 'Lantern-Orchard-27q';
 
 describe('the audit log', () => {
-    const server = useServer({ multiuser: true });
+    const server = useServer({ multiuser: true, media: true });
     let admin, berta;
 
     before(async () => {
@@ -151,6 +152,142 @@ describe('the audit log', () => {
         assert.deepEqual(seen, ['queue_paused', 'queue_resumed', 'queue_cleared'].map((action) => ({ action, ...common })));
     });
 
+    test('has what administrators do to other people’s jobs, and not what people do to their own', async () => {
+        await ok(admin.put(`${QUEUE}/processor/pause`));
+        const run = async (who, n = 1) => (await enqueue(who, { runs: n })).item_ids;
+        const act = async (what) => (await added(what)).map((e) => [e.action, e.user_email, e.target_type, e.detail]);
+        const theirs = (jobs) => ({ jobs, owners: [berta.user.email] });
+        const entry = (action, jobs) => [action, ADMIN.email, 'queue', theirs(jobs)];
+        const [one, two, three] = [...(await run(berta, 3))].sort((a, b) => a - b);
+        const [mine] = await run(admin);
+        assert.deepEqual(await act(() => ok(admin.put(`${QUEUE}/i/${one}/cancel`))), [entry('jobs_canceled', 1)]);
+        assert.deepEqual(await act(() => ok(admin.put(`${QUEUE}/i/${mine}/cancel`))), []);
+        assert.deepEqual(await act(() => ok(berta.put(`${QUEUE}/i/${two}/cancel`))), []);
+        assert.deepEqual(await act(() => ok(admin.put(`${QUEUE}/retry_items_by_id`, [one]))), [entry('jobs_retried', 1)]);
+        assert.deepEqual(await act(() => ok(admin.put(`${QUEUE}/cancel_all_except_current`))), [entry('jobs_canceled', 2)]);
+        assert.deepEqual(await act(() => ok(admin.delete(`${QUEUE}/i/${three}`))), [entry('jobs_deleted', 1)]);
+        assert.deepEqual(await act(() => ok(admin.put(`${QUEUE}/prune?mine=true`))), []);
+        assert.deepEqual(await act(() => ok(admin.put(`${QUEUE}/prune`))), [entry('jobs_deleted', 3)]);
+        await run(berta, 2);
+        assert.deepEqual(await act(() => ok(admin.put(`${QUEUE}/clear`))), [entry('jobs_deleted', 2), ['queue_cleared', ADMIN.email, 'queue', null]]);
+        const [foreign] = await run(admin);
+        const [refused] = await act(() => ok(berta.put(`${QUEUE}/i/${foreign}/cancel`), 403));
+        assert.deepEqual([refused[0], refused[1], refused[3].method], ['not_allowed', berta.user.email, 'PUT']);
+        await ok(admin.put(`${QUEUE}/clear`));
+        await ok(admin.put(`${QUEUE}/processor/resume`));
+    });
+
+    test('has what administrators do to other people’s boards and pictures', async () => {
+        const act = async (what) => (await added(what)).map((e) => [e.action, e.user_email, e.target_name, e.detail]);
+        const { board_id: id } = await ok(berta.post('/api/v1/boards/?board_name=Hers'), 201);
+        const pictures = [];
+        for (const query of [`&board_id=${id}`, '', '']) {
+            pictures.push((await upload(berta, { query })).image_name);
+        }
+        const owners = [berta.user.email];
+        assert.deepEqual(await act(() => ok(berta.patch(`/api/v1/boards/${id}`, { board_name: 'Hers alone' }), 201)), []);
+        assert.deepEqual(await act(() => ok(admin.patch(`/api/v1/boards/${id}`, { board_name: 'Mine', archived: true }), 201)), [['board_changed', ADMIN.email, 'Hers alone', { board_name: 'Mine', archived: true, owners }]]);
+        assert.deepEqual(await act(() => ok(admin.patch(`/api/v1/images/i/${pictures[1]}`, { starred: true }))), [['pictures_changed', ADMIN.email, pictures[1], { images: 1, owners }]]);
+        assert.deepEqual(await act(() => ok(admin.post('/api/v1/board_images/batch', { board_id: id, image_names: pictures.slice(1) }), 201)), [['pictures_changed', ADMIN.email, null, { images: 2, owners }]]);
+        assert.deepEqual(await act(() => ok(admin.post('/api/v1/board_images/batch/delete', { image_names: pictures.slice(1) }), 201)), [['pictures_changed', ADMIN.email, null, { images: 2, owners }]]);
+        assert.deepEqual(await act(() => ok(admin.delete(`/api/v1/images/i/${pictures[1]}`))), [['pictures_deleted', ADMIN.email, pictures[1], { images: 1, owners }]]);
+        assert.deepEqual(await act(() => ok(berta.delete(`/api/v1/images/i/${pictures[2]}`))), []);
+        assert.deepEqual(await act(() => ok(admin.delete(`/api/v1/boards/${id}?include_images=true`))), [['board_deleted', ADMIN.email, 'Mine', { images: 1, owners }]]);
+        await upload(berta);
+        await upload(admin);
+        assert.deepEqual(await act(() => ok(admin.delete('/api/v1/images/uncategorized'))), [['pictures_deleted', ADMIN.email, (await entries('?limit=1'))[0].target_name, { images: 1, owners }]]);
+    });
+
+    test('has workflows and style presets that are opened to everybody, and closed again', async () => {
+        const workflow = { name: 'Lamps', author: '', description: '', version: '1', contact: '', tags: '', notes: '', nodes: [], edges: [], exposedFields: [], meta: { category: 'user', version: '3.0.0' }, form: null };
+        const { workflow_id: id } = await ok(berta.post('/api/v1/workflows/', { workflow }));
+        const form = (isPublic) => ({ form: [{ name: 'data', value: JSON.stringify({ name: 'Oils', positive_prompt: 'oil', negative_prompt: '', type: 'user', is_public: isPublic }) }] });
+        let preset;
+        const seen = await added(async () => {
+            await ok(berta.patch(`/api/v1/workflows/i/${id}/is_public`, { is_public: true }));
+            await ok(berta.patch(`/api/v1/workflows/i/${id}/is_public`, { is_public: true }));
+            await ok(berta.patch(`/api/v1/workflows/i/${id}/is_public`, { is_public: false }));
+            preset = (await ok(berta.send('POST', '/api/v1/style_presets/', form(false)))).id;
+            await ok(berta.send('PATCH', `/api/v1/style_presets/i/${preset}`, form(true)));
+            await ok(berta.send('PATCH', `/api/v1/style_presets/i/${preset}`, form(true)));
+        });
+        const common = { result: 'ok', ...by(berta) };
+        const flow = { target_type: 'workflow', target_id: id, target_name: 'Lamps' };
+        assert.deepEqual(seen, [
+            { action: 'workflow_visibility_changed', ...common, ...flow, detail: { is_public: true } },
+            { action: 'workflow_visibility_changed', ...common, ...flow, detail: { is_public: false } },
+            { action: 'preset_visibility_changed', ...common, target_type: 'style_preset', target_id: preset, target_name: 'Oils', detail: { is_public: true } },
+        ]);
+    });
+
+    test('has people who rename themselves', async () => {
+        const seen = await added(() => ok(berta.patch('/api/v1/auth/me', { display_name: 'Berta B.' })));
+        assert.deepEqual(seen, [{ action: 'account_changed', result: 'ok', ...own(berta), detail: null }]);
+    });
+
+    test('has what was refused: accounts, roles, shares, models, settings and this log, to those who may not', async () => {
+        const { board_id: id } = await ok(admin.post('/api/v1/boards/?board_name=Closed'), 201);
+        const tries = [
+            ['PATCH', `/api/v1/users/${berta.user.user_id}`, '/api/v1/users/{user_id}', { is_admin: true }, 'account', berta.user.email],
+            ['PATCH', `/api/v1/auth/users/${admin.user.user_id}`, '/api/v1/auth/users/{user_id}', { is_admin: false }, 'account', ADMIN.email],
+            ['DELETE', `/api/v1/users/${admin.user.user_id}`, '/api/v1/users/{user_id}', undefined, 'account', ADMIN.email],
+            ['GET', '/api/v1/users', '/api/v1/users', undefined, 'account', null],
+            ['GET', '/api/v1/audit', '/api/v1/audit', undefined, 'server', null],
+            ['POST', `/api/v1/boards/${id}/share`, '/api/v1/boards/{board_id}/share', { user_ids: [berta.user.user_id], permission: 'read' }, 'board', 'Closed'],
+            ['POST', '/api/v2/models/install?source=x', '/api/v2/models/install', {}, 'model', null],
+            ['PUT', `${QUEUE}/processor/pause`, '/api/v1/queue/{queue_id}/processor/pause', undefined, 'queue', null],
+            ['PATCH', '/api/v1/app/runtime_config', '/api/v1/app/runtime_config', {}, 'server', null],
+        ];
+        for (const [method, path, template, json, type, name] of tries) {
+            const [entry, ...more] = await added(async () => assert.equal((await berta.send(method, path, { json })).status, 403, path));
+            assert.deepEqual([entry.action, entry.result, entry.user_email, entry.target_type, entry.target_name, entry.detail.method, entry.detail.path, more], ['not_allowed', 'refused', berta.user.email, type, name, method, template, []]);
+        }
+        assert.deepEqual(await added(async () => assert.equal((await berta.get('/api/v1/app/runtime_config')).status, 403)), [], 'pages ask for what they may read');
+        const last = await added(async () => {
+            await ok(admin.patch(`/api/v1/users/${admin.user.user_id}`, { is_admin: false }), 400);
+            await ok(admin.patch(`/api/v1/users/${admin.user.user_id}`, { is_active: false }), 400);
+            await ok(admin.delete(`/api/v1/users/${admin.user.user_id}`), 400);
+        });
+        assert.deepEqual(last.map((e) => [e.action, e.result, e.target_name]), ['role_changed', 'account_suspended', 'account_deleted'].map((action) => [action, 'refused', ADMIN.email]));
+    });
+
+    test('is not filled by somebody who tries again and again', async () => {
+        const eager = await addUser(admin, 'Eager');
+        const seen = await added(async () => {
+            for (let i = 0; i < 130; i++) {
+                assert.equal((await eager.put(`${QUEUE}/processor/pause`)).status, 403);
+            }
+        });
+        assert.ok(seen.length >= 100 && seen.length < 110, `${seen.length} entries`);
+    });
+
+    test('has links that open nothing any more', async () => {
+        const { invitation_link: link } = await ok(admin.post('/api/v1/users', { email: 'emma@example.com', send_invitation: true }), 201);
+        const token = new URL(link).searchParams.get('token');
+        const post = (path, json) => request(`${server.url}/api/v1/auth/${path}`, { method: 'POST', json });
+        await ok(post('accept-invitation', { token, password: PASSWORD }));
+        const seen = await added(async () => {
+            await ok(post('check-link', { token }), 410);
+            await ok(post('accept-invitation', { token, password: NEXT }), 410);
+            await ok(post('reset-password', { token: 'nothing', password: NEXT }), 404);
+            await ok(post('check-link', { token: 'nothing', purpose: 'email' }), 404);
+            await ok(post('confirm-email', { token: 'nothing' }), 404);
+        });
+        assert.deepEqual(seen.map((e) => [e.action, e.result, e.user_id, e.target_name]), [
+            ['link_redeemed', 'refused', null, 'emma@example.com'],
+            ['link_redeemed', 'refused', null, 'emma@example.com'],
+            ['link_redeemed', 'refused', null, null],
+            ['email_changed', 'refused', null, null],
+            ['email_changed', 'refused', null, null],
+        ]);
+        assert.ok(!JSON.stringify(seen).includes(token));
+    });
+
+    test('says nothing of a share that was not there', async () => {
+        const { board_id: id } = await ok(berta.post('/api/v1/boards/?board_name=Unshared'), 201);
+        assert.deepEqual(await added(() => ok(berta.delete(`/api/v1/boards/${id}/share/whatever`))), []);
+    });
+
     test('is read by administrators alone, and by nobody changed', async () => {
         assert.equal((await berta.get('/api/v1/audit')).status, 403);
         assert.equal((await new Client(server.url).get('/api/v1/audit')).status, 401);
@@ -241,13 +378,36 @@ describe('an audit log that strangers try to fill', () => {
 
     test('keeps what was done', async () => {
         const admin = await setupAdmin(server);
-        const rows = (n, result) => server.sql(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${n}) INSERT INTO audit_log (created_at, action, result) SELECT strftime('%Y-%m-%d %H:%M:%f', 'now'), 'sign_in', '${result}' FROM n`);
-        rows(100300, 'refused');
+        const rows = (n, action, result) => server.sql(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${n}) INSERT INTO audit_log (created_at, action, result) SELECT strftime('%Y-%m-%d %H:%M:%f', 'now'), '${action}', '${result}' FROM n`);
+        rows(50000, 'sign_in', 'refused');
+        rows(50300, 'reset_asked', 'ok');
         await server.restart();
-        const left = () => Object.fromEntries(server.sql('SELECT result, COUNT(*) AS n FROM audit_log GROUP BY 1').map(({ result, n }) => [result, n]));
-        await until(() => left().refused === 100000, 'the oldest refusals to go');
-        assert.equal(left().ok, 2);
+        const left = () => Object.fromEntries(server.sql('SELECT action, COUNT(*) AS n FROM audit_log GROUP BY 1').map(({ action, n }) => [action, n]));
+        await until(() => left().sign_in === 49701, 'the oldest of what strangers did to go');
+        assert.deepEqual(left(), { set_up: 1, sign_in: 49701, reset_asked: 50300 });
+        server.sql("DELETE FROM audit_log WHERE action = 'reset_asked'");
         assert.deepEqual((await admin.get('/api/v1/audit?result=ok')).body.entries.map((e) => e.action), ['sign_in', 'set_up']);
+    });
+});
+
+describe('a configuration that is changed', () => {
+    let hours = 24;
+    const server = useServer({ multiuser: true, conf: () => [`InvokeMUSessionHours ${hours}`, `InvokeMUQueueMode ${hours === 24 ? 'RoundRobin' : 'FIFO'}`] });
+
+    test('is told of at the next start, once, with what it said before', async () => {
+        const admin = await setupAdmin(server);
+        const told = async () => (await admin.get('/api/v1/audit?action=settings_changed')).body.entries;
+        await server.restart();
+        assert.deepEqual(await told(), [], 'nothing has changed');
+        hours = 48;
+        fs.writeFileSync(server.conf, server.configuration());
+        await server.restart();
+        await server.restart();
+        const [entry, ...more] = await told();
+        assert.deepEqual(more, []);
+        assert.deepEqual([entry.user_id, entry.user_email, entry.result, entry.target_type], ['system', 'system', 'ok', 'server']);
+        assert.deepEqual(entry.detail, { settings: { InvokeMUSessionHours: { from: 24, to: 48 }, InvokeMUQueueMode: { from: 'RoundRobin', to: 'FIFO' } } });
+        assert.ok(!JSON.stringify(server.sql("SELECT value FROM app_settings WHERE key = 'server'")).includes('$2'), 'no hash of a password');
     });
 });
 

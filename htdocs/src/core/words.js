@@ -62,6 +62,7 @@ const KINDS = [
   ['boards', 'board'],
   ['workflows', 'workflow'],
   ['style_presets', 'style preset'],
+  ['jobs', 'job'],
 ];
 
 /** "2 pictures, 1 board" of {images: 2, boards: 1} */

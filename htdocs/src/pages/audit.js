@@ -34,12 +34,23 @@ const ACTIONS = {
   board_shared: 'Shared a board',
   board_unshared: 'Stopped sharing a board',
   board_visibility_changed: 'Changed who sees a board',
+  board_changed: 'Changed somebody’s board',
+  board_deleted: 'Deleted somebody’s board',
+  pictures_changed: 'Changed somebody’s pictures',
+  pictures_deleted: 'Deleted somebody’s pictures',
+  workflow_visibility_changed: 'Changed who sees a workflow',
+  preset_visibility_changed: 'Changed who sees a style preset',
   model_changed: 'Changed a model',
   model_deleted: 'Removed a model',
   model_installed: 'Added a model',
   queue_paused: 'Paused the queue',
   queue_resumed: 'Let the queue go on',
   queue_cleared: 'Emptied the queue',
+  jobs_canceled: 'Stopped somebody’s jobs',
+  jobs_deleted: 'Deleted somebody’s jobs',
+  jobs_retried: 'Ran somebody’s jobs again',
+  not_allowed: 'Tried what is for others',
+  settings_changed: 'Changed the configuration',
   root_admin_applied: 'Reset by the configuration',
   backup_restored: 'Restored a backup',
   data_mended: 'Mended data',
@@ -55,12 +66,17 @@ const wordsOf = (value) => (typeof value === 'object' ? JSON.stringify(value) : 
 
 /** What the parts of an entry's detail say, by themselves or after what was done; a part that is not here is among the details alone. */
 const SAYS = {
+  owners: (owners) => `of ${owners.join(', ')}`,
   people: (people) => `with ${people.join(', ')}`,
   permission: (key) => RIGHTS.find(([one]) => one === key)?.[1],
   board_visibility: (key) => VISIBILITY.find(([one]) => one === key)?.[1],
   from: (address) => `before: ${address}`,
   to: (address) => `to ${address}`,
   transferred_to_email: (address) => `everything handed to ${address}`,
+  board_name: (name) => `now called ${brief(name)}`,
+  is_public: (open) => (open ? 'now for everybody' : 'now for its owner alone'),
+  path: (path, { method }) => `${method} ${path}`,
+  settings: (settings) => Object.entries(settings).map(([name, { from, to }]) => `${name} ${wordsOf(from)} → ${wordsOf(to)}`).join(', '),
   reason: (words) => words,
   made_at: (time) => `of ${shortTime(time)}`,
   findings: (n) => count(n, 'thing'),
@@ -71,7 +87,7 @@ const ROLE = {
 };
 const said = (action, detail) => [
   ROLE[action]?.(detail.is_admin),
-  ...Object.entries(SAYS).filter(([key]) => detail[key] !== undefined).map(([key, words]) => words(detail[key])),
+  ...Object.entries(SAYS).filter(([key]) => detail[key] !== undefined).map(([key, words]) => words(detail[key], detail)),
   amount(detail),
 ].filter(Boolean);
 
@@ -161,7 +177,7 @@ export function Audit() {
   const entries = useEntries();
   const { filter } = entries;
   return html`<div class="page"><p class="back"><a href="/people">Back to People</a></p>
-    <header class="page-head"><h1>Audit log</h1><p class="lead">What happened to accounts, boards, models and the queue. Nobody can change it here.</p>
+    <header class="page-head"><h1>Audit log</h1><p class="lead">What happened to accounts, boards, models, the queue and the configuration. Nobody can change it here.</p>
       <div class="page-acts both"><a class="button plain" href=${file(filter, 'csv')} download="audit.csv"><${Icon} name="download" /><span>Table (CSV)</span></a>
         <a class="button plain" href=${file(filter, 'jsonl')} download="audit.jsonl"><${Icon} name="download" /><span>JSON lines</span></a></div></header>
     <${Filters} filter=${filter} change=${entries.change} />
