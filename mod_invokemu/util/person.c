@@ -74,8 +74,8 @@ const char *imu_check_person_name(apr_pool_t *p, const char *given, const char *
     unsigned code;
     int count = 0, seen = 0;
 
-    *name = NULL;
-    if (!given)
+    *name = given && !*given ? given : NULL;
+    if (!given || !*given)
         return NULL;
     if (!between_margins(given, &begin, &end))
         return "A name has to be text in UTF-8.";

@@ -15,7 +15,7 @@
  * Looks at a name that somebody gives to a person. White space and invisible characters at the ends
  * are taken off. Refused are names of nothing else, characters that control a line or turn its
  * direction, text that is no UTF-8, and more than IMU_NAME_MAX characters.
- * @param given  NULL: no name is given, which is fine
+ * @param given  NULL: no name is given; "": the person has none from now on. Both are fine.
  * @param name   what is to be stored
  * @return NULL when it may be used, else a sentence that says why not
  */

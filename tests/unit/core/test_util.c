@@ -101,8 +101,7 @@ static void test_names_of_people(void **state)
         {"\xd9\x85\xdb\x8c\xe2\x80\x8c\xd8\xae", "\xd9\x85\xdb\x8c\xe2\x80\x8c\xd8\xae"},
         {"<script>", "<script>"},
     };
-    static const char *const refused[] = {"",
-                                          "   ",
+    static const char *const refused[] = {"   ",
                                           "\xe2\x80\x8b",
                                           "\xe2\x81\xa0 \xef\xbb\xbf",
                                           "\xe3\x85\xa4",
@@ -139,6 +138,8 @@ static void test_names_of_people(void **state)
     assert_non_null(imu_check_person_name(pool, kanji, &name));
     assert_null(imu_check_person_name(pool, NULL, &name));
     assert_null(name);
+    assert_null(imu_check_person_name(pool, "", &name));
+    assert_string_equal(name, "");
 }
 
 static void test_addresses_are_seen_whole(void **state)
@@ -274,8 +275,8 @@ static void test_local_names(void **state)
                                         "localhost", "nas",         "NAS.Local", "nas.lan.",
                                         "a.b.home",  "x.home.arpa", "localhost."};
     static const char *const foreign[] = {
-        "",          ".",      "evil.example",  "127.0.0.1.evil.example", "local.org",
-        "1.2.3.4.5", ".local", "[nas.example]", "nas.lan.example"};
+        ".",         "evil.example", "127.0.0.1.evil.example", "local.org",
+        "1.2.3.4.5", ".local",       "[nas.example]",          "nas.lan.example"};
 
     (void)state;
     for (unsigned i = 0; i < sizeof local / sizeof local[0]; i++)
