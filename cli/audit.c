@@ -12,6 +12,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/auth/core_email.h"
+#include "mod_invokemu/util/ids.h"
 
 #define SHOWN_DEFAULT 100
 #define SHOWN_MAX     100000
@@ -32,6 +33,9 @@ void cli_note(cli *c, imu_audit_fact fact)
 
     if (!imu_audit_wanted(fact.action, c->server.audit_sign_ins, c->server.audit_changes))
         return;
+    /* A path is what the file system takes, an entry is text. */
+    if (entry.target_name && !imu_is_clean_text(entry.target_name))
+        entry.target_name = imu_visible_text(c->p, entry.target_name);
     entry.user_email = whoever(c->p);
     entry.address = "local";
     if ((err = imu_audit_add(c->db, c->p, &entry)))
@@ -51,9 +55,25 @@ static imu_err *take_time(cli *c, const char *option, const char *given, const c
     return NULL;
 }
 
+/* The account of --user; its entries outlive it. */
+static imu_err *whose(cli *c, const char **user_id)
+{
+    const char *email = imu_email_normal(c->p, c->opt.user);
+    imu_rows *user;
+    imu_err *err = cli_account(c, c->opt.user, &user);
+
+    if (imu_error_is(err, "no_account")) {
+        err = imu_db_select(c->db, c->p, &user, "audit_account_once", "s", email);
+        if (!err && user->count == 0)
+            err = imu_error(c->p, 404, "no_account",
+                            "there is no account %s, nor an entry of one that is gone", email);
+    }
+    *user_id = err ? NULL : imu_text(user, 0, "user_id");
+    return err;
+}
+
 static imu_err *read_filter(cli *c, imu_audit_filter *f)
 {
-    imu_rows *user;
     imu_err *err;
 
     f->before = APR_INT64_MAX;
@@ -62,11 +82,8 @@ static imu_err *read_filter(cli *c, imu_audit_filter *f)
     f->search = c->opt.search;
     if (f->result && strcmp(f->result, "ok") != 0 && strcmp(f->result, "refused") != 0)
         return imu_error(c->p, 422, "result", "--result takes ok or refused");
-    if (c->opt.user) {
-        if ((err = cli_account(c, c->opt.user, &user)))
-            return err;
-        f->user_id = imu_text(user, 0, "user_id");
-    }
+    if (c->opt.user && (err = whose(c, &f->user_id)))
+        return err;
     if ((err = take_time(c, "since", c->opt.since, &f->since)) ||
         (err = take_time(c, "until", c->opt.until, &f->until)))
         return err;

@@ -249,9 +249,6 @@ imu_err *cli_backup(cli *c)
     const char *to;
     imu_err *err;
 
-    if (!c->opt.plain)
-        return imu_error(c->p, 422, "where",
-                         "where to? Give the name of a new folder, or of a file that ends in .tar");
     if (!(to = cli_whole_path(c->p, c->opt.plain)))
         return imu_error(c->p, 422, "where", "%s can't be made a whole path", c->opt.plain);
     b.to = to;

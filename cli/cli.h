@@ -7,6 +7,8 @@
 #ifndef IMU_CLI_H
 #define IMU_CLI_H
 
+#include <stdio.h>
+
 #include "mod_invokemu/store/audit.h"
 #include "mod_invokemu/store/server_settings.h"
 
@@ -14,13 +16,56 @@
  * look at. */
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_REMARKS = 3 };
 
+/** The options, in the order in which help names them. The first three belong to every command. */
+typedef enum cli_option {
+    CLI_OPT_ROOT,
+    CLI_OPT_DATABASE,
+    CLI_OPT_JSON,
+    CLI_OPT_EMAIL,
+    CLI_OPT_NAME,
+    CLI_OPT_ADMIN,
+    CLI_OPT_NO_ADMIN,
+    CLI_OPT_ACTIVE,
+    CLI_OPT_INACTIVE,
+    CLI_OPT_PASSWORD,
+    CLI_OPT_PASSWORD_STDIN,
+    CLI_OPT_MUST_CHANGE,
+    CLI_OPT_NO_MUST_CHANGE,
+    CLI_OPT_ALLOW_WEAK,
+    CLI_OPT_SESSION,
+    CLI_OPT_USER,
+    CLI_OPT_ALL,
+    CLI_OPT_STATUS,
+    CLI_OPT_ACTION,
+    CLI_OPT_RESULT,
+    CLI_OPT_SEARCH,
+    CLI_OPT_SINCE,
+    CLI_OPT_UNTIL,
+    CLI_OPT_LIMIT,
+    CLI_OPT_FORMAT,
+    CLI_OPT_URL,
+    CLI_OPT_MODELS,
+    CLI_OPT_FIX,
+    CLI_OPT_DRY_RUN,
+    CLI_OPT_OWNER,
+    CLI_OPT_TRANSFER_TO,
+    CLI_OPT_COPY,
+    CLI_OPT_MEDIA,
+    CLI_OPT_FORCE,
+    CLI_OPT_COUNT
+} cli_option;
+/** A set of options. */
+typedef apr_uint64_t cli_option_set;
+#define CLI_SET(option) ((cli_option_set)1 << (option))
+
 typedef struct cli_options {
+    cli_option_set given;
     const char *root;        /**< --root */
     const char *database;    /**< --database, or below root */
     const char *models;      /**< --models */
-    const char *plain;       /**< the first plain argument */
+    const char *plain;       /**< the plain argument */
     const char *email;       /**< --email, or that argument */
-    const char *name;        /**< --name */
+    const char *name;        /**< --name, as it is stored */
     const char *password;    /**< --password: for upstream's names only, since others can read
                                 argument lists */
     const char *media;       /**< --media: socket of the media process */
@@ -35,7 +80,7 @@ typedef struct cli_options {
     int password_stdin; /**< --password-stdin */
     int admin;          /**< --admin 1, --no-admin 0, else -1 */
     int active;         /**< --active 1, --inactive 0, else -1 */
-    int must_change;    /**< --must-change */
+    int must_change;    /**< --must-change 1, --no-must-change 0, else -1 */
     int weak;           /**< --allow-weak */
     int json;           /**< --json */
     int force;          /**< --force */
@@ -45,15 +90,34 @@ typedef struct cli_options {
     int copy;           /**< --copy */
 } cli_options;
 
+struct cli_verb;
+
 typedef struct cli {
     apr_pool_t *p;
-    imu_db *db;                 /**< open, but for commands that say otherwise */
-    imu_server_settings server; /**< read when the database is opened */
+    const struct cli_verb *verb; /**< what was asked for */
+    int upstream;                /**< under one of upstream's names */
+    imu_db *db;                  /**< open, but for commands that say otherwise */
+    imu_server_settings server;  /**< read when the database is opened */
     cli_options opt;
     int remarks; /**< set to end with CLI_REMARKS */
 } cli;
 
 typedef imu_err *cli_command(cli *c);
+
+/** A command. What it takes is said here, and nowhere else: everything else is refused before
+ * anything is opened, and help is written from it. */
+typedef struct cli_verb {
+    const char *group;
+    const char *word; /**< NULL: the group has one command */
+    cli_command *run;
+    int closed; /**< runs without an open database */
+    const char *upstream;
+    const char *argument; /**< plain argument in capitals, in brackets when it may be missing; NULL:
+                             none */
+    cli_option_set takes; /**< besides --root, --database and --json */
+    const char *(*check)(const cli *c); /**< what does not go together, in words; or NULL */
+    const char *help;
+} cli_verb;
 
 cli_command cli_users_add, cli_users_list, cli_users_mod, cli_users_del, cli_sessions_list,
     cli_sessions_end, cli_models_list, cli_models_remove, cli_models_restore, cli_models_scan,
@@ -63,12 +127,23 @@ cli_command cli_users_add, cli_users_list, cli_users_mod, cli_users_del, cli_ses
 /** Need no open database. */
 cli_command cli_migrate, cli_restore;
 
+/** All commands (commands.c). */
+extern const cli_verb cli_verbs[];
+extern const int cli_verbs_count;
+/** Prints what can be done. @param verb  that command alone; NULL: all */
+void cli_help(apr_pool_t *p, FILE *out, const cli_verb *verb);
+/** A command as it is typed. */
+const char *cli_words(const cli *c);
+
 /**
- * Reads the options behind a command.
- * @param upstream  called under one of upstream's names, where --password is allowed
- * @return NULL, or the sentence to print with exit code CLI_USAGE
+ * Reads the options behind c->verb, and looks whether they belong there.
+ * @param help  set to 1 when they ask for help
+ * @return NULL, or the sentence to print with exit code CLI_USAGE; "" when it is printed
  */
-const char *cli_parse(cli *c, int argc, char **argv, int upstream);
+const char *cli_parse(cli *c, int argc, char **argv, int *help);
+/** An option as it is typed, and what help calls its argument (NULL: it has none). */
+const char *cli_option_name(cli_option option);
+const char *cli_option_argument(cli_option option);
 /** A path as it reads from anywhere, without a slash at its end. NULL for what is none. */
 const char *cli_whole_path(apr_pool_t *p, const char *path);
 /** --limit as a number, or the default. @return 422 */

@@ -478,8 +478,8 @@ imu_err *cli_import(cli *c)
     const char *folder = apr_pstrcat(c->p, c->opt.root, "/tmp/import", NULL);
     imu_err *err, *left;
 
-    if (!c->opt.plain || !(im.from = cli_whole_path(c->p, c->opt.plain)))
-        return imu_error(c->p, 422, "which", "which root? Give the folder of an InvokeAI");
+    if (!(im.from = cli_whole_path(c->p, c->opt.plain)))
+        return imu_error(c->p, 422, "which", "%s can't be made a whole path", c->opt.plain);
     /* One that was killed left its copies. */
     if ((err = cli_make_folders(c->p, apr_pstrcat(c->p, c->opt.root, "/tmp", NULL), 0750)) ||
         (err = cli_alone(c->p, apr_pstrcat(c->p, folder, ".lock", NULL))) ||

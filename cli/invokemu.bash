@@ -2,7 +2,7 @@
 _invokemu() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} group='' verb='' i
     local groups='users invite reset links sessions queue audit models backup restore import legacy doctor migrate help'
-    local options='--root --database --json'
+    local options='--root --database --json --help'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -28,9 +28,9 @@ _invokemu() {
         sessions/) mapfile -t COMPREPLY < <(compgen -W 'list end' -- "$cur"); return ;;
         queue/) mapfile -t COMPREPLY < <(compgen -W 'status list pause resume cancel clear prune' -- "$cur"); return ;;
         models/) mapfile -t COMPREPLY < <(compgen -W 'list remove restore scan' -- "$cur"); return ;;
-        users/add) options+=' --email --name --admin --must-change --password-stdin --allow-weak' ;;
+        users/add) options+=' --email --name --admin --must-change --no-must-change --password-stdin --allow-weak' ;;
         users/list) options+=' --search' ;;
-        users/mod) options+=' --email --name --admin --no-admin --active --inactive --must-change --password-stdin --allow-weak' ;;
+        users/mod) options+=' --email --name --admin --no-admin --active --inactive --must-change --no-must-change --password-stdin --allow-weak' ;;
         users/del) options+=' --email --transfer-to --force' ;;
         invite/*) options+=' --email --name --admin --url' ;;
         reset/*) options+=' --email --url' ;;

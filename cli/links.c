@@ -7,12 +7,23 @@
 #include <string.h>
 
 #include <apr_strings.h>
+#include <apr_uri.h>
 
 #include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/invitations.h"
 #include "mod_invokemu/store/mail.h"
+#include "mod_invokemu/util/person.h"
+
+static int is_http(apr_pool_t *p, const char *url)
+{
+    apr_uri_t uri;
+
+    return imu_is_visible_word(url) && !strpbrk(url, "\"<>\\^`{|}#") &&
+           apr_uri_parse(p, url, &uri) == APR_SUCCESS && uri.scheme && uri.hostname &&
+           *uri.hostname && (strcmp(uri.scheme, "http") == 0 || strcmp(uri.scheme, "https") == 0);
+}
 
 /* --url without its last slash, or InvokeMUPublicURL; "" without either, since nothing else says
  * under which name people reach the server. */
@@ -23,7 +34,7 @@ static imu_err *address(cli *c, const char **url)
     *url = c->server.public_url ? c->server.public_url : "";
     if (!c->opt.url)
         return NULL;
-    if (strncmp(c->opt.url, "http://", 7) != 0 && strncmp(c->opt.url, "https://", 8) != 0)
+    if (!is_http(c->p, c->opt.url))
         return imu_error(c->p, 422, "url",
                          "--url takes an address such as "
                          "https://pictures.example.org");
@@ -82,8 +93,8 @@ imu_err *cli_invite(cli *c)
 
     if (err)
         return err;
-    if (!c->opt.email || !(email = imu_email_normal(c->p, c->opt.email)))
-        return imu_error(c->p, 422, "email", "whom? Give an e-mail address");
+    if (!(email = imu_email_normal(c->p, c->opt.email)))
+        return imu_error(c->p, 422, "email", "\"%s\" is not an e-mail address", c->opt.email);
     if ((err = imu_user_create(c->db, c->p, email, c->opt.name, IMU_NO_PASSWORD, c->opt.admin == 1,
                                0, &id)))
         return err;
@@ -132,8 +143,6 @@ imu_err *cli_links_end(cli *c)
     imu_err *err;
     int gone;
 
-    if (!c->opt.plain)
-        return imu_error(c->p, 422, "link", "which link? Give its id (invokemu links list)");
     if ((err = imu_invitation_end(c->db, c->p, c->opt.plain, &user)))
         return err;
     imu_publish_user_changed(imu_text(user, 0, "user_id"));

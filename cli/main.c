@@ -1,6 +1,6 @@
 /*
  * main.c: invokemu, the administrator's command line. Also answers to the names of upstream's four
- * account tools.
+ * account tools. What it can do is listed in commands.c.
  */
 #include "cli/files.h"
 
@@ -13,64 +13,7 @@
 
 #include "mod_invokemu/auth/core_password.h"
 #include "mod_invokemu/store/migrate.h"
-
-static const struct {
-    const char *group;
-    const char *verb;
-    cli_command *run;
-    int closed; /* runs without an open database */
-    const char *upstream;
-    const char *help;
-} commands[] = {
-    {"users", "add", cli_users_add, 0, "invoke-useradd",
-     "EMAIL [--name NAME] [--admin] [--must-change] [--password-stdin]"},
-    {"users", "list", cli_users_list, 0, "invoke-userlist", "[--search TEXT]"},
-    {"users", "mod", cli_users_mod, 0, "invoke-usermod",
-     "EMAIL [--name NAME] [--admin|--no-admin] [--active|--inactive] [--must-change] "
-     "[--password-stdin]"},
-    {"users", "del", cli_users_del, 0, "invoke-userdel",
-     "EMAIL [--transfer-to EMAIL] [--force]: the data goes too, or to that account"},
-    {"invite", NULL, cli_invite, 0, NULL,
-     "EMAIL [--name NAME] [--admin] [--url URL]: a link to choose a password by"},
-    {"reset", NULL, cli_reset, 0, NULL,
-     "EMAIL [--url URL]: a link to choose a new password by; the old one holds until then"},
-    {"links", "list", cli_links_list, 0, NULL, ": invitations and resets that nobody has used"},
-    {"links", "end", cli_links_end, 0, NULL, "ID: the link works no more"},
-    {"sessions", "list", cli_sessions_list, 0, NULL, "EMAIL"},
-    {"sessions", "end", cli_sessions_end, 0, NULL,
-     "EMAIL [--session ID]: sign a person out everywhere, or there"},
-    {"queue", "status", cli_queue_status, 0, NULL, ": how many jobs wait, run and ended"},
-    {"queue", "list", cli_queue_list, 0, NULL,
-     "[--user EMAIL] [--status STATUS] [--limit N]: latest first"},
-    {"queue", "pause", cli_queue_pause, 0, NULL, ": start no more jobs"},
-    {"queue", "resume", cli_queue_resume, 0, NULL, ": start jobs again"},
-    {"queue", "cancel", cli_queue_cancel, 0, NULL,
-     "ITEM_ID | --user EMAIL | --all: what waits and what runs"},
-    {"queue", "clear", cli_queue_clear, 0, NULL, "[--force]: delete every job, with its history"},
-    {"queue", "prune", cli_queue_prune, 0, NULL, ": delete jobs that have ended"},
-    {"audit", NULL, cli_audit, 0, NULL,
-     "[--action WORD] [--result ok|refused] [--user EMAIL] [--search TEXT] [--since TIME] [--until "
-     "TIME] [--limit N] [--format text|jsonl|csv]"},
-    {"models", "list", cli_models_list, 0, NULL, ": every model, and whether it can be used"},
-    {"models", "remove", cli_models_remove, 0, NULL,
-     "KEY_OR_NAME: off everybody's list; its files stay"},
-    {"models", "restore", cli_models_restore, 0, NULL, "KEY_OR_NAME: back on the list"},
-    {"models", "scan", cli_models_scan, 0, NULL,
-     "[--models DIR]: reads new and mended folders (default ROOT/models)"},
-    {"backup", NULL, cli_backup, 0, NULL,
-     "FOLDER | FILE.tar [--copy]: database and pictures as of one moment"},
-    {"restore", NULL, cli_restore, 1, NULL,
-     "FOLDER | FILE.tar [--force]: while Apache is stopped; what is there is moved aside"},
-    {"doctor", NULL, cli_doctor_command, 0, NULL,
-     "[--fix] [--media SOCKET]: find what is amiss with rows and files, and mend it"},
-    {"import", NULL, cli_import, 0, NULL,
-     "INVOKEAI_ROOT [--dry-run] [--owner EMAIL] [--copy] [--media SOCKET]: take in an InvokeAI"},
-    {"legacy", NULL, cli_legacy, 0, NULL,
-     "[--owner EMAIL]: what was made before there were accounts; hand it to one"},
-    {"migrate", NULL, cli_migrate, 1, NULL,
-     ": bring the database to this version (the server does so at its start)"},
-};
-#define N_COMMANDS (sizeof commands / sizeof commands[0])
+#include "mod_invokemu/util/version.h"
 
 imu_err *cli_migrate(cli *c)
 {
@@ -96,21 +39,6 @@ imu_err *cli_migrate(cli *c)
     return NULL;
 }
 
-static int usage(FILE *out)
-{
-    fputs("invokemu: administers an invokemu server, also while it runs.\n\n", out);
-    for (unsigned i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "  invokemu %s%s%s%s%s\n", commands[i].group, commands[i].verb ? " " : "",
-                commands[i].verb ? commands[i].verb : "", *commands[i].help == ':' ? "" : " ",
-                commands[i].help);
-    fputs("\nEverywhere: --root DIR (default /var/lib/invokemu, or $INVOKEMU_ROOT) or --database "
-          "FILE, and\n--json for output that programs read.\n"
-          "Exit codes: 0 done, 1 refused or failed, 2 not understood, 3 done but for what was "
-          "printed.\n",
-          out);
-    return out == stdout ? CLI_OK : CLI_USAGE;
-}
-
 imu_err *cli_open(cli *c)
 {
     imu_err *err = imu_db_open(c->p, c->opt.database, NULL, &c->db);
@@ -124,13 +52,13 @@ imu_err *cli_open(cli *c)
     return NULL;
 }
 
-static imu_err *open_and_run(cli *c, unsigned command)
+static imu_err *open_and_run(cli *c)
 {
     imu_err *err = cli_work_for_owner(c);
 
     if (err)
         return err;
-    if (!commands[command].closed) {
+    if (!c->verb->closed) {
         if (eaccess(c->opt.database, R_OK | W_OK) != 0)
             return imu_error(c->p, 404, "no_database",
                              "%s can't be read and written: name the server's folder with --root, "
@@ -140,50 +68,79 @@ static imu_err *open_and_run(cli *c, unsigned command)
         if ((err = cli_open(c)))
             return err;
     }
-    return commands[command].run(c);
+    return c->verb->run(c);
 }
 
-static int run(unsigned command, int argc, char **argv, int upstream)
+static int run(cli *c, int argc, char **argv)
 {
-    cli c = {0};
-    const char *why;
+    int help = 0;
+    const char *why = cli_parse(c, argc, argv, &help);
     imu_err *err;
 
-    if (apr_pool_create(&c.p, NULL) != APR_SUCCESS)
-        return CLI_FAILED;
-    if ((why = cli_parse(&c, argc, argv, upstream))) {
+    if (help) {
+        cli_help(c->p, stdout, c->verb);
+        return CLI_OK;
+    }
+    if (why) {
         if (*why)
-            cli_complain(&c, "%s", why);
+            cli_complain(c, "%s", why);
         return CLI_USAGE;
     }
-    err = open_and_run(&c, command);
+    err = open_and_run(c);
     if (err)
-        cli_complain(&c, "%s", err->log ? err->log : err->detail);
-    apr_pool_destroy(c.p);
-    cli_work_is_done();
-    if (fflush(stdout) != 0)
-        return CLI_FAILED;
-    return err ? CLI_FAILED : c.remarks ? CLI_REMARKS : CLI_OK;
+        cli_complain(c, "%s", err->log ? err->log : err->detail);
+    return err ? CLI_FAILED : c->remarks ? CLI_REMARKS : CLI_OK;
 }
 
-int main(int argc, char **argv)
+/* The command that was named, and how many words of the arguments that took; NULL for none. */
+static const cli_verb *find(int argc, char **argv, int *words, int *upstream)
 {
     const char *self = strrchr(argv[0], '/');
 
     self = self ? self + 1 : argv[0];
-    if (apr_initialize() != APR_SUCCESS)
-        return CLI_FAILED;
-    for (unsigned i = 0; i < N_COMMANDS; i++)
-        if (commands[i].upstream && strcmp(self, commands[i].upstream) == 0)
-            return run(i, argc, argv, 1);
-    if (argc > 1 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0))
-        return usage(stdout);
-    for (unsigned i = 0; i < N_COMMANDS; i++) {
-        int words = commands[i].verb ? 2 : 1;
-
-        if (argc > words && strcmp(argv[1], commands[i].group) == 0 &&
-            (!commands[i].verb || strcmp(argv[2], commands[i].verb) == 0))
-            return run(i, argc - words, argv + words, 0);
+    *words = 0;
+    *upstream = 1;
+    for (int i = 0; i < cli_verbs_count; i++)
+        if (cli_verbs[i].upstream && strcmp(self, cli_verbs[i].upstream) == 0)
+            return &cli_verbs[i];
+    *upstream = 0;
+    for (int i = 0; i < cli_verbs_count; i++) {
+        *words = cli_verbs[i].word ? 2 : 1;
+        if (argc > *words && strcmp(argv[1], cli_verbs[i].group) == 0 &&
+            (!cli_verbs[i].word || strcmp(argv[2], cli_verbs[i].word) == 0))
+            return &cli_verbs[i];
     }
-    return usage(stderr);
+    return NULL;
+}
+
+/* What stands in place of a command. */
+static int without_command(apr_pool_t *p, int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : "";
+
+    if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        cli_help(p, stdout, NULL);
+        return CLI_OK;
+    }
+    if (strcmp(word, "--version") == 0) {
+        printf("invokemu, database version %d; its interface is that of InvokeAI %s\n",
+               imu_migrations_newest(), IMU_API_VERSION);
+        return CLI_OK;
+    }
+    cli_help(p, stderr, NULL);
+    return CLI_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    cli c = {0};
+    int words, code;
+
+    if (apr_initialize() != APR_SUCCESS || apr_pool_create(&c.p, NULL) != APR_SUCCESS)
+        return CLI_FAILED;
+    c.verb = find(argc, argv, &words, &c.upstream);
+    code = c.verb ? run(&c, argc - words, argv + words) : without_command(c.p, argc, argv);
+    apr_pool_destroy(c.p);
+    cli_work_is_done();
+    return fflush(stdout) == 0 ? code : CLI_FAILED;
 }

@@ -12,6 +12,7 @@
 
 #include "mod_invokemu/events/news.h"
 #include "mod_invokemu/store/models.h"
+#include "mod_invokemu/util/ids.h"
 
 #define MEGABYTE 1e6
 
@@ -92,8 +93,6 @@ static imu_err *find(cli *c, int removed, imu_rows **rows, int *row)
 
     if (err)
         return err;
-    if (!what)
-        return imu_error(c->p, 422, "model", "which model? Give its key or its name");
     for (int i = 0; i < (*rows)->count; i++) {
         if (!answers_to(*rows, i, what) || (imu_text(*rows, i, "removed_at") != NULL) != removed)
             continue;
@@ -163,8 +162,8 @@ imu_err *cli_models_scan(cli *c)
     if (rv != APR_SUCCESS || info.filetype != APR_DIR)
         return imu_error(c->p, 404, "no_folder", "%s is no folder: name one with --models", given);
     /* Models are known by their whole path, as the server's configuration says it. */
-    if (!(dir = cli_whole_path(c->p, given)))
-        return imu_error(c->p, 422, "folder", "%s can't be made a whole path", given);
+    if (!(dir = cli_whole_path(c->p, given)) || !imu_is_clean_text(dir))
+        return imu_error(c->p, 422, "folder", "%s can't be made a whole path in UTF-8", given);
     if ((err = imu_model_list_all(c->db, c->p, &before)) || (err = imu_models_scan(c->db, dir)) ||
         (err = imu_model_list_all(c->db, c->p, &after)))
         return err;

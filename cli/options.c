@@ -12,138 +12,154 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/person.h"
 
 #define MAX_PASSWORD_LINE 1024
 
-/* Numbers of options without a letter; options that are the plain value of a member have a place in
- * the table of texts or flags instead. */
-enum {
-    OPT_PASSWORD = 256,
-    OPT_NO_ADMIN,
-    OPT_ACTIVE,
-    OPT_INACTIVE,
-    OPT_TEXT,
-    OPT_FLAG = OPT_TEXT + 64
-};
+#define VALUE_MAX 4000 /* bytes of a text */
 
-/* Options that put their argument into a member. */
+/* What an option's argument may be. */
+typedef enum kind {
+    FLAG, /* there is none: the member becomes `value` */
+    TEXT, /* as requests take it: it may end up in the database, or in what people read */
+    PATH  /* whatever the file system takes */
+} kind;
+
 static const struct {
     const char *name;
+    char letter; /* of upstream's tools */
+    kind kind;
+    const char *argument;
     size_t member;
-} texts[] = {
-    {"root", offsetof(cli_options, root)},
-    {"database", offsetof(cli_options, database)},
-    {"models", offsetof(cli_options, models)},
-    {"media", offsetof(cli_options, media)},
-    {"email", offsetof(cli_options, email)},
-    {"name", offsetof(cli_options, name)},
-    {"url", offsetof(cli_options, url)},
-    {"transfer-to", offsetof(cli_options, transfer_to)},
-    {"session", offsetof(cli_options, session)},
-    {"user", offsetof(cli_options, user)},
-    {"status", offsetof(cli_options, status)},
-    {"action", offsetof(cli_options, action)},
-    {"result", offsetof(cli_options, result)},
-    {"search", offsetof(cli_options, search)},
-    {"since", offsetof(cli_options, since)},
-    {"until", offsetof(cli_options, until)},
-    {"format", offsetof(cli_options, format)},
-    {"limit", offsetof(cli_options, limit)},
-    {"owner", offsetof(cli_options, owner)},
+    int value;
+} options[CLI_OPT_COUNT] = {
+#define AT(member) offsetof(cli_options, member)
+    [CLI_OPT_ROOT] = {"root", 'r', PATH, "DIR", AT(root), 0},
+    [CLI_OPT_DATABASE] = {"database", 0, PATH, "FILE", AT(database), 0},
+    [CLI_OPT_JSON] = {"json", 'j', FLAG, NULL, AT(json), 1},
+    [CLI_OPT_EMAIL] = {"email", 'e', TEXT, "EMAIL", AT(email), 0},
+    [CLI_OPT_NAME] = {"name", 'n', TEXT, "NAME", AT(name), 0},
+    [CLI_OPT_ADMIN] = {"admin", 'a', FLAG, NULL, AT(admin), 1},
+    [CLI_OPT_NO_ADMIN] = {"no-admin", 0, FLAG, NULL, AT(admin), 0},
+    [CLI_OPT_ACTIVE] = {"active", 0, FLAG, NULL, AT(active), 1},
+    [CLI_OPT_INACTIVE] = {"inactive", 0, FLAG, NULL, AT(active), 0},
+    [CLI_OPT_PASSWORD] = {"password", 0, PATH, "PASSWORD", AT(password), 0},
+    [CLI_OPT_PASSWORD_STDIN] = {"password-stdin", 0, FLAG, NULL, AT(password_stdin), 1},
+    [CLI_OPT_MUST_CHANGE] = {"must-change", 0, FLAG, NULL, AT(must_change), 1},
+    [CLI_OPT_NO_MUST_CHANGE] = {"no-must-change", 0, FLAG, NULL, AT(must_change), 0},
+    [CLI_OPT_ALLOW_WEAK] = {"allow-weak", 0, FLAG, NULL, AT(weak), 1},
+    [CLI_OPT_SESSION] = {"session", 0, TEXT, "ID", AT(session), 0},
+    [CLI_OPT_USER] = {"user", 0, TEXT, "EMAIL", AT(user), 0},
+    [CLI_OPT_ALL] = {"all", 0, FLAG, NULL, AT(all), 1},
+    [CLI_OPT_STATUS] = {"status", 0, TEXT, "STATUS", AT(status), 0},
+    [CLI_OPT_ACTION] = {"action", 0, TEXT, "WORD", AT(action), 0},
+    [CLI_OPT_RESULT] = {"result", 0, TEXT, "ok|refused", AT(result), 0},
+    [CLI_OPT_SEARCH] = {"search", 0, TEXT, "TEXT", AT(search), 0},
+    [CLI_OPT_SINCE] = {"since", 0, TEXT, "TIME", AT(since), 0},
+    [CLI_OPT_UNTIL] = {"until", 0, TEXT, "TIME", AT(until), 0},
+    [CLI_OPT_LIMIT] = {"limit", 0, TEXT, "N", AT(limit), 0},
+    [CLI_OPT_FORMAT] = {"format", 0, TEXT, "text|json|jsonl|csv", AT(format), 0},
+    [CLI_OPT_URL] = {"url", 0, TEXT, "URL", AT(url), 0},
+    [CLI_OPT_MODELS] = {"models", 0, TEXT, "DIR", AT(models), 0},
+    [CLI_OPT_FIX] = {"fix", 0, FLAG, NULL, AT(fix), 1},
+    [CLI_OPT_DRY_RUN] = {"dry-run", 0, FLAG, NULL, AT(dry_run), 1},
+    [CLI_OPT_OWNER] = {"owner", 0, TEXT, "EMAIL", AT(owner), 0},
+    [CLI_OPT_TRANSFER_TO] = {"transfer-to", 0, TEXT, "EMAIL", AT(transfer_to), 0},
+    [CLI_OPT_COPY] = {"copy", 0, FLAG, NULL, AT(copy), 1},
+    [CLI_OPT_MEDIA] = {"media", 0, PATH, "SOCKET", AT(media), 0},
+    [CLI_OPT_FORCE] = {"force", 'f', FLAG, NULL, AT(force), 1},
+#undef AT
 };
-#define N_TEXTS (sizeof texts / sizeof texts[0])
 
-/* Options that set a member to 1. */
-static const struct {
-    const char *name;
-    size_t member;
-} flags[] = {
-    {"password-stdin", offsetof(cli_options, password_stdin)},
-    {"admin", offsetof(cli_options, admin)},
-    {"must-change", offsetof(cli_options, must_change)},
-    {"allow-weak", offsetof(cli_options, weak)},
-    {"json", offsetof(cli_options, json)},
-    {"force", offsetof(cli_options, force)},
-    {"all", offsetof(cli_options, all)},
-    {"dry-run", offsetof(cli_options, dry_run)},
-    {"fix", offsetof(cli_options, fix)},
-    {"copy", offsetof(cli_options, copy)},
+#define HELP_OPTION   (256 + CLI_OPT_COUNT)
+#define EVERY_COMMAND (CLI_SET(CLI_OPT_ROOT) | CLI_SET(CLI_OPT_DATABASE) | CLI_SET(CLI_OPT_JSON))
+
+/* What can't both be meant. */
+static const cli_option excluding[][2] = {
+    {CLI_OPT_ADMIN, CLI_OPT_NO_ADMIN},
+    {CLI_OPT_ACTIVE, CLI_OPT_INACTIVE},
+    {CLI_OPT_MUST_CHANGE, CLI_OPT_NO_MUST_CHANGE},
+    {CLI_OPT_PASSWORD, CLI_OPT_PASSWORD_STDIN},
+    {CLI_OPT_USER, CLI_OPT_ALL},
+    {CLI_OPT_JSON, CLI_OPT_FORMAT},
 };
-#define N_FLAGS (sizeof flags / sizeof flags[0])
 
-static const struct option others[] = {
-    {"password", required_argument, NULL, OPT_PASSWORD},
-    {"no-admin", no_argument, NULL, OPT_NO_ADMIN},
-    {"active", no_argument, NULL, OPT_ACTIVE},
-    {"inactive", no_argument, NULL, OPT_INACTIVE},
-    {NULL, 0, NULL, 0},
-};
-#define N_OTHERS (sizeof others / sizeof others[0])
+const char *cli_option_name(cli_option option)
+{
+    return options[option].name;
+}
 
-/* The letters of upstream's tools. */
+const char *cli_option_argument(cli_option option)
+{
+    return options[option].argument;
+}
+
 static int of_letter(int option)
 {
-    static const struct {
-        char letter;
-        const char *name;
-    } letters[] = {{'r', "root"},  {'e', "email"}, {'n', "name"},
-                   {'a', "admin"}, {'j', "json"},  {'f', "force"}};
-
-    for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
-        if (letters[i].letter != option)
-            continue;
-        for (size_t k = 0; k < N_TEXTS; k++)
-            if (strcmp(texts[k].name, letters[i].name) == 0)
-                return OPT_TEXT + (int)k;
-        for (size_t k = 0; k < N_FLAGS; k++)
-            if (strcmp(flags[k].name, letters[i].name) == 0)
-                return OPT_FLAG + (int)k;
-    }
+    for (int i = 0; option < 256 && i < CLI_OPT_COUNT; i++)
+        if (options[i].letter == option)
+            return 256 + i;
     return option;
 }
 
-static const char *take(cli *c, int option, int upstream)
+static const char *refused(const cli *c, cli_option option)
 {
-    cli_options *o = &c->opt;
+    if (option == CLI_OPT_PASSWORD && (c->verb->takes & CLI_SET(CLI_OPT_PASSWORD_STDIN)))
+        return "a password is not taken from the argument list, where others can read it; "
+               "leave it out to be asked, or use --password-stdin";
+    return apr_psprintf(c->p, "%s takes no --%s", cli_words(c), options[option].name);
+}
 
-    option = of_letter(option);
-    if (option >= OPT_FLAG) {
-        *(int *)((char *)o + flags[option - OPT_FLAG].member) = 1;
+static const char *take(cli *c, cli_option option)
+{
+    char *member = (char *)&c->opt + options[option].member;
+    cli_option_set takes = c->verb->takes | EVERY_COMMAND;
+
+    if (c->upstream && (takes & CLI_SET(CLI_OPT_PASSWORD_STDIN)))
+        takes |= CLI_SET(CLI_OPT_PASSWORD);
+    if (!(takes & CLI_SET(option)))
+        return refused(c, option);
+    c->opt.given |= CLI_SET(option);
+    if (options[option].kind == FLAG) {
+        *(int *)member = options[option].value;
         return NULL;
     }
-    if (option >= OPT_TEXT) {
-        *(const char **)((char *)o + texts[option - OPT_TEXT].member) = optarg;
-        return NULL;
-    }
-    switch (option) {
-    case OPT_PASSWORD:
-        if (!upstream)
-            return "a password is not taken from the argument list, where others can read it; "
-                   "leave it out to be asked, or use --password-stdin";
-        o->password = optarg;
-        break;
-    case OPT_NO_ADMIN:
-        o->admin = 0;
-        break;
-    case OPT_ACTIVE:
-        o->active = 1;
-        break;
-    case OPT_INACTIVE:
-        o->active = 0;
-        break;
-    default:
-        return "";
-    }
+    if (options[option].kind == TEXT &&
+        (!imu_is_clean_text(optarg) || strlen(optarg) > VALUE_MAX || strpbrk(optarg, "\r\n")))
+        return apr_psprintf(c->p,
+                            "--%s takes a line of text in UTF-8, without control characters, of "
+                            "at most %d bytes",
+                            options[option].name, VALUE_MAX);
+    *(const char **)member = optarg;
     return NULL;
 }
 
-static void list_options(struct option *all)
+static const char *does_not_go_together(const cli *c)
 {
-    for (size_t i = 0; i < N_TEXTS; i++)
-        *all++ = (struct option){texts[i].name, required_argument, NULL, OPT_TEXT + (int)i};
-    for (size_t i = 0; i < N_FLAGS; i++)
-        *all++ = (struct option){flags[i].name, no_argument, NULL, OPT_FLAG + (int)i};
-    memcpy(all, others, sizeof others);
+    for (size_t i = 0; i < sizeof excluding / sizeof excluding[0]; i++)
+        if ((c->opt.given & CLI_SET(excluding[i][0])) && (c->opt.given & CLI_SET(excluding[i][1])))
+            return apr_psprintf(c->p, "%s: --%s and --%s exclude each other", cli_words(c),
+                                options[excluding[i][0]].name, options[excluding[i][1]].name);
+    return c->verb->check ? c->verb->check(c) : NULL;
+}
+
+/* @param letters  with room for two characters of each option */
+static void list_options(struct option *all, char *letters)
+{
+    for (int i = 0; i < CLI_OPT_COUNT; i++) {
+        int has = options[i].kind == FLAG ? no_argument : required_argument;
+
+        *all++ = (struct option){options[i].name, has, NULL, 256 + i};
+        if (!options[i].letter)
+            continue;
+        *letters++ = options[i].letter;
+        if (has == required_argument)
+            *letters++ = ':';
+    }
+    *all++ = (struct option){"help", no_argument, NULL, HELP_OPTION};
+    *all = (struct option){0};
+    *letters++ = 'h';
+    *letters = '\0';
 }
 
 const char *cli_whole_path(apr_pool_t *p, const char *path)
@@ -157,22 +173,63 @@ const char *cli_whole_path(apr_pool_t *p, const char *path)
     return whole;
 }
 
-const char *cli_parse(cli *c, int argc, char **argv, int upstream)
+/* The plain argument: of a command that has one, once. */
+static const char *take_plain(cli *c, int argc, char **argv)
 {
-    const char *env = getenv("INVOKEMU_ROOT"), *why;
-    struct option long_options[N_TEXTS + N_FLAGS + N_OTHERS];
+    const char *argument = c->verb->argument;
+    int is_email = argument && strcmp(argument, "EMAIL") == 0;
+
+    if (argument && optind < argc && !(is_email && c->opt.email)) {
+        c->opt.plain = argv[optind++];
+        if (is_email)
+            c->opt.email = c->opt.plain;
+    }
+    if (optind < argc)
+        return apr_psprintf(c->p, "%s: unexpected argument \"%s\"", cli_words(c), argv[optind]);
+    if (argument && *argument != '[' && !(is_email ? c->opt.email : c->opt.plain))
+        return apr_psprintf(c->p, "%s: the argument %s is missing", cli_words(c), argument);
+    return NULL;
+}
+
+/* The same name as a request may give. */
+static const char *check_name(cli *c)
+{
+    const char *why = imu_check_person_name(c->p, c->opt.name, &c->opt.name);
+
+    return why ? apr_pstrcat(c->p, "--name: ", why, NULL) : NULL;
+}
+
+static const char *take_all(cli *c, int argc, char **argv, int *help)
+{
+    struct option long_options[CLI_OPT_COUNT + 2];
+    char letters[2 * CLI_OPT_COUNT + 2];
+    const char *why;
     int option;
 
-    list_options(long_options);
-    c->opt.admin = c->opt.active = -1;
-    c->opt.root = env && *env ? env : "/var/lib/invokemu";
-    while ((option = getopt_long(argc, argv, "r:e:n:ajf", long_options, NULL)) != -1)
-        if ((why = take(c, option, upstream)))
+    list_options(long_options, letters);
+    while ((option = of_letter(getopt_long(argc, argv, letters, long_options, NULL))) != -1) {
+        *help = option == HELP_OPTION || option == 'h';
+        if (*help)
+            return NULL;
+        if (option == '?')
+            return "";
+        if ((why = take(c, (cli_option)(option - 256))))
             return why;
-    if (optind < argc && !c->opt.email)
-        c->opt.email = c->opt.plain = argv[optind++];
-    if (optind < argc)
-        return apr_psprintf(c->p, "unexpected argument \"%s\"", argv[optind]);
+    }
+    return NULL;
+}
+
+const char *cli_parse(cli *c, int argc, char **argv, int *help)
+{
+    const char *env = getenv("INVOKEMU_ROOT"), *why;
+
+    c->opt.admin = c->opt.active = c->opt.must_change = -1;
+    c->opt.root = env && *env ? env : "/var/lib/invokemu";
+    if ((why = take_all(c, argc, argv, help)) || *help)
+        return why;
+    if ((why = take_plain(c, argc, argv)) || (why = does_not_go_together(c)) ||
+        (why = check_name(c)))
+        return why;
     /* Whole paths: what lies below is compared, moved and written down. */
     if (!(c->opt.root = cli_whole_path(c->p, c->opt.root)))
         return "the folder behind --root can't be made a whole path";
@@ -195,17 +252,23 @@ imu_err *cli_limit(cli *c, apr_int64_t normal, apr_int64_t most, apr_int64_t *li
     return NULL;
 }
 
+/* One line without its end, as Unix or Windows writes it. NULL for none, and for one that can't be
+ * a password as a whole: too long, or with a NUL in it. */
 static const char *read_line(cli *c, FILE *in)
 {
-    char line[MAX_PASSWORD_LINE];
-    size_t len;
+    char *line = NULL;
+    const char *taken = NULL;
+    size_t room = 0;
+    ssize_t len = getline(&line, &room, in);
 
-    if (!fgets(line, sizeof line, in))
-        return NULL;
-    len = strlen(line);
     if (len > 0 && line[len - 1] == '\n')
         line[--len] = '\0';
-    return apr_pstrmemdup(c->p, line, len);
+    if (len > 0 && line[len - 1] == '\r')
+        line[--len] = '\0';
+    if (len >= 0 && len <= MAX_PASSWORD_LINE && strlen(line) == (size_t)len)
+        taken = apr_pstrmemdup(c->p, line, (apr_size_t)len);
+    free(line);
+    return taken;
 }
 
 /* One line from the terminal without showing it. */
@@ -237,10 +300,10 @@ const char *cli_new_password(cli *c)
 
     if (c->opt.password)
         return c->opt.password;
-    if (c->opt.password_stdin) {
+    if (c->opt.password_stdin && !isatty(STDIN_FILENO)) {
         first = read_line(c, stdin);
         if (!first)
-            fputs("no password on standard input\n", stderr);
+            fputs("no password on standard input, or none that can be used\n", stderr);
         return first;
     }
     if (!isatty(STDIN_FILENO)) {

@@ -32,10 +32,11 @@ static imu_queue_scope everybody(cli *c)
     return (imu_queue_scope){.db = c->db, .p = c->p, .who = who, .queue_id = QUEUE};
 }
 
+static const char *const states[] = {"pending", "in_progress", "completed", "failed", "canceled"};
+#define N_STATES (sizeof states / sizeof states[0])
+
 imu_err *cli_queue_status(cli *c)
 {
-    static const char *const words[] = {"pending", "in_progress", "completed", "failed",
-                                        "canceled"};
     imu_queue_scope s = everybody(c);
     json_t *status, *counts, *processor;
     long long workers;
@@ -53,9 +54,9 @@ imu_err *cli_queue_status(cli *c)
     cli_say(c, "%s, %lld %s ready",
             json_is_true(json_object_get(processor, "is_started")) ? "Jobs are started" : "Paused",
             workers, workers == 1 ? "worker" : "workers");
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        cli_say(c, "%-12s %lld", words[i],
-                (long long)json_integer_value(json_object_get(counts, words[i])));
+    for (size_t i = 0; i < N_STATES; i++)
+        cli_say(c, "%-12s %lld", states[i],
+                (long long)json_integer_value(json_object_get(counts, states[i])));
     return NULL;
 }
 
@@ -82,6 +83,18 @@ static imu_err *whose(cli *c, const char **user_id)
     return err;
 }
 
+static imu_err *check_status(cli *c)
+{
+    size_t i = 0;
+
+    while (c->opt.status && i < N_STATES && strcmp(states[i], c->opt.status) != 0)
+        i++;
+    return i < N_STATES ? NULL
+                        : imu_error(c->p, 422, "status",
+                                    "--status takes pending, in_progress, completed, failed or "
+                                    "canceled");
+}
+
 imu_err *cli_queue_list(cli *c)
 {
     json_t *list = imu_json_own(c->p, json_array());
@@ -91,7 +104,8 @@ imu_err *cli_queue_list(cli *c)
     imu_rows *rows;
     imu_err *err;
 
-    if ((err = whose(c, &user_id)) || (err = cli_limit(c, SHOWN_DEFAULT, SHOWN_MAX, &limit)) ||
+    if ((err = check_status(c)) || (err = whose(c, &user_id)) ||
+        (err = cli_limit(c, SHOWN_DEFAULT, SHOWN_MAX, &limit)) ||
         (err = imu_queue_latest(&s, user_id, c->opt.status, limit, &rows)))
         return err;
     for (int i = 0; i < rows->count; i++) {
@@ -144,9 +158,6 @@ static imu_err *reach(cli *c, imu_queue_scope *s, imu_queue_filter *filter)
     json_t *item;
     imu_err *err;
 
-    if ((c->opt.plain != NULL) + (c->opt.user != NULL) + c->opt.all != 1)
-        return imu_error(c->p, 422, "jobs",
-                         "which jobs? Give the number of one, --user EMAIL or --all");
     if (c->opt.plain) {
         filter->item_id = apr_strtoi64(c->opt.plain, &end, 10);
         if (*end || filter->item_id < 1)

@@ -192,8 +192,8 @@ imu_err *cli_restore(cli *c)
     imu_err *err, *left;
     int had;
 
-    if (!c->opt.plain || !(c->opt.plain = cli_whole_path(c->p, c->opt.plain)))
-        return imu_error(c->p, 422, "which", "which backup? Give its folder or its .tar file");
+    if (!(c->opt.plain = cli_whole_path(c->p, c->opt.plain)))
+        return imu_error(c->p, 422, "which", "this can't be made a whole path");
     apr_snprintf(stamp, sizeof stamp, "%" APR_TIME_T_FMT, apr_time_sec(apr_time_now()));
     r.aside = apr_pstrcat(c->p, c->opt.root, "/before-restore-", stamp, NULL);
     r.stage = apr_pstrcat(c->p, c->opt.root, "/tmp/restore-", imu_uuid4(c->p), NULL);

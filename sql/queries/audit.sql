@@ -12,6 +12,10 @@ WHERE entry_id < %lld AND (%s IS NULL OR action = %s) AND (%s IS NULL OR result 
     OR COALESCE(address, '') LIKE %s ESCAPE '!')
 ORDER BY entry_id DESC LIMIT %lld;
 
+-- Who had that address last, of those who did something: an entry outlives its account.
+-- :name audit_account_once
+SELECT user_id FROM audit_log WHERE user_email = %s AND user_id IS NOT NULL ORDER BY entry_id DESC LIMIT 1;
+
 -- What is too old, and the oldest beyond so many of one kind: what strangers try in vain, or ask for, must not push out what was
 -- done.
 -- :name audit_purge

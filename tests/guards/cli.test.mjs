@@ -7,16 +7,31 @@ import { BUILD, REPO } from '../lib/paths.mjs';
 import { read } from './lib.mjs';
 
 const commands = () => {
-    const found = [...read('cli/main.c').matchAll(/^ {4}\{"(\w+)", (?:"(\w+)"|NULL),/gm)].map(([, group, verb]) => [group, verb].filter(Boolean));
+    const found = [...read('cli/commands.c').matchAll(/^ {4}\{"(\w+)", (?:"(\w+)"|NULL),/gm)].map(([, group, verb]) => [group, verb].filter(Boolean));
     assert.ok(found.length > 20, `${found.length} commands were read`);
     return found;
 };
 const options = () => {
-    const found = [...read('cli/options.c').matchAll(/^ {4}\{"([a-z-]+)", (?:offsetof|required_argument|no_argument)/gm)].map(([, name]) => `--${name}`);
-    assert.ok(found.length > 25, `${found.length} options were read`);
+    const found = [...read('cli/options.c').matchAll(/^ {4}\[CLI_OPT_\w+\] = \{"([a-z-]+)", /gm)].map(([, name]) => `--${name}`);
+    assert.ok(found.length > 30, `${found.length} options were read`);
     return found;
 };
+const printed = (...args) => execFileSync(path.join(BUILD, 'bin/invokemu'), args, { encoding: 'utf8' });
+const EVERYWHERE = ['--root', '--database', '--json'];
+/** What a command takes, as the program says, which writes its help from the one table. */
+const takes = (words) => {
+    const line = printed('help').split('\n').find((l) => l === `  invokemu ${words.join(' ')}` || l.startsWith(`  invokemu ${words.join(' ')} `));
+    assert.ok(line, words.join(' '));
+    return (line.match(/--[a-z-]+/g) || []).sort();
+};
 const manual = () => read('cli/invokemu.1').replaceAll('\\-', '-').replace(/\\f./g, '').replace(/["']/g, '');
+/** What the manual says about a command: from the line that names it to the next. */
+const entry = (words) => {
+    const name = new RegExp(`^\\.B[IR]? (?:.*, +)?${words.join(' ')}\\b`);
+    const part = manual().split(/^\.TP\n/m).find((text) => name.test(text.split('\n')[0].replace(/ ,/g, ',')));
+    assert.ok(part, `${words.join(' ')} has no entry in the manual`);
+    return part.split(/^\.SH/m)[0];
+};
 
 /** What bash offers behind these words, the last of which is being typed. */
 const offered = (...words) => {
@@ -31,9 +46,31 @@ test('the manual has every command and every option', () => {
 });
 
 test('help keeps what is typed apart from what is said about it', () => {
-    const help = execFileSync(path.join(BUILD, 'bin/invokemu'), ['help'], { encoding: 'utf8' });
-    const bare = commands().filter((words) => !new RegExp(`^  invokemu ${words.join(' ')}(:| [[A-Z])`, 'm').test(help));
+    const bare = commands().filter((words) => !new RegExp(`^  invokemu ${words.join(' ')}( [[A-Z].*)?\n {6}\\S`, 'm').test(printed('help')));
     assert.deepEqual(bare, []);
+    for (const words of commands()) {
+        const alone = printed(...words, '--help');
+        assert.ok(printed('help').startsWith('invokemu') && printed('help').includes(alone.split('\n\n')[0]), words.join(' '));
+    }
+});
+
+test('the manual says under each command what it takes', () => {
+    // Of accounts, --email instead of the argument is said once, for all.
+    const shared = { 'users mod': ['--email'], 'users del': ['--email'], invite: ['--email'], reset: ['--email'], 'sessions list': ['--email'], 'sessions end': ['--email'] };
+    for (const words of commands()) {
+        const name = words.join(' ');
+        const said = entry(words).match(/--[a-z-]+/g) || [];
+        const missing = takes(words).filter((option) => !said.includes(option) && !(shared[name] || []).includes(option));
+        assert.deepEqual(missing, [], name);
+        // Another command's, where its entry tells of that one.
+        const others = { legacy: ['--admin'], migrate: [] }[name] || [];
+        assert.deepEqual(said.filter((option) => ![...takes(words), ...others].includes(option)), [], name);
+    }
+});
+
+test('each option belongs to a command', () => {
+    const used = new Set([...EVERYWHERE, ...commands().flatMap(takes)]);
+    assert.deepEqual(options().filter((option) => !used.has(option)), ['--password'], 'which is for upstream’s names');
 });
 
 test('completion offers every command and every option', () => {
@@ -42,9 +79,8 @@ test('completion offers every command and every option', () => {
         assert.ok(groups.includes(group), group);
         assert.ok(!verb || offered(group, '').includes(verb), `${group} ${verb}`);
     }
-    const every = new Set(commands().flatMap((words) => offered(...words, '--')));
-    // Only upstream's tools take a password from the arguments, and a group's flags are not all offered twice.
-    assert.deepEqual(options().filter((option) => !every.has(option) && option !== '--password'), []);
-    assert.deepEqual([...every].filter((option) => !options().includes(option)), []);
+    for (const words of commands()) {
+        assert.deepEqual(offered(...words, '--').sort(), [...takes(words), ...EVERYWHERE, '--help'].sort(), words.join(' '));
+    }
     assert.deepEqual(offered('queue', 'list', '--status', 'c'), ['completed', 'canceled']);
 });

@@ -233,7 +233,7 @@ describe('backup and restore', () => {
             assert.deepEqual(fs.existsSync(path.join(root, 'tmp')) ? fs.readdirSync(path.join(root, 'tmp')) : [], []);
         }
         assert.ok(!fs.existsSync(at('escaped.json')));
-        assert.equal((await invokemu('restore')).code, 1);
-        assert.equal((await invokemu('backup')).code, 1);
+        assert.equal((await invokemu('restore')).code, 2);
+        assert.equal((await invokemu('backup')).code, 2);
     });
 });

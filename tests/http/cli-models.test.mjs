@@ -51,7 +51,7 @@ describe('models on the command line', () => {
     });
 
     test('says what it can’t do', async () => {
-        assert.deepEqual((await invokemu('remove')).code, 1);
+        assert.deepEqual((await invokemu('remove')).code, 2);
         assert.match((await invokemu('remove', 'nobody')).err, /no model on the list is called "nobody"/);
         assert.equal((await invokemu('list', '--loudly')).code, 2);
         const lost = await invokemu('scan', '--models', path.join(dir, 'none'));

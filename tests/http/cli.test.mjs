@@ -43,6 +43,33 @@ describe('the command line', () => {
         assert.equal(answer.status, 401);
     });
 
+    test('has a password that somebody else chose changed at the first sign-in, unless told otherwise', async () => {
+        const demanded = async (email, password = PASSWORD) => (await login(server, email, password)).user.must_change_password;
+        const add = (email, ...more) => invokemu(['users', 'add', email, '--password-stdin', ...more], `${PASSWORD}\n`);
+        assert.deepEqual([(await add('must@example.com')).code, (await add('keep@example.com', '--no-must-change')).code], [0, 0]);
+        assert.deepEqual([await demanded('must@example.com'), await demanded('keep@example.com')], [true, false]);
+        assert.equal((await invokemu(['users', 'mod', 'keep@example.com', '--password-stdin'], `${NEW}\n`)).code, 0);
+        assert.equal(await demanded('keep@example.com', NEW), true);
+        assert.equal((await invokemu(['users', 'mod', 'keep@example.com', '--no-must-change'])).code, 0);
+        assert.equal(await demanded('keep@example.com', NEW), false);
+        assert.equal((await invokemu(['users', 'mod', 'keep@example.com', '--must-change'])).code, 0);
+        assert.equal(await demanded('keep@example.com', NEW), true);
+        assert.equal((await invokemu(['users', 'mod', 'keep@example.com', '--password-stdin', '--no-must-change'], `${PASSWORD}\n`)).code, 0);
+        assert.equal(await demanded('keep@example.com'), false);
+        // InvokeAI's own tools, and what calls them, know of no such thing.
+        assert.equal((await run('invoke-useradd', ['--email', 'theirs@example.com', '--password', PASSWORD])).code, 0);
+        assert.equal(await demanded('theirs@example.com'), false);
+    });
+
+    test('reads a password from a file as Unix or Windows writes it, and no part of one', async () => {
+        const add = (email, input) => invokemu(['users', 'add', email, '--password-stdin'], input);
+        assert.equal((await add('windows@example.com', `${PASSWORD}\r\nmore\r\n`)).code, 0);
+        await login(server, 'windows@example.com', PASSWORD);
+        for (const input of ['', `${PASSWORD}\0rest\n`, `Aa1${'x'.repeat(5000)}\n`, `Bell-\x07-${PASSWORD}\n`]) {
+            assert.equal((await add('broken@example.com', input)).code, 1, JSON.stringify(input.slice(0, 30)));
+        }
+    });
+
     test('asks for a password twice on a terminal, without showing it', async () => {
         const add = ['users', 'add', 'typed@example.com'];
         const differ = await onTerminal(server, add, [[/New password: /, PASSWORD], [/Again: /, NEW]]);
@@ -51,6 +78,8 @@ describe('the command line', () => {
         assert.deepEqual([done.code, /Added typed@example\.com/.test(done.screen)], [0, true], done.screen);
         assert.ok(!done.screen.includes(PASSWORD), done.screen);
         const typed = await login(server, 'typed@example.com', PASSWORD);
+        assert.equal(typed.user.must_change_password, true);
+        assert.equal((await onTerminal(server, ['users', 'mod', 'typed@example.com', '--no-must-change'], [])).code, 0);
         const del = ['users', 'del', 'typed@example.com'];
         assert.equal((await onTerminal(server, del, [[/Type yes: /, 'no']])).code, 1);
         assert.equal((await typed.get('/api/v1/auth/me')).status, 200);

@@ -428,7 +428,7 @@ describe('import without a server', () => {
         await refused(used.root, /in use/);
         holder.stdin.end();
         await new Promise((resolve) => holder.on('close', resolve));
-        assert.equal((await invokemu(root, 'import')).code, 1);
+        assert.equal((await invokemu(root, 'import')).code, 2);
         // A link at the lock's place: root must not make what it names.
         const elsewhere = path.join(dir, 'elsewhere.lock');
         fs.symlinkSync(elsewhere, path.join(root, 'tmp/import.lock'));
