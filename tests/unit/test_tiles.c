@@ -365,6 +365,10 @@ static int on_step(void *user, const imu_progress *p)
     assert_int_equal(p->latents->dim[3], W);
     assert_int_equal(p->predicted_original->dim[2], H);
     assert_int_equal(p->predicted_original->dim[3], W);
+    for (int i = 0; p->step == p->total && i < CHANNELS * H * W;
+         i++) /* the end is what was meant */
+        assert_true(fabs((double)p->predicted_original->data[i] - (double)p->latents->data[i]) <
+                    1e-4);
     return w->reports == w->stop_at;
 }
 
