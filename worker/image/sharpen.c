@@ -64,7 +64,7 @@ static int blur(imu_picture *p, double radius)
 {
     box b = box_for(radius);
     size_t w = (size_t)p->width, h = (size_t)p->height;
-    uint8_t *room = malloc(2 * (w > h ? w : h));
+    uint8_t *room = calloc(2, w > h ? w : h);
     if (!room)
         return -1;
     for (size_t y = 0; y < h; y++)
