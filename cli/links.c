@@ -45,14 +45,13 @@ static imu_err *address(cli *c, const char **url)
 
 /* Puts the link into the queue of mails of a server that has a mail server. What was made stays
  * when that fails. @return 1 when it waits there */
-static int mail(cli *c, const imu_rows *user, const char *kind, const char *link)
+static int mail(cli *c, const imu_rows *user, const char *link)
 {
     imu_err *err;
 
     if (!c->server.mail)
         return 0;
-    err = imu_mail_add(c->db, c->p, kind, imu_text(user, 0, "email"),
-                       imu_text(user, 0, "display_name"), link);
+    err = imu_mail_add_link(c->db, c->p, user, link, NULL);
     if (err)
         cli_complain(c, "done, but no mail is sent: %s", err->log ? err->log : err->detail);
     return !err;
@@ -61,7 +60,6 @@ static int mail(cli *c, const imu_rows *user, const char *kind, const char *link
 /* Makes the link of the account in *user, writes it down, mails and prints it. */
 static imu_err *hand_out(cli *c, const imu_rows *user, imu_audit_action action, int hours)
 {
-    const char *kind = action == IMU_AUDIT_INVITED ? IMU_MAIL_INVITATION : IMU_MAIL_RESET;
     const char *id = imu_text(user, 0, "user_id"), *email = imu_text(user, 0, "email");
     const char *token, *url, *link;
     imu_err *err = address(c, &url);
@@ -73,7 +71,7 @@ static imu_err *hand_out(cli *c, const imu_rows *user, imu_audit_action action, 
         return err;
     cli_note(c, (imu_audit_fact){.action = action, .target_id = id, .target_name = email});
     link = apr_pstrcat(c->p, url, IMU_INVITE_PAGE, token, NULL);
-    mailed = mail(c, user, kind, link);
+    mailed = mail(c, user, link);
     if (!c->opt.json)
         cli_say(c, "%s", link);
     cli_done(c,
@@ -112,7 +110,15 @@ imu_err *cli_reset(cli *c)
     imu_rows *user;
     imu_err *err = cli_account(c, c->opt.email, &user);
 
-    return err ? err : hand_out(c, user, IMU_AUDIT_RESET_LINK, IMU_RESET_HOURS);
+    if (err)
+        return err;
+    if (!imu_bool(user, 0, "is_active"))
+        return imu_error(c->p, 409, "account_suspended",
+                         "%s is suspended: a link would open nothing. End the suspension first",
+                         imu_text(user, 0, "email"));
+    /* Who was invited and has no password yet gets another invitation. */
+    return imu_user_is_invited(user) ? hand_out(c, user, IMU_AUDIT_INVITED, IMU_INVITATION_HOURS)
+                                     : hand_out(c, user, IMU_AUDIT_RESET_LINK, IMU_RESET_HOURS);
 }
 
 imu_err *cli_links_list(cli *c)

@@ -47,6 +47,7 @@ static imu_instance *instance_new(apr_pool_t *p)
     imu_instance *i = apr_pcalloc(p, sizeof *i);
 
     i->multiuser = i->strict_passwords = i->password_length = IMU_UNSET;
+    i->force_change = IMU_UNSET;
     i->session_hours = i->remember_hours = i->session_idle_minutes = IMU_UNSET;
     i->audit_sign_ins = i->audit_changes = i->audit_days = IMU_UNSET;
     i->queue_mode = i->queue_history = i->max_sockets = IMU_UNSET;
@@ -124,6 +125,8 @@ static void instance_defaults(apr_pool_t *p, imu_instance *i)
     DEFAULT(i, media, NULL, apr_pstrcat(p, i->run_dir, "/media.sock", NULL));
     DEFAULT(i, multiuser, IMU_UNSET, 0);
     DEFAULT(i, strict_passwords, IMU_UNSET, 1);
+    DEFAULT(i, force_change, IMU_UNSET, 0);
+    DEFAULT(i, welcome, NULL, IMU_ADMIN_NONE);
     DEFAULT(i, password_length, IMU_UNSET, DEFAULT_PASSWORD_LENGTH);
     DEFAULT(i, admin_email, NULL, IMU_ADMIN_NONE);
     DEFAULT(i, admin_password_hash, NULL, IMU_ADMIN_NONE);

@@ -25,6 +25,8 @@ typedef struct imu_instance {
     const char *models_dir;  /**< InvokeMUModels: folder of models found at start, or NULL */
     int multiuser;           /**< InvokeMUMultiUser */
     int strict_passwords;    /**< InvokeMUStrictPasswords */
+    int force_change;        /**< InvokeMUForcePasswordChange: of passwords set by administrators */
+    const char *welcome;     /**< InvokeMUWelcome: a text on the sign-in page; "none": none */
     int password_length;     /**< InvokeMUPasswordMinLength: characters of a strong password */
     const char *admin_email; /**< InvokeMUAdminEmail: the root administrator; "none": nobody */
     const char *admin_password_hash; /**< InvokeMUAdminPasswordHash: bcrypt */

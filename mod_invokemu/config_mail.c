@@ -130,7 +130,7 @@ static const char *check_user(apr_pool_t *p, const imu_instance *i)
 static const char *check_templates(apr_pool_t *p, const imu_instance *i)
 {
     static const char *const kinds[] = {"invitation", "reset", "email_change", "email_changed"};
-    imu_mail_words sample = {"name", "email", "server", "link", "valid"};
+    imu_mail_words sample = {"name", "email", "server", "link", "valid", "admin"};
     const char *text, *subject, *body;
     imu_err *err;
 

@@ -36,6 +36,8 @@ static const setting of_instance[] = {
     GLOBAL("InvokeMUMedia", AS_TEXT, media),
     GLOBAL("InvokeMUMultiUser", AS_FLAG, multiuser),
     GLOBAL("InvokeMUStrictPasswords", AS_FLAG, strict_passwords),
+    GLOBAL("InvokeMUForcePasswordChange", AS_FLAG, force_change),
+    GLOBAL("InvokeMUWelcome", AS_TEXT, welcome),
     GLOBAL("InvokeMUPasswordMinLength", AS_NUMBER, password_length),
     GLOBAL("InvokeMUAdminEmail", AS_TEXT, admin_email),
     GLOBAL("InvokeMUAdminPasswordHash", AS_SECRET, admin_password_hash),

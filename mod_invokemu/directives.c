@@ -9,9 +9,11 @@
 
 #include "mod_invokemu/auth/core_password.h"
 #include "mod_invokemu/config.h"
+#include "mod_invokemu/util/ids.h"
 
-#define HOUR_MAX (24 * 366)
-#define MIB      ((apr_int64_t)1024 * 1024)
+#define HOUR_MAX    (24 * 366)
+#define WELCOME_MAX 1000 /* bytes */
+#define MIB         ((apr_int64_t)1024 * 1024)
 
 static const char *whole_number(cmd_parms *cmd, const char *arg, apr_int64_t min, apr_int64_t max,
                                 apr_int64_t *value)
@@ -89,6 +91,17 @@ static const char *set_instance_flag(cmd_parms *cmd, int flag, int *field)
     return not_global(cmd);
 }
 
+static const char *set_word(cmd_parms *cmd, const char *arg, const char **field)
+{
+    const char *why = not_global(cmd);
+
+    *field = arg;
+    if (!why && !*arg)
+        why = apr_psprintf(cmd->pool, "%s: leave the line out instead of leaving it empty",
+                           cmd->cmd->name);
+    return why;
+}
+
 static const char *set_enabled(cmd_parms *cmd, void *dir, int flag)
 {
     (void)cmd;
@@ -158,6 +171,23 @@ static const char *set_strict_passwords(cmd_parms *cmd, void *dir, int flag)
 {
     (void)dir;
     return set_instance_flag(cmd, flag, &imu_instance_get()->strict_passwords);
+}
+
+static const char *set_force_change(cmd_parms *cmd, void *dir, int flag)
+{
+    (void)dir;
+    return set_instance_flag(cmd, flag, &imu_instance_get()->force_change);
+}
+
+static const char *set_welcome(cmd_parms *cmd, void *dir, const char *arg)
+{
+    const char *why = set_word(cmd, arg, &imu_instance_get()->welcome);
+
+    (void)dir;
+    if (!why && (strlen(arg) > WELCOME_MAX || !imu_is_clean_text(arg)))
+        why = apr_psprintf(cmd->pool, "InvokeMUWelcome is a text in UTF-8 of at most %d bytes",
+                           WELCOME_MAX);
+    return why;
 }
 
 static const char *set_password_length(cmd_parms *cmd, void *dir, const char *arg)
@@ -238,17 +268,6 @@ static const char *set_min_free(cmd_parms *cmd, void *dir, const char *arg)
     (void)dir;
     return why ? why
                : count_of(cmd, "bytes", arg, 0, 1024 * 1024 * MIB, &imu_instance_get()->min_free);
-}
-
-static const char *set_word(cmd_parms *cmd, const char *arg, const char **field)
-{
-    const char *why = not_global(cmd);
-
-    *field = arg;
-    if (!why && !*arg)
-        why = apr_psprintf(cmd->pool, "%s: leave the line out instead of leaving it empty",
-                           cmd->cmd->name);
-    return why;
 }
 
 static const char *set_admin_email(cmd_parms *cmd, void *dir, const char *arg)
@@ -407,6 +426,9 @@ const command_rec imu_commands[] = {
     AP_INIT_FLAG("InvokeMUMultiUser", set_multiuser, NULL, RSRC_CONF, "On: everybody signs in"),
     AP_INIT_FLAG("InvokeMUStrictPasswords", set_strict_passwords, NULL, RSRC_CONF,
                  "On: passwords must be strong"),
+    AP_INIT_FLAG("InvokeMUForcePasswordChange", set_force_change, NULL, RSRC_CONF,
+                 "On: a password set by an administrator has to be changed"),
+    AP_INIT_TAKE1("InvokeMUWelcome", set_welcome, NULL, RSRC_CONF, "text on the sign-in page"),
     AP_INIT_TAKE1("InvokeMUPasswordMinLength", set_password_length, NULL, RSRC_CONF,
                   "characters that a strong password has at least"),
     AP_INIT_TAKE1("InvokeMUAdminEmail", set_admin_email, NULL, RSRC_CONF,

@@ -15,6 +15,7 @@
 #include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/auth/core_password.h"
 #include "mod_invokemu/auth/throttle.h"
+#include "mod_invokemu/config_admin.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/hosts.h"
 #include "mod_invokemu/store/legacy.h"
@@ -22,6 +23,11 @@
 #include "mod_invokemu/util/clock.h"
 
 APLOG_USE_MODULE(invokemu);
+
+static const char *welcome_of(const imu_instance *inst)
+{
+    return strcmp(inst->welcome, IMU_ADMIN_NONE) == 0 ? NULL : inst->welcome;
+}
 
 /** GET /auth/status: whether a first administrator is wanted, and by which rules. */
 imu_err *imu_api_auth_status(imu_req *req)
@@ -39,13 +45,14 @@ imu_err *imu_api_auth_status(imu_req *req)
     /* Whoever sets up says who receives what is there already; nobody else is told of it. */
     if (admins == 0)
         legacy = imu_legacy_json(counts);
-    return imu_reply_json(req, 200,
-                          json_pack("{s:b, s:b, s:b, s:i, s:b, s:o, s:n}", "setup_required",
-                                    admins == 0, "multiuser_enabled", req->inst->multiuser,
-                                    "strict_password_checking", req->inst->strict_passwords,
-                                    "password_min_length", req->inst->password_length,
-                                    "mail_enabled", req->inst->multiuser && req->inst->mail.on,
-                                    "legacy_data", legacy ? legacy : json_null(), "admin_email"));
+    return imu_reply_json(
+        req, 200,
+        json_pack("{s:b, s:b, s:b, s:i, s:b, s:o, s:s?, s:n}", "setup_required", admins == 0,
+                  "multiuser_enabled", req->inst->multiuser, "strict_password_checking",
+                  req->inst->strict_passwords, "password_min_length", req->inst->password_length,
+                  "mail_enabled", req->inst->multiuser && req->inst->mail.on, "legacy_data",
+                  legacy ? legacy : json_null(), "welcome",
+                  req->inst->multiuser ? welcome_of(req->inst) : NULL, "admin_email"));
 }
 
 /* What the set-up says. */

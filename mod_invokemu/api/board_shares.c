@@ -87,16 +87,38 @@ static imu_err *person_by_email(imu_req *req, const char *email, json_t **people
     return NULL;
 }
 
+/* Nobody is named for a board that is theirs, and nobody names themselves. */
+static imu_err *check_named(imu_req *req, const imu_board *board, const json_t *people)
+{
+    json_t *one;
+    size_t i;
+
+    json_array_foreach (people, i, one) {
+        const char *id = json_string_value(one);
+
+        if (strcmp(id, board->owner_id) == 0)
+            return imu_invalid(req->p, "body", "user_ids", "value_error",
+                               strcmp(id, req->who.user_id) == 0
+                                   ? "This board is yours: there is nothing to share with yourself"
+                                   : "The board belongs to that person already");
+        if (strcmp(id, req->who.user_id) == 0)
+            return imu_invalid(req->p, "body", "user_ids", "value_error",
+                               "You can't share a board with yourself");
+    }
+    return NULL;
+}
+
 imu_err *imu_api_board_share(imu_req *req)
 {
     static const char *const permissions[] = {"read", "write", "admin", NULL};
     const char *board_id = imu_param(req, "board_id"), *permission, *email = NULL;
     imu_check *c = imu_check_new(req->p, "body");
     json_t *body, *people = NULL, *shared_with, *one;
+    imu_board *board;
     imu_err *err;
     size_t i;
 
-    if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) ||
+    if ((err = imu_gallery_board(req, board_id, imu_policy_board_share, &board)) ||
         (err = imu_body_object(req, &body)))
         return err;
     if (json_object_get(body, "email"))
@@ -109,7 +131,8 @@ imu_err *imu_api_board_share(imu_req *req)
     if ((err = imu_check_end(c)) || (email && (err = person_by_email(req, email, &people))))
         return err;
     people = distinct_people(req, people);
-    if ((err = imu_board_share(req->db, req->p, board_id, people, permission,
+    if ((err = check_named(req, board, people)) ||
+        (err = imu_board_share(req->db, req->p, board_id, people, permission,
                                email ? req->who.user_id : NULL)))
         return err;
     imu_board_tell_now(req, board_id, 0);

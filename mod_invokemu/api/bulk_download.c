@@ -24,8 +24,9 @@ static imu_err *nothing_to_pack(imu_req *req)
 }
 
 /* Names of what is asked for, every one of which the caller may see. */
-static imu_err *chosen(imu_req *req, json_t **names)
+static imu_err *chosen(imu_req *req, imu_archive_source *source)
 {
+    json_t **names = &source->names;
     imu_check *c = imu_check_new(req->p, "body");
     imu_image_filter on_board = {.intermediate = 0};
     json_t *body, *given;
@@ -37,6 +38,7 @@ static imu_err *chosen(imu_req *req, json_t **names)
         return err;
     given = imu_check_texts(c, body, "image_names", IMU_NULLABLE, MAX_PICTURES, MAX_ID);
     on_board.board_id = imu_check_text(c, body, "board_id", IMU_NULLABLE, 1, MAX_ID);
+    source->board_id = json_array_size(given) > 0 ? NULL : on_board.board_id;
     if ((err = imu_check_end(c)))
         return err;
     if (json_array_size(given) > 0) {
@@ -71,21 +73,21 @@ static void announce(imu_req *req, const char *event, const char *name)
 imu_err *imu_api_bulk_download_make(imu_req *req)
 {
     const char *name = imu_archive_name_new(req->p);
-    json_t *names;
+    imu_archive_source source;
     imu_db *db;
     imu_err *err = imu_req_disk(req);
 
     if (!err)
-        err = chosen(req, &names);
+        err = chosen(req, &source);
 
     /* Packing may take a while: it holds no connection to the database. */
     imu_req_db_release(req);
     if (err)
         return err;
     announce(req, "bulk_download_started", name);
-    if ((err = imu_archive_write(req->p, req->inst->root, name, names)) ||
+    if ((err = imu_archive_write(req->p, req->inst->root, name, source.names)) ||
         (err = imu_req_db(req, &db)) ||
-        (err = imu_archive_add(db, req->p, req->inst->root, name, req->who.user_id)))
+        (err = imu_archive_add(db, req->p, req->inst->root, name, req->who.user_id, &source)))
         return err;
     announce(req, "bulk_download_complete", name);
     return imu_reply_json(req, 202,
@@ -93,17 +95,61 @@ imu_err *imu_api_bulk_download_make(imu_req *req)
                                     "bulk_download_item_name", name));
 }
 
+/* Whether what an archive was made of may still be seen: the board, or each of the pictures that
+ * are still there. One of before this was noted may not. */
+static imu_err *still_readable(imu_req *req, const imu_archive_source *source, int *yes)
+{
+    imu_board_facts *board = NULL;
+    imu_image_list pictures;
+    imu_err *err = NULL;
+
+    if (source->board_id)
+        err = imu_board_facts_get(req->db, req->p, req->who.user_id, source->board_id, &board);
+    *yes = board && imu_policy_board_read(&req->who, board);
+    if (err || *yes)
+        return err;
+    if ((err = imu_images_by_names(req->db, req->p, req->who.user_id, source->names, &pictures)))
+        return err;
+    *yes = json_is_array(source->names);
+    for (int i = 0; *yes && i < pictures.count; i++)
+        *yes = imu_policy_picture_read(&req->who, &pictures.items[i].facts);
+    return NULL;
+}
+
+/* What may not be given out any more is not kept either. @param dead  whether it was like that */
+static imu_err *drop_dead(imu_req *req, const char *name, const imu_archive_source *source,
+                          int *dead)
+{
+    int readable, taken = 0;
+    imu_err *err = still_readable(req, source, &readable);
+
+    *dead = !err && !readable;
+    if (!*dead || (err = imu_archive_take(req->db, req->p, name, &taken)))
+        return err;
+    /* A file that can't be deleted now goes with those that nobody fetched. */
+    if (taken)
+        (void)unlink(imu_archive_path(req->p, req->inst->root, name));
+    return NULL;
+}
+
 imu_err *imu_api_bulk_download_fetch(imu_req *req)
 {
     const char *name = imu_param(req, "bulk_download_item_name"), *owner;
-    int taken = 0;
+    imu_archive_source source;
+    int taken = 0, dead = 0;
     imu_db *db;
     imu_err *err;
 
-    if ((err = imu_req_db(req, &db)) || (err = imu_archive_owner(db, req->p, name, &owner)))
+    if ((err = imu_req_db(req, &db)) ||
+        (err = imu_archive_owner(db, req->p, name, &owner, &source)))
         return err;
     if (owner && !imu_policy_archive_fetch(&req->who, owner))
         return imu_error(req->p, 403, "not_yours", "This download was made for somebody else.");
+    if (owner && (err = drop_dead(req, name, &source, &dead)))
+        return err;
+    if (dead)
+        return imu_error(req->p, 404, "no_download",
+                         "You may not see some of these pictures any more: the download is gone.");
     if (owner && req->r->header_only)
         taken = 1;
     else if (owner && (err = imu_archive_take(db, req->p, name, &taken)))

@@ -41,29 +41,36 @@ imu_err *imu_invite(imu_req *req, imu_db *db, const imu_rows *user)
     if (err)
         return err;
     audit_link(req, IMU_AUDIT_INVITED, user);
-    mailed = imu_mail_link(req, db, IMU_MAIL_INVITATION, user, link);
+    mailed = imu_mail_account_link(req, db, user, link);
     return imu_reply_json(req, 201,
                           json_pack("{s:o, s:s, s:b}", "user", imu_account_json(user, 0),
                                     "invitation_link", link, "mailed", mailed));
 }
 
 /** POST /users/{user_id}/reset-password: a link; the present password stays until it is redeemed.
- */
+ * Where there is none yet, it is an invitation, as the one before it was. */
 imu_err *imu_api_user_reset_password(imu_req *req)
 {
     const char *link;
     imu_rows *user;
     imu_db *db;
     imu_err *err;
-    int mailed;
+    int mailed, invited;
 
-    if ((err = imu_named_account(req, &user)) || (err = imu_req_db(req, &db)) ||
-        (err = make_link(req, db, user, IMU_RESET_HOURS, &link)))
+    if ((err = imu_named_account(req, &user)) || (err = imu_req_db(req, &db)))
         return err;
-    audit_link(req, IMU_AUDIT_RESET_LINK, user);
-    mailed = imu_mail_link(req, db, IMU_MAIL_RESET, user, link);
-    return imu_reply_json(
-        req, 200, json_pack("{s:b, s:s, s:b}", "success", 1, "reset_link", link, "mailed", mailed));
+    if (!imu_bool(user, 0, "is_active"))
+        return imu_error(req->p, 409, "account_suspended",
+                         "This account is suspended: a link would open nothing. End the suspension "
+                         "first.");
+    invited = imu_user_is_invited(user);
+    if ((err = make_link(req, db, user, invited ? IMU_INVITATION_HOURS : IMU_RESET_HOURS, &link)))
+        return err;
+    audit_link(req, invited ? IMU_AUDIT_INVITED : IMU_AUDIT_RESET_LINK, user);
+    mailed = imu_mail_account_link(req, db, user, link);
+    return imu_reply_json(req, 200,
+                          json_pack("{s:b, s:s, s:b, s:s}", "success", 1, "reset_link", link,
+                                    "mailed", mailed, "purpose", invited ? "invitation" : "reset"));
 }
 
 /** GET /invitations: the links that nobody has used yet. */

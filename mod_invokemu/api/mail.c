@@ -27,19 +27,33 @@ const char *imu_page_link(imu_req *req, const char *page, const char *token)
                                  : ap_construct_url(req->p, path, req->r);
 }
 
-int imu_mail_link(imu_req *req, imu_db *db, const char *kind, const imu_rows *user,
-                  const char *link)
+/* What was made stays when no mail can tell of it. */
+static int waits(imu_req *req, const imu_rows *user, const char *kind, const imu_err *err)
 {
-    imu_err *err;
-
-    if (!req->inst->mail.on)
-        return 0;
-    err = imu_mail_add(db, req->p, kind, imu_text(user, 0, "email"),
-                       imu_text(user, 0, "display_name"), link);
     if (err)
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, req->r, "IMU0208: no mail (%s) to %s: %s", kind,
                       imu_text(user, 0, "user_id"), err->log ? err->log : err->detail);
     return !err;
+}
+
+int imu_mail_link(imu_req *req, imu_db *db, const char *kind, const imu_rows *user,
+                  const char *link)
+{
+    if (!req->inst->mail.on)
+        return 0;
+    return waits(req, user, kind,
+                 imu_mail_add(db, req->p, kind, imu_text(user, 0, "email"),
+                              imu_text(user, 0, "display_name"), link));
+}
+
+int imu_mail_account_link(imu_req *req, imu_db *db, const imu_rows *user, const char *link)
+{
+    const char *name = req->who.display_name;
+
+    if (!req->inst->mail.on)
+        return 0;
+    return waits(req, user, "link",
+                 imu_mail_add_link(db, req->p, user, link, name && *name ? name : req->who.email));
 }
 
 void imu_mail_changed_address(imu_req *req, imu_db *db, const imu_rows *before)

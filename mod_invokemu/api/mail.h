@@ -15,6 +15,10 @@ const char *imu_page_link(imu_req *req, const char *page, const char *token);
 int imu_mail_link(imu_req *req, imu_db *db, const char *kind, const imu_rows *user,
                   const char *link);
 
+/** The same for the link to an account: an invitation while that has no password, from whoever
+ * asks, else for a new one. */
+int imu_mail_account_link(imu_req *req, imu_db *db, const imu_rows *user, const char *link);
+
 /** Tells the address of before, where mail is on, that the account has another one now.
  * @param before  the account as it was */
 void imu_mail_changed_address(imu_req *req, imu_db *db, const imu_rows *before);

@@ -37,9 +37,17 @@ typedef struct new_account {
     int once; /* the password has to be changed at the first sign-in */
 } new_account;
 
+/* Whether a password that is set through InvokeAI's own form has to be changed at the first
+ * sign-in: its client has no page for that, ours asks for it. */
+static int check_once(const imu_req *req, imu_check *c, const json_t *body)
+{
+    return imu_check_bool(c, body, "must_change_password", IMU_NULLABLE, req->inst->force_change);
+}
+
 /**
- * Upstream's form carries the password for good; the specification's carries one that has to be
- * changed, or asks for an invitation instead; that of /invitations has none.
+ * Upstream's form carries the password for good, unless something else is said; the specification's
+ * carries one that has to be changed, or asks for an invitation instead; that of /invitations has
+ * none.
  */
 static imu_err *read_account(imu_req *req, imu_account_form form, new_account *a)
 {
@@ -54,12 +62,14 @@ static imu_err *read_account(imu_req *req, imu_account_form form, new_account *a
     a->email = imu_check_email(c, req->p, body, "email");
     a->name = imu_check_name(c, req->p, body);
     a->admin = imu_check_bool(c, body, "is_admin", IMU_NULLABLE, 0);
-    a->once = form == IMU_FORM_SPECIFICATION;
+    a->once =
+        form == IMU_FORM_SPECIFICATION || (form == IMU_FORM_UPSTREAM && check_once(req, c, body));
     if (form == IMU_FORM_SPECIFICATION)
         invited = imu_check_bool(c, body, "send_invitation", IMU_NULLABLE, 0);
     if (!invited)
-        a->password = imu_check_text(c, body, a->once ? "initial_password" : "password",
-                                     IMU_REQUIRED, 0, IMU_PASSWORD_BODY);
+        a->password = imu_check_text(
+            c, body, form == IMU_FORM_SPECIFICATION ? "initial_password" : "password", IMU_REQUIRED,
+            0, IMU_PASSWORD_BODY);
     return imu_check_end(c);
 }
 
@@ -133,6 +143,8 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
         change.email = imu_check_email(c, req->p, body, "email");
     if (with_password)
         password = imu_check_text(c, body, "password", IMU_NULLABLE, 0, IMU_PASSWORD_BODY);
+    if (password && !imu_is_own_account(req, id))
+        change.must_change_password = check_once(req, c, body);
     if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
         (err = imu_user_get(db, req->p, id, &before)))
         return err;

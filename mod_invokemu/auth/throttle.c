@@ -138,10 +138,30 @@ void imu_throttle_search_back(imu_req *req)
     give_back(imu_limit_key(limits, 'w', req->who.user_id), &account_rule);
 }
 
+/* Nothing has failed here. */
+static imu_err *mails_enough(imu_req *req, int seconds)
+{
+    int minutes = (seconds + 59) / 60;
+    const char *wait = seconds < 60   ? apr_psprintf(req->p, "%d seconds", seconds)
+                       : minutes == 1 ? "one minute"
+                                      : apr_psprintf(req->p, "%d minutes", minutes);
+    imu_err *err = imu_error(req->p, 429, "too_many_mails",
+                             "Several mails were asked for just now, and they may be on their way. "
+                             "Look into the mailbox, or ask again in %s.",
+                             wait);
+
+    err->retry_after = seconds;
+    return err;
+}
+
 imu_err *imu_throttle_mail(imu_req *req, const char *address)
 {
-    return take(req, imu_limit_key(limits, 'n', imu_network_of(req)), &sender_rule,
-                imu_limit_key(limits, 'm', address), &mailbox_rule);
+    imu_err *err = take(req, imu_limit_key(limits, 'n', imu_network_of(req)), &sender_rule,
+                        imu_limit_key(limits, 'm', address), &mailbox_rule);
+
+    if (!err || err->status != 429)
+        return err;
+    return mails_enough(req, err->retry_after);
 }
 
 int imu_throttle_note(imu_req *req)

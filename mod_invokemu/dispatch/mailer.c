@@ -64,8 +64,13 @@ static imu_err *make_text(const imu_mailer *m, apr_pool_t *p, const imu_rows *ma
     const imu_mail_conf *conf = &m->conf->mail;
     const char *kind = imu_text(mail, 0, "kind"), *name = imu_text(mail, 0, "to_name");
     const char *address = imu_text(mail, 0, "to_address"), *link = imu_text(mail, 0, "link");
-    imu_mail_words words = {name && *name ? name : address, address, conf->public_url, link,
-                            imu_mail_validity(kind)};
+    const char *admin = imu_text(mail, 0, "invited_by");
+    imu_mail_words words = {name && *name ? name : address,
+                            address,
+                            conf->public_url,
+                            link,
+                            imu_mail_validity(kind),
+                            admin && *admin ? admin : "an administrator"};
     imu_mail_parts parts = {.from_address = conf->from_address,
                             .from_name = conf->from_name,
                             .to_address = address,
@@ -143,8 +148,7 @@ static int next_mail(imu_mailer *m, apr_pool_t *p)
     if (!err && !mail->count)
         return 0;
     if (!err && strcmp(imu_text(mail, 0, "kind"), IMU_MAIL_FORGOT) == 0)
-        err = imu_mail_resolve(m->db, p, mail,
-                               apr_pstrcat(p, m->conf->mail.public_url, IMU_RESET_PAGE, NULL));
+        err = imu_mail_resolve(m->db, p, mail, m->conf->mail.public_url);
     else if (!err)
         err = send_one(m, p, mail);
     complain(err, "the queue of mails can't be worked on");

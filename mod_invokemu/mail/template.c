@@ -27,7 +27,7 @@ static const struct {
 } known[] = {
     {"name", offsetof(imu_mail_words, name)},     {"email", offsetof(imu_mail_words, email)},
     {"server", offsetof(imu_mail_words, server)}, {"link", offsetof(imu_mail_words, link)},
-    {"valid", offsetof(imu_mail_words, valid)},
+    {"valid", offsetof(imu_mail_words, valid)},   {"admin", offsetof(imu_mail_words, admin)},
 };
 
 const char *imu_mail_template_file(const char *kind)
@@ -112,7 +112,7 @@ static imu_err *fill(apr_pool_t *p, const char *text, const imu_mail_words *word
         if (open[len] != '}' || !(value = value_of(p, words, open, len)))
             return bad(p, apr_psprintf(p,
                                        "\"{%.*s\" is none of {name}, {email}, {server}, {link}, "
-                                       "{valid}",
+                                       "{valid}, {admin}",
                                        (int)(len < 30 ? len + (open[len] != '\0') : 30), open));
         APR_ARRAY_PUSH(parts, const char *) = value;
         open += len + 1;

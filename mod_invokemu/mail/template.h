@@ -12,6 +12,7 @@
 /** What the words in braces become. Only link may be NULL, for a mail that brings none. */
 typedef struct imu_mail_words {
     const char *name, *email, *server, *link, *valid;
+    const char *admin; /**< who invited */
 } imu_mail_words;
 
 /** The file of a kind of mail: "invitation", "reset", "email_change" or "email_changed". NULL for

@@ -15,6 +15,7 @@
 #include "mod_invokemu/store/files.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/jsons.h"
 
 #define KEEP       apr_time_from_sec(24 * 60 * 60)
 #define COPY_BYTES 131072
@@ -160,7 +161,7 @@ static void remove_old_files(apr_pool_t *p, const char *root, apr_time_t before)
 }
 
 imu_err *imu_archive_add(imu_db *db, apr_pool_t *p, const char *root, const char *name,
-                         const char *user_id)
+                         const char *user_id, const imu_archive_source *source)
 {
     apr_time_t old = apr_time_now() - KEEP;
     imu_err *err = imu_db_begin(db);
@@ -168,20 +169,25 @@ imu_err *imu_archive_add(imu_db *db, apr_pool_t *p, const char *root, const char
     if (err)
         return err;
     if (!(err = imu_db_exec(db, p, NULL, "bulk_download_forget", "s", imu_time_text(p, old))))
-        err = imu_db_exec(db, p, NULL, "bulk_download_insert", "sss", name, user_id, imu_now(p));
+        err = imu_db_exec(db, p, NULL, "bulk_download_insert", "sssss", name, user_id,
+                          source->board_id, imu_json_compact(p, source->names), imu_now(p));
     if (!(err = imu_db_end(db, err)))
         remove_old_files(p, root, old);
     return err;
 }
 
-imu_err *imu_archive_owner(imu_db *db, apr_pool_t *p, const char *name, const char **user_id)
+imu_err *imu_archive_owner(imu_db *db, apr_pool_t *p, const char *name, const char **user_id,
+                           imu_archive_source *source)
 {
     imu_rows *rows;
     imu_err *err = imu_db_select(db, p, &rows, "bulk_download_get", "s", name);
 
-    if (!err)
-        *user_id = imu_text(rows, 0, "user_id");
-    return err;
+    if (err)
+        return err;
+    *user_id = imu_text(rows, 0, "user_id");
+    source->board_id = imu_text(rows, 0, "board_id");
+    source->names = imu_json_own(p, imu_json_parsed(rows, 0, "image_names"));
+    return NULL;
 }
 
 imu_err *imu_archive_take(imu_db *db, apr_pool_t *p, const char *name, int *taken)

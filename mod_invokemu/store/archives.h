@@ -20,11 +20,18 @@ const char *imu_archive_path(apr_pool_t *p, const char *root, const char *name);
  * @return 507 "disk_full", else 500; nothing is left behind then
  */
 imu_err *imu_archive_write(apr_pool_t *p, const char *root, const char *name, const json_t *names);
+/** What an archive was made of: the pictures, and the board whose pictures they were, or NULL. */
+typedef struct imu_archive_source {
+    const char *board_id;
+    json_t *names; /**< array; owned by the pool */
+} imu_archive_source;
+
 /** Makes a written archive known, and forgets old ones with their files. */
 imu_err *imu_archive_add(imu_db *db, apr_pool_t *p, const char *root, const char *name,
-                         const char *user_id);
-/** Whose archive it is; *user_id is NULL when there is none. */
-imu_err *imu_archive_owner(imu_db *db, apr_pool_t *p, const char *name, const char **user_id);
+                         const char *user_id, const imu_archive_source *source);
+/** Whose archive it is, and what of; *user_id is NULL when there is none. */
+imu_err *imu_archive_owner(imu_db *db, apr_pool_t *p, const char *name, const char **user_id,
+                           imu_archive_source *source);
 /** Takes it out for good; *taken is 0 when somebody was faster. The file is the caller's to delete.
  */
 imu_err *imu_archive_take(imu_db *db, apr_pool_t *p, const char *name, int *taken);

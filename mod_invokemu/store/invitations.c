@@ -69,7 +69,8 @@ imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, im
 
     if (err)
         return err;
-    if (!(*account)->count)
+    /* Who is suspended could not sign in with what they choose. */
+    if (!(*account)->count || !imu_bool(*account, 0, "is_active"))
         return imu_error(
             p, 404, "link_unknown",
             "This link is not known here. It may have been ended, a newer one may have replaced "

@@ -18,7 +18,7 @@ imu_err *imu_invitation_create_own(imu_db *db, apr_pool_t *p, const imu_rows *us
 /** Ends the open links of an account, and the mails that would bring them. Inside a transaction. */
 imu_err *imu_invitation_revoke(imu_db *db, apr_pool_t *p, const char *user_id);
 /** The account a token opens: columns invitation_id, user_id, email, display_name. @return 404
- * "link_unknown", 410 "link_used" or "link_expired" */
+ * "link_unknown", also while the account is suspended, 410 "link_used" or "link_expired" */
 imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, imu_rows **account);
 /** Stores the chosen password, uses the link up and ends the account's sessions. @return 400
  * "link_invalid" when somebody was faster */

@@ -10,6 +10,11 @@
 
 #define TOKEN_BYTES 32
 
+static imu_err *queue_full(apr_pool_t *p)
+{
+    return imu_error(p, 503, "mail_queue_full", "Too many mails wait to be sent. Try again later.");
+}
+
 imu_err *imu_mail_add(imu_db *db, apr_pool_t *p, const char *kind, const char *to, const char *name,
                       const char *link)
 {
@@ -17,10 +22,20 @@ imu_err *imu_mail_add(imu_db *db, apr_pool_t *p, const char *kind, const char *t
     int added = 0;
     imu_err *err = imu_db_exec(db, p, &added, "mail_add", "ssssss", kind, to, name, link, now, now);
 
-    if (!err && !added)
-        err = imu_error(p, 503, "mail_queue_full",
-                        "Too many mails wait to be sent. Try again later.");
-    return err;
+    return err || added ? err : queue_full(p);
+}
+
+imu_err *imu_mail_add_link(imu_db *db, apr_pool_t *p, const imu_rows *user, const char *link,
+                           const char *invited_by)
+{
+    const char *kind = imu_user_is_invited(user) ? IMU_MAIL_INVITATION : IMU_MAIL_RESET;
+    const char *now = imu_now(p);
+    int added = 0;
+    imu_err *err =
+        imu_db_exec(db, p, &added, "mail_add_link", "sssssss", kind, imu_text(user, 0, "email"),
+                    imu_text(user, 0, "display_name"), link, invited_by, now, now);
+
+    return err || added ? err : queue_full(p);
 }
 
 imu_err *imu_mail_due(imu_db *db, apr_pool_t *p, imu_rows **mail)
@@ -32,18 +47,24 @@ imu_err *imu_mail_due(imu_db *db, apr_pool_t *p, imu_rows **mail)
 static imu_err *resolve(imu_db *db, apr_pool_t *p, const imu_rows *mail, const char *base)
 {
     apr_int64_t id = imu_int(mail, 0, "mail_id");
-    const char *token;
+    const char *token, *kind, *page;
     imu_rows *user;
+    int invited;
     imu_err *err = imu_user_secret_by_email(db, p, imu_text(mail, 0, "to_address"), &user);
 
     if (err)
         return err;
+    invited = imu_user_is_invited(user);
+    kind = invited ? IMU_MAIL_INVITATION : IMU_MAIL_RESET;
+    page = invited ? IMU_INVITE_PAGE : IMU_RESET_PAGE;
     if (!user->count || !imu_bool(user, 0, "is_active"))
         return imu_db_exec(db, p, NULL, "mail_forget", "i", id);
-    err = imu_invitation_create_own(db, p, user, IMU_RESET_HOURS, &token);
+    err = imu_invitation_create_own(db, p, user, invited ? IMU_INVITATION_HOURS : IMU_RESET_HOURS,
+                                    &token);
     return err ? err
-               : imu_db_exec(db, p, NULL, "mail_resolve", "ssi", imu_text(user, 0, "display_name"),
-                             apr_pstrcat(p, base, token, NULL), id);
+               : imu_db_exec(db, p, NULL, "mail_resolve", "sssi", kind,
+                             imu_text(user, 0, "display_name"),
+                             apr_pstrcat(p, base, page, token, NULL), id);
 }
 
 imu_err *imu_mail_resolve(imu_db *db, apr_pool_t *p, const imu_rows *mail, const char *base)
@@ -102,40 +123,43 @@ static imu_err *change_again(imu_db *db, apr_pool_t *p, const char *email, const
                        : pointless(p);
 }
 
-/* Inside a transaction. */
+/* Inside a transaction. *kind: what the mail is by now. */
 static imu_err *invite_again(imu_db *db, apr_pool_t *p, const imu_rows *mail, const char *by,
-                             const char **token)
+                             const char **kind, const char **token)
 {
-    int invited = strcmp(imu_text(mail, 0, "kind"), IMU_MAIL_INVITATION) == 0;
     imu_rows *user;
+    int invited;
     imu_err *err = imu_user_secret_by_email(db, p, imu_text(mail, 0, "to_address"), &user);
 
     if (err)
         return err;
+    invited = imu_user_is_invited(user);
     if (user->count == 0 || !imu_bool(user, 0, "is_active") ||
-        (invited && strcmp(imu_text(user, 0, "password_hash"), IMU_NO_PASSWORD) != 0))
+        (!invited && strcmp(*kind, IMU_MAIL_INVITATION) == 0))
         return pointless(p);
+    *kind = invited ? IMU_MAIL_INVITATION : IMU_MAIL_RESET;
     return imu_invitation_create(db, p, user, by, invited ? IMU_INVITATION_HOURS : IMU_RESET_HOURS,
                                  token);
 }
 
 /* The address of a new link, or NULL for a mail without one. Inside a transaction. */
 static imu_err *link_again(imu_db *db, apr_pool_t *p, const imu_rows *mail, const char *by,
-                           const char *base, const char **link)
+                           const char *base, const char **kind, const char **link)
 {
-    const char *kind = imu_text(mail, 0, "kind"), *page = IMU_RESET_PAGE, *token = NULL;
+    const char *page = IMU_RESET_PAGE, *token = NULL;
     imu_err *err = NULL;
 
     *link = NULL;
-    if (strcmp(kind, IMU_MAIL_EMAIL_CHANGED) == 0)
+    *kind = imu_text(mail, 0, "kind");
+    if (strcmp(*kind, IMU_MAIL_EMAIL_CHANGED) == 0)
         return NULL;
-    if (strcmp(kind, IMU_MAIL_EMAIL_CHANGE) == 0) {
+    if (strcmp(*kind, IMU_MAIL_EMAIL_CHANGE) == 0) {
         page = IMU_EMAIL_PAGE;
         err = change_again(db, p, imu_text(mail, 0, "to_address"), &token);
     } else {
-        if (strcmp(kind, IMU_MAIL_INVITATION) == 0)
+        err = invite_again(db, p, mail, by, kind, &token);
+        if (strcmp(*kind, IMU_MAIL_INVITATION) == 0)
             page = IMU_INVITE_PAGE;
-        err = invite_again(db, p, mail, by, &token);
     }
     if (!err)
         *link = apr_pstrcat(p, base, page, token, NULL);
@@ -146,7 +170,7 @@ static imu_err *link_again(imu_db *db, apr_pool_t *p, const imu_rows *mail, cons
 static imu_err *again(imu_db *db, apr_pool_t *p, apr_int64_t mail_id, const char *by,
                       const char *base, imu_rows **mail)
 {
-    const char *link, *now = imu_now(p);
+    const char *kind, *link, *now = imu_now(p);
     imu_err *err = imu_db_select(db, p, mail, "mail_unsent", "i", mail_id);
 
     if (err)
@@ -156,9 +180,9 @@ static imu_err *again(imu_db *db, apr_pool_t *p, apr_int64_t mail_id, const char
                          "There is no such mail among those that wait or were given up.");
     if (strcmp(imu_text(*mail, 0, "state"), "waiting") == 0)
         return imu_db_exec(db, p, NULL, "mail_hurry", "si", now, mail_id);
-    if ((err = link_again(db, p, *mail, by, base, &link)))
+    if ((err = link_again(db, p, *mail, by, base, &kind, &link)))
         return err;
-    return imu_db_exec(db, p, NULL, "mail_again", "sssi", link, now, now, mail_id);
+    return imu_db_exec(db, p, NULL, "mail_again", "ssssi", kind, link, now, now, mail_id);
 }
 
 imu_err *imu_mail_again(imu_db *db, apr_pool_t *p, apr_int64_t mail_id, const char *by_user_id,

@@ -30,12 +30,16 @@
  */
 imu_err *imu_mail_add(imu_db *db, apr_pool_t *p, const char *kind, const char *to, const char *name,
                       const char *link);
+/** A mail with the link to the account in *user: an invitation while it has no password, else for a
+ * new one. @param invited_by  name of who invites, or NULL */
+imu_err *imu_mail_add_link(imu_db *db, apr_pool_t *p, const imu_rows *user, const char *link,
+                           const char *invited_by);
 /** The mail that has been due for longest; rows->count is 0 when none is. */
 imu_err *imu_mail_due(imu_db *db, apr_pool_t *p, imu_rows **mail);
 /**
- * Makes the link of a mail that somebody asked for themselves. A mail to nobody's address is
- * forgotten.
- * @param base  what stands before the token
+ * Makes the link of a mail that somebody asked for themselves: to a new password, or to the first
+ * one. A mail to nobody's address, or to somebody who is suspended, is forgotten.
+ * @param base  what stands before the pages of links
  */
 imu_err *imu_mail_resolve(imu_db *db, apr_pool_t *p, const imu_rows *mail, const char *base);
 /** Counts an attempt before it is made. @param next  when another may be, if nobody tells how this

@@ -12,6 +12,13 @@ imu_err *imu_user_get(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows *
     return imu_db_select(db, p, rows, "user_by_id", "s", user_id);
 }
 
+int imu_user_is_invited(const imu_rows *user)
+{
+    const char *hash = imu_text(user, 0, "password_hash");
+
+    return hash ? strcmp(hash, IMU_NO_PASSWORD) == 0 : imu_bool(user, 0, "invited");
+}
+
 imu_err *imu_user_secret_by_id(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows **rows)
 {
     return imu_db_select(db, p, rows, "user_secret_by_id", "s", user_id);
@@ -164,6 +171,8 @@ static imu_err *write_change(imu_db *db, apr_pool_t *p, const imu_rows *user,
         err = write_email(db, p, id, change->email);
     if (!err && !active)
         err = imu_db_exec(db, p, NULL, "session_delete_all", "ss", id, "");
+    if (!err && !active)
+        err = imu_db_exec(db, p, NULL, "mail_drop", "s", id);
     return err;
 }
 

@@ -38,6 +38,8 @@ typedef struct imu_user_filter {
     imu_user_state state;
 } imu_user_filter;
 
+/** Whether the account in row 0 waits for its first password: a link to it is an invitation. */
+int imu_user_is_invited(const imu_rows *user);
 /** One account by id or address; rows->count is 0 when there is none. */
 imu_err *imu_user_get(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows **rows);
 /** The same with column password_hash. */

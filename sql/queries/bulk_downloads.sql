@@ -1,8 +1,8 @@
 -- :name bulk_download_insert
-INSERT INTO bulk_downloads (name, user_id, created_at) VALUES (%s, %s, %s);
+INSERT INTO bulk_downloads (name, user_id, board_id, image_names, created_at) VALUES (%s, %s, %s, %s, %s);
 
 -- :name bulk_download_get
-SELECT name, user_id, created_at FROM bulk_downloads WHERE name = %s LIMIT 1;
+SELECT name, user_id, board_id, image_names, created_at FROM bulk_downloads WHERE name = %s LIMIT 1;
 
 -- Whoever deletes the row has the archive.
 -- :name bulk_download_take

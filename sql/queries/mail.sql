@@ -3,13 +3,17 @@
 INSERT INTO mail_queue (kind, to_address, to_name, link, created_at, next_attempt_at)
 SELECT %s, %s, %s, %s, %s, %s WHERE (SELECT COUNT(*) FROM mail_queue WHERE state = 'waiting') < 2000;
 
+-- :name mail_add_link
+INSERT INTO mail_queue (kind, to_address, to_name, link, invited_by, created_at, next_attempt_at)
+SELECT %s, %s, %s, %s, %s, %s, %s WHERE (SELECT COUNT(*) FROM mail_queue WHERE state = 'waiting') < 2000;
+
 -- :name mail_due
-SELECT mail_id, kind, to_address, to_name, link, attempts, created_at FROM mail_queue
+SELECT mail_id, kind, to_address, to_name, link, invited_by, attempts, created_at FROM mail_queue
 WHERE state = 'waiting' AND next_attempt_at <= %s ORDER BY next_attempt_at, mail_id LIMIT 1;
 
 -- The link of somebody who asked for one.
 -- :name mail_resolve
-UPDATE mail_queue SET kind = 'reset', to_name = %s, link = %s WHERE mail_id = %lld;
+UPDATE mail_queue SET kind = %s, to_name = %s, link = %s WHERE mail_id = %lld;
 
 -- :name mail_forget
 DELETE FROM mail_queue WHERE mail_id = %lld;
@@ -66,5 +70,5 @@ WHERE mail_id = %lld AND state <> 'sent' AND kind <> 'forgot' LIMIT 1;
 UPDATE mail_queue SET next_attempt_at = %s WHERE mail_id = %lld AND state = 'waiting';
 
 -- :name mail_again
-UPDATE mail_queue SET state = 'waiting', link = %s, attempts = 0, created_at = %s, next_attempt_at = %s, ended_at = NULL
+UPDATE mail_queue SET state = 'waiting', kind = %s, link = %s, attempts = 0, created_at = %s, next_attempt_at = %s, ended_at = NULL
 WHERE mail_id = %lld AND state = 'failed';

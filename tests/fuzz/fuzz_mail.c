@@ -41,7 +41,7 @@ static void goes_out(const char *name, const char *subject, const char *body)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = pool_text(data, size), *name, *address, *subject, *body;
-    imu_mail_words words = {text, text, text, text, text};
+    imu_mail_words words = {text, text, text, text, text, text};
 
     goes_out(text, text, text);
     if (imu_mail_mailbox(pool, text, &name, &address) && strpbrk(address, "\r\n <>"))

@@ -285,6 +285,26 @@ describe('boards', () => {
         assert.equal(await status(reader.get(`/api/v1/boards/${board.board_id}`)), 403);
     });
 
+    test('nobody shares a board with themselves, or with whom it belongs to', async () => {
+        const deputy = await addUser(admin, 'Vice');
+        const { board_id: id } = (await owner.post('/api/v1/boards/?board_name=Selfish')).body;
+        const give = (who, body) => who.post(`/api/v1/boards/${id}/share`, { permission: 'admin', ...body });
+        assert.equal(await status(give(owner, { user_ids: [deputy.user.user_id] })), 200);
+        for (const [who, body] of [
+            [owner, { user_ids: [owner.user.user_id] }],
+            [owner, { email: owner.user.email }],
+            [owner, { user_ids: [other.user.user_id, owner.user.user_id] }],
+            [deputy, { user_ids: [owner.user.user_id] }],
+            [deputy, { user_ids: [deputy.user.user_id], permission: 'read' }],
+            [admin, { email: owner.user.email }],
+        ]) {
+            const answer = await give(who, body);
+            assert.equal(answer.status, 422, `${JSON.stringify(body)}: ${answer.text}`);
+        }
+        const { shares } = (await owner.get(`/api/v1/boards/${id}/shares`)).body;
+        assert.deepEqual(shares.map((s) => [s.user_id, s.permission]), [[deputy.user.user_id, 'admin']]);
+    });
+
     test('the address of a person without a name is shown to who named them by it, and to administrators', async () => {
         const board = await create(owner);
         const path = `/api/v1/boards/${board.board_id}/share`;

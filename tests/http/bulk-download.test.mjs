@@ -45,6 +45,25 @@ describe('bulk download', () => {
         assert.deepEqual(fs.readdirSync(folder()), []);
     });
 
+    test('is given out only as long as what is in it may be seen', async () => {
+        const { board_id: id } = (await ann.post('/api/v1/boards/?board_name=Lent')).body;
+        const { image_name: lent } = await upload(ann, { query: `&board_id=${id}` });
+        const { image_name: own } = await upload(ben);
+        const share = () => ann.post(`/api/v1/boards/${id}/share`, { user_ids: [ben.user.user_id], permission: 'read' });
+        for (const body of [{ board_id: id }, { image_names: [lent] }, { image_names: [own, lent] }]) {
+            assert.equal((await share()).status, 200);
+            const [kept, name] = [await make(ben, body), await make(ben, body)];
+            assert.equal((await ben.get(`${DOWNLOAD}/${kept}`)).status, 200);
+            assert.equal((await ann.delete(`/api/v1/boards/${id}/share/${ben.user.user_id}`)).status, 200);
+            assert.equal((await ben.head(`${DOWNLOAD}/${name}`)).status, 404);
+            assert.deepEqual(fs.readdirSync(folder()), [], 'it is not kept either');
+            assert.equal((await ben.get(`${DOWNLOAD}/${name}`)).status, 404);
+        }
+        const mine = await make(ben, { image_names: [own] });
+        assert.equal((await ben.delete(`/api/v1/images/i/${own}`)).status, 200);
+        assert.equal((await ben.get(`${DOWNLOAD}/${mine}`)).status, 200, 'what is deleted is not hidden');
+    });
+
     test('holds pictures from elsewhere under their names, whatever letters those have', async () => {
         const odd = ['Ärger-猫.png', 'A\u0308rger-apart.png'];
         for (const name of odd) {

@@ -147,6 +147,58 @@ describe('mail', () => {
         assert.equal((await it.anyone('reset-password', { token: tokenIn(second), password: PASSWORD })).status, 404, 'the password is chosen');
     });
 
+    /** How long an open link of an account works, in hours. */
+    const hoursOf = (email) => it.server.sql(`SELECT (julianday(expires_at) - julianday(created_at)) * 24 AS hours FROM user_invitations WHERE email = '${email}' AND used_at IS NULL ORDER BY created_at DESC`)[0].hours;
+
+    test('whoever has no password yet is invited again, by an administrator’s new link and by asking for one', async () => {
+        const made = await it.invite('vera@example.com', 'Vera');
+        const first = await it.sink.next();
+        assert.match(first.text, /^The Admin has made an account for you at https:\/\/pictures\.example\.org\.$/m);
+        const again = await it.admin.post(`/api/v1/users/${made.user.user_id}/reset-password`);
+        assert.deepEqual([again.status, again.body.mailed, again.body.purpose], [200, true, 'invitation']);
+        const second = await it.sink.next();
+        assert.deepEqual([second.subject, linkIn(second)], [first.subject, again.body.reset_link]);
+        assert.match(second.text, /^The Admin has made an account/m);
+        assert.match(second.text, /7 days/);
+        assert.ok(Math.abs(hoursOf('vera@example.com') - 7 * 24) < 0.01);
+        assert.equal((await it.anyone('check-link', { token: tokenIn(first) })).status, 404, 'the earlier one is replaced');
+        const [entry] = (await it.admin.get('/api/v1/audit?limit=2')).body.entries.filter((e) => e.target_name === 'vera@example.com');
+        assert.equal(entry.action, 'invited');
+
+        await it.anyone('forgot-password', { email: 'vera@example.com' });
+        const asked = await it.sink.next();
+        assert.equal(asked.subject, first.subject);
+        assert.match(linkIn(asked), /\/invite\?token=/);
+        assert.match(asked.text, /^an administrator has made an account/m);
+        assert.ok(Math.abs(hoursOf('vera@example.com') - 7 * 24) < 0.01);
+        assert.equal((await it.anyone('accept-invitation', { token: tokenIn(asked), password: PASSWORD })).status, 200);
+        await login(it.server, 'vera@example.com', PASSWORD);
+
+        const { code, out } = await run(it.server, 'invokemu', ['invite', 'wim@example.com', '--json']);
+        assert.equal(code, 0);
+        await it.sink.next();
+        const more = await run(it.server, 'invokemu', ['reset', 'wim@example.com', '--json']);
+        assert.deepEqual([more.code, JSON.parse(more.out).hours], [0, JSON.parse(out).hours]);
+        assert.equal((await it.sink.next()).subject, first.subject);
+    });
+
+    test('links of somebody who is suspended open nothing, and no mail brings them one', async () => {
+        const sven = await addUser(it.admin, 'Sven');
+        const path = `/api/v1/users/${sven.user.user_id}`;
+        assert.equal((await it.admin.post(`${path}/reset-password`)).status, 200);
+        const token = tokenIn(await it.sink.next());
+        assert.equal((await it.admin.patch(path, { is_active: false })).status, 200);
+        for (const [where, json] of [['check-link', { token }], ['reset-password', { token, password: NEXT }], ['accept-invitation', { token, password: NEXT }]]) {
+            const answer = await it.anyone(where, json);
+            assert.deepEqual([answer.status, /Ask an administrator/.test(answer.body.detail)], [404, true], where);
+        }
+        const refused = await it.admin.post(`${path}/reset-password`);
+        assert.deepEqual([refused.status, /suspended/.test(refused.body.detail)], [409, true]);
+        assert.equal((await it.admin.patch(path, { is_active: true })).status, 200);
+        assert.equal((await it.anyone('reset-password', { token, password: NEXT })).status, 200, 'they work again with the account');
+        assert.equal(it.sink.mails.length, it.sink.taken);
+    });
+
     test('one mailbox is not filled by asking again and again', async () => {
         const answers = [];
         for (let i = 0; i < 6; i++) {
@@ -154,6 +206,8 @@ describe('mail', () => {
         }
         assert.deepEqual(answers.map((a) => a.status), [200, 200, 200, 200, 429, 429]);
         assert.ok(Number(answers[5].headers['retry-after']) > 0);
+        assert.match(answers[5].body.detail, /ask again in \d+ minutes/);
+        assert.doesNotMatch(answers[5].body.detail, /failed/);
     });
 
     test('a new address counts when its owner says so', async () => {
@@ -184,7 +238,7 @@ describe('mail', () => {
         assert.equal((await uta.get('/api/v1/auth/me')).body.email, 'new@example.com');
         await login(it.server, 'new@example.com', PASSWORD);
         assert.deepEqual((await it.sink.next()).to, ['uta@example.com'], 'the address of before is told');
-        const [entry] = (await it.admin.get('/api/v1/audit?action=email_changed')).body.entries;
+        const [entry] = (await it.admin.get('/api/v1/audit?action=email_changed&result=ok')).body.entries;
         assert.deepEqual([entry.target_name, entry.detail], ['new@example.com', { from: 'uta@example.com' }]);
 
         assert.equal((await ask('zoe@example.com')).status, 200, 'who has an account is not told');
@@ -345,7 +399,7 @@ describe('without mail', () => {
         await login(server, 'mia.new@example.com', PASSWORD);
         const dead = await request(`${server.url}/api/v1/auth/reset-password`, { method: 'POST', json: { token: new URL(link).searchParams.get('token'), password: NEXT } });
         assert.equal(dead.status, 404, 'links for the old address end');
-        const { entries } = (await admin.get('/api/v1/audit?action=email_changed')).body;
+        const { entries } = (await admin.get('/api/v1/audit?action=email_changed&result=ok')).body;
         assert.deepEqual(entries.map((e) => [e.user_email, e.target_name, e.detail]), [[ADMIN.email, 'mia.new@example.com', { from: 'mia@example.com' }]]);
         assert.equal((await leo.patch(`/api/v1/users/${leo.user.user_id}`, { email: 'x@example.com' })).status, 403);
     });

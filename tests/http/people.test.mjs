@@ -276,6 +276,46 @@ describe('people', () => {
         assert.equal((await admin.post('/api/v1/invitations', { email: 'nonsense' })).status, 422);
     });
 
+    test('an invitation outlives the account of the administrator who made it', async () => {
+        const deputy = await addUser(admin, 'Deputy-Two', { isAdmin: true });
+        const made = (await deputy.post('/api/v1/invitations', { email: 'orphan@example.com' })).body;
+        assert.equal((await admin.delete(`${USERS}/${deputy.user.user_id}`)).status, 204);
+        const open = (await admin.get('/api/v1/invitations')).body.invitations.find((one) => one.email === 'orphan@example.com');
+        assert.equal(open.invited_by_user_id, null);
+        const token = new URL(made.invitation_link).searchParams.get('token');
+        assert.equal((await request(`${server.url}/api/v1/auth/accept-invitation`, { method: 'POST', json: { token, password: PASSWORD } })).status, 200);
+        await login(server, 'orphan@example.com', PASSWORD);
+    });
+
+    test('a new password that an administrator sets has to be changed, where the page or the configuration says so', async () => {
+        const tom = await addUser(admin, 'Tom');
+        const path = `${USERS}/${tom.user.user_id}`;
+        const due = async (password) => (await login(server, 'tom@example.com', password)).user.must_change_password;
+        assert.equal((await admin.patch(path, { password: NEXT })).body.must_change_password, false, 'InvokeAI’s own client has no page for it');
+        assert.equal(await due(NEXT), false);
+        assert.equal((await admin.patch(path, { password: PASSWORD, must_change_password: true })).body.must_change_password, true);
+        assert.equal(await due(PASSWORD), true);
+        const again = await login(server, 'tom@example.com', PASSWORD);
+        assert.equal((await again.get('/api/v1/boards/?all=true')).status, 403);
+        assert.equal((await admin.patch(path, { display_name: 'Tommy' })).body.must_change_password, true, 'nothing else ends it');
+        assert.equal((await admin.post(USERS, { email: 'tim@example.com', password: PASSWORD, must_change_password: true })).body.must_change_password, true);
+        assert.equal((await admin.patch(path, { password: NEXT, must_change_password: 'yes' })).status, 422);
+    });
+
+    test('pages of people fit together without gap or repetition, beyond the largest page', async () => {
+        const rows = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100)';
+        server.sql(`${rows} INSERT INTO users (user_id, email, display_name, password_hash, is_admin, created_at, updated_at) SELECT printf('many-%04d', i), printf('many-%04d@example.com', i), 'Many', '*', 0, '2026-01-01 00:00:00.000', '2026-01-01 00:00:00.000' FROM n`);
+        const seen = [];
+        let page;
+        do {
+            page = (await admin.get(`/api/v1/users?limit=1000&offset=${seen.length}&search=many-`)).body;
+            seen.push(...page.users.map((one) => one.user_id));
+        } while (seen.length < page.total);
+        assert.deepEqual([page.total, new Set(seen).size, seen.length], [1100, 1100, 1100]);
+        assert.equal((await admin.get('/api/v1/users?limit=1001')).status, 422);
+        server.sql("DELETE FROM users WHERE user_id LIKE 'many-%'");
+    });
+
     test('a reset link leaves the old password alone until it is used, and a newer link replaces it', async () => {
         const accept = (link, password) => request(`${server.url}/api/v1/auth/accept-invitation`, { method: 'POST', json: { token: new URL(link).searchParams.get('token'), password } });
         const rosa = await addUser(admin, 'Rosa');
@@ -331,6 +371,22 @@ describe('people', () => {
         assert.deepEqual(answers.map((a) => a.status).sort(), [201, 400, 400]);
         assert.equal(answers.find((a) => a.status === 201).body.email, 'once@example.com');
     });
+});
+
+test('the configuration may ask for a change of every password that an administrator sets, and say a word of welcome', async () => {
+    const server = await startServer({ multiuser: true, conf: ['InvokeMUForcePasswordChange On', 'InvokeMUWelcome "Pictures of the <house>. Ask Ada."'] });
+    try {
+        const admin = await setupAdmin(server);
+        const made = (await admin.post(USERS, { email: 'ulf@example.com', password: PASSWORD })).body;
+        assert.equal(made.must_change_password, true);
+        const path = `${USERS}/${made.user_id}`;
+        assert.equal((await admin.patch(path, { password: NEXT })).body.must_change_password, true);
+        assert.equal((await admin.patch(path, { password: PASSWORD, must_change_password: false })).body.must_change_password, false);
+        assert.equal((await admin.patch(`${USERS}/${admin.user.user_id}`, { password: NEXT })).body.must_change_password, false, 'one’s own is one’s own choice');
+        assert.equal((await request(`${server.url}/api/v1/auth/status`)).body.welcome, 'Pictures of the <house>. Ask Ada.');
+    } finally {
+        await server.stop();
+    }
 });
 
 test('in single-user mode there is nobody to administer and nothing to sign in to', async () => {

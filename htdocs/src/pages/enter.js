@@ -50,6 +50,7 @@ export function SignIn() {
     }
   });
   return html`<${Frame} title="Sign in">
+    ${server.value.welcome && html`<p class="lead welcome">${server.value.welcome}</p>`}
     ${signedOutReason.value && !error && html`<p class="message" role="status">${signedOutReason.value}</p>`}
     <form onSubmit=${submit} novalidate>
       <${Wrong}>${error}<//>

@@ -129,12 +129,12 @@ function ResetPassword({ person, onClose, done }) {
   const [password, setPassword] = useState('');
   const act = async () => {
     checkPassword(password);
-    await patch(`${users}/${person.user_id}`, { password });
+    await patch(`${users}/${person.user_id}`, { password, must_change_password: true });
     say(`${nameOf(person)} was signed out everywhere and signs in with the new password.`);
     done();
   };
   return html`<${Form} title=${`New password for ${nameOf(person)}`} button="Set password" act=${act} onClose=${onClose}>
-    <p>This signs them out on every device. Tell them the new password yourself.</p>
+    <p>This signs them out on every device. Tell them the new password yourself; at their next sign-in they choose one of their own.</p>
     <${NewPasswordField} label="New password" autocomplete="off" advice=${PASS_ON} value=${password} onText=${setPassword} /><//>`;
 }
 

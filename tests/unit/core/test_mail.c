@@ -229,7 +229,8 @@ static void mailboxes_are_taken_apart(void **state)
     assert_false(imu_mail_mailbox(pool, "<>", &name, &address));
 }
 
-static const imu_mail_words words = {"Z\nBcc: {link}", "e@x", "https://s", "https://s/l", "7 days"};
+static const imu_mail_words words = {"Z\nBcc: {link}", "e@x",    "https://s",
+                                     "https://s/l",    "7 days", "Ada\r\nBcc: x"};
 
 static void templates_are_filled(void **state)
 {
