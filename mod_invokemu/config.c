@@ -25,6 +25,7 @@
 #define DEFAULT_AUDIT_DAYS      365
 #define DEFAULT_QUEUE_HISTORY   500
 #define DEFAULT_MAX_SOCKETS     5000
+#define DEFAULT_PERSON_SOCKETS  64
 #define DEFAULT_MIN_FREE        (256 * MIB)
 #define DEFAULT_MAIL_TEMPLATES  "/etc/invokemu/mail"
 #define DEFAULT_COOKIE_NAME     "invokemu_session"
@@ -50,7 +51,7 @@ static imu_instance *instance_new(apr_pool_t *p)
     i->force_change = IMU_UNSET;
     i->session_hours = i->remember_hours = i->session_idle_minutes = IMU_UNSET;
     i->audit_sign_ins = i->audit_changes = i->audit_days = IMU_UNSET;
-    i->queue_mode = i->queue_history = i->max_sockets = IMU_UNSET;
+    i->queue_mode = i->queue_history = i->max_sockets = i->person_sockets = IMU_UNSET;
     i->mail_tls = i->min_free = IMU_UNSET;
     i->workers = apr_array_make(p, 2, sizeof(const char *));
     return i;
@@ -117,6 +118,14 @@ void *imu_config_merge_dir(apr_pool_t *p, void *base, void *add)
             (object)->field = (value);                                                             \
     } while (0)
 
+/* A quarter at most of those of a child. */
+static int person_sockets(int max_sockets)
+{
+    int share = max_sockets / 4 > 0 ? max_sockets / 4 : 1;
+
+    return share < DEFAULT_PERSON_SOCKETS ? share : DEFAULT_PERSON_SOCKETS;
+}
+
 static void instance_defaults(apr_pool_t *p, imu_instance *i)
 {
     DEFAULT(i, root, NULL, DEFAULT_ROOT);
@@ -139,6 +148,7 @@ static void instance_defaults(apr_pool_t *p, imu_instance *i)
     DEFAULT(i, queue_mode, IMU_UNSET, IMU_QUEUE_ROUND_ROBIN);
     DEFAULT(i, queue_history, IMU_UNSET, DEFAULT_QUEUE_HISTORY);
     DEFAULT(i, max_sockets, IMU_UNSET, DEFAULT_MAX_SOCKETS);
+    DEFAULT(i, person_sockets, IMU_UNSET, person_sockets(i->max_sockets));
     DEFAULT(i, min_free, IMU_UNSET, DEFAULT_MIN_FREE);
     DEFAULT(i, mail_server, NULL, IMU_MAIL_NONE);
     DEFAULT(i, mail_from, NULL, IMU_MAIL_NONE);

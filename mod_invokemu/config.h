@@ -39,6 +39,7 @@ typedef struct imu_instance {
     int queue_mode;                  /**< InvokeMUQueueMode */
     int queue_history;               /**< InvokeMUQueueHistory: ended items kept for each person */
     int max_sockets;                 /**< InvokeMUMaxSockets: open event sockets in each child */
+    int person_sockets;              /**< InvokeMUMaxPersonSockets: of one person, in all */
     apr_int64_t min_free;        /**< InvokeMUMinFree: bytes of the disk that stay free; 0: any */
     apr_array_header_t *workers; /**< InvokeMUWorker: const char * socket paths */
     const char *media;           /**< InvokeMUMedia: socket path of the media process */

@@ -50,6 +50,7 @@ static const setting of_instance[] = {
     GLOBAL("InvokeMUQueueMode", AS_QUEUE_MODE, queue_mode),
     GLOBAL("InvokeMUQueueHistory", AS_NUMBER, queue_history),
     GLOBAL("InvokeMUMaxSockets", AS_NUMBER, max_sockets),
+    GLOBAL("InvokeMUMaxPersonSockets", AS_NUMBER, person_sockets),
     GLOBAL("InvokeMUMinFree", AS_SIZE, min_free),
     GLOBAL("InvokeMUMailServer", AS_TEXT, mail_server),
     GLOBAL("InvokeMUMailFrom", AS_TEXT, mail_from),

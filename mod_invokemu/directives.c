@@ -261,6 +261,12 @@ static const char *set_max_sockets(cmd_parms *cmd, void *dir, const char *arg)
     return set_instance_int(cmd, arg, 1, 100000, &imu_instance_get()->max_sockets);
 }
 
+static const char *set_person_sockets(cmd_parms *cmd, void *dir, const char *arg)
+{
+    (void)dir;
+    return set_instance_int(cmd, arg, 1, 100000, &imu_instance_get()->person_sockets);
+}
+
 static const char *set_min_free(cmd_parms *cmd, void *dir, const char *arg)
 {
     const char *why = not_global(cmd);
@@ -452,6 +458,8 @@ const command_rec imu_commands[] = {
                   "ended jobs kept for each person"),
     AP_INIT_TAKE1("InvokeMUMaxSockets", set_max_sockets, NULL, RSRC_CONF,
                   "open event sockets in each child"),
+    AP_INIT_TAKE1("InvokeMUMaxPersonSockets", set_person_sockets, NULL, RSRC_CONF,
+                  "open event sockets of one person"),
     AP_INIT_TAKE1("InvokeMUMinFree", set_min_free, NULL, RSRC_CONF,
                   "bytes of the disk that stay free"),
     AP_INIT_TAKE1("InvokeMUMailServer", set_mail_server, NULL, RSRC_CONF,

@@ -68,6 +68,7 @@ enum imu_wire_type {
     IMU_WIRE_EIO_SEND = 65,
     IMU_WIRE_EIO_CLOSE = 66,
     IMU_WIRE_HOOK_REPLY = 67,
+    IMU_WIRE_EIO_FORGET = 68,
 };
 
 /** One frame. In a received frame all pointers lie in the reader and live until its next call. */

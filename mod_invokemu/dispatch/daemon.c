@@ -87,6 +87,7 @@ static void fill_conf(imu_dispatch_conf *conf, const imu_instance *inst)
                                 .audit_days = inst->audit_days,
                                 .min_free = inst->min_free,
                                 .timeout_ms = imu_events_timeout_ms(keeper.server),
+                                .person_sockets = inst->person_sockets,
                                 .test_hook = inst->test_hook,
                                 .mail = inst->mail,
                                 .n_workers = inst->workers->nelts,

@@ -35,6 +35,7 @@ typedef struct imu_dispatch_conf {
     int audit_days;       /**< days that entries of the audit log are kept */
     apr_int64_t min_free; /**< bytes of the disk that stay free: below, no job starts */
     int timeout_ms;       /**< smallest Timeout of the virtual hosts */
+    int person_sockets;   /**< event sockets of one person */
     int test_hook;
     imu_mail_conf mail;
     int n_workers;

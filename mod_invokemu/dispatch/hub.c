@@ -184,6 +184,18 @@ void hub_send_text(hub_conn *conn, const char *text, size_t len, int preview)
     send_frame(conn->child, IMU_WIRE_EIO_SEND, header, text, len);
 }
 
+void hub_send_texts(imu_hub_child *child, json_t *conns, const char *text, size_t len, int preview)
+{
+    send_frame(child, IMU_WIRE_EIO_SEND,
+               json_pack("{s:o, s:b}", "conns", conns, "preview", preview), text, len);
+}
+
+void hub_send_forget(const hub_conn *conn)
+{
+    send_frame(conn->child, IMU_WIRE_EIO_FORGET, json_pack("{s:I}", "conn", (json_int_t)conn->id),
+               NULL, 0);
+}
+
 void hub_send_close(imu_hub_child *child, uint64_t conn, int code)
 {
     send_frame(child, IMU_WIRE_EIO_CLOSE,

@@ -24,6 +24,7 @@ typedef struct imu_hub_config {
     int multiuser;    /**< off: everybody is the system administrator */
     int timeout_ms;   /**< smallest Timeout of the virtual hosts: httpd ends parked connections that
                          are silent for so long */
+    int max_of_person; /**< connected sockets of one person; 0: as many as there are */
 } imu_hub_config;
 
 /**

@@ -40,57 +40,98 @@ static int on_queue(const hub_session *s, const char *queue)
     return 0;
 }
 
-static void send_changed(hub_session *s, const imu_event_route *route, imu_redact_fn *change,
-                         const char *name, const json_t *data)
+/* ---- copies: what reads the same goes to each child once, and the child fans it out ---- */
+
+typedef struct copies {
+    imu_hub *hub;
+    const imu_event_route *route;
+    text of[HUB_VIEWS];
+} copies;
+
+static void send_out(copies *all, imu_view view)
 {
-    json_t *copy = change ? change(data, s->user_id, &name) : NULL;
+    text *t = &all->of[view];
 
-    if (copy) {
-        text t = event_text(name, copy);
+    for (imu_hub_child *child = all->hub->children; child; child = child->next)
+        if (child->together[view]) {
+            hub_send_texts(child, child->together[view], t->chars, t->len, all->route->preview);
+            child->together[view] = NULL;
+        }
+    free(t->chars);
+    *t = (text){NULL, 0};
+}
 
-        if (t.chars)
-            hub_engine_send(s, t.chars, t.len, route->preview);
-        free(t.chars);
+/* Polls are answered one by one: each has a queue of its own. */
+static void add(copies *all, imu_view view, hub_session *s)
+{
+    const text *t = &all->of[view];
+    json_t **together = s->ws ? &s->ws->child->together[view] : NULL;
+
+    if (!together) {
+        hub_engine_send(s, t->chars, t->len, all->route->preview);
+        return;
     }
+    if (s->closing)
+        return;
+    if (!*together)
+        *together = json_array();
+    if (json_array_append_new(*together, json_integer((json_int_t)s->ws->id)) != 0)
+        hub_engine_send(s, t->chars, t->len, all->route->preview);
+}
+
+static void add_full(copies *all, hub_session *s, const char *name, const json_t *data)
+{
+    text *t = &all->of[IMU_VIEW_FULL];
+
+    if (!t->chars)
+        *t = event_text(name, data);
+    if (t->chars)
+        add(all, IMU_VIEW_FULL, s);
+}
+
+static void add_changed(copies *all, imu_view view, hub_session *s, const char *name,
+                        const json_t *data)
+{
+    imu_redact_fn *change = view == IMU_VIEW_ADMIN ? all->route->admins : all->route->redact;
+    json_t *copy = change ? change(data, s->user_id, &name) : NULL;
+    text t = copy ? event_text(name, copy) : (text){NULL, 0}, *last = &all->of[view];
+
     json_decref(copy);
+    if (!t.chars)
+        return;
+    if (last->chars && last->len == t.len && memcmp(last->chars, t.chars, t.len) == 0) {
+        free(t.chars);
+    } else {
+        send_out(all, view);
+        *last = t;
+    }
+    add(all, view, s);
 }
 
 void imu_hub_emit(imu_hub *hub, const char *name, const char *owner, const json_t *data)
 {
-    const imu_event_route *route = imu_event_route_find(name);
+    copies all = {.hub = hub, .route = imu_event_route_find(name)};
     const char *queue = json_string_value(json_object_get(data, "queue_id"));
-    text full = {NULL, 0};
-    hub_session *s, *next;
 
-    if (!route) {
+    if (!all.route) {
         imu_dlog(IMU_LOG_WARNING, "IMU0331: nobody is to hear of an event named %s", name);
         return;
     }
-    for (s = hub->sessions; s; s = next) {
+    /* What ends a session here ends it later. */
+    for (hub_session *s = hub->sessions; s; s = s->next) {
         imu_listener who = {s->user_id, s->is_admin};
+        imu_view view;
 
-        /* A full queue ends the session. */
-        next = s->next;
-        if (!s->connected || (route->on_queue && !on_queue(s, queue)))
+        if (!s->connected || (all.route->on_queue && !on_queue(s, queue)))
             continue;
-        switch (imu_event_view(route, owner, &who)) {
-        case IMU_VIEW_FULL:
-            if (!full.chars)
-                full = event_text(name, data);
-            if (full.chars)
-                hub_engine_send(s, full.chars, full.len, route->preview);
-            break;
-        case IMU_VIEW_ADMIN:
-            send_changed(s, route, route->admins, name, data);
-            break;
-        case IMU_VIEW_REDACTED:
-            send_changed(s, route, route->redact, name, data);
-            break;
-        case IMU_VIEW_NONE:
-            break;
-        }
+        view = imu_event_view(all.route, owner, &who);
+        if (view == IMU_VIEW_FULL)
+            add_full(&all, s, name, data);
+        else if (view != IMU_VIEW_NONE)
+            add_changed(&all, view, s, name, data);
     }
-    free(full.chars);
+    for (int view = IMU_VIEW_FULL; view < HUB_VIEWS; view++)
+        send_out(&all, (imu_view)view);
 }
 
 void imu_hub_user_changed(imu_hub *hub, const char *user_id)

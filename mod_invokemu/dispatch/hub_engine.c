@@ -25,14 +25,30 @@ static void refuse(imu_hub_child *child, uint64_t conn, int code)
 
 /* ---- from server to browser ---- */
 
-static void drop_previews(hub_session *s)
+static int is_any(const hub_packet *packet)
+{
+    (void)packet;
+    return 1;
+}
+
+static int is_preview(const hub_packet *packet)
+{
+    return packet->preview;
+}
+
+static int is_event(const hub_packet *packet)
+{
+    return packet->len > 2 && memcmp(packet->text, "42", 2) == 0;
+}
+
+static void drop(hub_session *s, int (*which)(const hub_packet *packet))
 {
     hub_packet **link = &s->first;
 
     while (*link) {
         hub_packet *packet = *link;
 
-        if (packet->preview) {
+        if (which(packet)) {
             *link = packet->next;
             s->queued -= packet->len;
             free(packet);
@@ -43,10 +59,33 @@ static void drop_previews(hub_session *s)
     s->last = link;
 }
 
+void hub_engine_forget_events(hub_session *s)
+{
+    drop(s, is_event);
+    if (s->ws)
+        hub_send_forget(s->ws);
+}
+
+/* Answers to many polls of one person at once have to fit between here and a child. */
+static int is_full(const hub_session *s, size_t len)
+{
+    size_t all = len;
+
+    if (s->queued + len > HUB_MAX_QUEUED)
+        return 1;
+    if (s->queued + len <= HUB_SHARE || !s->user_id)
+        return 0;
+    for (const hub_session *o = s->hub->sessions; o; o = o->next)
+        if (o->user_id && strcmp(o->user_id, s->user_id) == 0)
+            all += o->queued;
+    return all > HUB_MAX_PERSON;
+}
+
 /* A session that cannot keep up ends at the next turn of its timer: callers go on using it for now.
  */
 static void give_up(hub_session *s)
 {
+    drop(s, is_any);
     s->connected = 0;
     s->closing = 1;
     imu_timer_set(s->timer, 0);
@@ -56,11 +95,9 @@ static void enqueue(hub_session *s, const char *text, size_t len, int preview)
 {
     hub_packet *packet;
 
-    if (preview)
-        drop_previews(s);
-    if (s->queued + len > HUB_MAX_QUEUED)
-        drop_previews(s);
-    packet = s->queued + len > HUB_MAX_QUEUED ? NULL : malloc(sizeof *packet + len);
+    if (preview || is_full(s, len))
+        drop(s, is_preview);
+    packet = is_full(s, len) ? NULL : malloc(sizeof *packet + len);
     if (!packet) {
         give_up(s);
         return;

@@ -11,6 +11,8 @@
 
 #define HUB_MAX_QUEUED                                                                             \
     (2048u * 1024) /* bytes that wait for a polling browser, as many as for a WebSocket */
+#define HUB_MAX_PERSON    (8192u * 1024)        /* bytes that wait for all browsers of one person */
+#define HUB_SHARE         (HUB_MAX_PERSON / 64) /* bytes that always have room */
 #define HUB_MAX_TOKEN     8192
 #define HUB_MAX_QUEUES    8 /* queues a socket may listen to */
 #define HUB_QUEUE_NAME    64
@@ -24,6 +26,7 @@
 #define HUB_RATE_PACKETS  400   /* packets in HUB_RATE_TIME from one browser */
 #define HUB_RATE_TIME     10000 /* ms */
 #define HUB_BUCKETS       4096  /* power of two */
+#define HUB_VIEWS         4     /* of imu_view */
 
 typedef struct hub_session hub_session;
 
@@ -44,6 +47,7 @@ struct imu_hub_child {
     imu_hub_send_fn *send;
     void *baton;
     hub_conn *conns[HUB_BUCKETS];
+    json_t *together[HUB_VIEWS]; /* connections that get the same text next, or NULL */
 };
 
 typedef struct hub_packet {
@@ -111,7 +115,10 @@ void hub_conn_free(hub_conn *conn);
 void hub_send_reply(imu_hub_child *child, uint64_t conn, int status, const char *type,
                     const char *body, size_t len);
 void hub_send_text(hub_conn *conn, const char *text, size_t len, int preview);
+/* The same text to many: conns holds their numbers, and is consumed. */
+void hub_send_texts(imu_hub_child *child, json_t *conns, const char *text, size_t len, int preview);
 void hub_send_close(imu_hub_child *child, uint64_t conn, int code);
+void hub_send_forget(const hub_conn *conn);
 
 /* hub_strangers.c */
 /* May one more session of that address wait to say who it is? */
@@ -127,6 +134,8 @@ int hub_engine_ws_open(imu_hub_child *child, const json_t *header);
 void hub_engine_ws_message(hub_conn *conn, const char *text, size_t len);
 /* Sends a packet, or queues it until the browser polls. */
 void hub_engine_send(hub_session *s, const char *text, size_t len, int preview);
+/* Takes back the events that wait to be read. */
+void hub_engine_forget_events(hub_session *s);
 /* Answers the waiting poll with what is queued. */
 void hub_engine_flush(hub_session *s);
 /* Lets a waiting poll go with nothing to say. */

@@ -63,6 +63,8 @@ static imu_err *identify(hub_session *s, apr_pool_t *scratch)
         return err;
     if (who.must_change_password)
         return imu_error(scratch, 403, "must_change_password", "Change your password first.");
+    if (s->is_admin && !who.is_admin)
+        hub_engine_forget_events(s);
     user_id = strdup(who.user_id);
     if (!user_id)
         return imu_error_internal(scratch, "no memory for a socket's user");
@@ -109,21 +111,37 @@ static int take_token(hub_session *s, const char *text, size_t len)
     return rc;
 }
 
+/* The others would be deaf if somebody opened them all. */
+static int has_too_many(const hub_session *s)
+{
+    int most = s->hub->config.multiuser ? s->hub->config.max_of_person : 0, open = 0;
+
+    for (const hub_session *o = s->hub->sessions; most && o; o = o->next)
+        open += o->connected && strcmp(o->user_id, s->user_id) == 0;
+    return most && open >= most;
+}
+
 static int connect_socket(hub_session *s, const char *text, size_t len)
 {
     apr_pool_t *scratch;
     imu_err *err;
+    int rc = 0;
 
     if (s->connected || take_token(s, text, len) != 0)
         return -1;
     if (apr_pool_create(&scratch, s->hub->config.pool) != APR_SUCCESS)
         return -1;
-    if ((err = identify(s, scratch)))
+    if ((err = identify(s, scratch))) {
         refuse(s, err->detail, err->code);
-    else
+    } else if (has_too_many(s)) {
+        refuse(s, "Too many of your pages are open at once. Close some of them.",
+               "too_many_sockets");
+        rc = -1;
+    } else {
         new_socket(s, scratch);
+    }
     apr_pool_destroy(scratch);
-    return 0;
+    return rc;
 }
 
 int hub_socketio_recheck(hub_session *s)
@@ -140,8 +158,10 @@ int hub_socketio_recheck(hub_session *s)
         imu_dlog(IMU_LOG_WARNING, "IMU0332: a socket's session could not be looked at: %s",
                  err->log ? err->log : err->detail);
     apr_pool_destroy(scratch);
-    if (gone)
+    if (gone) {
+        hub_engine_forget_events(s);
         hub_socketio_disconnect(s);
+    }
     return gone;
 }
 

@@ -181,7 +181,8 @@ static int open_all(imu_dispatch *d, const char *id)
                           .db = d->db,
                           .pool = d->pool,
                           .multiuser = d->conf->multiuser,
-                          .timeout_ms = d->conf->timeout_ms};
+                          .timeout_ms = d->conf->timeout_ms,
+                          .max_of_person = d->conf->person_sockets};
     const char *path = apr_pstrcat(d->pool, d->conf->run_dir, "/" IMU_DISPATCH_SOCKET, NULL);
 
     if (!(d->hub = imu_hub_new(&hub)) || !(d->scheduler = imu_scheduler_new(d, id)) ||

@@ -364,19 +364,40 @@ int imu_events_handle(request_rec *r)
 
 /* ---- the hub thread's calls ---- */
 
+/* One text, for one connection or for many. */
+static void on_send(const imu_frame *frame, const json_t *header)
+{
+    const json_t *conns = json_object_get(header, "conns"), *conn;
+    int preview = json_is_true(json_object_get(header, "preview"));
+    imu_message *message = imu_message_frame(IMU_WS_TEXT, frame->payload, frame->payload_len);
+    size_t i;
+
+    if (!message) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, ap_server_conf, "IMU0315: no memory for an event");
+        return;
+    }
+    if (!conns)
+        imu_sockets_send((uint64_t)json_integer_value(json_object_get(header, "conn")), message,
+                         preview);
+    json_array_foreach (conns, i, conn)
+        imu_sockets_send((uint64_t)json_integer_value(conn), message, preview);
+    imu_message_release(message);
+}
+
 static void on_frame(const imu_frame *frame)
 {
     json_t *header = json_loadb(frame->header, frame->header_len, 0, NULL);
     const json_t *conn = json_object_get(header, "conn");
     uint64_t id = (uint64_t)json_integer_value(conn);
 
-    if (!json_is_integer(conn)) {
+    if (!json_is_integer(conn) && !json_is_array(json_object_get(header, "conns"))) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, ap_server_conf,
                      "IMU0311: a frame from the dispatcher (type %d) names no connection",
                      frame->type);
     } else if (frame->type == IMU_WIRE_EIO_SEND) {
-        imu_sockets_send(id, frame->payload, frame->payload_len,
-                         json_is_true(json_object_get(header, "preview")));
+        on_send(frame, header);
+    } else if (frame->type == IMU_WIRE_EIO_FORGET) {
+        imu_sockets_forget_events(id);
     } else if (frame->type == IMU_WIRE_EIO_CLOSE) {
         int code = (int)json_integer_value(json_object_get(header, "code"));
 

@@ -24,13 +24,19 @@ APLOG_USE_MODULE(invokemu);
 
 /* ---- writing, under the lock ---- */
 
+static void free_out(imu_out *out)
+{
+    imu_message_release(out->message);
+    free(out);
+}
+
 void imu_socket_drop_queue(imu_socket *s)
 {
     while (s->first) {
         imu_out *out = s->first;
 
         s->first = out->next;
-        free(out);
+        free_out(out);
     }
     s->last = &s->first;
     s->queued = 0;
@@ -86,7 +92,7 @@ static int flush(imu_socket *s, int wait)
 
     while (rv == APR_SUCCESS && !c->aborted) {
         imu_out *out = s->first;
-        size_t len;
+        size_t left, len;
 
         if (c->data_in_output_filters && !wait) {
             rv = push(c);
@@ -96,50 +102,58 @@ static int flush(imu_socket *s, int wait)
         }
         if (!out)
             return 1;
-        len = out->len - out->sent < PIECE ? out->len - out->sent : PIECE;
-        rv = pass_piece(s, out->data + out->sent, len, wait);
+        left = out->message->len - out->sent;
+        len = left < PIECE ? left : PIECE;
+        rv = pass_piece(s, out->message->data + out->sent, len, wait);
         if (rv == APR_SUCCESS && !wait)
             rv = push(c);
         out->sent += len;
         s->queued -= len;
-        if (out->sent == out->len) {
+        if (len == left) {
             s->first = out->next;
             if (!s->first)
                 s->last = &s->first;
-            free(out);
+            free_out(out);
         }
     }
     return -1;
 }
 
-static imu_out *out_new(size_t len, int preview)
+static int append(imu_socket *s, imu_message *message, int preview)
 {
-    imu_out *out = malloc(sizeof *out + len);
+    imu_out *out = malloc(sizeof *out);
 
-    if (out)
-        *out = (imu_out){.len = len, .preview = preview};
-    return out;
-}
-
-static void append(imu_socket *s, imu_out *out)
-{
+    if (!out)
+        return -1;
+    *out = (imu_out){.message = imu_message_share(message), .preview = preview};
     *s->last = out;
     s->last = &out->next;
-    s->queued += out->len;
+    s->queued += message->len;
+    return 0;
 }
 
-/* Leaves out previews that have not begun to be sent: the next one is newer. */
-static void drop_previews(imu_socket *s)
+static int is_preview(const imu_out *out)
+{
+    return out->preview;
+}
+
+static int is_event(const imu_out *out)
+{
+    return out->message->event;
+}
+
+/* Leaves out what has not begun to be sent. */
+static void drop_unsent(imu_socket *s, int (*which)(const imu_out *out))
 {
     imu_out **link = &s->first;
 
     while (*link) {
         imu_out *out = *link;
 
-        if (out->preview && out->sent == 0) {
+        if (out->sent == 0 && which(out)) {
             *link = out->next;
-            s->queued -= out->len;
-            free(out);
+            s->queued -= out->message->len;
+            free_out(out);
         } else {
             link = &out->next;
         }
@@ -147,30 +161,30 @@ static void drop_previews(imu_socket *s)
     s->last = link;
 }
 
-static int enqueue_frame(imu_socket *s, int opcode, const char *data, size_t len, int preview)
+static int enqueue(imu_socket *s, imu_message *message, int preview)
 {
-    unsigned char head[IMU_WS_MAX_HEAD];
-    size_t head_len = imu_ws_head(head, opcode, len);
-    imu_out *out;
-
-    if (s->queued + len > MANY_QUEUED)
-        drop_previews(s);
-    if (preview && s->queued + len > MANY_QUEUED)
+    /* The next one is newer. */
+    if (s->queued + message->len > MANY_QUEUED)
+        drop_unsent(s, is_preview);
+    if (preview && s->queued + message->len > MANY_QUEUED)
         return 0;
-    if (s->queued + len > MOST_QUEUED || !(out = out_new(head_len + len, preview)))
-        return -1;
-    memcpy(out->data, head, head_len);
-    if (len)
-        memcpy(out->data + head_len, data, len);
-    append(s, out);
-    return 0;
+    return s->queued + message->len > MOST_QUEUED ? -1 : append(s, message, preview);
+}
+
+static int enqueue_frame(imu_socket *s, int opcode, const char *data, size_t len)
+{
+    imu_message *message = imu_message_frame(opcode, data, len);
+    int rc = message ? enqueue(s, message, 0) : -1;
+
+    imu_message_release(message);
+    return rc;
 }
 
 static void enqueue_close(imu_socket *s, int code)
 {
     char data[2] = {(char)(code >> 8), (char)code};
 
-    enqueue_frame(s, IMU_WS_CLOSE, data, sizeof data, 0);
+    enqueue_frame(s, IMU_WS_CLOSE, data, sizeof data);
     s->ending = 1;
 }
 
@@ -190,8 +204,8 @@ static int enqueue_answer(imu_socket *s)
                            "\r\n"};
     char line[512];
     size_t used = 0, all = s->answer.len;
-    imu_out *out;
-    int len;
+    imu_message *out;
+    int len, rc;
 
     apr_rfc822_date(date, apr_time_now());
     len = snprintf(line, sizeof line,
@@ -203,15 +217,16 @@ static int enqueue_answer(imu_socket *s)
     parts[0] = line;
     for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; i++)
         all += strlen(parts[i]);
-    if (len < 0 || (size_t)len >= sizeof line || !(out = out_new(all, 0)))
+    if (len < 0 || (size_t)len >= sizeof line || !(out = imu_message_new(all)))
         return -1;
     for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         memcpy(out->data + used, parts[i], strlen(parts[i]));
         used += strlen(parts[i]);
     }
     memcpy(out->data + used, s->answer.body, s->answer.len);
-    append(s, out);
-    return 0;
+    rc = append(s, out, 0);
+    imu_message_release(out);
+    return rc;
 }
 
 /* The answer is out: the connection is the core's again at the next thing the browser sends. */
@@ -275,7 +290,7 @@ void imu_sockets_answer(uint64_t id, int status, const char *type, const char *b
     imu_socket_release(s);
 }
 
-void imu_sockets_send(uint64_t id, const char *text, size_t len, int preview)
+void imu_sockets_send(uint64_t id, imu_message *message, int preview)
 {
     imu_socket *s = imu_socket_find(id);
 
@@ -283,11 +298,23 @@ void imu_sockets_send(uint64_t id, const char *text, size_t len, int preview)
         return;
     pthread_mutex_lock(&s->lock);
     if (s->is_ws && s->c && !s->ending) {
-        if (enqueue_frame(s, IMU_WS_TEXT, text, len, preview) != 0)
+        if (enqueue(s, message, preview) != 0)
             abort_socket(s);
         else
             flush_parked(s);
     }
+    pthread_mutex_unlock(&s->lock);
+    imu_socket_release(s);
+}
+
+void imu_sockets_forget_events(uint64_t id)
+{
+    imu_socket *s = imu_socket_find(id);
+
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    drop_unsent(s, is_event);
     pthread_mutex_unlock(&s->lock);
     imu_socket_release(s);
 }
@@ -418,7 +445,7 @@ static int take_event(imu_socket *s, const imu_ws_event *event)
         enqueue_close(s, IMU_WS_TRY_LATER);
         return -1;
     case IMU_WS_GOT_PING:
-        return enqueue_frame(s, IMU_WS_PONG, event->data, event->len, 0);
+        return enqueue_frame(s, IMU_WS_PONG, event->data, event->len);
     case IMU_WS_GOT_CLOSE:
     case IMU_WS_BROKEN:
         enqueue_close(s, event->code);

@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include "mod_invokemu/events/message.h"
 #include "mod_invokemu/events/websocket.h"
 
 /** Seconds, in the Retry-After of an answer 429. */
@@ -36,9 +37,9 @@ typedef struct imu_answer {
 
 typedef struct imu_out {
     struct imu_out *next;
-    size_t len, sent;
+    imu_message *message;
+    size_t sent;
     int preview;
-    char data[];
 } imu_out;
 
 typedef struct imu_socket {
@@ -82,10 +83,12 @@ imu_next imu_socket_park(imu_socket *s);
 /** The browser has sent something, or has gone. */
 imu_next imu_socket_readable(imu_socket *s);
 
-/** Hub thread: what the dispatcher says, by connection number. body and text are borrowed. */
+/** Hub thread: what the dispatcher says, by connection number. What is said is borrowed. */
 void imu_sockets_answer(uint64_t id, int status, const char *type, const char *body, size_t len);
-void imu_sockets_send(uint64_t id, const char *text, size_t len, int preview);
+void imu_sockets_send(uint64_t id, imu_message *message, int preview);
 void imu_sockets_close(uint64_t id, int code);
+/** Events that wait to be sent are not for that person any more. */
+void imu_sockets_forget_events(uint64_t id);
 void imu_sockets_writable(uint64_t id);
 /** Hub thread: ends everything that is parked, with that close code; polls are answered with
  * nothing to say. */

@@ -114,7 +114,7 @@ async function server() {
 }
 
 async function sockets(tls) {
-    const found = await startServer({ tls, logLevel: 'warn' });
+    const found = await startServer({ tls, logLevel: 'warn', conf: `InvokeMUMaxPersonSockets ${2 * SOCKETS}` });
     const admin = await setupAdmin(found);
     const owner = await addUser(admin, 'Owner');
     const result = await measureSockets(found, admin, owner, SOCKETS);

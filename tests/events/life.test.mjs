@@ -10,7 +10,7 @@ import { MODULES } from '../lib/paths.mjs';
 import { until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 
-const FEW_THREADS = 'ThreadsPerChild 5\nServerLimit 2\nStartServers 1\nMaxRequestWorkers 10\nMinSpareThreads 1\nMaxSpareThreads 10\nInvokeMUMaxSockets 1000\n';
+const FEW_THREADS = 'ThreadsPerChild 5\nServerLimit 2\nStartServers 1\nMaxRequestWorkers 10\nMinSpareThreads 1\nMaxSpareThreads 10\nInvokeMUMaxSockets 1000\nInvokeMUMaxPersonSockets 1000\n';
 
 async function people(server) {
     const admin = await setupAdmin(server);

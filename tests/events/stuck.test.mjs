@@ -1,14 +1,15 @@
 // A browser that asks for more before it has read its answer: nobody else waits for it.
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { test } from 'node:test';
-import { listen } from '../lib/events.mjs';
+import { after, test } from 'node:test';
+import { RawSocket, closeAll, listen } from '../lib/events.mjs';
 import { request } from '../lib/http.mjs';
 import { until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 
 // One child, whose sockets hold little that was not read.
-const server = useServer({ conf: 'StartServers 1\nServerLimit 1\nThreadsPerChild 25\nMaxRequestWorkers 25\nMinSpareThreads 1\nMaxSpareThreads 26\nSendBufferSize 8192' });
+const server = useServer({ conf: 'StartServers 1\nServerLimit 1\nThreadsPerChild 25\nMaxRequestWorkers 25\nMinSpareThreads 1\nMaxSpareThreads 26\nSendBufferSize 8192\nInvokeMUMaxPersonSockets 400' });
+after(closeAll);
 const PATH = '/ws/socket.io/?EIO=4&transport=polling';
 
 /** A polling session of its own connection. */
@@ -23,7 +24,7 @@ async function session(token) {
 }
 
 test('an answer that is not read stops nobody’s events', async (t) => {
-    const admin = await setupAdmin(server);
+    const admin = await (server.admin ??= setupAdmin(server));
     const [slow, honest] = [await addUser(admin, 'Slow'), await addUser(admin, 'Honest')];
     const sockets = [];
     t.after(() => sockets.forEach((each) => each.destroy()));
@@ -50,5 +51,31 @@ test('an answer that is not read stops nobody’s events', async (t) => {
         }
         assert.equal((await honest.post('/api/v1/recall/default', { positive_prompt: `round ${round}` })).status, 200);
         await heard.heard('recall_parameters_updated', (e) => JSON.stringify(e).includes(`round ${round}`), 5000);
+    }
+});
+
+test('what one person’s many sockets are told at once costs nobody else’s', async () => {
+    const admin = await (server.admin ??= setupAdmin(server));
+    const [many, honest] = [await addUser(admin, 'Many'), await addUser(admin, 'Other')];
+    const heard = await listen(server, honest);
+    const sockets = [];
+    while (sockets.length < 300) {
+        const each = new RawSocket(server);
+        sockets.push(each);
+        assert.equal(await each.status(), 101);
+        await each.text();
+        each.send(`40${JSON.stringify({ token: many.token })}`);
+        await each.text();
+        each.send(`42${JSON.stringify(['subscribe_queue', { queue_id: 'default' }])}`);
+    }
+    // More, in all copies, than fits between the dispatcher and a child.
+    for (let i = 0; i < 3; i++) {
+        assert.equal((await many.post('/api/v1/recall/default', { positive_prompt: 'p'.repeat(60000), negative_prompt: 'n'.repeat(60000) })).status, 200);
+    }
+    assert.equal((await honest.post('/api/v1/recall/default', { positive_prompt: 'still here' })).status, 200);
+    await heard.heard('recall_parameters_updated', (e) => JSON.stringify(e).includes('still here'), 20000);
+    assert.equal(heard.ended, null);
+    for (const each of sockets) {
+        assert.match(await each.text(), /^42\["recall_parameters_updated"/);
     }
 });

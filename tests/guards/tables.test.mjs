@@ -100,6 +100,7 @@ test('the defaults of the reference are those of the program', () => {
         InvokeMUAuditDays: 'DEFAULT_AUDIT_DAYS',
         InvokeMUQueueHistory: 'DEFAULT_QUEUE_HISTORY',
         InvokeMUMaxSockets: 'DEFAULT_MAX_SOCKETS',
+        InvokeMUMaxPersonSockets: 'DEFAULT_PERSON_SOCKETS',
         InvokeMUMinFree: 'DEFAULT_MIN_FREE',
         InvokeMUMailTemplates: 'DEFAULT_MAIL_TEMPLATES',
         InvokeMUCookieName: 'DEFAULT_COOKIE_NAME',

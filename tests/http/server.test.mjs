@@ -149,6 +149,7 @@ for (const mpm of ['worker', 'prefork']) {
 const refused = [
     ['InvokeMUSessionHours 0', /InvokeMUSessionHours takes a whole number from 1 to/],
     ['InvokeMUQueueHistory many', /InvokeMUQueueHistory takes a whole number/],
+    ['InvokeMUMaxPersonSockets 0', /InvokeMUMaxPersonSockets takes a whole number/],
     ['InvokeMUQueueMode Random', /RoundRobin or FIFO/],
     ['InvokeMUMaxPixels 12', /InvokeMUMaxPixels takes a number of pixels/],
     ['InvokeMUMaxBody 12Q', /InvokeMUMaxBody takes a number of bytes/],
