@@ -89,7 +89,7 @@ test('another own session is signed out from the list, and its page says so', as
     await guest.page.locator('.session').nth(1).getByRole('button', { name: 'Sign out' }).click();
     await guest.sees('That device was signed out.');
     await second.open('/gallery?board=none');
-    await second.sees('You were signed out from another device. Sign in again.');
+    await second.sees('You were signed out from another device, or by an administrator. Sign in again.');
     assert.equal(new URL(second.page.url()).pathname, '/login');
     // Signing in leads on to the page that was asked for.
     await second.field('Email address').fill('grace@example.com');

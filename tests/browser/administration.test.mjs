@@ -53,6 +53,7 @@ test('the set-up asks who gets what was made before there were accounts', async 
 
 test('and afterwards an administrator hands it to anybody, by keyboard alone', async () => {
     await person.open('/people');
+    await person.sees('1 picture, 1 board. It belongs to nobody yet, and only administrators see it.');
     const ask = person.button('Choose who gets it');
     await ask.focus();
     await press('Enter');
@@ -156,7 +157,7 @@ test('devices of a person are ended, one or all, and the page there says so', as
     await axe('devices');
     await dialog().locator('.session', { hasText: 'Chrome on Linux' }).getByRole('button', { name: 'Sign out' }).focus();
     await press('Enter');
-    await there.sees('You were signed out from another device. Sign in again.');
+    await there.sees('You were signed out from another device, or by an administrator. Sign in again.');
     await dialog().getByText('1 device').waitFor();
     await login(server, 'nina@example.com', PASSWORD);
     await press('Escape');

@@ -118,6 +118,70 @@ for (const [name, options] of [
     });
 }
 
+test('arrow keys, Home and End go from board to board, and Tab as it did', async () => {
+    const person = await gallery('grace@example.com', PASSWORD);
+    const { keyboard } = person.page;
+    await person.page.locator('.board', { hasText: 'Party' }).waitFor();
+    const at = () => person.page.evaluate(() => document.activeElement.querySelector('strong')?.textContent);
+    await person.page.locator('.board', { hasText: 'Unsorted' }).focus();
+    for (const [key, name] of [
+        ['ArrowLeft', 'Unsorted'],
+        ['ArrowRight', 'New board'],
+        ['ArrowRight', 'Party'],
+        ['End', 'Look at this'],
+        ['ArrowRight', 'Look at this'],
+        ['ArrowLeft', 'Open, and hers by name'],
+        ['Home', 'Unsorted'],
+        ['Tab', 'New board'],
+        ['Tab', 'Party'],
+    ]) {
+        await keyboard.press(key);
+        assert.equal(await at(), name, key);
+    }
+    await keyboard.press('Enter');
+    await person.page.getByRole('heading', { name: 'Party' }).waitFor();
+    await person.context.close();
+});
+
+test('what goes wrong in the sharing dialog is said there', async () => {
+    const person = await gallery('olga@example.com', PASSWORD);
+    person.allow(/status of 500/);
+    await person.page.getByRole('link', { name: /Party/ }).click();
+    await person.button('This board').click();
+    await person.page.getByRole('menuitem', { name: 'Who can see it' }).click();
+    const dialog = person.page.getByRole('dialog');
+    await dialog.locator('.named', { hasText: 'Grace' }).waitFor();
+    for (const body of ['{"detail":"Internal Server Error"}', '<html></html>']) {
+        await person.page.route('**/boards/*/people?*', (route) => route.fulfill({ status: 500, contentType: body[0] === '{' ? 'application/json' : 'text/html', body }));
+        await dialog.getByRole('combobox', { name: 'Name or email address' }).fill(body[0]);
+        await dialog.getByText('Nobody can be looked up right now. The whole email address works, too.').waitFor();
+        await person.page.unroute('**/boards/*/people?*');
+        await dialog.getByRole('combobox', { name: 'Name or email address' }).fill('');
+        await dialog.getByText('Nobody can be looked up right now.').waitFor({ state: 'detached' });
+    }
+    // An answer that makes no sense is none.
+    await person.page.route('**/boards/*/people?*', (route) => route.fulfill({ status: 200, contentType: 'application/json', body: '{"detail":"?"}' }));
+    await dialog.getByRole('combobox', { name: 'Name or email address' }).fill('?');
+    await dialog.getByText('Nobody can be looked up right now.').waitFor();
+    await person.page.route('**/boards/*/share/*', (route) => route.fulfill({ status: 500, contentType: 'application/json', body: '{"detail":"?"}' }));
+    await person.button('Stop sharing with Grace').click();
+    await dialog.getByRole('alert').getByText('Something went wrong on the server.').waitFor();
+    await dialog.locator('.named', { hasText: 'Grace' }).waitFor();
+    await person.page.route('**/boards/*/shares', (route) => route.fulfill({ status: 500, contentType: 'application/json', body: '{"detail":"?"}' }));
+    await person.page.keyboard.press('Escape');
+    await person.page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+    await person.button('This board').click();
+    await person.page.getByRole('menuitem', { name: 'Who can see it' }).click();
+    await dialog.getByRole('alert').getByText('Something went wrong on the server.').waitFor();
+    assert.deepEqual(await person.axe(), []);
+    await person.page.unroute('**/boards/*/shares');
+    await dialog.getByRole('button', { name: 'Try again' }).click();
+    await dialog.locator('.named', { hasText: 'Grace' }).waitFor();
+    assert.equal(await person.page.getByText('This page stumbled').count(), 0);
+    await person.context.close();
+});
+
 test('an administrator finds the private boards of others with them, by whose they are', async () => {
     const person = await gallery(ADMIN.email, ADMIN.password);
     await person.page.locator('.board', { hasText: 'Diary' }).waitFor();

@@ -131,6 +131,9 @@ for (const [name, viewport, extra] of [['a phone', PHONE, TOUCH], ['a tablet', T
 
 test('name and tools of the gallery share a line on a tablet, however long the name', async () => {
     const person = await signedIn({ viewport: TABLET });
+    const client = await login(server, ADMIN.email, ADMIN.password);
+    const share = await client.post(`/api/v1/boards/${boards[0]}/share`, { email: 'ada@example.com', permission: 'read' });
+    assert.equal(share.status, 200);
     for (const where of ['/gallery', ...boards.map((id) => `/gallery?board=${id}`)]) {
         await person.open(where);
         await person.page.locator(where === '/gallery' ? '.blank' : '.thumb img.sharp').first().waitFor();
@@ -142,6 +145,13 @@ test('name and tools of the gallery share a line on a tablet, however long the n
             assert.ok(tool.left >= title.right && tool.right <= TABLET.width, `${where}: nothing lies over anything`);
         }
         assert.ok(title.right - title.left > 40, `${where}: the name can be seen`);
+        const cut = await person.page.locator('.search input, .seen-by > span').evaluateAll((list) => {
+            const pen = document.createElement('canvas').getContext('2d');
+            const room = (e) => e.clientWidth - parseFloat(getComputedStyle(e).paddingLeft) - parseFloat(getComputedStyle(e).paddingRight);
+            const words = (e) => (e.placeholder ? ((pen.font = getComputedStyle(e).font), pen.measureText(e.placeholder).width) : e.scrollWidth);
+            return list.filter((e) => words(e) > room(e) + 1).map((e) => e.placeholder || e.textContent);
+        });
+        assert.deepEqual(cut, [], `${where}: no word is cut`);
     }
     await person.context.close();
 });

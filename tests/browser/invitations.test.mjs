@@ -95,6 +95,7 @@ describe('links', () => {
         const guest = await browser.person();
         guest.allow(/status of 400/);
         await guest.open(invitation);
+        await guest.page.waitForFunction(() => document.activeElement.matches('main input[type=password]'));
         await redeem(guest, 'short');
         await guest.sees(/too short/);
         await redeem(guest, 'Password1');

@@ -3,11 +3,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { DESK, PHONE, useBrowser } from '../lib/browser.mjs';
+import { misfits } from '../lib/fit.mjs';
 import { testModels } from '../lib/models.mjs';
 import { makePng } from '../lib/png.mjs';
+import { enqueue, QUEUE } from '../lib/queue.mjs';
 import { useServer } from '../lib/server.mjs';
-import { ADMIN, PASSWORD, addUser, setupAdmin, upload } from '../lib/users.mjs';
+import { ADMIN, PASSWORD, addUser, login, setupAdmin, upload } from '../lib/users.mjs';
 
+/** A name as long as it may be, and a word that has no place to break. */
+const LONG = 'W'.repeat(100);
+const WORD = `Donaudampfschiff${'fahrtsgesellschaft'.repeat(3)}`;
 const FIRST_LOAD_BYTES = 100 * 1024;
 const FIRST_LOAD_CALLS = 8;
 const LOOKS = [
@@ -32,6 +37,8 @@ const idle = (person) => person.page.waitForLoadState('networkidle');
 describe('with people', () => {
     const server = useServer({ multiuser: true, media: true, models: testModels() });
     const browser = useBrowser(server);
+    /** Of somebody with a long name, shared with the administrator. */
+    let board;
 
     test('axe finds nothing on the set-up page', async () => {
         const person = await browser.person();
@@ -87,20 +94,6 @@ describe('with people', () => {
         assert.deepEqual(await person.axe(), [], 'lightbox');
     });
 
-    test('no page is wider than the screen, and no button is narrower than its words', async () => {
-        const person = await browser.person({ viewport: { width: 320, height: 640 } });
-        await person.signIn(ADMIN.email, ADMIN.password);
-        await person.page.waitForURL('**/create');
-        for (const [where, ready] of Object.entries(READY)) {
-            await person.open(where);
-            await person.page.locator(ready).first().waitFor();
-            const { inner, scroll } = await person.page.evaluate(() => ({ inner: innerWidth, scroll: document.documentElement.scrollWidth }));
-            assert.ok(scroll <= inner, `${where} is ${scroll} wide on ${inner}`);
-            const cut = await person.page.locator('button:visible, .button:visible').evaluateAll((list) => list.filter((b) => b.scrollWidth > b.clientWidth).map((b) => b.textContent));
-            assert.deepEqual(cut, [], where);
-        }
-    });
-
     test('the first load keeps to its budget', async () => {
         const before = await browser.person();
         await before.signIn(ADMIN.email, ADMIN.password);
@@ -122,6 +115,145 @@ describe('with people', () => {
         assert.ok(bytes <= FIRST_LOAD_BYTES, `${bytes} bytes on the first load`);
         assert.ok(person.calls.length <= FIRST_LOAD_CALLS, `${person.calls.length} calls: ${person.calls.join(', ')}`);
     });
+
+    test('people, boards and jobs with the longest names', async () => {
+        const admin = await login(server, ADMIN.email, ADMIN.password);
+        const long = await addUser(admin, LONG, { email: `${'w'.repeat(60)}@${'long-name.'.repeat(5)}example.com` });
+        await addUser(admin, WORD, { email: 'word@example.com' });
+        await login(server, long.user.email, PASSWORD);
+        const invited = await admin.post('/api/v1/invitations', { email: `guest.${'of-everybody.'.repeat(4)}here@example.com`, display_name: WORD.slice(1) });
+        assert.equal(invited.status, 201);
+        assert.equal((await admin.put(`${QUEUE}/processor/pause`)).status, 200);
+        await enqueue(long, { runs: 1 });
+        for (const [owner, name, with_] of [[admin, LONG, long.user.email], [admin, WORD, 'word@example.com'], [long, WORD, ADMIN.email]]) {
+            const { status, body } = await owner.post(`/api/v1/boards/?board_name=${encodeURIComponent(name)}`);
+            assert.equal(status, 201);
+            assert.equal((await owner.post(`/api/v1/boards/${body.board_id}/share`, { email: with_, permission: 'admin' })).status, 200);
+            board = body.board_id;
+            await upload(owner, { png: makePng(64, 48), query: `&board_id=${board}` });
+        }
+    });
+
+    for (const width of [320, 390, 820, 1440]) {
+        test(`no page is wider than the screen, and no button is narrower than its words, at ${width} px`, async () => {
+            const person = await browser.person({ viewport: { width, height: 800 }, reducedMotion: 'reduce' });
+            await person.signIn(ADMIN.email, ADMIN.password);
+            await person.page.waitForURL('**/create');
+            for (const [where, ready] of [...Object.entries(READY), [`/gallery?board=${board}`, '.thumb img.sharp']]) {
+                await person.open(where);
+                await person.page.locator(ready).first().waitFor();
+                await idle(person);
+                assert.deepEqual(await misfits(person.page), [], where);
+            }
+            await person.context.close();
+        });
+    }
+
+    for (const width of [320, 390, 1440]) {
+        test(`no dialog is wider than the screen, and all in it can be pressed, at ${width} px`, async () => {
+            const person = await browser.person({ viewport: { width, height: 700 }, reducedMotion: 'reduce', hasTouch: width < 700 });
+            const { page } = person;
+            const dialog = page.getByRole('dialog');
+            const fits = async (what) => {
+                await dialog.waitFor();
+                await idle(person);
+                assert.deepEqual(await misfits(page, 'dialog[open]'), [], what);
+            };
+            const close = async () => {
+                await page.keyboard.press('Escape');
+                await dialog.waitFor({ state: 'detached' });
+            };
+            const menu = async (button, entry) => {
+                await page.getByRole('button', { name: button, exact: true }).first().click();
+                await page.getByRole('menuitem', { name: entry, exact: true }).click();
+            };
+            await person.signIn(ADMIN.email, ADMIN.password);
+            await page.locator('.composer').waitFor();
+            await page.keyboard.press('Tab');
+            await page.keyboard.press('?');
+            await fits('the keys');
+            await close();
+            if (width < 700) {
+                await person.button('More', { exact: true }).click();
+                await fits('More');
+                await close();
+            }
+            await person.open('/people');
+            await page.locator('.person:not(.skeleton)').nth(2).waitFor();
+            await person.button('Invite', { exact: true }).click();
+            await fits('inviting');
+            await person.field('Name').fill(WORD);
+            await person.field('Email address').fill(`at${width}.${'very-long.'.repeat(5)}name@example.com`);
+            await person.button('Make the link').click();
+            await person.button('Copy', { exact: true }).waitFor();
+            await person.button('Show as QR code').click();
+            await dialog.getByRole('img').waitFor();
+            await fits('an invitation');
+            await close();
+            await person.button('Add a person').click();
+            await person.button('Suggest one').click();
+            await fits('adding somebody');
+            await close();
+            for (const name of [LONG, WORD]) {
+                for (const entry of ['Edit', 'Devices', 'Set a new password']) {
+                    await menu(`More for ${name}`, entry);
+                    await fits(entry);
+                    await close();
+                }
+                await menu(`More for ${name}`, 'Reset link');
+                await fits('a reset');
+                await person.button('Make the link').click();
+                await person.button('Copy', { exact: true }).waitFor();
+                await fits('a reset link');
+                await close();
+                await menu(`More for ${name}`, 'Delete');
+                await page.getByRole('radio', { name: 'Give it to somebody' }).check();
+                await fits('deleting somebody');
+                await close();
+            }
+            await menu(`More for ${WORD}`, 'Suspend');
+            await page.locator('.toast').first().waitFor();
+            await menu(`More for ${WORD}`, 'End the suspension');
+            await page.locator('.toast').nth(1).waitFor();
+            assert.deepEqual(await misfits(page, '.toasts'), []);
+            await person.open('/queue');
+            for (const entry of ['Tidy up my finished jobs', 'Tidy up finished jobs of everyone']) {
+                await menu('More for the queue', entry);
+                await fits(entry);
+                await close();
+            }
+            await person.open(`/gallery?board=${board}`);
+            await page.locator('.thumb img.sharp').first().waitFor();
+            for (const entry of ['Rename', 'Delete']) {
+                await menu('This board', entry);
+                await fits(entry);
+                await close();
+            }
+            await menu('This board', 'Who can see it');
+            await dialog.locator('.named').first().waitFor();
+            await fits('who can see it');
+            await page.getByRole('combobox', { name: 'Name or email address' }).focus();
+            await dialog.locator('.picker-list [role="option"]').first().waitFor();
+            await fits('choosing somebody');
+            await page.keyboard.press('Escape');
+            await close();
+            await page.locator('.thumb-open').first().focus();
+            await page.keyboard.press(' ');
+            await person.button('Move…').click();
+            await fits('moving');
+            await person.button('New board').last().click();
+            await fits('a new board');
+            await page.keyboard.press('Escape');
+            await page.getByRole('dialog', { name: 'Move 1 picture' }).waitFor();
+            await close();
+            await person.button('Select nothing').click();
+            await page.locator('.thumb-open').first().click();
+            await page.locator('.box-tools').getByRole('button', { name: 'Details' }).click();
+            await page.locator('.facts').waitFor();
+            assert.deepEqual(await misfits(page, '.box-details'), []);
+            await person.context.close();
+        });
+    }
 
     test('the keyboard alone signs in, writes a prompt, selects a picture and closes what is open', async () => {
         const person = await browser.person();

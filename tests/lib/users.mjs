@@ -29,8 +29,7 @@ export async function setupAdmin(server, account = ADMIN) {
 }
 
 /** The administrator creates an account, which then signs in. */
-export async function addUser(admin, name, { isAdmin = false, password = PASSWORD } = {}) {
-    const email = `${name.toLowerCase()}@example.com`;
+export async function addUser(admin, name, { isAdmin = false, password = PASSWORD, email = `${name.toLowerCase()}@example.com` } = {}) {
     const answer = await admin.post('/api/v1/auth/users', {
         email,
         display_name: name,

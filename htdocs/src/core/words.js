@@ -81,8 +81,9 @@ const BRIEF = 48;
 
 /** A name as it stands in a sentence or a title: a very long one is cut. */
 export function brief(name) {
-  const letters = [...String(name)];
-  return letters.length > BRIEF ? `${letters.slice(0, BRIEF - 1).join('').trimEnd()}…` : String(name);
+  const text = plain(name) || String(name);
+  const letters = [...text];
+  return letters.length > BRIEF ? `${letters.slice(0, BRIEF - 1).join('').trimEnd()}…` : text;
 }
 
 /** "Firefox on Windows" from a user agent text; exactness is not needed, recognition is. */
@@ -109,5 +110,10 @@ export function device(agent) {
   return system ? `${browser} on ${system}` : browser;
 }
 
-/** A text as people read it: blanks count once, and so does each way of writing the same letter. */
-export const asRead = (text) => text.normalize('NFC').replace(/\s+/gu, ' ').trim();
+const SEEN = /[^\p{C}\p{Default_Ignorable_Code_Point}\p{Z}\s\u2800]/u;
+
+/** A name as it is shown: nothing in it breaks the line or turns around what stands beside it. '' when there would be nothing to see. */
+export function plain(name) {
+  const text = String(name || '').replace(/\p{Bidi_Control}/gu, '').replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ');
+  return SEEN.test(text) ? text.trim() : '';
+}

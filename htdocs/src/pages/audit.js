@@ -6,6 +6,7 @@ import { useFilter, useRead } from '../core/read.js';
 import { amount, brief, count, shortTime } from '../core/words.js';
 import { Blank, Button, Failed, TextField } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
+import { Address } from '../parts/names.js';
 import { RIGHTS, VISIBILITY } from '../state/boards.js';
 
 const PAGE = 100;
@@ -113,8 +114,8 @@ function Entry({ entry }) {
   return html`<tr class=${entry.result === 'ok' ? '' : 'refused'} data-entry=${entry.entry_id}>
     <td><time dateTime=${`${entry.created_at.replace(' ', 'T')}Z`}>${shortTime(entry.created_at)}</time></td>
     <td>${ACTIONS[entry.action] || entry.action}${entry.result !== 'ok' && ', refused'}</td>
-    <td>${entry.user_email || 'Nobody signed in'}${entry.address && html` <span class="audit-detail">${entry.address}</span>`}</td>
-    <td>${name && html`<span title=${entry.target_name}>${name}</span>`}${name && more && ', '}${more && html`<span class="audit-detail">${more}</span>`}
+    <td><${Address}>${entry.user_email || 'Nobody signed in'}<//>${entry.address && html` <span class="audit-detail">${entry.address}</span>`}</td>
+    <td>${name && html`<span title=${entry.target_name}><${Address}>${name}<//></span>`}${name && more && ', '}${more && html`<span class="audit-detail"><${Address}>${more}<//></span>`}
       <${Details} entry=${entry} /></td></tr>`;
 }
 

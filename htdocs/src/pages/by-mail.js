@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { confirmEmail, forgotPassword, server, user } from '../core/session.js';
 import { Button, TextField } from '../parts/controls.js';
-import { DeadLink, Frame, Looking, redeem, useLink, useSubmit, Wrong } from './enter.js';
+import { DeadLink, Frame, Looking, OneField, redeem, useLink, useSubmit, Wrong } from './enter.js';
 
 const Back = () => html`<a class="button wide" href=${user.value ? '/create' : '/login'}>${user.value ? 'To the start' : 'To the sign-in page'}</a>`;
 
@@ -27,11 +27,11 @@ export function Forgot() {
       <p class="note">Nothing arrives? Look among the unwanted mails, or ask an administrator.</p><${Back} /><//>`;
   }
   return html`<${Frame} title="Forgot your password?" lead="Enter the address you sign in with. You get a link for choosing a new password.">
-    <form onSubmit=${submit} novalidate>
+    <${OneField} onSubmit=${submit}>
       <${Wrong}>${error}<//>
       <${TextField} label="Email address" type="email" name="email" autocomplete="username" autocapitalize="off" value=${email} onText=${setEmail} required />
       <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Asking…' : 'Send me a link'}<//>
-    </form><p><a href="/login">Back to signing in</a></p>
+    <//><p><a href="/login">Back to signing in</a></p>
   <//>`;
 }
 

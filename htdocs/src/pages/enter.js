@@ -1,5 +1,5 @@
 // The pages before one is in: first set-up, signing in, redeeming a link, and choosing an own password.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { route } from '../core/router.js';
 import { acceptInvitation, changePassword, checkLink, FORGOT_PAGE, myName, RESET_PAGE, server, setUp, signedOutReason, signIn, signOut, user } from '../core/session.js';
@@ -31,6 +31,13 @@ export function useSubmit(act) {
     }
   };
   return { ...state, submit };
+}
+
+/** The form of a page that asks for one thing: the cursor is in it. */
+export function OneField({ children, ...rest }) {
+  const form = useRef();
+  useEffect(() => form.current.querySelector('input:not([type=hidden])').focus(), []);
+  return html`<form novalidate ref=${form} ...${rest}>${children}</form>`;
 }
 
 export const Wrong = ({ children }) => html`<div role="alert">${children && html`<p class="message bad">${children}</p>`}</div>`;
@@ -93,7 +100,7 @@ export function SetUp() {
         hint="For signing in. It doesn’t leave this server." />
       <${NewPasswordField} label="Password" value=${password} onText=${setPassword} required />
       ${legacy && html`<${Choice} label=${`Already here: ${amount(legacy)}. Who gets them?`} value=${heir} options=${HEIRS} onPick=${setHeir} />
-        <p class="note">${heir === 'me' ? 'They will be yours.' : 'They wait, and nobody sees them. Under People you give them to any account.'}</p>`}
+        <p class="note">${heir === 'me' ? 'They will be yours.' : 'They wait, and only administrators see them. Under People you give them to any account.'}</p>`}
       <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Setting up…' : 'Set up'}<//>
     </form>
   <//>`;
@@ -159,12 +166,12 @@ export function Invitation() {
   }
   return html`<${Frame} title=${title} lead=${`With it and ${email || 'your email address'} you sign in here from now on.`}>
     ${user.value && html`<p class="message" role="status">${`${myName.value} is signed in here. Going on signs in the person this link was made for instead.`}</p>`}
-    <form onSubmit=${submit} novalidate>
+    <${OneField} onSubmit=${submit}>
       <${Wrong}>${error}<//>
       ${email && html`<input type="hidden" name="username" autocomplete="username" value=${email} />`}
       <${NewPasswordField} label="Password" value=${password} onText=${setPassword} required />
       <${Button} kind="main" type="submit" class="wide" busy=${busy}>${busy ? 'Saving…' : 'Save and sign in'}<//>
-    </form>
+    <//>
     <p class="note">This link works once.</p>
   <//>`;
 }

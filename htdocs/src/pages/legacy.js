@@ -30,7 +30,7 @@ export function LegacyNews() {
   useEffect(() => {
     load();
   }, []);
-  return html`${data && html`<div class="message legacy" role="status"><p>There is something here from before there were accounts: ${amount(data)}. Nobody sees it yet.</p>
+  return html`${data && html`<div class="message legacy" role="status"><p>There is something here from before there were accounts: ${amount(data)}. It belongs to nobody yet, and only administrators see it.</p>
     <${Button} onClick=${() => setOpen(true)}>Choose who gets it<//></div>`}
     ${open && html`<${GiveLegacy} data=${data} onClose=${() => setOpen(false)} done=${load} />`}`;
 }

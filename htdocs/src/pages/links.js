@@ -3,16 +3,19 @@ import { useEffect } from 'preact/hooks';
 import { del, get } from '../core/api.js';
 import { html } from '../core/html.js';
 import { useRead } from '../core/read.js';
-import { ago, fullTime } from '../core/words.js';
+import { ago, fullTime, plain } from '../core/words.js';
 import { Button, Failed } from '../parts/controls.js';
+import { Address } from '../parts/names.js';
 import { complain, say } from '../state/toasts.js';
 
 const WORDS = { invitation: 'Invitation', reset: 'New password' };
 
-const Link = ({ link, end }) => html`<li class="open-link" data-link=${link.invitation_id}><div><p><strong>${link.display_name || link.email}</strong>
+const nameOf = (link) => plain(link.display_name) || link.email;
+
+const Link = ({ link, end }) => html`<li class="open-link" data-link=${link.invitation_id}><div><p><strong><${Address}>${nameOf(link)}<//></strong>
     <span class="tag">${WORDS[link.purpose]}</span>${link.expired && html`<span class="tag">Expired</span>`}</p>
-  <p class="note">${link.email}<span class="dot">Made ${ago(link.created_at)}</span><span class="dot">${link.expired ? 'It works no more' : `Works until ${fullTime(link.expires_at)}`}</span></p></div>
-  <${Button} kind="quiet" icon="close" onClick=${end}>End<span class="sr"> the link for ${link.display_name || link.email}</span><//></li>`;
+  <p class="note"><${Address}>${link.email}<//><span class="dot">Made ${ago(link.created_at)}</span><span class="dot">${link.expired ? 'It works no more' : `Works until ${fullTime(link.expires_at)}`}</span></p></div>
+  <${Button} kind="quiet" icon="close" onClick=${end}>End<span class="sr"> the link for ${nameOf(link)}</span><//></li>`;
 
 export function OpenLinks({ changes, done }) {
   const { value: list, failed, read: load } = useRead(async () => (await get('/invitations')).invitations, []);
@@ -22,7 +25,7 @@ export function OpenLinks({ changes, done }) {
   const end = async (link) => {
     try {
       await del(`/invitations/${encodeURIComponent(link.invitation_id)}`);
-      say(link.purpose === 'invitation' ? `The invitation for ${link.display_name || link.email} was ended.` : 'The link was ended. The present password stays.');
+      say(link.purpose === 'invitation' ? `The invitation for ${nameOf(link)} was ended.` : 'The link was ended. The present password stays.');
     } catch (error) {
       complain(error);
     }

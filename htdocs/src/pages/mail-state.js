@@ -6,12 +6,26 @@ import { useRead } from '../core/read.js';
 import { server } from '../core/session.js';
 import { ago, count } from '../core/words.js';
 import { Button, Failed } from '../parts/controls.js';
+import { Address } from '../parts/names.js';
 import { complain, say } from '../state/toasts.js';
 
 const KINDS = { invitation: 'Invitation', reset: 'New password', email_change: 'New address', email_changed: 'Notice of a new address' };
 
-const Entry = ({ mail, again }) => html`<li class="open-link" data-mail=${mail.mail_id}><div><p><strong>${mail.to_address}</strong> <span class="tag">${mail.state === 'failed' ? 'Given up' : 'Waiting'}</span></p>
-  <p class="note">${KINDS[mail.kind]}, ${ago(mail.created_at)}${mail.last_error && html`. Not delivered: ${mail.last_error}`}</p></div>
+/** What went wrong, from what the mail program says of it: [what it says, what that means]. The first that fits counts. */
+const FAULTS = [
+  [/RCPT.*\b5\d\d|recipient/i, 'The mail server takes nothing for this address. Check that it is right.'],
+  [/RCPT|\b4\d\d\b/i, 'The mail server takes nothing right now.'],
+  [/login denied|auth|\b53[045]\b/i, 'The mail server refuses the name and password that this server signs in with.'],
+  [/MAIL failed/i, 'The mail server takes no mail from the address that this server writes with.'],
+  [/SSL|TLS|certificate/i, 'There is no safe connection to the mail server.'],
+  [/time/i, 'The mail server takes too long to answer.'],
+  [/connect|resolve|host|route|refused/i, 'The mail server can’t be reached.'],
+];
+const whyNot = (error) => FAULTS.find(([pattern]) => pattern.test(error))?.[1] || 'It could not be delivered.';
+
+const Entry = ({ mail, again }) => html`<li class="open-link" data-mail=${mail.mail_id}><div><p><strong><${Address}>${mail.to_address}<//></strong> <span class="tag">${mail.state === 'failed' ? 'Given up' : 'Waiting'}</span></p>
+  <p class="note">${KINDS[mail.kind]}, ${ago(mail.created_at)}${mail.last_error && html`. ${whyNot(mail.last_error)}`}</p>
+  ${mail.last_error && html`<p class="note small-print">${`The mail program said: ${mail.last_error}`}</p>`}</div>
   <${Button} kind="quiet" icon="send" onClick=${again}>${mail.state === 'failed' ? 'Send again' : 'Try now'}<span class="sr"> to ${mail.to_address}</span><//></li>`;
 
 export function MailState({ changes }) {

@@ -5,21 +5,23 @@ import { html } from '../core/html.js';
 import { passwordFault } from '../core/password.js';
 import { useRead } from '../core/read.js';
 import { server } from '../core/session.js';
-import { asRead, count } from '../core/words.js';
+import { count, plain } from '../core/words.js';
 import { Button, Check, Choice, Failed, Field, TextField } from '../parts/controls.js';
 import { DeviceList } from '../parts/device-list.js';
 import { Dialog } from '../parts/dialog.js';
 import { Form } from '../parts/form.js';
 import { LinkMade } from '../parts/link-made.js';
+import { asRead, typable } from '../parts/names.js';
 import { NewPasswordField } from '../parts/new-password.js';
-import { complain, say } from '../state/toasts.js';
+import { readPeople } from '../state/people.js';
+import { say } from '../state/toasts.js';
 
-export const nameOf = (person) => person.display_name || person.email;
+export const nameOf = (person) => plain(person.display_name) || person.email;
+/** Moved in without an account: somebody who had been deleted where the data comes from. */
+export const isGone = (person) => person.invited && person.email.endsWith('@deleted.invalid');
 const users = '/auth/users';
 const PASS_ON = 'Copy it and pass it on yourself; it isn’t shown again.';
 const ADMIN_HINT = 'May add and remove people and see everybody’s boards.';
-/** More accounts than this are not offered in a list to choose from. */
-const CHOICES = 1000;
 
 function checkPassword(password) {
   const fault = passwordFault(password, server.value);
@@ -140,14 +142,14 @@ function ResetPassword({ person, onClose, done }) {
 
 /** A list of accounts to choose one of. `without` is left out. */
 export function PickPerson({ label, hint, without, value, onPick }) {
-  const [list, setList] = useState(null);
+  const { value: list, failed, read } = useRead(async () => (await readPeople({ state_filter: 'active' }, 0, Infinity)).users.filter((one) => one.user_id !== without));
   useEffect(() => {
-    get('/users', { limit: CHOICES, state_filter: 'active' }).then((page) => setList(page.users.filter((one) => one.user_id !== without)), complain);
+    read();
   }, []);
-  return html`<${Field} label=${label} hint=${hint}>
+  return html`<${Field} label=${label} hint=${hint} error=${failed}>
     ${(props) => html`<select class="input" value=${value} onChange=${(e) => onPick(e.target.value)} ...${props}>
       <option value="">Choose a person</option>
-      ${list?.map((one) => html`<option key=${one.user_id} value=${one.user_id}>${nameOf(one)}${one.display_name ? ` (${one.email})` : ''}</option>`)}</select>`}
+      ${list?.map((one) => html`<option key=${one.user_id} value=${one.user_id}>${nameOf(one)}${nameOf(one) !== one.email ? ` (${one.email})` : ''}</option>`)}</select>`}
   <//>`;
 }
 
@@ -156,11 +158,16 @@ const FATES = [
   ['hand', 'Give it to somebody'],
 ];
 
+/** What is typed before an account goes for good: the name where it can be typed from sight, else the address; '' when neither can. */
+const toType = (person) => [person.display_name, person.email].find(typable) || '';
+
 function DeletePerson({ person, onClose, done }) {
   const [typed, setTyped] = useState('');
   const [fate, setFate] = useState('delete');
   const [heir, setHeir] = useState('');
+  const [sure, setSure] = useState(false);
   const name = nameOf(person);
+  const wanted = toType(person);
   const act = async () => {
     if (fate === 'hand' && !heir) {
       throw new Error('Choose who gets the boards and pictures.');
@@ -170,11 +177,13 @@ function DeletePerson({ person, onClose, done }) {
     say(`${name} was deleted.`);
     done();
   };
-  return html`<${Form} title=${`Delete ${name}`} button="Delete for good" danger ready=${asRead(typed) === asRead(name)} act=${act} onClose=${onClose}>
-    ${!person.invited && html`<${Choice} label="Boards, pictures and workflows" value=${fate} options=${FATES} onPick=${setFate} />`}
+  return html`<${Form} title=${`Delete ${name}`} button="Delete for good" danger ready=${wanted ? asRead(typed) === asRead(wanted) : sure} act=${act} onClose=${onClose}>
+    ${(!person.invited || isGone(person)) && html`<${Choice} label="Boards, pictures and workflows" value=${fate} options=${FATES} onPick=${setFate} />`}
     ${fate === 'hand' && html`<${PickPerson} label="Who gets them" without=${person.user_id} value=${heir} onPick=${setHeir} />`}
     <p>${fate === 'hand' ? 'The account goes; what it owned belongs to the person you choose, with the shares of its boards.' : 'The account, all its boards and all its pictures go.'} This can’t be undone.</p>
-    <${TextField} label=${`To go on, type: ${name}`} value=${typed} onText=${setTyped} autocomplete="off" autocapitalize="off" spellcheck=${false} autofocus /><//>`;
+    ${wanted
+      ? html`<${TextField} label=${`To go on, type: ${wanted}`} value=${typed} onText=${setTyped} autocomplete="off" autocapitalize="off" spellcheck=${false} autofocus />`
+      : html`<${Check} label="Yes, delete this account" checked=${sure} onCheck=${setSure} />`}<//>`;
 }
 
 function Devices({ person, onClose }) {
@@ -183,12 +192,20 @@ function Devices({ person, onClose }) {
   useEffect(() => {
     load();
   }, []);
-  const act = (what, done) =>
-    del(what)
-      .then(() => say(done), complain)
-      .then(load);
+  const [wrong, setWrong] = useState('');
+  const act = async (what, done) => {
+    try {
+      await del(what);
+      setWrong('');
+      say(done);
+    } catch (error) {
+      setWrong(error.message);
+    }
+    load();
+  };
   const name = nameOf(person);
   return html`<${Dialog} title=${`Where ${name} is signed in`} onClose=${onClose}>
+    <div role="alert">${wrong && html`<p class="message bad">${wrong}</p>`}</div>
     ${failed && html`<${Failed} what="This list can’t be read right now" why=${failed} again=${load} />`}
     ${!list && !failed && html`<div class="session skeleton" aria-hidden="true"></div><p class="sr" role="status">Reading the list</p>`}
     ${list && html`<p role="status">${list.length ? count(list.length, 'device') : 'Nowhere at the moment.'}</p>

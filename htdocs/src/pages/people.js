@@ -1,18 +1,20 @@
 // People: who has an account here. For administrators.
 import { useEffect, useState } from 'preact/hooks';
-import { get, patch } from '../core/api.js';
+import { patch } from '../core/api.js';
 import { html } from '../core/html.js';
 import { useFilter, useRead } from '../core/read.js';
 import { myId } from '../core/session.js';
-import { ago, count } from '../core/words.js';
+import { ago, count, toDate } from '../core/words.js';
 import { Blank, Button, Failed } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
 import { Menu } from '../parts/menu.js';
+import { Address, initial } from '../parts/names.js';
+import { readPeople } from '../state/people.js';
 import { complain, say } from '../state/toasts.js';
 import { LegacyNews } from './legacy.js';
 import { OpenLinks } from './links.js';
 import { MailState } from './mail-state.js';
-import { AddPerson, DIALOGS, InvitePerson, nameOf } from './people-dialogs.js';
+import { AddPerson, DIALOGS, InvitePerson, isGone, nameOf } from './people-dialogs.js';
 
 const PAGE = 50;
 const ROLES = [
@@ -35,8 +37,15 @@ function lastSeen(person) {
   return person.invited ? 'Has not opened the invitation' : 'Never signed in';
 }
 
+/** What is known of an account besides its address. When an imported one was made nobody may know. */
+const factsOf = (person) =>
+  isGone(person)
+    ? ['Was deleted before the data came here', 'Keeps what was left, and nobody can sign in']
+    : [lastSeen(person), toDate(person.created_at) > 0 && `Added ${ago(person.created_at)}`].filter(Boolean);
+
 function Person({ person, open, done }) {
   const me = person.user_id === myId.value;
+  const gone = isGone(person);
   const name = nameOf(person);
   const toggle = async () => {
     try {
@@ -48,16 +57,16 @@ function Person({ person, open, done }) {
     done();
   };
   return html`<li class=${person.is_active ? 'person' : 'person off'} data-user=${person.user_id}>
-    <span class="face" aria-hidden="true">${name.trim()[0]?.toUpperCase()}</span>
-    <div class="person-words"><p><strong>${name}</strong>${me && html`<span class="tag">You</span>`}${person.is_admin && html`<span class="tag">Administrator</span>`}
-      ${person.invited && html`<span class="tag">Invited</span>`}${!person.is_active && html`<span class="tag">Suspended</span>`}</p>
-      <p class="note">${person.email}<span class="dot">${lastSeen(person)}</span><span class="dot">${`Added ${ago(person.created_at)}`}</span></p></div>
+    <span class="face" aria-hidden="true">${initial(name)}</span>
+    <div class="person-words"><p><strong><${Address}>${name}<//></strong>${me && html`<span class="tag">You</span>`}${person.is_admin && html`<span class="tag">Administrator</span>`}
+      ${!gone && person.invited && html`<span class="tag">Invited</span>`}${!gone && !person.is_active && html`<span class="tag">Suspended</span>`}</p>
+      <p class="note"><${Address}>${person.email}<//>${factsOf(person).map((fact) => html`<span class="dot">${fact}</span>`)}</p></div>
     <${Menu} label=${`More for ${name}`} entries=${[
       { words: 'Edit', icon: 'edit', act: () => open('edit', person) },
       !person.invited && { words: 'Devices', icon: 'laptop', act: () => open('devices', person) },
-      !me && { words: person.invited ? 'New invitation' : 'Reset link', icon: 'send', act: () => open('link', person) },
-      !me && { words: 'Set a new password', icon: 'lock', act: () => open('password', person) },
-      !me && { words: person.is_active ? 'Suspend' : 'End the suspension', icon: person.is_active ? 'pause' : 'play', act: toggle },
+      !me && !gone && { words: person.invited ? 'New invitation' : 'Reset link', icon: 'send', act: () => open('link', person) },
+      !me && !gone && { words: 'Set a new password', icon: 'lock', act: () => open('password', person) },
+      !me && !gone && { words: person.is_active ? 'Suspend' : 'End the suspension', icon: person.is_active ? 'pause' : 'play', act: toggle },
       !me && { words: 'Delete', icon: 'trash', danger: true, act: () => open('delete', person) },
     ]} /></li>`;
 }
@@ -74,23 +83,31 @@ function Filters({ filter, change }) {
   </div>`;
 }
 
-/** The accounts that a filter reaches, as many pages of them as were asked for. */
+/** The accounts of a later page after those that are there already; who was made or deleted meanwhile may have moved the rest. */
+const joined = (before, users) => [...before, ...users.filter(({ user_id: id }) => !before.some((one) => one.user_id === id))];
+
+/** The accounts that a filter reaches, page by page; after a change all that were on screen are read again. */
 function usePeople() {
-  const [limit, setLimit] = useState(PAGE);
-  const { value: found, failed, read } = useRead((which, most) => get('/users', { ...which, search: which.search.trim(), limit: most }));
-  const [filter, refine] = useFilter(NOTHING, (which) => read(which, PAGE));
-  const load = () => read(filter, limit);
+  const { value: found, failed, read } = useRead(async (which, from, many) => {
+    const asked = { ...which, search: which.search.trim() };
+    if (!from) {
+      return readPeople(asked, 0, many);
+    }
+    try {
+      const { users, total } = await readPeople(asked, from, many);
+      return { users: joined(found.users, users), total: users.length ? total : found.users.length };
+    } catch (error) {
+      // Who is there stays there.
+      complain(error);
+      return { ...found };
+    }
+  });
+  const [filter, change] = useFilter(NOTHING, (which) => read(which, 0, PAGE));
+  const load = () => read(filter, 0, Math.max(PAGE, found?.users.length || 0));
   useEffect(() => {
     load();
   }, []);
-  const change = (part) => {
-    setLimit(PAGE);
-    refine(part);
-  };
-  const more = () => {
-    setLimit(limit + PAGE);
-    read(filter, limit + PAGE);
-  };
+  const more = () => read(filter, found.users.length, PAGE);
   return { filter, found, failed, change, more, load };
 }
 

@@ -60,6 +60,19 @@ function Group({ words, shown, children }) {
   return html`<section class="board-group"><h2 id=${id} class=${shown ? undefined : 'sr'}>${words}</h2><ul aria-labelledby=${id}>${children}</ul></section>`;
 }
 
+/** Where in the strip each key leads to from the entry that has the focus. */
+const STEPS = { ArrowRight: (at) => at + 1, ArrowLeft: (at) => at - 1, Home: () => 0, End: (at, total) => total - 1 };
+
+function walk(event) {
+  const entries = [...event.currentTarget.querySelectorAll('.board:not(.skeleton)')];
+  const at = entries.indexOf(event.target);
+  const step = !event.ctrlKey && !event.metaKey && !event.altKey && STEPS[event.key];
+  if (step && at >= 0) {
+    event.preventDefault();
+    entries[Math.min(entries.length - 1, Math.max(0, step(at, entries.length)))].focus();
+  }
+}
+
 const bringIntoSight = (entry) => entry?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
 
 export function BoardStrip({ current }) {
@@ -72,7 +85,7 @@ export function BoardStrip({ current }) {
   const rest = others.at(-1);
   const theirs = others.filter((group) => group.list.length || (group === rest && isAdmin.value));
   const entries = (list) => list.map((board) => html`<${Board} key=${board.board_id} board=${board} current=${current} />`);
-  return html`<nav class="boards" aria-label="Boards"><div class="board-groups" ref=${strip} onFocusIn=${(e) => bringIntoSight(e.target.closest('.board'))}>
+  return html`<nav class="boards" aria-label="Boards"><div class="board-groups" ref=${strip} onKeyDown=${walk} onFocusIn=${(e) => bringIntoSight(e.target.closest('.board'))}>
     <${Group} words=${mine.words} shown=${theirs.length > 0}>
       <${Unsorted} id=${UNSORTED} current=${current} allowed />
       ${entries(mine.list)}

@@ -2,15 +2,18 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { get } from '../core/api.js';
 import { html } from '../core/html.js';
-import { count } from '../core/words.js';
+import { count, plain } from '../core/words.js';
 import { Field } from './controls.js';
+import { Address, initial } from './names.js';
 
+const NOBODY = { found: [], failed: false };
+const NO_SEARCH = 'Nobody can be looked up right now. The whole email address works, too.';
 /** As long as somebody may pause in typing before the server is asked, ms. */
 const PAUSE = 200;
 
-/** People that fit what was typed; [] until there is an answer. */
+/** People that fit what was typed: {found, failed}; found is [] until there is an answer. */
 function useFound(path, text, open) {
-  const [found, setFound] = useState([]);
+  const [answer, setAnswer] = useState(NOBODY);
   useEffect(() => {
     if (!open) {
       return undefined;
@@ -19,9 +22,9 @@ function useFound(path, text, open) {
     const timer = setTimeout(
       () =>
         get(path, { search: text.trim() }).then(
-          ({ people }) => here && setFound(people),
+          (body) => here && setAnswer({ found: body?.people || [], failed: !body?.people }),
           // Without suggestions the address is still a way.
-          () => here && setFound([]),
+          () => here && setAnswer({ found: [], failed: true }),
         ),
       PAUSE,
     );
@@ -30,18 +33,21 @@ function useFound(path, text, open) {
       clearTimeout(timer);
     };
   }, [path, text, open]);
-  return open ? found : [];
+  return open ? answer : { ...answer, found: [] };
 }
 
+/** What somebody who can be chosen is called; an address is told to administrators only. */
+export const calledBy = (one) => plain(one.display_name) || one.email || 'Somebody without a name';
+
 const Option = ({ one, id, chosen, pick }) => html`<div role="option" id=${id} aria-selected=${String(chosen)} onPointerDown=${(e) => e.preventDefault()} onClick=${pick}>
-  <span class="face" aria-hidden="true">${one.display_name.trim()[0]?.toUpperCase()}</span><span>${one.display_name}${one.email && one.email !== one.display_name && html` <span class="note">${one.email}</span>`}</span></div>`;
+  <span class="face" aria-hidden="true">${initial(calledBy(one))}</span><span><${Address}>${calledBy(one)}<//>${one.email && one.email !== calledBy(one) && html` <span class="note"><${Address}>${one.email}<//></span>`}</span></div>`;
 
 export function PeoplePicker({ label, hint, error, path, text, onText, onPick }) {
   const id = useId();
   const [open, setOpen] = useState(false);
   const [at, setAt] = useState(-1);
   const list = useRef();
-  const found = useFound(path, text, open);
+  const { found, failed } = useFound(path, text, open);
   const shown = found.length > 0;
   const close = () => {
     setOpen(false);
@@ -71,7 +77,7 @@ export function PeoplePicker({ label, hint, error, path, text, onText, onPick })
   useEffect(() => {
     list.current?.children[at]?.scrollIntoView({ block: 'nearest' });
   }, [at]);
-  return html`<div class="picker"><${Field} label=${label} hint=${hint} error=${error}>
+  return html`<div class="picker"><${Field} label=${label} hint=${hint} error=${error || (failed && NO_SEARCH)}>
     ${(props) => html`<input class="input" role="combobox" aria-autocomplete="list" aria-expanded=${String(shown)} aria-controls=${shown ? `${id}-list` : undefined}
         aria-activedescendant=${shown && at >= 0 ? `${id}-${at}` : undefined} autocomplete="off" autocapitalize="off" spellcheck=${false} value=${text} maxlength="320"
         onInput=${(e) => (onText(e.target.value), setOpen(true), setAt(-1))} onKeyDown=${keys} onFocus=${() => setOpen(true)} onBlur=${leave} ...${props} />`}

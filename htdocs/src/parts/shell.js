@@ -102,7 +102,7 @@ const SHORTCUTS = {
     ['/', 'To the prompt'],
   ],
   '/gallery': [
-    ['Arrow keys', 'From picture to picture'],
+    ['Arrow keys', 'From picture to picture, from board to board'],
     ['Enter', 'Open the picture'],
     ['Space', 'Select or unselect'],
     ['S', 'Star'],
