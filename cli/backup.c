@@ -160,12 +160,19 @@ static imu_err *make_consistent(backup *b)
 
 static imu_err *write_manifest(backup *b)
 {
-    json_t *json =
-        imu_json_own(b->p, json_pack("{s:i, s:i, s:s, s:i}", "invokemu_backup", CLI_BACKUP_FORMAT,
-                                     "schema", imu_migrations_newest(), "made_at", imu_now(b->p),
-                                     "pictures", b->pictures));
-    char *text = json_dumps(json, JSON_INDENT(1));
-    imu_err *err =
+    apr_int64_t files, bytes;
+    imu_err *err = cli_backup_weigh(b->p, b->work, &files, &bytes);
+    json_t *json;
+    char *text;
+
+    if (err)
+        return err;
+    json = imu_json_own(b->p, json_pack("{s:i, s:i, s:s, s:i, s:I, s:I}", "invokemu_backup",
+                                        CLI_BACKUP_FORMAT, "schema", imu_migrations_newest(),
+                                        "made_at", imu_now(b->p), "pictures", b->pictures, "files",
+                                        (json_int_t)files, "bytes", (json_int_t)bytes));
+    text = json_dumps(json, JSON_INDENT(1));
+    err =
         text ? cli_write_file(b->p, apr_pstrcat(b->p, b->work, "/" CLI_BACKUP_MANIFEST, NULL), text)
              : imu_error(b->p, 500, "memory", "no memory");
 

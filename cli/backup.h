@@ -1,9 +1,10 @@
 /*
  * backup.h: what a backup is. A folder, or the same as one tar file:
  *
- *   manifest.json   {"invokemu_backup": 1, "schema": N, "made_at": TIME, "pictures": N}, written
- * last databases/invokemu.db outputs/images, outputs/images/thumbnails,
- * outputs/workflow_thumbnails, outputs/style_presets
+ *   manifest.json   {"invokemu_backup": 1, "schema": N, "made_at": TIME, "pictures": N,
+ *                   "files": N, "bytes": N}, written last; earlier programs left out the last two
+ *   databases/invokemu.db
+ *   outputs/images, outputs/images/thumbnails, outputs/workflow_thumbnails, outputs/style_presets
  *
  * Each row of a picture has its file, and each file its row, at one moment of a server that may
  * run. Models and archives for download are not in it.
@@ -24,7 +25,27 @@ typedef struct cli_manifest {
     int schema;
     int pictures;
     const char *made_at;
+    apr_int64_t files, bytes; /**< in the folders of files; -1 when it does not say */
 } cli_manifest;
+
+/** Counts the files in the folders of a backup, or of what was made of one. */
+imu_err *cli_backup_weigh(apr_pool_t *p, const char *top, apr_int64_t *files, apr_int64_t *bytes);
+
+/** What is wrong with a backup that is about to be restored. */
+typedef struct cli_backup_faults {
+    int missing, torn;        /**< pictures whose files are not there, or cut short */
+    apr_int64_t files, bytes; /**< what there is */
+    const char *first;        /**< one of those pictures */
+} cli_backup_faults;
+/**
+ * Brings the database of a backup, which is taken apart below the root, up to date, and looks
+ * whether the files that its rows name are there, and whole.
+ * @param from    as the backup is called
+ * @param schema  set to the version that the database has now
+ * @return 422 for a damaged database
+ */
+imu_err *cli_backup_check(apr_pool_t *p, const char *from, const char *top, int *schema,
+                          cli_backup_faults *faults);
 
 /** Reads the text of a manifest. @return 422 for what is none, or of a later form */
 imu_err *cli_manifest_read(apr_pool_t *p, const char *text, apr_size_t len, cli_manifest *manifest);

@@ -31,15 +31,6 @@ static const char *below(const cli_doctor *d, const char *path)
     return apr_pstrcat(d->c->p, d->c->opt.root, "/", path, NULL);
 }
 
-static int is_whole(const char *path, int (*check)(int fd))
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC), whole = fd >= 0 && check(fd);
-
-    if (fd >= 0)
-        close(fd);
-    return whole;
-}
-
 /* Whether a file is there that whoever this works for may not read, as root once left some. */
 static int is_locked(const char *path)
 {
@@ -69,9 +60,9 @@ static imu_err *find_torn(cli_doctor *d, apr_array_header_t *torn, apr_array_hea
             webp = imu_thumbnail_path(sub, root, after);
             if (is_locked(png) || is_locked(webp))
                 APR_ARRAY_PUSH(locked, const char *) = after;
-            else if (cli_exists(png) && !is_whole(png, imu_png_is_whole) && cli_exists(png))
+            else if (cli_exists(png) && !cli_is_whole(png, imu_png_is_whole) && cli_exists(png))
                 APR_ARRAY_PUSH(torn, const char *) = after;
-            else if (cli_exists(png) && cli_exists(webp) && !is_whole(webp, imu_webp_is_whole))
+            else if (cli_exists(png) && cli_exists(webp) && !cli_is_whole(webp, imu_webp_is_whole))
                 APR_ARRAY_PUSH(bare, const char *) = after;
         }
     } while (rows->count > 0);
@@ -155,7 +146,7 @@ static imu_err *bring_back(cli_doctor *d, apr_array_header_t *missing, apr_array
         const char *name = APR_ARRAY_IDX(missing, i, const char *);
         const char *aside = below(d, apr_pstrcat(d->c->p, IMU_ORPHANS_DIR "/", name, NULL));
 
-        if (!is_whole(aside, imu_png_is_whole)) {
+        if (!cli_is_whole(aside, imu_png_is_whole)) {
             APR_ARRAY_PUSH(still, const char *) = name;
             continue;
         }

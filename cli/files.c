@@ -254,6 +254,15 @@ int cli_open_file(const char *path)
     return -1;
 }
 
+int cli_is_whole(const char *path, int (*check)(int fd))
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC), whole = fd >= 0 && check(fd);
+
+    if (fd >= 0)
+        close(fd);
+    return whole;
+}
+
 int cli_unlink(const char *path)
 {
     int rc;

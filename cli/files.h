@@ -50,6 +50,8 @@ imu_err *cli_sync(apr_pool_t *p, const char *path);
 int cli_look(const char *path, struct stat *st);
 /** Whether it is a plain file, and no link. */
 int cli_is_file(const char *path);
+/** Whether a file below the root can be read, and passes a check of picture_check.h. */
+int cli_is_whole(const char *path, int (*check)(int fd));
 /** Opens for reading, but no link. @return a descriptor or -1 */
 int cli_open_file(const char *path);
 /** @return 0 or -1 */

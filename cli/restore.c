@@ -23,11 +23,12 @@ typedef struct restore {
     apr_pool_t *p;
     const char *from;  /* the backup as a folder */
     const char *stage; /* below the root: what is to be the data */
-    const char *aside; /* below the root: what was there */
+    const char *aside; /* below the root: what was there; NULL when that was nothing */
     const char *into;  /* folder being filled */
     cli_placed placed;
     cli_manifest manifest;
     int schema; /* of its database */
+    cli_backup_faults faults;
 } restore;
 
 static imu_err *read_manifest(restore *r)
@@ -65,8 +66,33 @@ static imu_err *check_version(restore *r)
         return imu_error(r->p, 422, "db_newer",
                          "this backup has version %d, made by a newer invokemu; this one knows "
                          "versions up to %d: install the newer program first",
-                         r->schema, imu_migrations_newest());
+                         r->schema > r->manifest.schema ? r->schema : r->manifest.schema,
+                         imu_migrations_newest());
     return NULL;
+}
+
+/* One that holds what its manifest says is as it was made, with what it may have lacked then. */
+static imu_err *check_whole(restore *r)
+{
+    cli_backup_faults *f = &r->faults;
+    imu_err *err = cli_backup_check(r->p, r->c->opt.plain, r->stage, &r->schema, f);
+    int told = r->manifest.files >= 0;
+
+    if (err || r->c->opt.force ||
+        (told ? f->files == r->manifest.files && f->bytes == r->manifest.bytes
+              : f->missing + f->torn == 0))
+        return err;
+    return imu_error(
+        r->p, 422, "not_whole",
+        "%s is not whole: %d pictures have no file in it and %d are cut short%s%s%s%s. "
+        "Nothing was changed; --force restores what there is",
+        r->c->opt.plain, f->missing, f->torn, f->first ? " (" : "", f->first ? f->first : "",
+        f->first ? " for one)" : "",
+        told ? apr_psprintf(r->p,
+                            "; of %" APR_INT64_T_FMT " files with %" APR_INT64_T_FMT
+                            " bytes there are %" APR_INT64_T_FMT " with %" APR_INT64_T_FMT,
+                            r->manifest.files, r->manifest.bytes, f->files, f->bytes)
+             : "");
 }
 
 static imu_err *place_one(void *baton, const char *path, const char *name)
@@ -147,25 +173,42 @@ static imu_err *move(restore *r, const char *from, const char *to)
     return err;
 }
 
+/* A folder that nothing lies in yet, whoever else restores in this second. */
+static imu_err *make_aside(restore *r)
+{
+    apr_int64_t now = apr_time_sec(apr_time_now());
+    int rc = -1;
+
+    for (int n = 1; rc != 0 && n < 1000; n++) {
+        r->aside = apr_psprintf(r->p, "%s/before-restore-%" APR_INT64_T_FMT "%s", r->c->opt.root,
+                                now, n > 1 ? apr_psprintf(r->p, "-%d", n) : "");
+        cli_as(r->aside);
+        rc = mkdir(r->aside, 0750);
+        cli_as(NULL);
+        if (rc != 0 && errno != EEXIST)
+            break;
+    }
+    return rc == 0 ? NULL
+                   : imu_error(r->p, 500, "files", "can't make %s: %s", r->aside, strerror(errno));
+}
+
 /* The database last: until it is there, the server has none rather than one without pictures. */
 static imu_err *exchange(restore *r)
 {
     static const char *const tails[] = {"", "-wal", "-shm"};
     const char *outputs = apr_pstrcat(r->p, r->c->opt.root, "/outputs", NULL);
     const char *db = r->c->opt.database;
-    imu_err *err = NULL;
+    imu_err *err = cli_exists(db) || cli_exists(outputs) ? make_aside(r) : NULL;
 
-    for (size_t i = 0; !err && i < sizeof tails / sizeof tails[0]; i++)
+    for (size_t i = 0; !err && r->aside && i < sizeof tails / sizeof tails[0]; i++)
         err = move(r, apr_pstrcat(r->p, db, tails[i], NULL),
                    apr_pstrcat(r->p, r->aside, "/" CLI_BACKUP_DATABASE, tails[i], NULL));
-    if (!err)
+    if (!err && r->aside)
         err = move(r, outputs, apr_pstrcat(r->p, r->aside, "/outputs", NULL));
     if (!err)
         err = move(r, apr_pstrcat(r->p, r->stage, "/outputs", NULL), outputs);
     if (!err)
         err = move(r, apr_pstrcat(r->p, r->stage, "/" CLI_BACKUP_DATABASE, NULL), db);
-    if (!err)
-        err = imu_migrate(r->p, db, NULL, &r->schema);
     return err;
 }
 
@@ -179,28 +222,44 @@ static imu_err *may_overwrite(restore *r)
                          r->c->opt.database);
     if (!cli_confirm(r->c, apr_psprintf(r->p,
                                         "There is a database already. It and the pictures "
-                                        "are moved to %s, and the backup takes their place.",
-                                        r->aside)))
+                                        "are moved to a new folder %s/before-restore-TIME, and the "
+                                        "backup takes their place.",
+                                        r->c->opt.root)))
         return imu_error(r->p, 400, "not_confirmed", "nothing was changed");
     return NULL;
+}
+
+static void tell(restore *r)
+{
+    int lost = r->faults.missing + r->faults.torn;
+
+    r->c->remarks = lost > 0;
+    cli_done(r->c,
+             json_pack("{s:s, s:i, s:i, s:i, s:i, s:s?}", "made_at", r->manifest.made_at,
+                       "pictures", r->manifest.pictures, "missing", r->faults.missing, "torn",
+                       r->faults.torn, "schema", r->schema, "moved_to", r->aside),
+             "Restored what was there at %s, %d pictures.%s%s%s", r->manifest.made_at,
+             r->manifest.pictures,
+             lost ? apr_psprintf(r->p,
+                                 " Of %d of them the files are missing, and of %d cut short: see "
+                                 "invokemu doctor.",
+                                 r->faults.missing, r->faults.torn)
+                  : "",
+             r->aside ? " What was here before lies in " : "", r->aside ? r->aside : "");
 }
 
 imu_err *cli_restore(cli *c)
 {
     restore r = {.c = c, .p = c->p};
-    char stamp[32];
     imu_err *err, *left;
-    int had;
 
     if (!(c->opt.plain = cli_whole_path(c->p, c->opt.plain)))
         return imu_error(c->p, 422, "which", "this can't be made a whole path");
-    apr_snprintf(stamp, sizeof stamp, "%" APR_TIME_T_FMT, apr_time_sec(apr_time_now()));
-    r.aside = apr_pstrcat(c->p, c->opt.root, "/before-restore-", stamp, NULL);
     r.stage = apr_pstrcat(c->p, c->opt.root, "/tmp/restore-", imu_uuid4(c->p), NULL);
     if ((err = cli_make_folders(c->p, c->opt.root, 0750)) || (err = may_overwrite(&r)))
         return err;
-    had = cli_exists(c->opt.database);
-    if (!(err = stage(&r)) && !(err = cli_sync(c->p, r.stage)) && !(err = exchange(&r)))
+    if (!(err = stage(&r)) && !(err = check_whole(&r)) && !(err = cli_sync(c->p, r.stage)) &&
+        !(err = exchange(&r)))
         err = cli_sync(c->p, c->opt.root);
     left = cli_remove_tree(c->p, r.stage);
     if (err || (err = left) || (err = cli_open(c)))
@@ -208,10 +267,6 @@ imu_err *cli_restore(cli *c)
     cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_RESTORED_DATA,
                                  .target_name = c->opt.plain,
                                  .detail = json_pack("{s:s}", "made_at", r.manifest.made_at)});
-    cli_done(c,
-             json_pack("{s:s, s:i, s:i, s:s?}", "made_at", r.manifest.made_at, "pictures",
-                       r.manifest.pictures, "schema", r.schema, "moved_to", had ? r.aside : NULL),
-             "Restored what was there at %s, %d pictures.%s%s", r.manifest.made_at,
-             r.manifest.pictures, had ? " What was here before lies in " : "", had ? r.aside : "");
+    tell(&r);
     return NULL;
 }

@@ -120,7 +120,7 @@ describe('backup and restore', () => {
                 fs.mkdirSync(path.join(root, 'outputs/images/thumbnails'), { recursive: true });
                 for (const picture of ODD) {
                     fs.writeFileSync(path.join(root, 'outputs/images', picture), makePng(8, 8));
-                    fs.writeFileSync(path.join(root, 'outputs/images/thumbnails', picture.replace(/png$/, 'webp')), 'small');
+                    fs.writeFileSync(path.join(root, 'outputs/images/thumbnails', picture.replace(/png$/, 'webp')), 'RIFF\x04\0\0\0WEBP');
                     sql(path.join(root, DATABASE), `INSERT INTO images (image_name, image_origin, image_category, width, height, user_id, created_at, updated_at) VALUES ('${picture}', 'internal', 'general', 8, 8, 'system', '2025-01-01 00:00:00.000', '2025-01-01 00:00:00.000')`);
                 }
                 fs.writeFileSync(stray(root), 'x');
@@ -139,10 +139,10 @@ describe('backup and restore', () => {
     }
 
     test('one that another program has packed, names in UTF-8, can be restored', async () => {
-        fs.unlinkSync(stray(at('C-odd')));
-        execFileSync('tar', ['--format=pax', '-C', at('C-odd'), '-cf', at('packed.tar'), 'manifest.json', 'databases/invokemu.db', ...Object.keys(files(at('C-odd')))]);
+        execFileSync('bash', ['-c', 'cd "$0" && find -type f -printf "%P\\0" | tar --format=pax --null -T - -cf "$1"', at('C-odd'), at('packed.tar')]);
         const done = await restoreTo(at('packed.tar'), at('packed'));
         assert.deepEqual([done.code, done.err], [0, '']);
+        fs.unlinkSync(stray(at('packed')));
         assert.deepEqual(assertWhole(at('packed')), [...ODD].sort());
     });
 
@@ -197,6 +197,91 @@ describe('backup and restore', () => {
         assert.deepEqual([entry.address, entry.target_name], ['local', at('whole.tar')]);
     });
 
+    test('two within one second set aside what was there in two folders', async () => {
+        const root = at('twice');
+        assert.equal((await restoreTo(at('whole.tar'), root)).code, 0);
+        // What a clock would have named both.
+        const now = Math.floor(Date.now() / 1000);
+        for (let second = now; second < now + 60; second++) {
+            fs.mkdirSync(path.join(root, `before-restore-${second}`));
+            fs.writeFileSync(path.join(root, `before-restore-${second}/keep`), 'mine');
+        }
+        const asides = [];
+        for (let i = 0; i < 3; i++) {
+            const done = await restoreTo(at('whole.tar'), root, '--force', '--json');
+            assert.deepEqual([done.code, done.err], [0, '']);
+            asides.push(JSON.parse(done.out).moved_to);
+        }
+        assert.equal(new Set(asides).size, 3);
+        for (const aside of asides) {
+            assertWhole(aside);
+        }
+        for (let second = now; second < now + 60; second++) {
+            assert.deepEqual(fs.readdirSync(path.join(root, `before-restore-${second}`)), ['keep']);
+        }
+    });
+
+    test('one that has lost files, or parts of them, is refused before anything is changed, unless by force', async () => {
+        const root = at('careful');
+        assert.equal((await restoreTo(at('whole.tar'), root)).code, 0);
+        const held = [files(root), contents(path.join(root, DATABASE))];
+        const damage = {
+            missing: (from) => fs.rmSync(path.join(from, 'outputs/images', fs.readdirSync(path.join(from, 'outputs/images')).find((n) => n.endsWith('.png')))),
+            shortened: (from) => fs.truncateSync(path.join(from, 'outputs/images', fs.readdirSync(path.join(from, 'outputs/images')).find((n) => n.endsWith('.png'))), 40),
+            'without a thumbnail': (from) => fs.rmSync(path.join(from, 'outputs/images/thumbnails', fs.readdirSync(path.join(from, 'outputs/images/thumbnails'))[0])),
+            'without its pictures': (from) => fs.rmSync(path.join(from, 'outputs'), { recursive: true }),
+        };
+        const packed = (from) => {
+            execFileSync('tar', ['-C', from, '-cf', `${from}.tar`, ...execFileSync('find', ['-type', 'f', '-printf', '%P\n'], { cwd: from, encoding: 'utf8' }).trim().split('\n')]);
+            return `${from}.tar`;
+        };
+        for (const [what, spoil] of Object.entries(damage)) {
+            const from = at(`spoilt ${what}`);
+            fs.cpSync(at('0-two'), from, { recursive: true });
+            spoil(from);
+            for (const given of [from, packed(from)]) {
+                const refused = await run(server, 'invokemu', ['restore', given, '--root', root], 'yes\n');
+                assert.equal(refused.code, 1);
+                const empty = await restoreTo(given, at(`into ${path.basename(given)}`));
+                assert.deepEqual([empty.code, /is not whole: \d+ pictures have no file in it and \d+ are cut short/.test(empty.err)], [1, true], `${given}: ${empty.err}`);
+                assert.ok(!fs.existsSync(path.join(at(`into ${path.basename(given)}`), DATABASE)));
+                assert.deepEqual([files(root), contents(path.join(root, DATABASE))], held);
+                const forced = await restoreTo(given, at(`into ${path.basename(given)}`), '--force', '--json');
+                assert.deepEqual([forced.code, forced.err], [3, '']);
+                const { missing, torn, pictures } = JSON.parse(forced.out);
+                assert.equal(missing + torn, what === 'without its pictures' ? pictures : 1, what);
+            }
+        }
+        const cut = at('cut database');
+        fs.cpSync(at('0-two'), cut, { recursive: true });
+        fs.truncateSync(path.join(cut, DATABASE), 8 * 4096);
+        const broken = await restoreTo(cut, at('into cut'), '--force');
+        assert.deepEqual([broken.code, /database of .* (is damaged|can't be used)|is no database/.test(broken.err)], [1, true], broken.err);
+    });
+
+    test('one of an earlier program, whose manifest counts no files, can be restored; what it lacks is told', async () => {
+        const old = at('earlier');
+        fs.cpSync(at('0-two'), old, { recursive: true });
+        const { files: counted, bytes, ...before_ } = JSON.parse(fs.readFileSync(path.join(old, 'manifest.json')));
+        assert.deepEqual([counted, bytes > 0], [Object.keys(files(old)).length, true]);
+        fs.writeFileSync(path.join(old, 'manifest.json'), JSON.stringify(before_));
+        assert.equal((await restoreTo(old, at('into earlier'))).code, 0);
+        assertWhole(at('into earlier'));
+        fs.truncateSync(path.join(old, 'outputs/images', fs.readdirSync(path.join(old, 'outputs/images')).find((n) => n.endsWith('.png'))), 40);
+        const refused = await restoreTo(old, at('into earlier too'));
+        assert.deepEqual([refused.code, /0 pictures have no file in it and 1 are cut short/.test(refused.err)], [1, true], refused.err);
+    });
+
+    test('one of a server that lacked a picture itself holds what it held then', async () => {
+        const root = at('poor');
+        assert.equal((await restoreTo(at('whole.tar'), root)).code, 0);
+        const name = fs.readdirSync(path.join(root, 'outputs/images')).find((n) => n.endsWith('.png'));
+        fs.rmSync(path.join(root, 'outputs/images', name));
+        assert.equal((await invokemu('backup', at('poor.tar'), '--root', root)).code, 3);
+        const done = await restoreTo(at('poor.tar'), at('into poor'), '--json');
+        assert.deepEqual([done.code, JSON.parse(done.out).missing], [3, 1]);
+    });
+
     test('is refused beside a server that runs on the same data', async () => {
         const refused = await restoreTo(at('whole.tar'), server.data, '--force');
         assert.deepEqual([refused.code, /in use/.test(refused.err)], [1, true]);
@@ -225,7 +310,9 @@ describe('backup and restore', () => {
         fs.writeFileSync(at('endless.tar'), whole.subarray(0, Math.ceil((whole.findLastIndex((byte) => byte) + 1) / 512) * 512));
         const talkative = copy('talkative');
         fs.appendFileSync(path.join(talkative, 'manifest.json'), ' '.repeat(70000));
-        for (const [from, why] of [[newer, /newer/], [later, /newer/], [unfinished, /no backup/], [strange, /no database/], [at('text.tar'), /./], [at('linked.tar'), /no backup/], [at('cut.tar'), /./], [at('longer.tar'), /does not end/], [at('later.tar'), /does not end/], [at('endless.tar'), /does not end/], [talkative, /too long/], [at('nowhere'), /No such/]]) {
+        const schema = copy('schema');
+        fs.writeFileSync(path.join(schema, 'manifest.json'), JSON.stringify({ ...JSON.parse(fs.readFileSync(path.join(schema, 'manifest.json'))), schema: 99 }));
+        for (const [from, why] of [[newer, /newer/], [later, /newer/], [schema, /has version 99, made by a newer invokemu/], [unfinished, /no backup/], [strange, /no database/], [at('text.tar'), /./], [at('linked.tar'), /no backup/], [at('cut.tar'), /./], [at('longer.tar'), /does not end/], [at('later.tar'), /does not end/], [at('endless.tar'), /does not end/], [talkative, /too long/], [at('nowhere'), /No such/]]) {
             const root = at(`none-${path.basename(from)}`);
             const refused = await restoreTo(from, root);
             assert.deepEqual([refused.code, why.test(refused.err)], [1, true], `${from}: ${refused.err}`);

@@ -161,7 +161,7 @@ describe('doctor', () => {
         await mends('sessions');
         server.sql(`INSERT INTO email_changes VALUES ('${ruth.user.user_id}', 'new@example.com', 'y', '2020', '2020')`);
         await mends('addresses');
-        server.sql(`INSERT INTO bulk_downloads VALUES ('${crypto.randomUUID()}.zip', '${ruth.user.user_id}', '2020')`);
+        server.sql(`INSERT INTO bulk_downloads (name, user_id, created_at) VALUES ('${crypto.randomUUID()}.zip', '${ruth.user.user_id}', '2020')`);
         await mends('downloads');
         assert.equal((await ruth.get('/api/v1/auth/me')).status, 200);
     });
