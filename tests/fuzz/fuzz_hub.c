@@ -18,7 +18,8 @@ static int take(void *baton, uint8_t type, json_t *header, const void *payload, 
     const char *at = len ? memmem(payload, len, "\"sid\":\"", 7) : NULL;
 
     (void)baton;
-    if (!json_is_integer(json_object_get(header, "conn")))
+    if (!json_is_integer(json_object_get(header, "conn")) &&
+        !json_is_integer(json_array_get(json_object_get(header, "conns"), 0)))
         abort();
     if (type == IMU_WIRE_EIO_REPLY && at && ((const char *)payload)[0] == '0')
         snprintf(sid, sizeof sid, "%.24s", at + 7);
