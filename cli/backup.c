@@ -8,6 +8,7 @@
 #include "cli/backup.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,6 +251,35 @@ static int is_tar(const char *path)
     return len > 4 && strcmp(path + len - 4, ".tar") == 0;
 }
 
+/* A folder of the server's own would be backed up into itself, swept by it, and moved aside by the
+ * restore that needs it. Links on the way there count for where they lead. */
+static imu_err *outside(cli *c, const char *to)
+{
+    static const char *const own[] = {"outputs", "databases", "tmp", "models"};
+    const char *slash = strrchr(to, '/');
+    const char *above = slash > to ? apr_pstrmemdup(c->p, to, (apr_size_t)(slash - to)) : "/";
+    char real[PATH_MAX], ours[PATH_MAX];
+    int found;
+
+    cli_as(above);
+    found = realpath(above, real) != NULL;
+    cli_as(NULL);
+    for (size_t i = 0; found && i < sizeof own / sizeof own[0]; i++) {
+        const char *folder = apr_pstrcat(c->p, c->opt.root, "/", own[i], NULL);
+        size_t len;
+
+        if (strcmp(to, folder) != 0 && !realpath(folder, ours))
+            continue;
+        len = strlen(ours);
+        if (strcmp(to, folder) == 0 ||
+            (strncmp(real, ours, len) == 0 && (real[len] == '/' || real[len] == '\0')))
+            return imu_error(c->p, 422, "where",
+                             "%s is among the server's own files: name a place outside of %s", to,
+                             folder);
+    }
+    return NULL;
+}
+
 imu_err *cli_backup(cli *c)
 {
     backup b = {.c = c, .p = c->p, .how = c->opt.copy ? CLI_COPY : CLI_LINK_OR_COPY};
@@ -259,6 +289,8 @@ imu_err *cli_backup(cli *c)
     if (!(to = cli_whole_path(c->p, c->opt.plain)))
         return imu_error(c->p, 422, "where", "%s can't be made a whole path", c->opt.plain);
     b.to = to;
+    if ((err = outside(c, to)))
+        return err;
     if (cli_exists(to))
         return imu_error(c->p, 409, "exists", "%s exists already: a backup overwrites nothing", to);
     if ((err = is_tar(to) ? into_tar(&b) : into_folder(&b)))

@@ -143,7 +143,7 @@ imu_err *cli_doctor_command(cli *c)
     int whole, n;
     imu_err *err = look_at_file(&d, &whole);
 
-    if (!err && whole && !(err = look_at_rows(&d)))
+    if (!err && whole && !(err = look_at_rows(&d)) && !(err = cli_doctor_texts(&d)))
         err = cli_doctor_files(&d);
     if (err)
         return err;

@@ -4,6 +4,7 @@
 #include "cli/import.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <apr_file_io.h>
 #include <apr_strings.h>
 
 #include "mod_invokemu/auth/identity.h"
@@ -157,10 +157,44 @@ static imu_err *each_row(cli_importer *im, apr_pool_t *p, const imu_rows *rows,
     return err;
 }
 
+const char *cli_import_odd_text(const imu_rows *rows, int i)
+{
+    /* These are looked at where they are used, and repaired; a board of that id there is none. */
+    static const char *const repaired[] = {"name",     "display_name", "board_name",
+                                           "metadata", "board_id",     NULL};
+
+    for (int k = 0; k < rows->columns; k++) {
+        const char *text = rows->cells[i * rows->columns + k];
+        const char *const *known = repaired;
+        unsigned code;
+        int n = 1;
+
+        while (*known && strcmp(*known, rows->names[k]) != 0)
+            known++;
+        if (*known)
+            continue;
+        for (; text && *text && n > 0; text += n)
+            n = imu_utf8_next(text, &code);
+        if (n == 0)
+            return rows->names[k];
+    }
+    return NULL;
+}
+
 static imu_err *take_row(cli_importer *im, apr_pool_t *p, const imu_rows *rows, int i,
                          cli_import_row *take, const struct kind *kind)
 {
-    return has_key(im, rows, i, kind) ? take(im, p, rows, i) : NULL;
+    const char *odd;
+
+    if (!has_key(im, rows, i, kind))
+        return NULL;
+    if (!(odd = cli_import_odd_text(rows, i)))
+        return take(im, p, rows, i);
+    /* Pictures have said so when their files came. */
+    if (strcmp(kind->name, "picture") != 0)
+        cli_import_left(im, kind->name, key_of(rows, i),
+                        apr_psprintf(p, "what it holds is no UTF-8 (%s)", odd));
+    return NULL;
 }
 
 static imu_err *take_all_rows(cli_importer *im, apr_pool_t *p, const imu_rows *rows,
@@ -276,17 +310,18 @@ static const char *settings_text(cli_importer *im)
 {
     char text[SETTINGS_MAX];
     apr_size_t len = 0;
-    apr_file_t *file;
-    apr_status_t rv;
+    ssize_t n;
+    int fd;
 
     cli_as(im->from);
-    rv = apr_file_open(&file, apr_pstrcat(im->p, im->from, "/invokeai.yaml", NULL), APR_READ, 0,
-                       im->p);
+    /* A link may lead to it; what is no file, such as a pipe, has no settings and no end. */
+    fd = open(apr_pstrcat(im->p, im->from, "/invokeai.yaml", NULL),
+              O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     cli_as(NULL);
-    if (rv != APR_SUCCESS)
-        return "";
-    (void)apr_file_read_full(file, text, sizeof text - 1, &len);
-    apr_file_close(file);
+    while (fd >= 0 && len < sizeof text && (n = read(fd, text + len, sizeof text - len)) > 0)
+        len += (apr_size_t)n;
+    if (fd >= 0)
+        close(fd);
     return apr_pstrmemdup(im->p, text, len);
 }
 
@@ -425,6 +460,20 @@ static imu_err *take_all(cli_importer *im, const char *folder)
 
 /* ---- the report ---- */
 
+/* "1 board", "1 style preset", "1 thumbnail made anew", "1 workflow in pictures". */
+static const char *in_number(apr_pool_t *p, const char *what, json_int_t n)
+{
+    static const char *const tails[] = {" made anew", " in pictures", " of people", " of models"};
+    const char *tail = what + strlen(what);
+
+    for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++)
+        if (strstr(what, tails[i]))
+            tail = strstr(what, tails[i]);
+    if (n != 1 || tail == what || tail[-1] != 's')
+        return what;
+    return apr_pstrcat(p, apr_pstrmemdup(p, what, (apr_size_t)(tail - what - 1)), tail, NULL);
+}
+
 static void print_report(cli_importer *im)
 {
     const char *what;
@@ -434,7 +483,7 @@ static void print_report(cli_importer *im)
     cli_say(im->c, im->dry ? "What an import would do:" : "Taken in:");
     json_object_foreach (im->counts, what, one)
         cli_say(im->c, "%8lld %s%s", (long long)json_integer_value(json_object_get(one, "taken")),
-                what,
+                in_number(im->p, what, json_integer_value(json_object_get(one, "taken"))),
                 json_integer_value(json_object_get(one, "there"))
                     ? apr_psprintf(im->p, " (%" APR_INT64_T_FMT " more are here already)",
                                    (apr_int64_t)json_integer_value(json_object_get(one, "there")))

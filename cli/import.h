@@ -31,6 +31,8 @@ typedef struct cli_importer {
 
 /** Counts a thing that was taken in, or that was there already. */
 void cli_import_count(cli_importer *im, const char *what, int taken);
+/** The first column of a row whose text is no UTF-8; NULL when there is none. */
+const char *cli_import_odd_text(const imu_rows *rows, int row);
 /** Notes what can't be taken in. */
 void cli_import_left(cli_importer *im, const char *what, const char *name, const char *reason);
 /** Notes a sentence for the one who imports. */

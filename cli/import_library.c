@@ -13,7 +13,6 @@
 #include "mod_invokemu/store/previews.h"
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/util/jsons.h"
-#include "worker/diffusion/file_kind.h"
 
 /* The picture that stands for a workflow or preset, below another folder's. @param name  NULL when
  * there is none */
@@ -137,13 +136,30 @@ static int is_single_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* What is the matter with a model of one file that can't be used as it is. */
+static void note_unusable(cli_importer *im, apr_pool_t *p, const char *name, const char *place)
+{
+    imu_model_view view = {.state = IMU_MODEL_USABLE};
+
+    cli_as(place);
+    if (is_single_file(place))
+        view = imu_model_inspect(p, place);
+    cli_as(NULL);
+    if (view.state != IMU_MODEL_USABLE)
+        cli_import_note(
+            im, "model %s can't be used as it is (%s): %s%s%s", name ? name : "Unnamed", place,
+            view.state == IMU_MODEL_MISSING ? "Models of one file have to be safetensors."
+            : view.why                      ? view.why
+                                            : "Its kind is not known here.",
+            view.log ? " Its reader says: " : "", view.log ? view.log : "");
+}
+
 static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
 {
     const char *name = imu_text(r, i, "name"), *path = imu_text(r, i, "path");
     const char *config = imu_text(r, i, "config"), *hash = imu_text(r, i, "hash");
     const char *place = path && *path == '/' ? path : apr_pstrcat(p, im->models, "/", path, NULL);
-    imu_file_kind kind;
-    int taken = 0, strange;
+    int taken = 0;
     imu_err *err;
 
     if (!path || !hash || !config || !imu_json_object_text(p, config)) {
@@ -151,15 +167,7 @@ static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
                         "its record can't be read");
         return NULL;
     }
-    cli_as(place);
-    strange = is_single_file(place) && !imu_model_file(place, &kind);
-    cli_as(NULL);
-    if (strange)
-        cli_import_note(
-            im,
-            "model %s is a single file that this server does not render with: of such, "
-            "it takes checkpoints and VAEs of SD 1.x, 2.x and SDXL and LoRAs, as safetensors",
-            name);
+    note_unusable(im, p, name, place);
     if (!cli_exists(place))
         cli_import_note(im, "the file of model %s is missing: %s", name, place);
     err = imu_db_exec(im->db, p, &taken, "import_model", "sssssssss", imu_text(r, i, "id"), hash,

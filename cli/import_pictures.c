@@ -62,13 +62,16 @@ static imu_err *place_thumbnail(cli_importer *im, apr_pool_t *p, const imu_rows 
 
     if (cli_is_file(from))
         return im->dry ? NULL : cli_place(p, from, to, how_for(im, from), &im->placed, NULL);
-    cli_import_count(im, "thumbnails made anew", !cli_exists(to));
-    if (im->dry || cli_exists(to))
+    if (im->dry || cli_exists(to)) {
+        cli_import_count(im, "thumbnails made anew", !cli_exists(to));
         return NULL;
+    }
     err = im->no_media ? imu_error(p, 503, "no_media", "the media process can't be asked")
                        : cli_thumbnail(im->c, p, imu_picture_path(p, im->c->opt.root, name), to);
     im->no_media = im->no_media || imu_error_is(err, "no_media");
-    if (err)
+    if (!err)
+        cli_import_count(im, "thumbnails made anew", 1);
+    else
         cli_import_left(im, "thumbnail", name,
                         im->no_media ? "the media process can't be asked (--media); invokemu "
                                        "doctor --fix makes it later"
@@ -143,6 +146,8 @@ static const char *hindrance(cli_importer *im, apr_pool_t *p, const imu_rows *r,
         return "it was deleted there";
     if (!imu_picture_file_ok(name) || !is_subfolder(imu_text(r, i, "image_subfolder")))
         return "its path leads out of the folder of pictures";
+    if (cli_import_odd_text(r, i))
+        return "what its row holds is no UTF-8";
     if (!is_sound(r, i))
         return "its row has no size, or names an origin or category that there is not";
     return cli_is_file(their_path(im, p, r, i, "", name)) ? NULL : "its file is missing";

@@ -296,3 +296,55 @@ LIMIT 1;
 -- :name doctor_workflow_marks_mend
 UPDATE images SET has_workflow = 1 - has_workflow
 -- :use workflow_marks
+
+-- Texts that people, other programs and other servers may have written, a page of them behind a key: what is no UTF-8 is for
+-- the program to find.
+
+-- :name doctor_text_people
+SELECT user_id AS key, display_name AS text FROM users WHERE user_id > %s ORDER BY user_id LIMIT 500;
+
+-- :name doctor_text_people_mend
+UPDATE users SET display_name = %s WHERE user_id = %s;
+
+-- :name doctor_text_boards
+SELECT board_id AS key, board_name AS text FROM boards WHERE board_id > %s ORDER BY board_id LIMIT 500;
+
+-- :name doctor_text_boards_mend
+UPDATE boards SET board_name = %s WHERE board_id = %s;
+
+-- :name doctor_text_workflows
+SELECT workflow_id AS key, name AS text FROM workflows WHERE workflow_id > %s ORDER BY workflow_id LIMIT 500;
+
+-- :name doctor_text_workflows_mend
+UPDATE workflows SET name = %s WHERE workflow_id = %s;
+
+-- :name doctor_text_descriptions
+SELECT workflow_id AS key, description AS text FROM workflows WHERE workflow_id > %s ORDER BY workflow_id LIMIT 500;
+
+-- :name doctor_text_descriptions_mend
+UPDATE workflows SET description = %s WHERE workflow_id = %s;
+
+-- :name doctor_text_tags
+SELECT workflow_id AS key, tags AS text FROM workflows WHERE workflow_id > %s ORDER BY workflow_id LIMIT 500;
+
+-- :name doctor_text_tags_mend
+UPDATE workflows SET tags = %s WHERE workflow_id = %s;
+
+-- :name doctor_text_presets
+SELECT id AS key, name AS text FROM style_presets WHERE id > %s ORDER BY id LIMIT 500;
+
+-- :name doctor_text_presets_mend
+UPDATE style_presets SET name = %s WHERE id = %s;
+
+-- :name doctor_text_models
+SELECT key AS key, name AS text FROM models WHERE key > %s ORDER BY key LIMIT 500;
+
+-- :name doctor_text_models_mend
+UPDATE models SET name = %s WHERE key = %s;
+
+-- :name doctor_text_entries
+SELECT entry_id AS key, target_name AS text FROM audit_log
+WHERE entry_id > CAST(%s AS INTEGER) AND target_name IS NOT NULL ORDER BY entry_id LIMIT 500;
+
+-- :name doctor_text_entries_mend
+UPDATE audit_log SET target_name = %s WHERE entry_id = CAST(%s AS INTEGER);

@@ -146,6 +146,17 @@ describe('backup and restore', () => {
         assert.deepEqual(assertWhole(at('packed')), [...ODD].sort());
     });
 
+    test('does not go among the files that it is of, by whatever way', async () => {
+        fs.symlinkSync(path.join(server.data, 'outputs/images'), at('way'));
+        for (const to of ['outputs/backup', 'outputs/images/backup.tar', 'databases/backup', 'tmp/b.tar'].map((t) => path.join(server.data, t)).concat(at('way/b.tar'))) {
+            const refused = await invokemu('backup', to);
+            assert.deepEqual([refused.code, /among the server's own files/.test(refused.err)], [1, true], `${to}: ${refused.err}`);
+            assert.ok(!fs.existsSync(to) && !fs.existsSync(`${to}.unfinished`));
+        }
+        assert.equal((await invokemu('backup', path.join(server.data, 'backup.tar'))).code, 0, 'beside them it may');
+        fs.rmSync(path.join(server.data, 'backup.tar'));
+    });
+
     test('one that fails leaves nothing behind', async () => {
         const full = at('failing');
         fs.cpSync(at('restored-0-one'), full, { recursive: true });

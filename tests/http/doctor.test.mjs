@@ -137,6 +137,17 @@ describe('doctor', () => {
         assert.equal((await ruth.get(`/api/v1/boards/${board.board_id}`)).status, 200);
     });
 
+    test('texts that are no UTF-8 can be read again', async () => {
+        const board = (await ruth.post('/api/v1/boards/?board_name=broken')).body.board_id;
+        server.sql(`UPDATE boards SET board_name = CAST(X'4A6F73E9' AS TEXT) WHERE board_id = '${board}'`);
+        server.sql(`UPDATE users SET display_name = CAST(X'52FF' AS TEXT) WHERE user_id = '${ruth.user.user_id}'`);
+        await mends('texts', { count: 2, names: ['R\\xff', 'Jos\\xe9'] });
+        const list = await ruth.get('/api/v1/boards/?all=true');
+        assert.deepEqual([list.status, list.body.map((b) => b.board_name)], [200, ['Jos\\xe9']]);
+        assert.equal((await ruth.get('/api/v1/auth/me')).body.display_name, 'R\\xff');
+        assert.equal((await ruth.delete(`/api/v1/boards/${board}`)).status, 200);
+    });
+
     test('dangling shares and places go', async () => {
         const board = (await ruth.post('/api/v1/boards/?board_name=Shared')).body;
         server.sql(`INSERT INTO shared_boards (board_id, user_id, permission, created_at) VALUES ('gone', '${ruth.user.user_id}', 'read', '2026'),
