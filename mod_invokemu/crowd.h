@@ -1,7 +1,9 @@
 /*
- * crowd.h: the threads of a child that wait for what comes slowly. Of a child's threads, people get
- * two thirds for that, each account half of these; whoever has not signed in shares a quarter, each
- * network half of that.
+ * crowd.h: the threads of a child that wait: for what comes or goes slowly, or for a password to be
+ * hashed. All of them together leave a quarter of a child's threads to what is answered at once. Of
+ * the others, people get most for what is slow, each account half of these; whoever has not signed
+ * in shares a few, each network half of these; and hashing has its own. What one of the three
+ * doesn't use another may, up to what is kept for each.
  */
 #ifndef IMU_CROWD_H
 #define IMU_CROWD_H
@@ -25,5 +27,10 @@ void imu_crowd_child_init(apr_pool_t *pchild, server_rec *s);
 int imu_crowd_enter(imu_wait *wait);
 /** Gives it back. */
 void imu_crowd_leave(imu_wait *wait);
+
+/** Takes a place to hash a password, or to wait for that. @return 0, or -1 when there is none */
+int imu_crowd_enter_hashing(void);
+/** Gives it back. */
+void imu_crowd_leave_hashing(void);
 
 #endif

@@ -68,15 +68,30 @@ const char *imu_network_of(const imu_req *req)
     return imu_network_at(req->p, req->r->useragent_addr, req->r->useragent_ip);
 }
 
+/* The address as IPv6, if it is one and not IPv4's written so. */
+static const unsigned char *ipv6_of(const apr_sockaddr_t *a)
+{
+    const unsigned char *b = a && a->family == AF_INET6 ? a->ipaddr_ptr : NULL;
+
+    return b && memcmp(b, "\0\0\0\0\0\0\0\0\0\0\xFF\xFF", 12) == 0 ? NULL : b;
+}
+
 const char *imu_network_at(apr_pool_t *p, const apr_sockaddr_t *a, const char *ip)
 {
-    const unsigned char *b;
+    const unsigned char *b = ipv6_of(a);
 
-    if (!a || a->family != AF_INET6)
-        return ip;
-    b = a->ipaddr_ptr;
-    if (memcmp(b, "\0\0\0\0\0\0\0\0\0\0\xFF\xFF", 12) == 0)
-        return ip;
-    return apr_psprintf(p, "%02x%02x:%02x%02x:%02x%02x:%02x%02x", b[0], b[1], b[2], b[3], b[4],
-                        b[5], b[6], b[7]);
+    return b ? apr_psprintf(p, "%02x%02x:%02x%02x:%02x%02x:%02x%02x", b[0], b[1], b[2], b[3], b[4],
+                            b[5], b[6], b[7])
+             : ip;
+}
+
+const char *imu_wide_network_of(const imu_req *req)
+{
+    const unsigned char *b = ipv6_of(req->r->useragent_addr);
+    const char *ip = req->r->useragent_ip, *end = strrchr(ip, '.');
+
+    if (b)
+        return apr_psprintf(req->p, "%02x%02x:%02x%02x:%02x%02x", b[0], b[1], b[2], b[3], b[4],
+                            b[5]);
+    return end ? apr_pstrmemdup(req->p, ip, (apr_size_t)(end - ip)) : ip;
 }

@@ -29,5 +29,8 @@ imu_origin imu_origin_of(const imu_req *req);
 const char *imu_network_of(const imu_req *req);
 /** The same of an address, and how it is written. */
 const char *imu_network_at(apr_pool_t *p, const apr_sockaddr_t *a, const char *ip);
+/** A network and those beside it, which one customer may have all of: the /24 of an IPv4 address,
+ * the /48 of an IPv6 address. */
+const char *imu_wide_network_of(const imu_req *req);
 
 #endif

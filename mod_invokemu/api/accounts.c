@@ -10,6 +10,7 @@
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/auth/throttle.h"
 #include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/hosts.h"
 #include "mod_invokemu/store/accounts.h"
 
 json_t *imu_account_json(const imu_rows *rows, int row)
@@ -89,6 +90,20 @@ void imu_account_tell_ended(imu_req *req, const apr_array_header_t *ended)
                                     &APR_ARRAY_IDX(ended, i, imu_queue_change));
 }
 
+/* Of a person who changed their own password: other sessions end, and this one gets a new token if
+ * they may go on. */
+static imu_err *after_own_password(imu_req *req, imu_db *db, const imu_rows *user,
+                                   imu_session_token *token)
+{
+    imu_err *err;
+
+    if (!imu_bool(user, 0, "is_active"))
+        return imu_session_end_all(db, req->p, req->who.user_id, NULL);
+    err = imu_session_replace(db, req->p, user, &req->who, token);
+    return err ? err
+               : imu_session_remember_network(db, req->p, req->who.user_id, imu_network_of(req));
+}
+
 /** Inside the transaction. token->text stays NULL when no session goes on with a new one. */
 static imu_err *store(imu_req *req, imu_db *db, const char *id, const imu_user_change *change,
                       imu_rows **user, imu_session_token *token, apr_array_header_t **ended)
@@ -96,11 +111,7 @@ static imu_err *store(imu_req *req, imu_db *db, const char *id, const imu_user_c
     int own = imu_is_own_account(req, id);
     imu_err *err = imu_account_change(db, req->p, id, change, own, user, ended);
 
-    if (!err && change->password_hash && own)
-        err = imu_bool(*user, 0, "is_active")
-                  ? imu_session_replace(db, req->p, *user, &req->who, token)
-                  : imu_session_end_all(db, req->p, id, NULL);
-    return err;
+    return !err && change->password_hash && own ? after_own_password(req, db, *user, token) : err;
 }
 
 imu_err *imu_account_store(imu_req *req, imu_db *db, const char *id, const imu_user_change *change,

@@ -155,33 +155,41 @@ static void tell_failure(imu_req *req, imu_audit_action action, const imu_rows *
                                     .detail = json_pack("{s:s}", "reason", why)});
 }
 
+static imu_err *wrong_credentials(imu_req *req, const imu_rows *user, const imu_attempt *attempt)
+{
+    tell_failure(req, IMU_AUDIT_SIGN_IN, user, attempt->account,
+                 attempt->in_vain ? "too many attempts" : "wrong address or password");
+    return imu_error(req->p, 401, "bad_credentials", "Incorrect email or password");
+}
+
 /** Looks up the account and checks the password, in the same time whether there is such an account
  * or not. */
 static imu_err *check_credentials(imu_req *req, imu_db *db, const char *email, const char *password,
                                   imu_rows **user)
 {
-    int right, known;
-    imu_err *err = imu_session_network_known(db, req->p, email, imu_client_of(req).network, &known);
+    imu_attempt attempt = {.account = email};
+    int right = 0;
+    imu_err *err = imu_session_network_past(db, req->p, email, imu_network_of(req), &attempt.past);
 
     if (err)
         return err;
-    if ((err = imu_throttle_sign_in(req, email, known))) {
+    if ((err = imu_throttle_sign_in(req, &attempt))) {
         if (err->status == 429)
             log_failure(req, email, "too many attempts");
         return err;
     }
-    if ((err = imu_user_secret_by_email(db, req->p, email, user)) ||
-        (err = imu_check_password(
-             req, password, (*user)->count ? imu_text(*user, 0, "password_hash") : NULL, &right)))
-        right = 0;
-    if (err || right)
-        imu_throttle_sign_in_back(req, email, known);
+    if (!(err = imu_user_secret_by_email(db, req->p, email, user)))
+        err =
+            imu_check_password(req, attempt.past == IMU_NETWORK_NEW, password,
+                               (*user)->count ? imu_text(*user, 0, "password_hash") : NULL, &right);
+    if (imu_error_is(err, IMU_HASHING_BUSY))
+        imu_throttle_sign_in_turned_away(req, &attempt);
+    else if (err || (right && !attempt.in_vain))
+        imu_throttle_sign_in_back(req, &attempt);
     if (err)
         return err;
-    if (!right) {
-        tell_failure(req, IMU_AUDIT_SIGN_IN, *user, email, "wrong address or password");
-        return imu_error(req->p, 401, "bad_credentials", "Incorrect email or password");
-    }
+    if (!right || attempt.in_vain)
+        return wrong_credentials(req, *user, &attempt);
     if (!imu_bool(*user, 0, "is_active")) {
         tell_failure(req, IMU_AUDIT_SIGN_IN, *user, email, "account suspended");
         return imu_error(req->p, 403, "account_disabled",
@@ -287,7 +295,8 @@ imu_err *imu_confirm_password(imu_req *req, imu_db *db, imu_audit_action action,
     if ((err = imu_throttle_confirm(req)))
         return err;
     if (!(err = imu_user_secret_by_id(db, req->p, req->who.user_id, &user)))
-        err = imu_check_password(req, current, *hash = imu_text(user, 0, "password_hash"), &right);
+        err =
+            imu_check_password(req, 0, current, *hash = imu_text(user, 0, "password_hash"), &right);
     if (err || right) {
         imu_throttle_confirm_back(req);
         return err;

@@ -10,6 +10,7 @@
 #include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/mail.h"
 #include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/hosts.h"
 #include "mod_invokemu/store/invitations.h"
 
 #define TOKEN_MAX 200
@@ -185,7 +186,7 @@ static imu_err *redeem(imu_req *req)
     }
     if ((err = imu_new_password(req, password, imu_text(account, 0, "email"),
                                 imu_text(account, 0, "display_name"), &hash)) ||
-        (err = imu_invitation_redeem(db, req->p, account, hash)))
+        (err = imu_invitation_redeem(db, req->p, account, hash, imu_network_of(req))))
         return err;
     user_id = imu_text(account, 0, "user_id");
     imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_LINK_REDEEMED,

@@ -14,6 +14,7 @@
 #include "mod_invokemu/api/handlers.h"
 #include "mod_invokemu/auth/throttle.h"
 #include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/hosts.h"
 
 APLOG_USE_MODULE(invokemu);
 
@@ -81,6 +82,7 @@ static imu_err *success(imu_req *req)
  */
 imu_err *imu_api_auth_forgot_password(imu_req *req)
 {
+    imu_network_past past;
     const char *email;
     imu_check *c;
     json_t *body;
@@ -93,8 +95,9 @@ imu_err *imu_api_auth_forgot_password(imu_req *req)
         return err;
     c = imu_check_new(req->p, "body");
     email = imu_check_email(c, req->p, body, "email");
-    if ((err = imu_check_end(c)) || (err = imu_throttle_mail(req, email)) ||
-        (err = imu_req_db(req, &db)) ||
+    if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_session_network_past(db, req->p, NULL, imu_network_of(req), &past)) ||
+        (err = imu_throttle_mail(req, email, past == IMU_NETWORK_NEW)) ||
         (err = imu_mail_add(db, req->p, IMU_MAIL_FORGOT, email, NULL, NULL)))
         return err;
     imu_audit(req, (imu_audit_fact){
@@ -124,7 +127,7 @@ imu_err *imu_api_auth_change_email(imu_req *req)
     if (strcmp(email, req->who.email) == 0)
         return imu_error(req->p, 400, "email_same", "You sign in with that address already.");
     /* Whether somebody else has it is told to the one who opens the link: it is theirs then. */
-    if ((err = imu_throttle_mail(req, email)) ||
+    if ((err = imu_throttle_mail(req, email, 0)) ||
         (err = imu_email_change_ask(db, req->p, req->who.user_id, email, &token)) ||
         (err = imu_mail_add(db, req->p, IMU_MAIL_EMAIL_CHANGE, email, NULL,
                             imu_page_link(req, IMU_EMAIL_PAGE, token))))

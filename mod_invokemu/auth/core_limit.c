@@ -4,15 +4,17 @@
 
 #include "mod_invokemu/util/ids.h"
 
-apr_size_t imu_limits_size(apr_uint32_t buckets)
+apr_size_t imu_limits_size(apr_uint32_t kinds, apr_uint32_t buckets)
 {
-    return sizeof(imu_limits) + (apr_size_t)buckets * IMU_LIMIT_WAYS * sizeof(imu_limit_entry);
+    return sizeof(imu_limits) +
+           (apr_size_t)kinds * buckets * IMU_LIMIT_WAYS * sizeof(imu_limit_entry);
 }
 
-void imu_limits_init(imu_limits *t, apr_uint32_t buckets)
+void imu_limits_init(imu_limits *t, apr_uint32_t kinds, apr_uint32_t buckets)
 {
-    memset(t, 0, imu_limits_size(buckets));
+    memset(t, 0, imu_limits_size(kinds, buckets));
     imu_random_bytes(t->seed, sizeof t->seed);
+    t->kinds = kinds;
     t->buckets = buckets;
 }
 
@@ -25,19 +27,23 @@ static apr_uint64_t mixed(apr_uint64_t h)
     return h ^ h >> 31;
 }
 
-apr_uint64_t imu_limit_key(const imu_limits *t, char kind, const char *text)
+apr_uint64_t imu_limit_key(const imu_limits *t, unsigned kind, const char *text)
 {
-    apr_uint64_t h = t->seed[0] ^ (unsigned char)kind;
+    apr_uint64_t h = t->seed[0] ^ kind;
 
     for (; *text; text++)
         h = mixed(h + t->seed[1] + (unsigned char)*text);
     h = mixed(h);
-    return h ? h : 1;
+    /* The lowest bits name the table; the others are never all 0. */
+    return (h | (apr_uint64_t)1 << 63) / IMU_LIMIT_MOST_KINDS * IMU_LIMIT_MOST_KINDS + kind;
 }
 
 static imu_limit_entry *bucket_of(imu_limits *t, apr_uint64_t key)
 {
-    return t->entries + (apr_size_t)(key & (t->buckets - 1)) * IMU_LIMIT_WAYS;
+    apr_size_t kind = key % IMU_LIMIT_MOST_KINDS % t->kinds;
+    apr_size_t bucket = key / IMU_LIMIT_MOST_KINDS & (t->buckets - 1);
+
+    return t->entries + (kind * t->buckets + bucket) * IMU_LIMIT_WAYS;
 }
 
 static imu_limit_entry *find(imu_limits *t, apr_uint64_t key)
@@ -79,6 +85,25 @@ apr_interval_time_t imu_limit_take(imu_limits *t, apr_uint64_t key, const imu_li
         e = make(t, key);
     e->full = full + rule->refill;
     return 0;
+}
+
+void imu_limit_charge(imu_limits *t, apr_uint64_t key, const imu_limit_rule *rule, apr_time_t now)
+{
+    apr_time_t most = now + rule->burst * rule->refill;
+    imu_limit_entry *e = find(t, key);
+
+    if (!e)
+        e = make(t, key);
+    e->full = (e->full > now ? e->full : now) + rule->refill;
+    if (e->full > most)
+        e->full = most;
+}
+
+apr_interval_time_t imu_limit_owed(imu_limits *t, apr_uint64_t key, apr_time_t now)
+{
+    imu_limit_entry *e = find(t, key);
+
+    return e && e->full > now ? e->full - now : 0;
 }
 
 void imu_limit_give_back(imu_limits *t, apr_uint64_t key, const imu_limit_rule *rule,

@@ -105,25 +105,32 @@ static imu_err *refused(apr_pool_t *p, const char *why, const char *detail)
                          why);
 }
 
-static imu_err *remember_network(imu_db *db, apr_pool_t *p, const char *user_id,
-                                 const char *network, const char *now)
+imu_err *imu_session_remember_network(imu_db *db, apr_pool_t *p, const char *user_id,
+                                      const char *network)
 {
-    imu_err *err;
+    imu_err *err = imu_db_begin(db);
 
-    if (!network)
-        return NULL;
-    err = imu_db_exec(db, p, NULL, "network_remember", "sss", user_id, network, now);
-    return err ? err : imu_db_exec(db, p, NULL, "network_drop_oldest", "ss", user_id, user_id);
+    if (err)
+        return err;
+    err = imu_db_exec(db, p, NULL, "network_remember", "sss", user_id, network, imu_now(p));
+    if (!err)
+        err = imu_db_exec(db, p, NULL, "network_drop_oldest", "ss", user_id, user_id);
+    return imu_db_end(db, err);
 }
 
-imu_err *imu_session_network_known(imu_db *db, apr_pool_t *p, const char *email,
-                                   const char *network, int *known)
+imu_err *imu_session_network_past(imu_db *db, apr_pool_t *p, const char *email, const char *network,
+                                  imu_network_past *past)
 {
     imu_rows *rows;
-    imu_err *err = imu_db_select(db, p, &rows, "network_is_known", "ss", email, network);
+    imu_err *err =
+        imu_db_select(db, p, &rows, "network_past", "sss", network, email ? email : "", network);
 
-    *known = !err && rows->count > 0;
-    return err;
+    if (err)
+        return err;
+    *past = imu_bool(rows, 0, "of_account")   ? IMU_NETWORK_OF_ACCOUNT
+            : imu_bool(rows, 0, "of_anybody") ? IMU_NETWORK_OF_OTHERS
+                                              : IMU_NETWORK_NEW;
+    return NULL;
 }
 
 imu_err *imu_session_open(imu_db *db, apr_pool_t *p, const imu_rows *user, int remember,
@@ -146,8 +153,8 @@ imu_err *imu_session_open(imu_db *db, apr_pool_t *p, const imu_rows *user, int r
                           hash_of(p, about.sid), remember, imu_time_text(p, token->expires_at), now,
                           now, shown(p, client->agent, AGENT_MAX),
                           shown(p, client->address, ADDRESS_MAX));
-    if (!err)
-        err = remember_network(db, p, about.user_id, client->network, now);
+    if (!err && client->network)
+        err = imu_session_remember_network(db, p, about.user_id, client->network);
     if (!err)
         err = imu_db_exec(db, p, NULL, "user_signed_in", "ss", now, about.user_id);
     err = imu_db_end(db, err);

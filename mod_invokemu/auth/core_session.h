@@ -32,9 +32,21 @@ typedef struct imu_session_client {
 /** Sets the rules of this process; before any thread or child starts. */
 void imu_session_rules_set(const imu_session_rules *rules);
 
-/** Whether the account with that address, if there is one, was signed in to from that network. */
-imu_err *imu_session_network_known(imu_db *db, apr_pool_t *p, const char *email,
-                                   const char *network, int *known);
+/** Who signed in from a network before. */
+typedef enum imu_network_past {
+    IMU_NETWORK_NEW,       /**< nobody */
+    IMU_NETWORK_OF_OTHERS, /**< somebody, not the account that is meant */
+    IMU_NETWORK_OF_ACCOUNT
+} imu_network_past;
+
+/** Looks up who signed in from that network. @param email  means an account, if there is one; may
+ * be NULL */
+imu_err *imu_session_network_past(imu_db *db, apr_pool_t *p, const char *email, const char *network,
+                                  imu_network_past *past);
+
+/** Writes down that the account's owner is there. Its 30 latest networks are kept. */
+imu_err *imu_session_remember_network(imu_db *db, apr_pool_t *p, const char *user_id,
+                                      const char *network);
 
 /** Opens a session for the account in *user (a row of users) and drops the person's ended ones.
  * @return 401 when the account has been deleted meanwhile */

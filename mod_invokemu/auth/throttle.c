@@ -10,6 +10,7 @@
 #include "mod_invokemu/auth/core_gate.h"
 #include "mod_invokemu/auth/core_limit.h"
 #include "mod_invokemu/auth/core_password.h"
+#include "mod_invokemu/crowd.h"
 #include "mod_invokemu/hosts.h"
 
 APLOG_USE_MODULE(invokemu);
@@ -19,20 +20,51 @@ APLOG_USE_MODULE(invokemu);
 #define BUCKETS    1024
 
 #define HASH_AT_ONCE 2
-#define HASH_QUEUE   12
 #define HASH_WAIT    apr_time_from_sec(8)
+/* A stranger is let in as somebody else who comes so much later. */
+#define STRANGERS_RANK apr_time_from_sec(30)
 
-/* A person who mistypes has plenty; who guesses gets six tries a minute after the first fifteen. */
-static const imu_limit_rule account_rule = {15, apr_time_from_sec(10)};
-/* An address may stand for a whole office. */
-static const imu_limit_rule address_rule = {200, apr_time_from_sec(1)};
+/* What is counted, each in a table of its own. */
+typedef enum kind {
+    BY_ACCOUNT,
+    BY_ACCOUNT_AND_NETWORK,
+    BY_NETWORK,
+    BY_WIDE_NETWORK,
+    BY_SESSION,
+    BY_SEARCHER,
+    MAILS_TO,
+    MAILS_BY_NETWORK,
+    MAILS_BY_WIDE_NETWORK,
+    MAILS_OF_STRANGERS,
+    NOTES,
+    WORK,
+    WIDE_WORK,
+    KINDS
+} kind;
 
-/* Nobody needs many mails; who gets them has not asked for them perhaps. */
-static const imu_limit_rule mailbox_rule = {4, apr_time_from_sec(600)};
-static const imu_limit_rule sender_rule = {30, apr_time_from_sec(30)};
+static const imu_limit_rule rules[KINDS] = {
+    /* A person who mistypes has plenty; who guesses gets six tries a minute after the first
+     * fifteen. */
+    [BY_ACCOUNT] = {15, apr_time_from_sec(10)},
+    [BY_ACCOUNT_AND_NETWORK] = {15, apr_time_from_sec(10)},
+    [BY_SESSION] = {15, apr_time_from_sec(10)},
+    [BY_SEARCHER] = {15, apr_time_from_sec(10)},
+    /* An address may stand for a whole office, and the addresses beside it for a university. */
+    [BY_NETWORK] = {200, apr_time_from_sec(1)},
+    [BY_WIDE_NETWORK] = {1000, apr_time_from_msec(200)},
+    /* Nobody needs many mails; who gets them has not asked for them perhaps. */
+    [MAILS_TO] = {4, apr_time_from_sec(600)},
+    [MAILS_BY_NETWORK] = {30, apr_time_from_sec(30)},
+    [MAILS_BY_WIDE_NETWORK] = {90, apr_time_from_sec(10)},
+    [MAILS_OF_STRANGERS] = {300, apr_time_from_sec(2)},
+    /* Refusals by one person, or from one network, that are worth an entry each. */
+    [NOTES] = {100, apr_time_from_sec(30)},
+    /* Who has had how many passwords hashed lately; refuses nobody. */
+    [WORK] = {600, apr_time_from_sec(1)},
+    [WIDE_WORK] = {2400, apr_time_from_msec(250)},
+};
 
-/* Refusals by one person, or from one network, that are worth an entry each. */
-static const imu_limit_rule note_rule = {100, apr_time_from_sec(30)};
+_Static_assert(KINDS <= IMU_LIMIT_MOST_KINDS, "keys have no room for so many kinds");
 
 static apr_global_mutex_t *lock;
 static imu_limits *limits;
@@ -45,13 +77,13 @@ apr_status_t imu_throttle_create(apr_pool_t *pconf, server_rec *s)
 
     if ((rv = ap_global_mutex_create(&lock, NULL, MUTEX_TYPE, "throttle", s, pconf, 0)) !=
             APR_SUCCESS ||
-        (rv = apr_shm_create(&shm, imu_limits_size(BUCKETS), NULL, pconf)) != APR_SUCCESS) {
+        (rv = apr_shm_create(&shm, imu_limits_size(KINDS, BUCKETS), NULL, pconf)) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, rv, s,
                      "IMU0205: no shared memory for counting failed sign-ins");
         return rv;
     }
     limits = apr_shm_baseaddr_get(shm);
-    imu_limits_init(limits, BUCKETS);
+    imu_limits_init(limits, KINDS, BUCKETS);
     return APR_SUCCESS;
 }
 
@@ -60,7 +92,7 @@ void imu_throttle_child_init(apr_pool_t *pchild, server_rec *s)
     apr_status_t rv = apr_global_mutex_child_init(&lock, apr_global_mutex_lockfile(lock), pchild);
 
     if (rv == APR_SUCCESS)
-        rv = imu_gate_create(pchild, HASH_AT_ONCE, HASH_QUEUE, &gate);
+        rv = imu_gate_create(pchild, HASH_AT_ONCE, &gate);
     if (rv != APR_SUCCESS)
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
                      "IMU0206: sign-ins can't be limited in this child");
@@ -75,67 +107,148 @@ static imu_err *too_many(imu_req *req, apr_interval_time_t wait)
     return err;
 }
 
-/** Takes one from an allowance, and one from another if that one has a rule: from both or none. */
-static imu_err *take(imu_req *req, apr_uint64_t key, const imu_limit_rule *rule,
-                     apr_uint64_t also_key, const imu_limit_rule *also_rule)
+/* ---- allowances ---- */
+
+/** One of several that an attempt is taken from. */
+typedef struct fee {
+    kind of;
+    const char *whose;
+} fee;
+
+static apr_uint64_t key_of(fee f)
 {
-    apr_time_t now = apr_time_now();
+    return imu_limit_key(limits, f.of, f.whose);
+}
+
+static void return_fees(const fee *fees, int n, apr_time_t now)
+{
+    while (n-- > 0)
+        imu_limit_give_back(limits, key_of(fees[n]), &rules[fees[n].of], now);
+}
+
+/* From all allowances or none. @return 0, or how long until there is enough */
+static apr_interval_time_t take_fees(const fee *fees, int n, apr_time_t now)
+{
+    for (int i = 0; i < n; i++) {
+        apr_interval_time_t wait = imu_limit_take(limits, key_of(fees[i]), &rules[fees[i].of], now);
+
+        if (wait > 0) {
+            return_fees(fees, i, now);
+            return wait;
+        }
+    }
+    return 0;
+}
+
+static imu_err *no_lock(imu_req *req)
+{
+    return imu_error_internal(req->p, "the lock of the failed sign-ins can't be taken");
+}
+
+static imu_err *take(imu_req *req, const fee *fees, int n)
+{
     apr_interval_time_t wait;
 
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)
-        return imu_error_internal(req->p, "the lock of the failed sign-ins can't be taken");
-    wait = imu_limit_take(limits, key, rule, now);
-    if (also_rule && wait == 0 && (wait = imu_limit_take(limits, also_key, also_rule, now)) > 0)
-        imu_limit_give_back(limits, key, rule, now);
+        return no_lock(req);
+    wait = take_fees(fees, n, apr_time_now());
     apr_global_mutex_unlock(lock);
     return wait > 0 ? too_many(req, wait) : NULL;
 }
 
-static void give_back(apr_uint64_t key, const imu_limit_rule *rule)
+static void give_back(const fee *fees, int n)
 {
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)
         return;
-    imu_limit_give_back(limits, key, rule, apr_time_now());
+    return_fees(fees, n, apr_time_now());
     apr_global_mutex_unlock(lock);
 }
 
-static apr_uint64_t account_key(imu_req *req, const char *account, int known)
+/* ---- attempts ---- */
+
+#define NETWORK_FEES 2
+
+/* First the networks', then the account's. @return how many */
+static int sign_in_fees(imu_req *req, const imu_attempt *attempt, fee fees[NETWORK_FEES + 1])
 {
-    return known ? imu_limit_key(limits, 'k',
-                                 apr_pstrcat(req->p, imu_network_of(req), " ", account, NULL))
-                 : imu_limit_key(limits, 'u', account);
+    const char *network = imu_network_of(req);
+    int somebodys = attempt->past != IMU_NETWORK_NEW;
+
+    fees[0] = (fee){BY_NETWORK, network};
+    fees[1] = (fee){BY_WIDE_NETWORK, imu_wide_network_of(req)};
+    fees[2] = somebodys ? (fee){BY_ACCOUNT_AND_NETWORK,
+                                apr_pstrcat(req->p, network, " ", attempt->account, NULL)}
+                        : (fee){BY_ACCOUNT, attempt->account};
+    return NETWORK_FEES + 1;
 }
 
-imu_err *imu_throttle_sign_in(imu_req *req, const char *account, int known)
+imu_err *imu_throttle_sign_in(imu_req *req, imu_attempt *attempt)
 {
-    return take(req, imu_limit_key(limits, 'a', imu_network_of(req)), &address_rule,
-                account_key(req, account, known), &account_rule);
+    fee fees[NETWORK_FEES + 1], everywhere = {BY_ACCOUNT, attempt->account};
+    int n = sign_in_fees(req, attempt, fees);
+    apr_time_t now = apr_time_now();
+    apr_interval_time_t wait;
+
+    attempt->counted = attempt->in_vain = 0;
+    if (apr_global_mutex_lock(lock) != APR_SUCCESS)
+        return no_lock(req);
+    wait = take_fees(fees, n, now);
+    /* Counted for the owner too: what others see elsewhere must not depend on who the owner is. */
+    if (wait == 0 && attempt->past != IMU_NETWORK_NEW) {
+        attempt->counted = take_fees(&everywhere, 1, now) == 0;
+        attempt->in_vain = !attempt->counted && attempt->past != IMU_NETWORK_OF_ACCOUNT;
+    }
+    apr_global_mutex_unlock(lock);
+    return wait > 0 ? too_many(req, wait) : NULL;
 }
 
-void imu_throttle_sign_in_back(imu_req *req, const char *account, int known)
+static void account_back(const imu_attempt *attempt, const fee *of_account)
 {
-    give_back(account_key(req, account, known), &account_rule);
-    give_back(imu_limit_key(limits, 'a', imu_network_of(req)), &address_rule);
+    give_back(of_account, 1);
+    if (attempt->counted)
+        give_back(&(fee){BY_ACCOUNT, attempt->account}, 1);
+}
+
+void imu_throttle_sign_in_back(imu_req *req, const imu_attempt *attempt)
+{
+    fee fees[NETWORK_FEES + 1];
+
+    sign_in_fees(req, attempt, fees);
+    give_back(fees, NETWORK_FEES);
+    account_back(attempt, fees + NETWORK_FEES);
+}
+
+void imu_throttle_sign_in_turned_away(imu_req *req, const imu_attempt *attempt)
+{
+    fee fees[NETWORK_FEES + 1];
+
+    sign_in_fees(req, attempt, fees);
+    account_back(attempt, fees + NETWORK_FEES);
+    if (apr_global_mutex_lock(lock) != APR_SUCCESS)
+        return;
+    for (int i = 0; i < NETWORK_FEES; i++)
+        imu_limit_charge(limits, key_of(fees[i]), &rules[fees[i].of], apr_time_now());
+    apr_global_mutex_unlock(lock);
 }
 
 imu_err *imu_throttle_confirm(imu_req *req)
 {
-    return take(req, imu_limit_key(limits, 's', req->who.session_id), &account_rule, 0, NULL);
+    return take(req, &(fee){BY_SESSION, req->who.session_id}, 1);
 }
 
 void imu_throttle_confirm_back(imu_req *req)
 {
-    give_back(imu_limit_key(limits, 's', req->who.session_id), &account_rule);
+    give_back(&(fee){BY_SESSION, req->who.session_id}, 1);
 }
 
 imu_err *imu_throttle_search(imu_req *req)
 {
-    return take(req, imu_limit_key(limits, 'w', req->who.user_id), &account_rule, 0, NULL);
+    return take(req, &(fee){BY_SEARCHER, req->who.user_id}, 1);
 }
 
 void imu_throttle_search_back(imu_req *req)
 {
-    give_back(imu_limit_key(limits, 'w', req->who.user_id), &account_rule);
+    give_back(&(fee){BY_SEARCHER, req->who.user_id}, 1);
 }
 
 /* Nothing has failed here. */
@@ -154,53 +267,100 @@ static imu_err *mails_enough(imu_req *req, int seconds)
     return err;
 }
 
-imu_err *imu_throttle_mail(imu_req *req, const char *address)
+imu_err *imu_throttle_mail(imu_req *req, const char *address, int stranger)
 {
-    imu_err *err = take(req, imu_limit_key(limits, 'n', imu_network_of(req)), &sender_rule,
-                        imu_limit_key(limits, 'm', address), &mailbox_rule);
+    const fee fees[] = {{MAILS_TO, address},
+                        {MAILS_BY_NETWORK, imu_network_of(req)},
+                        {MAILS_BY_WIDE_NETWORK, imu_wide_network_of(req)},
+                        {MAILS_OF_STRANGERS, ""}};
+    imu_err *err = take(req, fees, stranger ? 4 : 3);
 
-    if (!err || err->status != 429)
-        return err;
-    return mails_enough(req, err->retry_after);
+    return err && err->status == 429 ? mails_enough(req, err->retry_after) : err;
 }
 
 int imu_throttle_note(imu_req *req)
 {
-    const char *whose = req->who.user_id ? req->who.user_id : imu_network_of(req);
-
-    return !take(req, imu_limit_key(limits, 'r', whose), &note_rule, 0, NULL);
+    return !take(req, &(fee){NOTES, req->who.user_id ? req->who.user_id : imu_network_of(req)}, 1);
 }
 
-static imu_err *enter(imu_req *req)
+/* ---- the gate ---- */
+
+/* When it is their turn, by the clock: who has had much hashed lately has to let others go first, a
+ * person, or a network and those beside it; of two who are alike, who came first goes first. */
+static apr_int64_t rank_of(imu_req *req, int stranger)
+{
+    int person = req->who.via != IMU_VIA_NONE;
+    fee work = {WORK, person ? req->who.user_id : imu_network_of(req)};
+    fee wide = {WIDE_WORK, imu_wide_network_of(req)};
+    apr_time_t now = apr_time_now();
+    apr_int64_t rank = now + (stranger ? STRANGERS_RANK : 0);
+
+    if (apr_global_mutex_lock(lock) != APR_SUCCESS)
+        return rank;
+    rank += imu_limit_owed(limits, key_of(work), now);
+    imu_limit_charge(limits, key_of(work), &rules[work.of], now);
+    if (!person) {
+        rank += imu_limit_owed(limits, key_of(wide), now);
+        imu_limit_charge(limits, key_of(wide), &rules[wide.of], now);
+    }
+    apr_global_mutex_unlock(lock);
+    return rank;
+}
+
+/* @return whether inside */
+static int pass(imu_gate_guest *guest)
+{
+    imu_gate_state state;
+
+    /* Who is displaced leaves their place in the crowd to us. */
+    if (imu_crowd_enter_hashing() != 0 && !imu_gate_displace(gate, guest->rank))
+        return 0;
+    state = imu_gate_enter(gate, guest, HASH_WAIT);
+    if (state == IMU_GATE_LATE)
+        imu_crowd_leave_hashing();
+    return state == IMU_GATE_IN;
+}
+
+static imu_err *enter(imu_req *req, int stranger, imu_gate_guest *guest)
 {
     imu_err *err;
 
-    if (imu_gate_enter(gate, HASH_WAIT))
+    *guest = (imu_gate_guest){.rank = rank_of(req, stranger), .stranger = stranger};
+    if (pass(guest))
         return NULL;
-    err = imu_error(req->p, 503, "busy",
+    err = imu_error(req->p, 503, IMU_HASHING_BUSY,
                     "The server is busy checking passwords. Try again in a few seconds.");
     err->retry_after = 3;
     return err;
 }
 
+static void leave(imu_gate_guest *guest)
+{
+    imu_gate_leave(gate, guest);
+    imu_crowd_leave_hashing();
+}
+
 imu_err *imu_hash_password(imu_req *req, const char *password, const char **hash)
 {
-    imu_err *err = enter(req);
+    imu_gate_guest guest;
+    imu_err *err = enter(req, 0, &guest);
 
     if (err)
         return err;
     err = imu_password_hash(req->p, password, hash);
-    imu_gate_leave(gate);
+    leave(&guest);
     return err;
 }
 
-imu_err *imu_check_password(imu_req *req, const char *password, const char *hash, int *right)
+imu_err *imu_check_password(imu_req *req, int stranger, const char *password, const char *hash,
+                            int *right)
 {
-    imu_err *err = enter(req);
+    imu_gate_guest guest;
+    imu_err *err = enter(req, stranger, &guest);
 
     if (err)
         return err;
     *right = imu_password_verify(password, hash);
-    imu_gate_leave(gate);
+    leave(&guest);
     return NULL;
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "mod_invokemu/auth/core_session.h"
 #include "mod_invokemu/store/users.h"
 #include "mod_invokemu/util/clock.h"
 #include "mod_invokemu/util/ids.h"
@@ -84,7 +85,7 @@ imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, im
 }
 
 imu_err *imu_invitation_redeem(imu_db *db, apr_pool_t *p, const imu_rows *account,
-                               const char *password_hash)
+                               const char *password_hash, const char *network)
 {
     imu_user_change change = {NULL, password_hash, IMU_KEEP, IMU_KEEP, 0, NULL};
     const char *user_id = imu_text(account, 0, "user_id");
@@ -102,6 +103,8 @@ imu_err *imu_invitation_redeem(imu_db *db, apr_pool_t *p, const imu_rows *accoun
         err = imu_user_update(db, p, user_id, &change, &user);
     if (!err)
         err = imu_db_exec(db, p, NULL, "session_delete_all", "ss", user_id, "");
+    if (!err)
+        err = imu_session_remember_network(db, p, user_id, network);
     return imu_db_end(db, err);
 }
 

@@ -20,10 +20,11 @@ imu_err *imu_invitation_revoke(imu_db *db, apr_pool_t *p, const char *user_id);
 /** The account a token opens: columns invitation_id, user_id, email, display_name. @return 404
  * "link_unknown", also while the account is suspended, 410 "link_used" or "link_expired" */
 imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, imu_rows **account);
-/** Stores the chosen password, uses the link up and ends the account's sessions. @return 400
- * "link_invalid" when somebody was faster */
+/** Stores the chosen password, uses the link up and ends the account's sessions. @param network
+ * where that happens: the only one that the account is known from then @return 400 "link_invalid"
+ * when somebody was faster */
 imu_err *imu_invitation_redeem(imu_db *db, apr_pool_t *p, const imu_rows *account,
-                               const char *password_hash);
+                               const char *password_hash, const char *network);
 
 /** Links that nobody has used: columns invitation_id, user_id, email, display_name, is_admin,
  * invited_by_user_id, created_at, expires_at, expired, and purpose ("invitation" to a new account,

@@ -167,6 +167,8 @@ static imu_err *write_change(imu_db *db, apr_pool_t *p, const imu_rows *user,
         err = imu_invitation_revoke(db, p, id);
     if (!err && change->password_hash)
         err = imu_db_exec(db, p, NULL, "email_change_delete", "s", id);
+    if (!err && change->password_hash)
+        err = imu_db_exec(db, p, NULL, "networks_forget", "s", id);
     if (!err && change->email && strcmp(change->email, imu_text(user, 0, "email")) != 0)
         err = write_email(db, p, id, change->email);
     if (!err && !active)

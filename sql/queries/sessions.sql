@@ -41,9 +41,10 @@ DELETE FROM user_sessions WHERE user_id = %s AND session_id IN (
 SELECT session_id, created_at, last_activity_at, expires_at, user_agent, ip_address FROM user_sessions
 WHERE user_id = %s AND expires_at > %s ORDER BY last_activity_at DESC, session_id LIMIT 200;
 
--- Whether the person with that address has signed in from there.
--- :name network_is_known
-SELECT 1 AS known FROM known_networks k JOIN users u ON u.user_id = k.user_id WHERE u.email = %s AND k.network = %s LIMIT 1;
+-- Whether anybody has signed in from there, and whether the person with that address has.
+-- :name network_past
+SELECT EXISTS (SELECT 1 FROM known_networks WHERE network = %s) AS of_anybody,
+  EXISTS (SELECT 1 FROM users u JOIN known_networks k ON k.user_id = u.user_id WHERE u.email = %s AND k.network = %s) AS of_account;
 
 -- :name network_remember
 INSERT INTO known_networks (user_id, network, last_at) VALUES (%s, %s, %s)
@@ -53,3 +54,7 @@ ON CONFLICT (user_id, network) DO UPDATE SET last_at = excluded.last_at;
 -- :name network_drop_oldest
 DELETE FROM known_networks WHERE user_id = %s AND network IN (
   SELECT o.network FROM known_networks o WHERE o.user_id = %s ORDER BY o.last_at DESC, o.network LIMIT 1000 OFFSET 30);
+
+-- Whoever knew an earlier password may have used it there.
+-- :name networks_forget
+DELETE FROM known_networks WHERE user_id = %s;

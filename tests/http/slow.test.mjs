@@ -14,6 +14,7 @@ const server = useServer({ conf: `${THREADS}SendBufferSize 65536\n`, media: true
 const secure = useServer({ conf: THREADS, tls: true });
 // Two dozen connections at once may meet httpd's look at its threads while all of them are busy.
 [server, secure].forEach((each) => each.allowLog(/AH00484: server reached MaxRequestWorkers/));
+server.allowLog(/IMU0101: POST \/api\/v1\/auth\/login failed \(busy\)/);
 const open = [];
 after(() => open.forEach((each) => each.socket.destroy()));
 
@@ -59,6 +60,24 @@ describe('slow bodies', () => {
             next.socket.destroy();
         });
     }
+
+    test('of many people and strangers leave threads to sign-ins, and to what is answered at once', async () => {
+        const admin = await (server.admin ??= setupAdmin(server));
+        const people = [];
+        for (const name of ['Slow-one', 'Slow-two', 'Slow-three']) {
+            people.push(await addUser(admin, name));
+        }
+        const target = '/api/v1/queue/default/enqueue_batch';
+        const all = [...people.flatMap((who) => Array.from({ length: 4 }, () => dribble(target, { who }))), ...Array.from({ length: 4 }, () => dribble('/api/v1/auth/login'))];
+        // Of the eight threads, two are for passwords and two for what is answered at once.
+        await until(() => all.filter((each) => each.text).length >= all.length - 4, 'the refusal of most');
+        assert.ok(all.filter((each) => !each.text).length >= 3, 'people are waited for');
+        const signIns = Promise.all(Array.from({ length: 6 }, () => request(`${server.url}/api/v1/auth/login`, { method: 'POST', json: { email: 'a@example.com', password: 'x' } })));
+        assert.equal((await admin.get('/api/v1/auth/me')).status, 200);
+        const statuses = (await signIns).map((answer) => answer.status);
+        assert.ok(statuses.includes(401) && statuses.every((status) => [401, 503].includes(status)), `${statuses}`);
+        all.forEach((each) => each.socket.destroy());
+    });
 
     const form = { type: 'multipart/form-data; boundary=x', begin: '--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' };
     for (const [what, target, body] of [['jobs', '/api/v1/queue/default/enqueue_batch', {}], ['uploads', '/api/v1/images/upload?image_category=user&is_intermediate=false', form]]) {

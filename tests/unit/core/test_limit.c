@@ -16,16 +16,16 @@ static const imu_limit_rule rule = {5, apr_time_from_sec(10)};
 
 static imu_limits *table(apr_pool_t *p, apr_uint32_t buckets)
 {
-    imu_limits *t = apr_palloc(p, imu_limits_size(buckets));
+    imu_limits *t = apr_palloc(p, imu_limits_size(2, buckets));
 
-    imu_limits_init(t, buckets);
+    imu_limits_init(t, 2, buckets);
     return t;
 }
 
 static void a_burst_then_a_steady_trickle(void **state)
 {
     imu_limits *t = table(((tempdb *)*state)->pool, 16);
-    apr_uint64_t key = imu_limit_key(t, 'u', "a@example.org");
+    apr_uint64_t key = imu_limit_key(t, 0, "a@example.org");
 
     for (int i = 0; i < 5; i++)
         assert_int_equal(imu_limit_take(t, key, &rule, T0), 0);
@@ -43,7 +43,7 @@ static void a_burst_then_a_steady_trickle(void **state)
 static void good_attempts_do_not_count(void **state)
 {
     imu_limits *t = table(((tempdb *)*state)->pool, 16);
-    apr_uint64_t key = imu_limit_key(t, 'u', "a@example.org");
+    apr_uint64_t key = imu_limit_key(t, 0, "a@example.org");
 
     for (int i = 0; i < 50; i++) {
         assert_int_equal(imu_limit_take(t, key, &rule, T0), 0);
@@ -58,65 +58,195 @@ static void keys_do_not_meet(void **state)
 {
     imu_limits *t = table(((tempdb *)*state)->pool, 16);
 
-    assert_true(imu_limit_key(t, 'u', "10.0.0.1") != imu_limit_key(t, 'a', "10.0.0.1"));
-    assert_true(imu_limit_key(t, 'u', "a") != imu_limit_key(t, 'u', "b"));
-    assert_true(imu_limit_key(t, 'u', "a") == imu_limit_key(t, 'u', "a"));
+    assert_true(imu_limit_key(t, 0, "10.0.0.1") != imu_limit_key(t, 1, "10.0.0.1"));
+    assert_true(imu_limit_key(t, 0, "a") != imu_limit_key(t, 0, "b"));
+    assert_true(imu_limit_key(t, 0, "a") == imu_limit_key(t, 0, "a"));
+}
+
+/* Keys of a kind, as many as are wanted. */
+static apr_uint64_t other(imu_limits *t, unsigned kind, int i)
+{
+    char text[16];
+
+    snprintf(text, sizeof text, "%d", i);
+    return imu_limit_key(t, kind, text);
 }
 
 static void a_full_table_forgets_who_is_nearly_free(void **state)
 {
     imu_limits *t = table(((tempdb *)*state)->pool, 1);
-    apr_uint64_t guessed = imu_limit_key(t, 'u', "guessed@example.org");
+    apr_uint64_t guessed = imu_limit_key(t, 0, "guessed@example.org");
 
     for (int i = 0; i < 5; i++)
         assert_int_equal(imu_limit_take(t, guessed, &rule, T0), 0);
     for (int i = 0; i < 1000; i++)
-        assert_int_equal(imu_limit_take(t, (apr_uint64_t)i + 1000, &rule, T0), 0);
+        assert_int_equal(imu_limit_take(t, other(t, 0, i), &rule, T0), 0);
     assert_true(imu_limit_take(t, guessed, &rule, T0) > 0);
 }
 
-typedef struct guest {
+static void what_is_cheap_pushes_out_nothing_of_another_kind(void **state)
+{
+    static const imu_limit_rule slow = {4, apr_time_from_sec(600)};
+    imu_limits *t = table(((tempdb *)*state)->pool, 1);
+    apr_uint64_t guessed = imu_limit_key(t, 0, "guessed@example.org");
+
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(imu_limit_take(t, guessed, &rule, T0), 0);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(imu_limit_take(t, other(t, 1, i), &slow, T0), 0);
+    assert_true(imu_limit_take(t, guessed, &rule, T0) > 0);
+}
+
+static void what_is_charged_is_owed_up_to_the_whole(void **state)
+{
+    imu_limits *t = table(((tempdb *)*state)->pool, 16);
+    apr_uint64_t key = imu_limit_key(t, 1, "10.0.0.1");
+
+    assert_int_equal(imu_limit_owed(t, key, T0), 0);
+    imu_limit_charge(t, key, &rule, T0);
+    assert_int_equal(imu_limit_owed(t, key, T0), apr_time_from_sec(10));
+    assert_int_equal(imu_limit_owed(t, key, T0 + apr_time_from_sec(7)), apr_time_from_sec(3));
+    for (int i = 0; i < 100; i++)
+        imu_limit_charge(t, key, &rule, T0);
+    assert_int_equal(imu_limit_owed(t, key, T0), apr_time_from_sec(50));
+    assert_true(imu_limit_take(t, key, &rule, T0) > 0);
+    assert_int_equal(imu_limit_owed(t, key, T0 + apr_time_from_sec(50)), 0);
+    assert_int_equal(imu_limit_take(t, key, &rule, T0 + apr_time_from_sec(50)), 0);
+}
+
+/* ---- the gate ---- */
+
+typedef struct visitor {
     imu_gate *gate;
-    int entered;
-} guest;
+    imu_gate_guest guest;
+    apr_thread_t *thread;
+} visitor;
 
 static void *APR_THREAD_FUNC visit(apr_thread_t *thread, void *data)
 {
-    guest *g = data;
+    visitor *v = data;
 
     (void)thread;
-    g->entered = imu_gate_enter(g->gate, apr_time_from_sec(20));
-    if (g->entered)
-        imu_gate_leave(g->gate);
+    imu_gate_enter(v->gate, &v->guest, apr_time_from_sec(60));
     return NULL;
 }
 
-static void a_gate_lets_few_in_and_few_wait(void **state)
+static int in_line(imu_gate *gate)
+{
+    int n = 0;
+
+    apr_thread_mutex_lock(gate->lock);
+    for (imu_gate_guest *g = gate->waiting; g; g = g->next)
+        n++;
+    apr_thread_mutex_unlock(gate->lock);
+    return n;
+}
+
+/* Comes, and waits. */
+static void come(apr_pool_t *p, imu_gate *gate, visitor *v, int rank, int stranger)
+{
+    int before = in_line(gate);
+
+    *v = (visitor){.gate = gate, .guest = {.rank = rank, .stranger = stranger}};
+    assert_int_equal(apr_thread_create(&v->thread, NULL, visit, v, p), APR_SUCCESS);
+    while (in_line(gate) == before)
+        apr_sleep(1000);
+}
+
+static imu_gate_state outcome(visitor *v)
+{
+    apr_status_t rv;
+
+    apr_thread_join(&rv, v->thread);
+    return v->guest.state;
+}
+
+static void the_lowest_rank_is_next(void **state)
 {
     apr_pool_t *p = ((tempdb *)*state)->pool;
+    imu_gate_guest first = {.rank = 9}, late = {.rank = 0};
     imu_gate *gate;
-    apr_thread_t *thread;
-    apr_status_t rv;
-    guest g;
-    int waiting;
+    visitor far, near, also_near;
 
-    assert_int_equal(imu_gate_create(p, 1, 1, &gate), APR_SUCCESS);
-    assert_true(imu_gate_enter(gate, 0));
-    assert_false(imu_gate_enter(gate, apr_time_from_msec(5)));
-    g = (guest){gate, 0};
-    assert_int_equal(apr_thread_create(&thread, NULL, visit, &g, p), APR_SUCCESS);
-    do {
-        apr_thread_mutex_lock(gate->lock);
-        waiting = gate->waiting;
-        apr_thread_mutex_unlock(gate->lock);
-    } while (!waiting);
-    /* Somebody waits: the queue is full, and the answer comes at once. */
-    assert_false(imu_gate_enter(gate, apr_time_from_sec(20)));
-    imu_gate_leave(gate);
-    apr_thread_join(&rv, thread);
-    assert_true(g.entered);
-    assert_true(imu_gate_enter(gate, 0));
-    imu_gate_leave(gate);
+    assert_int_equal(imu_gate_create(p, 1, &gate), APR_SUCCESS);
+    assert_int_equal(imu_gate_enter(gate, &first, 0), IMU_GATE_IN);
+    assert_int_equal(imu_gate_enter(gate, &late, apr_time_from_msec(5)), IMU_GATE_LATE);
+    come(p, gate, &far, 5, 0);
+    come(p, gate, &near, 1, 0);
+    come(p, gate, &also_near, 1, 0);
+    imu_gate_leave(gate, &first);
+    assert_int_equal(outcome(&near), IMU_GATE_IN);
+    imu_gate_leave(gate, &near.guest);
+    assert_int_equal(outcome(&also_near), IMU_GATE_IN);
+    assert_int_equal(in_line(gate), 1);
+    imu_gate_leave(gate, &also_near.guest);
+    assert_int_equal(outcome(&far), IMU_GATE_IN);
+    imu_gate_leave(gate, &far.guest);
+    assert_int_equal(imu_gate_enter(gate, &late, 0), IMU_GATE_IN);
+    imu_gate_leave(gate, &late);
+}
+
+static void who_has_a_higher_rank_makes_room(void **state)
+{
+    apr_pool_t *p = ((tempdb *)*state)->pool;
+    imu_gate_guest first = {.rank = 0};
+    imu_gate *gate;
+    visitor near, far, as_far;
+
+    assert_int_equal(imu_gate_create(p, 1, &gate), APR_SUCCESS);
+    assert_int_equal(imu_gate_enter(gate, &first, 0), IMU_GATE_IN);
+    assert_false(imu_gate_displace(gate, -1));
+    come(p, gate, &near, 2, 0);
+    come(p, gate, &far, 7, 0);
+    come(p, gate, &as_far, 7, 0);
+    assert_false(imu_gate_displace(gate, 7));
+    assert_true(imu_gate_displace(gate, 3));
+    assert_int_equal(outcome(&as_far), IMU_GATE_DISPLACED);
+    assert_true(imu_gate_displace(gate, 3));
+    assert_int_equal(outcome(&far), IMU_GATE_DISPLACED);
+    assert_false(imu_gate_displace(gate, 3));
+    imu_gate_leave(gate, &first);
+    assert_int_equal(outcome(&near), IMU_GATE_IN);
+    imu_gate_leave(gate, &near.guest);
+}
+
+static void strangers_leave_a_place_inside(void **state)
+{
+    apr_pool_t *p = ((tempdb *)*state)->pool;
+    imu_gate_guest stranger = {.stranger = 1}, known = {.rank = 99};
+    imu_gate *gate;
+    visitor another;
+
+    assert_int_equal(imu_gate_create(p, 2, &gate), APR_SUCCESS);
+    assert_int_equal(imu_gate_enter(gate, &stranger, 0), IMU_GATE_IN);
+    come(p, gate, &another, 0, 1);
+    assert_int_equal(imu_gate_enter(gate, &known, 0), IMU_GATE_IN);
+    imu_gate_leave(gate, &known);
+    assert_int_equal(in_line(gate), 1);
+    imu_gate_leave(gate, &stranger);
+    assert_int_equal(outcome(&another), IMU_GATE_IN);
+    imu_gate_leave(gate, &another.guest);
+}
+
+static void strangers_are_left_a_place_inside(void **state)
+{
+    apr_pool_t *p = ((tempdb *)*state)->pool;
+    imu_gate_guest a = {0}, b = {0}, unlucky = {0};
+    imu_gate *gate;
+    visitor stranger, known;
+
+    assert_int_equal(imu_gate_create(p, 2, &gate), APR_SUCCESS);
+    assert_int_equal(imu_gate_enter(gate, &a, 0), IMU_GATE_IN);
+    assert_int_equal(imu_gate_enter(gate, &b, 0), IMU_GATE_IN);
+    come(p, gate, &known, 0, 0);
+    come(p, gate, &stranger, 99, 1);
+    imu_gate_leave(gate, &a);
+    assert_int_equal(outcome(&stranger), IMU_GATE_IN);
+    assert_int_equal(imu_gate_enter(gate, &unlucky, 0), IMU_GATE_LATE);
+    imu_gate_leave(gate, &b);
+    assert_int_equal(outcome(&known), IMU_GATE_IN);
+    imu_gate_leave(gate, &stranger.guest);
+    imu_gate_leave(gate, &known.guest);
 }
 
 static void addresses(void **state)
@@ -156,7 +286,12 @@ int main(void)
         TEST(good_attempts_do_not_count),
         TEST(keys_do_not_meet),
         TEST(a_full_table_forgets_who_is_nearly_free),
-        TEST(a_gate_lets_few_in_and_few_wait),
+        TEST(what_is_cheap_pushes_out_nothing_of_another_kind),
+        TEST(what_is_charged_is_owed_up_to_the_whole),
+        TEST(the_lowest_rank_is_next),
+        TEST(who_has_a_higher_rank_makes_room),
+        TEST(strangers_leave_a_place_inside),
+        TEST(strangers_are_left_a_place_inside),
         TEST(addresses),
     };
 
