@@ -31,6 +31,15 @@ const boxes = (person, selector) =>
 const inside = (box, room) => box.left >= room.left - 1 && box.right <= room.right + 1 && box.top >= room.top - 1 && box.bottom <= room.bottom + 1;
 const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
 
+/** Words of the gallery's head that have no room. */
+const cutWords = (person) =>
+    person.page.locator('.search input, .seen-by > span').evaluateAll((list) => {
+        const pen = document.createElement('canvas').getContext('2d');
+        const room = (e) => e.clientWidth - parseFloat(getComputedStyle(e).paddingLeft) - parseFloat(getComputedStyle(e).paddingRight);
+        const words = (e) => (e.placeholder ? ((pen.font = getComputedStyle(e).font), pen.measureText(e.placeholder).width) : e.scrollWidth);
+        return list.filter((e) => words(e) > room(e) + 1).map((e) => e.placeholder || e.textContent);
+    });
+
 test('people, pictures and boards with names as long as they may be', async () => {
     const admin = await setupAdmin(server);
     assert.equal((await admin.put(`${QUEUE}/processor/pause`)).status, 200);
@@ -145,14 +154,19 @@ test('name and tools of the gallery share a line on a tablet, however long the n
             assert.ok(tool.left >= title.right && tool.right <= TABLET.width, `${where}: nothing lies over anything`);
         }
         assert.ok(title.right - title.left > 40, `${where}: the name can be seen`);
-        const cut = await person.page.locator('.search input, .seen-by > span').evaluateAll((list) => {
-            const pen = document.createElement('canvas').getContext('2d');
-            const room = (e) => e.clientWidth - parseFloat(getComputedStyle(e).paddingLeft) - parseFloat(getComputedStyle(e).paddingRight);
-            const words = (e) => (e.placeholder ? ((pen.font = getComputedStyle(e).font), pen.measureText(e.placeholder).width) : e.scrollWidth);
-            return list.filter((e) => words(e) > room(e) + 1).map((e) => e.placeholder || e.textContent);
-        });
+        const cut = await cutWords(person);
         assert.deepEqual(cut, [], `${where}: no word is cut`);
     }
+    await person.context.close();
+});
+
+test('the smallest phone has room for the search and for adding pictures', async () => {
+    const person = await signedIn({ viewport: { width: 320, height: 640 }, ...TOUCH });
+    await person.open(`/gallery?board=${boards[0]}`);
+    await person.page.locator('.thumb img.sharp').first().waitFor();
+    assert.deepEqual(await cutWords(person), []);
+    const add = await person.button('Add pictures').boundingBox();
+    assert.ok(add.x + add.width <= 320 - 12 + 1, JSON.stringify(add));
     await person.context.close();
 });
 
