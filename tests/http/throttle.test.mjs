@@ -78,7 +78,10 @@ describe('a flood of sign-ins', () => {
         const one = async (i) => {
             while (!stopped) {
                 const { status } = await signIn(server, `127.0.0.${10 + (i % 20)}`, i % 2 ? 'owner@example.com' : `nobody${n++}@example.com`, WRONG);
-                seen[status] = (seen[status] || 0) + 1;
+                // The owner's account has a limit of its own.
+                if (i % 2 === 0) {
+                    seen[status] = (seen[status] || 0) + 1;
+                }
             }
         };
         flood = Promise.all(Array.from({ length: 40 }, (_, i) => one(i)));
