@@ -46,7 +46,7 @@ static const char *type_of(const char *path)
 }
 
 /* What a browser may open as a page of its own. Scripts and styles obey the policy of the page that
- * loads them; the header would be most of what a small one costs. */
+ * loads them, and stand in no frame; the headers would be most of what a small one costs. */
 static int is_page(const char *type)
 {
     return strncmp(type, "text/html", 9) == 0 || strcmp(type, "image/svg+xml") == 0;
@@ -106,6 +106,7 @@ static int serve_file(imu_req *req, const char *path, apr_finfo_t *info, int has
                                 (apr_uint64_t)info->mtime, (apr_uint64_t)info->size,
                                 file == path ? "" : "-z"),
                    hashed ? CACHE_HASHED : CACHE_PAGE);
+    req->reply.part_of_page = !is_page(type);
     return imu_edge_send(req);
 }
 

@@ -19,6 +19,13 @@ void imu_edge_common_headers(request_rec *r)
     apr_table_setn(r->err_headers_out, "Cross-Origin-Resource-Policy", "same-origin");
 }
 
+/* They say something about what can be a page. */
+static void leave_out_page_headers(request_rec *r)
+{
+    apr_table_unset(r->err_headers_out, "Referrer-Policy");
+    apr_table_unset(r->err_headers_out, "X-Frame-Options");
+}
+
 /* Answers that may not carry a body at all (RFC 9110 section 6.4.1). */
 static int bodiless(int status)
 {
@@ -152,6 +159,8 @@ int imu_edge_send(imu_req *req)
         imu_departure_known(r->connection, req->who.user_id);
     imu_edge_leave_body(req);
     imu_edge_common_headers(r);
+    if (reply->part_of_page)
+        leave_out_page_headers(r);
     if (reply->status == 0)
         return imu_edge_send_error(
             req, imu_error_internal(req->p, "the handler of %s left no reply", r->uri));

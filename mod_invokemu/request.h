@@ -27,6 +27,7 @@ typedef struct imu_reply {
     const char *etag;  /**< strong validator with its quotes, or NULL */
     const char *cache; /**< Cache-Control; NULL: "no-store" */
     int last_time;     /**< the file is deleted as soon as it is open for sending */
+    int part_of_page;  /**< a script, a style: nothing that could be a page */
 } imu_reply;
 
 typedef struct imu_req {

@@ -26,6 +26,7 @@ for (const where of ['/', '/login', '/admin/users']) {
         assert.match(answer.headers['content-security-policy'], /default-src 'none'/);
         assert.equal(answer.headers['x-content-type-options'], 'nosniff');
         assert.equal(answer.headers['cache-control'], 'no-cache');
+        assert.deepEqual([answer.headers['x-frame-options'], answer.headers['referrer-policy']], ['DENY', 'same-origin']);
     });
 }
 
@@ -35,6 +36,7 @@ test('a hashed file is cached for long', async () => {
     assert.equal(answer.text, 'export {};');
     assert.match(answer.headers['content-type'], /^text\/javascript/);
     assert.match(answer.headers['cache-control'], /immutable/);
+    assert.deepEqual([answer.headers['x-content-type-options'], answer.headers['x-frame-options']], ['nosniff', undefined]);
 });
 
 test('a compressed variant is used only when the browser takes it', async () => {
