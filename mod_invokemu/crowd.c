@@ -7,11 +7,13 @@
 APLOG_USE_MODULE(invokemu);
 
 #define MAX_WAITING 64
+/* Who takes nothing for so long reads slowly indeed. */
+#define STALLED apr_time_from_sec(3)
 /* Where nothing can be counted, everybody may wait. */
 #define UNCOUNTED MAX_WAITING
 
 typedef struct crowd {
-    const char *waiting[MAX_WAITING];
+    imu_wait *waiting[MAX_WAITING];
     int used;
     int all, each; /* how many may wait, and how many of one */
     int kept;      /* so many are left to them by the others */
@@ -73,48 +75,119 @@ static int has_room(const crowd *of)
     return of->used < of->all && taken < places;
 }
 
-static int take(crowd *of, const char *who)
+static int held_by(const crowd *of, const char *who)
 {
-    int same = 0, place = IMU_NO_PLACE;
+    int held = 0;
 
-    apr_thread_mutex_lock(lock);
+    for (int i = 0; i < of->all; i++)
+        held += of->waiting[i] && strcmp(of->waiting[i]->who, who) == 0;
+    return held;
+}
+
+/* The place that somebody else has to give up, or IMU_NO_PLACE. `own`: only to its own account. */
+static int taken_from(const crowd *of, const imu_wait *wait, int same, int own)
+{
+    apr_time_t stalled = apr_time_now() - STALLED;
+    int place = IMU_NO_PLACE;
+
+    for (int i = 0; i < of->all; i++) {
+        const imu_wait *other = of->waiting[i];
+        int held = other ? held_by(of, other->who) : 0;
+
+        if (!other || !other->leaving || (own && strcmp(other->who, wait->who) != 0))
+            continue;
+        if ((held > same + 1 || (held >= same && other->moved < stalled)) &&
+            (place == IMU_NO_PLACE || other->moved < of->waiting[place]->moved))
+            place = i;
+    }
+    return place;
+}
+
+static int free_place(const crowd *of)
+{
     for (int i = 0; i < of->all; i++)
         if (!of->waiting[i])
-            place = i;
-        else
-            same += strcmp(of->waiting[i], who) == 0;
-    if (same >= of->each || !has_room(of))
-        place = IMU_NO_PLACE;
-    if (place != IMU_NO_PLACE) {
-        of->waiting[place] = who;
+            return i;
+    return IMU_NO_PLACE;
+}
+
+/* Under the lock. */
+static int take(crowd *of, imu_wait *wait)
+{
+    int same = held_by(of, wait->who),
+        own = same >= (wait->known && wait->leaving ? of->all : of->each);
+    int place = own || !has_room(of) ? IMU_NO_PLACE : free_place(of);
+
+    if (place == IMU_NO_PLACE && (wait->leaving || !own))
+        place = taken_from(of, wait, same, own);
+    if (place == IMU_NO_PLACE)
+        return place;
+    if (of->waiting[place]) {
+        of->waiting[place]->place = IMU_NO_PLACE;
+        of->waiting[place]->lost = 1;
+    } else {
         of->used++;
     }
-    apr_thread_mutex_unlock(lock);
+    of->waiting[place] = wait;
     return place;
 }
 
 int imu_crowd_enter(imu_wait *wait)
 {
-    if (wait->place != IMU_NO_PLACE)
+    int place;
+
+    if (!lock) {
+        wait->place = UNCOUNTED;
         return 0;
-    wait->place = lock ? take(wait->known ? &people : &strangers, wait->who) : UNCOUNTED;
-    if (wait->place != IMU_NO_PLACE)
+    }
+    apr_thread_mutex_lock(lock);
+    wait->moved = apr_time_now();
+    if (wait->place == IMU_NO_PLACE && !wait->lost)
+        wait->place = take(wait->known ? &people : &strangers, wait);
+    place = wait->place;
+    apr_thread_mutex_unlock(lock);
+    if (place != IMU_NO_PLACE)
         return 0;
     wait->refused = 1;
     return -1;
+}
+
+int imu_crowd_lost(const imu_wait *wait)
+{
+    int lost;
+
+    if (!lock)
+        return 0;
+    apr_thread_mutex_lock(lock);
+    lost = wait->lost;
+    apr_thread_mutex_unlock(lock);
+    return lost;
+}
+
+void imu_crowd_moved(imu_wait *wait)
+{
+    if (!lock)
+        return;
+    apr_thread_mutex_lock(lock);
+    wait->moved = apr_time_now();
+    apr_thread_mutex_unlock(lock);
 }
 
 void imu_crowd_leave(imu_wait *wait)
 {
     crowd *of = wait->known ? &people : &strangers;
 
-    if (wait->place != IMU_NO_PLACE && wait->place != UNCOUNTED) {
-        apr_thread_mutex_lock(lock);
+    if (!lock) {
+        wait->place = IMU_NO_PLACE;
+        return;
+    }
+    apr_thread_mutex_lock(lock);
+    if (wait->place != IMU_NO_PLACE) {
         of->waiting[wait->place] = NULL;
         of->used--;
-        apr_thread_mutex_unlock(lock);
     }
     wait->place = IMU_NO_PLACE;
+    apr_thread_mutex_unlock(lock);
 }
 
 int imu_crowd_enter_hashing(void)

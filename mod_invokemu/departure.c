@@ -22,12 +22,15 @@ APLOG_USE_MODULE(invokemu);
  * FlushMaxThreshold's default, from which it would wait by itself. */
 #define PIECE 16384
 #define KEPT  49152
+/* A wait that has lost its place ends so soon. */
+#define LOOK_TIME apr_time_from_msec(200)
 
 typedef struct departure {
     conn_rec *c;
     apr_bucket_brigade *piece; /* empty between two calls */
     apr_size_t kept;           /* at most so much of what was handed on is in memory still */
     imu_wait wait;
+    int waits; /* has entered the crowd */
     const char *network;
     char user[64]; /* or "": nobody known. Set by threads of streams, under the lock */
     char counted[64];
@@ -65,26 +68,38 @@ static apr_status_t wait_until_writable(departure *d)
                          .reqevents = APR_POLLOUT | APR_POLLHUP | APR_POLLERR,
                          .desc.s = ap_get_conn_socket(d->c)};
     apr_interval_time_t idle = -1;
+    apr_time_t end;
     apr_int32_t n;
     apr_status_t rv;
 
     if (apr_socket_timeout_get(what.desc.s, &idle) != APR_SUCCESS || idle <= 0)
         idle = d->c->base_server->timeout;
-    if (d->wait.place == IMU_NO_PLACE) {
+    if (!d->waits) {
         take_name(d);
-        if (imu_crowd_enter(&d->wait) != 0)
+        d->waits = imu_crowd_enter(&d->wait) == 0;
+        if (!d->waits)
             return APR_EBUSY;
     }
-    do
-        rv = apr_poll(&what, 1, &n, idle);
-    while (APR_STATUS_IS_EINTR(rv));
+    end = apr_time_now() + idle;
+    do {
+        rv = apr_poll(&what, 1, &n, LOOK_TIME);
+        if (imu_crowd_lost(&d->wait))
+            return APR_EGENERAL;
+    } while (APR_STATUS_IS_EINTR(rv) || (APR_STATUS_IS_TIMEUP(rv) && apr_time_now() < end));
+    if (rv == APR_SUCCESS)
+        imu_crowd_moved(&d->wait);
     return rv;
 }
 
 /* Nothing more goes to this client: an answer can't be refused in its middle. */
 static apr_status_t give_up(departure *d, apr_status_t rv)
 {
-    ap_log_cerror(APLOG_MARK, APLOG_INFO, rv, d->c, "IMU0106: an answer was not read in time");
+    const char *why = rv == APR_EBUSY      ? "too many others wait for slow readers"
+                      : rv == APR_EGENERAL ? "it was read slowly, and others had to wait"
+                                           : "it was not read in time";
+
+    ap_log_cerror(APLOG_MARK, APLOG_INFO, APR_STATUS_IS_TIMEUP(rv) ? rv : 0, d->c,
+                  "IMU0106: an answer was cut off: %s", why);
     d->c->aborted = 1;
     d->c->keepalive = AP_CONN_CLOSE;
     return APR_ECONNABORTED;
@@ -159,6 +174,7 @@ static apr_status_t departing(ap_filter_t *f, apr_bucket_brigade *bb)
     while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(bb))
         rv = hand_on(d, f, bb);
     imu_crowd_leave(&d->wait);
+    d->waits = 0;
     apr_brigade_cleanup(bb);
     return rv;
 }
@@ -197,6 +213,7 @@ static int pre_connection(conn_rec *c, void *socket)
     d->piece = apr_brigade_create(c->pool, c->bucket_alloc);
     d->network = imu_network_at(c->pool, c->client_addr, c->client_ip);
     d->wait.place = IMU_NO_PLACE;
+    d->wait.leaving = 1;
     ap_add_output_filter_handle(filter, d, NULL, c);
     return DECLINED;
 }

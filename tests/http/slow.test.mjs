@@ -270,6 +270,34 @@ describe('answers that nobody reads', () => {
     }
 });
 
+test('who reads nothing with TLS loses a thread to whoever reads', async () => {
+    const admin = await (secure.admin ??= setupAdmin(secure));
+    const library = async (who) => assert.equal((await who.post('/api/v1/client_state/default/set_by_key?key=large', 'x'.repeat(4000000))).status, 200);
+    const ask = (who) => {
+        const each = trickle(`GET /api/v1/client_state/default/get_by_key?key=large HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${who.token}\r\n\r\n`, { next: '', to: secure });
+        each.socket.once('data', () => each.socket.pause());
+        return each;
+    };
+    const idle = [];
+    for (const name of ['One', 'Two']) {
+        const who = await addUser(admin, name);
+        await library(who);
+        idle.push(...Array.from({ length: 6 }, () => ask(who)));
+    }
+    await until(() => idle.every((each) => each.text || each.ended), 'a beginning, or the end, of all', 20000);
+    const reader = await addUser(admin, 'Reader');
+    await library(reader);
+    for (let i = 0; i < 3; i++) {
+        const one = ask(reader);
+        const timer = setInterval(() => one.socket[one.socket.isPaused() ? 'resume' : 'pause'](), 5);
+        await until(() => one.ended || one.text.endsWith('x"'), 'the answer', 20000);
+        clearInterval(timer);
+        assert.ok(one.text.length > 4000000, `${one.text.length} bytes came`);
+        one.socket.destroy();
+    }
+    idle.forEach((each) => each.socket.destroy());
+});
+
 describe('slow heads', () => {
     const heads = [
         ['nothing', '', ''],
