@@ -116,7 +116,8 @@ function App() {
   const { path } = route.value;
   useEffect(() => {
     document.title = TITLES[path] ? `${TITLES[path]} · invokemu` : 'invokemu';
-    if (path === '/') {
+    // By now who is here may have been found out, and have led elsewhere.
+    if (route.peek().path === '/') {
       navigate('/create', { replace: true });
     }
   }, [path]);
@@ -130,7 +131,7 @@ function App() {
     return html`<${Later} path=${path} />`;
   }
   if (!user.value) {
-    return html`<${Later} path=${path === '/setup' ? '/setup' : '/login'} />`;
+    return html`<${Later} path=${server.value.setup_required ? '/setup' : '/login'} />`;
   }
   if (user.value.must_change_password && !solo.value) {
     return html`<${Later} path="/new-password" />`;

@@ -13,6 +13,20 @@ const browser = useBrowser(server);
 const PROMPT = 'a small lighthouse in a storm';
 let me;
 
+test('a new server asks to be set up, even when it answers before the page is on screen', async () => {
+    const early = await browser.person();
+    // What a page does once it is painted comes late here.
+    await early.page.addInitScript(() => {
+        const later = globalThis.setTimeout.bind(globalThis);
+        globalThis.setTimeout = (act, ms, ...rest) => later(act, Math.max(ms || 0, 500), ...rest);
+        globalThis.requestAnimationFrame = (act) => later(act, 500);
+    });
+    await early.open('/');
+    await early.page.waitForFunction(() => document.title.includes('·'));
+    await early.field('Your name').waitFor();
+    await early.context.close();
+});
+
 test('set-up leads to Create', async () => {
     me = await browser.person();
     await me.setUp(ADMIN);
