@@ -79,7 +79,7 @@ static const setting of_server[] = {
 /* A path that is no UTF-8 makes no JSON text: it is left out. */
 static json_t *text_value(const char *text)
 {
-    return text ? json_string(text) : json_string(IMU_ADMIN_NONE);
+    return json_string(text ? text : IMU_ADMIN_NONE);
 }
 
 static json_t *texts_value(const apr_array_header_t *list)

@@ -27,7 +27,7 @@
     (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE)
 #define FIRST_VERSION (2 * LANDLOCK_ACCESS_FS_MAKE_SYM - 1) /* all rights up to that one */
 
-/* Libraries, what the C library and OpenMP ask about the machine, the drivers of GPUs. */
+/* Libraries, and what the C library and OpenMP ask about the machine. */
 static const struct place {
     const char *path;
     __u64 rights;
@@ -36,9 +36,6 @@ static const struct place {
     {"/opt", RUNS},  {"/etc", READS},     {"/proc", READS},
     {"/sys", READS}, {"/dev/null", USES}, {"/dev/urandom", READS},
 };
-
-/* The driver of a GPU keeps its memory in its devices and beside them. */
-static const struct place gpu_places[] = {{"/dev", USES}};
 
 /* Lets `rights` to what lies at `path`; a path that isn't there needs none. */
 static int allow(int rules, const char *path, __u64 rights)
@@ -57,14 +54,6 @@ static int allow(int rules, const char *path, __u64 rights)
     return rc;
 }
 
-static int allow_all(int rules, const struct place *list, size_t n)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = allow(rules, list[i].path, list[i].rights);
-    return rc;
-}
-
 /* The folder that a file lies in, "." for one without. */
 static int allow_beside(int rules, const char *file, __u64 rights)
 {
@@ -80,9 +69,12 @@ static int add_places(int rules, const imu_options *o)
 {
     char self[PATH_MAX] = "";
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    int rc = allow_all(rules, places, sizeof places / sizeof places[0]);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof places / sizeof places[0]; i++)
+        rc = allow(rules, places[i].path, places[i].rights);
+    /* The driver of a GPU keeps its memory in its devices and beside them. */
     if (rc == 0 && access("/dev/nvidiactl", F_OK) == 0)
-        rc = allow_all(rules, gpu_places, sizeof gpu_places / sizeof gpu_places[0]);
+        rc = allow(rules, "/dev", USES);
     if (rc == 0 && n > 0)
         rc = allow_beside(rules, self, RUNS); /* the plugin that a GPU is used by */
     if (rc == 0)

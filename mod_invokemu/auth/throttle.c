@@ -167,9 +167,11 @@ static void give_back(const fee *fees, int n)
 /* ---- attempts ---- */
 
 #define NETWORK_FEES 2
+#define MOST_FEES    (NETWORK_FEES + 2)
 
-/* First the networks', then the account's. @return how many */
-static int sign_in_fees(imu_req *req, const imu_attempt *attempt, fee fees[NETWORK_FEES + 1])
+/* First the networks', then the account's: here, and everywhere if that was counted. @return how
+ * many */
+static int sign_in_fees(imu_req *req, const imu_attempt *attempt, fee fees[MOST_FEES])
 {
     const char *network = imu_network_of(req);
     int somebodys = attempt->past != IMU_NETWORK_NEW;
@@ -179,55 +181,49 @@ static int sign_in_fees(imu_req *req, const imu_attempt *attempt, fee fees[NETWO
     fees[2] = somebodys ? (fee){BY_ACCOUNT_AND_NETWORK,
                                 apr_pstrcat(req->p, network, " ", attempt->account, NULL)}
                         : (fee){BY_ACCOUNT, attempt->account};
-    return NETWORK_FEES + 1;
+    fees[3] = (fee){BY_ACCOUNT, attempt->account};
+    return NETWORK_FEES + 1 + attempt->counted;
 }
 
 imu_err *imu_throttle_sign_in(imu_req *req, imu_attempt *attempt)
 {
-    fee fees[NETWORK_FEES + 1], everywhere = {BY_ACCOUNT, attempt->account};
-    int n = sign_in_fees(req, attempt, fees);
+    fee fees[MOST_FEES];
     apr_time_t now = apr_time_now();
     apr_interval_time_t wait;
+    int n;
 
     attempt->counted = attempt->in_vain = 0;
+    n = sign_in_fees(req, attempt, fees);
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)
         return no_lock(req);
     wait = take_fees(fees, n, now);
     /* Counted for the owner too: what others see elsewhere must not depend on who the owner is. */
     if (wait == 0 && attempt->past != IMU_NETWORK_NEW) {
-        attempt->counted = take_fees(&everywhere, 1, now) == 0;
+        attempt->counted = take_fees(fees + n, 1, now) == 0;
         attempt->in_vain = !attempt->counted && attempt->past != IMU_NETWORK_OF_ACCOUNT;
     }
     apr_global_mutex_unlock(lock);
     return wait > 0 ? too_many(req, wait) : NULL;
 }
 
-static void account_back(const imu_attempt *attempt, const fee *of_account)
-{
-    give_back(of_account, 1);
-    if (attempt->counted)
-        give_back(&(fee){BY_ACCOUNT, attempt->account}, 1);
-}
-
 void imu_throttle_sign_in_back(imu_req *req, const imu_attempt *attempt)
 {
-    fee fees[NETWORK_FEES + 1];
+    fee fees[MOST_FEES];
 
-    sign_in_fees(req, attempt, fees);
-    give_back(fees, NETWORK_FEES);
-    account_back(attempt, fees + NETWORK_FEES);
+    give_back(fees, sign_in_fees(req, attempt, fees));
 }
 
 void imu_throttle_sign_in_turned_away(imu_req *req, const imu_attempt *attempt)
 {
-    fee fees[NETWORK_FEES + 1];
+    fee fees[MOST_FEES];
+    int n = sign_in_fees(req, attempt, fees);
+    apr_time_t now = apr_time_now();
 
-    sign_in_fees(req, attempt, fees);
-    account_back(attempt, fees + NETWORK_FEES);
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)
         return;
+    return_fees(fees + NETWORK_FEES, n - NETWORK_FEES, now);
     for (int i = 0; i < NETWORK_FEES; i++)
-        imu_limit_charge(limits, key_of(fees[i]), &rules[fees[i].of], apr_time_now());
+        imu_limit_charge(limits, key_of(fees[i]), &rules[fees[i].of], now);
     apr_global_mutex_unlock(lock);
 }
 
