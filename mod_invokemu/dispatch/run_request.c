@@ -90,15 +90,41 @@ static void walk_triggers(const json_t *value, int depth, json_t *names)
         walk_triggers(one, depth + 1, names);
 }
 
-/* The models that the session names by key, and the textual inversions that its texts name. */
-static imu_err *wanted_models(imu_dispatch *d, apr_pool_t *p, const json_t *session, json_t **keys)
+/* Nodes that choose a model by something else than its key: all of that type go along. */
+static imu_err *add_choices(imu_dispatch *d, apr_pool_t *p, const json_t *nodes, json_t *keys)
 {
-    json_t *names = imu_json_own(p, json_object()), *one;
-    const char *name;
+    static const struct {
+        const char *node, *model;
+    } kinds[] = {{"esrgan", "spandrel_image_to_image"}};
     imu_err *err = NULL;
 
+    for (unsigned i = 0; !err && i < sizeof kinds / sizeof kinds[0]; i++) {
+        const char *id, *type;
+        json_t *node;
+        int wanted = 0;
+
+        json_object_foreach ((json_t *)nodes, id, node) {
+            type = json_string_value(json_object_get(node, "type"));
+            wanted |= type && strcmp(type, kinds[i].node) == 0;
+        }
+        if (wanted)
+            err = imu_run_models_of_type(d->db, p, kinds[i].model, keys);
+    }
+    return err;
+}
+
+/* The models that the session names by key, those that its nodes choose from, and the textual
+ * inversions that its texts name. */
+static imu_err *wanted_models(imu_dispatch *d, apr_pool_t *p, const json_t *session, json_t **keys)
+{
+    const json_t *nodes = json_object_get(json_object_get(session, "graph"), "nodes");
+    json_t *names = imu_json_own(p, json_object()), *one;
+    const char *name;
+    imu_err *err;
+
     *keys = imu_session_models(p, session);
-    walk_triggers(json_object_get(json_object_get(session, "graph"), "nodes"), 0, names);
+    err = add_choices(d, p, nodes, *keys);
+    walk_triggers(nodes, 0, names);
     json_object_foreach (names, name, one)
         if (!err)
             err = imu_run_inversions(d->db, p, name, *keys);
@@ -123,9 +149,11 @@ static imu_err *add_models(imu_dispatch *d, apr_pool_t *p, imu_run *run, const j
     json_array_foreach (keys, i, key) {
         const char *path;
         json_t *record;
-        imu_err *err = imu_run_model(d->db, p, json_string_value(key), &path, &record);
+        imu_err *err;
 
-        if (err)
+        if (json_object_get(run->models, json_string_value(key)))
+            continue; /* named in two ways */
+        if ((err = imu_run_model(d->db, p, json_string_value(key), &path, &record)))
             return err;
         if (!path)
             continue; /* the node that needs it says so, better than we could */

@@ -236,14 +236,25 @@ imu_err *imu_run_model(imu_db *db, apr_pool_t *p, const char *key, const char **
     return NULL;
 }
 
-imu_err *imu_run_inversions(imu_db *db, apr_pool_t *p, const char *name, json_t *keys)
+static imu_err *append_keys(imu_db *db, apr_pool_t *p, const char *statement, const char *value,
+                            json_t *keys)
 {
     imu_rows *rows;
-    imu_err *err = imu_db_select(db, p, &rows, "run_inversions", "s", name);
+    imu_err *err = imu_db_select(db, p, &rows, statement, "s", value);
 
     for (int i = 0; !err && i < rows->count; i++)
         json_array_append_new(keys, json_string(imu_text(rows, i, "key")));
     return err;
+}
+
+imu_err *imu_run_inversions(imu_db *db, apr_pool_t *p, const char *name, json_t *keys)
+{
+    return append_keys(db, p, "run_inversions", name, keys);
+}
+
+imu_err *imu_run_models_of_type(imu_db *db, apr_pool_t *p, const char *type, json_t *keys)
+{
+    return append_keys(db, p, "run_models_of_type", type, keys);
 }
 
 imu_err *imu_run_owner(imu_db *db, apr_pool_t *p, const char *user_id, int *is_admin, int *known)

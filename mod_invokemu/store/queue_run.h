@@ -93,6 +93,8 @@ imu_err *imu_run_take_over(imu_db *db, apr_pool_t *p, const char *dispatcher_id,
 imu_err *imu_run_prune_history(imu_db *db, apr_pool_t *p, int keep, int *deleted);
 /** Appends the keys of the textual inversions of that name. */
 imu_err *imu_run_inversions(imu_db *db, apr_pool_t *p, const char *name, json_t *keys);
+/** Appends the keys of installed models of that type, at most 24. */
+imu_err *imu_run_models_of_type(imu_db *db, apr_pool_t *p, const char *type, json_t *keys);
 /** A model's path and record by key; NULL when it is unknown. The record is owned by p. */
 imu_err *imu_run_model(imu_db *db, apr_pool_t *p, const char *key, const char **path,
                        json_t **record);

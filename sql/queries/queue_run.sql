@@ -128,6 +128,10 @@ SELECT key, path, record FROM models WHERE key = %s LIMIT 1;
 -- :name run_inversions
 SELECT key FROM models WHERE type = 'embedding' AND name = %s AND removed_at IS NULL ORDER BY key LIMIT 8;
 
+-- Models of a type, for nodes that choose among them.
+-- :name run_models_of_type
+SELECT key FROM models WHERE type = %s AND removed_at IS NULL ORDER BY key LIMIT 24;
+
 -- Slices of a batch that nobody finished.
 -- :name run_sweep_hidden
 DELETE FROM session_queue WHERE item_id IN (

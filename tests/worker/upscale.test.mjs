@@ -17,14 +17,16 @@ addModel(models, 'tiny');
 for (const name of ['new', 'old', 'compact']) {
     fs.copyFileSync(path.join(REPO, `tests/fixtures/upscalers/${name}.safetensors`), path.join(models, `x-${name}.safetensors`));
 }
+fs.copyFileSync(path.join(REPO, 'tests/fixtures/upscalers/compact.safetensors'), path.join(models, 'RealESRGAN_x4plus.safetensors'));
 const server = useServer({ worker: 1, media: true, models });
 const ENDED = ['completed', 'failed', 'canceled'];
+let admin;
 let anna;
 let known;
 let image;
 
 before(async () => {
-    const admin = await setupAdmin(server);
+    admin = await setupAdmin(server);
     anna = await addUser(admin, 'Anna');
     known = await modelsByName(anna);
     const [id] = await enqueuePictures(anna, await pictureModel(anna), { width: 64, height: 72 });
@@ -70,4 +72,21 @@ test('a model of another kind is refused', async () => {
     const other = await run(upscale('tiny'));
     assert.equal(other.status, 'failed');
     assert.match(other.error_message, /upscaler "tiny" is not installed/);
+});
+
+test('names of InvokeAI’s list mean the installed model of that name, whatever it was renamed to', async () => {
+    const whole = await enlarged(upscale('x-compact', { tile_size: 0 }));
+    assert.deepEqual((await enlarged({ type: 'esrgan', tile_size: 0 })).data, whole.data);
+    assert.deepEqual(size(await enlarged({ type: 'esrgan', model_name: 'RealESRGAN_x4plus.pth', tile_size: 64 })), [256, 288]);
+    const renamed = await admin.patch(`/api/v2/models/i/${known.RealESRGAN_x4plus.key}`, { name: 'Sharp' });
+    assert.equal(renamed.status, 200, renamed.text);
+    assert.deepEqual(size(await enlarged({ type: 'esrgan' })), [256, 288]);
+});
+
+test('one of them that is not installed is named with its file', async () => {
+    const other = await run({ type: 'esrgan', model_name: 'RealESRGAN_x2plus.pth' });
+    assert.equal(other.status, 'failed');
+    assert.match(other.error_message, /"RealESRGAN_x2plus" is not installed\..* as RealESRGAN_x2plus\.safetensors/);
+    const unknown = await anna.post('/api/v1/queue/default/enqueue_batch', batchOf({ up: { image, type: 'esrgan', model_name: 'x.pth' } }, []));
+    assert.equal(unknown.status, 422);
 });

@@ -4,28 +4,68 @@
 #include "worker/nodes/models.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TILE_INPUT "tile_size"
+
+static bool is_upscaler(const json_t *row)
+{
+    const char *type = imu_json_str(json_object_get(row, "record"), "type");
+    return type && !strcmp(type, "spandrel_image_to_image");
+}
+
+static int open_row(imu_call *call, const json_t *row, imu_upscaler **out)
+{
+    char path[PATH_MAX];
+    imu_fault fault;
+    if (imu_models_path(call, row, path))
+        return -1;
+    return imu_upscaler_open(imu_models_engine(call), path, out, &fault)
+               ? imu_models_refuse(call, &fault)
+               : 0;
+}
 
 /* The upscaler that the call names, opened. @return 0, or -1 with call->error */
 static int open_upscaler(imu_call *call, imu_upscaler **out)
 {
     const json_t *id = imu_in(call, "image_to_image_model"),
                  *row = imu_models_find(call->env->model_rows, id);
-    const char *type = imu_json_str(json_object_get(row, "record"), "type"),
-               *name = imu_json_str(id, "name");
-    char path[PATH_MAX];
-    imu_fault fault;
-    if (!type || strcmp(type, "spandrel_image_to_image"))
-        return imu_refuse(call->error, "UnknownModelException",
-                          "The upscaler \"%.80s\" is not installed.", name ? name : "?");
-    if (imu_models_path(call, row, path))
-        return -1;
-    return imu_upscaler_open(imu_models_engine(call), path, out, &fault)
-               ? imu_models_refuse(call, &fault)
-               : 0;
+    const char *name = imu_json_str(id, "name");
+    return is_upscaler(row)
+               ? open_row(call, row, out)
+               : imu_refuse(call->error, "UnknownModelException",
+                            "The upscaler \"%.80s\" is not installed.", name ? name : "?");
+}
+
+/* Whether a model is what `stem` means: its name, or that of its file. */
+static bool is_called(const json_t *row, const char *stem)
+{
+    const char *path = imu_json_str(row, "path"),
+               *name = imu_json_str(json_object_get(row, "record"), "name");
+    const char *slash = path ? strrchr(path, '/') : NULL, *file = slash ? slash + 1 : path;
+    size_t n = strlen(stem);
+    return (name && !strcmp(name, stem)) ||
+           (file && !strncmp(file, stem, n) && !strcmp(file + n, ".safetensors"));
+}
+
+/* The same for a name of InvokeAI's list, which it fetches as a pickle: here it is the model of
+ * that name without the ending, which somebody has installed. */
+static int open_listed(imu_call *call, imu_upscaler **out)
+{
+    const char *name = imu_in_text(call, "model_name"), *dot = strrchr(name, '.');
+    char stem[64];
+    const json_t *row;
+    size_t i;
+    snprintf(stem, sizeof stem, "%.*s", dot ? (int)(dot - name) : (int)sizeof stem, name);
+    json_array_foreach (call->env->model_rows, i, row)
+        if (is_upscaler(row) && is_called(row, stem))
+            return open_row(call, row, out);
+    return imu_refuse(call->error, "UnknownModelException",
+                      "The upscaler \"%s\" is not installed. It belongs into the server's model "
+                      "folder as %s.safetensors.",
+                      stem, stem);
 }
 
 /* Whether a picture of that size may be made. @return 0, or -1 with call->error */
@@ -89,19 +129,30 @@ static int save(imu_call *call, imu_picture *p)
     return call->out ? 0 : -1;
 }
 
-static int run_upscale(imu_call *call)
+/* Once through the network that `open` finds. */
+static int run_once(imu_call *call, int (*open)(imu_call *call, imu_upscaler **out))
 {
     imu_upscaler *u;
     imu_picture *p = load_rgb(call);
     if (!p)
         return -1;
-    if (open_upscaler(call, &u)) {
+    if (open(call, &u)) {
         imu_picture_free(p);
         return -1;
     }
     p = enlarge(call, u, p);
     imu_upscaler_close(u);
     return save(call, p);
+}
+
+static int run_upscale(imu_call *call)
+{
+    return run_once(call, open_upscaler);
+}
+
+static int run_esrgan(imu_call *call)
+{
+    return run_once(call, open_listed);
 }
 
 /* Again and again until the picture is as large as it is to be, then resized to that. */
@@ -187,4 +238,31 @@ static const imu_node_type autoscale_node = {
     &imu_out_image,
     run_autoscale};
 
-const imu_node_type *const imu_nodes_upscale[] = {&upscale_node, &autoscale_node, NULL};
+static const char *const listed[] = {"RealESRGAN_x4plus.pth", "RealESRGAN_x4plus_anime_6B.pth",
+                                     "ESRGAN_SRx4_DF2KOST_official-ff704c30.pth",
+                                     "RealESRGAN_x2plus.pth", NULL};
+static const imu_node_type esrgan_node = {
+    "esrgan",
+    "ESRGANInvocation",
+    "Upscale (RealESRGAN)",
+    "1.3.2",
+    "upscale",
+    "esrgan upscale",
+    "Enlarges a picture by one of four networks, if it is installed.",
+    STORES,
+    FIELDS(PICTURE("image", "The picture"),
+           {.name = "model_name",
+            .type = IMU_T_ENUM,
+            .choices = listed,
+            .fallback = "\"RealESRGAN_x4plus.pth\"",
+            .help = "The installed model of that name, as a safetensors file"},
+           {.name = TILE_INPUT,
+            .type = IMU_T_INT,
+            .flags = IMU_F_MIN,
+            .fallback = "400",
+            .help = "Size of the tiles in pixels; 0: the picture in one piece"}),
+    &imu_out_image,
+    run_esrgan};
+
+const imu_node_type *const imu_nodes_upscale[] = {&upscale_node, &autoscale_node, &esrgan_node,
+                                                  NULL};
