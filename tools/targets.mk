@@ -21,7 +21,7 @@ JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 # so packages come first, and the build follows in a make of its own.
 test: packages-test
 	@$(MAKE) $(JOBS) --no-print-directory test-built
-test-built: all $(UNIT_TESTS) tests/node_modules/.installed
+test-built: all $(UNIT_TESTS) $(BENCHES) tests/node_modules/.installed
 	IMU_BUILD=$(B) node tools/test.mjs --units "$(UNIT_TESTS)"
 
 # ONLY=http,events runs these groups alone.

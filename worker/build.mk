@@ -18,6 +18,22 @@ $(B)/check-engine: $(CHECK_ENGINE_OBJS) $(B)/obj/tests/engine/on_device.o $(B)/l
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
 $(B)/imu-render: $(B)/obj/tests/engine/render.o $(B)/libimuengine.a
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
+# How fast: figures one a line. A model of 2 GB with random weights is made in BENCH_MODEL and kept.
+BENCH_ENGINE_OBJS := $(patsubst %,$(B)/obj/tests/bench/engine/%.o,device floor)
+BENCH_MODEL ?= $(B)/bench-model
+$(B)/bench-engine: $(B)/obj/tests/bench/engine/bench_engine.o $(B)/obj/tests/bench/engine/random_model.o $(BENCH_ENGINE_OBJS) $(B)/libimuengine.a
+	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
+$(B)/bench-ops: $(B)/obj/tests/bench/engine/bench_ops.o $(BENCH_ENGINE_OBJS) $(B)/libimuengine.a
+	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
+BENCHES := $(B)/bench-engine $(B)/bench-ops $(B)/imu-render
+.PHONY: bench-engine bench-ops
+bench-engine: $(B)/bench-engine
+	mkdir -p $(BENCH_MODEL)
+	$(B)/bench-engine $(BENCH_MODEL) bf16
+	$(B)/bench-engine $(BENCH_MODEL) f32
+bench-ops: $(B)/bench-ops
+	$(B)/bench-ops bf16
+	$(B)/bench-ops f32
 FIXTURES ?= tests/fixtures/diffusion
 .PHONY: check-engine
 check-engine: $(B)/check-engine
