@@ -3,8 +3,8 @@
  * diffusers pipeline which the worker can run becomes a record, also one whose files are broken:
  * administrators are to see why it is not offered. An invokemu.json beside
  * model_index.json names and describes it. A record keeps its key for as long as its folder keeps
- * its place. A file right below it, NAME.safetensors, is a model too when it holds a LoRA or
- * a whole model. What else lies there is left alone.
+ * its place. A file right below it, NAME.safetensors, is a model too when it holds a LoRA, say, or
+ * a whole model; so is a folder with one network. What else lies there is left alone.
  */
 #include "mod_invokemu/store/models.h"
 
@@ -21,6 +21,7 @@
 #include "worker/diffusion/sharded.h"
 #include "worker/diffusion/model_kind.h"
 
+#define FILE_END      ".safetensors"
 #define MODELS_MAX    1000
 #define FOLDERS_MAX   10000
 #define DEPTH_MAX     4
@@ -77,21 +78,24 @@ static int digest_file(apr_pool_t *p, const char *path, EVP_MD_CTX *ctx)
     return 1;
 }
 
-/** Adds the UNet's weights, in one file or several, or the model's one file. */
+/** Adds the weights of the UNet, or of a folder's one network, in one file or several; or the
+ * model's one file. */
 static int digest_weights(apr_pool_t *p, const char *dir, EVP_MD_CTX *ctx)
 {
-    const char *unet = apr_pstrcat(p, dir, "/unet", NULL), *name = imu_net_file_name(unet);
+    imu_file_kind single;
+    const char *net = imu_model_single(dir, &single) ? dir : apr_pstrcat(p, dir, "/unet", NULL),
+               *name = imu_net_file_name(net);
     imu_shards *shards;
     int read = 1;
 
     if (imu_is_weights_file(dir))
         return digest_file(p, dir, ctx);
     if (!name || !imu_is_index(name))
-        return name && digest_file(p, apr_pstrcat(p, unet, "/", name, NULL), ctx);
-    if (imu_shards_read(unet, name, &shards, NULL))
+        return name && digest_file(p, apr_pstrcat(p, net, "/", name, NULL), ctx);
+    if (imu_shards_read(net, name, &shards, NULL))
         return 0;
     for (size_t i = 0; i < shards->count && read; i++)
-        read = digest_file(p, apr_pstrcat(p, unet, "/", shards->name[i], NULL), ctx);
+        read = digest_file(p, apr_pstrcat(p, net, "/", shards->name[i], NULL), ctx);
     imu_shards_free(shards);
     return read;
 }
@@ -173,11 +177,12 @@ static json_t *suggestions(const json_t *about)
     return NULL;
 }
 
-/** What clients are told about a model that is one file. */
-static json_t *make_file_record(apr_pool_t *p, const imu_file_kind *kind, const char *name,
-                                const char *key, const char *hash, apr_int64_t size)
+/** What clients are told about a model that is one file, or a folder with one network. */
+static json_t *make_single_record(apr_pool_t *p, const imu_file_kind *kind, const char *name,
+                                  const char *key, const char *hash, apr_int64_t size)
 {
-    const char *shown = apr_pstrndup(p, name, strlen(name) - strlen(".safetensors"));
+    int folder = strcmp(kind->format, "diffusers") == 0;
+    const char *shown = folder ? name : apr_pstrndup(p, name, strlen(name) - strlen(FILE_END));
     json_t *record =
         json_pack("{s:s, s:s, s:s, s:I, s:s, s:n, s:s, s:s, s:n, s:n, s:n, s:s, s:n, s:n, s:s, "
                   "s:s}",
@@ -192,6 +197,8 @@ static json_t *make_file_record(apr_pool_t *p, const imu_file_kind *kind, const 
         json_object_set_new(record, "prediction_type", json_string(kind->prediction));
         json_object_set_new(record, "config_path", json_null());
     }
+    if (record && folder)
+        json_object_set_new(record, "repo_variant", json_string(""));
     return imu_json_own(p, record);
 }
 
@@ -287,8 +294,8 @@ static imu_err *put_folder(imu_db *db, apr_pool_t *p, const imu_model_folder *f,
         return err;
     *key = known->count ? imu_text(known, 0, "key") : imu_uuid4(p);
     hash = f->hash ? f->hash : apr_pstrcat(p, IMU_MODEL_UNREAD, *key, NULL);
-    record = imu_model_file(f->path, &kind)
-                 ? make_file_record(p, &kind, f->name, *key, hash, f->size)
+    record = imu_model_single(f->path, &kind)
+                 ? make_single_record(p, &kind, f->name, *key, hash, f->size)
                  : make_record(p, f->path, f->name, *key, hash, f->size);
     if (!record)
         return imu_error_internal(p, "the model in %s can't be described", f->path);

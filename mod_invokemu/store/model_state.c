@@ -66,7 +66,10 @@ static imu_model_view of_flaw(apr_pool_t *p, const imu_flaw *flaw)
         v.why = apr_psprintf(p, "Its file %s is missing.", flaw->file);
         break;
     case IMU_FLAW_NO_WEIGHTS:
-        v.why = apr_psprintf(p, "Its folder %s holds no weights in safetensors form.", flaw->file);
+        v.why = strcmp(flaw->file, ".") == 0
+                    ? "It holds no weights in safetensors form."
+                    : apr_psprintf(p, "Its folder %s holds no weights in safetensors form.",
+                                   flaw->file);
         break;
     case IMU_FLAW_UNREADABLE:
         v.why = apr_psprintf(p, "Its file %s can't be read by the server.", flaw->file);
@@ -112,12 +115,14 @@ static imu_model_view of_kind(apr_pool_t *p, const char *dir)
     return view(IMU_MODEL_USABLE, NULL);
 }
 
-int imu_model_file(const char *path, imu_file_kind *kind)
+int imu_model_single(const char *path, imu_file_kind *kind)
 {
     imu_safetensors *st;
     int known;
 
-    if (!imu_is_weights_file(path) || imu_st_open(path, &st, NULL))
+    if (!imu_is_weights_file(path))
+        return imu_folder_kind_of(path, kind);
+    if (imu_st_open(path, &st, NULL))
         return 0;
     known = imu_file_kind_of(st, path, kind);
     imu_st_close(st);
@@ -133,7 +138,7 @@ static imu_model_view inspect_file(apr_pool_t *p, const char *path)
     imu_fault fault;
     imu_model_view v;
 
-    if (imu_model_file(path, &kind))
+    if (imu_model_single(path, &kind))
         return view(IMU_MODEL_USABLE, NULL);
     if (!imu_st_open(path, &st, &fault)) {
         imu_st_close(st);
@@ -165,6 +170,7 @@ imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir)
     apr_finfo_t info;
     apr_status_t rv =
         apr_stat(&info, apr_pstrcat(p, dir, "/model_index.json", NULL), APR_FINFO_TYPE, p);
+    imu_file_kind single;
     imu_model_view v;
     imu_flaw flaw;
 
@@ -174,6 +180,9 @@ imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir)
         return view(IMU_MODEL_FOREIGN,
                     "Files of its kind (.pt, .bin, .ckpt, .pth) may hold programs, which this "
                     "server never runs: convert it to safetensors first.");
+    if (APR_STATUS_IS_ENOENT(rv) && imu_model_single(dir, &single))
+        return imu_network_files_check(dir, &flaw) ? of_flaw(p, &flaw)
+                                                   : view(IMU_MODEL_USABLE, NULL);
     if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv))
         return gone(p, dir);
     if (rv != APR_SUCCESS && rv != APR_INCOMPLETE) {

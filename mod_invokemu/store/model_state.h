@@ -27,8 +27,9 @@ typedef struct imu_model_view {
 } imu_model_view;
 
 struct imu_file_kind;
-/** Whether path is a model of one file, and of which kind (worker/diffusion/file_kind.h). */
-int imu_model_file(const char *path, struct imu_file_kind *kind);
+/** Whether path is a model of one file, or a folder that holds one network instead of a pipeline,
+ * and of which kind (worker/diffusion/file_kind.h). */
+int imu_model_single(const char *path, struct imu_file_kind *kind);
 /** Looks at the files of the model folder dir, or at a model of one file, anew. */
 imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir);
 /**

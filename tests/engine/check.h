@@ -66,6 +66,7 @@ void check_random(check *c);
 void check_text(check *c, const char *name);
 void check_unet(check *c, const char *name);
 void check_vae(check *c, const char *name);
+void check_adapters(check *c, const char *name);
 void check_schedules(check *c, const char *name);
 void check_synthetic(check *c, const char *name);
 void check_trajectories(check *c, const char *name);

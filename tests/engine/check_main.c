@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int has_model(const struct dirent *e)
 {
@@ -14,10 +15,13 @@ static int has_model(const struct dirent *e)
 
 static void check_model(check *c, const char *name)
 {
+    char path[4096];
     check_text(c, name);
     check_unet(c, name);
     check_vae(c, name);
-    if (check_networks_only)
+    check_adapters(c, name);
+    /* One without a tokenizer is a network alone. */
+    if (check_networks_only || access(check_model_path(c, name, "tokenizer", path), F_OK))
         return;
     check_tokenizer(c, name);
     check_weighted_prompts(c, name);

@@ -261,3 +261,29 @@ export function writeLargeLora(file, from = 16, to = from) {
     add('text_encoder_2.text_model.encoder.layers.0.mlp.fc1', 12, 24);
     t.write(file);
 }
+
+/** A T2I adapter for levels of these widths, as a folder: of XL ('full_adapter_xl'), or 'full_adapter', 'light_adapter'. */
+export function writeT2i(folder, type, channels) {
+    const t = new Tensors(23);
+    const light = type === 'light_adapter';
+    const scale = type === 'full_adapter_xl' ? 16 : 8;
+    const outs = light ? [...channels, channels.at(-1)] : channels;
+    if (!light) {
+        t.linear('adapter.conv_in', 3 * scale ** 2, channels[0], { conv: 3 });
+    }
+    outs.forEach((out, i) => {
+        const from = i ? outs[i - 1] : light ? 3 * scale ** 2 : out;
+        const inner = light ? out / 4 : out;
+        if (light || from !== out) {
+            t.linear(`adapter.body.${i}.in_conv`, from, inner, { conv: 1 });
+        }
+        t.linear(`adapter.body.${i}.resnets.0.block1`, inner, inner, { conv: 3 });
+        t.linear(`adapter.body.${i}.resnets.0.block2`, inner, inner, { conv: light ? 3 : 1 });
+        if (light) {
+            t.linear(`adapter.body.${i}.out_conv`, inner, out, { conv: 1 });
+        }
+    });
+    t.write(path.join(folder, 'diffusion_pytorch_model.safetensors'));
+    const config = { _class_name: 'T2IAdapter', adapter_type: type, channels, downscale_factor: scale, in_channels: 3, num_res_blocks: 1 };
+    fs.writeFileSync(path.join(folder, 'config.json'), JSON.stringify(config));
+}

@@ -43,11 +43,12 @@ def save(path, tensors, kind=np.float32):
 
 
 class Net:
-    """Layers by name. `axes`: where convolutions see the opposite edge, "x", "y" or both."""
+    """Layers by name. `axes`: where convolutions see the opposite edge, "x", "y" or both. `groups`: of norms."""
 
-    def __init__(self, weights, axes=""):
+    def __init__(self, weights, axes="", groups=32):
         self.w = weights
         self.axes = axes
+        self.groups = groups
 
     def conv(self, name, x, stride=1):
         weight = self.w[name + ".weight"]
@@ -61,7 +62,7 @@ class Net:
         return F.linear(x, self.w[name + ".weight"].flatten(1), self.w.get(name + ".bias"))
 
     def group_norm(self, name, x, eps):
-        return F.group_norm(x, 32, self.w[name + ".weight"], self.w[name + ".bias"], eps)
+        return F.group_norm(x, self.groups, self.w[name + ".weight"], self.w[name + ".bias"], eps)
 
     def layer_norm(self, name, x):
         return F.layer_norm(x, x.shape[-1:], self.w[name + ".weight"], self.w[name + ".bias"], 1e-5)
@@ -85,12 +86,15 @@ class Net:
         n, channels, height, width = x.shape
         y = self.group_norm(name + ".norm", x, 1e-6).permute(0, 2, 3, 1).reshape(n, height * width, channels)
         y = self.linear(name + ".proj_in", y)
-        block = name + ".transformer_blocks.0"
-        z = self.layer_norm(block + ".norm1", y)
-        y = y + self.attention(block + ".attn1", z, z, heads)
-        y = y + self.attention(block + ".attn2", self.layer_norm(block + ".norm2", y), context, heads)
-        value, gate = self.linear(block + ".ff.net.0.proj", self.layer_norm(block + ".norm3", y)).chunk(2, -1)
-        y = y + self.linear(block + ".ff.net.2", value * F.gelu(gate))
+        depth = 0
+        while name + f".transformer_blocks.{depth}.norm1.weight" in self.w:
+            block = name + f".transformer_blocks.{depth}"
+            z = self.layer_norm(block + ".norm1", y)
+            y = y + self.attention(block + ".attn1", z, z, heads)
+            y = y + self.attention(block + ".attn2", self.layer_norm(block + ".norm2", y), context, heads)
+            value, gate = self.linear(block + ".ff.net.0.proj", self.layer_norm(block + ".norm3", y)).chunk(2, -1)
+            y = y + self.linear(block + ".ff.net.2", value * F.gelu(gate))
+            depth += 1
         return x + self.linear(name + ".proj_out", y).view(n, height, width, channels).permute(0, 3, 1, 2)
 
 
@@ -101,20 +105,27 @@ def time_embedding(net, config, t):
     return net.linear("time_embedding.linear_2", F.silu(net.linear("time_embedding.linear_1", x)))
 
 
-def run_down(net, config, x, time, context):
-    heads, skips = config["attention_head_dim"], [x]
+def run_down(net, config, x, time, context, features=()):
+    """`features`: of T2I adapters, for the ends of the levels and the middle."""
+    heads, skips, features = config["attention_head_dim"], [x], list(features)
     for i, kind in enumerate(config["down_block_types"]):
+        attends = kind.startswith("Cross")
         for k in range(config["layers_per_block"]):
             x = net.resnet(f"down_blocks.{i}.resnets.{k}", x, time)
-            if kind.startswith("Cross"):
+            if attends:
                 x = net.transformer(f"down_blocks.{i}.attentions.{k}", x, context, heads)
+                if features and k + 1 == config["layers_per_block"]:
+                    x = x + features.pop(0)
             skips.append(x)
         if i + 1 < len(config["down_block_types"]):
             x = net.conv(f"down_blocks.{i}.downsamplers.0.conv", x, stride=2)
             skips.append(x)
+        if features and not attends:
+            x = skips[-1] = x + features.pop(0)
     x = net.resnet("mid_block.resnets.0", x, time)
     x = net.transformer("mid_block.attentions.0", x, context, heads)
-    return net.resnet("mid_block.resnets.1", x, time), skips
+    x = net.resnet("mid_block.resnets.1", x, time)
+    return (x + features[0] if features and features[0].shape == x.shape else x), skips
 
 
 def scale_low(x, factor):
@@ -126,11 +137,11 @@ def scale_low(x, factor):
     return torch.fft.ifftn(torch.fft.ifftshift(spectrum * mask, dim=(-2, -1)), dim=(-2, -1)).real
 
 
-def unet(weights, config, x, t, context, axes="", freeu=None, control=None):
+def unet(weights, config, x, t, context, axes="", freeu=None, control=None, features=(), net=None):
     """`freeu`: [(backbone, skip)] of two levels. `control`: what is added to the skips, and to the middle."""
-    net = Net(weights, axes)
+    net = net or Net(weights, axes, config["norm_num_groups"])
     time = time_embedding(net, config, t)
-    x, skips = run_down(net, config, net.conv("conv_in", x), time, context)
+    x, skips = run_down(net, config, net.conv("conv_in", x), time, context, features)
     if control:
         skips = [a + b for a, b in zip(skips, control[0])]
         x = x + control[1]
@@ -292,4 +303,5 @@ def main(fixtures, out):
     save(out, ways)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -152,8 +152,7 @@ static imu_denoise_args arguments(const char *scheduler, int steps)
 static imu_control_use steering(const float *seen)
 {
     static const double weight = 0.7;
-    return (imu_control_use){
-        .control = control, .picture = seen, .weight = &weight, .weight_count = 1, .end = 1};
+    return (imu_control_use){.control = control, .picture = seen, .when = {&weight, 1, 0, 1}};
 }
 
 static imu_array *in_one(const imu_denoise_args *a)
@@ -187,7 +186,7 @@ static void test_one_tile(void **state)
                                              "lcm",   "pndm",    "unipc_k"};
     (void)state;
     imu_control_use use = steering(picture);
-    use.end = 0.5;
+    use.when.end = 0.5;
     for (size_t i = 0; i < sizeof schedulers / sizeof *schedulers; i++) {
         imu_denoise_args a = arguments(schedulers[i], 4);
         a.latents = latents;

@@ -78,6 +78,11 @@ static imu_engine_status check_latents(const imu_unet_info *info, const imu_deno
     return IMU_ENGINE_OK;
 }
 
+static bool is_sound(const imu_when *w)
+{
+    return w->weight_count > 0 && w->begin >= 0 && w->begin <= w->end && w->end <= 1;
+}
+
 static imu_engine_status check_controls(const imu_model *m, const imu_denoise_args *a,
                                         imu_fault *fault)
 {
@@ -86,13 +91,17 @@ static imu_engine_status check_controls(const imu_model *m, const imu_denoise_ar
         if (!imu_control_fits(c->control, m->unet))
             return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                             "A ControlNet was made for another kind of model.");
-        if (c->weight_count < 1 || !(c->begin >= 0 && c->begin <= c->end && c->end <= 1))
+        if (!is_sound(&c->when))
             return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                             "A ControlNet must begin at 0 or later, and end by 1.");
     }
-    if (a->control_count && m->info.vae_scale != 8)
+    for (int i = 0; i < a->t2i_count; i++)
+        if (!is_sound(&a->t2is[i].when))
+            return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                            "A T2I adapter must begin at 0 or later, and end by 1.");
+    if ((a->control_count || a->t2i_count) && m->info.vae_scale != 8)
         return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
-                        "ControlNets need latents with cells of 8 pixels.");
+                        "ControlNets and T2I adapters need latents with cells of 8 pixels.");
     return IMU_ENGINE_OK;
 }
 
@@ -185,6 +194,26 @@ static void add_what_stays(imu_denoising *r, size_t area)
     }
 }
 
+/* What each T2I adapter makes of its picture. */
+static imu_engine_status run_t2is(imu_denoising *r, imu_fault *fault)
+{
+    const imu_denoise_args *a = r->args;
+    int64_t h = r->x->dim[2], w = r->x->dim[3];
+    imu_engine_status s = IMU_ENGINE_OK;
+    r->t2i = calloc((size_t)a->t2i_count + 1, sizeof *r->t2i);
+    if (!r->t2i)
+        return imu_fail_memory(fault);
+    for (int i = 0; i < a->t2i_count && !s; i++) {
+        const imu_t2i_use *t = &a->t2is[i];
+        s = imu_t2i_run(t->adapter, t->picture, imu_t2i_pixels(t->adapter, h),
+                        imu_t2i_pixels(t->adapter, w), a->cancelled, a->user, &r->t2i[i], fault);
+        if (!s && !imu_features_fit(&r->t2i[i], r->model->unet, h, w))
+            s = imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                         "A T2I adapter was made for another kind of model.");
+    }
+    return s;
+}
+
 imu_engine_status imu_denoising_prepare(imu_denoising *r, imu_fault *fault)
 {
     const imu_denoise_args *a = r->args;
@@ -210,15 +239,22 @@ imu_engine_status imu_denoising_prepare(imu_denoising *r, imu_fault *fault)
     if (paints_in(info))
         add_what_stays(r, area);
     imu_engine_status s = prepare_context(r, fault);
+    if (!s)
+        s = run_t2is(r, fault);
     return s ? s
              : imu_scheduler_open(r->model->scheduler, a->scheduler, a->steps, r->values,
                                   &r->scheduler, fault);
 }
 
-/* Whether a ControlNet counts in this step, as InvokeAI rounds it. */
-static bool is_active(const imu_denoising *r, const imu_control_use *c)
+/* Whether something counts in this step, as InvokeAI rounds it. */
+static bool is_active(const imu_denoising *r, const imu_when *w)
 {
-    return r->step >= floor(c->begin * r->steps) && r->step <= ceil(c->end * r->steps);
+    return r->step >= floor(w->begin * r->steps) && r->step <= ceil(w->end * r->steps);
+}
+
+static double weight_now(const imu_denoising *r, const imu_when *w)
+{
+    return w->weight[r->step < w->weight_count ? r->step : w->weight_count - 1];
 }
 
 /* What the ControlNets say to rows [first, first + count) of (negative, positive). */
@@ -232,7 +268,7 @@ static imu_engine_status run_controls(imu_denoising *r, const imu_unet_request *
         const imu_control_use *c = &a->controls[i];
         imu_unet_request mine = *q;
         int64_t skipped = 0;
-        if (!is_active(r, c))
+        if (!is_active(r, &c->when))
             continue;
         if (c->only_positive && a->negative && first == 0) {
             if (q->batch == 1)
@@ -244,10 +280,21 @@ static imu_engine_status run_controls(imu_denoising *r, const imu_unet_request *
             mine.time_ids += info->size_numbers;
             mine.latents += r->in_values;
         }
-        double weight = c->weight[r->step < c->weight_count ? r->step : c->weight_count - 1];
-        s = imu_control_run(c->control, &mine, c->picture, weight, c->soft, skipped, q->batch, sum,
-                            fault);
+        s = imu_control_run(c->control, &mine, c->picture, weight_now(r, &c->when), c->soft,
+                            skipped, q->batch, sum, fault);
     }
+    return s;
+}
+
+/* What the T2I adapters say, for `rows` rows. */
+static imu_engine_status sum_t2is(imu_denoising *r, int64_t rows, imu_features *sum,
+                                  imu_fault *fault)
+{
+    const imu_denoise_args *a = r->args;
+    imu_engine_status s = IMU_ENGINE_OK;
+    for (int i = 0; i < a->t2i_count && !s; i++)
+        if (is_active(r, &a->t2is[i].when))
+            s = imu_features_add(sum, &r->t2i[i], weight_now(r, &a->t2is[i].when), rows, fault);
     return s;
 }
 
@@ -277,12 +324,18 @@ static imu_engine_status evaluate(imu_denoising *r, double t, int first, int cou
                           .cancelled = a->cancelled,
                           .user = a->user};
     imu_residuals residuals = {.count = 0};
+    imu_features features = {.count = 0};
     imu_engine_status s = run_controls(r, &q, first, &residuals, fault);
+    if (!s)
+        s = sum_t2is(r, q.batch, &features, fault);
     if (residuals.count)
         q.residuals = &residuals;
+    if (features.count)
+        q.features = &features;
     if (!s)
         s = imu_unet_run(r->model->unet, &q, fault);
     imu_residuals_free(&residuals);
+    imu_features_free(&features);
     return s;
 }
 
@@ -360,6 +413,9 @@ void imu_denoising_free(imu_denoising *r)
     imu_array_free(r->x0);
     imu_array_free(r->drawn);
     imu_scheduler_close(r->scheduler);
+    for (int i = 0; r->t2i && i < r->args->t2i_count; i++)
+        imu_features_free(&r->t2i[i]);
+    free(r->t2i);
     free(r->scaled);
     free(r->output);
     free(r->context);

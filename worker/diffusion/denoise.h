@@ -6,6 +6,7 @@
 #include "worker/diffusion/model.h"
 #include "worker/diffusion/randn.h"
 #include "worker/diffusion/scheduler.h"
+#include "worker/diffusion/t2i.h"
 
 /* Set `model` and `args`, the rest to zero; then prepare, and free whatever came of it. */
 typedef struct imu_denoising {
@@ -21,8 +22,9 @@ typedef struct imu_denoising {
     float *context, *pooled; /* [2][...]: negative, positive */
     float time_ids[2 * IMU_MAX_TIME_IDS];
     imu_inpaint inpaint;
-    int step, steps;  /* model calls made, and those of the whole run */
-    imu_array *drawn; /* noise for the mask when the caller gave none; or NULL */
+    imu_features *t2i; /* of each T2I adapter */
+    int step, steps;   /* model calls made, and those of the whole run */
+    imu_array *drawn;  /* noise for the mask when the caller gave none; or NULL */
 } imu_denoising;
 
 /* Whether the arguments fit together and the model, whose UNet is open. */

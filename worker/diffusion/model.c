@@ -1,6 +1,7 @@
 /* Engines and models: opening, what a folder holds, memory. */
 #include "worker/diffusion/model.h"
 
+#include "worker/diffusion/file_kind.h"
 #include "worker/diffusion/json_file.h"
 #include "worker/diffusion/sharded.h"
 
@@ -94,7 +95,7 @@ const char *imu_engine_device(const imu_engine *engine)
 static imu_engine_status part_path(const imu_model *m, const char *part, char path[PATH_MAX],
                                    imu_fault *fault)
 {
-    int n = snprintf(path, PATH_MAX, "%s/%s", m->folder, part);
+    int n = snprintf(path, PATH_MAX, "%s/%s", m->folder, m->is_vae ? "." : part);
     if (n < 0 || n >= PATH_MAX)
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The model's path is too long.");
     return IMU_ENGINE_OK;
@@ -165,8 +166,23 @@ static imu_engine_status describe_scheduler(imu_model *m, imu_fault *fault)
     return imu_json_read(path, "scheduler_config.json", CONFIG_BYTES, &m->scheduler, fault);
 }
 
+/* A folder that holds a VAE alone. */
+static imu_engine_status describe_vae_folder(imu_model *m, const char *base, imu_fault *fault)
+{
+    m->is_vae = true;
+    snprintf(m->kind.base, sizeof m->kind.base, "%s", base);
+    memcpy(m->info.base, m->kind.base, sizeof m->info.base);
+    imu_engine_status s = describe_part(m, "vae", IMU_PART_VAE, describe_vae, fault);
+    return s || m->info.parts ? s
+                              : imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                                         "There are no weights in %.200s.", m->folder);
+}
+
 static imu_engine_status describe(imu_model *m, imu_fault *fault)
 {
+    imu_file_kind alone;
+    if (imu_folder_kind_of(m->folder, &alone) && !strcmp(alone.type, "vae"))
+        return describe_vae_folder(m, alone.base, fault);
     m->info.latent_channels = 4;
     m->info.vae_scale = 8;
     m->info.sample_size = 64;

@@ -20,6 +20,7 @@ struct imu_model {
     imu_engine *engine;
     char *folder;
     imu_single_file *single;   /* a checkpoint of one file, at `folder`; or NULL */
+    bool is_vae;               /* `folder` holds a VAE and nothing else */
     char *tokenizers;          /* the folder whose tokenizer it uses, or NULL */
     int pad[IMU_MAX_ENCODERS]; /* fills the chunks of a text encoder; -1: as its tokenizer says */
     imu_model_info info;

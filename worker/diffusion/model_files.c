@@ -13,7 +13,9 @@
 
 #define MAX_JSON ((size_t)16 << 20)
 
-static const char *const parts[] = {"text_encoder", "text_encoder_2", "unet", "vae"};
+#define WHOLE "." /* the part that is the folder itself */
+
+static const char *const parts[] = {WHOLE, "text_encoder", "text_encoder_2", "unet", "vae"};
 static const char *const weights[] = {"diffusion_pytorch_model.safetensors",
                                       "model.safetensors",
                                       "diffusion_pytorch_model.fp16.safetensors",
@@ -23,6 +25,7 @@ static const char *const weights[] = {"diffusion_pytorch_model.safetensors",
                                       "diffusion_pytorch_model.safetensors.index.fp16.json",
                                       "model.safetensors.index.fp16.json"};
 static const char *const others[] = {"model_index.json",
+                                     "config.json",
                                      "text_encoder/config.json",
                                      "text_encoder_2",
                                      "text_encoder_2/config.json",
@@ -42,6 +45,13 @@ static bool join(char path[PATH_MAX], const char *folder, const char *name)
 {
     int n = snprintf(path, PATH_MAX, "%s/%s", folder, name);
     return n > 0 && n < PATH_MAX;
+}
+
+/* Where a part lies. */
+static bool join_part(char path[PATH_MAX], const char *folder, const char *part)
+{
+    return strcmp(part, WHOLE) ? join(path, folder, part)
+                               : snprintf(path, PATH_MAX, "%s", folder) < PATH_MAX;
 }
 
 const char *imu_net_file_name(const char *folder)
@@ -101,7 +111,9 @@ static imu_flaw_kind damaged(imu_flaw *flaw, const char *path, const imu_fault *
 /* Notes that flaw->file is looked at: part/name. */
 static bool look_at(imu_flaw *flaw, const char *part, const char *name)
 {
-    int n = snprintf(flaw->file, sizeof flaw->file, "%s/%s", part, name);
+    bool whole = !strcmp(part, WHOLE);
+    int n = snprintf(flaw->file, sizeof flaw->file, "%s%s%s", whole ? "" : part, whole ? "" : "/",
+                     name);
     return n > 0 && (size_t)n < sizeof flaw->file;
 }
 
@@ -136,16 +148,17 @@ static imu_flaw_kind check_weights(const char *folder, const char *part, imu_fla
     char path[PATH_MAX], place[PATH_MAX];
     imu_safetensors *st;
     imu_fault fault;
-    const char *name = join(place, folder, part) ? imu_net_file_name(place) : NULL;
+    const char *name = join_part(place, folder, part) ? imu_net_file_name(place) : NULL;
     for (size_t i = 0; !name && i < COUNT(weights); i++) {
         /* One that may not be read is another fault than none. */
         if (look_at(flaw, part, weights[i]) &&
             check_there(folder, path, flaw) == IMU_FLAW_UNREADABLE)
             return flaw->kind;
     }
-    snprintf(flaw->file, sizeof flaw->file, name ? "%s/%s" : "%s", part, name);
-    if (!name)
+    if (!name) {
+        snprintf(flaw->file, sizeof flaw->file, "%s", part);
         return found(flaw, IMU_FLAW_NO_WEIGHTS, "");
+    }
     if (imu_is_index(name) && check_shards(folder, part, place, name, flaw))
         return flaw->kind;
     look_at(flaw, part, name);
@@ -162,8 +175,15 @@ static imu_flaw_kind check_weights(const char *folder, const char *part, imu_fla
 static imu_flaw_kind check_part(const char *folder, const char *part, imu_flaw *flaw)
 {
     char name[sizeof flaw->file];
-    snprintf(name, sizeof name, "%s/config.json", part);
+    look_at(flaw, part, "config.json");
+    memcpy(name, flaw->file, sizeof name);
     return check_json(folder, name, flaw) ? flaw->kind : check_weights(folder, part, flaw);
+}
+
+imu_flaw_kind imu_network_files_check(const char *folder, imu_flaw *flaw)
+{
+    *flaw = (imu_flaw){.kind = IMU_FLAW_NONE};
+    return check_part(folder, WHOLE, flaw);
 }
 
 static imu_flaw_kind check_tokenizer(const char *folder, const char *part, imu_flaw *flaw)
@@ -209,8 +229,7 @@ static void mix_file(uint64_t *mark, const char *folder, const char *name)
     char path[PATH_MAX];
     struct stat info;
     errno = 0;
-    bool fits = strcmp(name, ".") ? join(path, folder, name)
-                                  : snprintf(path, sizeof path, "%s", folder) < (int)sizeof path;
+    bool fits = join_part(path, folder, name);
     int state = !fits || stat(path, &info) || access(path, R_OK) ? 1 + errno : 0;
     mix(mark, &state, sizeof state);
     if (state)
@@ -230,7 +249,7 @@ static void mix_weights(uint64_t *mark, const char *folder, const char *part)
     for (size_t k = 0; k < COUNT(weights); k++) {
         snprintf(name, sizeof name, "%s/%s", part, weights[k]);
         mix_file(mark, folder, name);
-        if (!imu_is_index(name) || !join(path, folder, part) ||
+        if (!imu_is_index(name) || !join_part(path, folder, part) ||
             imu_shards_read(path, weights[k], &shards, NULL))
             continue;
         for (size_t i = 0; i < shards->count; i++) {
@@ -253,7 +272,7 @@ uint64_t imu_model_files_mark(const char *folder)
 {
     uint64_t mark = 0xcbf29ce484222325;
     if (imu_is_weights_file(folder)) {
-        mix_file(&mark, folder, ".");
+        mix_file(&mark, folder, WHOLE);
         return mark;
     }
     for (size_t i = 0; i < COUNT(others); i++)

@@ -14,7 +14,8 @@
 typedef enum imu_flaw_kind {
     IMU_FLAW_NONE = 0,
     IMU_FLAW_MISSING,
-    IMU_FLAW_NO_WEIGHTS, /* a part without a weights file; `file` is the part's folder */
+    IMU_FLAW_NO_WEIGHTS, /* a part without a weights file; `file` is the part's folder, "." for the
+                            model's own */
     IMU_FLAW_UNREADABLE,
     IMU_FLAW_NOT_JSON,
     IMU_FLAW_DAMAGED
@@ -33,6 +34,8 @@ const char *imu_net_file_name(const char *folder);
 /* Looks at the files that rendering needs: each part's config and weights, the tokenizer, and the
  * scheduler's config where there is one. The first flaw found. */
 imu_flaw_kind imu_model_files_check(const char *folder, imu_flaw *flaw);
+/* The same for a folder that holds one network: its config and weights. */
+imu_flaw_kind imu_network_files_check(const char *folder, imu_flaw *flaw);
 
 /* Whether a path names a model of one file: "….safetensors". */
 bool imu_is_weights_file(const char *path);

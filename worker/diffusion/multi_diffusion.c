@@ -28,9 +28,10 @@ typedef struct multi_run {
 static imu_engine_status check_tiles(const imu_denoise_args *a, const imu_tile_args *t,
                                      imu_fault *fault)
 {
-    if (a->mask || a->masked_latents || a->seamless_x || a->seamless_y)
+    if (a->mask || a->masked_latents || a->seamless_x || a->seamless_y || a->t2i_count)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
-                        "Denoising in tiles knows neither masks nor edges that meet.");
+                        "Denoising in tiles knows neither masks nor edges that meet, and no "
+                        "adapters.");
     if (t->height < 1 || t->width < 1)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "A tile must be a cell or larger.");
     if (t->overlap < 1 || t->overlap >= t->height || t->overlap >= t->width)

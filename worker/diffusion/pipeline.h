@@ -206,6 +206,13 @@ typedef struct imu_progress {
         *predicted_original; /* the scheduler's guess at the end result: use it for previews */
 } imu_progress;
 
+/* How much something that steers a run counts, and when. */
+typedef struct imu_when {
+    const double *weight; /* one value, or one for each step */
+    int weight_count;
+    double begin, end; /* shares of the run between which it counts */
+} imu_when;
+
 typedef struct imu_control imu_control;
 
 /* Opens a ControlNet: a folder of diffusers, or a file with the original names. Must be closed
@@ -218,12 +225,26 @@ void imu_control_close(imu_control *control); /* NULL is fine */
 typedef struct imu_control_use {
     imu_control *control;
     const float *picture; /* [3, 8 h, 8 w] from 0 to 1, for latents of h by w */
-    const double *weight; /* one value, or one for each step */
-    int weight_count;
-    double begin, end;  /* shares of the run between which it counts */
+    imu_when when;
     bool soft;          /* finer levels count less */
     bool only_positive; /* the negative prompt's half of guidance is left alone */
 } imu_control_use;
+
+typedef struct imu_t2i imu_t2i;
+
+/* Opens a T2I adapter: a folder of diffusers. Must be closed before the engine. */
+imu_engine_status imu_t2i_open(imu_engine *engine, const char *folder, imu_t2i **out,
+                               imu_fault *fault);
+void imu_t2i_close(imu_t2i *adapter); /* NULL is fine */
+/* How many pixels its picture must have for so many cells of latents. */
+int64_t imu_t2i_pixels(const imu_t2i *adapter, int64_t cells);
+
+/* A T2I adapter in a run. */
+typedef struct imu_t2i_use {
+    imu_t2i *adapter;
+    const float *picture; /* [3, pixels of h, pixels of w] from 0 to 1, for latents of h by w */
+    imu_when when;
+} imu_t2i_use;
 
 /* FreeU: on the two coarsest levels of the way up, half of the channels count `backbone` times and
  * the low frequencies of what was left on the way down `skip` times. All zero, or any of them: off.
@@ -254,6 +275,8 @@ typedef struct imu_denoise_args {
     imu_freeu freeu;
     const imu_control_use *controls;
     int control_count;
+    const imu_t2i_use *t2is;
+    int t2i_count;
     /* After each model call; nonzero cancels. May be NULL. */
     int (*progress)(void *user, const imu_progress *progress);
     /* Asked often, before each product of the network and within an attention; nonzero cancels.

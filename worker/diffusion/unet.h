@@ -34,6 +34,7 @@ typedef struct imu_unet_request {
     unsigned wrap;         /* IMU_WRAP_... */
     imu_freeu freeu;
     const struct imu_residuals *residuals; /* of ControlNets (control.h), or NULL */
+    const struct imu_features *features;   /* of T2I adapters (t2i.h), or NULL */
     int (*cancelled)(void *user);
     void *user;
     void (*probe)(void *user, const char *stage,

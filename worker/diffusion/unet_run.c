@@ -1,5 +1,6 @@
 /* One evaluation of the UNet. */
 #include "worker/diffusion/control.h"
+#include "worker/diffusion/t2i.h"
 #include "worker/diffusion/unet_parts.h"
 
 #include <math.h>
@@ -94,10 +95,20 @@ static void push(imu_skip_stack *s, imu_tensor *x)
     s->item[s->count++] = x;
 }
 
+/* Adds what T2I adapters say to the end of level i, or behind the last one to the middle. */
+static void add_features(imu_run *run, const imu_features *f, int i, imu_tensor *x)
+{
+    if (!f || i >= f->count || !x)
+        return;
+    imu_tensor *y = imu_op_from(run, 4, f->item[i].dim, f->item[i].data);
+    imu_op_add(run, x, y);
+    imu_drop(run, y);
+}
+
 /* Each result is a skip too, so the stack owns them all; the last one is returned. */
 static imu_tensor *run_down(imu_run *run, const imu_unet *u, int i, imu_tensor *x,
-                            const imu_tensor *time, const imu_tensor *context,
-                            imu_skip_stack *skips)
+                            const imu_unet_request *r, const imu_tensor *time,
+                            const imu_tensor *context, imu_skip_stack *skips)
 {
     const imu_unet_level *l = &u->down[i];
     for (int k = 0; k < l->layers; k++) {
@@ -111,6 +122,8 @@ static imu_tensor *run_down(imu_run *run, const imu_unet *u, int i, imu_tensor *
             if (k == 0)
                 probe(run, y, "down%d_attn%d", i, k);
         }
+        if (l->attends && k + 1 == l->layers)
+            add_features(run, r->features, i, y);
         push(skips, y);
         x = y;
     }
@@ -119,6 +132,8 @@ static imu_tensor *run_down(imu_run *run, const imu_unet *u, int i, imu_tensor *
                         &(imu_conv_geometry){2, 1, 1, 1, 1}, IMU_F32);
         push(skips, x);
     }
+    if (!l->attends)
+        add_features(run, r->features, i, x);
     probe(run, x, "down%d", i, 0);
     return x;
 }
@@ -209,7 +224,7 @@ imu_tensor *imu_unet_descend(imu_run *run, const imu_unet *u, const imu_unet_req
     imu_run_probe(run, "conv_in", x);
     push(skips, x);
     for (int i = 0; i < u->levels; i++)
-        x = run_down(run, u, i, x, when, said, skips);
+        x = run_down(run, u, i, x, r, when, said, skips);
     if (time)
         *time = when;
     if (context)
@@ -233,6 +248,7 @@ static void run_network(imu_run *run, const imu_unet *u, const imu_unet_request 
     imu_skip_stack skips = {.count = 0};
     imu_tensor *time, *context;
     imu_tensor *x = imu_unet_descend(run, u, r, NULL, &time, &context, &skips);
+    add_features(run, r->features, u->levels, x);
     if (r->residuals)
         add_residuals(run, r->residuals, &skips, x);
     for (int i = 0; i < u->levels; i++)

@@ -11,6 +11,8 @@ typedef struct imu_controls {
     float *picture[IMU_MAX_CONTROLS];
     double *weight[IMU_MAX_CONTROLS];
     int count;
+    const char *base; /* of the model that they steer, and its latents */
+    int64_t height, width;
 } imu_controls;
 
 /**

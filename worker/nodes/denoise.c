@@ -4,6 +4,7 @@
 #include "worker/nodes/control.h"
 #include "worker/nodes/latents.h"
 #include "worker/nodes/models.h"
+#include "worker/nodes/t2i.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,32 @@ void imu_denoise_release(imu_denoise_inputs *in)
     free(in->scale);
 }
 
+/* What steers the run by pictures. */
+struct steering {
+    imu_controls controls;
+    imu_t2is t2is;
+};
+
+static void close_steering(struct steering *s)
+{
+    imu_controls_close(&s->controls);
+    imu_t2is_close(&s->t2is);
+}
+
+/* Opens it for latents of that many cells; to be closed, after a failure too. */
+static int take_steering(imu_call *call, const char *base, int64_t height, int64_t width,
+                         struct steering *s, imu_denoise_args *args)
+{
+    if (imu_controls_take(call, imu_in(call, "control"), base, height, width, &s->controls) ||
+        imu_t2is_take(call, imu_in(call, "t2i_adapter"), base, height, width, &s->t2is))
+        return -1;
+    args->controls = s->controls.use;
+    args->control_count = s->controls.count;
+    args->t2is = s->t2is.use;
+    args->t2i_count = s->t2is.count;
+    return 0;
+}
+
 int imu_denoise_run(imu_call *call, imu_denoise_inputs *in, const imu_tile_args *tiles)
 {
     imu_denoise_args *args = &in->args;
@@ -217,16 +244,13 @@ int imu_denoise_run(imu_call *call, imu_denoise_inputs *in, const imu_tile_args 
                           "The prompt was encoded by a %s model, the UNet is of a %s model.",
                           in->base, info->base);
     const imu_array *shape = args->latents ? args->latents : args->noise;
-    imu_controls controls = {.count = 0};
+    struct steering steering = {.controls.count = 0};
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): imu_denoise_take has left one of the two
      */
-    if (imu_controls_take(call, imu_in(call, "control"), info->base, shape->dim[2], shape->dim[3],
-                          &controls)) {
-        imu_controls_close(&controls);
+    if (take_steering(call, info->base, shape->dim[2], shape->dim[3], &steering, args)) {
+        close_steering(&steering);
         return -1;
     }
-    args->controls = controls.use;
-    args->control_count = controls.count;
     struct watch w = {.call = call, .base = info->base};
     args->user = &w;
     args->progress = on_step;
@@ -237,7 +261,7 @@ int imu_denoise_run(imu_call *call, imu_denoise_inputs *in, const imu_tile_args 
             &(struct imu_progress_note){.message = "Denoising", .total = args->steps});
     imu_engine_status status = tiles ? imu_model_denoise_tiles(model, args, tiles, &out, &fault)
                                      : imu_model_denoise(model, args, &out, &fault);
-    imu_controls_close(&controls);
+    close_steering(&steering);
     if (status != IMU_ENGINE_OK)
         return imu_models_fault(call, &fault);
     int64_t scale = info->vae_scale;

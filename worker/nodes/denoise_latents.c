@@ -17,7 +17,7 @@ static imu_freeu freeu_of(const json_t *unet)
 
 static int check_denoise(imu_call *call)
 {
-    static const char *const later[] = {"ip_adapter", "t2i_adapter"};
+    static const char *const later[] = {"ip_adapter"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         const json_t *v = imu_in(call, later[i]);
         if (v && !json_is_null(v) && !(json_is_array(v) && json_array_size(v) == 0))
@@ -115,7 +115,7 @@ static const imu_node_type denoise_node = {
         DENOISE_OTHER("ip_adapter", "IPAdapterField", 7, IMU_F_OR_LIST,
                       "Reference pictures (not available here)"),
         DENOISE_OTHER("t2i_adapter", "T2IAdapterField", 8, IMU_F_OR_LIST,
-                      "T2I adapters (not available here)"),
+                      "T2I adapters: pictures that steer"),
         DENOISE_OTHER("denoise_mask", "DenoiseMaskField", 9, 0,
                       "The part of the picture that is to change"),
         {.name = "hidiffusion",

@@ -1,0 +1,68 @@
+/* Folders of diffusers that hold one network, told by their config.json. */
+#include "worker/diffusion/file_kind.h"
+
+#include "worker/diffusion/json_file.h"
+#include "worker/diffusion/model_kind.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CONFIG_BYTES ((size_t)1 << 20)
+/* What latents of XL are multiplied by lies below this, that of the older families above. */
+#define SCALE_OF_XL 0.15
+
+enum { LATENT_CHANNELS = 4 }; /* those of later families have more */
+
+/* Each names the base of a configuration of its class, or NULL for one that is unknown. */
+
+static const char *base_of_control(const json_t *config, imu_model_kind *kind)
+{
+    imu_model_kind_of(config, NULL, kind);
+    return kind->base;
+}
+
+static const char *base_of_t2i(const json_t *config, imu_model_kind *kind)
+{
+    const char *type = imu_json_string(config, "adapter_type", "full_adapter");
+    (void)kind;
+    if (!strcmp(type, "full_adapter_xl"))
+        return "sdxl";
+    return strcmp(type, "full_adapter") && strcmp(type, "light_adapter") ? NULL : "sd-1";
+}
+
+static const char *base_of_vae(const json_t *config, imu_model_kind *kind)
+{
+    double scale = json_number_value(json_object_get(config, "scaling_factor"));
+    json_int_t channels = json_integer_value(json_object_get(config, "latent_channels"));
+    (void)kind;
+    if (channels != LATENT_CHANNELS)
+        return NULL;
+    return scale > 0 && scale < SCALE_OF_XL ? "sdxl" : "sd-1";
+}
+
+bool imu_folder_kind_of(const char *folder, imu_file_kind *kind)
+{
+    static const struct {
+        const char *class, *type;
+        const char *(*base)(const json_t *config, imu_model_kind *kind);
+    } known[] = {{"ControlNetModel", "controlnet", base_of_control},
+                 {"T2IAdapter", "t2i_adapter", base_of_t2i},
+                 {"AutoencoderKL", "vae", base_of_vae}};
+    imu_model_kind model;
+    json_t *config;
+    struct stat info;
+    const char *base = NULL;
+    if (stat(folder, &info) || !S_ISDIR(info.st_mode) ||
+        imu_json_read(folder, "config.json", CONFIG_BYTES, &config, NULL))
+        return false;
+    const char *class = imu_json_string(config, "_class_name", "");
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(class, known[i].class) && (base = known[i].base(config, &model))) {
+            *kind = (imu_file_kind){.format = "diffusers"};
+            snprintf(kind->type, sizeof kind->type, "%s", known[i].type);
+            snprintf(kind->base, sizeof kind->base, "%s", base);
+        }
+    json_decref(config);
+    return base != NULL;
+}
