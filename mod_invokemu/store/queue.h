@@ -101,8 +101,25 @@ imu_err *imu_queue_batch_status(const imu_queue_scope *s, const char *batch_id, 
 imu_err *imu_queue_destination_counts(const imu_queue_scope *s, const char *destination,
                                       json_t **counts);
 
-/** How many more items the caller may have waiting. */
-imu_err *imu_queue_room(const imu_queue_scope *s, apr_int64_t *room);
+/** What an account may put into the queue, as it is now. */
+typedef struct imu_queue_standing {
+    apr_int64_t room; /**< so many more of its items may wait */
+    int is_admin;
+} imu_queue_standing;
+/** Inside the transaction that queues: the request was let in before it. @return 401 for a caller
+ * who has been suspended or deleted since */
+imu_err *imu_queue_standing_of(const imu_queue_scope *s, imu_queue_standing *standing);
+/** One item to be put into the queue. Texts may be NULL but for the first three. */
+typedef struct imu_queue_row {
+    const char *batch_id, *session_id, *session;
+    const char *origin, *destination, *fields, *workflow;
+    apr_int64_t priority;
+    apr_int64_t retried_from; /**< or 0 */
+} imu_queue_row;
+/** Puts an item into the queue of that name. Inside a transaction.
+ * @return 409 "owner_suspended" when the account it is for is suspended or gone */
+imu_err *imu_queue_put(const imu_queue_scope *s, apr_pool_t *p, const char *queue_id,
+                       const char *owner, const imu_queue_row *row, apr_int64_t *item_id);
 /** Cancels what the filter reaches of the caller's items (an administrator's: of all), some at a
  * time.
  * @param change  true after an error too */

@@ -301,22 +301,26 @@ static imu_err *insert_slice(batch_store *st, apr_pool_t *p, const apr_array_hea
 {
     const imu_queue_scope *s = st->s;
     const imu_batch *b = st->b;
-    const char *now = imu_now(p);
-    apr_int64_t room;
-    imu_rows *rows;
-    imu_err *err = imu_queue_room(s, &room);
+    imu_queue_standing standing = {0};
+    imu_err *err = imu_queue_standing_of(s, &standing);
+    apr_int64_t item_id;
 
-    for (int i = 0; !err && i < jobs->nelts && i < room; i++) {
+    for (int i = 0; !err && i < jobs->nelts && i < standing.room; i++) {
         const job_text *job = &APR_ARRAY_IDX(jobs, i, job_text);
+        imu_queue_row row = {.batch_id = b->batch_id,
+                             .session_id = job->session_id,
+                             .session = job->session,
+                             .origin = b->origin,
+                             .destination = b->destination,
+                             .fields = job->fields,
+                             .workflow = st->workflow,
+                             .priority = st->priority};
 
-        err = imu_db_select(s->db, p, &rows, "queue_insert", "ssssisssssiss", st->queue_id,
-                            b->batch_id, job->session_id, s->who->user_id, st->priority, b->origin,
-                            b->destination, job->fields, job->session, st->workflow, (apr_int64_t)0,
-                            now, now);
+        err = imu_queue_put(s, p, st->queue_id, s->who->user_id, &row, &item_id);
         if (!err)
-            json_array_append_new(st->ids, json_integer(imu_int(rows, 0, "item_id")));
+            json_array_append_new(st->ids, json_integer(item_id));
     }
-    st->full = jobs->nelts > room;
+    st->full = jobs->nelts > standing.room;
     return err;
 }
 

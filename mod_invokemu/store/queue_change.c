@@ -42,13 +42,38 @@ static void change_add(imu_queue_change *c, apr_int64_t item_id, const char *use
         json_array_append_new(c->running, json_integer(item_id));
 }
 
-imu_err *imu_queue_room(const imu_queue_scope *s, apr_int64_t *room)
+imu_err *imu_queue_standing_of(const imu_queue_scope *s, imu_queue_standing *standing)
 {
     imu_rows *rows;
-    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_pending_count", "s", s->who->user_id);
+    imu_err *err = imu_db_select(s->db, s->p, &rows, "queue_standing", "s", s->who->user_id);
 
-    *room = err ? 0 : IMU_QUEUE_MAX_PENDING - imu_int(rows, 0, "n");
-    return err;
+    if (err)
+        return err;
+    if (rows->count == 0 || !imu_bool(rows, 0, "is_active"))
+        return imu_error(s->p, 401, "session_ended",
+                         "Your account was suspended or deleted. An administrator can tell more.");
+    standing->room = IMU_QUEUE_MAX_PENDING - imu_int(rows, 0, "n");
+    standing->is_admin = imu_bool(rows, 0, "is_admin");
+    return NULL;
+}
+
+imu_err *imu_queue_put(const imu_queue_scope *s, apr_pool_t *p, const char *queue_id,
+                       const char *owner, const imu_queue_row *row, apr_int64_t *item_id)
+{
+    const char *now = imu_now(p);
+    imu_rows *rows;
+    imu_err *err = imu_db_select(s->db, p, &rows, "queue_insert", "sssisssssisss", queue_id,
+                                 row->batch_id, row->session_id, row->priority, row->origin,
+                                 row->destination, row->fields, row->session, row->workflow,
+                                 row->retried_from, now, now, owner);
+
+    if (err)
+        return err;
+    if (rows->count == 0)
+        return imu_error(p, 409, "owner_suspended",
+                         "The account that this job would run for is suspended.");
+    *item_id = imu_int(rows, 0, "item_id");
+    return NULL;
 }
 
 /* Cancels up to `limit` items with larger numbers than `after`. Inside a transaction. */
@@ -293,18 +318,30 @@ static imu_err *retry_one(const imu_queue_scope *s, const json_t *item, const ch
     json_t *from = json_object_get(item, "retried_from_item_id");
     apr_int64_t origin_id =
         json_integer_value(json_is_integer(from) ? from : json_object_get(item, "item_id"));
-    const char *session_id, *now = imu_now(s->p);
+    const char *session_id;
     json_t *session = imu_json_own(
         s->p, imu_session_new(s->p, json_object_get(json_object_get(item, "session"), "graph"),
                               &session_id));
-    imu_rows *rows;
+    imu_queue_row row = {
+        .batch_id = text_of(item, "batch_id"),
+        .session_id = session_id,
+        .session = dumped(s->p, session),
+        .origin = text_of(item, "origin"),
+        .destination = text_of(item, "destination"),
+        .fields = dumped(s->p, json_object_get(item, "field_values")),
+        .workflow = dumped(s->p, json_object_get(item, "workflow")),
+        .priority = (apr_int64_t)json_integer_value(json_object_get(item, "priority")),
+        .retried_from = origin_id,
+    };
+    apr_int64_t new_id;
 
-    return imu_db_select(s->db, s->p, &rows, "queue_insert", "ssssisssssiss", s->queue_id,
-                         text_of(item, "batch_id"), session_id, owner,
-                         (apr_int64_t)json_integer_value(json_object_get(item, "priority")),
-                         text_of(item, "origin"), text_of(item, "destination"),
-                         dumped(s->p, json_object_get(item, "field_values")), dumped(s->p, session),
-                         dumped(s->p, json_object_get(item, "workflow")), origin_id, now, now);
+    return imu_queue_put(s, s->p, s->queue_id, owner, &row, &new_id);
+}
+
+static imu_err *not_yours(apr_pool_t *p)
+{
+    return imu_error(p, 403, "not_yours",
+                     "Only the person who started a job, or an administrator, can run it again.");
 }
 
 /* Whether the caller may have each of them run again; sets those apart that are there, each once.
@@ -329,9 +366,7 @@ static imu_err *check_owners(const imu_queue_scope *s, const json_t *ids, json_t
         if (row->count == 0)
             continue;
         if (!imu_policy_queue_item(s->who, imu_text(row, 0, "user_id")))
-            return imu_error(
-                s->p, 403, "not_yours",
-                "Only the person who started a job, or an administrator, can run it again.");
+            return not_yours(s->p);
         json_array_append(mine, id);
     }
     return NULL;
@@ -340,21 +375,27 @@ static imu_err *check_owners(const imu_queue_scope *s, const json_t *ids, json_t
 /* One job, which may be large. Inside a transaction. *owner: whose it is, when it was run again. */
 static imu_err *retry_ended(const imu_queue_scope *s, apr_int64_t item_id, const char **owner)
 {
+    imu_identity by_now = *s->who;
+    imu_queue_standing standing;
     const char *status, *whose;
-    apr_int64_t room;
     json_t *item;
-    imu_err *err = imu_queue_room(s, &room);
+    imu_err *err = imu_queue_standing_of(s, &standing);
 
     *owner = NULL;
     if (!err)
         err = imu_queue_item_get(s, item_id, &item, &whose);
     if (err)
         return imu_error_is(err, "item_not_found") ? NULL : err;
+    by_now.is_admin = by_now.is_admin && standing.is_admin;
+    if (!imu_policy_queue_item(&by_now, whose))
+        return not_yours(s->p);
     status = text_of(item, "status");
-    if ((strcmp(status, "failed") != 0 && strcmp(status, "canceled") != 0) || room <= 0)
+    if ((strcmp(status, "failed") != 0 && strcmp(status, "canceled") != 0) || standing.room <= 0)
         return NULL;
+    if ((err = retry_one(s, item, whose)))
+        return err;
     *owner = whose;
-    return retry_one(s, item, whose);
+    return NULL;
 }
 
 imu_err *imu_queue_retry(const imu_queue_scope *s, const json_t *ids, imu_queue_change *change)

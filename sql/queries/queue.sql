@@ -1,10 +1,12 @@
 -- What people may ask of and do to the session queue. "%s IS NULL OR user_id = %s" takes the acting user twice: NULL for
 -- whoever may touch everybody's items.
 
+-- Not for an account that is suspended or gone: what it had waiting was canceled with that.
 -- :name queue_insert
 INSERT INTO session_queue (queue_id, batch_id, session_id, user_id, status, status_sequence, priority, origin, destination,
                            field_values, session, workflow, retried_from_item_id, created_at, updated_at)
-VALUES (%s, %s, %s, %s, 'pending', 0, %lld, %s, %s, %s, %s, %s, NULLIF(%lld, 0), %s, %s)
+SELECT %s, %s, %s, user_id, 'pending', 0, %lld, %s, %s, %s, %s, %s, NULLIF(%lld, 0), %s, %s
+FROM users WHERE user_id = %s AND is_active = 1
 RETURNING item_id;
 
 -- The end of a batch stored in slices, under a hidden name.
@@ -20,8 +22,11 @@ DELETE FROM session_queue WHERE item_id IN (
 SELECT COALESCE(MAX(priority), -1) + 1 AS priority FROM session_queue
 WHERE queue_id = %s AND user_id = %s AND status = 'pending' LIMIT 1;
 
--- :name queue_pending_count
-SELECT COUNT(*) AS n FROM session_queue WHERE user_id = %s AND status = 'pending' LIMIT 1;
+-- How many of a person's jobs wait, and what the account is by now.
+-- :name queue_standing
+SELECT u.is_active, u.is_admin,
+  (SELECT COUNT(*) FROM session_queue q WHERE q.user_id = u.user_id AND q.status = 'pending' LIMIT 1) AS n
+FROM users u WHERE u.user_id = %s LIMIT 1;
 
 -- :name queue_item
 SELECT q.item_id, q.queue_id, q.batch_id, q.session_id, q.user_id, q.status, q.status_sequence, q.priority, q.origin, q.destination,

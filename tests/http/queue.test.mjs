@@ -63,6 +63,32 @@ describe('the session queue', () => {
         assert.equal((await ann.get(`${QUEUE}/item_ids?places=maybe`)).status, 422);
     });
 
+    test('nothing is queued for an account that is suspended, by nobody', async () => {
+        const { item_ids: [id] } = await enqueue(ben);
+        await ok(admin.patch(`/api/v1/auth/users/${ben.user.user_id}`, { is_active: false }));
+        assert.equal((await ok(item(admin, id))).status, 'canceled');
+        const again = await admin.put(`${QUEUE}/retry_items_by_id`, [id]);
+        assert.equal(again.status, 409, again.text);
+        assert.match(again.body.detail, /suspended/);
+        assert.equal((await ok(admin.get(`${QUEUE}/status`))).queue.pending, 0);
+        await ok(admin.patch(`/api/v1/auth/users/${ben.user.user_id}`, { is_active: true }));
+        ben = await login(server, 'ben@example.com', PASSWORD);
+        assert.deepEqual((await ok(ben.put(`${QUEUE}/retry_items_by_id`, [id]))).retried_item_ids, [id]);
+    });
+
+    test('who is suspended while batches of theirs come in has none waiting afterwards', async () => {
+        for (let round = 0; round < 3; round++) {
+            const sent = Array.from({ length: 6 }, () => ben.post(`${QUEUE}/enqueue_batch`, textBatch({ runs: 200 })));
+            await Promise.any(sent);
+            await ok(admin.patch(`/api/v1/auth/users/${ben.user.user_id}`, { is_active: false }));
+            for (const answer of await Promise.all(sent))
+                assert.ok([201, 401].includes(answer.status), answer.text.slice(0, 300));
+            assert.equal((await ok(admin.get(`${QUEUE}/status`))).queue.pending, 0);
+            await ok(admin.patch(`/api/v1/auth/users/${ben.user.user_id}`, { is_active: true }));
+            ben = await login(server, 'ben@example.com', PASSWORD);
+        }
+    });
+
     describe('a batch', () => {
         test('is one pending item without data', async () => {
             const made = await enqueue(ann);
