@@ -26,7 +26,7 @@ static const char *usable_hash(cli_importer *im, apr_pool_t *p, const char *emai
     if (usable)
         return usable;
     cli_import_note(im, "%s has no password that works here: invokemu reset %s", email, email);
-    return IMU_NO_PASSWORD;
+    return IMU_LOST_PASSWORD;
 }
 
 static imu_err *insert_user(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i,
@@ -41,6 +41,29 @@ static imu_err *insert_user(cli_importer *im, apr_pool_t *p, const imu_rows *r, 
         imu_bool(r, i, "is_active"), imu_int(r, i, "token_epoch"),
         cli_import_time(p, imu_text(r, i, "created_at")),
         cli_import_time(p, imu_text(r, i, "updated_at")), seen ? cli_import_time(p, seen) : NULL);
+}
+
+/* Somebody of that address is here. Where nobody has chosen a password yet, theirs comes along. */
+static imu_err *join(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i, const imu_rows *here)
+{
+    const char *ours = imu_text(here, 0, "user_id"), *email = imu_text(here, 0, "email");
+    const char *hash = imu_text(r, i, "password_hash");
+    int changed = 0;
+    imu_err *err = NULL;
+
+    known_as(im, imu_text(r, i, "user_id"), ours);
+    if (hash && (hash = imu_password_hash_foreign(p, hash)))
+        err = imu_db_exec(im->db, p, &changed, "import_password", "sss", hash, imu_now(p), ours);
+    if (err)
+        return err;
+    cli_import_note(im,
+                    changed ? "%s has an account here already, for which nobody had chosen a "
+                              "password: it gets the other one's, and its things"
+                            : "%s has an account here already, which keeps its password and gets "
+                              "the other one's things",
+                    email);
+    cli_import_count(im, "accounts", 0);
+    return NULL;
 }
 
 static imu_err *take_user(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
@@ -64,15 +87,8 @@ static imu_err *take_user(cli_importer *im, apr_pool_t *p, const imu_rows *r, in
     }
     if ((err = imu_user_secret_by_email(im->db, p, email, &here)))
         return err;
-    if (here->count) {
-        known_as(im, id, imu_text(here, 0, "user_id"));
-        cli_import_note(im,
-                        "%s has an account here already, which keeps its password and gets the "
-                        "other one's things",
-                        email);
-        cli_import_count(im, "accounts", 0);
-        return NULL;
-    }
+    if (here->count)
+        return join(im, p, r, i, here);
     if ((err = insert_user(im, p, r, i, email, &taken)))
         return err;
     known_as(im, id, id);

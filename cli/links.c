@@ -161,6 +161,7 @@ imu_err *cli_links_end(cli *c)
         cli_note(c, fact);
     cli_done(c, json_pack("{s:s, s:b}", "email", fact.target_name, "account_deleted", gone),
              "The link of %s works no more%s.", fact.target_name,
-             gone ? ", and the account that nobody has used is gone" : "");
+             gone ? ", and the account that nobody has used is gone"
+                  : "; the account stays as it is");
     return NULL;
 }

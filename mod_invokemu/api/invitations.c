@@ -104,21 +104,24 @@ imu_err *imu_api_invitations_create(imu_req *req)
     return imu_invite(req, db, user);
 }
 
-/** DELETE /invitations/{invitation_id}: the link stops working. */
+/** DELETE /invitations/{invitation_id}: the link stops working. {success, account_deleted}. */
 imu_err *imu_api_invitation_delete(imu_req *req)
 {
     imu_rows *user;
     imu_db *db;
     imu_err *err;
+    int gone;
 
     if ((err = imu_req_db(req, &db)) ||
         (err = imu_invitation_end(db, req->p, imu_param(req, "invitation_id"), &user)))
         return err;
     audit_link(req, IMU_AUDIT_LINK_ENDED, user);
-    if (strcmp(imu_text(user, 0, "purpose"), "invitation") == 0)
+    gone = strcmp(imu_text(user, 0, "purpose"), "invitation") == 0;
+    if (gone)
         audit_link(req, IMU_AUDIT_ACCOUNT_DELETED, user);
     imu_publish_user_changed(imu_text(user, 0, "user_id"));
-    return imu_reply_json(req, 200, json_pack("{s:b}", "success", 1));
+    return imu_reply_json(req, 200,
+                          json_pack("{s:b, s:b}", "success", 1, "account_deleted", gone));
 }
 
 /* The body of those who hold a link: its token, and the new password or what the link is for where

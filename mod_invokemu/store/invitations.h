@@ -27,14 +27,14 @@ imu_err *imu_invitation_redeem(imu_db *db, apr_pool_t *p, const imu_rows *accoun
                                const char *password_hash, const char *network);
 
 /** Links that nobody has used: columns invitation_id, user_id, email, display_name, is_admin,
- * invited_by_user_id, created_at, expires_at, expired, and purpose ("invitation" to a new account,
- * or "reset" of a password). */
+ * invited_by_user_id, created_at, expires_at, expired, and purpose: "invitation" to an account that
+ * nobody had a password for and that owns nothing, else "reset" of a password. */
 imu_err *imu_invitation_list(imu_db *db, apr_pool_t *p, imu_rows **rows);
 /** One of them as clients read it. */
 json_t *imu_invitation_json(const imu_rows *rows, int row);
 /**
- * Ends a link. An account that nobody ever had a password for goes with the invitation to it.
- * @param account  whose link it was: columns user_id, email, purpose
+ * Ends a link. An account that was merely invited, which owns nothing, goes with it.
+ * @param account  whose link it was: columns user_id, email, purpose ("invitation": it is gone)
  * @return 404 "invitation_not_found", also when it was used
  */
 imu_err *imu_invitation_end(imu_db *db, apr_pool_t *p, const char *invitation_id,

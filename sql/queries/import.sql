@@ -4,6 +4,10 @@
 INSERT INTO users (user_id, email, display_name, password_hash, is_admin, is_active, token_epoch, created_at, updated_at, last_login_at)
 VALUES (%s, %s, %s, %s, %d, %d, %lld, %s, %s, %s) ON CONFLICT DO NOTHING;
 
+-- Nobody has chosen one here yet.
+-- :name import_password
+UPDATE users SET password_hash = %s, updated_at = %s WHERE user_id = %s AND password_hash IN ('*', '!');
+
 -- :name import_board
 INSERT INTO boards (board_id, board_name, user_id, created_by_user_id, board_visibility, cover_image_name, archived, created_at, updated_at)
 VALUES (%s, %s, %s, %s, %s, %s, %d, %s, %s) ON CONFLICT DO NOTHING;

@@ -36,10 +36,11 @@ ORDER BY created_at, user_id LIMIT %lld OFFSET %lld;
 SELECT COUNT(*) AS total FROM users
 WHERE is_admin = 1 AND is_active = 1 AND user_id <> 'system' AND user_id <> %s LIMIT 1;
 
--- As above, but only those who could sign in now: who was invited has no password yet.
+-- As above, but only those who could sign in now: who was invited, or came from elsewhere without a password, has none.
 -- :name user_count_able_admins
 SELECT COUNT(*) AS total FROM users
-WHERE is_admin = 1 AND is_active = 1 AND user_id <> 'system' AND user_id <> %s AND password_hash <> '*' LIMIT 1;
+WHERE is_admin = 1 AND is_active = 1 AND user_id <> 'system' AND user_id <> %s
+  AND password_hash NOT IN ('*', '!') LIMIT 1;
 
 -- :name user_insert
 INSERT INTO users (user_id, email, display_name, password_hash, is_admin, must_change_password, created_at, updated_at)

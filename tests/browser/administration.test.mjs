@@ -142,6 +142,16 @@ test('a link is shown as a QR code, and an open one is ended', async () => {
     const open = person.page.locator('.open-link', { hasText: 'zoe@example.com' });
     await open.getByRole('button', { name: 'End the link for Zoë' }).focus();
     await press('Enter');
+    await dialog().getByText('goes with it').waitFor();
+    await axe('ending an invitation');
+    await press('Escape');
+    await closed();
+    assert.equal(await open.count(), 1, 'nothing has happened yet');
+    await open.getByRole('button', { name: 'End the link for Zoë' }).focus();
+    await press('Enter');
+    await dialog().getByRole('button', { name: 'End it' }).focus();
+    await press('Enter');
+    await closed();
     await open.waitFor({ state: 'detached' });
     await line('zoe@example.com').waitFor({ state: 'detached' });
 });
