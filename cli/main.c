@@ -12,6 +12,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/auth/core_password.h"
+#include "mod_invokemu/store/database_use.h"
 #include "mod_invokemu/store/migrate.h"
 #include "mod_invokemu/util/version.h"
 
@@ -31,7 +32,8 @@ imu_err *cli_migrate(cli *c)
         return imu_error(c->p, 404, "no_folder",
                          "there is no folder %s: name the server's with --root, or make it first",
                          access(c->opt.root, F_OK) == 0 ? folder : c->opt.root);
-    if ((err = imu_migrate(c->p, c->opt.database, &from, &to)))
+    if ((err = imu_database_hold(c->p, c->opt.database, 0)) ||
+        (err = imu_migrate(c->p, c->opt.database, &from, &to)))
         return err;
     cli_done(c, json_pack("{s:i, s:i}", "from", from, "to", to),
              from == to ? "%s is at version %d already." : "%s went from version %d to %d.",
@@ -65,7 +67,7 @@ static imu_err *open_and_run(cli *c)
                              "and run as its user or root; Apache's start gives the file to that "
                              "user",
                              c->opt.database);
-        if ((err = cli_open(c)))
+        if ((err = imu_database_hold(c->p, c->opt.database, 0)) || (err = cli_open(c)))
             return err;
     }
     return c->verb->run(c);

@@ -13,6 +13,7 @@
 #include <apr_file_io.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/store/database_use.h"
 #include "mod_invokemu/store/migrate.h"
 #include "mod_invokemu/util/ids.h"
 
@@ -212,14 +213,34 @@ static imu_err *exchange(restore *r)
     return err;
 }
 
+/* A program of before there was a lock has the database open all the same. */
+static imu_err *check_unused(const restore *r)
+{
+    if (!cli_database_in_use(r->p, r->c->opt.database))
+        return NULL;
+    return imu_error(r->p, 409, "running",
+                     "%s is in use: stop Apache first, or name another folder with --root",
+                     r->c->opt.database);
+}
+
+/* From here on nobody begins to work on what is about to be exchanged. */
+static imu_err *keep_others_out(restore *r)
+{
+    const char *db = r->c->opt.database;
+    imu_err *err = cli_make_folders(
+        r->p, apr_pstrmemdup(r->p, db, (apr_size_t)(strrchr(db, '/') - db)), 0750);
+
+    return err ? err : imu_database_hold(r->p, db, 1);
+}
+
 static imu_err *may_overwrite(restore *r)
 {
+    imu_err *err;
+
     if (!cli_exists(r->c->opt.database))
         return NULL;
-    if (cli_database_in_use(r->p, r->c->opt.database))
-        return imu_error(r->p, 409, "running",
-                         "%s is in use: stop Apache first, or name another folder with --root",
-                         r->c->opt.database);
+    if ((err = check_unused(r)))
+        return err;
     if (!cli_confirm(r->c, apr_psprintf(r->p,
                                         "There is a database already. It and the pictures "
                                         "are moved to a new folder %s/before-restore-TIME, and the "
@@ -256,10 +277,11 @@ imu_err *cli_restore(cli *c)
     if (!(c->opt.plain = cli_whole_path(c->p, c->opt.plain)))
         return imu_error(c->p, 422, "which", "this can't be made a whole path");
     r.stage = apr_pstrcat(c->p, c->opt.root, "/tmp/restore-", imu_uuid4(c->p), NULL);
-    if ((err = cli_make_folders(c->p, c->opt.root, 0750)) || (err = may_overwrite(&r)))
+    if ((err = cli_make_folders(c->p, c->opt.root, 0750)) || (err = may_overwrite(&r)) ||
+        (err = keep_others_out(&r)))
         return err;
     if (!(err = stage(&r)) && !(err = check_whole(&r)) && !(err = cli_sync(c->p, r.stage)) &&
-        !(err = exchange(&r)))
+        !(err = check_unused(&r)) && !(err = exchange(&r)))
         err = cli_sync(c->p, c->opt.root);
     left = cli_remove_tree(c->p, r.stage);
     if (err || (err = left) || (err = cli_open(c)))

@@ -36,6 +36,7 @@
 #include "mod_invokemu/store/audit.h"
 #include "mod_invokemu/store/db.h"
 #include "mod_invokemu/store/picture_files.h"
+#include "mod_invokemu/store/database_use.h"
 #include "mod_invokemu/store/migrate.h"
 #include "mod_invokemu/store/ownership.h"
 #include "mod_invokemu/store/model_state.h"
@@ -174,9 +175,9 @@ static const char *make_folders(apr_pool_t *p, const imu_instance *inst)
  * write it. */
 static void hand_over_database(const imu_instance *inst, apr_pool_t *p)
 {
-    static const char *const endings[] = {"", "-wal", "-shm"};
+    static const char *const endings[] = {"", "-wal", "-shm", IMU_DATABASE_USE};
 
-    for (int i = 0; geteuid() == 0 && i < 3; i++) {
+    for (size_t i = 0; geteuid() == 0 && i < sizeof endings / sizeof endings[0]; i++) {
         const char *path = apr_pstrcat(p, inst->database, endings[i], NULL);
 
         if (imu_own_file(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0)
@@ -324,7 +325,8 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     if (ap_global_mutex_create(&inst->write_lock, NULL, MUTEX_TYPE, NULL, s, pconf, 0) !=
         APR_SUCCESS)
         return HTTP_INTERNAL_SERVER_ERROR;
-    if ((err = prepare_database(ptemp, inst, s))) {
+    if ((err = imu_database_hold(pconf, inst->database, 0)) ||
+        (err = prepare_database(ptemp, inst, s))) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "IMU0006: %s",
                      err->log ? err->log : err->detail);
         return HTTP_INTERNAL_SERVER_ERROR;

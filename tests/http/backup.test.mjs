@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { before, describe, test } from 'node:test';
 import { run } from '../lib/cli.mjs';
 import { makePng } from '../lib/png.mjs';
-import { startServer, useServer } from '../lib/server.mjs';
+import { startServer, until, useServer } from '../lib/server.mjs';
 import { addUser, login, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
 
 const PARTS = ['outputs/images', 'outputs/images/thumbnails', 'outputs/workflow_thumbnails', 'outputs/style_presets'];
@@ -297,6 +297,65 @@ describe('backup and restore', () => {
         const refused = await restoreTo(at('whole.tar'), server.data, '--force');
         assert.deepEqual([refused.code, /in use/.test(refused.err)], [1, true]);
         assert.equal((await rita.get('/api/v1/auth/me')).status, 200);
+    });
+
+    /** Starts a restore, and stops it in its middle. Resolves to the process and what it will resolve to. */
+    const haltedRestore = async (from, root) => {
+        const child = spawn(path.resolve(process.env.IMU_BUILD || 'build', 'bin/invokemu'), ['restore', from, '--root', root, '--force', '--json']);
+        const ended = new Promise((resolve) => child.on('close', (code) => resolve(code)));
+        let err = '';
+        child.stderr.on('data', (data) => (err += data));
+        const tmp = path.join(root, 'tmp');
+        await until(() => child.exitCode !== null || (fs.existsSync(tmp) && fs.readdirSync(tmp).some((n) => n.startsWith('restore-'))), 'the restore to begin', 20000);
+        child.kill('SIGSTOP');
+        assert.equal(child.exitCode, null, `the restore is in its middle; ${err}`);
+        return { child, ended };
+    };
+
+    test('nobody begins to work on data that is just being replaced', async () => {
+        const large = at('large');
+        fs.cpSync(at('0-two'), large, { recursive: true });
+        const [picture] = fs.readdirSync(path.join(large, 'outputs/images')).filter((n) => n.endsWith('.png'));
+        for (let i = 0; i < 4000; i++) {
+            fs.linkSync(path.join(large, 'outputs/images', picture), path.join(large, `outputs/images/more-${i}.png`));
+        }
+        const other = await startServer({ multiuser: true });
+        let halted;
+        try {
+            await other.kill(other.httpd, 'SIGTERM');
+            halted = await haltedRestore(large, other.data);
+            const begins = await invokemu('users', 'list', '--root', other.data);
+            assert.deepEqual([begins.code, /a backup is being restored/.test(begins.err)], [1, true], begins.err);
+            const second = await restoreTo(at('whole.tar'), other.data, '--force');
+            assert.deepEqual([second.code, /in use/.test(second.err)], [1, true], second.err);
+            await other.launch();
+            assert.ok(other.httpd.gone, 'a server does not start on it');
+            assert.match(other.errorLog(), /IMU0006: a backup is being restored/);
+            other.allowLog(/IMU0006|AH00020|AH00016/);
+            halted.child.kill('SIGCONT');
+            assert.equal(await halted.ended, 0);
+            await other.launch();
+            assert.equal((await (await login(other, rita.user.email, PASSWORD)).get('/api/v1/auth/me')).status, 200);
+        } finally {
+            halted?.child.kill('SIGKILL');
+            await other.stop();
+        }
+    });
+
+    test('is refused while another command works on the data', async () => {
+        const root = at('at work');
+        assert.equal((await restoreTo(at('whole.tar'), root)).code, 0);
+        const held = await new Promise((resolve) => {
+            const asking = spawn(path.resolve(process.env.IMU_BUILD || 'build', 'bin/invokemu'), ['users', 'add', 'new@example.com', '--password-stdin', '--root', root]);
+            const look = () => (execFileSync('sh', ['-c', 'ls -l /proc/$0/fd', asking.pid], { encoding: 'utf8' }).includes('-use') ? resolve(asking) : setTimeout(look, 5));
+            look();
+        });
+        try {
+            const refused = await restoreTo(at('whole.tar'), root, '--force');
+            assert.deepEqual([refused.code, /in use/.test(refused.err)], [1, true], refused.err);
+        } finally {
+            held.kill('SIGKILL');
+        }
     });
 
     test('refuses what is newer, broken off, or no backup', async () => {
