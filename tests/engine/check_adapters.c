@@ -1,6 +1,7 @@
 /* What steers a UNet by pictures: golden/NAME/adapters.safetensors (tests/tools/adapters.py). */
 #include "tests/engine/check.h"
 
+#include "worker/diffusion/denoise_ip.h"
 #include "worker/diffusion/t2i.h"
 
 #include <stdio.h>
@@ -97,12 +98,155 @@ static void check_t2i(adapted *a, const char *kind, int blocks, bool fits)
     imu_array_free(picture);
 }
 
+/* ---- IP adapters ---- */
+
+/* The two pictures as the engine takes them. */
+static imu_image *picture_of(const imu_array *rgb, int which)
+{
+    imu_image *image = imu_image_new((int)rgb->dim[2], (int)rgb->dim[1]);
+    size_t n = (size_t)(rgb->dim[1] * rgb->dim[2] * rgb->dim[3]);
+    for (size_t i = 0; image && i < n; i++)
+        image->rgb[i] = (uint8_t)rgb->data[(size_t)which * n + i];
+    return image;
+}
+
+static void check_values(adapted *a, const char *where, const float *mine)
+{
+    check_tensor golden = check_read(a->c, a->st, "%s", where);
+    check_compare(a->c, a->file, where, mine, &golden, TOLERANCE, true);
+    check_release(&golden);
+}
+
+static void check_vision(adapted *a, imu_vision *v, const imu_image *image)
+{
+    const imu_vision_info *info = imu_vision_get_info(v);
+    float *pixels = calloc((size_t)(3 * info->edge * info->edge), sizeof *pixels);
+    float *hidden = calloc((size_t)(info->tokens * info->width), sizeof *hidden);
+    float *vector = calloc((size_t)info->projection, sizeof *vector);
+    imu_fault fault;
+    imu_vision_scale(image, pixels);
+    if (imu_vision_run(v, pixels, hidden, vector, NULL, NULL, &fault)) {
+        check_fail(a->c, a->file, "vision", &fault);
+    } else {
+        check_values(a, "ip/hidden", hidden);
+        check_values(a, "ip/vector", vector);
+    }
+    free(pixels);
+    free(hidden);
+    free(vector);
+}
+
+/* An adapter with its tokens of both pictures. */
+static imu_ip *check_ip(adapted *a, const char *kind, imu_vision *v, imu_image *const images[2],
+                        imu_array **tokens)
+{
+    char path[4096], where[64];
+    imu_ip *ip = NULL;
+    imu_fault fault;
+    *tokens = NULL;
+    snprintf(path, sizeof path, "%s/tiny-ip/%s.safetensors", a->c->fixtures, kind);
+    snprintf(where, sizeof where, "ip/%s/tokens", kind);
+    if (imu_ip_build(a->c->backend, path, &ip, &fault) ||
+        imu_ip_encode(ip, v, (const imu_image *const *)images, 2, NULL, NULL, tokens, &fault)) {
+        check_fail(a->c, a->file, where, &fault);
+        return ip;
+    }
+    snprintf(path, sizeof path, "%s/tiny-vision", a->c->fixtures);
+    check_note(a->c, a->file, where, imu_ip_fits(ip, a->unet) && imu_ip_takes(ip, path) ? 0 : 1, 0);
+    check_values(a, where, (*tokens)->data);
+    return ip;
+}
+
+/* A call of the UNet with adapters on it. */
+static void check_looking(adapted *a, const char *where, const imu_ip_use *uses, int count)
+{
+    imu_ip_run *runs;
+    imu_ip_call calls[2];
+    imu_fault fault;
+    if (imu_ip_runs_prepare(a->unet, uses, count, &runs, &fault)) {
+        check_fail(a->c, a->file, where, &fault);
+    } else {
+        for (int i = 0; i < count; i++)
+            imu_ip_run_call(&uses[i], &runs[i], 1, uses[i].when.weight[0], &calls[i]);
+        check_steered(a, where, &(imu_unet_request){.ips = &(imu_ip_calls){count, calls}});
+    }
+    imu_ip_runs_free(runs, count);
+}
+
+/* What the negative prompt alone is to see is nothing for this row, which is the positive one. */
+static void check_averse(adapted *a, const imu_ip_use *use)
+{
+    static const char *const all[] = {"block"};
+    imu_ip_use averse = *use;
+    averse.averse = all;
+    averse.averse_count = 1;
+    check_looking(a, "plain", &averse, 1);
+}
+
+static void check_ips(adapted *a, imu_vision *v, imu_image *const images[2])
+{
+    static const char *const kinds[] = {"linear", "mlp", "resampler"};
+    static const char *const first[] = {"up_blocks.0", "mid_block"};
+    static const char *const second[] = {"down_blocks.1.attentions.0"};
+    static const double weights[] = {0.7, 0.5, -0.8};
+    imu_ip *ip[3];
+    imu_array *tokens[3];
+    for (int i = 0; i < 3; i++) {
+        char where[64];
+        snprintf(where, sizeof where, "ip/%s/out", kinds[i]);
+        ip[i] = check_ip(a, kinds[i], v, images, &tokens[i]);
+        imu_ip_use use = {.adapter = ip[i], .tokens = tokens[i], .when = {&weights[0], 1, 0, 1}};
+        if (tokens[i])
+            check_looking(a, where, &use, 1);
+        if (tokens[i])
+            check_averse(a, &use);
+    }
+    if (tokens[0] && tokens[2])
+        check_looking(a, "ip/several/out",
+                      (imu_ip_use[]){{.adapter = ip[0],
+                                      .tokens = tokens[0],
+                                      .when = {&weights[1], 1, 0, 1},
+                                      .blocks = first,
+                                      .block_count = 2},
+                                     {.adapter = ip[2],
+                                      .tokens = tokens[2],
+                                      .when = {&weights[2], 1, 0, 1},
+                                      .blocks = second,
+                                      .block_count = 1}},
+                      2);
+    for (int i = 0; i < 3; i++) {
+        imu_array_free(tokens[i]);
+        imu_ip_close(ip[i]);
+    }
+}
+
+static void check_pictures(adapted *a)
+{
+    char path[4096];
+    imu_vision *v;
+    imu_fault fault;
+    imu_array *rgb = check_array(a->c, a->st, "ip/rgb");
+    snprintf(path, sizeof path, "%s/tiny-vision", a->c->fixtures);
+    if (imu_vision_build(a->c->backend, path, &v, &fault)) {
+        check_fail(a->c, a->file, "vision", &fault);
+    } else {
+        imu_image *images[2] = {picture_of(rgb, 0), picture_of(rgb, 1)};
+        check_vision(a, v, images[0]);
+        check_ips(a, v, images);
+        imu_image_free(images[0]);
+        imu_image_free(images[1]);
+        imu_vision_close(v);
+    }
+    imu_array_free(rgb);
+}
+
 static void check_all(adapted *a)
 {
     check_steered(a, "plain", &(imu_unet_request){.batch = 1});
     check_t2i(a, "full", 3, false);
     check_t2i(a, "xl", 4, true);
     check_t2i(a, "light", 3, false);
+    check_pictures(a);
 }
 
 void check_adapters(check *c, const char *name)

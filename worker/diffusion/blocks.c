@@ -1,5 +1,7 @@
 #include "worker/diffusion/blocks.h"
 
+#include "worker/diffusion/ip.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,19 +95,31 @@ imu_engine_status imu_attention_build(imu_net *net, const char *prefix, int64_t 
     return s;
 }
 
-void imu_attention_add(imu_run *run, const imu_attention *a, const imu_tensor *x,
-                       const imu_tensor *context, imu_tensor *y)
+/* y += attention of x on `source`, and of an IP adapter on its pictures. */
+static void attend(imu_run *run, const imu_attention *a, const imu_tensor *x,
+                   const imu_tensor *source, const imu_ip_state *extra, int number, imu_tensor *y)
 {
-    const imu_tensor *source = context ? context : x;
     imu_tensor *q = imu_linear_run(run, &a->q, x, run->compute);
     imu_tensor *k = imu_linear_run(run, &a->k, source, run->compute);
     imu_tensor *v = imu_linear_run(run, &a->v, source, run->compute);
     imu_tensor *mixed = imu_op_attention(run, q, k, v, a->heads, false, NULL);
+    imu_ip_add(run, extra, number, q, a->heads, mixed);
     imu_drop(run, q);
     imu_drop(run, k);
     imu_drop(run, v);
     imu_op_linear_add(run, a->o.w, mixed, y);
     imu_drop(run, mixed);
+}
+
+void imu_attention_add(imu_run *run, const imu_attention *a, const imu_tensor *x, imu_tensor *y)
+{
+    attend(run, a, x, x, NULL, 0, y);
+}
+
+void imu_attention_add_cross(imu_run *run, const imu_attention *a, const imu_tensor *x,
+                             const imu_context *context, int number, imu_tensor *y)
+{
+    attend(run, a, x, context->text, context->extra, number, y);
 }
 
 static imu_engine_status build_layer(imu_net *net, const char *prefix, int64_t width,
@@ -169,15 +183,15 @@ void imu_transformer_free(imu_transformer *t)
 }
 
 /* x += layer(x) */
-static void run_layer(imu_run *run, const imu_transformer_layer *l, const imu_tensor *context,
+static void run_layer(imu_run *run, const imu_transformer_layer *l, const imu_context *context,
                       imu_tensor *x)
 {
     imu_tensor *n =
         imu_op_layer_norm(run, x, l->norm1.gamma, l->norm1.beta, LAYER_EPS, run->compute);
-    imu_attention_add(run, &l->self, n, NULL, x);
+    imu_attention_add(run, &l->self, n, x);
     imu_drop(run, n);
     n = imu_op_layer_norm(run, x, l->norm2.gamma, l->norm2.beta, LAYER_EPS, run->compute);
-    imu_attention_add(run, &l->cross, n, context, x);
+    imu_attention_add_cross(run, &l->cross, n, context, l->number, x);
     imu_drop(run, n);
     n = imu_op_layer_norm(run, x, l->norm3.gamma, l->norm3.beta, LAYER_EPS, run->compute);
     imu_tensor *wide = imu_linear_run(run, &l->up, n, run->compute);
@@ -189,7 +203,7 @@ static void run_layer(imu_run *run, const imu_transformer_layer *l, const imu_te
 }
 
 imu_tensor *imu_transformer_run(imu_run *run, const imu_transformer *t, const imu_tensor *x,
-                                const imu_tensor *context)
+                                const imu_context *context)
 {
     imu_tensor *y = copy_of(run, x);
     imu_tensor *n = imu_op_group_norm(run, x, t->norm.gamma, t->norm.beta, t->groups,

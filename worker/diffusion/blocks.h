@@ -30,13 +30,22 @@ typedef struct imu_attention {
 imu_engine_status imu_attention_build(imu_net *net, const char *prefix, int64_t width,
                                       int64_t context_width, int heads, imu_attention *a,
                                       imu_fault *fault);
-/* y += attention of x (already normed) on `context` (NULL: on x itself) */
-void imu_attention_add(imu_run *run, const imu_attention *a, const imu_tensor *x,
-                       const imu_tensor *context, imu_tensor *y);
+/* What attentions on another context look at. */
+typedef struct imu_context {
+    const imu_tensor *text;           /* [N, T, D] */
+    const struct imu_ip_state *extra; /* of IP adapters (ip.h), or NULL */
+} imu_context;
+
+/* y += attention of x (already normed) on x itself */
+void imu_attention_add(imu_run *run, const imu_attention *a, const imu_tensor *x, imu_tensor *y);
+/* The same on a context; `number` is that of the attention in its UNet. */
+void imu_attention_add_cross(imu_run *run, const imu_attention *a, const imu_tensor *x,
+                             const imu_context *context, int number, imu_tensor *y);
 
 typedef struct imu_transformer_layer {
     imu_norm norm1, norm2, norm3;
     imu_attention self, cross;
+    int number; /* of the cross attention in its UNet */
     imu_linear up, down;
 } imu_transformer_layer;
 
@@ -51,8 +60,8 @@ imu_engine_status imu_transformer_build(imu_net *net, const char *prefix, int64_
                                         int64_t context_width, int heads, int depth, int groups,
                                         imu_transformer *t, imu_fault *fault);
 void imu_transformer_free(imu_transformer *t);
-/* [N, H, W, C] on context [N, T, D]; float32 result. */
+/* [N, H, W, C] on a context; float32 result. */
 imu_tensor *imu_transformer_run(imu_run *run, const imu_transformer *t, const imu_tensor *x,
-                                const imu_tensor *context);
+                                const imu_context *context);
 
 #endif

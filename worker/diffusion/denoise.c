@@ -2,6 +2,7 @@
 #include "worker/diffusion/denoise.h"
 
 #include "worker/diffusion/control.h"
+#include "worker/diffusion/denoise_ip.h"
 #include "worker/diffusion/model.h"
 
 #include <math.h>
@@ -99,6 +100,10 @@ static imu_engine_status check_controls(const imu_model *m, const imu_denoise_ar
         if (!is_sound(&a->t2is[i].when))
             return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                             "A T2I adapter must begin at 0 or later, and end by 1.");
+    for (int i = 0; i < a->ip_count; i++)
+        if (!is_sound(&a->ips[i].when))
+            return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
+                            "An IP adapter must begin at 0 or later, and end by 1.");
     if ((a->control_count || a->t2i_count) && m->info.vae_scale != 8)
         return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
                         "ControlNets and T2I adapters need latents with cells of 8 pixels.");
@@ -241,6 +246,8 @@ imu_engine_status imu_denoising_prepare(imu_denoising *r, imu_fault *fault)
     imu_engine_status s = prepare_context(r, fault);
     if (!s)
         s = run_t2is(r, fault);
+    if (!s)
+        s = imu_ip_runs_prepare(r->model->unet, a->ips, a->ip_count, &r->ip, fault);
     return s ? s
              : imu_scheduler_open(r->model->scheduler, a->scheduler, a->steps, r->values,
                                   &r->scheduler, fault);
@@ -298,6 +305,19 @@ static imu_engine_status sum_t2is(imu_denoising *r, int64_t rows, imu_features *
     return s;
 }
 
+/* The IP adapters of this step, for rows from row `first` of (negative, positive). */
+static int call_ips(const imu_denoising *r, int first, imu_ip_call *calls)
+{
+    const imu_denoise_args *a = r->args;
+    int n = 0;
+    for (int i = 0; i < a->ip_count; i++) {
+        double weight = weight_now(r, &a->ips[i].when);
+        if (is_active(r, &a->ips[i].when) && weight != 0)
+            imu_ip_run_call(&a->ips[i], &r->ip[i], a->negative ? first : 1, weight, &calls[n++]);
+    }
+    return n;
+}
+
 /* `count` rows of the network from row `first` of (negative, positive); 77 and 154 tokens don't
  * mix. */
 static imu_engine_status evaluate(imu_denoising *r, double t, int first, int count,
@@ -325,17 +345,22 @@ static imu_engine_status evaluate(imu_denoising *r, double t, int first, int cou
                           .user = a->user};
     imu_residuals residuals = {.count = 0};
     imu_features features = {.count = 0};
-    imu_engine_status s = run_controls(r, &q, first, &residuals, fault);
+    imu_ip_calls ips = {.call = calloc((size_t)a->ip_count + 1, sizeof *ips.call)};
+    imu_engine_status s =
+        ips.call ? run_controls(r, &q, first, &residuals, fault) : imu_fail_memory(fault);
     if (!s)
         s = sum_t2is(r, q.batch, &features, fault);
     if (residuals.count)
         q.residuals = &residuals;
     if (features.count)
         q.features = &features;
+    if (!s && (ips.count = call_ips(r, first, ips.call)))
+        q.ips = &ips;
     if (!s)
         s = imu_unet_run(r->model->unet, &q, fault);
     imu_residuals_free(&residuals);
     imu_features_free(&features);
+    free(ips.call);
     return s;
 }
 
@@ -416,6 +441,7 @@ void imu_denoising_free(imu_denoising *r)
     for (int i = 0; r->t2i && i < r->args->t2i_count; i++)
         imu_features_free(&r->t2i[i]);
     free(r->t2i);
+    imu_ip_runs_free(r->ip, r->args->ip_count);
     free(r->scaled);
     free(r->output);
     free(r->context);

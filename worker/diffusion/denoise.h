@@ -22,9 +22,10 @@ typedef struct imu_denoising {
     float *context, *pooled; /* [2][...]: negative, positive */
     float time_ids[2 * IMU_MAX_TIME_IDS];
     imu_inpaint inpaint;
-    imu_features *t2i; /* of each T2I adapter */
-    int step, steps;   /* model calls made, and those of the whole run */
-    imu_array *drawn;  /* noise for the mask when the caller gave none; or NULL */
+    imu_features *t2i;     /* of each T2I adapter */
+    struct imu_ip_run *ip; /* of each IP adapter */
+    int step, steps;       /* model calls made, and those of the whole run */
+    imu_array *drawn;      /* noise for the mask when the caller gave none; or NULL */
 } imu_denoising;
 
 /* Whether the arguments fit together and the model, whose UNet is open. */

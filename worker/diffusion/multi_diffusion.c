@@ -28,7 +28,8 @@ typedef struct multi_run {
 static imu_engine_status check_tiles(const imu_denoise_args *a, const imu_tile_args *t,
                                      imu_fault *fault)
 {
-    if (a->mask || a->masked_latents || a->seamless_x || a->seamless_y || a->t2i_count)
+    if (a->mask || a->masked_latents || a->seamless_x || a->seamless_y || a->t2i_count ||
+        a->ip_count)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                         "Denoising in tiles knows neither masks nor edges that meet, and no "
                         "adapters.");

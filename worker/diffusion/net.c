@@ -473,12 +473,24 @@ imu_engine_status imu_net_linear(imu_net *net, const char *prefix, int64_t in, i
     return new_weight(net, prefix, &desc, bias, &layer->w, fault);
 }
 
-imu_engine_status imu_net_conv(imu_net *net, const char *prefix, int64_t in, int64_t out,
-                               int kernel, imu_conv *layer, imu_fault *fault)
+static imu_engine_status new_conv(imu_net *net, const char *prefix, int64_t in, int64_t out,
+                                  int kernel, imu_bias bias, imu_conv *layer, imu_fault *fault)
 {
     imu_weight_desc desc = {.out = out, .in = in, .kernel_h = kernel, .kernel_w = kernel};
     *layer = (imu_conv){.in = in, .out = out, .kernel = kernel};
-    return new_weight(net, prefix, &desc, IMU_BIAS_REQUIRED, &layer->w, fault);
+    return new_weight(net, prefix, &desc, bias, &layer->w, fault);
+}
+
+imu_engine_status imu_net_conv(imu_net *net, const char *prefix, int64_t in, int64_t out,
+                               int kernel, imu_conv *layer, imu_fault *fault)
+{
+    return new_conv(net, prefix, in, out, kernel, IMU_BIAS_REQUIRED, layer, fault);
+}
+
+imu_engine_status imu_net_plain_conv(imu_net *net, const char *prefix, int64_t in, int64_t out,
+                                     int kernel, imu_conv *layer, imu_fault *fault)
+{
+    return new_conv(net, prefix, in, out, kernel, IMU_BIAS_NONE, layer, fault);
 }
 
 imu_engine_status imu_net_vector(imu_net *net, const char *prefix, int64_t width, imu_tensor **out,
@@ -508,6 +520,14 @@ imu_engine_status imu_net_row(imu_net *net, const char *name, int64_t row, int64
     one.size = one.count * imu_dtype_size(e->type);
     one.offset += (uint64_t)row * one.size;
     return imu_st_read_f32(net->file, &one, dst, fault);
+}
+
+imu_engine_status imu_net_values(imu_net *net, const char *name, int ndim, const int64_t *dim,
+                                 float *dst, imu_fault *fault)
+{
+    view v;
+    imu_engine_status s = require(net, name, ndim, dim, &v, fault);
+    return s ? s : imu_st_read_f32(net->file, &v.entry, dst, fault);
 }
 
 imu_engine_status imu_net_status(imu_net *net, int run_status, imu_fault *fault)

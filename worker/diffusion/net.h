@@ -64,6 +64,9 @@ imu_engine_status imu_net_linear(imu_net *net, const char *prefix, int64_t in, i
                                  imu_bias bias, imu_linear *layer, imu_fault *fault);
 imu_engine_status imu_net_conv(imu_net *net, const char *prefix, int64_t in, int64_t out,
                                int kernel, imu_conv *layer, imu_fault *fault);
+/* The same without a bias. */
+imu_engine_status imu_net_plain_conv(imu_net *net, const char *prefix, int64_t in, int64_t out,
+                                     int kernel, imu_conv *layer, imu_fault *fault);
 imu_engine_status imu_net_norm(imu_net *net, const char *prefix, int64_t width, imu_norm *layer,
                                imu_fault *fault);
 /* prefix.weight [width], in memory as it is. */
@@ -72,6 +75,10 @@ imu_engine_status imu_net_vector(imu_net *net, const char *prefix, int64_t width
 /* Row `row` of the matrix `name`, which must be [rows, width]. */
 imu_engine_status imu_net_row(imu_net *net, const char *name, int64_t row, int64_t width,
                               float *dst, imu_fault *fault);
+
+/* All values of the tensor `name`, which must have this shape. */
+imu_engine_status imu_net_values(imu_net *net, const char *name, int ndim, const int64_t *dim,
+                                 float *dst, imu_fault *fault);
 
 /* Turns the status of a finished run into the caller's. */
 imu_engine_status imu_net_status(imu_net *net, int run_status, imu_fault *fault);

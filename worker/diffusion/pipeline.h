@@ -246,6 +246,42 @@ typedef struct imu_t2i_use {
     imu_when when;
 } imu_t2i_use;
 
+typedef struct imu_vision imu_vision;
+
+/* Opens CLIP's encoder of pictures: a folder of transformers. Must be closed before the engine. */
+imu_engine_status imu_vision_open(imu_engine *engine, const char *folder, imu_vision **out,
+                                  imu_fault *fault);
+void imu_vision_close(imu_vision *vision); /* NULL is fine */
+/* Pixels that a side of its square pictures has. */
+int imu_vision_edge(const imu_vision *vision);
+
+typedef struct imu_ip imu_ip;
+
+/* Opens an IP adapter: a safetensors file. Must be closed before the engine. */
+imu_engine_status imu_ip_open(imu_engine *engine, const char *path, imu_ip **out, imu_fault *fault);
+void imu_ip_close(imu_ip *adapter); /* NULL is fine */
+/* Whether that folder's encoder of pictures is of the kind that the adapter was made for. */
+bool imu_ip_takes(const imu_ip *adapter, const char *vision_folder);
+/* What the adapter makes of pictures, each a square of imu_vision_edge pixels: tokens [2, count *
+ * k, width], of nothing and of the pictures. */
+imu_engine_status imu_ip_encode(imu_ip *adapter, imu_vision *vision, const imu_image *const *images,
+                                int count, int (*cancelled)(void *user), void *user,
+                                imu_array **out, imu_fault *fault);
+
+/* An IP adapter in a run. */
+typedef struct imu_ip_use {
+    imu_ip *adapter;
+    const imu_array *tokens; /* of imu_ip_encode */
+    imu_when when;
+    /* Parts of names: it counts in the UNet's attentions whose name holds one of them. None: in
+     * all. */
+    const char *const *blocks;
+    int block_count;
+    /* Parts of names of those where the pictures are shown to the negative prompt's half alone. */
+    const char *const *averse;
+    int averse_count;
+} imu_ip_use;
+
 /* FreeU: on the two coarsest levels of the way up, half of the channels count `backbone` times and
  * the low frequencies of what was left on the way down `skip` times. All zero, or any of them: off.
  */
@@ -277,6 +313,8 @@ typedef struct imu_denoise_args {
     int control_count;
     const imu_t2i_use *t2is;
     int t2i_count;
+    const imu_ip_use *ips;
+    int ip_count;
     /* After each model call; nonzero cancels. May be NULL. */
     int (*progress)(void *user, const imu_progress *progress);
     /* Asked often, before each product of the network and within an attention; nonzero cancels.

@@ -1,5 +1,6 @@
 #include "worker/diffusion/text_encoder.h"
 
+#include "worker/diffusion/clip_layer.h"
 #include "worker/diffusion/json_file.h"
 
 #include <stdio.h>
@@ -10,17 +11,11 @@
 #define POSITIONS  "text_model.embeddings.position_embedding.weight"
 #define MAX_CHUNKS 64
 
-typedef struct text_layer {
-    imu_norm norm1, norm2;
-    imu_linear q, k, v, o, up, down;
-} text_layer;
-
 struct imu_text_encoder {
     imu_net *net;
-    int width, inner, layers, heads, length, vocab, projection;
-    double eps;
-    imu_activation act;
-    text_layer *layer;
+    imu_clip_shape shape;
+    int length, vocab, projection;
+    imu_clip_layer *layer;
     imu_norm final_norm;
     imu_linear project;
 };
@@ -32,62 +27,15 @@ static imu_engine_status read_config(imu_text_encoder *e, const imu_net_place *p
     imu_engine_status s = imu_net_config(place, &c, fault);
     if (s)
         return s;
-    s = imu_json_int(c, "hidden_size", 512, 1, 8192, &e->width, fault);
-    if (!s)
-        s = imu_json_int(c, "intermediate_size", 2048, 1, 65536, &e->inner, fault);
-    if (!s)
-        s = imu_json_int(c, "num_hidden_layers", 12, 1, 128, &e->layers, fault);
-    if (!s)
-        s = imu_json_int(c, "num_attention_heads", 8, 1, 256, &e->heads, fault);
+    s = imu_clip_shape_read(c, "text encoder", &e->shape, fault);
     if (!s)
         s = imu_json_int(c, "max_position_embeddings", 77, 4, 1024, &e->length, fault);
     if (!s)
         s = imu_json_int(c, "vocab_size", 49408, 4, 1000000, &e->vocab, fault);
     if (!s)
         s = imu_json_int(c, "projection_dim", 512, 1, 8192, &e->projection, fault);
-    if (!s)
-        s = imu_json_double(c, "layer_norm_eps", 1e-5, &e->eps, fault);
-    if (!s && e->width % e->heads)
-        s = imu_fail(fault, IMU_ENGINE_BAD_MODEL,
-                     "The text encoder's width is no multiple of its heads.");
-    const char *act = imu_json_string(c, "hidden_act", "quick_gelu");
-    if (!strcmp(act, "quick_gelu"))
-        e->act = IMU_ACT_QUICK_GELU;
-    else if (!strcmp(act, "gelu"))
-        e->act = IMU_ACT_GELU;
-    else if (!s)
-        s = imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
-                     "The text encoder's activation %.40s is unknown.", act);
     json_decref(c);
     return s;
-}
-
-static imu_engine_status build_layer(imu_text_encoder *e, int index, text_layer *l,
-                                     imu_fault *fault)
-{
-    char base[96], name[160];
-    snprintf(base, sizeof base, "text_model.encoder.layers.%d", index);
-    const struct {
-        const char *part;
-        int64_t in, out;
-        imu_linear *layer;
-    } linear[] = {{"self_attn.q_proj", e->width, e->width, &l->q},
-                  {"self_attn.k_proj", e->width, e->width, &l->k},
-                  {"self_attn.v_proj", e->width, e->width, &l->v},
-                  {"self_attn.out_proj", e->width, e->width, &l->o},
-                  {"mlp.fc1", e->width, e->inner, &l->up},
-                  {"mlp.fc2", e->inner, e->width, &l->down}};
-    for (size_t i = 0; i < sizeof linear / sizeof *linear; i++) {
-        snprintf(name, sizeof name, "%s.%s", base, linear[i].part);
-        imu_engine_status s = imu_net_linear(e->net, name, linear[i].in, linear[i].out,
-                                             IMU_BIAS_REQUIRED, linear[i].layer, fault);
-        if (s)
-            return s;
-    }
-    snprintf(name, sizeof name, "%s.layer_norm1", base);
-    imu_engine_status s = imu_net_norm(e->net, name, e->width, &l->norm1, fault);
-    snprintf(name, sizeof name, "%s.layer_norm2", base);
-    return s ? s : imu_net_norm(e->net, name, e->width, &l->norm2, fault);
 }
 
 static imu_engine_status build(imu_text_encoder *e, imu_backend *backend,
@@ -96,19 +44,18 @@ static imu_engine_status build(imu_text_encoder *e, imu_backend *backend,
     imu_engine_status s = read_config(e, place, fault);
     if (!s)
         s = imu_net_open(backend, place, &e->net, fault);
-    if (!s && !(e->layer = calloc((size_t)e->layers, sizeof *e->layer)))
-        s = imu_fail_memory(fault);
-    for (int i = 0; i < e->layers && !s; i++)
-        s = build_layer(e, i, &e->layer[i], fault);
     if (!s)
-        s = imu_net_norm(e->net, "text_model.final_layer_norm", e->width, &e->final_norm, fault);
+        s = imu_clip_layers_build(e->net, "text_model.encoder.layers", &e->shape, &e->layer, fault);
+    if (!s)
+        s = imu_net_norm(e->net, "text_model.final_layer_norm", e->shape.width, &e->final_norm,
+                         fault);
     if (s)
         return s;
     if (!imu_net_has(e->net, "text_projection.weight")) {
         e->projection = 0;
         return IMU_ENGINE_OK;
     }
-    return imu_net_linear(e->net, "text_projection", e->width, e->projection, IMU_BIAS_NONE,
+    return imu_net_linear(e->net, "text_projection", e->shape.width, e->projection, IMU_BIAS_NONE,
                           &e->project, fault);
 }
 
@@ -142,7 +89,7 @@ imu_net *imu_text_encoder_net(imu_text_encoder *e)
 
 int imu_text_encoder_width(const imu_text_encoder *e)
 {
-    return e->width;
+    return e->shape.width;
 }
 
 int imu_text_encoder_length(const imu_text_encoder *e)
@@ -152,7 +99,7 @@ int imu_text_encoder_length(const imu_text_encoder *e)
 
 int imu_text_encoder_layers(const imu_text_encoder *e)
 {
-    return e->layers;
+    return e->shape.layers;
 }
 
 int imu_text_encoder_projection(const imu_text_encoder *e)
@@ -164,11 +111,11 @@ int imu_text_encoder_projection(const imu_text_encoder *e)
 static imu_engine_status embed(imu_text_encoder *e, const imu_text_request *r, float *out,
                                imu_fault *fault)
 {
-    size_t width = (size_t)e->width;
+    size_t width = (size_t)e->shape.width;
     float *position = malloc(width * sizeof *position);
     imu_engine_status s = position ? IMU_ENGINE_OK : imu_fail_memory(fault);
     for (int p = 0; p < e->length && !s; p++) {
-        s = imu_net_row(e->net, POSITIONS, p, e->width, position, fault);
+        s = imu_net_row(e->net, POSITIONS, p, e->shape.width, position, fault);
         for (int n = 0; n < r->count && !s; n++) {
             float *row = out + ((size_t)n * (size_t)e->length + (size_t)p) * width;
             int id = r->ids[n * e->length + p];
@@ -176,37 +123,13 @@ static imu_engine_status embed(imu_text_encoder *e, const imu_text_request *r, f
                 memcpy(row, r->learned + (size_t)(id - IMU_LEARNED_ID) * width,
                        width * sizeof *row);
             else
-                s = imu_net_row(e->net, TOKENS, id, e->width, row, fault);
+                s = imu_net_row(e->net, TOKENS, id, e->shape.width, row, fault);
             for (size_t i = 0; i < width && !s; i++)
                 row[i] += position[i];
         }
     }
     free(position);
     return s;
-}
-
-/* x += layer(x) */
-static void run_layer(imu_run *run, const imu_text_encoder *e, const text_layer *l,
-                      const imu_tensor *key_bias, imu_tensor *x)
-{
-    imu_dtype type = run->compute;
-    imu_tensor *n = imu_op_layer_norm(run, x, l->norm1.gamma, l->norm1.beta, e->eps, type);
-    imu_tensor *q = imu_linear_run(run, &l->q, n, type), *k = imu_linear_run(run, &l->k, n, type);
-    imu_tensor *v = imu_linear_run(run, &l->v, n, type);
-    imu_drop(run, n);
-    imu_tensor *a = imu_op_attention(run, q, k, v, e->heads, true, key_bias);
-    imu_drop(run, q);
-    imu_drop(run, k);
-    imu_drop(run, v);
-    imu_op_linear_add(run, l->o.w, a, x);
-    imu_drop(run, a);
-    n = imu_op_layer_norm(run, x, l->norm2.gamma, l->norm2.beta, e->eps, type);
-    imu_tensor *up = imu_linear_run(run, &l->up, n, type);
-    imu_drop(run, n);
-    imu_tensor *act = imu_op_activate(run, up, e->act);
-    imu_drop(run, up);
-    imu_op_linear_add(run, l->down.w, act, x);
-    imu_drop(run, act);
 }
 
 /* Where the text ends: its mark is the last word of the vocabulary. */
@@ -223,7 +146,7 @@ static int first_highest(const int *ids, int n)
 static void pool(imu_run *run, const imu_text_encoder *e, const imu_text_request *r,
                  const float *last)
 {
-    size_t width = (size_t)e->width;
+    size_t width = (size_t)e->shape.width;
     for (int n = 0; n < r->count; n++) {
         int first = n * e->length, row_at = first + first_highest(r->ids + first, e->length);
         size_t row = (size_t)row_at;
@@ -231,7 +154,7 @@ static void pool(imu_run *run, const imu_text_encoder *e, const imu_text_request
     }
     if (!r->projected || !e->projection)
         return;
-    imu_tensor *x = imu_op_from(run, 2, (int64_t[]){r->count, e->width}, r->pooled);
+    imu_tensor *x = imu_op_from(run, 2, (int64_t[]){r->count, e->shape.width}, r->pooled);
     imu_tensor *y = imu_linear_run(run, &e->project, x, IMU_F32);
     if (y)
         imu_run_fail(run, run->backend->download(run->backend, y, r->projected));
@@ -245,26 +168,27 @@ static void fetch(imu_run *run, const imu_tensor *x, float *dst)
 
 static void run_encoder(imu_run *run, imu_text_encoder *e, const imu_text_request *r, float *work)
 {
-    int64_t dim[3] = {r->count, e->length, e->width};
+    int64_t dim[3] = {r->count, e->length, e->shape.width};
     imu_tensor *x = imu_op_from(run, 3, dim, work);
     imu_tensor *bias = r->key_bias ? imu_op_from(run, 2, dim, r->key_bias) : NULL;
-    for (int i = 0; i <= e->layers && x; i++) {
-        if (i == e->layers - r->skip) {
-            imu_tensor *y = r->final_norm ? imu_op_layer_norm(run, x, e->final_norm.gamma,
-                                                              e->final_norm.beta, e->eps, IMU_F32)
-                                          : NULL;
+    for (int i = 0; i <= e->shape.layers && x; i++) {
+        if (i == e->shape.layers - r->skip) {
+            imu_tensor *y = r->final_norm
+                                ? imu_op_layer_norm(run, x, e->final_norm.gamma, e->final_norm.beta,
+                                                    e->shape.eps, IMU_F32)
+                                : NULL;
             fetch(run, r->final_norm ? y : x, r->hidden);
             imu_drop(run, y);
             if (!r->pooled)
                 break;
         }
-        if (i < e->layers)
-            run_layer(run, e, &e->layer[i], bias, x);
+        if (i < e->shape.layers)
+            imu_clip_layer_run(run, &e->layer[i], &e->shape, true, bias, x);
     }
     if (!r->pooled)
         return;
     imu_tensor *last =
-        imu_op_layer_norm(run, x, e->final_norm.gamma, e->final_norm.beta, e->eps, IMU_F32);
+        imu_op_layer_norm(run, x, e->final_norm.gamma, e->final_norm.beta, e->shape.eps, IMU_F32);
     fetch(run, last, work);
     if (!run->status)
         pool(run, e, r, work);
@@ -272,10 +196,10 @@ static void run_encoder(imu_run *run, imu_text_encoder *e, const imu_text_reques
 
 imu_engine_status imu_text_encode(imu_text_encoder *e, const imu_text_request *r, imu_fault *fault)
 {
-    if (r->count < 1 || r->count > MAX_CHUNKS || r->skip < 0 || r->skip > e->layers)
+    if (r->count < 1 || r->count > MAX_CHUNKS || r->skip < 0 || r->skip > e->shape.layers)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                         "The prompt is too long or skips more layers than there are.");
-    size_t count = (size_t)r->count * (size_t)e->length * (size_t)e->width;
+    size_t count = (size_t)r->count * (size_t)e->length * (size_t)e->shape.width;
     float *work = malloc(count * sizeof *work);
     imu_engine_status s = work ? embed(e, r, work, fault) : imu_fail_memory(fault);
     if (!s && r->embeddings_only) {

@@ -261,6 +261,49 @@ static imu_engine_status build(imu_unet *u, imu_fault *fault)
     return s;
 }
 
+/* Gives the cross attentions of a transformer their numbers. */
+static void number_transformer(imu_unet *u, imu_transformer *t, const char *name, int width)
+{
+    for (int i = 0; i < t->depth; i++) {
+        imu_crossing *c = u->crossing ? &u->crossing[u->crossing_count] : NULL;
+        if (c) {
+            snprintf(c->name, sizeof c->name, "%s", name);
+            c->width = width;
+        }
+        t->layer[i].number = u->crossing_count++;
+    }
+}
+
+static void number_levels(imu_unet *u, imu_unet_level *levels, const char *way, bool up)
+{
+    for (int i = 0; i < u->levels; i++)
+        for (int k = 0; levels[i].attends && k < levels[i].layers; k++) {
+            char name[48];
+            snprintf(name, sizeof name, "%s_blocks.%d.attentions.%d", way, i, k);
+            number_transformer(u, &levels[i].transformer[k], name,
+                               u->channels[up ? u->levels - 1 - i : i]);
+        }
+}
+
+static void number_all(imu_unet *u)
+{
+    u->crossing_count = 0;
+    number_levels(u, u->down, "down", false);
+    number_levels(u, u->up, "up", true);
+    number_transformer(u, &u->mid, "mid_block.attentions.0", u->channels[u->levels - 1]);
+}
+
+/* Counts them, then names them. */
+static imu_engine_status number_crossings(imu_unet *u, imu_fault *fault)
+{
+    number_all(u);
+    u->crossing = calloc((size_t)u->crossing_count, sizeof *u->crossing);
+    if (!u->crossing)
+        return imu_fail_memory(fault);
+    number_all(u);
+    return IMU_ENGINE_OK;
+}
+
 static imu_engine_status open_as(bool down_only, imu_backend *backend, const imu_net_place *place,
                                  imu_unet **out, imu_fault *fault)
 {
@@ -279,6 +322,8 @@ static imu_engine_status open_as(bool down_only, imu_backend *backend, const imu
         imu_net_set_naming(u->net, &(imu_naming){.kind = IMU_NAMES_UNET, .layers = u->layers});
     if (!s)
         s = build(u, fault);
+    if (!s)
+        s = number_crossings(u, fault);
     if (s)
         imu_unet_close(u);
     else
@@ -308,6 +353,7 @@ void imu_unet_close(imu_unet *u)
             imu_transformer_free(&u->up[i].transformer[k]);
         }
     imu_transformer_free(&u->mid);
+    free(u->crossing);
     imu_net_close(u->net);
     free(u);
 }

@@ -35,6 +35,7 @@ typedef struct imu_unet_request {
     imu_freeu freeu;
     const struct imu_residuals *residuals; /* of ControlNets (control.h), or NULL */
     const struct imu_features *features;   /* of T2I adapters (t2i.h), or NULL */
+    const struct imu_ip_calls *ips;        /* IP adapters (ip.h), or NULL */
     int (*cancelled)(void *user);
     void *user;
     void (*probe)(void *user, const char *stage,

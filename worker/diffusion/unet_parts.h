@@ -22,6 +22,12 @@ typedef struct imu_unet_level {
     imu_conv resample;
 } imu_unet_level;
 
+/* An attention on the context, as diffusers counts them: down, up, then the middle. */
+typedef struct imu_crossing {
+    char name[48]; /* of the block: "up_blocks.1.attentions.0" or "mid_block" */
+    int64_t width;
+} imu_crossing;
+
 struct imu_unet {
     imu_net *net;
     imu_unet_info info;
@@ -36,6 +42,8 @@ struct imu_unet {
     imu_unet_level down[IMU_UNET_MAX_LEVELS], up[IMU_UNET_MAX_LEVELS];
     imu_resnet mid1, mid2;
     imu_transformer mid;
+    imu_crossing *crossing;
+    int crossing_count;
     bool down_only; /* a ControlNet's: no way up */
 };
 
@@ -43,9 +51,10 @@ struct imu_unet {
 imu_engine_status imu_unet_open_down(imu_backend *backend, const imu_net_place *place,
                                      imu_unet **out, imu_fault *fault);
 /* Runs them: the middle, and on the stack what goes to the way up. `added` goes onto the first
- * features. What a caller needs for the way up too is given out, unless it is NULL. */
+ * features. What a caller needs for the way up too is given out, unless it is NULL: of the context,
+ * the text. */
 imu_tensor *imu_unet_descend(imu_run *run, const imu_unet *u, const imu_unet_request *r,
-                             const imu_tensor *added, imu_tensor **time, imu_tensor **context,
+                             const imu_tensor *added, imu_tensor **time, imu_context *context,
                              imu_skip_stack *skips);
 
 #endif

@@ -1,5 +1,6 @@
 /* One evaluation of the UNet. */
 #include "worker/diffusion/control.h"
+#include "worker/diffusion/ip.h"
 #include "worker/diffusion/t2i.h"
 #include "worker/diffusion/unet_parts.h"
 
@@ -108,7 +109,7 @@ static void add_features(imu_run *run, const imu_features *f, int i, imu_tensor 
 /* Each result is a skip too, so the stack owns them all; the last one is returned. */
 static imu_tensor *run_down(imu_run *run, const imu_unet *u, int i, imu_tensor *x,
                             const imu_unet_request *r, const imu_tensor *time,
-                            const imu_tensor *context, imu_skip_stack *skips)
+                            const imu_context *context, imu_skip_stack *skips)
 {
     const imu_unet_level *l = &u->down[i];
     for (int k = 0; k < l->layers; k++) {
@@ -151,7 +152,7 @@ static void apply_freeu(imu_run *run, const imu_freeu *f, int level, imu_tensor 
 /* Takes x over. */
 static imu_tensor *run_up(imu_run *run, const imu_unet *u, int i, imu_tensor *x,
                           const imu_unet_request *r, const imu_tensor *time,
-                          const imu_tensor *context, imu_skip_stack *skips)
+                          const imu_context *context, imu_skip_stack *skips)
 {
     const imu_unet_level *l = &u->up[i];
     for (int k = 0; k < l->layers; k++) {
@@ -181,7 +182,7 @@ static imu_tensor *run_up(imu_run *run, const imu_unet *u, int i, imu_tensor *x,
 }
 
 static imu_tensor *run_mid(imu_run *run, const imu_unet *u, const imu_tensor *x,
-                           const imu_tensor *time, const imu_tensor *context)
+                           const imu_tensor *time, const imu_context *context)
 {
     imu_tensor *a = imu_resnet_run(run, &u->mid1, x, time);
     imu_tensor *b = imu_transformer_run(run, &u->mid, a, context);
@@ -209,11 +210,12 @@ static imu_tensor *run_out(imu_run *run, const imu_unet *u, imu_tensor *x)
 }
 
 imu_tensor *imu_unet_descend(imu_run *run, const imu_unet *u, const imu_unet_request *r,
-                             const imu_tensor *added, imu_tensor **time, imu_tensor **context,
+                             const imu_tensor *added, imu_tensor **time, imu_context *context,
                              imu_skip_stack *skips)
 {
     imu_tensor *when = embed(run, u, r);
-    imu_tensor *said =
+    imu_context own = {.extra = NULL}, *said = context ? context : &own;
+    said->text =
         imu_op_from(run, 3, (int64_t[]){r->batch, r->tokens, u->info.context_width}, r->context);
     imu_tensor *in = imu_op_from_nchw(
         run, (int64_t[]){r->batch, u->info.in_channels, r->height, r->width}, r->latents);
@@ -227,8 +229,6 @@ imu_tensor *imu_unet_descend(imu_run *run, const imu_unet *u, const imu_unet_req
         x = run_down(run, u, i, x, r, when, said, skips);
     if (time)
         *time = when;
-    if (context)
-        *context = said;
     return run_mid(run, u, x, when, said);
 }
 
@@ -246,16 +246,21 @@ static void add_residuals(imu_run *run, const imu_residuals *r, imu_skip_stack *
 static void run_network(imu_run *run, const imu_unet *u, const imu_unet_request *r)
 {
     imu_skip_stack skips = {.count = 0};
-    imu_tensor *time, *context;
+    imu_tensor *time;
+    imu_ip_state pictures;
+    imu_context context = {.extra = &pictures};
+    if (imu_ip_begin(run, r->ips, r->batch, &pictures))
+        return;
     imu_tensor *x = imu_unet_descend(run, u, r, NULL, &time, &context, &skips);
     add_features(run, r->features, u->levels, x);
     if (r->residuals)
         add_residuals(run, r->residuals, &skips, x);
     for (int i = 0; i < u->levels; i++)
-        x = run_up(run, u, i, x, r, time, context, &skips);
+        x = run_up(run, u, i, x, r, time, &context, &skips);
     x = run_out(run, u, x);
     imu_run_probe(run, "out", x);
     imu_op_to_nchw(run, x, r->out);
+    free(pictures.there);
 }
 
 imu_engine_status imu_unet_run(imu_unet *u, const imu_unet_request *r, imu_fault *fault)

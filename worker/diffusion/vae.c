@@ -255,7 +255,7 @@ static imu_tensor *run_mid(imu_run *run, const imu_vae *v, const vae_mid *m, imu
             n->dim[1] = x->dim[1] = h * w;
             n->dim[2] = x->dim[2] = x->dim[3];
         }
-        imu_attention_add(run, &m->attention, n, NULL, x);
+        imu_attention_add(run, &m->attention, n, x);
         imu_drop(run, n);
         x->ndim = 4;
         x->dim[3] = x->dim[2];
