@@ -48,7 +48,7 @@ $(B)/tests/test_lora: $(B)/obj/tests/unit/test_lora.o $(B)/obj/tests/unit/st_wri
 $(B)/tests/test_upscaler: $(B)/obj/tests/unit/test_upscaler.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
-$(B)/tests/test_adapters: $(B)/obj/tests/unit/test_adapters.o $(B)/libimuengine.a
+$(B)/tests/test_adapters: $(B)/obj/tests/unit/test_adapters.o $(B)/obj/tests/unit/st_write.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
 $(B)/tests/test_tiles: $(B)/obj/tests/unit/test_tiles.o $(B)/libimuengine.a

@@ -95,7 +95,7 @@ static imu_err *add_choices(imu_dispatch *d, apr_pool_t *p, const json_t *nodes,
 {
     static const struct {
         const char *node, *model;
-    } kinds[] = {{"esrgan", "spandrel_image_to_image"}};
+    } kinds[] = {{"esrgan", "spandrel_image_to_image"}, {"ip_adapter", "clip_vision"}};
     imu_err *err = NULL;
 
     for (unsigned i = 0; !err && i < sizeof kinds / sizeof kinds[0]; i++) {

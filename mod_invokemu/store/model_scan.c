@@ -17,6 +17,7 @@
 
 #include "mod_invokemu/util/ids.h"
 #include "worker/diffusion/file_kind.h"
+#include "worker/diffusion/json_file.h"
 #include "worker/diffusion/model_files.h"
 #include "worker/diffusion/sharded.h"
 #include "worker/diffusion/model_kind.h"
@@ -177,11 +178,29 @@ static json_t *suggestions(const json_t *about)
     return NULL;
 }
 
-/** What clients are told about a model that is one file, or a folder with one network. */
-static json_t *make_single_record(apr_pool_t *p, const imu_file_kind *kind, const char *name,
-                                  const char *key, const char *hash, apr_int64_t size)
+/** What an IP adapter's folder says of the encoder of pictures that it was made for. */
+static json_t *encoder_of(const char *path)
 {
-    int folder = strcmp(kind->format, "diffusers") == 0;
+    char *text;
+    size_t size;
+    json_t *name = NULL;
+
+    if (imu_file_read(path, IMU_IP_ENCODER, NAME_MAX_LEN, &text, &size, NULL))
+        return json_null();
+    text[strcspn(text, "\r\n")] = 0;
+    if (imu_is_clean_text(text))
+        name = json_string(text);
+    free(text);
+    return name ? name : json_null();
+}
+
+/** What clients are told about a model that is one file, or a folder with one network. */
+static json_t *make_single_record(apr_pool_t *p, const imu_file_kind *kind, const char *path,
+                                  const char *name, const char *key, const char *hash,
+                                  apr_int64_t size)
+{
+    int diffusers = strcmp(kind->format, "diffusers") == 0,
+        invokeai = strcmp(kind->format, "invokeai") == 0, folder = diffusers || invokeai;
     const char *shown = folder ? name : apr_pstrndup(p, name, strlen(name) - strlen(FILE_END));
     json_t *record =
         json_pack("{s:s, s:s, s:s, s:I, s:s, s:n, s:s, s:s, s:n, s:n, s:n, s:s, s:n, s:n, s:s, "
@@ -197,8 +216,10 @@ static json_t *make_single_record(apr_pool_t *p, const imu_file_kind *kind, cons
         json_object_set_new(record, "prediction_type", json_string(kind->prediction));
         json_object_set_new(record, "config_path", json_null());
     }
-    if (record && folder)
+    if (record && diffusers)
         json_object_set_new(record, "repo_variant", json_string(""));
+    if (record && invokeai)
+        json_object_set_new(record, "image_encoder_model_id", encoder_of(path));
     return imu_json_own(p, record);
 }
 
@@ -295,7 +316,7 @@ static imu_err *put_folder(imu_db *db, apr_pool_t *p, const imu_model_folder *f,
     *key = known->count ? imu_text(known, 0, "key") : imu_uuid4(p);
     hash = f->hash ? f->hash : apr_pstrcat(p, IMU_MODEL_UNREAD, *key, NULL);
     record = imu_model_single(f->path, &kind)
-                 ? make_single_record(p, &kind, f->name, *key, hash, f->size)
+                 ? make_single_record(p, &kind, f->path, f->name, *key, hash, f->size)
                  : make_record(p, f->path, f->name, *key, hash, f->size);
     if (!record)
         return imu_error_internal(p, "the model in %s can't be described", f->path);

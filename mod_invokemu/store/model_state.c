@@ -77,6 +77,12 @@ static imu_model_view of_flaw(apr_pool_t *p, const imu_flaw *flaw)
     case IMU_FLAW_NOT_JSON:
         v.why = apr_psprintf(p, "Its file %s is damaged: it holds no JSON.", flaw->file);
         break;
+    case IMU_FLAW_PICKLE:
+        v.why = apr_psprintf(p,
+                             "Its file %s may hold programs, which this server never runs: "
+                             "convert it to safetensors first.",
+                             flaw->file);
+        break;
     default:
         v.why = apr_psprintf(p, "Its file %s is damaged or not complete.", flaw->file);
     }

@@ -287,3 +287,46 @@ export function writeT2i(folder, type, channels) {
     const config = { _class_name: 'T2IAdapter', adapter_type: type, channels, downscale_factor: scale, in_channels: 3, num_res_blocks: 1 };
     fs.writeFileSync(path.join(folder, 'config.json'), JSON.stringify(config));
 }
+
+/** CLIP's encoder of pictures, as a folder. */
+export function writeVision(folder, { width = 16, projection = 12 } = {}) {
+    const t = new Tensors(31);
+    t.add('vision_model.embeddings.class_embedding', [width], 1);
+    t.add('vision_model.embeddings.position_embedding.weight', [17, width], 1);
+    t.add('vision_model.embeddings.patch_embedding.weight', [width, 3, 8, 8], 0.2);
+    for (const norm of ['pre_layrnorm', 'post_layernorm', 'encoder.layers.0.layer_norm1', 'encoder.layers.0.layer_norm2', 'encoder.layers.1.layer_norm1', 'encoder.layers.1.layer_norm2']) {
+        t.norm(`vision_model.${norm}`, width);
+    }
+    for (const i of [0, 1]) {
+        ['q', 'k', 'v', 'out'].forEach((part) => t.linear(`vision_model.encoder.layers.${i}.self_attn.${part}_proj`, width, width));
+        t.linear(`vision_model.encoder.layers.${i}.mlp.fc1`, width, 2 * width);
+        t.linear(`vision_model.encoder.layers.${i}.mlp.fc2`, 2 * width, width);
+    }
+    t.linear('visual_projection', width, projection, { bias: false });
+    t.write(path.join(folder, 'model.safetensors'));
+    const config = {
+        architectures: ['CLIPVisionModelWithProjection'], model_type: 'clip_vision_model', hidden_size: width, intermediate_size: 2 * width,
+        num_hidden_layers: 2, num_attention_heads: 2, hidden_act: 'gelu', image_size: 32, patch_size: 8, projection_dim: projection,
+    };
+    fs.writeFileSync(path.join(folder, 'config.json'), JSON.stringify(config));
+}
+
+/** An IP adapter for an encoder's numbers (`from`) and a UNet with so many attentions on a context of that width. */
+export function writeIp(file, { plus = false, from = plus ? 16 : 12, context = 32, widths = Array(16).fill(32) } = {}) {
+    const t = new Tensors(37);
+    if (plus) {
+        t.add('image_proj.latents', [1, 4, 8], 1);
+        t.linear('image_proj.proj_in', from, 8);
+        t.linear('image_proj.proj_out', 8, context);
+        t.norm('image_proj.norm_out', context);
+        ['0.norm1', '0.norm2', '1.0'].forEach((norm) => t.norm(`image_proj.layers.0.${norm}`, 8));
+        for (const [part, a, b] of [['0.to_q', 8, 64], ['0.to_kv', 8, 128], ['0.to_out', 64, 8], ['1.1', 8, 32], ['1.3', 32, 8]]) {
+            t.linear(`image_proj.layers.0.${part}`, a, b, { bias: false });
+        }
+    } else {
+        t.linear('image_proj.proj', from, 4 * context);
+        t.norm('image_proj.norm', context);
+    }
+    widths.forEach((width, i) => ['k', 'v'].forEach((part) => t.linear(`ip_adapter.${2 * i + 1}.to_${part}_ip`, context, width, { bias: false })));
+    t.write(file);
+}

@@ -1,4 +1,5 @@
 /* Adapters whose files make no sense are refused with a sentence that says why. */
+#include "tests/unit/st_write.h"
 #include "worker/diffusion/pipeline.h"
 
 #include <limits.h>
@@ -83,6 +84,86 @@ static void test_t2i(void **state)
                "downscale_factor");
 }
 
+static void expect_vision(const char *config, imu_engine_status status, const char *words)
+{
+    imu_vision *v = NULL;
+    imu_fault fault = {.text = ""};
+    write_config(config);
+    assert_int_equal(imu_vision_open(engine, folder, &v, &fault), status);
+    imu_vision_close(v);
+    if (status && !strstr(fault.text, words))
+        fail_msg("\"%s\" says nothing of \"%s\"", fault.text, words);
+}
+
+static void test_vision(void **state)
+{
+    (void)state;
+    link_weights("tests/fixtures/diffusion/tiny-vision/model.safetensors");
+#define SHAPE "\"num_hidden_layers\": 3, \"num_attention_heads\": 2, \"intermediate_size\": 40"
+#define SIZES "\"image_size\": 28, \"patch_size\": 7, \"projection_dim\": 20, " SHAPE "}"
+    expect_vision("{\"hidden_size\": 24, " SIZES, IMU_ENGINE_OK, "");
+    expect_vision("{\"hidden_size\": 26, " SIZES, IMU_ENGINE_BAD_MODEL,
+                  "patch_embedding.weight has another shape");
+    expect_vision("{\"hidden_size\": 25, " SIZES, IMU_ENGINE_BAD_MODEL, "multiple of its heads");
+    expect_vision("{\"hidden_size\": 24, \"hidden_act\": \"relu\", " SIZES, IMU_ENGINE_UNSUPPORTED,
+                  "activation relu is unknown");
+    expect_vision("{\"hidden_size\": 24, \"image_size\": 28, \"patch_size\": 6, " SHAPE "}",
+                  IMU_ENGINE_BAD_MODEL, "whole number of patches");
+    expect_vision("{\"hidden_size\": 24, \"image_size\": 1024, \"patch_size\": 1, " SHAPE "}",
+                  IMU_ENGINE_BAD_MODEL, "whole number of patches");
+    expect_vision("{\"hidden_size\": 24, \"image_size\": 28, \"patch_size\": 7, " SHAPE "}",
+                  IMU_ENGINE_BAD_MODEL, "visual_projection.weight has another shape");
+}
+
+enum { LINEAR_ITEMS = 6 };
+
+/* An IP adapter for one attention, with one of its tensors in another shape; or without it. */
+static void expect_ip(int changed, int ndim, int64_t first, int64_t second,
+                      imu_engine_status status, const char *words)
+{
+    static const float zeros[1024];
+    st_item items[LINEAR_ITEMS] = {
+        {"image_proj.proj.weight", IMU_F32, 2, {32, 4}, zeros},
+        {"image_proj.proj.bias", IMU_F32, 1, {32}, zeros},
+        {"image_proj.norm.weight", IMU_F32, 1, {16}, zeros},
+        {"image_proj.norm.bias", IMU_F32, 1, {16}, zeros},
+        {"ip_adapter.1.to_k_ip.weight", IMU_F32, 2, {8, 16}, zeros},
+        {"ip_adapter.1.to_v_ip.weight", IMU_F32, 2, {8, 16}, zeros},
+    };
+    imu_ip *ip = NULL;
+    imu_fault fault = {.text = ""};
+    size_t count = LINEAR_ITEMS;
+    if (changed >= 0) {
+        items[changed].ndim = ndim;
+        items[changed].dim[0] = first;
+        items[changed].dim[1] = second;
+        if (!ndim)
+            items[changed] = items[--count];
+    }
+    unlink(at(FILE_NAME));
+    assert_int_equal(st_write(at(FILE_NAME), items, count), 0);
+    assert_int_equal(imu_ip_open(engine, at(FILE_NAME), &ip, &fault), status);
+    imu_ip_close(ip);
+    if (status && !strstr(fault.text, words))
+        fail_msg("\"%s\" says nothing of \"%s\"", fault.text, words);
+}
+
+static void test_ip(void **state)
+{
+    (void)state;
+    expect_ip(-1, 0, 0, 0, IMU_ENGINE_OK, "");
+    expect_ip(0, 2, 33, 4, IMU_ENGINE_BAD_MODEL, "image_proj.proj.weight has another shape");
+    expect_ip(0, 2, 15, 4, IMU_ENGINE_BAD_MODEL, "no IP adapter of a kind");
+    expect_ip(0, 1, 32, 0, IMU_ENGINE_BAD_MODEL, "no IP adapter of a kind");
+    expect_ip(1, 1, 31, 0, IMU_ENGINE_BAD_MODEL, "image_proj.proj.bias has another shape");
+    expect_ip(3, 0, 0, 0, IMU_ENGINE_BAD_MODEL, "lacks the tensor image_proj.norm.bias");
+    expect_ip(4, 1, 8, 0, IMU_ENGINE_BAD_MODEL, "no IP adapter of a kind");
+    expect_ip(4, 0, 0, 0, IMU_ENGINE_BAD_MODEL, "no IP adapter of a kind");
+    expect_ip(5, 2, 8, 12, IMU_ENGINE_BAD_MODEL, "ip_adapter.1.to_v_ip.weight has another shape");
+    expect_ip(5, 2, 9, 16, IMU_ENGINE_BAD_MODEL, "ip_adapter.1.to_v_ip.weight has another shape");
+    expect_ip(5, 0, 0, 0, IMU_ENGINE_BAD_MODEL, "lacks the tensor ip_adapter.1.to_v_ip");
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -104,6 +185,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_t2i),
+        cmocka_unit_test(test_vision),
+        cmocka_unit_test(test_ip),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -1,4 +1,4 @@
-// T2I adapters, and folders that hold one network, from the model list to the picture.
+// T2I and IP adapters, and folders that hold one network, from the model list to the picture.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -10,7 +10,7 @@ import { enqueuePictures, pictureModel, pictureNames } from '../lib/pictures.mjs
 import { readPixels } from '../lib/png.mjs';
 import { settled } from '../lib/queue.mjs';
 import { useServer } from '../lib/server.mjs';
-import { LARGE_ENOUGH, writeModel, writeT2i } from '../lib/tiny-models.mjs';
+import { LARGE_ENOUGH, writeIp, writeModel, writeT2i, writeVision } from '../lib/tiny-models.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 
 const FIXTURES = path.join(REPO, 'tests/fixtures/diffusion');
@@ -31,8 +31,18 @@ writeT2i(at('empty'), 'full_adapter', [32, 32, 32, 32]);
 fs.rmSync(at('empty', 'diffusion_pytorch_model.safetensors'));
 fs.mkdirSync(at('notes'));
 fs.writeFileSync(at('notes', 'config.json'), JSON.stringify({ _class_name: 'FluxTransformer2DModel' }));
+writeVision(at('eyes'));
+writeIp(at('look.safetensors'));
+writeIp(at('look-plus.safetensors'), { plus: true });
+writeIp(at('look-odd.safetensors'), { from: 99 });
+writeIp(at('look-misfit.safetensors'), { widths: Array(16).fill(64) });
+writeIp(at('look-folder', 'ip_adapter.safetensors'));
+fs.writeFileSync(at('look-folder', 'image_encoder.txt'), 'InvokeAI/ip_adapter_sd_image_encoder\n');
+fs.mkdirSync(at('look-pickle'));
+fs.writeFileSync(at('look-pickle', 'image_encoder.txt'), 'InvokeAI/ip_adapter_sd_image_encoder\n');
+fs.writeFileSync(at('look-pickle', 'ip_adapter.bin'), 'PK');
 const server = useServer({ worker: 1, media: true, models });
-server.allowLog(/IMU0009: the model (damaged|empty) /);
+server.allowLog(/IMU0009: the model (damaged|empty|look-pickle) /);
 let admin;
 let anna;
 let known;
@@ -66,7 +76,7 @@ async function run(steering, { model = known.tiny, width = 64, height = 64, vae,
     if (vae) {
         nodes.vae = { type: 'vae_loader', vae_model: named(vae) };
     }
-    const inputs = { t2i_adapter: ['t2i_adapter', 't2i_adapter'], controlnet: ['control', 'control'] };
+    const inputs = { ip_adapter: ['ip_adapter', 'ip_adapter'], t2i_adapter: ['t2i_adapter', 't2i_adapter'], controlnet: ['control', 'control'] };
     steering.forEach(({ type, ...fields }, i) => {
         const [output, input] = inputs[type];
         nodes[`steer${i}`] = { type, image, ...fields };
@@ -84,6 +94,7 @@ async function draw(steering, options) {
     return readPixels((await anna.get(`/api/v1/images/i/${pictureNames(item)[0]}/full`)).raw).data;
 }
 
+const ip = (name, fields = {}) => ({ type: 'ip_adapter', ip_adapter_model: named(known[name]), ...fields });
 const t2i = (name, fields = {}) => ({ type: 't2i_adapter', t2i_adapter_model: named(known[name]), ...fields });
 
 test('folders with one network are on the list as what they are', () => {
@@ -91,7 +102,11 @@ test('folders with one network are on the list as what they are', () => {
     assert.deepEqual(kinds, {
         tiny: 'main sd-1 diffusers', large: 'main sdxl diffusers', depth: 't2i_adapter sd-1 diffusers', colour: 't2i_adapter sd-1 diffusers',
         'depth-large': 't2i_adapter sdxl diffusers', misfit: 't2i_adapter sd-1 diffusers', edges: 'controlnet sd-1 diffusers', 'own-vae': 'vae sd-1 diffusers',
+        eyes: 'clip_vision any diffusers', look: 'ip_adapter sd-1 checkpoint', 'look-plus': 'ip_adapter sd-1 checkpoint', 'look-odd': 'ip_adapter sd-1 checkpoint',
+        'look-misfit': 'ip_adapter sd-1 checkpoint', 'look-folder': 'ip_adapter sd-1 invokeai',
     });
+    assert.equal(known['look-folder'].image_encoder_model_id, 'InvokeAI/ip_adapter_sd_image_encoder');
+    assert.match(known['look-folder'].hash, /^sha256:/);
     assert.match(known.depth.hash, /^sha256:/);
     assert.notEqual(known.depth.hash, known.colour.hash);
 });
@@ -100,6 +115,7 @@ test('broken ones are shown to administrators, with what is wrong', async () => 
     const all = await modelsByName(admin);
     assert.match(JSON.stringify(all.damaged), /Its file diffusion_pytorch_model\.safetensors is damaged or not complete/);
     assert.match(JSON.stringify(all.empty), /It holds no weights in safetensors form/);
+    assert.match(JSON.stringify(all['look-pickle']), /ip_adapter\.bin may hold programs, which this server never runs: convert it to safetensors first/);
     assert.equal(all.notes, undefined);
 });
 
@@ -144,4 +160,42 @@ test('what can not be is refused with a sentence', async () => {
     assert.match((await run([t2i('tiny')])).error_message, /T2I adapter "tiny" is not installed/);
     assert.match((await run([t2i('depth')], { model: known.large })).error_message, /is for sd-1 models, this one is of sdxl/);
     assert.match((await run([t2i('misfit')])).error_message, /T2I adapter was made for another kind of model/);
+});
+
+test('pictures to take after: weight, part of the run, method, which pictures: each changes what is drawn', async () => {
+    const [other] = await enqueuePictures(anna, await pictureModel(anna), { width: 128, height: 64, seeds: [4] });
+    const second = { image_name: pictureNames(await settled(anna, other, ENDED, 60000))[0] };
+    const seen = [await draw([])];
+    const ways = [
+        {}, { weight: 0.5 }, { weight: -1 }, { begin_step_percent: 0.5 }, { end_step_percent: 0.25 }, { weight: [1, 0, 0, 0] }, { image: second }, { image: [image, second] },
+        { method: 'style' }, { method: 'composition' }, { method: 'style_strong' }, { method: 'style_precise' },
+    ];
+    for (const way of ways) {
+        const picture = await draw([ip('look', way)]);
+        assert.ok(seen.every((one) => Buffer.compare(one, picture)), JSON.stringify(way));
+        seen.push(picture);
+    }
+    const plus = await draw([ip('look-plus')]);
+    assert.ok(seen.every((one) => Buffer.compare(one, plus)));
+    assert.deepEqual(await draw([ip('look-folder')]), seen[1]);
+});
+
+test('no weight changes nothing; several together, and with a T2I adapter; without guidance', async () => {
+    assert.deepEqual(await draw([ip('look', { weight: 0 })]), await draw([]));
+    const one = await draw([ip('look')]);
+    const two = await draw([ip('look'), ip('look-plus')]);
+    assert.notDeepEqual(two, one);
+    assert.notDeepEqual(await draw([ip('look'), t2i('depth')]), one);
+    const [plain, steered] = [await draw([], { more: { cfg_scale: 1 } }), await draw([ip('look')], { more: { cfg_scale: 1 } })];
+    assert.notDeepEqual(steered, plain);
+});
+
+test('what IP adapters can not be used for is refused with a sentence', async () => {
+    assert.match((await run([ip('look-odd')])).error_message, /No encoder of pictures is installed that this IP adapter was made for/);
+    assert.match((await run([ip('look-misfit')])).error_message, /IP adapter was made for another kind of model/);
+    assert.match((await run([ip('look')], { model: known.large })).error_message, /is for sd-1 models, this one is of sdxl/);
+    assert.match((await run([ip('tiny')])).error_message, /IP adapter "tiny" is not installed/);
+    assert.match((await run([ip('look', { weight: 3 })])).error_message, /"weight" must be a number from -1 to 2/);
+    assert.match((await run([ip('look', { begin_step_percent: 0.8, end_step_percent: 0.2 })])).error_message, /must not be more than/);
+    assert.match((await run([ip('look', { mask: { tensor_name: 'x' } })])).error_message, /to a part of the picture/);
 });

@@ -124,11 +124,30 @@ static bool is_control(const imu_safetensors *st, imu_file_kind *kind)
     return true;
 }
 
+/* The widths of the text that the UNets of the families attend to; otherwise, how many attentions
+ * they have. */
+static bool is_ip(const imu_safetensors *st, imu_file_kind *kind)
+{
+    const imu_st_entry *first = imu_st_find(st, "ip_adapter.1.to_k_ip.weight");
+    bool projects = imu_st_find(st, "image_proj.proj.weight") ||
+                    imu_st_find(st, "image_proj.proj.0.weight") ||
+                    imu_st_find(st, "image_proj.latents");
+    if (!first || first->ndim != 2 || !projects)
+        return false;
+    bool large = first->dim[1] == 2048 || imu_st_find(st, "ip_adapter.139.to_k_ip.weight");
+    *kind = (imu_file_kind){.type = "ip_adapter", .format = "checkpoint"};
+    snprintf(kind->base, sizeof kind->base, "%s",
+             large                   ? "sdxl"
+             : first->dim[1] == 1024 ? "sd-2"
+                                     : "sd-1");
+    return true;
+}
+
 bool imu_file_kind_of(const imu_safetensors *st, const char *path, imu_file_kind *kind)
 {
     bool lora = false;
     if (is_checkpoint(st, kind) || is_vae(st, path, kind) || is_inversion(st, kind) ||
-        is_upscaler(st, kind) || is_control(st, kind))
+        is_upscaler(st, kind) || is_control(st, kind) || is_ip(st, kind))
         return true;
     for (size_t i = 0; i < st->count; i++) {
         if (is_foreign(st->entries[i].name))

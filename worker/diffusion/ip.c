@@ -2,6 +2,7 @@
 
 #include "worker/diffusion/model.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,7 +205,13 @@ imu_engine_status imu_ip_build(imu_backend *backend, const char *path, imu_ip **
 
 imu_engine_status imu_ip_open(imu_engine *engine, const char *path, imu_ip **out, imu_fault *fault)
 {
-    return imu_ip_build(engine->backend, path, out, fault);
+    char inner[PATH_MAX];
+    if (imu_is_weights_file(path))
+        return imu_ip_build(engine->backend, path, out, fault);
+    int n = snprintf(inner, sizeof inner, "%s/" IMU_IP_WEIGHTS, path);
+    return n > 0 && n < (int)sizeof inner
+               ? imu_ip_build(engine->backend, inner, out, fault)
+               : imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The model's path is too long.");
 }
 
 void imu_ip_close(imu_ip *ip)

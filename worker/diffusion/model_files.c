@@ -13,7 +13,8 @@
 
 #define MAX_JSON ((size_t)16 << 20)
 
-#define WHOLE "." /* the part that is the folder itself */
+#define IP_PICKLE "ip_adapter.bin"
+#define WHOLE     "." /* the part that is the folder itself */
 
 static const char *const parts[] = {WHOLE, "text_encoder", "text_encoder_2", "unet", "vae"};
 static const char *const weights[] = {"diffusion_pytorch_model.safetensors",
@@ -23,9 +24,12 @@ static const char *const weights[] = {"diffusion_pytorch_model.safetensors",
                                       "diffusion_pytorch_model.safetensors.index.json",
                                       "model.safetensors.index.json",
                                       "diffusion_pytorch_model.safetensors.index.fp16.json",
-                                      "model.safetensors.index.fp16.json"};
+                                      "model.safetensors.index.fp16.json",
+                                      IMU_IP_WEIGHTS};
 static const char *const others[] = {"model_index.json",
                                      "config.json",
+                                     IMU_IP_ENCODER,
+                                     IP_PICKLE,
                                      "text_encoder/config.json",
                                      "text_encoder_2",
                                      "text_encoder_2/config.json",
@@ -182,8 +186,15 @@ static imu_flaw_kind check_part(const char *folder, const char *part, imu_flaw *
 
 imu_flaw_kind imu_network_files_check(const char *folder, imu_flaw *flaw)
 {
+    char path[PATH_MAX];
     *flaw = (imu_flaw){.kind = IMU_FLAW_NONE};
-    return check_part(folder, WHOLE, flaw);
+    if (!join(path, folder, IMU_IP_ENCODER) || access(path, F_OK))
+        return check_part(folder, WHOLE, flaw);
+    if (!imu_net_file_name(folder) && join(path, folder, IP_PICKLE) && !access(path, F_OK)) {
+        look_at(flaw, WHOLE, IP_PICKLE);
+        return found(flaw, IMU_FLAW_PICKLE, "");
+    }
+    return check_weights(folder, WHOLE, flaw);
 }
 
 static imu_flaw_kind check_tokenizer(const char *folder, const char *part, imu_flaw *flaw)

@@ -18,7 +18,8 @@ typedef enum imu_flaw_kind {
                             model's own */
     IMU_FLAW_UNREADABLE,
     IMU_FLAW_NOT_JSON,
-    IMU_FLAW_DAMAGED
+    IMU_FLAW_DAMAGED,
+    IMU_FLAW_PICKLE /* weights in a form that may hold programs */
 } imu_flaw_kind;
 
 typedef struct imu_flaw {
@@ -26,6 +27,10 @@ typedef struct imu_flaw {
     char file[160]; /* below the model's folder: "unet/config.json" */
     char why[256];  /* for the log: technical, without a path; may be "" */
 } imu_flaw;
+
+/* InvokeAI's layout of an IP adapter: the name of its encoder of pictures, and the weights. */
+#define IMU_IP_ENCODER "image_encoder.txt"
+#define IMU_IP_WEIGHTS "ip_adapter.safetensors"
 
 /* Which of the usual names of a weights file is there in `folder` (*.safetensors,
  * *.fp16.safetensors, or the index of several) and can be read; NULL for none. */

@@ -257,7 +257,8 @@ int imu_vision_edge(const imu_vision *vision);
 
 typedef struct imu_ip imu_ip;
 
-/* Opens an IP adapter: a safetensors file. Must be closed before the engine. */
+/* Opens an IP adapter: a safetensors file, or a folder with ip_adapter.safetensors. Must be closed
+ * before the engine. */
 imu_engine_status imu_ip_open(imu_engine *engine, const char *path, imu_ip **out, imu_fault *fault);
 void imu_ip_close(imu_ip *adapter); /* NULL is fine */
 /* Whether that folder's encoder of pictures is of the kind that the adapter was made for. */

@@ -2,6 +2,7 @@
 #include "worker/nodes/denoise.h"
 
 #include "worker/nodes/control.h"
+#include "worker/nodes/ip.h"
 #include "worker/nodes/latents.h"
 #include "worker/nodes/models.h"
 #include "worker/nodes/t2i.h"
@@ -205,12 +206,14 @@ void imu_denoise_release(imu_denoise_inputs *in)
 struct steering {
     imu_controls controls;
     imu_t2is t2is;
+    imu_ips ips;
 };
 
 static void close_steering(struct steering *s)
 {
     imu_controls_close(&s->controls);
     imu_t2is_close(&s->t2is);
+    imu_ips_close(&s->ips);
 }
 
 /* Opens it for latents of that many cells; to be closed, after a failure too. */
@@ -218,12 +221,15 @@ static int take_steering(imu_call *call, const char *base, int64_t height, int64
                          struct steering *s, imu_denoise_args *args)
 {
     if (imu_controls_take(call, imu_in(call, "control"), base, height, width, &s->controls) ||
-        imu_t2is_take(call, imu_in(call, "t2i_adapter"), base, height, width, &s->t2is))
+        imu_t2is_take(call, imu_in(call, "t2i_adapter"), base, height, width, &s->t2is) ||
+        imu_ips_take(call, imu_in(call, "ip_adapter"), base, &s->ips))
         return -1;
     args->controls = s->controls.use;
     args->control_count = s->controls.count;
     args->t2is = s->t2is.use;
     args->t2i_count = s->t2is.count;
+    args->ips = s->ips.use;
+    args->ip_count = s->ips.count;
     return 0;
 }
 

@@ -17,13 +17,6 @@ static imu_freeu freeu_of(const json_t *unet)
 
 static int check_denoise(imu_call *call)
 {
-    static const char *const later[] = {"ip_adapter"};
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-        const json_t *v = imu_in(call, later[i]);
-        if (v && !json_is_null(v) && !(json_is_array(v) && json_array_size(v) == 0))
-            return imu_refuse(call->error, "NotSupported", "This worker can't use \"%s\" yet.",
-                              later[i]);
-    }
     if (imu_in_bool(call, "hidiffusion"))
         return imu_refuse(call->error, "NotSupported",
                           "This worker can't use HiDiffusion yet. Switch it off and try again.");
@@ -113,7 +106,7 @@ static const imu_node_type denoise_node = {
         DENOISE_LATENTS("latents", 5, "Latents of a picture to change, in place of a new one"),
         DENOISE_CONTROL(6),
         DENOISE_OTHER("ip_adapter", "IPAdapterField", 7, IMU_F_OR_LIST,
-                      "Reference pictures (not available here)"),
+                      "IP adapters: pictures to take after"),
         DENOISE_OTHER("t2i_adapter", "T2IAdapterField", 8, IMU_F_OR_LIST,
                       "T2I adapters: pictures that steer"),
         DENOISE_OTHER("denoise_mask", "DenoiseMaskField", 9, 0,
