@@ -441,7 +441,8 @@ void imu_denoising_free(imu_denoising *r)
     for (int i = 0; r->t2i && i < r->args->t2i_count; i++)
         imu_features_free(&r->t2i[i]);
     free(r->t2i);
-    imu_ip_runs_free(r->ip, r->args->ip_count);
+    if (r->ip)
+        imu_ip_runs_free(r->ip, r->args->ip_count);
     free(r->scaled);
     free(r->output);
     free(r->context);
