@@ -26,19 +26,25 @@ static const char *whoever(apr_pool_t *p)
                  : apr_psprintf(p, "command line: uid %ld", (long)getuid());
 }
 
-void cli_note(cli *c, imu_audit_fact fact)
+imu_err *cli_note_with(cli *c, imu_audit_fact fact)
 {
     imu_audit_entry entry = imu_audit_entry_of(c->p, &fact);
-    imu_err *err;
 
     if (!imu_audit_wanted(fact.action, c->server.audit_sign_ins, c->server.audit_changes))
-        return;
+        return NULL;
     /* A path is what the file system takes, an entry is text. */
     if (entry.target_name && !imu_is_clean_text(entry.target_name))
         entry.target_name = imu_visible_text(c->p, entry.target_name);
     entry.user_email = whoever(c->p);
     entry.address = "local";
-    if ((err = imu_audit_add(c->db, c->p, &entry)))
+    return imu_audit_add(c->db, c->p, &entry);
+}
+
+void cli_note(cli *c, imu_audit_fact fact)
+{
+    imu_err *err = cli_note_with(c, fact);
+
+    if (err)
         cli_complain(c, "done, but there is no entry in the audit log: %s",
                      err->log ? err->log : err->detail);
 }

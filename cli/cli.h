@@ -184,5 +184,7 @@ imu_err *cli_purge(cli *c);
 /** An entry in the audit log, by whoever sits at the machine. What was done stays done when it
  * can't be written; that is said on stderr. */
 void cli_note(cli *c, imu_audit_fact fact);
+/** The same inside the transaction of what it tells of: one is not without the other. */
+imu_err *cli_note_with(cli *c, imu_audit_fact fact);
 
 #endif

@@ -68,6 +68,22 @@ const char *cli_import_owner(cli_importer *im, const char *user_id)
     return im->owner ? im->owner : IMU_SYSTEM_USER;
 }
 
+imu_err *cli_import_audit(cli_importer *im, imu_audit_fact fact)
+{
+    if (!im->dry)
+        return cli_note_with(im->c, fact);
+    json_decref(fact.detail);
+    return NULL;
+}
+
+const char *cli_import_nobody(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    const char *user_id = imu_text(r, i, "user_id");
+    const char *who = user_id ? apr_hash_get(im->left_out, user_id, APR_HASH_KEY_STRING) : NULL;
+
+    return who && !im->owner ? apr_psprintf(p, "%s, who owns it, got no account here", who) : NULL;
+}
+
 const char *cli_import_time(apr_pool_t *p, const char *text)
 {
     apr_time_t t;
@@ -80,25 +96,26 @@ const char *cli_import_time(apr_pool_t *p, const char *text)
     return t ? imu_time_text(p, t) : imu_now(p);
 }
 
-/* What the things are called that a named read finds, and whether its key becomes an id of ours. */
+/* What the things are called that a named read finds, whether its key becomes an id of ours, and
+ * whether its user_id is the owner. */
 static const struct kind {
     const char *read, *name;
-    int is_id;
-} kinds[] = {{"old_users", "account", 1},
-             {"old_strangers", "account", 1},
-             {"old_boards", "board", 1},
-             {"old_shares", "share", 0},
-             {"old_images", "picture", 0},
-             {"old_workflows", "workflow", 1},
-             {"old_presets", "style preset", 1},
-             {"old_states", "setting of a person", 0},
-             {"old_models", "model", 1},
-             {"old_relations", "relation of models", 0},
-             {"old_jobs", "job", 0}};
+    int is_id, is_owned;
+} kinds[] = {{"old_users", "account", 1, 0},
+             {"old_strangers", "account", 1, 0},
+             {"old_boards", "board", 1, 1},
+             {"old_shares", "share", 0, 0},
+             {"old_images", "picture", 0, 1},
+             {"old_workflows", "workflow", 1, 1},
+             {"old_presets", "style preset", 1, 1},
+             {"old_states", "setting of a person", 0, 0},
+             {"old_models", "model", 1, 0},
+             {"old_relations", "relation of models", 0, 0},
+             {"old_jobs", "job", 0, 1}};
 
 static const struct kind *kind_of(const char *read)
 {
-    static const struct kind other = {NULL, "row", 0};
+    static const struct kind other = {NULL, "row", 0, 0};
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strcmp(kinds[i].read, read) == 0)
@@ -184,16 +201,19 @@ const char *cli_import_odd_text(const imu_rows *rows, int i)
 static imu_err *take_row(cli_importer *im, apr_pool_t *p, const imu_rows *rows, int i,
                          cli_import_row *take, const struct kind *kind)
 {
-    const char *odd;
+    const char *odd, *why;
 
     if (!has_key(im, rows, i, kind))
         return NULL;
-    if (!(odd = cli_import_odd_text(rows, i)))
+    if ((odd = cli_import_odd_text(rows, i)))
+        why = apr_psprintf(p, "what it holds is no UTF-8 (%s)", odd);
+    else
+        why = kind->is_owned ? cli_import_nobody(im, p, rows, i) : NULL;
+    if (!why)
         return take(im, p, rows, i);
     /* Pictures have said so when their files came. */
     if (strcmp(kind->name, "picture") != 0)
-        cli_import_left(im, kind->name, key_of(rows, i),
-                        apr_psprintf(p, "what it holds is no UTF-8 (%s)", odd));
+        cli_import_left(im, kind->name, key_of(rows, i), why);
     return NULL;
 }
 
@@ -521,6 +541,8 @@ imu_err *cli_import(cli *c)
                        .dry = c->opt.dry_run,
                        .how = c->opt.copy ? CLI_COPY : CLI_LINK_OR_COPY,
                        .accounts = apr_hash_make(c->p),
+                       .holders = apr_hash_make(c->p),
+                       .left_out = apr_hash_make(c->p),
                        .counts = imu_json_own(c->p, json_object()),
                        .left = imu_json_own(c->p, json_array()),
                        .notes = imu_json_own(c->p, json_array())};

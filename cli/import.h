@@ -19,7 +19,10 @@ typedef struct cli_importer {
     const char *outputs;  /**< its folder of pictures */
     const char *models;   /**< its folder of models */
     const char *owner;    /**< account that gets what has no owner; NULL: none was named */
+    int owner_comes;      /**< whether that is one of their accounts */
     apr_hash_t *accounts; /**< their user id -> ours */
+    apr_hash_t *holders;  /**< our user id -> theirs, of whoever it was first */
+    apr_hash_t *left_out; /**< user id of theirs who got no account here -> who that is, in words */
     int dry;
     cli_how how;
     cli_placed placed;
@@ -37,6 +40,10 @@ const char *cli_import_odd_text(const imu_rows *rows, int row);
 void cli_import_left(cli_importer *im, const char *what, const char *name, const char *reason);
 /** Notes a sentence for the one who imports. */
 void cli_import_note(cli_importer *im, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** Adds an entry to the audit log, inside the transaction of what it tells of. Takes the detail. */
+imu_err *cli_import_audit(cli_importer *im, imu_audit_fact fact);
+/** Why nobody here can get what the row's owner had, or NULL. */
+const char *cli_import_nobody(cli_importer *im, apr_pool_t *p, const imu_rows *rows, int row);
 /** Our account for their owner. */
 const char *cli_import_owner(cli_importer *im, const char *user_id);
 /** Called for a row of a named read. */

@@ -105,8 +105,12 @@ static imu_err *take_state(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
     int taken = 0;
     imu_err *err;
 
-    if (!owner)
+    if (!owner) {
+        if (apr_hash_get(im->left_out, id, APR_HASH_KEY_STRING))
+            cli_import_left(im, "setting of a person", imu_text(r, i, "id"),
+                            "the person got no account here");
         return NULL;
+    }
     if (!value || !imu_is_clean_text(value)) {
         cli_import_left(im, "setting of a person", imu_text(r, i, "key"), "it is no text");
         return NULL;

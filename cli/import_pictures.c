@@ -150,6 +150,8 @@ static const char *hindrance(cli_importer *im, apr_pool_t *p, const imu_rows *r,
         return "what its row holds is no UTF-8";
     if (!is_sound(r, i))
         return "its row has no size, or names an origin or category that there is not";
+    if (cli_import_nobody(im, p, r, i))
+        return cli_import_nobody(im, p, r, i);
     return cli_is_file(their_path(im, p, r, i, "", name)) ? NULL : "its file is missing";
 }
 

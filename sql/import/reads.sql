@@ -8,6 +8,9 @@ SELECT user_id, email, display_name, password_hash, is_admin, is_active, token_e
 FROM users WHERE typeof(user_id) = 'text' AND instr(user_id, char(0)) = 0
   AND user_id > %s AND user_id <> 'system' ORDER BY user_id LIMIT 1000;
 
+-- :name old_user
+SELECT user_id, email, display_name FROM users WHERE user_id = %s LIMIT 1;
+
 -- Who owns something without having an account.
 -- :name old_strangers
 SELECT DISTINCT user_id FROM (SELECT user_id FROM images WHERE deleted_at IS NULL UNION SELECT user_id FROM boards WHERE deleted_at IS NULL

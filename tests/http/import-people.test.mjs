@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { execFileSync } from 'node:child_process';
 import { before, describe, test } from 'node:test';
 import { run } from '../lib/cli.mjs';
 import { OldRoot, TIME } from '../lib/old-root.mjs';
@@ -107,5 +108,75 @@ describe('an account that owns something outlives its links', () => {
         assert.deepEqual([link.email, link.purpose], ['ivan@example.com', 'reset']);
         assert.equal((await admin.delete(`/api/v1/invitations/${link.invitation_id}`)).body.account_deleted, false);
         await login(server, 'ivan@example.com', PASSWORD);
+    });
+});
+
+describe('nobody gets what is somebody else’s', () => {
+    const twins = (folder) => rootOf(folder, { ada: { email: 'ADA@example.org', display_name: 'Ada One' }, adb: { email: 'ada@example.org', display_name: 'Ada Two' } });
+
+    test('of two whose addresses are one here, the second is left out with what they had, by both names', async () => {
+        const old = twins('twins');
+        old.row('shared_boards', { board_id: 'board-twins-adb', user_id: 'twins-ada', can_edit: 0, shared_at: TIME });
+        old.row('client_state', { user_id: 'twins-adb', key: 'k', value: '1', updated_at: TIME });
+        old.row('workflow_library', { workflow_id: 'flow-adb', workflow: '{}', category: 'user', name: 'w', user_id: 'twins-adb', ...times });
+        old.row('session_queue', { item_id: 7, batch_id: 'b', queue_id: 'default', session_id: 'job-adb', session: '{}', status: 'completed', user_id: 'twins-adb', ...times });
+        old.done();
+        for (const taken of [1, 0]) {
+            const { code, counts, left_out } = await importing(old);
+            const left = left_out.filter((l) => !/^video|^system/.test(l.what));
+            assert.deepEqual([code, counts.accounts.taken, counts.pictures.taken, counts.boards.taken], [3, taken, taken, taken]);
+            const [account_] = left.filter((l) => l.what === 'account');
+            assert.equal(account_.name, 'ada@example.org (Ada Two)');
+            assert.match(account_.reason, /that of ADA@example\.org \(Ada One\), written otherwise/);
+            assert.deepEqual(left.filter((l) => l !== account_).map((l) => [l.what, l.name]).sort(), [['board', 'board-twins-adb'], ['job', '7'], ['picture', 'twins-adb.png'], ['setting of a person', 'twins-adb k'], ['share', 'board-twins-adb twins-ada'], ['workflow', 'flow-adb']]);
+            assert.ok(left.every((l) => l === account_ || /got no account here|board is not here/.test(l.reason)), JSON.stringify(left));
+        }
+        assert.deepEqual([pictureOf('twins-ada'), pictureOf('twins-adb')], ['ada@example.org', undefined]);
+        assert.ok(!fs.existsSync(path.join(server.data, 'outputs/images/twins-adb.png')));
+        const { counts } = await importing(old, '--owner', 'model@example.com');
+        assert.equal(counts.pictures.taken, 1);
+        assert.deepEqual([pictureOf('twins-ada'), pictureOf('twins-adb')], ['ada@example.org', 'model@example.com']);
+    });
+
+    test('nor when the address is of an account that was here before', async () => {
+        await addUser(admin, 'Here', { email: 'ada@example.org'.replace('ada', 'adele') });
+        const old = rootOf('older', { ada: { email: 'ADELE@example.org' }, adb: { email: 'adele@example.org' } });
+        await importing(old);
+        assert.deepEqual([pictureOf('older-ada'), pictureOf('older-adb')], ['adele@example.org', undefined]);
+    });
+});
+
+describe('what was done is in the audit log', () => {
+    const entriesOf = (id) => server.sql(`SELECT action, detail FROM audit_log WHERE target_id = '${id}'`);
+
+    test('an owner who is nowhere is found out before anything is done', async () => {
+        const old = rootOf('typo', { tina: {}, theo: {} });
+        const entries = server.sql('SELECT COUNT(*) AS n FROM audit_log');
+        const { code, err } = await invokemu('import', old.root, '--owner', 'tinna@example.com');
+        assert.deepEqual([code, /no account tinna@example\.com, here or there/.test(err)], [1, true], err);
+        assert.equal(account('tina@example.com'), undefined);
+        assert.deepEqual(server.sql('SELECT COUNT(*) AS n FROM audit_log'), entries);
+        const { counts } = await importing(old, '--owner', 'TINA@example.com');
+        assert.equal(counts.accounts.taken, 2, 'one that comes along may be it');
+    });
+
+    test('each account has an entry of its own, which the account can’t be without', async () => {
+        assert.deepEqual(entriesOf('typo-tina'), [{ action: 'account_created', detail: JSON.stringify({ imported_from: path.join(server.root, 'typo') }) }]);
+        // Beside the server: it does not expect its tables to change.
+        const data = path.join(server.root, 'alone');
+        const alone = (...args) => run({ data }, 'invokemu', args);
+        const sql = (statement) => execFileSync('sqlite3', [path.join(data, 'databases/invokemu.db'), statement], { encoding: 'utf8' }).trim();
+        fs.mkdirSync(data);
+        assert.equal((await alone('migrate')).code, 0);
+        const old = rootOf('unlogged', { ursula: {} });
+        const people = "SELECT (SELECT COUNT(*) FROM users WHERE email LIKE 'ursula%'), (SELECT COUNT(*) FROM audit_log WHERE target_name LIKE 'ursula%')";
+        sql("CREATE TRIGGER no_entry BEFORE INSERT ON audit_log WHEN new.target_name = 'ursula@example.com' BEGIN SELECT RAISE(ABORT, 'no room'); END");
+        await alone('import', old.root);
+        assert.equal(sql(people), '0|0');
+        sql('DROP TRIGGER no_entry');
+        for (let i = 0; i < 2; i++) {
+            await alone('import', old.root);
+            assert.equal(sql(people), '1|1', 'one only');
+        }
     });
 });

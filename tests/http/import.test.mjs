@@ -209,7 +209,8 @@ for (const version of ['6.12', '6.14']) {
             const { counts } = JSON.parse((await invokemu()).out);
             assert.deepEqual(Object.entries(counts).filter(([, n]) => n.taken), []);
             assert.deepEqual(contents(server.data), ours);
-            assert.equal((await admin.get('/api/v1/audit?action=data_imported')).body.entries.length, 3);
+            const entries = (await admin.get('/api/v1/audit?action=data_imported')).body.entries;
+            assert.deepEqual(entries.map((entry) => entry.detail.begun ?? false), [false, true, false, true, false, true]);
             assert.deepEqual((await run(server, 'invokemu', ['doctor', '--json', '--media', path.join(server.run, 'media.sock')])).out.trim(), '[]');
         });
     });
@@ -342,7 +343,7 @@ describe('import without a server', () => {
         assert.deepEqual(ask("SELECT b.board_name FROM board_images bi JOIN boards b USING (board_id)"), ['Unnamed']);
         assert.deepEqual(ask("SELECT email, display_name, is_admin FROM users WHERE user_id <> 'system'"), [String.raw`eva@old.example|\x1b[2JEva|0`]);
         const why = (what) => left.filter((l) => l.what === what).map((l) => l.name);
-        assert.deepEqual(why('account').length, 3, why('account').join());
+        assert.deepEqual(why('account').length, 4, why('account').join());
         assert.ok(why('board').includes('(2 of them)') && why('picture').includes('(2 of them)') && why('job').includes('(2 of them)'), JSON.stringify(left));
         for (const name of ['small.png', 'wide.png', 'kind.png', 'origin.png']) {
             assert.ok(why('picture').includes(name), name);
@@ -429,6 +430,8 @@ describe('import without a server', () => {
         assert.ok(killed > 4, `only ${killed} were killed`);
         assert.equal((await invokemu(root, ...args)).code, 3);
         assert.deepEqual(contents(root), contents(whole));
+        const entries = execFileSync('sqlite3', [path.join(root, 'databases/invokemu.db'), "SELECT (SELECT COUNT(*) FROM audit_log WHERE action = 'account_created' AND target_id = users.user_id) FROM users WHERE user_id <> 'system'"], { encoding: 'utf8' });
+        assert.deepEqual(entries.trim().split('\n'), ['1', '1', '1', '1', '1'], 'each account has its entry, once');
         const left = pictures(root).filter(([file]) => !path.basename(file).startsWith('.part-'));
         assert.deepEqual(left, pictures(whole));
     });
