@@ -7,6 +7,7 @@
 #include <http_request.h>
 #include <util_filter.h>
 #include <apr_poll.h>
+#include <apr_strings.h>
 
 #include "mod_invokemu/config.h"
 #include "mod_invokemu/hosts.h"
@@ -17,11 +18,16 @@
 #define PIECE   8192
 #define LARGEST 65536 /* a head that is longer is read by the core, as a body would be */
 #define SMALL   (APR_BUCKET_BUFF_SIZE / 4)
-/* A handshake and a head have to be there so soon, and a body that none of our handlers reads. */
+/* A body that is no longer comes with its head, as far as threads are concerned: a sign-in, most
+ * of what pages send. */
+#define SHORT_BODY 4096
+/* A handshake, a head and a short body have to be there so soon, and a body that none of our
+ * handlers reads. */
 #define HEAD_TIME apr_time_from_sec(30)
 #define BODY_TIME apr_time_from_sec(10)
-/* RequestReadTimeout looks at its clock when something is read. */
-#define LOOK_TIME apr_time_from_sec(1)
+/* RequestReadTimeout looks at its clock when something is read; a place may be lost meanwhile. */
+#define LOOK_TIME apr_time_from_msec(200)
+#define NAME_SIZE 32 /* of what is looked at of a header */
 
 /* Where in a head what has come ends. */
 typedef enum place_in_head { BEFORE, FIRST_LINE, LINE, NEW_LINE, NEW_LINE_CR, ENDED } place_in_head;
@@ -33,8 +39,12 @@ typedef struct arrival {
     apr_size_t seen;           /* bytes of this head */
     apr_size_t line;           /* bytes of this line of it */
     place_in_head at;
-    char tail[16];         /* the last bytes of its first line, at seen % 16 */
+    char tail[16];          /* the last bytes of its first line, at seen % 16 */
+    char header[NAME_SIZE]; /* the first bytes of this line */
+    apr_off_t body;         /* bytes that are announced; 0 too where they can't be waited for */
+    apr_off_t body_seen;
     apr_time_t head_until; /* 0: nothing is waited for */
+    int late;              /* the rest of a short body has not come in time */
     int began;             /* no handshake, or it is over */
     int gathers;           /* heads come whole */
     int limited;           /* threads that wait are counted */
@@ -129,7 +139,7 @@ static apr_status_t wait_a_moment(arrival *a, imu_wait *wait, apr_time_t idle_en
 
     if (wait->until && wait->until < end)
         end = wait->until;
-    if (end <= now || imu_crowd_enter(wait) != 0)
+    if (a->late || end <= now || imu_crowd_enter(wait) != 0)
         return late(a);
     rv = apr_poll(&what, 1, &n, end - now < LOOK_TIME ? end - now : LOOK_TIME);
     return APR_STATUS_IS_TIMEUP(rv) || APR_STATUS_IS_EINTR(rv) ? APR_SUCCESS : rv;
@@ -161,6 +171,8 @@ static apr_status_t patiently(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
     }
     if (wait == &a->stranger)
         imu_crowd_leave(wait);
+    else if (rv == APR_SUCCESS && wait->place != IMU_NO_PLACE)
+        imu_crowd_moved(wait);
     return rv;
 }
 
@@ -265,27 +277,74 @@ static place_in_head after(const arrival *a, char ch)
     }
 }
 
+/* The core judges headers; this is about how much is worth waiting for. */
+static void take_header(arrival *a)
+{
+    static const char length[] = "Content-Length:";
+    apr_size_t n = a->line < NAME_SIZE ? a->line : NAME_SIZE - 1;
+
+    a->header[n] = '\0';
+    if (strncasecmp(a->header, length, sizeof length - 1) == 0 && n < NAME_SIZE - 1)
+        a->body = apr_atoi64(a->header + sizeof length - 1);
+    /* The first of these says for itself how long it is; the client waits to be asked for the
+     * other. */
+    if (strncasecmp(a->header, "Transfer-Encoding:", 18) == 0 ||
+        strncasecmp(a->header, "Expect:", 7) == 0)
+        a->body_seen = SHORT_BODY;
+}
+
+static void follow_byte(arrival *a, char ch)
+{
+    if (is_too_long(a)) {
+        a->at = ENDED;
+        a->body = 0;
+        return;
+    }
+    if (a->at == LINE && ch == '\n')
+        take_header(a);
+    a->at = after(a, ch);
+    if (a->line < NAME_SIZE)
+        a->header[a->line] = ch;
+    a->line = ch == '\n' ? 0 : a->line + 1;
+    a->tail[a->seen++ % sizeof a->tail] = ch;
+}
+
 /* Looks through what is new. */
 static void follow(arrival *a, apr_bucket_brigade *bb)
 {
     for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);
          b = APR_BUCKET_NEXT(b)) {
         const char *data;
-        apr_size_t len;
+        apr_size_t len, i = 0;
 
-        if (APR_BUCKET_IS_EOS(b))
+        if (APR_BUCKET_IS_EOS(b)) {
             a->at = ENDED;
+            a->body = 0;
+        }
         if (APR_BUCKET_IS_METADATA(b) ||
             apr_bucket_read(b, &data, &len, APR_NONBLOCK_READ) != APR_SUCCESS)
             continue;
-        for (apr_size_t i = 0; i < len && a->at != ENDED; i++) {
-            a->at = is_too_long(a) ? ENDED : after(a, data[i]);
-            a->line = data[i] == '\n' ? 0 : a->line + 1;
-            a->tail[a->seen++ % sizeof a->tail] = data[i];
-        }
+        while (i < len && a->at != ENDED)
+            follow_byte(a, data[i++]);
+        a->body_seen += (apr_off_t)(len - i);
     }
-    if (a->seen > LARGEST)
+    if (a->seen > LARGEST) {
         a->at = ENDED;
+        a->body = 0;
+    }
+}
+
+static int is_there(const arrival *a)
+{
+    return a->at == ENDED && (a->body > SHORT_BODY || a->body_seen >= a->body);
+}
+
+static void next_head(arrival *a)
+{
+    a->head_until = 0;
+    a->seen = a->line = 0;
+    a->body = a->body_seen = 0;
+    a->at = BEFORE;
 }
 
 /* @return APR_EAGAIN when nothing more is there now */
@@ -322,7 +381,13 @@ static imu_head wait_for_head(arrival *a)
 {
     if (!a->head_until)
         a->head_until = apr_time_now() + HEAD_TIME;
-    return apr_time_now() < a->head_until ? IMU_HEAD_WAIT : IMU_HEAD_LATE;
+    if (apr_time_now() < a->head_until)
+        return IMU_HEAD_WAIT;
+    a->late = a->at == ENDED;
+    if (!a->late)
+        return IMU_HEAD_LATE;
+    next_head(a);
+    return IMU_HEAD_THERE;
 }
 
 static ap_filter_t *filter_of(conn_rec *c)
@@ -342,17 +407,16 @@ imu_head imu_arrival_head(conn_rec *c)
     if (!f || c->aborted || !is_http1(c))
         return IMU_HEAD_THERE;
     a->gathers = a->limited = 1;
+    a->late = 0;
     rv = begin(f);
     /* Requests may have come ahead, behind a body. */
     if (rv == APR_SUCCESS && a->at == BEFORE && !a->seen)
         follow(a, a->kept);
-    while (rv == APR_SUCCESS && is_http1(c) && a->at != ENDED)
+    while (rv == APR_SUCCESS && is_http1(c) && !is_there(a))
         rv = take_more(f);
     if (APR_STATUS_IS_EAGAIN(rv))
         return wait_for_head(a);
-    a->head_until = 0;
-    a->seen = a->line = 0;
-    a->at = BEFORE;
+    next_head(a);
     return IMU_HEAD_THERE;
 }
 

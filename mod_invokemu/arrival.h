@@ -1,8 +1,8 @@
 /*
  * arrival.h: how requests arrive. A thread is a thing of worth: an event MPM that can wait (httpd
  * 2.4.63 and later) lends one only to a connection whose handshake is done and whose request has a
- * whole head. Whoever reads a body, be it the core that throws it away, waits with the threads that
- * crowd.h allows.
+ * whole head, and a whole body where that is short. Whoever reads a body, be it the core that
+ * throws it away, waits with the threads that crowd.h allows.
  */
 #ifndef IMU_ARRIVAL_H
 #define IMU_ARRIVAL_H
@@ -14,8 +14,9 @@
 typedef enum imu_head { IMU_HEAD_THERE, IMU_HEAD_WAIT, IMU_HEAD_LATE } imu_head;
 
 /** Takes what has arrived, without waiting, between two requests of a connection.
- * @return whether the head of a request is there (or whatever the core should judge), more has to
- * be waited for, or the connection has had its time */
+ * @return whether the head of a request is there, with a short body (or whatever the core should
+ * judge, a short body that did not come in time among it), more has to be waited for, or the
+ * connection has had its time */
 imu_head imu_arrival_head(conn_rec *c);
 
 /** From now on, until NULL, reading from this connection waits as `wait` says; before and after,

@@ -95,6 +95,7 @@ void imu_body_open(imu_req *req, imu_body_stream *in)
     in->bb = apr_brigade_create(req->p, req->r->connection->bucket_alloc);
     in->guard.filter = ap_add_output_filter(GUARD, &in->guard, req->r, req->r->connection);
     in->arrives = imu_arrival_wait_as(req->r->connection, &in->wait);
+    in->wait.stays = !in->arrives;
 }
 
 void imu_body_close(imu_body_stream *in)

@@ -94,7 +94,7 @@ static int taken_from(const crowd *of, const imu_wait *wait, int same, int own)
         const imu_wait *other = of->waiting[i];
         int held = other ? held_by(of, other->who) : 0;
 
-        if (!other || !other->leaving || (own && strcmp(other->who, wait->who) != 0))
+        if (!other || other->stays || (own && strcmp(other->who, wait->who) != 0))
             continue;
         if ((held > same + 1 || (held >= same && other->moved < stalled)) &&
             (place == IMU_NO_PLACE || other->moved < of->waiting[place]->moved))
@@ -141,9 +141,10 @@ int imu_crowd_enter(imu_wait *wait)
         return 0;
     }
     apr_thread_mutex_lock(lock);
-    wait->moved = apr_time_now();
-    if (wait->place == IMU_NO_PLACE && !wait->lost)
+    if (wait->place == IMU_NO_PLACE && !wait->lost) {
+        wait->moved = apr_time_now();
         wait->place = take(wait->known ? &people : &strangers, wait);
+    }
     place = wait->place;
     apr_thread_mutex_unlock(lock);
     if (place != IMU_NO_PLACE)

@@ -4,7 +4,7 @@
  * the others, people get most for what is slow, each account half of these; whoever has not signed
  * in shares a few, each network half of these; and hashing has its own. What one of the three
  * doesn't use another may, up to what is kept for each. Who reads slowly may hold all that are
- * free, and loses them to others.
+ * free. A place can be lost, to somebody who holds fewer or, if nothing moves, as many.
  */
 #ifndef IMU_CROWD_H
 #define IMU_CROWD_H
@@ -18,8 +18,9 @@ typedef struct imu_wait {
     apr_time_t until; /**< 0: as long as httpd's own limits allow */
     int place;        /**< IMU_NO_PLACE */
     int refused;      /**< there was no place */
-    int leaving;      /**< for a client that reads: may lose its place to somebody else */
-    apr_time_t moved; /**< leaving: when the client last took something */
+    int leaving;      /**< for a client that reads: may hold more places than others */
+    int stays;        /**< nothing can end it before its time: it keeps its place */
+    apr_time_t moved; /**< when something last came or went */
     int lost;         /**< somebody else has the place now */
 } imu_wait;
 
@@ -28,15 +29,16 @@ typedef struct imu_wait {
 /** Call in child_init. */
 void imu_crowd_child_init(apr_pool_t *pchild, server_rec *s);
 /**
- * Takes a place, if the wait has none yet. Where all are taken, a wait that is leaving loses its
- * own when its account holds at least two more than the newcomer's; or as many, and it has not
- * moved for some seconds. Of several, that which has not moved for longest.
- * @return 0, or -1 when it is refused
+ * Takes a place, if the wait has none yet. Where all are taken, another wait loses its own when its
+ * account, or network, holds at least two more than the newcomer's; or as many, and it has not
+ * moved for some seconds. Of several, that which has not moved for longest. Whoever waits has to
+ * ask for imu_crowd_lost now and then, and to end.
+ * @return 0, or -1 when it is refused, or has lost its place
  */
 int imu_crowd_enter(imu_wait *wait);
-/** The client of a wait that is leaving has taken something. */
+/** Something has come, or gone. */
 void imu_crowd_moved(imu_wait *wait);
-/** @return whether a wait that is leaving has lost its place */
+/** @return whether a wait has lost its place */
 int imu_crowd_lost(const imu_wait *wait);
 /** Gives it back. */
 void imu_crowd_leave(imu_wait *wait);

@@ -187,9 +187,17 @@ static imu_err *away(imu_req *req, int code)
                          req->inst->media ? req->inst->media : "(not configured)", strerror(code));
 }
 
+/* Who waits in turn is not slow, but may have to leave to others what they have less of. */
+static int keeps_its_place(void *user)
+{
+    imu_crowd_moved(user);
+    return !imu_crowd_lost(user);
+}
+
 imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail, int width,
                            int height, struct imu_media_result *out)
 {
+    imu_wait wait = {.known = 1, .who = req->who.user_id, .place = IMU_NO_PLACE};
     const struct imu_media_limits limits = {
         .max_pixels = (uint64_t)req->conf->max_pixels,
         .max_side = MAX_SIDE,
@@ -197,8 +205,9 @@ imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail
         .resize_width = width,
         .resize_height = height,
         .account = req->who.user_id,
+        .wanted = keeps_its_place,
+        .user = &wait,
     };
-    imu_wait wait = {.known = 1, .who = req->who.user_id, .place = IMU_NO_PLACE};
     imu_err *err;
     int fd, rv, code;
 
@@ -217,6 +226,6 @@ imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail
     imu_crowd_leave(&wait);
     apr_pool_cleanup_register(req->p, out, free_result, apr_pool_cleanup_null);
     if (rv < 0)
-        return away(req, code);
+        return code == ECANCELED ? busy(req) : away(req, code);
     return rv > 0 ? refused(req, out) : NULL;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define MAX_ANSWER (IMU_WIRE_MAX_HEADER + 64u) /* three bounded texts, escaped */
+#define LOOK_MS    200                         /* whether the answer is still wanted */
 
 void imu_media_result_free(struct imu_media_result *r)
 {
@@ -128,6 +129,29 @@ static int take_answer(imu_frame *f, struct imu_media_result *out)
     return rc;
 }
 
+/* @return 1, or what is not 1 with errno */
+static int await_answer(imu_wire_reader *rd, int fd, imu_frame *f,
+                        const struct imu_media_limits *limits, int64_t deadline)
+{
+    for (;;) {
+        int64_t left = deadline - imu_wire_now_ms();
+        int slice = left <= 0 ? 0 : limits->wanted && left > LOOK_MS ? LOOK_MS : (int)left;
+        int rc = imu_wire_recv(rd, fd, f, slice);
+        if (rc < 0 && errno == 0)
+            errno = ECONNRESET;
+        if (rc)
+            return rc;
+        if (left <= slice) {
+            errno = ETIMEDOUT;
+            return 0;
+        }
+        if (!limits->wanted(limits->user)) {
+            errno = ECANCELED;
+            return 0;
+        }
+    }
+}
+
 static int exchange(int fd, int file_fd, const struct imu_media_limits *limits, int64_t deadline,
                     struct imu_media_result *out)
 {
@@ -140,12 +164,7 @@ static int exchange(int fd, int file_fd, const struct imu_media_limits *limits, 
         return -1;
     }
     imu_frame f;
-    left = deadline - imu_wire_now_ms();
-    int rc = imu_wire_recv(rd, fd, &f, left > 0 ? (int)left : 0);
-    if (rc == 0)
-        errno = ETIMEDOUT;
-    else if (rc < 0 && errno == 0)
-        errno = ECONNRESET;
+    int rc = await_answer(rd, fd, &f, limits, deadline);
     rc = rc == 1 ? take_answer(&f, out) : -1;
     int err = errno;
     imu_wire_reader_free(rd);

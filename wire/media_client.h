@@ -16,6 +16,10 @@ struct imu_media_limits {
     int resize_width;    /**< make the picture this size; 0 and 0 to keep its own */
     int resize_height;
     const char *account; /**< whose it is, up to 64 bytes: accounts take turns; NULL: nobody's */
+    /** Asked some times a second while the answer is waited for; 0 gives it up. NULL: never asked.
+     */
+    int (*wanted)(void *user);
+    void *user;
 };
 
 struct imu_media_result {
@@ -36,7 +40,8 @@ struct imu_media_result {
  * @param socket      path of the media process's socket
  * @param timeout_ms  for the whole call
  * @return 0 decoded; 1 refused, see code and message; -1 errno: the process can't be reached, took
- * too long (ETIMEDOUT), or answered nonsense (EPROTO). In every case call imu_media_result_free.
+ * too long (ETIMEDOUT), was given up (ECANCELED), or answered nonsense (EPROTO). In every case call
+ * imu_media_result_free.
  */
 int imu_media_decode(const char *socket, int file_fd, const struct imu_media_limits *limits,
                      int timeout_ms, struct imu_media_result *out);

@@ -19,10 +19,10 @@ const open = [];
 after(() => open.forEach((each) => each.socket.destroy()));
 
 /** Sends `begin`, and then `next` again and again. Keeps what comes back in `.text`. */
-function trickle(begin, { next = ' ', to = server, raw = false } = {}) {
-    const each = { text: '', ended: false, begun: Date.now() };
+function trickle(begin, { next = ' ', to = server, raw = false, from } = {}) {
+    const each = { text: '', ended: false, begun: Date.now(), goesOn: () => each.socket.bytesWritten >= begin.length + 5 };
     const begun = () => each.socket.write(begin);
-    each.socket = to === secure && !raw ? tls.connect({ port: to.port, host: '127.0.0.1', rejectUnauthorized: false }, begun) : net.connect(to.port, '127.0.0.1', begun);
+    each.socket = to === secure && !raw ? tls.connect({ port: to.port, host: '127.0.0.1', rejectUnauthorized: false }, begun) : net.connect({ port: to.port, host: '127.0.0.1', localAddress: from }, begun);
     each.socket.on('data', (data) => (each.text += data)).on('error', () => {});
     const timer = setInterval(() => each.socket.writable && each.socket.write(next), 200);
     each.socket.on('close', () => {
@@ -34,12 +34,15 @@ function trickle(begin, { next = ' ', to = server, raw = false } = {}) {
 }
 
 /** Sends a head that promises a body, and the body's first bytes; goes on byte by byte. */
-function dribble(target, { who, method = 'POST', type = 'application/json', begin = '{', lines = [], chunked = false, ...rest } = {}) {
-    const head = [`${method} ${target} HTTP/1.1`, ...(lines.some((line) => line.startsWith('Host:')) ? [] : ['Host: x']), `Content-Type: ${type}`, chunked ? 'Transfer-Encoding: chunked' : 'Content-Length: 5000', ...lines, ...(who ? [`Authorization: Bearer ${who.token}`] : [])];
+function dribble(target, { who, method = 'POST', type = 'application/json', begin = '{', lines = [], chunked = false, length = 5000, ...rest } = {}) {
+    const head = [`${method} ${target} HTTP/1.1`, ...(lines.some((line) => line.startsWith('Host:')) ? [] : ['Host: x']), `Content-Type: ${type}`, chunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${length}`, ...lines, ...(who ? [`Authorization: Bearer ${who.token}`] : [])];
     return trickle(`${head.join('\r\n')}\r\n\r\n${begin}`, rest);
 }
 
 describe('slow bodies', () => {
+    const login = '/api/v1/auth/login';
+    const uploading = '/api/v1/images/upload?image_category=user&is_intermediate=false';
+    const form = { type: 'multipart/form-data; boundary=x', begin: '--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' };
     for (const what of ['a poll', 'a sign-in']) {
         test(`of ${what} hold few threads, and not for long`, async () => {
             const admin = await (server.admin ??= setupAdmin(server));
@@ -61,6 +64,80 @@ describe('slow bodies', () => {
         });
     }
 
+    test('of strangers do not keep out a sign-in whose body comes after its head', async () => {
+        await (server.admin ??= setupAdmin(server));
+        const all = ['127.5.0.1', '127.5.0.2'].flatMap((from) => Array.from({ length: 12 }, () => dribble(login, { from })));
+        await until(() => all.filter((each) => each.text).length >= all.length - 3, 'the refusal of most');
+        const body = JSON.stringify({ email: 'a@example.com', password: 'x' });
+        const late = dribble(login, { begin: '', next: '', length: body.length });
+        await until(() => late.socket.bytesWritten > 0, 'its head');
+        await request(`${server.url}/api/v1/auth/status`);
+        late.socket.write(body);
+        await until(() => late.text, 'its answer');
+        assert.match(late.text, /^HTTP\/1\.1 401 /);
+        all.forEach((each) => each.socket.destroy());
+    });
+
+    for (const length of [500, 4096]) {
+        test(`of ${length} bytes hold no thread`, async () => {
+            const admin = await (server.admin ??= setupAdmin(server));
+            const all = Array.from({ length: 24 }, (_, i) => dribble(i % 2 ? login : '/', { length }));
+            await until(() => all.every((each) => each.socket.bytesWritten > 120), 'their beginnings');
+            assert.equal((await admin.get('/api/v1/auth/me')).status, 200);
+            assert.ok(all.every((each) => !each.text && !each.ended), 'nobody is sent away');
+            all.forEach((each) => each.socket.destroy());
+        });
+    }
+
+    test('that are short and never come whole are answered after their time', async () => {
+        const one = dribble(login, { length: 500 });
+        await until(() => one.text, 'the answer', 60000);
+        assert.match(one.text, /^HTTP\/1\.1 408 [^]*Connection: close\r\n/);
+        assert.ok(Date.now() - one.begun > 25000, 'it had its time');
+    });
+
+    /** Uploads that go on, so many for each. */
+    const uploads = (people, n, next) => people.flatMap((who) => Array.from({ length: n }, () => dribble(uploading, { who, next, ...form })));
+
+    test('of two people together leave threads to a third', async () => {
+        const admin = await (server.admin ??= setupAdmin(server));
+        const [one, two, third] = [await addUser(admin, 'Holds-one'), await addUser(admin, 'Holds-two'), await addUser(admin, 'Comes-later')];
+        const all = uploads([one, two], 12, 'x');
+        await until(() => all.filter((each) => each.text).length >= all.length - 3, 'the refusal of most');
+        for (let i = 0; i < 3; i++) {
+            const [mine] = uploads([third], 1, 'x');
+            await until(() => mine.goesOn() || mine.text, 'some of it');
+            await third.get('/api/v1/auth/me');
+            assert.equal(mine.text, '', 'it is waited for');
+            mine.socket.destroy();
+        }
+        const lost = all.filter((each) => each.text.startsWith('HTTP/1.1 429 ')).length;
+        assert.ok(lost > all.length - 3, 'somebody who held two lost one');
+        all.forEach((each) => each.socket.destroy());
+    });
+
+    test('that stand still lose their threads to others after some seconds', async () => {
+        const admin = await (server.admin ??= setupAdmin(server));
+        const people = [];
+        for (let i = 0; i < 3; i++) {
+            people.push(await addUser(admin, `Stands-still-${i}`));
+        }
+        const still = uploads(people, 1, '');
+        await until(() => still.every((each) => each.socket.bytesWritten > 200), 'their beginnings');
+        await admin.get('/api/v1/auth/me');
+        const later = await addUser(admin, 'Comes-after-them');
+        // Sends again when it is sent away, as people do.
+        await until(() => {
+            const [mine] = uploads([later], 1, 'x');
+            return until(() => mine.goesOn() || mine.text, 'some of it').then(() => {
+                mine.socket.destroy();
+                return !mine.text;
+            });
+        }, 'a thread', 20000);
+        await until(() => still.some((each) => each.text.startsWith('HTTP/1.1 429 ')), 'the end of one of them');
+        still.forEach((each) => each.socket.destroy());
+    });
+
     test('of many people and strangers leave threads to sign-ins, and to what is answered at once', async () => {
         const admin = await (server.admin ??= setupAdmin(server));
         const people = [];
@@ -79,8 +156,7 @@ describe('slow bodies', () => {
         all.forEach((each) => each.socket.destroy());
     });
 
-    const form = { type: 'multipart/form-data; boundary=x', begin: '--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' };
-    for (const [what, target, body] of [['jobs', '/api/v1/queue/default/enqueue_batch', {}], ['uploads', '/api/v1/images/upload?image_category=user&is_intermediate=false', form]]) {
+    for (const [what, target, body] of [['jobs', '/api/v1/queue/default/enqueue_batch', {}], ['uploads', uploading, form]]) {
         test(`of one person’s ${what} leave threads to everybody else`, async () => {
             const admin = await (server.admin ??= setupAdmin(server));
             const slow = await addUser(admin, `Slow-${what}`);
@@ -115,7 +191,6 @@ describe('slow bodies', () => {
     }
 
     // What httpd's core answers by itself, before any of our handlers has heard of it; it reads the body to its end.
-    const login = '/api/v1/auth/login';
     for (const [what, target, how, lasts] of [
         ['OPTIONS *', '*', { method: 'OPTIONS' }, true],
         ['an encoded slash', '/a%2fb', { method: 'GET' }],
@@ -199,7 +274,7 @@ test('who reads a large picture slowly holds no thread', async () => {
 
 test('uploads that wait to be decoded leave threads to everybody else', async () => {
     const admin = await (server.admin ??= setupAdmin(server));
-    const [greedy, other] = [await addUser(admin, 'Greedy'), await addUser(admin, 'Other')];
+    const [greedy, other, third] = [await addUser(admin, 'Greedy'), await addUser(admin, 'Other'), await addUser(admin, 'Third')];
     const form = [{ name: 'file', filename: 'a.png', type: 'image/png', value: makePng(20, 20) }];
     const send = (who) => who.send('POST', '/api/v1/images/upload?image_category=user&is_intermediate=false', { form });
     server.media.kill('SIGSTOP');
@@ -212,11 +287,13 @@ test('uploads that wait to be decoded leave threads to everybody else', async ()
         assert.equal((await admin.get('/api/v1/auth/me')).status, 200);
         all.push(send(other));
         assert.equal((await other.get('/api/v1/auth/me')).status, 200);
+        all.push(send(third));
+        await until(() => refused.length === 11, 'one who had two to lose one');
     } finally {
         server.media.kill('SIGCONT');
     }
     const statuses = (await Promise.all(all)).map((answer) => answer.status);
-    assert.deepEqual([statuses.filter((status) => status === 201).length, statuses.at(-1)], [3, 201], 'two are waited for, and the other person’s');
+    assert.deepEqual([statuses.filter((status) => status === 201).length, ...statuses.slice(-2)], [3, 201, 201], 'one is waited for, and the other people’s');
 });
 
 describe('answers that nobody reads', () => {
