@@ -188,9 +188,13 @@ static imu_err *redeem(imu_req *req)
         return err;
     }
     if ((err = imu_new_password(req, password, imu_text(account, 0, "email"),
-                                imu_text(account, 0, "display_name"), &hash)) ||
-        (err = imu_invitation_redeem(db, req->p, account, hash, imu_network_of(req))))
+                                imu_text(account, 0, "display_name"), &hash)))
         return err;
+    /* It may have been used or ended while the password was hashed. */
+    if ((err = imu_invitation_redeem(db, req->p, account, hash, imu_network_of(req)))) {
+        imu_audit_dead_link(req, IMU_AUDIT_LINK_REDEEMED, account, err);
+        return err;
+    }
     user_id = imu_text(account, 0, "user_id");
     imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_LINK_REDEEMED,
                                     .user_id = user_id,

@@ -63,6 +63,14 @@ static imu_err *used_up(apr_pool_t *p)
                      "or ask an administrator for a new link.");
 }
 
+static imu_err *unknown(apr_pool_t *p)
+{
+    return imu_error(
+        p, 404, "link_unknown",
+        "This link is not known here. It may have been ended, a newer one may have replaced "
+        "it, or part of it is missing. Ask an administrator for a new one.");
+}
+
 imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, imu_rows **account)
 {
     imu_err *err = imu_db_select(db, p, account, "invitation_account", "ss", imu_now(p),
@@ -72,10 +80,7 @@ imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, im
         return err;
     /* Who is suspended could not sign in with what they choose. */
     if (!(*account)->count || !imu_bool(*account, 0, "is_active"))
-        return imu_error(
-            p, 404, "link_unknown",
-            "This link is not known here. It may have been ended, a newer one may have replaced "
-            "it, or part of it is missing. Ask an administrator for a new one.");
+        return unknown(p);
     if (imu_bool(*account, 0, "used"))
         return used_up(p);
     if (imu_bool(*account, 0, "expired"))
@@ -84,21 +89,33 @@ imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, im
     return NULL;
 }
 
+/* Uses the link up: once, and as long as it is the account's. Inside a transaction. */
+static imu_err *use_up(imu_db *db, apr_pool_t *p, const imu_rows *account)
+{
+    const char *id = imu_text(account, 0, "invitation_id");
+    imu_rows *rows;
+    int used = 0;
+    imu_err *err = imu_db_exec(db, p, &used, "invitation_use", "sss", imu_now(p), id,
+                               imu_text(account, 0, "user_id"));
+
+    if (err || used > 0)
+        return err;
+    if ((err = imu_db_select(db, p, &rows, "invitation_used", "s", id)))
+        return err;
+    return rows->count ? used_up(p) : unknown(p);
+}
+
 imu_err *imu_invitation_redeem(imu_db *db, apr_pool_t *p, const imu_rows *account,
                                const char *password_hash, const char *network)
 {
     imu_user_change change = {NULL, password_hash, IMU_KEEP, IMU_KEEP, 0, NULL};
     const char *user_id = imu_text(account, 0, "user_id");
     imu_rows *user;
-    int used = 0;
     imu_err *err = imu_db_begin(db);
 
     if (err)
         return err;
-    err = imu_db_exec(db, p, &used, "invitation_use", "ss", imu_now(p),
-                      imu_text(account, 0, "invitation_id"));
-    if (!err && used == 0)
-        err = used_up(p);
+    err = use_up(db, p, account);
     if (!err)
         err = imu_user_update(db, p, user_id, &change, &user);
     if (!err)

@@ -21,8 +21,8 @@ imu_err *imu_invitation_revoke(imu_db *db, apr_pool_t *p, const char *user_id);
  * "link_unknown", also while the account is suspended, 410 "link_used" or "link_expired" */
 imu_err *imu_invitation_account(imu_db *db, apr_pool_t *p, const char *token, imu_rows **account);
 /** Stores the chosen password, uses the link up and ends the account's sessions. @param network
- * where that happens: the only one that the account is known from then @return 400 "link_invalid"
- * when somebody was faster */
+ * where that happens: the only one that the account is known from then @return 410 "link_used"
+ * when somebody was faster, 404 "link_unknown" when it was ended meanwhile */
 imu_err *imu_invitation_redeem(imu_db *db, apr_pool_t *p, const imu_rows *account,
                                const char *password_hash, const char *network);
 

@@ -42,10 +42,7 @@ static imu_err *check_heir(imu_db *db, apr_pool_t *p, const char *user_id)
         return err;
     if (user->count == 0 || strcmp(user_id, IMU_SYSTEM_USER) == 0)
         return imu_error(p, 404, "user_not_found", "There is no such account.");
-    if (strcmp(imu_text(user, 0, "password_hash"), IMU_NO_PASSWORD) == 0)
-        return imu_error(p, 400, "heir_invited",
-                         "Whoever gets the data has to accept their invitation first.");
-    return NULL;
+    return imu_user_check_receiver(p, user);
 }
 
 /* Inside a transaction. */
@@ -62,7 +59,7 @@ static imu_err *assign(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows 
         err = imu_db_exec(db, p, NULL, parts[i], "s", user_id);
     if (!err)
         err = imu_db_exec(db, p, NULL, "user_end_shares_of_own_boards", "ss", user_id, user_id);
-    return err ? err : imu_db_exec(db, p, NULL, "boards_mark_shared_of", "s", user_id);
+    return err ? err : imu_db_exec(db, p, NULL, "boards_mark_shared", "");
 }
 
 imu_err *imu_legacy_assign(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows **counts)

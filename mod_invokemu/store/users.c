@@ -193,6 +193,19 @@ imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id,
     return imu_db_end(db, err);
 }
 
+imu_err *imu_user_check_receiver(apr_pool_t *p, const imu_rows *user)
+{
+    /* It would go with the invitation if that is taken back. */
+    if (strcmp(imu_text(user, 0, "password_hash"), IMU_NO_PASSWORD) == 0)
+        return imu_error(p, 400, "heir_invited",
+                         "Whoever gets the data has to accept their invitation first.");
+    if (!imu_bool(user, 0, "is_active"))
+        return imu_error(p, 400, "heir_suspended",
+                         "Whoever gets the data is suspended and could not reach it. End the "
+                         "suspension first.");
+    return NULL;
+}
+
 /* Who may get the data of an account. Inside a transaction. */
 static imu_err *check_heir(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
 {
@@ -203,11 +216,7 @@ static imu_err *check_heir(imu_db *db, apr_pool_t *p, const char *user_id, const
         (rows->count == 0 || strcmp(heir, IMU_SYSTEM_USER) == 0 || strcmp(heir, user_id) == 0))
         err = imu_error(p, 400, "heir_unknown",
                         "There is no other account with that id to hand the data to.");
-    /* It would go with the invitation if that is taken back. */
-    if (!err && strcmp(imu_text(rows, 0, "password_hash"), IMU_NO_PASSWORD) == 0)
-        err = imu_error(p, 400, "heir_invited",
-                        "Whoever gets the data has to accept their invitation first.");
-    return err;
+    return err ? err : imu_user_check_receiver(p, rows);
 }
 
 /* Inside a transaction. */
@@ -224,14 +233,15 @@ static imu_err *leave_to(imu_db *db, apr_pool_t *p, const char *user_id, const c
     return err;
 }
 
-/* The shares that the account had go with it. Inside a transaction. */
-static imu_err *delete_rows(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
+/* The shares that the account had go with it: on boards of others, and of its heir. Inside a
+ * transaction. */
+static imu_err *delete_rows(imu_db *db, apr_pool_t *p, const char *user_id)
 {
     imu_err *err = imu_invitation_revoke(db, p, user_id);
 
     if (!err)
         err = imu_db_exec(db, p, NULL, "user_delete", "s", user_id);
-    return err || !heir ? err : imu_db_exec(db, p, NULL, "boards_mark_shared_of", "s", heir);
+    return err ? err : imu_db_exec(db, p, NULL, "boards_mark_shared", "");
 }
 
 imu_err *imu_user_retire(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
@@ -260,6 +270,6 @@ imu_err *imu_user_delete(imu_db *db, apr_pool_t *p, const char *user_id, const c
     if (!err && heir)
         err = leave_to(db, p, user_id, heir);
     if (!err)
-        err = delete_rows(db, p, user_id, heir);
+        err = delete_rows(db, p, user_id);
     return imu_db_end(db, err);
 }

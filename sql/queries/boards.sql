@@ -111,9 +111,9 @@ ON CONFLICT (board_id, user_id) DO UPDATE SET permission = excluded.permission,
 -- :name board_share_remove
 DELETE FROM shared_boards WHERE board_id = %s AND user_id = %s;
 
--- :name boards_mark_shared_of
-UPDATE boards SET is_shared = CASE WHEN EXISTS (SELECT 1 FROM shared_boards s WHERE s.board_id = boards.board_id) THEN 1 ELSE 0 END
-WHERE user_id = %s;
+-- :name boards_mark_shared
+UPDATE boards SET is_shared = 1 - is_shared
+WHERE is_shared <> EXISTS (SELECT 1 FROM shared_boards s WHERE s.board_id = boards.board_id);
 
 -- :name board_mark_shared
 UPDATE boards SET is_shared = CASE WHEN EXISTS (SELECT 1 FROM shared_boards s WHERE s.board_id = boards.board_id) THEN 1 ELSE 0 END

@@ -10,7 +10,10 @@ FROM user_invitations i JOIN users u ON u.email = i.email WHERE i.token_hash = %
 
 -- :name invitation_use
 UPDATE user_invitations SET used_at = %s WHERE invitation_id = %s AND used_at IS NULL
-  AND EXISTS (SELECT 1 FROM users u WHERE u.email = user_invitations.email AND u.is_active = 1);
+  AND EXISTS (SELECT 1 FROM users u WHERE u.email = user_invitations.email AND u.is_active = 1 AND u.user_id = %s);
+
+-- :name invitation_used
+SELECT used_at FROM user_invitations WHERE invitation_id = %s AND used_at IS NOT NULL LIMIT 1;
 
 -- Links that are open for an account, when a new one is made or they are not needed any more.
 -- :name invitation_revoke

@@ -57,7 +57,9 @@ describe('data from before there were accounts', () => {
         assert.equal((await nina.get('/api/v1/legacy-data')).status, 403);
         assert.equal((await nina.post('/api/v1/legacy-data', { user_id: nina.user.user_id })).status, 403);
         const invited = (await admin.post('/api/v1/invitations', { email: 'later@example.com' })).body.user.user_id;
-        for (const [id, want] of [['system', 404], ['nobody', 404], [invited, 400], ['', 422]]) {
+        const away = (await addUser(admin, 'Away')).user.user_id;
+        assert.equal((await admin.patch(`/api/v1/users/${away}`, { is_active: false })).status, 200);
+        for (const [id, want] of [['system', 404], ['nobody', 404], [invited, 400], [away, 400], ['', 422]]) {
             assert.equal((await admin.post('/api/v1/legacy-data', { user_id: id })).status, want, id);
         }
         const answer = await admin.post('/api/v1/legacy-data', { user_id: nina.user.user_id });

@@ -103,7 +103,8 @@ describe('people', () => {
     });
 
     test('what a deleted person owned can become somebody else’s: all of it, and nothing else', async () => {
-        const [leaver, heir, friend] = [await addUser(admin, 'Lena'), await addUser(admin, 'Hanna'), await addUser(admin, 'Fritz')];
+        const [leaver, friend] = [await addUser(admin, 'Lena'), await addUser(admin, 'Fritz')];
+        let heir = await addUser(admin, 'Hanna');
         const board = async (who, name) => (await who.post(`/api/v1/boards/?board_name=${name}`)).body.board_id;
         const share = (who, id, whom, permission) => who.post(`/api/v1/boards/${id}/share`, { user_ids: [whom.user.user_id], permission });
         const [left, friends] = [await board(leaver, 'Left'), await board(friend, 'Friends')];
@@ -126,6 +127,13 @@ describe('people', () => {
         assert.equal((await admin.delete(`${USERS}/${leaver.user.user_id}?delete_data=false`)).status, 422, 'upstream’s route loses nothing either');
         assert.equal((await leaver.get(ME)).status, 200, 'nothing happened yet');
         assert.equal((await heir.delete(path(`?delete_data=false&transfer_to=${heir.user.user_id}`))).status, 403);
+        const suspend = (yes) => admin.patch(`${USERS}/${heir.user.user_id}`, { is_active: !yes });
+        assert.equal((await suspend(true)).status, 200);
+        const unreachable = await admin.delete(path(`?delete_data=false&transfer_to=${heir.user.user_id}`));
+        assert.deepEqual([unreachable.status, /suspended/.test(unreachable.body.detail)], [400, true]);
+        assert.equal((await leaver.get(ME)).status, 200);
+        assert.equal((await suspend(false)).status, 200);
+        heir = await login(server, heir.user.email, PASSWORD);
         assert.equal((await admin.delete(path(`?delete_data=false&transfer_to=${heir.user.user_id}`))).status, 200);
 
         const [entry] = (await admin.get('/api/v1/audit?action=account_deleted&limit=1')).body.entries;
@@ -142,6 +150,40 @@ describe('people', () => {
         assert.equal((await heir.get(`/api/v1/style_presets/i/${preset.id}`)).status, 200);
         assert.equal((await heir.delete(`/api/v1/boards/${left}?include_images=true`)).status, 200);
         assert.equal((await admin.get(`/api/v1/images/i/${onBoard}`)).status, 404);
+    });
+
+    test('a link ends with the address that it was made for: it opens no account that has that address later', async () => {
+        const check = (link) => request(`${server.url}/api/v1/auth/check-link`, { method: 'POST', json: { token: new URL(link).searchParams.get('token') } });
+        const redeem = (link) => request(`${server.url}/api/v1/auth/reset-password`, { method: 'POST', json: { token: new URL(link).searchParams.get('token'), password: NEXT } });
+        const mover = await addUser(admin, 'Mover');
+        const link = (await admin.post(`/api/v1/users/${mover.user.user_id}/reset-password`)).body.reset_link;
+        assert.equal((await check(link)).status, 200);
+        assert.equal((await admin.patch(`/api/v1/users/${mover.user.user_id}`, { email: 'moved@example.com' })).status, 200);
+        const next = await addUser(admin, 'Mover');
+        assert.notEqual(next.user.user_id, mover.user.user_id);
+        assert.deepEqual([(await check(link)).status, (await redeem(link)).status], [404, 404]);
+        await login(server, 'mover@example.com', PASSWORD);
+        await login(server, 'moved@example.com', PASSWORD);
+    });
+
+    test('a board is marked as shared for as long as it is, whoever goes', async () => {
+        const [owner, first, second, heir] = [await addUser(admin, 'Olga'), await addUser(admin, 'Fanny'), await addUser(admin, 'Sonja'), await addUser(admin, 'Herta')];
+        const { board_id: id } = (await owner.post('/api/v1/boards/?board_name=Marked')).body;
+        const marked = () => server.sql(`SELECT is_shared AS yes FROM boards WHERE board_id = '${id}'`)[0].yes;
+        const share = (whom) => owner.post(`/api/v1/boards/${id}/share`, { user_ids: [whom.user.user_id], permission: 'read' });
+        assert.equal(marked(), 0);
+        assert.equal((await share(first)).status, 200);
+        assert.equal(marked(), 1);
+        assert.equal((await owner.delete(`/api/v1/boards/${id}/share/${first.user.user_id}`)).status, 200);
+        assert.equal(marked(), 0);
+        assert.deepEqual([(await share(first)).status, (await share(second)).status], [200, 200]);
+        assert.equal((await admin.delete(`/api/v1/users/${first.user.user_id}`)).status, 200);
+        assert.equal(marked(), 1);
+        assert.equal((await admin.delete(`/api/v1/users/${second.user.user_id}?delete_data=false&transfer_to=${heir.user.user_id}`)).status, 200);
+        assert.equal(marked(), 0, 'the last one it was shared with is gone');
+        assert.equal((await share(heir)).status, 200);
+        assert.equal((await admin.delete(`/api/v1/users/${owner.user.user_id}?delete_data=false&transfer_to=${heir.user.user_id}`)).status, 200);
+        assert.equal(marked(), 0, 'it became that of whom it was shared with');
     });
 
     test('administrators see and end anybody’s sessions, and nobody else does', async () => {
