@@ -173,6 +173,8 @@ imu_err *cli_account(cli *c, const char *email, imu_rows **user);
 /** The first administrator is asked whether they receive what was made before there were accounts.
  */
 imu_err *cli_offer_legacy(cli *c, const char *id, const char *email);
+/** Numbers of imu_legacy_count in words. */
+const char *cli_legacy_words(cli *c, const imu_rows *counts);
 /** Opens the database, and takes over what the server that works on it is set to. */
 imu_err *cli_open(cli *c);
 /** Where publish.h sends to. @param socket  the dispatcher's, or NULL for nowhere */

@@ -15,6 +15,7 @@
 #include "mod_invokemu/util/ids.h"
 
 #define COPY_BYTES  (1 << 20)
+#define COMPARE_BYTES (1 << 18)
 #define MAX_FOLDERS 16 /* open at a time */
 
 /* Where SQLite's processes that use a database in WAL mode hold a shared lock, in the file behind
@@ -103,6 +104,14 @@ static imu_err *place(apr_pool_t *p, int from, const char *to, cli_how how, cli_
         placed->copied++;
     cli_as(NULL);
     return err;
+}
+
+imu_err *cli_place_open(apr_pool_t *p, int from, const char *to, cli_how how, cli_placed *placed)
+{
+    if (!cli_exists(to))
+        return place(p, from, to, how, placed);
+    placed->there++;
+    return NULL;
 }
 
 imu_err *cli_place(apr_pool_t *p, const char *from, const char *to, cli_how how, cli_placed *placed,
@@ -252,6 +261,78 @@ int cli_open_file(const char *path)
     close(fd);
     errno = EINVAL;
     return -1;
+}
+
+/* A folder, or what it holds, by one name that is no link. */
+static int step(int folder, const char *name, int flags)
+{
+    int fd = openat(folder, name, flags | O_NOFOLLOW | O_CLOEXEC), code = errno;
+
+    close(folder);
+    errno = code;
+    return fd;
+}
+
+/* path is cut up. */
+static int open_below(const char *folder, char *path)
+{
+    int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    for (char *slash; fd >= 0 && (slash = strchr(path, '/')); path = slash + 1) {
+        *slash = '\0';
+        fd = step(fd, path, O_PATH | O_DIRECTORY);
+    }
+    return fd < 0 ? fd : step(fd, path, O_RDONLY | O_NONBLOCK);
+}
+
+int cli_open_below(apr_pool_t *p, const char *folder, const char *path)
+{
+    struct stat st;
+    int fd;
+
+    cli_as(folder);
+    fd = open_below(folder, apr_pstrdup(p, path));
+    cli_as(NULL);
+    if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+        return fd;
+    close(fd);
+    errno = EINVAL;
+    return -1;
+}
+
+/* As many bytes as there are, up to len; -1 on failure. */
+static ssize_t read_whole(int fd, char *buf, size_t len, off_t at)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = pread(fd, buf + done, len - done, at + (off_t)done);
+
+        if (n < 0 && errno != EINTR)
+            return -1;
+        if (n == 0)
+            break;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return (ssize_t)done;
+}
+
+int cli_is_same(int one, int other)
+{
+    static char a[COMPARE_BYTES], b[COMPARE_BYTES];
+    struct stat first, second;
+
+    if (fstat(one, &first) != 0 || fstat(other, &second) != 0 || first.st_size != second.st_size)
+        return 0;
+    if (first.st_dev == second.st_dev && first.st_ino == second.st_ino)
+        return 1;
+    for (off_t at = 0; at < first.st_size; at += COMPARE_BYTES) {
+        ssize_t n = read_whole(one, a, sizeof a, at);
+
+        if (n <= 0 || read_whole(other, b, sizeof b, at) != n || memcmp(a, b, (size_t)n) != 0)
+            return 0;
+    }
+    return 1;
 }
 
 int cli_is_whole(const char *path, int (*check)(int fd))

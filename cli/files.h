@@ -36,6 +36,8 @@ typedef struct cli_placed {
  */
 imu_err *cli_place(apr_pool_t *p, const char *from, const char *to, cli_how how, cli_placed *placed,
                    int *gone);
+/** The same from an open file. */
+imu_err *cli_place_open(apr_pool_t *p, int from, const char *to, cli_how how, cli_placed *placed);
 /** Makes a folder and those above it. @param mode  of the ones that are new */
 imu_err *cli_make_folders(apr_pool_t *p, const char *path, mode_t mode);
 /** Calls what for each entry of a folder but "." and ".."; a folder that does not exist has none.
@@ -54,6 +56,11 @@ int cli_is_file(const char *path);
 int cli_is_whole(const char *path, int (*check)(int fd));
 /** Opens for reading, but no link. @return a descriptor or -1 */
 int cli_open_file(const char *path);
+/** Opens a file for reading by its path below a folder, of which no part may be a link or "..".
+ * @return a descriptor, or -1 with errno (ELOOP or ENOTDIR: a link) */
+int cli_open_below(apr_pool_t *p, const char *folder, const char *path);
+/** Whether two open files hold the same. */
+int cli_is_same(int one, int other);
 /** @return 0 or -1 */
 int cli_unlink(const char *path);
 int cli_rename(const char *from, const char *to);

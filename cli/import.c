@@ -16,6 +16,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/store/legacy.h"
 #include "mod_invokemu/store/migrate.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/util/ids.h"
@@ -459,6 +460,21 @@ static imu_err *open_ours(cli_importer *im, const char *folder)
     return err ? err : imu_db_open(im->p, copy, NULL, &im->db);
 }
 
+/* What came once without an owner keeps having none. */
+static imu_err *note_nobodys(cli_importer *im)
+{
+    imu_rows *counts;
+    imu_err *err = imu_legacy_count(im->db, im->p, &counts);
+
+    if (err || !imu_legacy_any(counts) || !(im->owner || im->nobodys))
+        return err;
+    cli_import_note(im,
+                    "%s were here before this import and belong to nobody; it changes no owner. "
+                    "invokemu legacy --owner EMAIL hands them to an account",
+                    cli_legacy_words(im->c, counts));
+    return NULL;
+}
+
 static imu_err *take_all(cli_importer *im, const char *folder)
 {
     const char *settings = settings_text(im);
@@ -472,7 +488,7 @@ static imu_err *take_all(cli_importer *im, const char *folder)
         (err = open_ours(im, folder)) || (err = cli_import_people(im)) ||
         (err = cli_import_boards(im)) || (err = cli_import_pictures(im)) ||
         (err = cli_import_library(im)) || (err = cli_import_models(im)) ||
-        (err = cli_import_jobs(im)))
+        (err = cli_import_jobs(im)) || (err = note_nobodys(im)))
         return err;
     note_settings(im, settings);
     return im->dry ? NULL : cli_sync(im->p, im->c->opt.root);
@@ -543,6 +559,7 @@ imu_err *cli_import(cli *c)
                        .accounts = apr_hash_make(c->p),
                        .holders = apr_hash_make(c->p),
                        .left_out = apr_hash_make(c->p),
+                       .left_pictures = apr_hash_make(c->p),
                        .counts = imu_json_own(c->p, json_object()),
                        .left = imu_json_own(c->p, json_array()),
                        .notes = imu_json_own(c->p, json_array())};

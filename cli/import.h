@@ -23,12 +23,14 @@ typedef struct cli_importer {
     apr_hash_t *accounts; /**< their user id -> ours */
     apr_hash_t *holders;  /**< our user id -> theirs, of whoever it was first */
     apr_hash_t *left_out; /**< user id of theirs who got no account here -> who that is, in words */
+    apr_hash_t *left_pictures; /**< names of pictures that are left out */
     int dry;
     cli_how how;
     cli_placed placed;
     json_t *counts; /**< object: what -> {taken, there} */
     json_t *left;   /**< array of {what, name, reason}: what could not be taken */
     json_t *notes;  /**< array of sentences */
+    int nobodys;    /**< something that is here already belongs to nobody here, but there it did */
     int no_media;   /**< the media process can't be asked */
 } cli_importer;
 

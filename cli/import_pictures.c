@@ -4,6 +4,7 @@
  * A page of pictures at a time: the files are placed and on the disk before the rows are committed.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,8 +14,11 @@
 
 #include "cli/import.h"
 #include "cli/media.h"
+#include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/store/files.h"
+#include "mod_invokemu/store/picture_check.h"
 #include "mod_invokemu/store/picture_files.h"
+#include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/util/jsons.h"
 
 #define MAX_DEPTH 8 /* of folders below theirs of pictures */
@@ -33,38 +37,33 @@ static int is_subfolder(const char *path)
 }
 
 /* Root works for the server: a second name of somebody else's file could be taken from it. */
-static cli_how how_for(cli_importer *im, const char *path)
+static cli_how how_for(cli_importer *im, int from)
 {
     struct stat file, root;
 
-    if (getuid() == 0 && (cli_look(path, &file) != 0 || stat(im->c->opt.root, &root) != 0 ||
+    if (getuid() == 0 && (fstat(from, &file) != 0 || stat(im->c->opt.root, &root) != 0 ||
                           file.st_uid != root.st_uid))
         return CLI_COPY;
     return im->how;
 }
 
-/* Also a name for a file that could be one of ours later. */
-static const char *their_path(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i,
-                              const char *kind, const char *name)
+/* Opens a file of theirs, below their folder of pictures or thumbnails. */
+static int open_theirs(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i,
+                       const char *folder, const char *name)
 {
     const char *sub = imu_text(r, i, "image_subfolder");
 
-    return apr_pstrcat(p, im->outputs, "/images/", kind, sub, *sub ? "/" : "", name, NULL);
+    return cli_open_below(p, apr_pstrcat(p, im->outputs, folder, NULL),
+                          apr_pstrcat(p, sub, *sub ? "/" : "", name, NULL));
 }
 
-/* A thumbnail of theirs, or a new one. */
-static imu_err *place_thumbnail(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+static void make_thumbnail(cli_importer *im, apr_pool_t *p, const char *name, const char *to)
 {
-    const char *name = imu_text(r, i, "image_name");
-    const char *to = imu_thumbnail_path(p, im->c->opt.root, name);
-    const char *from = their_path(im, p, r, i, "thumbnails/", strrchr(to, '/') + 1);
     imu_err *err;
 
-    if (cli_is_file(from))
-        return im->dry ? NULL : cli_place(p, from, to, how_for(im, from), &im->placed, NULL);
     if (im->dry || cli_exists(to)) {
         cli_import_count(im, "thumbnails made anew", !cli_exists(to));
-        return NULL;
+        return;
     }
     err = im->no_media ? imu_error(p, 503, "no_media", "the media process can't be asked")
                        : cli_thumbnail(im->c, p, imu_picture_path(p, im->c->opt.root, name), to);
@@ -76,16 +75,35 @@ static imu_err *place_thumbnail(cli_importer *im, apr_pool_t *p, const imu_rows 
                         im->no_media ? "the media process can't be asked (--media); invokemu "
                                        "doctor --fix makes it later"
                                      : err->detail);
-    return NULL;
 }
 
-static imu_err *place(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i, const char *path)
+/* A thumbnail of theirs, or a new one. */
+static imu_err *place_thumbnail(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
+{
+    const char *name = imu_text(r, i, "image_name");
+    const char *to = imu_thumbnail_path(p, im->c->opt.root, name);
+    int from = open_theirs(im, p, r, i, "/images/thumbnails", strrchr(to, '/') + 1);
+    imu_err *err = NULL;
+
+    if (from < 0) {
+        make_thumbnail(im, p, name, to);
+        return NULL;
+    }
+    if (!im->dry)
+        err = cli_place_open(p, from, to, how_for(im, from), &im->placed);
+    close(from);
+    return err;
+}
+
+/* from is open. */
+static imu_err *place(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i, int from)
 {
     imu_err *err = NULL;
 
     if (!im->dry)
-        err = cli_place(p, path, imu_picture_path(p, im->c->opt.root, imu_text(r, i, "image_name")),
-                        how_for(im, path), &im->placed, NULL);
+        err = cli_place_open(p, from,
+                             imu_picture_path(p, im->c->opt.root, imu_text(r, i, "image_name")),
+                             how_for(im, from), &im->placed);
     return err ? err : place_thumbnail(im, p, r, i);
 }
 
@@ -137,22 +155,83 @@ static imu_err *insert(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i
     return err;
 }
 
-/* Why a picture can't be taken in, or NULL. */
+/* Why a picture can't be taken in by what its row says, or NULL. */
 static const char *hindrance(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
 {
-    const char *name = imu_text(r, i, "image_name");
+    const char *name = imu_text(r, i, "image_name"), *dot = strrchr(name, '.');
 
     if (imu_text(r, i, "deleted_at"))
         return "it was deleted there";
-    if (!imu_picture_file_ok(name) || !is_subfolder(imu_text(r, i, "image_subfolder")))
+    if (*name == '.' || strpbrk(name, "/\\") || !is_subfolder(imu_text(r, i, "image_subfolder")))
         return "its path leads out of the folder of pictures";
+    if (!dot || strcmp(dot, ".png") != 0)
+        return "its name does not end in .png, as those of pictures do here";
+    if (!imu_picture_file_ok(name) || strcmp(imu_visible_text(p, name), name) != 0)
+        return "its name can't be one here";
     if (cli_import_odd_text(r, i))
         return "what its row holds is no UTF-8";
     if (!is_sound(r, i))
         return "its row has no size, or names an origin or category that there is not";
-    if (cli_import_nobody(im, p, r, i))
-        return cli_import_nobody(im, p, r, i);
-    return cli_is_file(their_path(im, p, r, i, "", name)) ? NULL : "its file is missing";
+    return cli_import_nobody(im, p, r, i);
+}
+
+/* Why its file could not be opened. */
+static const char *why_closed(apr_pool_t *p, int code)
+{
+    switch (code) {
+    case ENOENT:
+        return "its file is missing";
+    case ELOOP:
+    case ENOTDIR:
+        return "its path leads over a link, which may lead out of the folder of pictures";
+    case EINVAL:
+        return "what lies there is no file";
+    default:
+        return apr_psprintf(p, "its file can't be read: %s", strerror(code));
+    }
+}
+
+/* Whether what lies here under the picture's name is what would be brought. */
+static int is_ours_the_same(cli_importer *im, apr_pool_t *p, const char *name, int from)
+{
+    const char *path = imu_picture_path(p, im->c->opt.root, name);
+    int fd, same;
+
+    if (!cli_exists(path))
+        return 1;
+    fd = cli_open_file(path);
+    same = fd >= 0 && cli_is_same(fd, from);
+    if (fd >= 0)
+        close(fd);
+    return same;
+}
+
+/* Why a picture can't be taken in by what is here under its name. What belongs to nobody here is
+ * not somebody else's. */
+static imu_err *look_here(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i, int from,
+                          const char **why)
+{
+    const char *name = imu_text(r, i, "image_name"), *owner;
+    const char *to = cli_import_owner(im, imu_text(r, i, "user_id"));
+    imu_rows *here;
+    imu_err *err = imu_db_select(im->db, p, &here, "import_image_owner", "s", name);
+
+    if (err)
+        return err;
+    owner = here->count ? imu_text(here, 0, "user_id") : to;
+    if (!is_ours_the_same(im, p, name, from))
+        *why = "another picture of that name is here already";
+    else if (strcmp(owner, to) != 0 && strcmp(owner, IMU_SYSTEM_USER) != 0)
+        *why = apr_psprintf(p, "it is here already, and belongs to %s", imu_text(here, 0, "email"));
+    else if (strcmp(owner, to) != 0)
+        im->nobodys = 1;
+    return NULL;
+}
+
+static int is_left(cli_importer *im, const imu_rows *r, int i)
+{
+    return apr_hash_get(im->left_pictures, imu_text(r, i, "image_name"), APR_HASH_KEY_STRING) !=
+           NULL;
 }
 
 /* The workflow lies in the file alone; reading that is the media process's. */
@@ -162,7 +241,7 @@ static imu_err *take_workflow(cli_importer *im, apr_pool_t *p, const imu_rows *r
     imu_rows *there;
     imu_err *err;
 
-    if (!imu_bool(r, i, "has_workflow") || hindrance(im, p, r, i))
+    if (!imu_bool(r, i, "has_workflow") || is_left(im, r, i))
         return NULL;
     if ((err = imu_db_select(im->db, p, &there, "import_documents_there", "s", name)) ||
         there->count)
@@ -195,19 +274,35 @@ static imu_err *take_workflow(cli_importer *im, apr_pool_t *p, const imu_rows *r
     return err;
 }
 
+/* Places the files, or says why not. */
+static imu_err *bring(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i, const char **why)
+{
+    int from = open_theirs(im, p, r, i, "/images", imu_text(r, i, "image_name"));
+    imu_err *err = NULL;
+
+    if (from < 0) {
+        *why = why_closed(p, errno);
+        return NULL;
+    }
+    if (!imu_png_is_whole(from))
+        *why = "its file is no whole PNG picture";
+    else
+        err = look_here(im, p, r, i, from, why);
+    if (!err && !*why)
+        err = place(im, p, r, i, from);
+    close(from);
+    return err;
+}
+
 static imu_err *prepare(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
 {
     const char *name = imu_text(r, i, "image_name"), *why = hindrance(im, p, r, i);
-    imu_err *err = NULL;
+    imu_err *err = why ? NULL : bring(im, p, r, i, &why);
 
-    if (!why)
-        err = place(im, p, r, i, their_path(im, p, r, i, "", name));
-    if (err && imu_error_is(err, "unreadable")) {
-        why = err->detail;
-        err = NULL;
-    }
-    if (why)
+    if (why) {
+        apr_hash_set(im->left_pictures, apr_pstrdup(im->p, name), APR_HASH_KEY_STRING, "");
         cli_import_left(im, "picture", name, why);
+    }
     return err;
 }
 
@@ -217,7 +312,7 @@ static imu_err *take_picture(cli_importer *im, apr_pool_t *p, const imu_rows *r,
     int taken = 0;
     imu_err *err;
 
-    if (hindrance(im, p, r, i) ||
+    if (is_left(im, r, i) ||
         (!im->dry && !cli_exists(imu_picture_path(p, im->c->opt.root, name))))
         return NULL;
     if (!(err = insert(im, p, r, i, &taken)))

@@ -2,6 +2,7 @@
  * legacy.c: what was made before there were accounts, and who receives it (specification 6.4).
  */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -10,11 +11,20 @@
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/legacy.h"
 
-static const char *in_words(cli *c, const imu_rows *counts)
+static const char *counted(cli *c, const imu_rows *counts, const char *column, const char *one,
+                           const char *many)
 {
-    return apr_psprintf(c->p, "%s boards, %s pictures, %s workflows and %s style presets",
-                        imu_text(counts, 0, "boards"), imu_text(counts, 0, "images"),
-                        imu_text(counts, 0, "workflows"), imu_text(counts, 0, "style_presets"));
+    const char *n = imu_text(counts, 0, column);
+
+    return apr_pstrcat(c->p, n, " ", strcmp(n, "1") == 0 ? one : many, NULL);
+}
+
+const char *cli_legacy_words(cli *c, const imu_rows *counts)
+{
+    return apr_pstrcat(c->p, counted(c, counts, "boards", "board", "boards"), ", ",
+                       counted(c, counts, "images", "picture", "pictures"), ", ",
+                       counted(c, counts, "workflows", "workflow", "workflows"), " and ",
+                       counted(c, counts, "style_presets", "style preset", "style presets"), NULL);
 }
 
 static imu_err *assign(cli *c, const char *id, const char *email, imu_rows **counts)
@@ -40,7 +50,7 @@ imu_err *cli_legacy(cli *c)
     if (!c->opt.owner) {
         if (!(err = imu_legacy_count(c->db, c->p, &counts)))
             cli_done(c, imu_legacy_numbers(counts), "%s belong to no account.",
-                     in_words(c, counts));
+                     cli_legacy_words(c, counts));
         return err;
     }
     if ((err = cli_account(c, c->opt.owner, &user)))
@@ -48,7 +58,7 @@ imu_err *cli_legacy(cli *c)
     email = imu_text(user, 0, "email");
     if ((err = assign(c, imu_text(user, 0, "user_id"), email, &counts)))
         return err;
-    cli_done(c, imu_legacy_numbers(counts), "%s are now of %s.", in_words(c, counts), email);
+    cli_done(c, imu_legacy_numbers(counts), "%s are now of %s.", cli_legacy_words(c, counts), email);
     return NULL;
 }
 
@@ -63,7 +73,7 @@ imu_err *cli_offer_legacy(cli *c, const char *id, const char *email)
         cli_confirm(c, apr_psprintf(c->p,
                                     "%s were made before there were accounts. Are they to be "
                                     "of %s?",
-                                    in_words(c, counts), email))) {
+                                    cli_legacy_words(c, counts), email))) {
         if (!(err = assign(c, id, email, &counts)))
             cli_say(c, "They are now of %s.", email);
         return err;
@@ -71,6 +81,6 @@ imu_err *cli_offer_legacy(cli *c, const char *id, const char *email)
     cli_say(c,
             "%s, made before there were accounts, belong to nobody: invokemu legacy --owner EMAIL "
             "hands them to an account.",
-            in_words(c, counts));
+            cli_legacy_words(c, counts));
     return NULL;
 }

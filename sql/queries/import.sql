@@ -23,6 +23,9 @@ INSERT INTO images (image_name, user_id, image_origin, image_category, width, he
   starred, created_at, updated_at)
 VALUES (%s, %s, %s, %s, %lld, %lld, %s, %s, %s, %d, %d, %s, %s) ON CONFLICT DO NOTHING;
 
+-- :name import_image_owner
+SELECT u.user_id, u.email FROM images i JOIN users u ON u.user_id = i.user_id WHERE i.image_name = %s LIMIT 1;
+
 -- :name import_place
 INSERT INTO board_images (image_name, board_id, created_at, updated_at)
 SELECT %s, b.board_id, %s, %s FROM boards b WHERE b.board_id = %s ON CONFLICT DO NOTHING;
