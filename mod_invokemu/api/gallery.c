@@ -176,7 +176,8 @@ static imu_err *read_day(imu_req *req, const char **day)
 
 /* Turns board_id into the scope of the list: a board (after asking whether it may be read), no
  * board, or everything: of one's own, and of everybody for those who see all and don't ask for
- * mine. */
+ * mine. Who asks for theirs on no board gets those too that lie where they can't look (any more):
+ * on no page would they find them otherwise. */
 static imu_err *read_scope(imu_req *req, imu_image_filter *filter)
 {
     const char *board_id;
@@ -187,6 +188,7 @@ static imu_err *read_scope(imu_req *req, imu_image_filter *filter)
         return err;
     if (mine || !imu_policy_sees_all(&req->who))
         filter->owner_id = req->who.user_id;
+    filter->unseen = mine && !imu_policy_sees_all(&req->who);
     if (!board_id || !*board_id)
         return NULL;
     if (strcmp(board_id, IMU_NO_BOARD) == 0) {

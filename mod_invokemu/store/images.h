@@ -43,6 +43,7 @@ typedef struct imu_image_filter {
     const char *board_id;   /**< those on this board, whoever owns them */
     const char *owner_id;   /**< without a board: this person's, or everybody's when NULL */
     int uncategorized;      /**< without a board: only those on no board */
+    int unseen;             /**< and with that, an owner's on boards that the owner does not see */
     const char *origin;     /**< or NULL */
     const char *categories; /**< words between commas, such as ",general,user,", or NULL */
     int intermediate;       /**< 0, 1, or -1 for both */

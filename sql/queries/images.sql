@@ -1,5 +1,6 @@
 -- Pictures. The lists come in three scopes, so that each can use its index: those on one board (scope is its id), one
--- person's (scope is the user's id), and everybody's (scope is NULL). loose = 1 keeps only those on no board. Every other
+-- person's (scope is the user's id), and everybody's (scope is NULL). loose = 1 keeps only those on no board; loose = 2 also those
+-- on boards that this person does not see (any more). Every other
 -- condition that is NULL (or -1 for intermediate) does not count.
 
 -- :part asked
@@ -22,7 +23,10 @@ WHERE (ask.origin IS NULL OR i.image_origin = ask.origin)
 
 -- :part that_match
 LEFT JOIN board_images bi ON bi.image_name = i.image_name
-WHERE (ask.loose = 0 OR bi.board_id IS NULL)
+WHERE (ask.loose = 0 OR bi.board_id IS NULL OR ask.loose = 2 AND bi.board_id NOT IN (
+    SELECT b.board_id FROM ask AS viewer JOIN boards b
+    LEFT JOIN shared_boards sb ON sb.board_id = b.board_id AND sb.user_id = viewer.scope
+    WHERE b.user_id = viewer.scope OR b.board_visibility <> 'private' OR sb.permission IS NOT NULL))
   AND (ask.origin IS NULL OR i.image_origin = ask.origin)
   AND (ask.categories IS NULL OR instr(ask.categories, ',' || i.image_category || ',') > 0)
   AND (ask.intermediate < 0 OR i.is_intermediate = ask.intermediate)

@@ -285,6 +285,37 @@ describe('boards', () => {
         assert.equal(await status(reader.get(`/api/v1/boards/${board.board_id}`)), 403);
     });
 
+    test('one’s pictures on a board that one can’t see any more are found among those on no board', async () => {
+        const board = await create(owner, 'For a while');
+        const share = `/api/v1/boards/${board.board_id}/share`;
+        const of = async (who, query) => {
+            const [page, names, plain] = await Promise.all([who.get(`/api/v1/images/?${query}&limit=1000`), who.get(`/api/v1/images/names?${query}`), who.get(`/api/v1/boards/none/image_names?${query.replace('board_id=none', '')}`)]);
+            const listed = page.body.items.map((i) => i.image_name);
+            assert.deepEqual([names.body.image_names, names.body.total_count, page.body.total, plain.body], [listed, listed.length, listed.length, listed], query);
+            return listed.sort();
+        };
+        const guest = await addUser(admin, 'Gerd');
+        assert.equal(await status(owner.post(share, { user_ids: [guest.user.user_id], permission: 'write' })), 200);
+        const { image_name: there } = await upload(guest, { query: `&board_id=${board.board_id}` });
+        const { image_name: loose } = await upload(guest);
+        const own = await create(guest, 'Own');
+        await upload(guest, { query: `&board_id=${own.board_id}` });
+        const open = await create(owner, 'Open', { board_visibility: 'public' });
+        await upload(guest, { query: `&board_id=${open.board_id}` });
+        assert.deepEqual(await of(guest, 'board_id=none&mine=true'), [loose]);
+        assert.equal(await status(owner.delete(`${share}/${guest.user.user_id}`)), 200);
+        assert.deepEqual(await of(guest, 'board_id=none&mine=true'), [there, loose].sort());
+        assert.deepEqual(await of(guest, 'board_id=none'), [loose], 'as InvokeAI’s client asks');
+        assert.ok(!(await of(owner, 'board_id=none&mine=true')).includes(there));
+        assert.ok(!(await of(admin, 'board_id=none&mine=true')).includes(there));
+        assert.equal(await status(guest.get(`/api/v1/images/i/${there}/full`)), 200);
+        assert.equal(await status(guest.post('/api/v1/board_images/batch/delete', { image_names: [there] })), 403, 'it stays on that board');
+        assert.deepEqual((await owner.get(`/api/v1/boards/${board.board_id}/image_names`)).body, [there]);
+        assert.equal((await guest.delete('/api/v1/images/uncategorized')).body.deleted_images.length, 1, 'which deleting all on no board does not reach');
+        assert.equal(await status(guest.post('/api/v1/board_images/batch', { image_names: [there], board_id: own.board_id })), 201, 'but onto a board of theirs');
+        assert.deepEqual(await of(guest, 'board_id=none&mine=true'), []);
+    });
+
     test('nobody shares a board with themselves, or with whom it belongs to', async () => {
         const deputy = await addUser(admin, 'Vice');
         const { board_id: id } = (await owner.post('/api/v1/boards/?board_name=Selfish')).body;
