@@ -163,7 +163,8 @@ static void check_looking(adapted *a, const char *where, const imu_ip_use *uses,
     imu_ip_run *runs;
     imu_ip_call calls[2];
     imu_fault fault;
-    if (imu_ip_runs_prepare(a->unet, uses, count, &runs, &fault)) {
+    if (imu_ip_runs_prepare(a->unet, uses, count, a->latents->dim[2], a->latents->dim[3], &runs,
+                            &fault)) {
         check_fail(a->c, a->file, where, &fault);
     } else {
         for (int i = 0; i < count; i++)
@@ -183,6 +184,17 @@ static void check_averse(adapted *a, const imu_ip_use *use)
     check_looking(a, "plain", &averse, 1);
 }
 
+/* Only where the mask says so. */
+static void check_masked(adapted *a, const imu_ip_use *use)
+{
+    imu_array *mask = check_array(a->c, a->st, "ip/mask");
+    imu_ip_use masked = *use;
+    check_note(a->c, a->file, "ip/mask", mask ? 0 : 1, 0);
+    masked.mask = mask ? mask->data : NULL;
+    check_looking(a, "ip/masked/out", &masked, 1);
+    imu_array_free(mask);
+}
+
 static void check_ips(adapted *a, imu_vision *v, imu_image *const images[2])
 {
     static const char *const kinds[] = {"linear", "mlp", "resampler"};
@@ -200,6 +212,8 @@ static void check_ips(adapted *a, imu_vision *v, imu_image *const images[2])
             check_looking(a, where, &use, 1);
         if (tokens[i])
             check_averse(a, &use);
+        if (tokens[i] && !i)
+            check_masked(a, &use);
     }
     if (tokens[0] && tokens[2])
         check_looking(a, "ip/several/out",

@@ -280,11 +280,16 @@ def tokens_of(w, kind, hidden, vector):
 
 
 class Looking(Net):
-    """A network whose attentions on the context look at pictures too: [(weights, tokens, weight, blocks)]."""
+    """A network whose attentions on the context look at pictures too: [(weights, tokens, weight, blocks)].
+    `mask`: [1, 1, h, w] of the latents, where they do."""
 
-    def __init__(self, weights, adapters):
+    def __init__(self, weights, adapters, mask=None):
         super().__init__(weights, "", UNET["norm_num_groups"])
         self.adapters = adapters
+        self.masks = {}
+        while mask is not None:
+            self.masks[mask.shape[-2] * mask.shape[-1]] = mask.view(1, -1, 1)
+            mask = F.max_pool2d(mask, 2, 2, ceil_mode=True) if mask.shape[-1] > 2 else None
         self.numbers = {name: i for i, (name, _) in enumerate(crossings(UNET))}
 
     def attention(self, name, x, context, heads):
@@ -295,7 +300,8 @@ class Looking(Net):
         for w, tokens, weight, blocks in self.adapters:
             if any(block in name for block in blocks):
                 own = Net(w)
-                mixed = mixed + weight * attend(q, own.linear(f"ip_adapter.{i}.to_k_ip", tokens), own.linear(f"ip_adapter.{i}.to_v_ip", tokens), heads)
+                found = attend(q, own.linear(f"ip_adapter.{i}.to_k_ip", tokens), own.linear(f"ip_adapter.{i}.to_v_ip", tokens), heads)
+                mixed = mixed + weight * found * self.masks.get(q.shape[1], 1)
         return self.linear(name + ".to_out.0", mixed)
 
 
@@ -320,6 +326,9 @@ def add_ips(fixtures, weights, inputs, out):
         out[f"ip/{kind}/tokens"] = torch.cat([unseen, seen])
         made[kind] = ip, seen
         out[f"ip/{kind}/out"] = unet(weights, UNET, *inputs, net=Looking(weights, [(ip, seen, 0.7, ["block"])]))
+    mask = (torch.rand(1, 1, *inputs[0].shape[-2:], dtype=torch.float64) > 0.8).double()
+    out["ip/mask"] = mask
+    out["ip/masked/out"] = unet(weights, UNET, *inputs, net=Looking(weights, [(*made["linear"], 0.7, ["block"])], mask))
     several = [(*made["linear"], 0.5, ["up_blocks.0", "mid_block"]), (*made["resampler"], -0.8, ["down_blocks.1.attentions.0"])]
     out["ip/several/out"] = unet(weights, UNET, *inputs, net=Looking(weights, several))
 

@@ -354,6 +354,14 @@ static void test_values_one_by_one(void **state)
         expected[i] = (double)z[i] + (double)x[i];
     assert_int_equal(f->backend->add(f->backend, &sum, &more), 0);
     expect(f, "add", &sum, expected);
+    imu_tensor factors = from(f, IMU_F32, 1, DIM(rows), z),
+               scaled = from(f, f->type, 2, DIM(rows, width), x);
+    expected = room(count);
+    for (int64_t i = 0; i < count; i++)
+        expected[i] = (double)x[i] * (double)z[i / width];
+    assert_int_equal(f->backend->scale_rows(f->backend, &scaled, &factors), 0);
+    expect(f, "scale_rows", &scaled, expected);
+    drop(f, &factors);
     imu_tensor narrow = empty(f, IMU_BF16, 2, DIM(rows, width));
     expected = room(count);
     for (int64_t i = 0; i < count; i++)

@@ -7,11 +7,11 @@ import { batchOf } from '../lib/captured.mjs';
 import { addModel, modelFolder, modelsByName, named } from '../lib/models.mjs';
 import { REPO } from '../lib/paths.mjs';
 import { enqueuePictures, pictureModel, pictureNames } from '../lib/pictures.mjs';
-import { readPixels } from '../lib/png.mjs';
+import { makePng, readPixels } from '../lib/png.mjs';
 import { settled } from '../lib/queue.mjs';
 import { useServer } from '../lib/server.mjs';
 import { LARGE_ENOUGH, writeIp, writeModel, writeT2i, writeVision } from '../lib/tiny-models.mjs';
-import { addUser, setupAdmin } from '../lib/users.mjs';
+import { addUser, setupAdmin, upload } from '../lib/users.mjs';
 
 const FIXTURES = path.join(REPO, 'tests/fixtures/diffusion');
 const ENDED = ['completed', 'failed', 'canceled'];
@@ -77,9 +77,13 @@ async function run(steering, { model = known.tiny, width = 64, height = 64, vae,
         nodes.vae = { type: 'vae_loader', vae_model: named(vae) };
     }
     const inputs = { ip_adapter: ['ip_adapter', 'ip_adapter'], t2i_adapter: ['t2i_adapter', 't2i_adapter'], controlnet: ['control', 'control'] };
-    steering.forEach(({ type, ...fields }, i) => {
+    steering.forEach(({ type, masks = [], ...fields }, i) => {
         const [output, input] = inputs[type];
         nodes[`steer${i}`] = { type, image, ...fields };
+        masks.forEach((mask, k) => {
+            nodes[`mask${i}_${k}`] = mask;
+            lines.push(`mask${i}_${k}.mask ${k + 1 < masks.length ? `mask${i}_${k + 1}` : `steer${i}`}.mask`);
+        });
         nodes[`all_${type}`] = { type: 'collect' };
         lines.push(`steer${i}.${output} all_${type}.item`, ...(lines.includes(`all_${type}.collection denoise.${input}`) ? [] : [`all_${type}.collection denoise.${input}`]));
     });
@@ -190,6 +194,21 @@ test('no weight changes nothing; several together, and with a T2I adapter; witho
     assert.notDeepEqual(steered, plain);
 });
 
+test('only where a mask says so', async () => {
+    const put = async (pixel) => ({ image_name: (await upload(anna, { png: makePng(48, 48, { pixel }) })).image_name });
+    const [half, none, dark] = [await put((x) => [9, 9, 9, x < 24 ? 255 : 0]), await put(() => [9, 9, 9, 0]), await put((x) => (x < 24 ? [0, 0, 0] : [255, 255, 255]))];
+    const masked = (...masks) => draw([ip('look', { masks })]);
+    const alpha = (picture, invert = false) => ({ type: 'alpha_mask_to_tensor', image: picture, invert });
+    const [everywhere, nowhere] = [await draw([ip('look')]), await draw([])];
+    const left = await masked(alpha(half));
+    assert.notDeepEqual(left, everywhere);
+    assert.notDeepEqual(left, nowhere);
+    assert.deepEqual(await masked(alpha(none)), nowhere);
+    assert.deepEqual(await masked(alpha(none, true)), everywhere);
+    assert.deepEqual(await masked({ type: 'image_mask_to_tensor', image: dark }), left);
+    assert.deepEqual(await masked({ type: 'image_mask_to_tensor', image: dark, invert: true }, { type: 'invert_tensor_mask' }), left);
+});
+
 test('what IP adapters can not be used for is refused with a sentence', async () => {
     assert.match((await run([ip('look-odd')])).error_message, /No encoder of pictures is installed that this IP adapter was made for/);
     assert.match((await run([ip('look-misfit')])).error_message, /IP adapter was made for another kind of model/);
@@ -197,5 +216,5 @@ test('what IP adapters can not be used for is refused with a sentence', async ()
     assert.match((await run([ip('tiny')])).error_message, /IP adapter "tiny" is not installed/);
     assert.match((await run([ip('look', { weight: 3 })])).error_message, /"weight" must be a number from -1 to 2/);
     assert.match((await run([ip('look', { begin_step_percent: 0.8, end_step_percent: 0.2 })])).error_message, /must not be more than/);
-    assert.match((await run([ip('look', { mask: { tensor_name: 'x' } })])).error_message, /to a part of the picture/);
+    assert.equal((await run([ip('look', { mask: { tensor_name: 'x' } })])).status, 'failed');
 });

@@ -247,7 +247,8 @@ imu_engine_status imu_denoising_prepare(imu_denoising *r, imu_fault *fault)
     if (!s)
         s = run_t2is(r, fault);
     if (!s)
-        s = imu_ip_runs_prepare(r->model->unet, a->ips, a->ip_count, &r->ip, fault);
+        s = imu_ip_runs_prepare(r->model->unet, a->ips, a->ip_count, r->x->dim[2], r->x->dim[3],
+                                &r->ip, fault);
     return s ? s
              : imu_scheduler_open(r->model->scheduler, a->scheduler, a->steps, r->values,
                                   &r->scheduler, fault);

@@ -13,6 +13,38 @@ static bool holds_one(const char *name, const char *const *parts, int count)
     return false;
 }
 
+/* The largest of 2 by 2 cells, so that no small place is lost; at an odd edge, of what is there. */
+static float *halved(const float *mask, int64_t height, int64_t width)
+{
+    int64_t h = (height + 1) / 2, w = (width + 1) / 2;
+    float *out = calloc((size_t)(h * w), sizeof *out);
+    for (int64_t i = 0; out && i < height * width; i++) {
+        float *at = &out[i / width / 2 * w + i % width / 2];
+        *at = mask[i] > *at ? mask[i] : *at;
+    }
+    return out;
+}
+
+static imu_engine_status prepare_masks(const imu_unet *u, const float *mask, int64_t height,
+                                       int64_t width, imu_ip_run *run, imu_fault *fault)
+{
+    size_t area = (size_t)(height * width);
+    if (!mask)
+        return IMU_ENGINE_OK;
+    run->mask[0] = malloc(area * sizeof *mask);
+    if (!run->mask[0])
+        return imu_fail_memory(fault);
+    memcpy(run->mask[0], mask, area * sizeof *mask);
+    for (int i = 1; i < u->levels; i++) {
+        run->mask[i] = halved(run->mask[i - 1], height, width);
+        if (!run->mask[i])
+            return imu_fail_memory(fault);
+        height = (height + 1) / 2;
+        width = (width + 1) / 2;
+    }
+    return IMU_ENGINE_OK;
+}
+
 static imu_engine_status prepare_one(const imu_unet *u, const imu_ip_use *use, imu_ip_run *run,
                                      imu_fault *fault)
 {
@@ -38,12 +70,16 @@ static imu_engine_status prepare_one(const imu_unet *u, const imu_ip_use *use, i
 }
 
 imu_engine_status imu_ip_runs_prepare(const imu_unet *u, const imu_ip_use *uses, int count,
-                                      imu_ip_run **runs, imu_fault *fault)
+                                      int64_t height, int64_t width, imu_ip_run **runs,
+                                      imu_fault *fault)
 {
     *runs = calloc((size_t)count + 1, sizeof **runs);
     imu_engine_status s = *runs ? IMU_ENGINE_OK : imu_fail_memory(fault);
-    for (int i = 0; i < count && !s; i++)
+    for (int i = 0; i < count && !s; i++) {
         s = prepare_one(u, &uses[i], &(*runs)[i], fault);
+        if (!s)
+            s = prepare_masks(u, uses[i].mask, height, width, &(*runs)[i], fault);
+    }
     return s;
 }
 
@@ -52,6 +88,8 @@ void imu_ip_runs_free(imu_ip_run *runs, int count)
     for (int i = 0; runs && i < count; i++) {
         free(runs[i].where);
         free(runs[i].averse);
+        for (int k = 0; k < IMU_UNET_MAX_LEVELS; k++)
+            free(runs[i].mask[k]);
     }
     free(runs);
 }
@@ -65,5 +103,6 @@ void imu_ip_run_call(const imu_ip_use *use, const imu_ip_run *run, int first, do
                           .values = use->tokens->data + skipped,
                           .averse = run->averse + skipped,
                           .weight = weight,
-                          .where = run->where};
+                          .where = run->where,
+                          .mask = run->mask[0] ? run->mask : NULL};
 }

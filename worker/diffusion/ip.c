@@ -433,9 +433,41 @@ static imu_tensor *sent(imu_run *run, const imu_ip_call *c, const float *from, i
     return x;
 }
 
-int imu_ip_begin(imu_run *run, const imu_ip_calls *calls, int64_t rows, imu_ip_state *state)
+/* A mask for each row of the features of a level. */
+static imu_tensor *sent_mask(imu_run *run, const float *mask, int64_t rows, int64_t area)
 {
-    *state = (imu_ip_state){.calls = calls};
+    float *all = malloc((size_t)(rows * area) * sizeof *all);
+    if (!all) {
+        imu_run_fail(run, IMU_TENSOR_NO_MEMORY);
+        return NULL;
+    }
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(all + r * area, mask, (size_t)area * sizeof *all);
+    imu_tensor *x = imu_op_from(run, 2, (int64_t[]){rows, area}, all);
+    free(all);
+    return x;
+}
+
+static void begin_call(imu_run *run, const imu_ip_call *c, const imu_unet *u,
+                       const imu_unet_request *r, imu_ip_tokens_there *there)
+{
+    const float *from[2] = {c->values, c->averse};
+    int64_t height = r->height, width = r->width;
+    for (int k = 0; k < 2 && from[k]; k++) {
+        there->keys[k] = sent(run, c, from[k], r->batch, 1);
+        there->values[k] = sent(run, c, from[k], r->batch, c->weight);
+    }
+    for (int i = 0; i < u->levels && c->mask; i++) {
+        there->mask[i] = sent_mask(run, c->mask[i], r->batch, height * width);
+        height = (height + 1) / 2;
+        width = (width + 1) / 2;
+    }
+}
+
+int imu_ip_begin(imu_run *run, const imu_unet *u, const imu_unet_request *r, imu_ip_state *state)
+{
+    const imu_ip_calls *calls = r->ips;
+    *state = (imu_ip_state){.calls = calls, .crossing = u->crossing};
     if (!calls || !calls->count)
         return 0;
     state->there = calloc((size_t)calls->count, sizeof *state->there);
@@ -443,14 +475,8 @@ int imu_ip_begin(imu_run *run, const imu_ip_calls *calls, int64_t rows, imu_ip_s
         imu_run_fail(run, IMU_TENSOR_NO_MEMORY);
         return -1;
     }
-    for (int i = 0; i < calls->count; i++) {
-        const imu_ip_call *c = &calls->call[i];
-        const float *from[2] = {c->values, c->averse};
-        for (int k = 0; k < 2 && from[k]; k++) {
-            state->there[i].keys[k] = sent(run, c, from[k], rows, 1);
-            state->there[i].values[k] = sent(run, c, from[k], rows, c->weight);
-        }
-    }
+    for (int i = 0; i < calls->count; i++)
+        begin_call(run, &calls->call[i], u, r, &state->there[i]);
     return 0;
 }
 
@@ -469,6 +495,7 @@ void imu_ip_add(imu_run *run, const imu_ip_state *state, int number, const imu_t
         imu_tensor *found = imu_op_attention(run, q, k, v, heads, false, NULL);
         imu_drop(run, k);
         imu_drop(run, v);
+        imu_op_scale_rows(run, found, state->there[i].mask[state->crossing[number].level]);
         imu_op_add(run, mixed, found);
         imu_drop(run, found);
     }

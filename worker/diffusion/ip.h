@@ -21,6 +21,9 @@ typedef struct imu_ip_call {
     const float *averse; /* the same where `where` says IMU_IP_AVERSE */
     double weight;
     const unsigned char *where; /* of each attention of the UNet: IMU_IP_... */
+    /* Of each level of the UNet: [area of its features], what is found there is multiplied by.
+     * NULL: nothing. */
+    float *const *mask;
 } imu_ip_call;
 
 enum { IMU_IP_OFF = 0, IMU_IP_ON, IMU_IP_AVERSE };
@@ -33,15 +36,17 @@ typedef struct imu_ip_calls {
 /* What attentions need while a network runs: the tokens on the device. Freed with the run. */
 typedef struct imu_ip_tokens_there {
     imu_tensor *keys[2], *values[2]; /* as they are and averse; values times the weight */
+    imu_tensor *mask[IMU_UNET_MAX_LEVELS];
 } imu_ip_tokens_there;
 
 typedef struct imu_ip_state {
     const imu_ip_calls *calls;
+    const imu_crossing *crossing; /* of the UNet */
     imu_ip_tokens_there *there;
 } imu_ip_state;
 
 /* -1 when memory is lacking: then the run has failed. To be freed: state->there. */
-int imu_ip_begin(imu_run *run, const imu_ip_calls *calls, int64_t rows, imu_ip_state *state);
+int imu_ip_begin(imu_run *run, const imu_unet *u, const imu_unet_request *r, imu_ip_state *state);
 /* mixed += what queries find in the pictures, at the UNet's attention of that number. */
 void imu_ip_add(imu_run *run, const imu_ip_state *state, int number, const imu_tensor *q, int heads,
                 imu_tensor *mixed);

@@ -281,6 +281,7 @@ typedef struct imu_ip_use {
     /* Parts of names of those where the pictures are shown to the negative prompt's half alone. */
     const char *const *averse;
     int averse_count;
+    const float *mask; /* [h, w] of the latents, 1 where it counts, else 0; NULL: everywhere */
 } imu_ip_use;
 
 /* FreeU: on the two coarsest levels of the way up, half of the channels count `backbone` times and

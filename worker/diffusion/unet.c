@@ -262,13 +262,14 @@ static imu_engine_status build(imu_unet *u, imu_fault *fault)
 }
 
 /* Gives the cross attentions of a transformer their numbers. */
-static void number_transformer(imu_unet *u, imu_transformer *t, const char *name, int width)
+static void number_transformer(imu_unet *u, imu_transformer *t, const char *name, int level)
 {
     for (int i = 0; i < t->depth; i++) {
         imu_crossing *c = u->crossing ? &u->crossing[u->crossing_count] : NULL;
         if (c) {
             snprintf(c->name, sizeof c->name, "%s", name);
-            c->width = width;
+            c->width = u->channels[level];
+            c->level = level;
         }
         t->layer[i].number = u->crossing_count++;
     }
@@ -280,8 +281,7 @@ static void number_levels(imu_unet *u, imu_unet_level *levels, const char *way, 
         for (int k = 0; levels[i].attends && k < levels[i].layers; k++) {
             char name[48];
             snprintf(name, sizeof name, "%s_blocks.%d.attentions.%d", way, i, k);
-            number_transformer(u, &levels[i].transformer[k], name,
-                               u->channels[up ? u->levels - 1 - i : i]);
+            number_transformer(u, &levels[i].transformer[k], name, up ? u->levels - 1 - i : i);
         }
 }
 
@@ -290,7 +290,7 @@ static void number_all(imu_unet *u)
     u->crossing_count = 0;
     number_levels(u, u->down, "down", false);
     number_levels(u, u->up, "up", true);
-    number_transformer(u, &u->mid, "mid_block.attentions.0", u->channels[u->levels - 1]);
+    number_transformer(u, &u->mid, "mid_block.attentions.0", u->levels - 1);
 }
 
 /* Counts them, then names them. */

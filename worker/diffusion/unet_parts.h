@@ -24,8 +24,9 @@ typedef struct imu_unet_level {
 
 /* An attention on the context, as diffusers counts them: down, up, then the middle. */
 typedef struct imu_crossing {
-    char name[48]; /* of the block: "up_blocks.1.attentions.0" or "mid_block" */
+    char name[48]; /* of the block: "up_blocks.1.attentions.0" */
     int64_t width;
+    int level; /* how often latents are halved there */
 } imu_crossing;
 
 struct imu_unet {

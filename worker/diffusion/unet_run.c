@@ -249,7 +249,7 @@ static void run_network(imu_run *run, const imu_unet *u, const imu_unet_request 
     imu_tensor *time;
     imu_ip_state pictures;
     imu_context context = {.extra = &pictures};
-    if (imu_ip_begin(run, r->ips, r->batch, &pictures))
+    if (imu_ip_begin(run, u, r, &pictures))
         return;
     imu_tensor *x = imu_unet_descend(run, u, r, NULL, &time, &context, &skips);
     add_features(run, r->features, u->levels, x);

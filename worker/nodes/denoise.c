@@ -222,7 +222,7 @@ static int take_steering(imu_call *call, const char *base, int64_t height, int64
 {
     if (imu_controls_take(call, imu_in(call, "control"), base, height, width, &s->controls) ||
         imu_t2is_take(call, imu_in(call, "t2i_adapter"), base, height, width, &s->t2is) ||
-        imu_ips_take(call, imu_in(call, "ip_adapter"), base, &s->ips))
+        imu_ips_take(call, imu_in(call, "ip_adapter"), base, height, width, &s->ips))
         return -1;
     args->controls = s->controls.use;
     args->control_count = s->controls.count;

@@ -23,6 +23,7 @@ extern const imu_node_type *const imu_nodes_upscale[];
 extern const imu_node_type *const imu_nodes_control[];
 extern const imu_node_type *const imu_nodes_t2i[];
 extern const imu_node_type *const imu_nodes_ip[];
+extern const imu_node_type *const imu_nodes_tensor_masks[];
 
 extern const imu_output_type imu_out_integer, imu_out_float, imu_out_string, imu_out_boolean;
 extern const imu_output_type imu_out_integers, imu_out_floats, imu_out_strings, imu_out_booleans;

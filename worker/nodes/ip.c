@@ -142,6 +142,28 @@ static int open_ip(imu_call *call, const json_t *id, const char *base, imu_ip **
                                                                    : 0;
 }
 
+/* The mask in cells of the latents: of each, what lies at its corner. */
+static int take_mask(imu_call *call, const json_t *field, imu_ips *all, int i)
+{
+    if (!json_is_object(field))
+        return 0;
+    const struct imu_thing *thing = imu_env_tensor(call, field, "tensor_name");
+    if (!thing)
+        return -1;
+    const imu_array *a = thing->latents;
+    int64_t h = all->height, w = all->width;
+    if (a->ndim != 4 || a->dim[0] != 1 || a->dim[1] != 1)
+        return imu_refuse(call->error, "InvalidInput", "\"mask\" is no mask.");
+    float *mask = malloc((size_t)(h * w) * sizeof *mask);
+    if (!mask)
+        return imu_refuse(call->error, "OutOfMemory", "Not enough memory for the mask.");
+    for (int64_t k = 0; k < h * w; k++)
+        mask[k] = a->data[k / w * a->dim[2] / h * a->dim[3] + k % w * a->dim[3] / w] > 0.5f;
+    all->mask[i] = mask;
+    all->use[i].mask = mask;
+    return 0;
+}
+
 static int take_one(imu_call *call, const json_t *field, void *to)
 {
     imu_ips *all = to;
@@ -153,11 +175,10 @@ static int take_one(imu_call *call, const json_t *field, void *to)
     *use = (imu_ip_use){.adapter = NULL};
     all->tokens[i] = NULL;
     all->weight[i] = NULL;
+    all->mask[i] = NULL;
     all->count++; /* so that what is there is given back */
-    if (imu_json_str(json_object_get(field, "mask"), "tensor_name"))
-        return imu_refuse(call->error, "NotSupported",
-                          "This worker can't keep an IP adapter to a part of the picture yet.");
-    if (imu_steer_when(call, field, "weight", LEAST_WEIGHT, &use->when, &all->weight[i]) ||
+    if (take_mask(call, json_object_get(field, "mask"), all, i) ||
+        imu_steer_when(call, field, "weight", LEAST_WEIGHT, &use->when, &all->weight[i]) ||
         take_blocks(call, field, all, i) ||
         open_ip(call, json_object_get(field, "ip_adapter_model"), all->base, &use->adapter) ||
         look(call, field, use->adapter, &all->tokens[i]))
@@ -166,9 +187,12 @@ static int take_one(imu_call *call, const json_t *field, void *to)
     return 0;
 }
 
-int imu_ips_take(imu_call *call, const json_t *given, const char *base, imu_ips *all)
+int imu_ips_take(imu_call *call, const json_t *given, const char *base, int64_t height,
+                 int64_t width, imu_ips *all)
 {
     all->base = base;
+    all->height = height;
+    all->width = width;
     return imu_steer_each(call, given, take_one, all);
 }
 
@@ -178,6 +202,7 @@ void imu_ips_close(imu_ips *all)
         imu_ip_close(all->use[i].adapter);
         imu_array_free(all->tokens[i]);
         free(all->weight[i]);
+        free(all->mask[i]);
     }
     all->count = 0;
 }
@@ -312,7 +337,7 @@ static const imu_node_type ip_node = {
             .type = IMU_T_OTHER,
             .ref = "TensorField",
             .flags = IMU_F_NULLABLE,
-            .help = "A part of the picture (not available here)"}),
+            .help = "The part of the picture where it counts; none: all of it"}),
     &ip_output,
     run_ip};
 

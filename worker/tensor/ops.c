@@ -311,6 +311,12 @@ void imu_op_add_channels(imu_run *run, imu_tensor *y, const imu_tensor *c)
         imu_run_fail(run, run->backend->add_channels(run->backend, y, c));
 }
 
+void imu_op_scale_rows(imu_run *run, imu_tensor *y, const imu_tensor *rows)
+{
+    if (!run->status && y && rows)
+        imu_run_fail(run, run->backend->scale_rows(run->backend, y, rows));
+}
+
 imu_tensor *imu_op_upsample(imu_run *run, const imu_tensor *x, int64_t height, int64_t width)
 {
     if (!x)

@@ -67,6 +67,8 @@ imu_tensor *imu_op_activate(imu_run *run, const imu_tensor *x, imu_activation ac
 imu_tensor *imu_op_geglu(imu_run *run, const imu_tensor *x);
 void imu_op_add(imu_run *run, imu_tensor *y, const imu_tensor *x);
 void imu_op_add_channels(imu_run *run, imu_tensor *y, const imu_tensor *c);
+/* Each row of y times its value. */
+void imu_op_scale_rows(imu_run *run, imu_tensor *y, const imu_tensor *rows);
 /* Nearest neighbour, in the type that products take. */
 imu_tensor *imu_op_upsample(imu_run *run, const imu_tensor *x, int64_t height, int64_t width);
 void imu_op_leaky(imu_run *run, imu_tensor *y, const imu_tensor *slopes, float slope);

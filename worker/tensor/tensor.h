@@ -123,6 +123,8 @@ struct imu_backend {
     int (*add)(imu_backend *b, imu_tensor *y, const imu_tensor *x); /* y += x */
     int (*add_channels)(imu_backend *b, imu_tensor *y,
                         const imu_tensor *c); /* y[n, ..., i] += c[n, i] */
+    /* y[n, ..., i] *= rows[n, ...]; rows is float32 and has one value for each row of y. */
+    int (*scale_rows)(imu_backend *b, imu_tensor *y, const imu_tensor *rows);
     int (*upsample)(imu_backend *b, const imu_tensor *x, imu_tensor *y); /* nearest, to y's size */
     /* These four may be NULL: then what needs them is refused with a sentence. */
     /* y is x with `top` rows and `left` columns more before it, and others behind, each what lies

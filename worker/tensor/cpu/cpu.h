@@ -78,6 +78,7 @@ int imu_cpu_upsample(imu_backend *b, const imu_tensor *x, imu_tensor *y);
 int imu_cpu_wrap(imu_backend *b, const imu_tensor *x, int top, int left, imu_tensor *y);
 int imu_cpu_leaky(imu_backend *b, imu_tensor *y, const imu_tensor *slopes, float slope);
 int imu_cpu_scale_channels(imu_backend *b, imu_tensor *y, int64_t channels, float factor);
+int imu_cpu_scale_rows(imu_backend *b, imu_tensor *y, const imu_tensor *rows);
 int imu_cpu_concat(imu_backend *b, const imu_tensor *x1, const imu_tensor *x2, imu_tensor *y);
 int imu_cpu_cast(imu_backend *b, const imu_tensor *x, imu_tensor *y);
 int imu_cpu_to_channels_last(imu_backend *b, const imu_tensor *nchw, imu_tensor *nhwc);

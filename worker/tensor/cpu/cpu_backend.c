@@ -103,6 +103,7 @@ static const imu_backend cpu_table = {
     .add = imu_cpu_add,
     .add_channels = imu_cpu_add_channels,
     .upsample = imu_cpu_upsample,
+    .scale_rows = imu_cpu_scale_rows,
     .wrap = imu_cpu_wrap,
     .leaky = imu_cpu_leaky,
     .scale_channels = imu_cpu_scale_channels,

@@ -105,6 +105,32 @@ int imu_cpu_add(imu_backend *b, imu_tensor *y, const imu_tensor *x)
     return IMU_TENSOR_OK;
 }
 
+IMU_CLONES static void scale_block(const float *x, float factor, float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] * factor;
+}
+
+int imu_cpu_scale_rows(imu_backend *b, imu_tensor *y, const imu_tensor *rows)
+{
+    imu_cpu *cpu = (imu_cpu *)b;
+    int64_t width = y->dim[y->ndim - 1], count = imu_tensor_count(y) / width;
+    if (rows->type != IMU_F32 || imu_tensor_count(rows) != count)
+        return IMU_TENSOR_REFUSED;
+#pragma omp parallel for num_threads(cpu->threads) if (count > 64)
+    for (int64_t r = 0; r < count; r++) {
+        float value[BLOCK], result[BLOCK];
+        for (int64_t c = 0; c < width; c += BLOCK) {
+            size_t n = (size_t)(width - c < BLOCK ? width - c : BLOCK);
+            const float *v = imu_cpu_load(y, r * width + c, n, value);
+            float *out = imu_cpu_target(y, r * width + c, result);
+            scale_block(v, ((const float *)rows->data)[r], out, n);
+            imu_cpu_store(y, r * width + c, n, out);
+        }
+    }
+    return IMU_TENSOR_OK;
+}
+
 int imu_cpu_add_channels(imu_backend *b, imu_tensor *y, const imu_tensor *c)
 {
     imu_cpu *cpu = (imu_cpu *)b;

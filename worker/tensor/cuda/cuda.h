@@ -65,6 +65,7 @@ int imu_cuda_wrap(imu_backend *b, const imu_tensor *x, int top, int left, imu_te
 int imu_cuda_leaky(imu_backend *b, imu_tensor *y, const imu_tensor *slopes, float slope);
 int imu_cuda_scale_channels(imu_backend *b, imu_tensor *y, int64_t channels, float factor);
 int imu_cuda_scale_low(imu_backend *b, imu_tensor *y, float factor);
+int imu_cuda_scale_rows(imu_backend *b, imu_tensor *y, const imu_tensor *rows);
 int imu_cuda_concat(imu_backend *b, const imu_tensor *x1, const imu_tensor *x2, imu_tensor *y);
 int imu_cuda_cast(imu_backend *b, const imu_tensor *x, imu_tensor *y);
 int imu_cuda_to_channels_last(imu_backend *b, const imu_tensor *nchw, imu_tensor *nhwc);

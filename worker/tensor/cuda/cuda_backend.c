@@ -137,6 +137,7 @@ static const imu_backend cuda_table = {
     .add = imu_cuda_add,
     .add_channels = imu_cuda_add_channels,
     .upsample = imu_cuda_upsample,
+    .scale_rows = imu_cuda_scale_rows,
     .wrap = imu_cuda_wrap,
     .leaky = imu_cuda_leaky,
     .scale_channels = imu_cuda_scale_channels,

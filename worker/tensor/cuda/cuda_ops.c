@@ -242,6 +242,17 @@ int imu_cuda_scale_channels(imu_backend *b, imu_tensor *y, int64_t channels, flo
                    "a scaling");
 }
 
+int imu_cuda_scale_rows(imu_backend *b, imu_tensor *y, const imu_tensor *rows)
+{
+    imu_cuda *c = (imu_cuda *)b;
+    int64_t width = y->dim[y->ndim - 1], count = imu_tensor_count(y);
+    if (rows->type != IMU_F32 || imu_tensor_count(rows) != count / width)
+        return imu_cuda_refused(c, "there is no value for each row");
+    return started(c,
+                   imu_kernel_scale_rows(c->stream, imu_cuda_values(y), rows->data, count, width),
+                   "a scaling");
+}
+
 int imu_cuda_scale_low(imu_backend *b, imu_tensor *y, float factor)
 {
     imu_cuda *c = (imu_cuda *)b;

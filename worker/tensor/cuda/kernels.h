@@ -46,6 +46,9 @@ int imu_kernel_leaky(void *stream, float *y, const float *slopes, int64_t rows, 
 /* y[r, i] *= factor for i < channels */
 int imu_kernel_scale_channels(void *stream, float *y, int64_t rows, int64_t width, int64_t channels,
                               float factor);
+/* y[r, i] *= rows[r] */
+int imu_kernel_scale_rows(void *stream, imu_values y, const float *rows, int64_t count,
+                          int64_t width);
 /* The four slowest waves of each channel, times `factor`. */
 int imu_kernel_scale_low(void *stream, float *y, imu_extent e, float factor);
 /* [n, channels, height, width] to channels-last and, with `back`, the other way. */

@@ -161,6 +161,18 @@ int imu_kernel_wrap(void *stream, imu_values x, imu_values y, imu_extent from, i
                       stream, x, y, from, to, top, left);
 }
 
+static __global__ void scale_rows(imu_values y, const float *rows, int64_t count, int64_t width)
+{
+    for (IMU_EACH(i, count))
+        imu_store(y, i, imu_load(y, i) * rows[i / width]);
+}
+
+int imu_kernel_scale_rows(void *stream, imu_values y, const float *rows, int64_t count,
+                          int64_t width)
+{
+    return IMU_LAUNCH(scale_rows, imu_blocks(count), IMU_BLOCK, stream, y, rows, count, width);
+}
+
 static __global__ void scale_channels(float *y, int64_t count, int64_t width, int64_t channels,
                                       float factor)
 {
