@@ -7,6 +7,7 @@
 
 #include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/auth/core_password.h"
+#include "mod_invokemu/auth/identity.h"
 
 const char *imu_config_admin(apr_pool_t *p, imu_instance *i)
 {
@@ -19,6 +20,9 @@ const char *imu_config_admin(apr_pool_t *p, imu_instance *i)
         return "InvokeMUAdminEmail and InvokeMUAdminPasswordHash go together";
     if (!(i->admin_email = imu_email_normal(p, email)))
         return apr_psprintf(p, "InvokeMUAdminEmail: \"%s\" is no e-mail address", email);
+    if (strcmp(i->admin_email, IMU_SYSTEM_EMAIL) == 0)
+        return "InvokeMUAdminEmail: " IMU_SYSTEM_EMAIL " is the address of the internal account; "
+               "name one of your own";
     if (!(i->admin_password_hash = imu_password_hash_normal(p, hash)))
         return "InvokeMUAdminPasswordHash takes a bcrypt hash of cost 10 to 16, 60 characters that "
                "begin with $2b$ or $2y$: what follows the colon in the output of htpasswd -nBC 12 "

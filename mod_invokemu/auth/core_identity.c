@@ -9,7 +9,7 @@ void imu_identity_system(imu_identity *who)
     memset(who, 0, sizeof *who);
     who->via = IMU_VIA_SYSTEM;
     who->user_id = IMU_SYSTEM_USER;
-    who->email = "system@system.invokeai";
+    who->email = IMU_SYSTEM_EMAIL;
     who->display_name = "System";
     who->is_admin = 1;
 }

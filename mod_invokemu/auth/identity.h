@@ -9,7 +9,8 @@
 
 #include "mod_invokemu/store/db.h"
 
-#define IMU_SYSTEM_USER "system"
+#define IMU_SYSTEM_USER  "system"
+#define IMU_SYSTEM_EMAIL "system@system.invokeai"
 
 typedef enum imu_via {
     IMU_VIA_NONE = 0, /**< anonymous */

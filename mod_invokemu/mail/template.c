@@ -80,20 +80,30 @@ imu_err *imu_mail_template_read(apr_pool_t *p, const char *folder, const char *k
     return NULL;
 }
 
+/* A word as it may stand in a mail: whole letters, on one line. */
+static const char *plain(apr_pool_t *p, const char *word)
+{
+    apr_size_t len = strlen(word);
+    char *value;
+
+    if (len > WORD_MAX)
+        for (len = WORD_MAX; len > 0 && (word[len] & 0xc0) == 0x80; len--)
+            ;
+    value = apr_pstrmemdup(p, word, len);
+    for (char *c = value; *c; c++)
+        if (apr_iscntrl(*c))
+            *c = ' ';
+    return value;
+}
+
 static const char *value_of(apr_pool_t *p, const imu_mail_words *words, const char *name,
                             apr_size_t len)
 {
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         const char *word = *(const char *const *)((const char *)words + known[i].at);
 
-        if (word && strlen(known[i].name) == len && memcmp(known[i].name, name, len) == 0) {
-            char *value = apr_pstrndup(p, word, WORD_MAX);
-
-            for (char *c = value; *c; c++)
-                if (apr_iscntrl(*c))
-                    *c = ' ';
-            return value;
-        }
+        if (word && strlen(known[i].name) == len && memcmp(known[i].name, name, len) == 0)
+            return plain(p, word);
     }
     return NULL;
 }

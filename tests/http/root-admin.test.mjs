@@ -1,9 +1,10 @@
 // The administrator that the configuration names: made at the start, and given a new password by editing the file.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { request } from '../lib/http.mjs';
+import { HTTPD } from '../lib/paths.mjs';
 import { startServer } from '../lib/server.mjs';
 import { PASSWORD, addUser, login } from '../lib/users.mjs';
 
@@ -23,6 +24,17 @@ async function edit(server, conf) {
 }
 
 describe('the root administrator', () => {
+    test('an address that can’t be one is refused before a restart that would end the server', async (t) => {
+        const server = await startServer({ multiuser: true, conf: lines(FIRST) });
+        t.after(() => server.stop());
+        server.options.conf = ['InvokeMUAdminEmail system@system.invokeai', lines(FIRST)[1]];
+        const file = `${server.conf}.next`;
+        fs.writeFileSync(file, server.configuration());
+        const looked = spawnSync(HTTPD, ['-t', '-f', file], { encoding: 'utf8' });
+        assert.notEqual(looked.status, 0);
+        assert.match(looked.stderr, /InvokeMUAdminEmail: system@system.invokeai is the address of the internal account/);
+    });
+
     test('is there from the start, keeps a password changed here, and is reset by editing the file', async (t) => {
         const server = await startServer({ multiuser: true, conf: lines(FIRST) });
         t.after(() => server.stop());
@@ -58,6 +70,7 @@ describe('the root administrator', () => {
     for (const [conf, sentence] of [
         [['InvokeMUAdminEmail a@example.com'], /go together/],
         [['InvokeMUAdminEmail a@example.com', 'InvokeMUAdminPasswordHash secret-in-clear'], /takes a bcrypt hash/],
+        [['InvokeMUAdminEmail System@System.InvokeAI', `InvokeMUAdminPasswordHash "$2b$12$${'a'.repeat(53)}"`], /address of the internal account/],
         [['InvokeMUAdminEmail nobody', `InvokeMUAdminPasswordHash "$2b$12$${'a'.repeat(53)}"`], /is no e-mail address/],
     ]) {
         test(`stops the start with a sentence that has no secret in it: ${sentence}`, () =>

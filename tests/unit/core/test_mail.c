@@ -15,6 +15,7 @@
 
 #include "mod_invokemu/mail/message.h"
 #include "mod_invokemu/mail/template.h"
+#include "mod_invokemu/util/ids.h"
 
 static apr_pool_t *pool;
 
@@ -245,6 +246,26 @@ static void templates_are_filled(void **state)
     assert_string_equal(body, "Hello Z Bcc: {link},\nhttps://s/l 7 dayshttps://s\n");
 }
 
+/* A name may have more bytes than a word of a mail: what is cut, is cut between letters. */
+static void long_names_are_cut_between_letters(void **state)
+{
+    const char *subject, *body;
+
+    (void)state;
+    for (int before = 0; before < 3; before++) {
+        char *name = apr_pstrdup(pool, &"aaa"[3 - before]);
+        imu_mail_words with = words;
+
+        for (int i = 0; i < 200; i++)
+            name = apr_pstrcat(pool, name, "\xe7\x95\x8c", NULL);
+        with.name = name;
+        assert_null(
+            imu_mail_template_fill(pool, "Subject: s\n\n{name}{link}", &with, &subject, &body));
+        assert_true(imu_is_clean_text(body));
+        assert_true(strlen(body) > 390 && strlen(body) <= 400 + strlen(words.link));
+    }
+}
+
 static void broken_templates_say_why(void **state)
 {
     static const char *const bad[] = {"",
@@ -295,6 +316,7 @@ int main(void)
         cmocka_unit_test(addresses_that_could_break_out_are_refused),
         cmocka_unit_test(mailboxes_are_taken_apart),
         cmocka_unit_test(templates_are_filled),
+        cmocka_unit_test(long_names_are_cut_between_letters),
         cmocka_unit_test(broken_templates_say_why),
         cmocka_unit_test(shipped_templates_are_whole),
     };
