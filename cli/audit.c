@@ -54,7 +54,7 @@ static imu_err *take_time(cli *c, const char *option, const char *given, const c
     if (!given)
         return NULL;
     if (!(*value = imu_audit_time(c->p, given)))
-        return imu_error(c->p, 422, "time",
+        return imu_error(c->p, 422, CLI_NOT_UNDERSTOOD,
                          "--%s takes a date such as 2026-11-21, or a date and a "
                          "time",
                          option);
@@ -87,7 +87,7 @@ static imu_err *read_filter(cli *c, imu_audit_filter *f)
     f->result = c->opt.result;
     f->search = c->opt.search;
     if (f->result && strcmp(f->result, "ok") != 0 && strcmp(f->result, "refused") != 0)
-        return imu_error(c->p, 422, "result", "--result takes ok or refused");
+        return imu_error(c->p, 422, CLI_NOT_UNDERSTOOD, "--result takes ok or refused");
     if (c->opt.user && (err = whose(c, &f->user_id)))
         return err;
     if ((err = take_time(c, "since", c->opt.since, &f->since)) ||
@@ -159,5 +159,5 @@ imu_err *cli_audit(cli *c)
         return print_list(c, &filter);
     if (strcmp(format, "text") == 0)
         return print_text(c, &filter);
-    return imu_error(c->p, 422, "format", "--format takes text, json, jsonl or csv");
+    return imu_error(c->p, 422, CLI_NOT_UNDERSTOOD, "--format takes text, json, jsonl or csv");
 }

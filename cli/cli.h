@@ -15,6 +15,8 @@
 /** Exit codes, also in the manual. CLI_REMARKS: done, but something is left that a person should
  * look at. */
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_REMARKS = 3 };
+/** Code of errors that end with CLI_USAGE: what stands behind an option makes no sense. */
+#define CLI_NOT_UNDERSTOOD "not_understood"
 
 /** The options, in the order in which help names them. The first three belong to every command. */
 typedef enum cli_option {

@@ -85,7 +85,7 @@ const char *cli_import_nobody(cli_importer *im, apr_pool_t *p, const imu_rows *r
     return who && !im->owner ? apr_psprintf(p, "%s, who owns it, got no account here", who) : NULL;
 }
 
-const char *cli_import_time(apr_pool_t *p, const char *text)
+const char *cli_import_time_or_none(apr_pool_t *p, const char *text)
 {
     apr_time_t t;
 
@@ -94,7 +94,14 @@ const char *cli_import_time(apr_pool_t *p, const char *text)
     if (text && strlen(text) > 23)
         text = apr_pstrmemdup(p, text, 23);
     t = imu_time_parse(text);
-    return t ? imu_time_text(p, t) : imu_now(p);
+    return t ? imu_time_text(p, t) : NULL;
+}
+
+const char *cli_import_time(apr_pool_t *p, const char *text)
+{
+    const char *time = cli_import_time_or_none(p, text);
+
+    return time ? time : imu_now(p);
 }
 
 /* What the things are called that a named read finds, whether its key becomes an id of ours, and

@@ -71,6 +71,8 @@ const char *cli_import_name(cli_importer *im, apr_pool_t *p, const char *kind, c
                             const char *name);
 /** A time of theirs as ours; now for what is none. */
 const char *cli_import_time(apr_pool_t *p, const char *text);
+/** NULL for what is none: of things that may not have happened. */
+const char *cli_import_time_or_none(apr_pool_t *p, const char *text);
 
 imu_err *cli_import_people(cli_importer *im);
 imu_err *cli_import_boards(cli_importer *im);

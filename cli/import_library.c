@@ -65,7 +65,7 @@ static imu_err *take_workflow(cli_importer *im, apr_pool_t *p, const imu_rows *r
                       tags ? tags : "", document, preview,
                       cli_import_time(p, imu_text(r, i, "created_at")),
                       cli_import_time(p, imu_text(r, i, "updated_at")),
-                      opened ? cli_import_time(p, opened) : NULL);
+                      cli_import_time_or_none(p, opened));
     if (!err)
         cli_import_count(im, "workflows", taken);
     return err;
@@ -228,7 +228,7 @@ static imu_err *insert_job(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
     const char *status = status_of(imu_text(r, i, "status"));
     const char *updated = cli_import_time(p, imu_text(r, i, "updated_at"));
 
-    if (!ended && strcmp(status, "pending") != 0)
+    if (!cli_import_time_or_none(p, ended) && strcmp(status, "pending") != 0)
         ended = updated;
     return imu_db_exec(
         im->db, p, taken, "import_job", "ssssisssssssssssssss", imu_text(r, i, "queue_id"),
@@ -238,7 +238,7 @@ static imu_err *insert_job(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
         imu_text(r, i, "error_type"), imu_text(r, i, "error_message"),
         imu_text(r, i, "error_traceback"), imu_text(r, i, "device"),
         cli_import_time(p, imu_text(r, i, "created_at")), updated,
-        started ? cli_import_time(p, started) : NULL, ended ? cli_import_time(p, ended) : NULL,
+        cli_import_time_or_none(p, started), cli_import_time_or_none(p, ended),
         imu_text(r, i, "retried_session"), imu_text(r, i, "session_id"));
 }
 
@@ -296,6 +296,19 @@ static imu_err *no_video(cli_importer *im, apr_pool_t *p, const imu_rows *r, int
     return NULL;
 }
 
+/* Jobs of those who can't sign in would wait for ever. */
+static imu_err *cancel_waiting(cli_importer *im)
+{
+    int n = 0;
+    imu_err *err = imu_db_exec(im->db, im->p, &n, "import_cancel_waiting", "ss", imu_now(im->p),
+                               imu_now(im->p));
+
+    if (!err && n > 0)
+        cli_import_note(im, "%d waiting job%s of people who can't sign in here %s canceled", n,
+                        n == 1 ? "" : "s", n == 1 ? "is" : "are");
+    return err;
+}
+
 imu_err *cli_import_jobs(cli_importer *im)
 {
     apr_int64_t after = APR_INT64_MIN;
@@ -311,7 +324,8 @@ imu_err *cli_import_jobs(cli_importer *im)
     if (err)
         err = imu_error_keep(im->p, err);
     apr_pool_destroy(sub);
-    if (!err && !(err = cli_import_each(im, "old_settings", no_setting)) &&
+    if (!err && !(err = cancel_waiting(im)) &&
+        !(err = cli_import_each(im, "old_settings", no_setting)) &&
         !(err = cli_import_each(im, "old_prompts", no_prompt)))
         err = cli_import_each(im, "old_videos", no_video);
     return err;

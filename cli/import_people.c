@@ -57,6 +57,7 @@ static imu_err *insert_user(cli_importer *im, apr_pool_t *p, const imu_rows *r, 
                             const char *email)
 {
     const char *seen = imu_text(r, i, "last_login_at"), *name = imu_text(r, i, "display_name");
+    const char *last = cli_import_time_or_none(p, seen);
     const char *id = imu_text(r, i, "user_id"), *hash = usable_hash(p, r, i);
     int taken = 0;
     imu_err *err = imu_db_exec(
@@ -64,10 +65,12 @@ static imu_err *insert_user(cli_importer *im, apr_pool_t *p, const imu_rows *r, 
         name && *name ? cli_import_name(im, p, "person", email, name) : name,
         hash ? hash : IMU_LOST_PASSWORD, imu_bool(r, i, "is_admin"), imu_bool(r, i, "is_active"),
         imu_int(r, i, "token_epoch"), cli_import_time(p, imu_text(r, i, "created_at")),
-        cli_import_time(p, imu_text(r, i, "updated_at")), seen ? cli_import_time(p, seen) : NULL);
+        cli_import_time(p, imu_text(r, i, "updated_at")), last);
 
     if (err)
         return err;
+    if (seen && *seen && !last)
+        cli_import_left(im, "last sign-in", email, "its time can't be read");
     if (!hash)
         note_lost(im, email);
     known_as(im, r, i, id);

@@ -35,7 +35,7 @@ static imu_err *address(cli *c, const char **url)
     if (!c->opt.url)
         return NULL;
     if (!is_http(c->p, c->opt.url))
-        return imu_error(c->p, 422, "url",
+        return imu_error(c->p, 422, CLI_NOT_UNDERSTOOD,
                          "--url takes an address such as "
                          "https://pictures.example.org");
     len = strlen(c->opt.url);

@@ -91,7 +91,9 @@ static int run(cli *c, int argc, char **argv)
     err = open_and_run(c);
     if (err)
         cli_complain(c, "%s", err->log ? err->log : err->detail);
-    return err ? CLI_FAILED : c->remarks ? CLI_REMARKS : CLI_OK;
+    if (err)
+        return imu_error_is(err, CLI_NOT_UNDERSTOOD) ? CLI_USAGE : CLI_FAILED;
+    return c->remarks ? CLI_REMARKS : CLI_OK;
 }
 
 /* The command that was named, and how many words of the arguments that took; NULL for none. */

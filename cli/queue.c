@@ -3,6 +3,7 @@
  */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -90,7 +91,7 @@ static imu_err *check_status(cli *c)
     while (c->opt.status && i < N_STATES && strcmp(states[i], c->opt.status) != 0)
         i++;
     return i < N_STATES ? NULL
-                        : imu_error(c->p, 422, "status",
+                        : imu_error(c->p, 422, CLI_NOT_UNDERSTOOD,
                                     "--status takes pending, in_progress, completed, failed or "
                                     "canceled");
 }
@@ -159,9 +160,10 @@ static imu_err *reach(cli *c, imu_queue_scope *s, imu_queue_filter *filter)
     imu_err *err;
 
     if (c->opt.plain) {
+        errno = 0;
         filter->item_id = apr_strtoi64(c->opt.plain, &end, 10);
-        if (*end || filter->item_id < 1)
-            return imu_error(c->p, 422, "item", "\"%s\" is no number of a job", c->opt.plain);
+        if (errno || *end || filter->item_id < 1)
+            return imu_error(c->p, 422, CLI_NOT_UNDERSTOOD, "\"%s\" is no number of a job", c->opt.plain);
         return imu_queue_item_get(s, filter->item_id, &item, NULL);
     }
     if ((err = whose(c, &user_id)) || !user_id)

@@ -145,6 +145,10 @@ static imu_err *stage(restore *r)
     cli_as(NULL);
     if (rc != 0)
         return imu_error(r->p, 404, "no_backup", "%s: %s", r->c->opt.plain, strerror(errno));
+    /* A pipe may have no other end, and no end at all. */
+    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+        return imu_error(r->p, 422, "no_backup", "%s is neither a file nor a folder",
+                         r->c->opt.plain);
     if ((err = cli_make_folders(r->p, r->stage, 0700)))
         return err;
     if (S_ISDIR(st.st_mode)) {

@@ -81,6 +81,9 @@ imu_err *imu_password_check(apr_pool_t *p, const char *password, int strict, con
         if (*c < 0x20 || *c == 0x7F)
             return weak(p, "The password must not contain control characters.");
     }
+    /* Pages send UTF-8 alone: nobody could sign in with anything else. */
+    if (!imu_is_clean_text(password))
+        return weak(p, "The password is no UTF-8 text.");
     if (!strict)
         return NULL;
     if (characters(password) < (size_t)least)

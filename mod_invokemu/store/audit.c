@@ -243,6 +243,27 @@ imu_err *imu_audit_write(imu_db *db, apr_pool_t *p, const imu_audit_filter *want
     return err;
 }
 
+/* The two digits at that place of a time, or -1 before they are both there. */
+static int two(const char *text, size_t len, size_t at)
+{
+    return len >= at + 2 ? (text[at] - '0') * 10 + text[at + 1] - '0' : -1;
+}
+
+/* Whether the calendar and the clock have what stands there, as far as it goes. */
+static int is_in_calendar(const char *text)
+{
+    static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    size_t len = strlen(text);
+    int month = two(text, len, 5), day = two(text, len, 8);
+    int year = len >= 4 ? two(text, len, 0) * 100 + two(text, len, 2) : 0;
+    int is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+    if (month == 0 || month > 12 || day == 0 || (day > 0 && day > days[month - 1]) ||
+        (month == 2 && day == 29 && !is_leap))
+        return 0;
+    return two(text, len, 11) < 24 && two(text, len, 14) < 60 && two(text, len, 17) < 60;
+}
+
 const char *imu_audit_time(apr_pool_t *p, const char *text)
 {
     static const char form[] = "dddd-dd-dd dd:dd:dd.ddd";
@@ -256,5 +277,5 @@ const char *imu_audit_time(apr_pool_t *p, const char *text)
         if (form[i] == 'd' ? at[i] < '0' || at[i] > '9' : at[i] != form[i])
             return NULL;
     }
-    return at;
+    return is_in_calendar(at) ? at : NULL;
 }

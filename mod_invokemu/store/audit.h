@@ -126,7 +126,7 @@ imu_err *imu_audit_page(imu_db *db, apr_pool_t *p, const imu_audit_filter *filte
 /** An entry of a page as clients read it. */
 json_t *imu_audit_json(const imu_rows *rows, int row);
 /** The beginning of a time as it is stored ("2026", "2026-11-21", "2026-11-21 09:00", with a T
- * too). NULL for anything else. */
+ * too). NULL for anything else, also for days that no month has. */
 const char *imu_audit_time(apr_pool_t *p, const char *text);
 
 typedef enum imu_audit_format { IMU_AUDIT_JSON_LINES, IMU_AUDIT_CSV } imu_audit_format;

@@ -314,7 +314,10 @@ describe('the audit log', () => {
         assert.deepEqual(await entries('?since=2999'), []);
         assert.deepEqual(await entries('?until=1999-12-31'), []);
         assert.equal((await admin.get('/api/v1/audit?since=2026-11-21%2009')).status, 200);
-        for (const bad of ['result=maybe', 'since=yesterday', 'until=2026-1-1', 'limit=0', 'limit=1001', 'before=0', 'format=xml']) {
+        for (const good of ['since=2024-02-29', 'since=2026-12-31T23:59:59', 'until=2000-02-29']) {
+            assert.equal((await admin.get(`/api/v1/audit?${good}`)).status, 200, good);
+        }
+        for (const bad of ['result=maybe', 'since=yesterday', 'since=2026-13-01', 'since=2026-02-30', 'since=2026-00', 'until=2025-02-29', 'until=1900-02-29', 'since=2026-01-01T24:00', 'since=2026-01-01%2009:60', 'until=2026-1-1', 'limit=0', 'limit=1001', 'before=0', 'format=xml']) {
             assert.equal((await admin.get(`/api/v1/audit?${bad}`)).status, 422, bad);
         }
     });

@@ -91,6 +91,20 @@ describe('the command line refuses', () => {
         assert.ok(done.stdout.includes('b\\\\xff.tar'), done.stdout);
     });
 
+    test('passwords that nobody could type into a page', async () => {
+        const latin1 = Buffer.from(`${PASSWORD}\xe9\n`, 'latin1');
+        const refused = await run(server, 'invokemu', ['users', 'add', 'rene@example.com', '--password-stdin'], latin1);
+        assert.deepEqual([refused.code, /no UTF-8/.test(refused.err)], [1, true], refused.err);
+        assert.deepEqual(server.sql("SELECT 1 FROM users WHERE email = 'rene@example.com'"), []);
+    });
+
+    test('a pipe in place of a backup', { timeout: 20000 }, async () => {
+        const pipe = path.join(server.root, 'pipe.tar');
+        spawnSync('mkfifo', [pipe]);
+        const { code, err } = await invokemu('restore', pipe, '--root', path.join(server.root, 'of-a-pipe'));
+        assert.deepEqual([code, /neither a file nor a folder/.test(err)], [1, true], err);
+    });
+
     test('addresses of the server that are none', async () => {
         for (const url of ['https://x\ny', 'https://', 'http://', 'https:///path', 'ftp://example.org', 'javascript:alert(1)', 'https://a b', 'https://a"b', 'example.org']) {
             assert.notEqual((await invokemu('invite', 'new@example.com', '--url', url)).code, 0, url);

@@ -146,6 +146,24 @@ describe('nobody gets what is somebody else’s', () => {
     });
 });
 
+describe('what can’t be read or can’t be done any more', () => {
+    test('is said of a last sign-in, which is not now', async () => {
+        const report = await importing(rootOf('seen', { sara: { last_login_at: 'last week' }, seth: { last_login_at: TIME } }));
+        assert.deepEqual(report.left_out.filter((l) => l.what === 'last sign-in').map((l) => l.name), ['sara@example.com']);
+        assert.deepEqual([account('sara@example.com').last_login_at, account('seth@example.com').last_login_at], [null, TIME]);
+    });
+
+    test('jobs of people who are gone or suspended do not wait for ever', async () => {
+        const old = rootOf('jobs', { jana: {}, jost: { is_active: 0 } });
+        ['jobs-jana', 'jobs-jost', 'deleted-there'].forEach((user_id, i) => old.row('session_queue', { item_id: i, batch_id: 'b', queue_id: 'default', session_id: user_id, session: '{}', status: 'pending', user_id, ...times }));
+        old.done();
+        const { notes } = await importing(old);
+        assert.ok(notes.includes("2 waiting jobs of people who can't sign in here are canceled"), notes.join('\n'));
+        const statusOf = (id) => server.sql(`SELECT status, completed_at IS NOT NULL AS ended FROM session_queue WHERE session_id = '${id}'`)[0];
+        assert.deepEqual(['jobs-jana', 'jobs-jost', 'deleted-there'].map(statusOf), [{ status: 'pending', ended: 0 }, { status: 'canceled', ended: 1 }, { status: 'canceled', ended: 1 }]);
+    });
+});
+
 describe('what was done is in the audit log', () => {
     const entriesOf = (id) => server.sql(`SELECT action, detail FROM audit_log WHERE target_id = '${id}'`);
 
