@@ -142,11 +142,23 @@ static void log_failure(imu_req *req, const char *email, const char *why)
                   why);
 }
 
-/** That line, and an entry in the audit log. user: whose address it is; no rows for nobody's. */
-static void tell_failure(imu_req *req, imu_audit_action action, const imu_rows *user,
+/** The line of an attempt that a limit stopped. fail2ban must not count it where others may have
+ * used that limit up: they could have the address of whom they keep out banned too. */
+static void log_limited(imu_req *req, const imu_attempt *attempt)
+{
+    if (!attempt->by_others) {
+        log_failure(req, attempt->account, "too many attempts");
+        return;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, req->r,
+                  "IMU0209: sign-in not tried for \"%s\" from %s: too many attempts, maybe of others",
+                  attempt->account, req->r->useragent_ip);
+}
+
+/** An entry in the audit log. user: whose address it is; no rows for nobody's. */
+static void note_failure(imu_req *req, imu_audit_action action, const imu_rows *user,
                          const char *email, const char *why)
 {
-    log_failure(req, email, why);
     imu_audit(req, (imu_audit_fact){.action = action,
                                     .refused = 1,
                                     .user_email = email,
@@ -155,10 +167,22 @@ static void tell_failure(imu_req *req, imu_audit_action action, const imu_rows *
                                     .detail = json_pack("{s:s}", "reason", why)});
 }
 
+/** That, and a line in the error log. */
+static void tell_failure(imu_req *req, imu_audit_action action, const imu_rows *user,
+                         const char *email, const char *why)
+{
+    log_failure(req, email, why);
+    note_failure(req, action, user, email, why);
+}
+
 static imu_err *wrong_credentials(imu_req *req, const imu_rows *user, const imu_attempt *attempt)
 {
-    tell_failure(req, IMU_AUDIT_SIGN_IN, user, attempt->account,
-                 attempt->in_vain ? "too many attempts" : "wrong address or password");
+    if (attempt->in_vain) {
+        log_limited(req, attempt);
+        note_failure(req, IMU_AUDIT_SIGN_IN, user, attempt->account, "too many attempts");
+    } else {
+        tell_failure(req, IMU_AUDIT_SIGN_IN, user, attempt->account, "wrong address or password");
+    }
     return imu_error(req->p, 401, "bad_credentials", "Incorrect email or password");
 }
 
@@ -175,7 +199,7 @@ static imu_err *check_credentials(imu_req *req, imu_db *db, const char *email, c
         return err;
     if ((err = imu_throttle_sign_in(req, &attempt))) {
         if (err->status == 429)
-            log_failure(req, email, "too many attempts");
+            log_limited(req, &attempt);
         return err;
     }
     if (!(err = imu_user_secret_by_email(db, req->p, email, user)))

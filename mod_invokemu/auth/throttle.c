@@ -126,14 +126,17 @@ static void return_fees(const fee *fees, int n, apr_time_t now)
         imu_limit_give_back(limits, key_of(fees[n]), &rules[fees[n].of], now);
 }
 
-/* From all allowances or none. @return 0, or how long until there is enough */
-static apr_interval_time_t take_fees(const fee *fees, int n, apr_time_t now)
+/* From all allowances or none. lacks: which of them has not enough, NULL where nobody asks. @return
+ * 0, or how long until there is enough */
+static apr_interval_time_t take_fees(const fee *fees, int n, apr_time_t now, kind *lacks)
 {
     for (int i = 0; i < n; i++) {
         apr_interval_time_t wait = imu_limit_take(limits, key_of(fees[i]), &rules[fees[i].of], now);
 
         if (wait > 0) {
             return_fees(fees, i, now);
+            if (lacks)
+                *lacks = fees[i].of;
             return wait;
         }
     }
@@ -151,7 +154,7 @@ static imu_err *take(imu_req *req, const fee *fees, int n)
 
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)
         return no_lock(req);
-    wait = take_fees(fees, n, apr_time_now());
+    wait = take_fees(fees, n, apr_time_now(), NULL);
     apr_global_mutex_unlock(lock);
     return wait > 0 ? too_many(req, wait) : NULL;
 }
@@ -166,23 +169,29 @@ static void give_back(const fee *fees, int n)
 
 /* ---- attempts ---- */
 
-#define NETWORK_FEES 2
-#define MOST_FEES    (NETWORK_FEES + 2)
+#define MOST_FEES 3
 
-/* First the networks', then the account's: here, and everywhere if that was counted. @return how
- * many */
+/* How many of an attempt's fees are its network's, which come first. Neighbours of a network where
+ * somebody has signed in can't use up what lets people in there. */
+static int network_fees(const imu_attempt *attempt)
+{
+    return attempt->past == IMU_NETWORK_NEW ? 2 : 1;
+}
+
+/* The networks', then the account's: here, and everywhere if that was counted. @return how many */
 static int sign_in_fees(imu_req *req, const imu_attempt *attempt, fee fees[MOST_FEES])
 {
     const char *network = imu_network_of(req);
-    int somebodys = attempt->past != IMU_NETWORK_NEW;
 
     fees[0] = (fee){BY_NETWORK, network};
-    fees[1] = (fee){BY_WIDE_NETWORK, imu_wide_network_of(req)};
-    fees[2] = somebodys ? (fee){BY_ACCOUNT_AND_NETWORK,
-                                apr_pstrcat(req->p, network, " ", attempt->account, NULL)}
-                        : (fee){BY_ACCOUNT, attempt->account};
-    fees[3] = (fee){BY_ACCOUNT, attempt->account};
-    return NETWORK_FEES + 1 + attempt->counted;
+    fees[2] = (fee){BY_ACCOUNT, attempt->account};
+    if (attempt->past == IMU_NETWORK_NEW) {
+        fees[1] = (fee){BY_WIDE_NETWORK, imu_wide_network_of(req)};
+        return 3;
+    }
+    fees[1] =
+        (fee){BY_ACCOUNT_AND_NETWORK, apr_pstrcat(req->p, network, " ", attempt->account, NULL)};
+    return 2 + attempt->counted;
 }
 
 imu_err *imu_throttle_sign_in(imu_req *req, imu_attempt *attempt)
@@ -190,19 +199,21 @@ imu_err *imu_throttle_sign_in(imu_req *req, imu_attempt *attempt)
     fee fees[MOST_FEES];
     apr_time_t now = apr_time_now();
     apr_interval_time_t wait;
+    kind lacks = BY_NETWORK;
     int n;
 
-    attempt->counted = attempt->in_vain = 0;
+    attempt->counted = attempt->in_vain = attempt->by_others = 0;
     n = sign_in_fees(req, attempt, fees);
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)
         return no_lock(req);
-    wait = take_fees(fees, n, now);
+    wait = take_fees(fees, n, now, &lacks);
     /* Counted for the owner too: what others see elsewhere must not depend on who the owner is. */
     if (wait == 0 && attempt->past != IMU_NETWORK_NEW) {
-        attempt->counted = take_fees(fees + n, 1, now) == 0;
+        attempt->counted = take_fees(fees + n, 1, now, NULL) == 0;
         attempt->in_vain = !attempt->counted && attempt->past != IMU_NETWORK_OF_ACCOUNT;
     }
     apr_global_mutex_unlock(lock);
+    attempt->by_others = attempt->in_vain || lacks == BY_WIDE_NETWORK || lacks == BY_ACCOUNT;
     return wait > 0 ? too_many(req, wait) : NULL;
 }
 
@@ -216,13 +227,13 @@ void imu_throttle_sign_in_back(imu_req *req, const imu_attempt *attempt)
 void imu_throttle_sign_in_turned_away(imu_req *req, const imu_attempt *attempt)
 {
     fee fees[MOST_FEES];
-    int n = sign_in_fees(req, attempt, fees);
+    int n = sign_in_fees(req, attempt, fees), networks = network_fees(attempt);
     apr_time_t now = apr_time_now();
 
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)
         return;
-    return_fees(fees + NETWORK_FEES, n - NETWORK_FEES, now);
-    for (int i = 0; i < NETWORK_FEES; i++)
+    return_fees(fees + networks, n - networks, now);
+    for (int i = 0; i < networks; i++)
         imu_limit_charge(limits, key_of(fees[i]), &rules[fees[i].of], now);
     apr_global_mutex_unlock(lock);
 }
@@ -282,7 +293,8 @@ int imu_throttle_note(imu_req *req)
 /* ---- the gate ---- */
 
 /* When it is their turn, by the clock: who has had much hashed lately has to let others go first, a
- * person, or a network and those beside it; of two who are alike, who came first goes first. */
+ * person, or a network, and for strangers those beside it; of two who are alike, who came first
+ * goes first. */
 static apr_int64_t rank_of(imu_req *req, int stranger)
 {
     int person = req->who.via != IMU_VIA_NONE;
@@ -295,7 +307,7 @@ static apr_int64_t rank_of(imu_req *req, int stranger)
         return rank;
     rank += imu_limit_owed(limits, key_of(work), now);
     imu_limit_charge(limits, key_of(work), &rules[work.of], now);
-    if (!person) {
+    if (stranger) {
         rank += imu_limit_owed(limits, key_of(wide), now);
         imu_limit_charge(limits, key_of(wide), &rules[wide.of], now);
     }

@@ -21,15 +21,18 @@ typedef struct imu_attempt {
     imu_network_past past; /**< of the network it comes from */
     int counted;           /**< it was taken from the account's allowance for everywhere */
     int in_vain;           /**< it has to be answered as a wrong password, whatever the password */
+    int by_others; /**< refused, or in vain, by a limit that others may have used up: not the
+                      network's own */
 } imu_attempt;
 
 /**
  * Before a password is checked: takes one attempt from the allowances of account and network.
  *
  * From networks where somebody has signed in before, whoever that was, each name has an allowance
- * that nobody elsewhere can use up: the account's owner gets in by it, and others are not told by
- * 429 that they are not the owner, or that there is no owner. Nobody else gains guesses by it:
- * theirs are in vain while the allowance for everywhere is used up.
+ * that nobody elsewhere can use up, not those beside the network either: the account's owner gets
+ * in by it, and others are not told by 429 that they are not the owner, or that there is no owner.
+ * Nobody else gains guesses by it: theirs are in vain while the allowance for everywhere is used
+ * up.
  * @return 429 with Retry-After when an allowance is used up
  */
 imu_err *imu_throttle_sign_in(imu_req *req, imu_attempt *attempt);

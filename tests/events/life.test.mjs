@@ -52,7 +52,7 @@ describe('live events go on', () => {
         await hear(all, ann);
         const { dispatcher } = server.pids();
         process.kill(dispatcher, 'SIGKILL');
-        await Promise.all(all.map((l) => l.connected(2, 30000)));
+        await Promise.all(all.map((l) => l.connected(2)));
         assert.notEqual(server.pids().dispatcher, dispatcher);
         await hear(all, ann);
     });
@@ -60,7 +60,7 @@ describe('live events go on', () => {
         server.allowLog(/child pid \d+ exit signal Killed|AH00052|AH10392/);
         const all = await faithful(server, ann);
         server.pids().children.forEach((pid) => process.kill(pid, 'SIGKILL'));
-        await until(() => all.every((l) => l.socket.connected && l.connects >= (l.socket.io.engine.transport.name === 'websocket' ? 2 : 1)), 'all to be back', 30000);
+        await until(() => all.every((l) => l.socket.connected && l.connects >= (l.socket.io.engine.transport.name === 'websocket' ? 2 : 1)), 'all to be back');
         await hear(all, ann);
     });
     for (const kind of ['graceful', 'hard']) {
@@ -68,8 +68,8 @@ describe('live events go on', () => {
             const all = await faithful(server, ann);
             const old = server.pids().children;
             await server.restart(kind);
-            await until(() => old.every((pid) => !fs.existsSync(`/proc/${pid}`)), 'the old children to end', 30000);
-            await until(() => all.every((l) => l.socket.connected), 'all to be back', 30000);
+            await until(() => old.every((pid) => !fs.existsSync(`/proc/${pid}`)), 'the old children to end');
+            await until(() => all.every((l) => l.socket.connected), 'all to be back');
             await hear(all, ann);
         });
     }

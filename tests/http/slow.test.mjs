@@ -21,10 +21,14 @@ after(() => open.forEach((each) => each.socket.destroy()));
 /** Sends `begin`, and then `next` again and again. Keeps what comes back in `.text`. */
 function trickle(begin, { next = ' ', to = server, raw = false, from } = {}) {
     const each = { text: '', ended: false, begun: Date.now(), goesOn: () => each.socket.bytesWritten >= begin.length + 5 };
-    const begun = () => each.socket.write(begin);
+    let timer;
+    // What goes on follows what begins, however long the connection takes.
+    const begun = () => {
+        each.socket.write(begin);
+        timer = setInterval(() => each.socket.writable && each.socket.write(next), 200);
+    };
     each.socket = to === secure && !raw ? tls.connect({ port: to.port, host: '127.0.0.1', rejectUnauthorized: false }, begun) : net.connect({ port: to.port, host: '127.0.0.1', localAddress: from }, begun);
     each.socket.on('data', (data) => (each.text += data)).on('error', () => {});
-    const timer = setInterval(() => each.socket.writable && each.socket.write(next), 200);
     each.socket.on('close', () => {
         clearInterval(timer);
         each.ended = Date.now();

@@ -33,7 +33,7 @@ function randomFrom(start) {
 
 /** Asks until there is an answer: the child that had the connection may just have been killed. */
 async function insist(ask) {
-    return until(() => ask().then((answer) => (answer.status < 500 ? answer : null), () => null), 'an answer after a kill', 30000);
+    return until(() => ask().then((answer) => (answer.status < 500 ? answer : null), () => null), 'an answer after a kill');
 }
 
 function jobs(server, where) {

@@ -5,8 +5,8 @@ import net from 'node:net';
 import path from 'node:path';
 import { io } from 'socket.io-client';
 import { frame, T } from './fake-worker.mjs';
+import { WAIT_MS } from './waits.mjs';
 
-const WAIT_MS = 30000;
 const open = new Set();
 
 /** Closes what is still open; call after each test. */

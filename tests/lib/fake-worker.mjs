@@ -153,18 +153,18 @@ export class FakeWorker {
     }
 
     /** Waits for the next job that no test has asked for yet, or for number `count` since the start. */
-    run(count = this.seen + 1, ms = 30000) {
+    run(count = this.seen + 1, ms) {
         this.seen = count;
         return until(() => this.runs.length >= count && this.runs[count - 1], `RUN number ${count}`, ms);
     }
 
     /** Waits for a frame that the test describes. */
-    heard(type, match = () => true, ms = 30000) {
+    heard(type, match = () => true, ms) {
         return until(() => this.received.find((f) => f.type === type && match(f.header)), `frame ${type}`, ms);
     }
 
     /** Waits until the dispatcher has connected for the `count`th time. */
-    connected(count = 1, ms = 30000) {
+    connected(count = 1, ms) {
         return until(() => this.connections >= count && this.socket, `connection ${count}`, ms);
     }
 

@@ -2,6 +2,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { urlToHttpOptions } from 'node:url';
+import { WAIT_MS } from './waits.mjs';
 
 /** Encodes a multipart/form-data body. `parts`: [{name, value, filename?, type?}]. */
 export function multipart(parts) {
@@ -81,7 +82,7 @@ export function request(url, options = {}) {
                 });
             },
         );
-        req.setTimeout(options.timeout ?? 30000, () => req.destroy(new Error(`no answer in time: ${url}`)));
+        req.setTimeout(options.timeout ?? WAIT_MS, () => req.destroy(new Error(`no answer in time: ${url}`)));
         req.on('error', reject);
         req.end(body);
     });

@@ -27,7 +27,7 @@ export async function item(client, id) {
 }
 
 /** Waits until a job has one of these states. @returns {Promise<object>} the job */
-export async function settled(client, id, states = ['completed', 'failed', 'canceled'], ms = 30000) {
+export async function settled(client, id, states = ['completed', 'failed', 'canceled'], ms) {
     let last;
     return until(async () => {
         last = await item(client, id);

@@ -15,11 +15,11 @@ import { after, before } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { request } from './http.mjs';
 import { BUILD, HTTPD, MODULES, REPO, SANITIZED, THREADED, reach, runUser } from './paths.mjs';
+import { WAIT_MS } from './waits.mjs';
 
 // Bounds of what hangs, not of what is slow: machines may have much else to do.
 const START_MS = 60000;
 const STOP_MS = 60000;
-const WAIT_MS = 30000;
 const LOG_LINE = /^\[[^\]]+\] \[([^:\]]*):([a-z0-9]+)\] \[pid \d+(?::tid \d+)?\] /;
 const QUIET_LEVELS = new Set(['notice', 'info', 'debug', 'trace1', 'trace2', 'trace3', 'trace4', 'trace5']);
 const CRASH = /exit signal|AH0005[0-2]|Sanitizer|runtime error:|stack smashing|buffer overflow detected/;
