@@ -20,13 +20,17 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#define CHILDREN 2
+
 static struct process media;
 static const struct imu_media_limits usual = {.thumbnail = 256};
 
 static int setup(void **state)
 {
     (void)state;
-    start_process(&media, "--media", "--children", "2", (char *)NULL);
+    char children[12];
+    snprintf(children, sizeof children, "%d", CHILDREN);
+    start_process(&media, "--media", "--children", children, (char *)NULL);
     return 0;
 }
 
@@ -480,6 +484,25 @@ static void test_one_account_leaves_room(void **state)
     free(png.data);
 }
 
+/* Nor can it take all children, each of which has a while to do. */
+static void test_one_account_leaves_a_child(void **state)
+{
+    (void)state;
+    imu_bytes png = png_of(60, 60, 3, NULL);
+    struct peer greedy[CHILDREN], other;
+    struct got g = {.h = NULL};
+    for (int i = 0; i < CHILDREN; i++)
+        ask_for(&greedy[i], "greedy", &png, 4000);
+    ask_for(&other, "other", &png, 30);
+    expect_type(&other, &g, IMU_WIRE_DECODED);
+    assert_int_equal(answered(greedy, CHILDREN), 0);
+    close_peer(&other);
+    for (int i = 0; i < CHILDREN; i++)
+        close_peer(&greedy[i]);
+    clear_got(&g);
+    free(png.data);
+}
+
 static void test_hostile_requests(void **state)
 {
     (void)state;
@@ -628,6 +651,7 @@ int main(void)
         cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_accounts_take_turns),
         cmocka_unit_test(test_one_account_leaves_room),
+        cmocka_unit_test(test_one_account_leaves_a_child),
         cmocka_unit_test(test_hostile_requests),
         cmocka_unit_test(test_client_errors),
         cmocka_unit_test(test_sandbox),
