@@ -37,10 +37,35 @@ static int is_locked(const char *path)
     return eaccess(path, R_OK) != 0 && errno == EACCES;
 }
 
-/* Pictures and thumbnails of which a part is missing, and those that can't be read, of those that
- * have rows. */
-static imu_err *find_torn(cli_doctor *d, apr_array_header_t *torn, apr_array_header_t *bare,
-                          apr_array_header_t *locked)
+/* Whether something has the name that is no file itself: a link, a folder, a pipe. */
+static int is_strange(const char *path)
+{
+    struct stat st;
+
+    return cli_look(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
+/* What is wrong with the files of pictures that have rows: arrays of names. */
+typedef struct broken_files {
+    apr_array_header_t *torn;    /* a part is missing */
+    apr_array_header_t *strange; /* no files at all */
+    apr_array_header_t *locked;  /* can't be read */
+    apr_array_header_t *bare;    /* of the thumbnail only */
+} broken_files;
+
+static void look_at_files(const char *png, const char *webp, const char *name, broken_files *b)
+{
+    if (is_strange(png))
+        APR_ARRAY_PUSH(b->strange, const char *) = name;
+    else if (is_locked(png) || is_locked(webp))
+        APR_ARRAY_PUSH(b->locked, const char *) = name;
+    else if (cli_exists(png) && !cli_is_whole(png, imu_png_is_whole) && cli_exists(png))
+        APR_ARRAY_PUSH(b->torn, const char *) = name;
+    else if (cli_exists(png) && cli_exists(webp) && !cli_is_whole(webp, imu_webp_is_whole))
+        APR_ARRAY_PUSH(b->bare, const char *) = name;
+}
+
+static imu_err *find_broken(cli_doctor *d, broken_files *b)
 {
     const char *root = d->c->opt.root, *after = "";
     apr_pool_t *sub;
@@ -52,18 +77,10 @@ static imu_err *find_torn(cli_doctor *d, apr_array_header_t *torn, apr_array_hea
         if ((err = imu_db_select(d->c->db, d->c->p, &rows, "images_names_after", "s", after)))
             break;
         for (int i = 0; i < rows->count; i++) {
-            const char *png, *webp;
-
             apr_pool_clear(sub);
             after = imu_text(rows, i, "image_name");
-            png = imu_picture_path(sub, root, after);
-            webp = imu_thumbnail_path(sub, root, after);
-            if (is_locked(png) || is_locked(webp))
-                APR_ARRAY_PUSH(locked, const char *) = after;
-            else if (cli_exists(png) && !cli_is_whole(png, imu_png_is_whole) && cli_exists(png))
-                APR_ARRAY_PUSH(torn, const char *) = after;
-            else if (cli_exists(png) && cli_exists(webp) && !cli_is_whole(webp, imu_webp_is_whole))
-                APR_ARRAY_PUSH(bare, const char *) = after;
+            look_at_files(imu_picture_path(sub, root, after), imu_thumbnail_path(sub, root, after),
+                          after, b);
         }
     } while (rows->count > 0);
     apr_pool_destroy(sub);
@@ -267,11 +284,48 @@ static imu_err *find_leftovers(cli_doctor *d)
     return err;
 }
 
+/* Pictures whose file is of no use: it goes aside with what the row says. */
+static imu_err *useless(cli_doctor *d, const char *what, const char *sentence,
+                        const apr_array_header_t *names)
+{
+    int mended = 0;
+    imu_err *err = NULL;
+
+    if (names->nelts && d->c->opt.fix)
+        err = set_all_aside(d, names, &mended);
+    if (names->nelts && !err)
+        cli_doctor_found(d, what, sentence, names->nelts, names, mended);
+    return err;
+}
+
+static imu_err *files_of_rows(cli_doctor *d, apr_array_header_t *bare)
+{
+    broken_files b = {apr_array_make(d->c->p, 0, sizeof(const char *)),
+                      apr_array_make(d->c->p, 0, sizeof(const char *)),
+                      apr_array_make(d->c->p, 0, sizeof(const char *)), bare};
+    imu_err *err = find_broken(d, &b);
+
+    if (err)
+        return err;
+    if (b.locked->nelts)
+        cli_doctor_found(
+            d, "unreadable",
+            "pictures that the server's user may not read: give it their files by chown",
+            b.locked->nelts, b.locked, 0);
+    err = useless(d, "torn",
+                  "pictures of which a part is missing, to be moved to outputs/orphans with "
+                  "what their rows say",
+                  b.torn);
+    if (!err)
+        err = useless(d, "strange",
+                      "pictures in whose place lies no file but a link, a folder or the like, to "
+                      "be moved to outputs/orphans with what their rows say",
+                      b.strange);
+    return err;
+}
+
 imu_err *cli_doctor_files(cli_doctor *d)
 {
-    apr_array_header_t *torn = apr_array_make(d->c->p, 0, sizeof(const char *));
-    apr_array_header_t *locked = apr_array_make(d->c->p, 0, sizeof(const char *));
-    int mended = 0;
     imu_sweep found;
     imu_err *err = (d->c->opt.fix ? imu_pictures_sweep : imu_pictures_look)(d->c->db, d->c->p,
                                                                             d->c->opt.root, &found);
@@ -279,24 +333,8 @@ imu_err *cli_doctor_files(cli_doctor *d)
     if (err)
         return err;
     report_sweep(d, &found);
-    if ((err = find_leftovers(d)))
+    if ((err = find_leftovers(d)) || (err = rows_without_pictures(d, &found)) ||
+        (err = look_again(d, found.bare_names, 0)) || (err = files_of_rows(d, found.bare_names)))
         return err;
-    if ((err = rows_without_pictures(d, &found)) || (err = look_again(d, found.bare_names, 0)) ||
-        (err = find_torn(d, torn, found.bare_names, locked)))
-        return err;
-    if (locked->nelts)
-        cli_doctor_found(
-            d, "unreadable",
-            "pictures that the server's user may not read: give it their files by chown",
-            locked->nelts, locked, 0);
-    if (torn->nelts && d->c->opt.fix)
-        err = set_all_aside(d, torn, &mended);
-    if (torn->nelts && !err)
-        cli_doctor_found(d, "torn",
-                         "pictures of which a part is missing, to be moved to outputs/orphans with "
-                         "what their rows say",
-                         torn->nelts, torn, mended);
-    if (!err)
-        err = thumbnails(d, found.bare_names);
-    return err;
+    return thumbnails(d, found.bare_names);
 }

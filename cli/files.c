@@ -337,7 +337,7 @@ int cli_is_same(int one, int other)
 
 int cli_is_whole(const char *path, int (*check)(int fd))
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), whole = fd >= 0 && check(fd);
+    int fd = cli_open_file(path), whole = fd >= 0 && check(fd);
 
     if (fd >= 0)
         close(fd);

@@ -126,6 +126,37 @@ describe('doctor', () => {
         assert.equal((await admin.get(`/api/v1/images/i/${name}`)).status, 404);
     });
 
+    for (const [what, put] of [
+        ['a link', (name, whole) => (fs.renameSync(images(name), whole), fs.symlinkSync(whole, images(name)))],
+        ['a link to nowhere', (name) => (fs.rmSync(images(name)), fs.symlinkSync('/nowhere/at-all', images(name)))],
+        ['a pipe', (name) => (fs.rmSync(images(name)), execFileSync('mkfifo', [images(name)]))],
+        ['a folder', (name) => (fs.rmSync(images(name)), fs.mkdirSync(images(name)), server.own(images(name)))],
+    ]) {
+        test(`${what} in the place of a picture is moved aside`, async () => {
+            const { image_name: name } = await upload(ruth, { png: makePng(51, 50) });
+            put(name, path.join(server.root, `${name}-kept`));
+            await mends('strange', { names: [name] });
+            assert.ok(!fs.lstatSync(images(name), { throwIfNoEntry: false }));
+            assert.ok(fs.lstatSync(orphans(name)));
+            assert.equal(JSON.parse(fs.readFileSync(orphans(`${name}.json`), 'utf8')).picture.width, 51);
+            assert.equal((await admin.get(`/api/v1/images/i/${name}`)).status, 404);
+        });
+    }
+
+    for (const [what, put] of [
+        ['a link', (file) => (fs.renameSync(file, `${file}-kept`), fs.symlinkSync(`${file}-kept`, file))],
+        ['a pipe', (file) => (fs.rmSync(file), execFileSync('mkfifo', [file]))],
+    ]) {
+        test(`${what} in the place of a thumbnail gives way to one that is made anew`, async () => {
+            const { image_name: name } = await upload(ruth, { png: makePng(52, 50) });
+            put(thumbnail(name));
+            fs.rmSync(`${thumbnail(name)}-kept`, { force: true });
+            await mends('thumbnails', { names: [name] });
+            assert.ok(fs.lstatSync(thumbnail(name)).isFile());
+            assert.equal(await status(name, '/thumbnail'), 200);
+        });
+    }
+
     test('wrong marks are counted anew', async () => {
         const board = (await ruth.post('/api/v1/boards/?board_name=Marked')).body;
         server.sql(`UPDATE boards SET is_shared = 1 WHERE board_id = '${board.board_id}'`);
