@@ -18,9 +18,10 @@ static void decide(imu_gate *gate, imu_gate_guest *guest, imu_gate_state state)
 {
     imu_gate_guest **at = &gate->waiting;
 
-    while (*at != guest)
+    while (*at && *at != guest)
         at = &(*at)->next;
-    *at = guest->next;
+    if (*at)
+        *at = guest->next;
     guest->state = state;
     apr_thread_cond_broadcast(gate->changed);
 }
