@@ -256,6 +256,12 @@ test('the audit log names boards that are gone, and shows numbers to those who o
     await made.filter({ hasText: 'nina@example.com' }).waitFor();
     assert.doesNotMatch(await made.filter({ hasText: 'nina@example.com' }).innerText(), /administrator/);
     await made.filter({ hasText: 'grace@example.com, as an administrator' }).waitFor();
+    // What was refused was tried, not done.
+    assert.equal((await new Client(server.url).post('/api/v1/auth/login', { email: 'grace@example.com', password: 'wrong' })).status, 401);
+    await person.field('What').selectOption('sign_in');
+    await person.field('Result').selectOption('refused');
+    await entries.filter({ hasText: 'Tried to sign in, refused' }).first().waitFor();
+    await person.field('Result').selectOption('');
     // What was written without a name is no bare number either.
     server.sql(`UPDATE audit_log SET target_name = NULL, detail = NULL WHERE target_id = '${id}' AND action = 'board_visibility_changed'`);
     await person.field('What').selectOption('board_visibility_changed');

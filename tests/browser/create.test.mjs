@@ -125,7 +125,7 @@ test('a server that goes away is said so, and seen again when it is back', async
     await grace.page.getByRole('link', { name: 'Gallery' }).click();
     await grace.sees('Nothing here yet');
     await grace.page.getByRole('link', { name: 'Create' }).first().click();
-    const lost = 'The connection to the server is lost. Trying again; your jobs go on there.';
+    const lost = 'The connection to the server is lost. Trying again; your jobs are kept there.';
     await server.kill(server.httpd, 'SIGTERM');
     await grace.sees(lost);
     await grace.page.getByRole('link', { name: 'Gallery' }).click();

@@ -145,6 +145,9 @@ describe('with people', () => {
                 await idle(person);
                 assert.deepEqual(await misfits(person.page), [], where);
             }
+            // A board may have a longer name than its place; ours must not.
+            const everyones = person.page.locator('.board strong', { hasText: 'Everyone’s unsorted' });
+            assert.ok(await everyones.evaluate((words) => words.scrollWidth <= words.clientWidth), 'the name of everyone’s pictures is cut');
             await person.context.close();
         });
     }

@@ -43,6 +43,15 @@ function look([selector, WORD, THUMB]) {
             }
         }
     }
+    const pen = document.createElement('canvas').getContext('2d');
+    for (const e of root.querySelectorAll('input[placeholder]')) {
+        const style = getComputedStyle(e);
+        pen.font = style.font;
+        const room = e.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+        if (shown(e) && pen.measureText(e.placeholder).width > room) {
+            faults.push(`“${e.placeholder}” is longer than its field`);
+        }
+    }
     const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
     const range = document.createRange();
     while (walker.nextNode()) {

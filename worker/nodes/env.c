@@ -173,8 +173,7 @@ static uint8_t *map_image(imu_call *call, const json_t *field, size_t *len)
     struct stat st;
     if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size <= 0) {
         imu_refuse(call->error, "ImageFileNotFoundException",
-                   "A picture that this starts from is not there any more (%.60s).",
-                   name ? name : "no name");
+                   "A picture that this starts from is not there any more.");
         return NULL;
     }
     if (st.st_size > MAX_FILE) {

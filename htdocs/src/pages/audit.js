@@ -57,6 +57,17 @@ const ACTIONS = {
   data_mended: 'Mended data',
   data_imported: 'Imported data',
 };
+/** What was refused has not been done. */
+const TRIED = {
+  sign_in: 'Tried to sign in',
+  password_changed: 'Tried to change a password',
+  link_redeemed: 'Tried a link',
+  email_changed: 'Tried to change an address',
+  account_changed: 'Tried to change an account',
+  role_changed: 'Tried to change a role',
+  account_suspended: 'Tried to suspend an account',
+  account_deleted: 'Tried to delete an account',
+};
 const RESULTS = [
   ['', 'Any result'],
   ['ok', 'Done'],
@@ -113,7 +124,7 @@ function Entry({ entry }) {
   const more = said(entry.action, entry.detail || {}).join(', ');
   return html`<tr class=${entry.result === 'ok' ? '' : 'refused'} data-entry=${entry.entry_id}>
     <td><time dateTime=${`${entry.created_at.replace(' ', 'T')}Z`}>${shortTime(entry.created_at)}</time></td>
-    <td>${ACTIONS[entry.action] || entry.action}${entry.result !== 'ok' && ', refused'}</td>
+    <td>${entry.result === 'ok' ? ACTIONS[entry.action] || entry.action : `${TRIED[entry.action] || ACTIONS[entry.action] || entry.action}, refused`}</td>
     <td><${Address}>${entry.user_email || 'Nobody signed in'}<//>${entry.address && html` <span class="audit-detail">${entry.address}</span>`}</td>
     <td>${name && html`<span title=${entry.target_name}><${Address}>${name}<//></span>`}${name && more && ', '}${more && html`<span class="audit-detail"><${Address}>${more}<//></span>`}
       <${Details} entry=${entry} /></td></tr>`;
@@ -126,7 +137,7 @@ const KINDS = [['', 'Everything'], ...Object.entries(ACTIONS)];
 
 function Filters({ filter, change }) {
   return html`<div class="filters" role="search">
-    <div class="filter-search"><${Icon} name="search" /><input class="input" type="search" data-search aria-label="Search in who, what and from where" placeholder="Search in who, what and from where"
+    <div class="filter-search"><${Icon} name="search" /><input class="input" type="search" data-search aria-label="Search in who, what and from where" placeholder="Who, what, from where"
       value=${filter.search} maxlength="100" onInput=${(e) => change({ search: e.target.value })} /></div>
     <${Select} label="What" value=${filter.action} options=${KINDS} onPick=${(action) => change({ action })} />
     <${Select} label="Result" value=${filter.result} options=${RESULTS} onPick=${(result) => change({ result })} />

@@ -97,7 +97,7 @@ export function SetUp() {
       <${Wrong}>${error}<//>
       <${TextField} label="Your name" autocomplete="name" value=${name} onText=${setName} maxlength="100" />
       <${TextField} label="Email address" type="email" autocomplete="username" autocapitalize="off" value=${email} onText=${setEmail} required
-        hint="For signing in. It doesn’t leave this server." />
+        hint=${server.value.mail_enabled ? 'For signing in, and for mails of this server.' : 'For signing in. It doesn’t leave this server.'} />
       <${NewPasswordField} label="Password" value=${password} onText=${setPassword} required />
       ${legacy && html`<${Choice} label=${`Already here: ${amount(legacy)}. Who gets them?`} value=${heir} options=${HEIRS} onPick=${setHeir} />
         <p class="note">${heir === 'me' ? 'They will be yours.' : 'They wait, and only administrators see them. Under People you give them to any account.'}</p>`}

@@ -76,7 +76,7 @@ const Filter = ({ label, value, options, onPick }) => html`<select class="input"
 
 function Filters({ filter, change }) {
   return html`<div class="filters" role="search">
-    <div class="filter-search"><${Icon} name="search" /><input class="input" type="search" data-search aria-label="Search in names and addresses" placeholder="Search in names and addresses"
+    <div class="filter-search"><${Icon} name="search" /><input class="input" type="search" data-search aria-label="Search in names and addresses" placeholder="Names and addresses"
       value=${filter.search} maxlength="100" onInput=${(e) => change({ search: e.target.value })} /></div>
     <${Filter} label="Role" value=${filter.role_filter} options=${ROLES} onPick=${(role_filter) => change({ role_filter })} />
     <${Filter} label="State" value=${filter.state_filter} options=${STATES} onPick=${(state_filter) => change({ state_filter })} />

@@ -79,7 +79,7 @@ function LostLine() {
     const timer = setTimeout(() => setShown(true), 2500);
     return () => clearTimeout(timer);
   }, [lost]);
-  return html`<div class="lost" role="status">${shown && html`<p>The connection to the server is lost. Trying again; your jobs go on there.</p>`}</div>`;
+  return html`<div class="lost" role="status">${shown && html`<p>The connection to the server is lost. Trying again; your jobs are kept there.</p>`}</div>`;
 }
 
 export function Toasts() {
