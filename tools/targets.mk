@@ -34,8 +34,8 @@ test-san: packages-test
 lint: packages-lint
 	tools/lint
 
-# The private instance below ROOT (default run/): PORT=9090 LISTEN= MULTIUSER=on|off ROOT=run.
-export PORT LISTEN MULTIUSER ROOT
+# The private instance below ROOT (default run/): PORT=9090 LISTEN= MULTIUSER=on|off ROOT=run LOG_SIZE=10M.
+export PORT LISTEN MULTIUSER ROOT LOG_SIZE
 run: packages-run
 	@$(MAKE) -q all >/dev/null 2>&1 || echo "Building. The first time, that takes some minutes."
 	@$(MAKE) $(JOBS) -s --no-print-directory all

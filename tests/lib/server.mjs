@@ -270,7 +270,8 @@ export class Server {
         const values = {
             ROOT: this.root,
             RUN: this.run,
-            LOGS: this.logs,
+            ERRORLOG: path.join(this.logs, 'error.log'),
+            ACCESSLOG: path.join(this.logs, 'access.log'),
             DATA: this.data,
             MODULES,
             MODULE: reach(path.join(BUILD, 'mod_invokemu.so')),
