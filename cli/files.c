@@ -248,19 +248,26 @@ int cli_is_file(const char *path)
     return cli_look(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-int cli_open_file(const char *path)
+/* What was opened, if it is a file; else -1 with errno. */
+static int only_file(int fd)
 {
     struct stat st;
-    int fd;
 
-    cli_as(path);
-    fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    cli_as(NULL);
     if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
         return fd;
     close(fd);
     errno = EINVAL;
     return -1;
+}
+
+int cli_open_file(const char *path)
+{
+    int fd;
+
+    cli_as(path);
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    cli_as(NULL);
+    return only_file(fd);
 }
 
 /* A folder, or what it holds, by one name that is no link. */
@@ -287,17 +294,12 @@ static int open_below(const char *folder, char *path)
 
 int cli_open_below(apr_pool_t *p, const char *folder, const char *path)
 {
-    struct stat st;
     int fd;
 
     cli_as(folder);
     fd = open_below(folder, apr_pstrdup(p, path));
     cli_as(NULL);
-    if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
-        return fd;
-    close(fd);
-    errno = EINVAL;
-    return -1;
+    return only_file(fd);
 }
 
 /* As many bytes as there are, up to len; -1 on failure. */
