@@ -14,9 +14,9 @@
 #include "mod_invokemu/store/files.h"
 #include "mod_invokemu/util/ids.h"
 
-#define COPY_BYTES  (1 << 20)
+#define COPY_BYTES    (1 << 20)
 #define COMPARE_BYTES (1 << 18)
-#define MAX_FOLDERS 16 /* open at a time */
+#define MAX_FOLDERS   16 /* open at a time */
 
 /* Where SQLite's processes that use a database in WAL mode hold a shared lock, in the file behind
  * "-shm" (SQLite, "WAL-mode File Format": the byte after the eight locks at 120). */

@@ -59,13 +59,12 @@ static imu_err *take_workflow(cli_importer *im, apr_pool_t *p, const imu_rows *r
     if ((err =
              place_preview(im, p, "workflow_thumbnails", id, IMU_WORKFLOW_PREVIEWS_DIR, &preview)))
         return err;
-    err = imu_db_exec(im->db, p, &taken, "import_workflow", "ssbssssssss", id,
-                      cli_import_owner(im, imu_text(r, i, "user_id")), imu_bool(r, i, "is_public"),
-                      cli_import_name(im, p, "workflow", id, name), description ? description : "",
-                      tags ? tags : "", document, preview,
-                      cli_import_time(p, imu_text(r, i, "created_at")),
-                      cli_import_time(p, imu_text(r, i, "updated_at")),
-                      cli_import_time_or_none(p, opened));
+    err = imu_db_exec(
+        im->db, p, &taken, "import_workflow", "ssbssssssss", id,
+        cli_import_owner(im, imu_text(r, i, "user_id")), imu_bool(r, i, "is_public"),
+        cli_import_name(im, p, "workflow", id, name), description ? description : "",
+        tags ? tags : "", document, preview, cli_import_time(p, imu_text(r, i, "created_at")),
+        cli_import_time(p, imu_text(r, i, "updated_at")), cli_import_time_or_none(p, opened));
     if (!err)
         cli_import_count(im, "workflows", taken);
     return err;

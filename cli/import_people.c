@@ -33,11 +33,12 @@ static void known_as(cli_importer *im, const imu_rows *r, int i, const char *our
 
 static imu_err *audit(cli_importer *im, imu_audit_action action, const char *id, const char *email)
 {
-    return cli_import_audit(im, (imu_audit_fact){.action = action,
-                                                 .target_id = id,
-                                                 .target_name = email,
-                                                 .detail = json_pack("{s:o}", "imported_from",
-                                                                     cli_json_name(im->p, im->from))});
+    return cli_import_audit(im,
+                            (imu_audit_fact){.action = action,
+                                             .target_id = id,
+                                             .target_name = email,
+                                             .detail = json_pack("{s:o}", "imported_from",
+                                                                 cli_json_name(im->p, im->from))});
 }
 
 static void note_lost(cli_importer *im, const char *email)
@@ -60,12 +61,12 @@ static imu_err *insert_user(cli_importer *im, apr_pool_t *p, const imu_rows *r, 
     const char *last = cli_import_time_or_none(p, seen);
     const char *id = imu_text(r, i, "user_id"), *hash = usable_hash(p, r, i);
     int taken = 0;
-    imu_err *err = imu_db_exec(
-        im->db, p, &taken, "import_user", "ssssbbisss", id, email,
-        name && *name ? cli_import_name(im, p, "person", email, name) : name,
-        hash ? hash : IMU_LOST_PASSWORD, imu_bool(r, i, "is_admin"), imu_bool(r, i, "is_active"),
-        imu_int(r, i, "token_epoch"), cli_import_time(p, imu_text(r, i, "created_at")),
-        cli_import_time(p, imu_text(r, i, "updated_at")), last);
+    imu_err *err = imu_db_exec(im->db, p, &taken, "import_user", "ssssbbisss", id, email,
+                               name && *name ? cli_import_name(im, p, "person", email, name) : name,
+                               hash ? hash : IMU_LOST_PASSWORD, imu_bool(r, i, "is_admin"),
+                               imu_bool(r, i, "is_active"), imu_int(r, i, "token_epoch"),
+                               cli_import_time(p, imu_text(r, i, "created_at")),
+                               cli_import_time(p, imu_text(r, i, "updated_at")), last);
 
     if (err)
         return err;
@@ -210,8 +211,7 @@ static imu_err *take_stranger(cli_importer *im, apr_pool_t *p, const imu_rows *r
                       IMU_NO_PASSWORD, 0, 0, (apr_int64_t)0, began, began, NULL);
     if (err)
         return err;
-    apr_hash_set(im->accounts, apr_pstrdup(im->p, id), APR_HASH_KEY_STRING,
-                 apr_pstrdup(im->p, id));
+    apr_hash_set(im->accounts, apr_pstrdup(im->p, id), APR_HASH_KEY_STRING, apr_pstrdup(im->p, id));
     cli_import_note(im,
                     "the account %s was deleted there; what it left is now of %s, which nobody "
                     "can sign in to. invokemu users del %s --transfer-to EMAIL hands it on",
@@ -315,8 +315,8 @@ static imu_err *take_share(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
     const char *with = apr_hash_get(im->accounts, imu_text(r, i, "user_id"), APR_HASH_KEY_STRING);
     int taken = 0;
     imu_rows *board;
-    imu_err *err = imu_db_select(im->db, p, &board, "import_board_there", "s",
-                                 imu_text(r, i, "board_id"));
+    imu_err *err =
+        imu_db_select(im->db, p, &board, "import_board_there", "s", imu_text(r, i, "board_id"));
 
     if (err)
         return err;

@@ -312,8 +312,7 @@ static imu_err *take_picture(cli_importer *im, apr_pool_t *p, const imu_rows *r,
     int taken = 0;
     imu_err *err;
 
-    if (is_left(im, r, i) ||
-        (!im->dry && !cli_exists(imu_picture_path(p, im->c->opt.root, name))))
+    if (is_left(im, r, i) || (!im->dry && !cli_exists(imu_picture_path(p, im->c->opt.root, name))))
         return NULL;
     if (!(err = insert(im, p, r, i, &taken)))
         cli_import_count(im, "pictures", taken);

@@ -58,7 +58,8 @@ imu_err *cli_legacy(cli *c)
     email = imu_text(user, 0, "email");
     if ((err = assign(c, imu_text(user, 0, "user_id"), email, &counts)))
         return err;
-    cli_done(c, imu_legacy_numbers(counts), "%s are now of %s.", cli_legacy_words(c, counts), email);
+    cli_done(c, imu_legacy_numbers(counts), "%s are now of %s.", cli_legacy_words(c, counts),
+             email);
     return NULL;
 }
 

@@ -247,8 +247,8 @@ imu_err *cli_limit(cli *c, apr_int64_t normal, apr_int64_t most, apr_int64_t *li
         return NULL;
     *limit = apr_strtoi64(c->opt.limit, &end, 10);
     if (*end || *limit < 1 || *limit > most)
-        return imu_error(c->p, 422, CLI_NOT_UNDERSTOOD, "--limit takes a number from 1 to %" APR_INT64_T_FMT,
-                         most);
+        return imu_error(c->p, 422, CLI_NOT_UNDERSTOOD,
+                         "--limit takes a number from 1 to %" APR_INT64_T_FMT, most);
     return NULL;
 }
 

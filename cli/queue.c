@@ -163,7 +163,8 @@ static imu_err *reach(cli *c, imu_queue_scope *s, imu_queue_filter *filter)
         errno = 0;
         filter->item_id = apr_strtoi64(c->opt.plain, &end, 10);
         if (errno || *end || filter->item_id < 1)
-            return imu_error(c->p, 422, CLI_NOT_UNDERSTOOD, "\"%s\" is no number of a job", c->opt.plain);
+            return imu_error(c->p, 422, CLI_NOT_UNDERSTOOD, "\"%s\" is no number of a job",
+                             c->opt.plain);
         return imu_queue_item_get(s, filter->item_id, &item, NULL);
     }
     if ((err = whose(c, &user_id)) || !user_id)

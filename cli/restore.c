@@ -231,8 +231,8 @@ static imu_err *check_unused(const restore *r)
 static imu_err *keep_others_out(restore *r)
 {
     const char *db = r->c->opt.database;
-    imu_err *err = cli_make_folders(
-        r->p, apr_pstrmemdup(r->p, db, (apr_size_t)(strrchr(db, '/') - db)), 0750);
+    imu_err *err =
+        cli_make_folders(r->p, apr_pstrmemdup(r->p, db, (apr_size_t)(strrchr(db, '/') - db)), 0750);
 
     return err ? err : imu_database_hold(r->p, db, 1);
 }

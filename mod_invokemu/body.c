@@ -19,6 +19,8 @@
 #define PUBLIC_BODY 65536
 /* A stranger's body has to be there so soon. */
 #define STRANGER_TIME apr_time_from_sec(10)
+/* How often a stream of HTTP/2 is looked at. */
+#define LOOK_TIME apr_time_from_msec(50)
 
 typedef struct reader {
     imu_body_stream in;
@@ -95,7 +97,6 @@ void imu_body_open(imu_req *req, imu_body_stream *in)
     in->bb = apr_brigade_create(req->p, req->r->connection->bucket_alloc);
     in->guard.filter = ap_add_output_filter(GUARD, &in->guard, req->r, req->r->connection);
     in->arrives = imu_arrival_wait_as(req->r->connection, &in->wait);
-    in->wait.stays = !in->arrives;
 }
 
 void imu_body_close(imu_body_stream *in)
@@ -112,17 +113,25 @@ static apr_status_t fetch(imu_body_stream *in, apr_read_type_e block)
     return ap_get_brigade(in->req->r->input_filters, in->bb, AP_MODE_READBYTES, block, READ_BYTES);
 }
 
-/* A stream of HTTP/2 has no socket of its own, and one of mod_http2's threads. Waiting for more of
- * it ends by itself. */
+/* A stream of HTTP/2 has no socket of its own that could be polled, and one of mod_http2's threads:
+ * it looks now and then, because its place may be lost meanwhile. */
 static apr_status_t fetch_of_stream(imu_body_stream *in)
 {
-    apr_status_t rv = fetch(in, APR_NONBLOCK_READ);
+    apr_time_t end = apr_time_now() + in->req->r->server->timeout;
 
-    if (!APR_STATUS_IS_EAGAIN(rv) && (rv != APR_SUCCESS || !APR_BRIGADE_EMPTY(in->bb)))
-        return rv;
-    if ((in->wait.until && apr_time_now() >= in->wait.until) || imu_crowd_enter(&in->wait) != 0)
-        return APR_TIMEUP;
-    return fetch(in, APR_BLOCK_READ);
+    if (in->wait.until && in->wait.until < end)
+        end = in->wait.until;
+    for (;;) {
+        apr_status_t rv = fetch(in, APR_NONBLOCK_READ);
+
+        if (!APR_STATUS_IS_EAGAIN(rv) && (rv != APR_SUCCESS || !APR_BRIGADE_EMPTY(in->bb))) {
+            imu_crowd_moved(&in->wait);
+            return rv;
+        }
+        if (apr_time_now() >= end || imu_crowd_enter(&in->wait) != 0)
+            return APR_TIMEUP;
+        apr_sleep(LOOK_TIME);
+    }
 }
 
 imu_err *imu_body_next(imu_body_stream *in)

@@ -84,21 +84,24 @@ static int held_by(const crowd *of, const char *who)
     return held;
 }
 
-/* The place that somebody else has to give up, or IMU_NO_PLACE. `own`: only to its own account. */
+/* The place that somebody else has to give up, or IMU_NO_PLACE: of those who hold most, what has
+ * not moved for longest. `own`: only to its own account. */
 static int taken_from(const crowd *of, const imu_wait *wait, int same, int own)
 {
     apr_time_t stalled = apr_time_now() - STALLED;
-    int place = IMU_NO_PLACE;
+    int place = IMU_NO_PLACE, most = 0;
 
     for (int i = 0; i < of->all; i++) {
         const imu_wait *other = of->waiting[i];
         int held = other ? held_by(of, other->who) : 0;
 
-        if (!other || other->stays || (own && strcmp(other->who, wait->who) != 0))
+        if (!other || held < most || (own && strcmp(other->who, wait->who) != 0))
             continue;
         if ((held > same + 1 || (held >= same && other->moved < stalled)) &&
-            (place == IMU_NO_PLACE || other->moved < of->waiting[place]->moved))
+            (held > most || other->moved < of->waiting[place]->moved)) {
             place = i;
+            most = held;
+        }
     }
     return place;
 }

@@ -19,7 +19,6 @@ typedef struct imu_wait {
     int place;        /**< IMU_NO_PLACE */
     int refused;      /**< there was no place */
     int leaving;      /**< for a client that reads: may hold more places than others */
-    int stays;        /**< nothing can end it before its time: it keeps its place */
     apr_time_t moved; /**< when something last came or went */
     int lost;         /**< somebody else has the place now */
 } imu_wait;
@@ -31,7 +30,8 @@ void imu_crowd_child_init(apr_pool_t *pchild, server_rec *s);
 /**
  * Takes a place, if the wait has none yet. Where all are taken, another wait loses its own when its
  * account, or network, holds at least two more than the newcomer's; or as many, and it has not
- * moved for some seconds. Of several, that which has not moved for longest. Whoever waits has to
+ * moved for some seconds. Of several, one of whoever holds most, and of these that which has not
+ * moved for longest. Whoever waits has to
  * ask for imu_crowd_lost now and then, and to end.
  * @return 0, or -1 when it is refused, or has lost its place
  */

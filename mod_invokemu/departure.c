@@ -1,5 +1,7 @@
 #include "mod_invokemu/departure.h"
 
+#include <sys/ioctl.h>
+#include <linux/sockios.h>
 #include <http_config.h>
 #include <http_connection.h>
 #include <http_core.h>
@@ -7,6 +9,7 @@
 #include <http_protocol.h>
 #include <util_filter.h>
 #include <apr_poll.h>
+#include <apr_portable.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
@@ -61,6 +64,19 @@ static apr_status_t send_kept(departure *d, ap_filter_t *f)
     return d->c->data_in_output_filters ? f->frec->filter_func.out_func(f, NULL) : APR_SUCCESS;
 }
 
+/* How much of what was sent the client has not taken yet. The socket is called writable again only
+ * when a third of its buffer is free: megabytes, and seconds even for who reads steadily. */
+static int untaken(const departure *d)
+{
+    apr_os_sock_t fd;
+    int bytes = 0;
+
+    if (apr_os_sock_get(&fd, ap_get_conn_socket(d->c)) != APR_SUCCESS ||
+        ioctl(fd, SIOCOUTQ, &bytes) != 0)
+        return 0;
+    return bytes;
+}
+
 static apr_status_t wait_until_writable(departure *d)
 {
     apr_pollfd_t what = {.p = d->c->pool,
@@ -71,6 +87,7 @@ static apr_status_t wait_until_writable(departure *d)
     apr_time_t end;
     apr_int32_t n;
     apr_status_t rv;
+    int before = untaken(d);
 
     if (apr_socket_timeout_get(what.desc.s, &idle) != APR_SUCCESS || idle <= 0)
         idle = d->c->base_server->timeout;
@@ -82,9 +99,14 @@ static apr_status_t wait_until_writable(departure *d)
     }
     end = apr_time_now() + idle;
     do {
+        int now;
+
         rv = apr_poll(&what, 1, &n, LOOK_TIME);
         if (imu_crowd_lost(&d->wait))
             return APR_EGENERAL;
+        if ((now = untaken(d)) < before)
+            imu_crowd_moved(&d->wait);
+        before = now;
     } while (APR_STATUS_IS_EINTR(rv) || (APR_STATUS_IS_TIMEUP(rv) && apr_time_now() < end));
     if (rv == APR_SUCCESS)
         imu_crowd_moved(&d->wait);

@@ -150,9 +150,10 @@ static void log_limited(imu_req *req, const imu_attempt *attempt)
         log_failure(req, attempt->account, "too many attempts");
         return;
     }
-    ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, req->r,
-                  "IMU0209: sign-in not tried for \"%s\" from %s: too many attempts, maybe of others",
-                  attempt->account, req->r->useragent_ip);
+    ap_log_rerror(
+        APLOG_MARK, APLOG_NOTICE, 0, req->r,
+        "IMU0209: sign-in not tried for \"%s\" from %s: too many attempts, maybe of others",
+        attempt->account, req->r->useragent_ip);
 }
 
 /** An entry in the audit log. user: whose address it is; no rows for nobody's. */

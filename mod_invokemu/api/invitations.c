@@ -120,8 +120,7 @@ imu_err *imu_api_invitation_delete(imu_req *req)
     if (gone)
         audit_link(req, IMU_AUDIT_ACCOUNT_DELETED, user);
     imu_publish_user_changed(imu_text(user, 0, "user_id"));
-    return imu_reply_json(req, 200,
-                          json_pack("{s:b, s:b}", "success", 1, "account_deleted", gone));
+    return imu_reply_json(req, 200, json_pack("{s:b, s:b}", "success", 1, "account_deleted", gone));
 }
 
 /* The body of those who hold a link: its token, and the new password or what the link is for where

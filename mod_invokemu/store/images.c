@@ -59,7 +59,9 @@ static list_args arguments(apr_pool_t *p, const imu_image_filter *f)
                    "images_all_count",
                    NULL,
                    NULL,
-                   !f->uncategorized ? 0 : f->unseen ? 2 : 1,
+                   !f->uncategorized ? 0
+                   : f->unseen       ? 2
+                                     : 1,
                    f->intermediate,
                    f->starred_first != 0,
                    f->descending != 0};

@@ -20,8 +20,8 @@ int imu_legacy_any(const imu_rows *counts);
 /**
  * Hands all of it to an account, with the ended jobs and what a client kept for itself.
  * @param counts  how many it were
- * @return 404 "user_not_found"; 400 as imu_user_check_receiver, for one that has no password yet and
- * would take everything along when its invitation is taken back, or is suspended
+ * @return 404 "user_not_found"; 400 as imu_user_check_receiver, for one that has no password yet
+ * and would take everything along when its invitation is taken back, or is suspended
  */
 imu_err *imu_legacy_assign(imu_db *db, apr_pool_t *p, const char *user_id, imu_rows **counts);
 

@@ -62,10 +62,10 @@ imu_err *imu_queue_put(const imu_queue_scope *s, apr_pool_t *p, const char *queu
 {
     const char *now = imu_now(p);
     imu_rows *rows;
-    imu_err *err = imu_db_select(s->db, p, &rows, "queue_insert", "sssisssssisss", queue_id,
-                                 row->batch_id, row->session_id, row->priority, row->origin,
-                                 row->destination, row->fields, row->session, row->workflow,
-                                 row->retried_from, now, now, owner);
+    imu_err *err =
+        imu_db_select(s->db, p, &rows, "queue_insert", "sssisssssisss", queue_id, row->batch_id,
+                      row->session_id, row->priority, row->origin, row->destination, row->fields,
+                      row->session, row->workflow, row->retried_from, now, now, owner);
 
     if (err)
         return err;

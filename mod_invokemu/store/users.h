@@ -12,7 +12,7 @@
 /** Neither does this: the account came from elsewhere, where it had a password that can't be used
  * here. It was not invited. */
 #define IMU_LOST_PASSWORD "!"
-#define IMU_USERS_MAX   10000 /**< accounts that upstream's unpaged list shows */
+#define IMU_USERS_MAX     10000 /**< accounts that upstream's unpaged list shows */
 
 /** What an administrator or the account itself changes; NULL and IMU_KEEP leave a field alone. */
 #define IMU_KEEP (-1)

@@ -90,6 +90,23 @@ for (const [whose, path] of [['one person', '/api/v1/queue/default/enqueue_batch
     });
 }
 
+test('slow streams of two people together leave a place to a third', async () => {
+    const admin = await (server.admin ??= setupAdmin(server));
+    const as = async (name) => ({ authorization: `Bearer ${(await addUser(admin, name)).token}` });
+    const [one, two, third] = [await as('Holds-one'), await as('Holds-two'), await as('Comes-later')];
+    const path = '/api/v1/queue/default/enqueue_batch';
+    const all = [one, two].flatMap((who) => {
+        const on = session();
+        return Array.from({ length: 6 }, () => dribble(on, path, who));
+    });
+    const refused = () => all.filter((each) => each.status === 429).length;
+    await until(() => refused() === all.length - 3, 'the refusal of most');
+    const mine = dribble(session(), path, third);
+    await until(() => refused() === all.length - 2, 'somebody who had two to lose one');
+    assert.notEqual(mine.status, 429);
+    sessions.splice(0).forEach((each) => each.destroy());
+});
+
 test('bodies that nobody reads are not waited for', async () => {
     const admin = await (server.admin ??= setupAdmin(server));
     const on = session();

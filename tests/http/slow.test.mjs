@@ -142,6 +142,21 @@ describe('slow bodies', () => {
         still.forEach((each) => each.socket.destroy());
     });
 
+    test('that stand still keep the one thread they have while others have more', async () => {
+        const admin = await (server.admin ??= setupAdmin(server));
+        const [patient, greedy, next] = [await addUser(admin, 'Has-one'), await addUser(admin, 'Has-more'), await addUser(admin, 'Has-none')];
+        const [one] = uploads([patient], 1, '');
+        await until(() => one.socket.bytesWritten > 200, 'its beginning');
+        await admin.get('/api/v1/auth/me');
+        const more = uploads([greedy], 12, 'x');
+        await until(() => more.filter((each) => each.text).length === 10, 'the refusal of most');
+        await until(() => Date.now() - one.begun > 4000, 'it to stand still for long enough');
+        const [mine] = uploads([next], 1, 'x');
+        await until(() => more.filter((each) => each.text).length === 11, 'somebody who had two to lose one');
+        assert.deepEqual([one.text, mine.text], ['', '']);
+        [one, mine, ...more].forEach((each) => each.socket.destroy());
+    });
+
     test('of many people and strangers leave threads to sign-ins, and to what is answered at once', async () => {
         const admin = await (server.admin ??= setupAdmin(server));
         const people = [];

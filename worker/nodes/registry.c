@@ -6,10 +6,10 @@
 #define BAD "InvalidInput"
 
 static const imu_node_type *const *const families[] = {
-    imu_nodes_primitives, imu_nodes_math,   imu_nodes_strings, imu_nodes_collections,
-    imu_nodes_metadata,   imu_nodes_models, imu_nodes_prompts, imu_nodes_latents,
-    imu_nodes_denoise,    imu_nodes_tiles,  imu_nodes_vae,     imu_nodes_images,
-    imu_nodes_masks,      imu_nodes_loras,  imu_nodes_upscale, imu_nodes_control,
+    imu_nodes_primitives, imu_nodes_math,   imu_nodes_strings,      imu_nodes_collections,
+    imu_nodes_metadata,   imu_nodes_models, imu_nodes_prompts,      imu_nodes_latents,
+    imu_nodes_denoise,    imu_nodes_tiles,  imu_nodes_vae,          imu_nodes_images,
+    imu_nodes_masks,      imu_nodes_loras,  imu_nodes_upscale,      imu_nodes_control,
     imu_nodes_t2i,        imu_nodes_ip,     imu_nodes_tensor_masks,
 };
 

@@ -74,8 +74,7 @@ static void test_the_address_is_another_ones_meanwhile(void **state)
     imu_rows *account = looked_at(t, &user_id);
 
     change(t, user_id, "moved@example.com", IMU_KEEP);
-    assert_no_error(
-        imu_user_create(t->db, t->pool, "ann@example.com", NULL, "hash", 0, 0, &other));
+    assert_no_error(imu_user_create(t->db, t->pool, "ann@example.com", NULL, "hash", 0, 0, &other));
     assert_true(imu_error_is(redeem(t, account), "link_unknown"));
 }
 

@@ -1,4 +1,5 @@
-/* What may be put into the queue is decided when it is stored, whoever the request was let in as. */
+/* What may be put into the queue is decided when it is stored, whoever the request was let in as.
+ */
 #include "tests/unit/core/tempdb.h"
 
 #include <string.h>
@@ -14,8 +15,7 @@ static imu_queue_scope let_in(tempdb *t, const char *email, int admin)
 
     who->via = IMU_VIA_BEARER;
     who->is_admin = admin;
-    assert_no_error(
-        imu_user_create(t->db, t->pool, email, NULL, "hash", admin, 0, &who->user_id));
+    assert_no_error(imu_user_create(t->db, t->pool, email, NULL, "hash", admin, 0, &who->user_id));
     return (imu_queue_scope){.db = t->db, .p = t->pool, .who = who, .queue_id = "default"};
 }
 
@@ -30,10 +30,10 @@ static void change(tempdb *t, const imu_queue_scope *s, int admin, int active)
 
 static imu_err *enqueue(const imu_queue_scope *s, int runs, json_t **result)
 {
-    json_t *body = imu_json_own(
-        s->p, json_pack("{s:{s:i, s:{s:s, s:{s:{s:s, s:s, s:s}}, s:[]}}}", "batch", "runs", runs,
-                        "graph", "id", "g", "nodes", "a", "id", "a", "type", "string", "value", "x",
-                        "edges"));
+    json_t *body =
+        imu_json_own(s->p, json_pack("{s:{s:i, s:{s:s, s:{s:{s:s, s:s, s:s}}, s:[]}}}", "batch",
+                                     "runs", runs, "graph", "id", "g", "nodes", "a", "id", "a",
+                                     "type", "string", "value", "x", "edges"));
     imu_batch batch;
 
     assert_non_null(body);
