@@ -302,23 +302,6 @@ int cli_open_below(apr_pool_t *p, const char *folder, const char *path)
     return only_file(fd);
 }
 
-/* As many bytes as there are, up to len; -1 on failure. */
-static ssize_t read_whole(int fd, char *buf, size_t len, off_t at)
-{
-    size_t done = 0;
-
-    while (done < len) {
-        ssize_t n = pread(fd, buf + done, len - done, at + (off_t)done);
-
-        if (n < 0 && errno != EINTR)
-            return -1;
-        if (n == 0)
-            break;
-        done += n > 0 ? (size_t)n : 0;
-    }
-    return (ssize_t)done;
-}
-
 int cli_is_same(int one, int other)
 {
     static char a[COMPARE_BYTES], b[COMPARE_BYTES];
@@ -329,9 +312,9 @@ int cli_is_same(int one, int other)
     if (first.st_dev == second.st_dev && first.st_ino == second.st_ino)
         return 1;
     for (off_t at = 0; at < first.st_size; at += COMPARE_BYTES) {
-        ssize_t n = read_whole(one, a, sizeof a, at);
+        ssize_t n = imu_read_at(one, a, sizeof a, at);
 
-        if (n <= 0 || read_whole(other, b, sizeof b, at) != n || memcmp(a, b, (size_t)n) != 0)
+        if (n <= 0 || imu_read_at(other, b, sizeof b, at) != n || memcmp(a, b, (size_t)n) != 0)
             return 0;
     }
     return 1;

@@ -25,8 +25,6 @@
  * handlers reads. */
 #define HEAD_TIME apr_time_from_sec(30)
 #define BODY_TIME apr_time_from_sec(10)
-/* RequestReadTimeout looks at its clock when something is read; a place may be lost meanwhile. */
-#define LOOK_TIME apr_time_from_msec(200)
 #define NAME_SIZE 32 /* of what is looked at of a header */
 
 /* Where in a head what has come ends. */
@@ -141,7 +139,8 @@ static apr_status_t wait_a_moment(arrival *a, imu_wait *wait, apr_time_t idle_en
         end = wait->until;
     if (a->late || end <= now || imu_crowd_enter(wait) != 0)
         return late(a);
-    rv = apr_poll(&what, 1, &n, end - now < LOOK_TIME ? end - now : LOOK_TIME);
+    /* RequestReadTimeout looks at its clock too when something is read. */
+    rv = apr_poll(&what, 1, &n, end - now < IMU_CROWD_LOOK ? end - now : IMU_CROWD_LOOK);
     return APR_STATUS_IS_TIMEUP(rv) || APR_STATUS_IS_EINTR(rv) ? APR_SUCCESS : rv;
 }
 
@@ -171,7 +170,7 @@ static apr_status_t patiently(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
     }
     if (wait == &a->stranger)
         imu_crowd_leave(wait);
-    else if (rv == APR_SUCCESS && wait->place != IMU_NO_PLACE)
+    else if (rv == APR_SUCCESS)
         imu_crowd_moved(wait);
     return rv;
 }
@@ -293,11 +292,17 @@ static void take_header(arrival *a)
         a->body_seen = SHORT_BODY;
 }
 
+/* What comes then is the core's to judge: no body is waited for. */
+static void end_head(arrival *a)
+{
+    a->at = ENDED;
+    a->body = 0;
+}
+
 static void follow_byte(arrival *a, char ch)
 {
     if (is_too_long(a)) {
-        a->at = ENDED;
-        a->body = 0;
+        end_head(a);
         return;
     }
     if (a->at == LINE && ch == '\n')
@@ -317,10 +322,8 @@ static void follow(arrival *a, apr_bucket_brigade *bb)
         const char *data;
         apr_size_t len, i = 0;
 
-        if (APR_BUCKET_IS_EOS(b)) {
-            a->at = ENDED;
-            a->body = 0;
-        }
+        if (APR_BUCKET_IS_EOS(b))
+            end_head(a);
         if (APR_BUCKET_IS_METADATA(b) ||
             apr_bucket_read(b, &data, &len, APR_NONBLOCK_READ) != APR_SUCCESS)
             continue;
@@ -328,10 +331,8 @@ static void follow(arrival *a, apr_bucket_brigade *bb)
             follow_byte(a, data[i++]);
         a->body_seen += (apr_off_t)(len - i);
     }
-    if (a->seen > LARGEST) {
-        a->at = ENDED;
-        a->body = 0;
-    }
+    if (a->seen > LARGEST)
+        end_head(a);
 }
 
 static int is_there(const arrival *a)

@@ -24,6 +24,8 @@ typedef struct imu_wait {
 } imu_wait;
 
 #define IMU_NO_PLACE (-1)
+/** How often whoever waits asks whether the place is lost. */
+#define IMU_CROWD_LOOK apr_time_from_msec(200)
 
 /** Call in child_init. */
 void imu_crowd_child_init(apr_pool_t *pchild, server_rec *s);
@@ -31,8 +33,7 @@ void imu_crowd_child_init(apr_pool_t *pchild, server_rec *s);
  * Takes a place, if the wait has none yet. Where all are taken, another wait loses its own when its
  * account, or network, holds at least two more than the newcomer's; or as many, and it has not
  * moved for some seconds. Of several, one of whoever holds most, and of these that which has not
- * moved for longest. Whoever waits has to
- * ask for imu_crowd_lost now and then, and to end.
+ * moved for longest. Whoever waits has to ask for imu_crowd_lost every IMU_CROWD_LOOK, and to end.
  * @return 0, or -1 when it is refused, or has lost its place
  */
 int imu_crowd_enter(imu_wait *wait);

@@ -25,8 +25,6 @@ APLOG_USE_MODULE(invokemu);
  * FlushMaxThreshold's default, from which it would wait by itself. */
 #define PIECE 16384
 #define KEPT  49152
-/* A wait that has lost its place ends so soon. */
-#define LOOK_TIME apr_time_from_msec(200)
 
 typedef struct departure {
     conn_rec *c;
@@ -101,7 +99,7 @@ static apr_status_t wait_until_writable(departure *d)
     do {
         int now;
 
-        rv = apr_poll(&what, 1, &n, LOOK_TIME);
+        rv = apr_poll(&what, 1, &n, IMU_CROWD_LOOK);
         if (imu_crowd_lost(&d->wait))
             return APR_EGENERAL;
         if ((now = untaken(d)) < before)

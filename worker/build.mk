@@ -16,10 +16,10 @@ $(B)/libimuengine.a: $(ENGINE_OBJS)
 CHECK_ENGINE_OBJS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/engine/check*.c))
 $(B)/check-engine: $(CHECK_ENGINE_OBJS) $(B)/obj/tests/engine/on_device.o $(B)/libimuengine.a
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
-$(B)/imu-render: $(B)/obj/tests/engine/render.o $(B)/libimuengine.a
+$(B)/imu-render: $(B)/obj/tests/engine/render.o $(B)/obj/tests/bench/engine/lapse.o $(B)/libimuengine.a
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
 # How fast: figures one a line. A model of 2 GB with random weights is made in BENCH_MODEL and kept.
-BENCH_ENGINE_OBJS := $(patsubst %,$(B)/obj/tests/bench/engine/%.o,device floor)
+BENCH_ENGINE_OBJS := $(patsubst %,$(B)/obj/tests/bench/engine/%.o,device floor lapse)
 BENCH_MODEL ?= $(B)/bench-model
 $(B)/bench-engine: $(B)/obj/tests/bench/engine/bench_engine.o $(B)/obj/tests/bench/engine/random_model.o $(BENCH_ENGINE_OBJS) $(B)/libimuengine.a
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)

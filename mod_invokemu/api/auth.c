@@ -178,12 +178,13 @@ static void tell_failure(imu_req *req, imu_audit_action action, const imu_rows *
 
 static imu_err *wrong_credentials(imu_req *req, const imu_rows *user, const imu_attempt *attempt)
 {
-    if (attempt->in_vain) {
+    const char *why = attempt->in_vain ? "too many attempts" : "wrong address or password";
+
+    if (attempt->in_vain)
         log_limited(req, attempt);
-        note_failure(req, IMU_AUDIT_SIGN_IN, user, attempt->account, "too many attempts");
-    } else {
-        tell_failure(req, IMU_AUDIT_SIGN_IN, user, attempt->account, "wrong address or password");
-    }
+    else
+        log_failure(req, attempt->account, why);
+    note_failure(req, IMU_AUDIT_SIGN_IN, user, attempt->account, why);
     return imu_error(req->p, 401, "bad_credentials", "Incorrect email or password");
 }
 

@@ -12,6 +12,7 @@
 #include <apr_tables.h>
 
 #include "mod_invokemu/api/handlers.h"
+#include "mod_invokemu/store/files.h"
 #include "mod_invokemu/upload.h"
 #include "mod_invokemu/util/csv.h"
 #include "mod_invokemu/util/ids.h"
@@ -73,23 +74,17 @@ static imu_err *invalid(imu_req *req, const char *why)
 
 static imu_err *read_file(imu_req *req, const imu_upload *upload, const char **text)
 {
-    apr_size_t size = (apr_size_t)upload->file->file_bytes, done = 0;
+    apr_size_t size = (apr_size_t)upload->file->file_bytes;
+    ssize_t n;
     char *buf;
 
     if (upload->file->file_bytes > MAX_IMPORT_BYTES)
         return imu_error(req->p, 413, "upload_too_large", "At most %d MiB can be imported at once.",
                          MAX_IMPORT_BYTES / 1048576);
     buf = apr_palloc(req->p, size + 1);
-    while (done < size) {
-        ssize_t n = pread(upload->fd, buf + done, size - done, (off_t)done);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return imu_error_internal(req->p, "cannot read an upload back: %s",
-                                      n ? strerror(errno) : "it is too short");
-        done += (apr_size_t)n;
-    }
+    if ((n = imu_read_at(upload->fd, buf, size, 0)) != (ssize_t)size)
+        return imu_error_internal(req->p, "cannot read an upload back: %s",
+                                  n < 0 ? strerror(errno) : "it is too short");
     buf[size] = '\0';
     if (strlen(buf) != size || !imu_is_clean_text(buf))
         return invalid(req, "it is no text in UTF-8");

@@ -14,6 +14,24 @@
 
 #define COPY_BYTES 131072
 
+ssize_t imu_read_at(int fd, void *data, apr_size_t len, off_t at)
+{
+    apr_size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = pread(fd, (char *)data + done, len - done, at + (off_t)done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        done += (apr_size_t)n;
+    }
+    return (ssize_t)done;
+}
+
 int imu_write_all(int fd, const void *data, apr_size_t len)
 {
     const char *at = data;

@@ -37,6 +37,10 @@ imu_err *imu_file_temporary(apr_pool_t *p, const char *folder, int *fd);
  * p. */
 imu_err *imu_file_reopen(apr_pool_t *p, int fd, int *read_only);
 
+/** Reads from that place on, fewer than len bytes only where the file ends. @return how many, or -1
+ * with errno */
+ssize_t imu_read_at(int fd, void *data, apr_size_t len, off_t at);
+
 /** Writes all bytes. @return 0, or -1 with errno */
 int imu_write_all(int fd, const void *data, apr_size_t len);
 

@@ -1,22 +1,18 @@
 #include "mod_invokemu/store/picture_check.h"
 
-#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "mod_invokemu/store/files.h"
 
 /* Pictures of ours have some hundred chunks. */
 #define MAX_CHUNKS 1000000
 
 static int read_at(int fd, void *data, size_t len, off_t at)
 {
-    ssize_t n;
-
-    do
-        n = pread(fd, data, len, at);
-    while (n < 0 && errno == EINTR);
-    return n == (ssize_t)len;
+    return imu_read_at(fd, data, len, at) == (ssize_t)len;
 }
 
 static uint32_t big_endian(const unsigned char *b)

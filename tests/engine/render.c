@@ -1,6 +1,7 @@
 /* imu-render: the engine from the command line, for developers: makes one picture and says how long
  * each part took. imu-render MODEL PROMPT OUT.ppm [key=value ...]; `-` as PROMPT uses random
  * conditioning. */
+#include "tests/bench/engine/lapse.h"
 #include "worker/diffusion/pipeline.h"
 #include "worker/diffusion/randn.h"
 #include "worker/tensor/threads.h"
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct settings {
     int width, height, steps, threads;
@@ -17,32 +17,12 @@ typedef struct settings {
     const char *scheduler, *negative, *precision;
 } settings;
 
-static double now(void)
+/* Says how long the part under way took, and begins the next one. */
+static void lap(imu_lapse *begun, const char *part)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Processor time of all threads: what a busy machine leaves comparable. */
-static double cpu_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* When the part under way began. */
-typedef struct stopwatch {
-    double wall, cpu;
-} stopwatch;
-
-static void lap(stopwatch *w, const char *part)
-{
-    double wall = now(), cpu = cpu_now();
-    fprintf(stderr, "%s: %.3f s, %.3f s of processors\n", part, wall - w->wall, cpu - w->cpu);
-    w->wall = wall;
-    w->cpu = cpu;
+    imu_lapse took = imu_lapse_since(*begun);
+    fprintf(stderr, "%s: %.3f s, %.3f s of processors\n", part, took.wall, took.processors);
+    *begun = imu_lapse_now();
 }
 
 static int read_setting(settings *s, const char *text)
@@ -127,7 +107,7 @@ static imu_engine_status render(imu_model *m, const settings *s, const char *pro
         imu_noise((uint64_t)s->seed, info->latent_channels, s->width, s->height, info->vae_scale);
     imu_array *latents = NULL;
     imu_denoise_args a;
-    stopwatch watch = {now(), cpu_now()};
+    imu_lapse watch = imu_lapse_now();
     imu_engine_status status = condition(m, prompt, &positive, fault);
     if (!status)
         status = condition(m, strcmp(prompt, "-") ? s->negative : "-", &negative, fault);

@@ -1,10 +1,9 @@
 // The administrator that the configuration names: made at the start, and given a new password by editing the file.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { request } from '../lib/http.mjs';
-import { HTTPD } from '../lib/paths.mjs';
 import { startServer } from '../lib/server.mjs';
 import { PASSWORD, addUser, login } from '../lib/users.mjs';
 
@@ -30,7 +29,7 @@ describe('the root administrator', () => {
         server.options.conf = ['InvokeMUAdminEmail system@system.invokeai', lines(FIRST)[1]];
         const file = `${server.conf}.next`;
         fs.writeFileSync(file, server.configuration());
-        const looked = spawnSync(HTTPD, ['-t', '-f', file], { encoding: 'utf8' });
+        const looked = server.look(file);
         assert.notEqual(looked.status, 0);
         assert.match(looked.stderr, /InvokeMUAdminEmail: system@system.invokeai is the address of the internal account/);
     });

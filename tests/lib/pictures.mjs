@@ -1,5 +1,6 @@
 // Jobs that make a picture with a Stable Diffusion 1 model, as a client builds them.
 import assert from 'node:assert/strict';
+import { settled } from './queue.mjs';
 
 /** The first model for pictures that the server offers. */
 export async function pictureModel(client) {
@@ -62,4 +63,10 @@ export async function enqueuePictures(client, model, options) {
 /** Names of the pictures in the results of a finished job. */
 export function pictureNames(item) {
     return Object.values(item.session.results).flatMap((result) => (result.type === 'image_output' ? [result.image.image_name] : []));
+}
+
+/** A picture that the server draws with its own model, as nodes name it: {image_name}. */
+export async function rendered(client, options) {
+    const [id] = await enqueuePictures(client, await pictureModel(client), options);
+    return { image_name: pictureNames(await settled(client, id, undefined, 60000))[0] };
 }

@@ -10,7 +10,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { after, before } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { request } from './http.mjs';
@@ -226,6 +226,11 @@ export class Server {
         child.on('error', (error) => (child.gone = error.message));
         child.on('exit', (code, signal) => (child.gone = signal || `status ${code}`));
         return child;
+    }
+
+    /** What `httpd -t` says of a configuration: {status, stderr}. */
+    look(file) {
+        return spawnSync(HTTPD, ['-t', '-f', file], { encoding: 'utf8', env: { ...process.env, IMU_TEST_ROOT: this.root, ...sanitizerEnv(HTTPD) } });
     }
 
     /** Starts httpd; tries another port when somebody took the chosen one in between. */

@@ -6,7 +6,7 @@ import { before, test } from 'node:test';
 import { batchOf } from '../lib/captured.mjs';
 import { addModel, modelFolder, modelsByName, named } from '../lib/models.mjs';
 import { REPO } from '../lib/paths.mjs';
-import { enqueuePictures, pictureModel, pictureNames } from '../lib/pictures.mjs';
+import { pictureNames, rendered } from '../lib/pictures.mjs';
 import { makePng, readPixels } from '../lib/png.mjs';
 import { settled } from '../lib/queue.mjs';
 import { useServer } from '../lib/server.mjs';
@@ -52,8 +52,7 @@ before(async () => {
     admin = await setupAdmin(server);
     anna = await addUser(admin, 'Anna');
     known = await modelsByName(anna);
-    const [id] = await enqueuePictures(anna, await pictureModel(anna), { width: 64, height: 128, seeds: [3] });
-    image = { image_name: pictureNames(await settled(anna, id, ENDED, 60000))[0] };
+    image = await rendered(anna, { width: 64, height: 128, seeds: [3] });
 });
 
 /** The graph of a picture with what steers it: fields of nodes, each by its type. */
@@ -167,8 +166,7 @@ test('what can not be is refused with a sentence', async () => {
 });
 
 test('pictures to take after: weight, part of the run, method, which pictures: each changes what is drawn', async () => {
-    const [other] = await enqueuePictures(anna, await pictureModel(anna), { width: 128, height: 64, seeds: [4] });
-    const second = { image_name: pictureNames(await settled(anna, other, ENDED, 60000))[0] };
+    const second = await rendered(anna, { width: 128, height: 64, seeds: [4] });
     const seen = [await draw([])];
     const ways = [
         {}, { weight: 0.5 }, { weight: -1 }, { begin_step_percent: 0.5 }, { end_step_percent: 0.25 }, { weight: [1, 0, 0, 0] }, { image: second }, { image: [image, second] },

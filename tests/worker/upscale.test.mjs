@@ -6,7 +6,7 @@ import { before, test } from 'node:test';
 import { batchOf } from '../lib/captured.mjs';
 import { addModel, modelFolder, modelsByName, named } from '../lib/models.mjs';
 import { REPO } from '../lib/paths.mjs';
-import { enqueuePictures, pictureModel, pictureNames } from '../lib/pictures.mjs';
+import { pictureNames, rendered } from '../lib/pictures.mjs';
 import { readPixels } from '../lib/png.mjs';
 import { settled } from '../lib/queue.mjs';
 import { useServer } from '../lib/server.mjs';
@@ -29,8 +29,7 @@ before(async () => {
     admin = await setupAdmin(server);
     anna = await addUser(admin, 'Anna');
     known = await modelsByName(anna);
-    const [id] = await enqueuePictures(anna, await pictureModel(anna), { width: 64, height: 72 });
-    image = { image_name: pictureNames(await settled(anna, id, ENDED, 60000))[0] };
+    image = await rendered(anna, { width: 64, height: 72 });
 });
 
 async function run(node) {

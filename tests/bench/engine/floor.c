@@ -3,7 +3,6 @@
 #include <oneapi/dnnl/dnnl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { MOST_WEIGHTS = 2048, MOST_PRODUCTS = 512, LEAST_RUNS = 3, MOST_RUNS = 1000 };
 
@@ -153,31 +152,6 @@ void imu_floor_reset(void)
 
 /* ---- timing one of them alone ---- */
 
-static double now(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-imu_lapse imu_lapse_now(void)
-{
-    return (imu_lapse){now(CLOCK_MONOTONIC), now(CLOCK_PROCESS_CPUTIME_ID)};
-}
-
-imu_lapse imu_lapse_since(imu_lapse start)
-{
-    imu_lapse end = imu_lapse_now();
-    return (imu_lapse){end.wall - start.wall, end.processors - start.processors};
-}
-
-void imu_lapse_least(imu_lapse *least, imu_lapse start)
-{
-    imu_lapse took = imu_lapse_since(start);
-    least->wall = took.wall < least->wall ? took.wall : least->wall;
-    least->processors = took.processors < least->processors ? took.processors : least->processors;
-}
-
 static double flop_of(const product *p)
 {
     double rows = p->kind == CONV ? (double)(p->n * p->h_out * p->w_out) : (double)(p->n * p->h);
@@ -261,11 +235,11 @@ static dnnl_status_t least(dnnl_engine_t engine, dnnl_primitive_t primitive,
 {
     dnnl_stream_t stream;
     dnnl_status_t s = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
-    double start = now(CLOCK_MONOTONIC);
+    imu_lapse start = imu_lapse_now();
     *time = (imu_lapse){1e9, 1e9};
     for (int i = 0; s == dnnl_success && i < MOST_RUNS; i++) {
         imu_lapse before = imu_lapse_now();
-        if (i > LEAST_RUNS && before.wall - start > budget)
+        if (i > LEAST_RUNS && before.wall - start.wall > budget)
             break;
         s = dnnl_primitive_execute(primitive, stream, 3, args);
         if (s == dnnl_success)
