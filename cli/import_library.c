@@ -295,15 +295,15 @@ static imu_err *no_video(cli_importer *im, apr_pool_t *p, const imu_rows *r, int
     return NULL;
 }
 
-/* Jobs of those who can't sign in would wait for ever. */
+/* Whoever is suspended here has nothing waiting. */
 static imu_err *cancel_waiting(cli_importer *im)
 {
     int n = 0;
-    imu_err *err = imu_db_exec(im->db, im->p, &n, "import_cancel_waiting", "ss", imu_now(im->p),
-                               imu_now(im->p));
+    imu_err *err = imu_db_exec(im->db, im->p, &n, "import_cancel_waiting", "sss", imu_now(im->p),
+                               imu_now(im->p), IMU_NO_PASSWORD);
 
     if (!err && n > 0)
-        cli_import_note(im, "%d waiting job%s of people who can't sign in here %s canceled", n,
+        cli_import_note(im, "%d waiting job%s of suspended people %s canceled", n,
                         n == 1 ? "" : "s", n == 1 ? "is" : "are");
     return err;
 }

@@ -67,9 +67,11 @@ SELECT %s, %s, s.id, %s, %s, %lld, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %
   (SELECT r.item_id FROM session_queue r WHERE r.session_id = %s)
 FROM (SELECT %s AS id) AS s WHERE NOT EXISTS (SELECT 1 FROM session_queue q WHERE q.session_id = s.id);
 
+-- As when somebody is suspended here. %s: the hash that stands for no password; such an account was deleted there, and its jobs
+-- wait as they did, for an administrator to cancel them.
 -- :name import_cancel_waiting
 UPDATE session_queue SET status = 'canceled', status_sequence = status_sequence + 1, updated_at = %s, completed_at = %s
-WHERE status = 'pending' AND user_id IN (SELECT user_id FROM users WHERE is_active = 0);
+WHERE status = 'pending' AND user_id IN (SELECT user_id FROM users WHERE is_active = 0 AND password_hash <> %s);
 
 -- :name import_mark_shared
 UPDATE boards SET is_shared = 1 WHERE is_shared = 0 AND EXISTS (SELECT 1 FROM shared_boards s WHERE s.board_id = boards.board_id);
