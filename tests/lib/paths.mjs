@@ -27,7 +27,7 @@ export function runUser() {
 }
 
 /** True when everybody may pass through every folder above `file`. */
-function reachable(file) {
+export function reachable(file) {
     for (let dir = path.dirname(fs.realpathSync(file)); ; dir = path.dirname(dir)) {
         if ((fs.statSync(dir).mode & 0o001) === 0) {
             return false;
