@@ -4,8 +4,8 @@ import { recall, remember } from './storage.js';
 
 const TOKEN = 'auth_token';
 const TOKEN_SINCE = 'auth_token_since';
-/** What the server is too busy to take is sent again, so often, and after so long where it names no time. */
-const BUSY_TRIES = 8;
+/** What the server is too busy to take is sent again: for so long, and after so long where it names no time. */
+const PATIENCE_MS = 3 * 60 * 1000;
 const BUSY_MS = 2000;
 /** The server offers a newer token with every change; one every few minutes keeps a session going. */
 const RENEW_MS = 5 * 60 * 1000;
@@ -182,11 +182,12 @@ export async function api(method, path, { json, form, query, anonymous, keepaliv
 /** Makes a call again that the server was too busy for (429). Whoever left in the meantime sends nothing more. */
 export async function patiently(call) {
   const asked = turn;
-  for (let left = BUSY_TRIES; asked === turn; left -= 1) {
+  const end = Date.now() + PATIENCE_MS;
+  while (asked === turn) {
     try {
       return await call();
     } catch (error) {
-      if (error.status !== 429 || left === 0) {
+      if (error.status !== 429 || Date.now() >= end) {
         throw error;
       }
       await new Promise((resolve) => setTimeout(resolve, error.retryAfter * 1000 || BUSY_MS));
