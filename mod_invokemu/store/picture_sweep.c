@@ -50,13 +50,6 @@ static const char *stem(apr_pool_t *p, const char *name, const char *ending)
                : NULL;
 }
 
-static int is_ours(apr_pool_t *p, const char *name, const char *ending)
-{
-    const char *what = stem(p, name, ending);
-
-    return what && imu_is_uuid(what);
-}
-
 static void note(apr_array_header_t *names, const char *name)
 {
     APR_ARRAY_PUSH(names, const char *) = apr_pstrdup(names->pool, name);
@@ -150,10 +143,12 @@ static imu_err *look_at(sweeper *s, const char *folder, const char *name, const 
         apr_hash_set(s->named, key, APR_HASH_KEY_STRING, &states[files]);
         return NULL;
     }
-    /* What is not called as we call files is not ours. */
-    if (!is_ours(s->p, name, ending) || !is_settled(path))
+    if (!is_settled(path))
         return NULL;
-    return what == PREVIEWS ? remove_preview(s, path, name) : move_aside(s, path, name);
+    if (what != PREVIEWS)
+        return move_aside(s, path, name); /* imported pictures have any name */
+    /* Removed for good is only what is called as we call previews. */
+    return imu_is_uuid(key) ? remove_preview(s, path, name) : NULL;
 }
 
 static imu_err *sweep_folder(sweeper *s, const char *relative, const char *ending, content what)

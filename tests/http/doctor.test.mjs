@@ -55,11 +55,12 @@ describe('doctor', () => {
     });
 
     test('a picture without a row is moved aside', async () => {
-        const name = `${crypto.randomUUID()}.png`;
-        fs.writeFileSync(images(name), makePng(4, 4));
-        old(images(name));
-        await mends('orphans', { names: [name] });
-        assert.deepEqual(fs.readFileSync(orphans(name)), makePng(4, 4));
+        for (const name of [`${crypto.randomUUID()}.png`, 'upload-ÄÖÜ 2024.png']) {
+            fs.writeFileSync(images(name), makePng(4, 4));
+            old(images(name));
+            await mends('orphans', { names: [name] });
+            assert.deepEqual(fs.readFileSync(orphans(name)), makePng(4, 4));
+        }
     });
 
     test('a row whose picture was moved aside gets it back', async () => {
@@ -156,6 +157,14 @@ describe('doctor', () => {
             assert.equal(await status(name, '/thumbnail'), 200);
         });
     }
+
+    test('a board whose cover is deleted is no damage', async () => {
+        const { board_id: id } = (await ruth.post('/api/v1/boards/?board_name=Covered')).body;
+        const { image_name: name } = await upload(ruth, { query: `&board_id=${id}` });
+        assert.equal((await ruth.patch(`/api/v1/boards/${id}`, { cover_image_name: name })).status, 201);
+        await ruth.delete(`/api/v1/images/i/${name}`);
+        assert.deepEqual(await doctor(), { code: 0, err: '', found: {} });
+    });
 
     test('wrong marks are counted anew', async () => {
         const board = (await ruth.post('/api/v1/boards/?board_name=Marked')).body;
