@@ -302,6 +302,21 @@ int cli_open_below(apr_pool_t *p, const char *folder, const char *path)
     return only_file(fd);
 }
 
+const char *cli_why_closed(apr_pool_t *p, int code)
+{
+    switch (code) {
+    case ENOENT:
+        return "its file is missing";
+    case ELOOP:
+    case ENOTDIR:
+        return "its path leads over a link, which may lead out of their folder";
+    case EINVAL:
+        return "what lies there is no file";
+    default:
+        return apr_psprintf(p, "its file can't be read: %s", strerror(code));
+    }
+}
+
 int cli_is_same(int one, int other)
 {
     static char a[COMPARE_BYTES], b[COMPARE_BYTES];

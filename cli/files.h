@@ -59,6 +59,8 @@ int cli_open_file(const char *path);
 /** Opens a file for reading by its path below a folder, of which no part may be a link or "..".
  * @return a descriptor, or -1 with errno (ELOOP or ENOTDIR: a link) */
 int cli_open_below(apr_pool_t *p, const char *folder, const char *path);
+/** What to say when it could not be opened. @param code  errno */
+const char *cli_why_closed(apr_pool_t *p, int code);
 /** Whether two open files hold the same. */
 int cli_is_same(int one, int other);
 /** @return 0 or -1 */

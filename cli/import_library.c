@@ -2,17 +2,42 @@
  * import_library.c: workflows, style presets, what clients keep, models, jobs; and what has no
  * place here.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <apr_strings.h>
 
 #include "cli/import.h"
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/store/model_state.h"
+#include "mod_invokemu/store/picture_check.h"
 #include "mod_invokemu/store/previews.h"
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/util/jsons.h"
+
+/* Why nobody should be shown what was opened as a preview, or NULL. */
+static const char *no_preview(int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0 || st.st_size > IMU_PREVIEW_MAX_FILE)
+        return "its file is too large";
+    return imu_webp_is_whole(fd) ? NULL : "its file is no whole WebP picture";
+}
+
+/* from is open. */
+static imu_err *bring_preview(cli_importer *im, apr_pool_t *p, int from, const char *folder,
+                              const char *to)
+{
+    imu_err *err;
+
+    if (im->dry)
+        return NULL;
+    err = cli_make_folders(p, apr_pstrcat(p, im->c->opt.root, "/", folder, NULL), 0750);
+    return err ? err : cli_place_open(p, from, to, CLI_COPY, &im->placed);
+}
 
 /* The picture that stands for a workflow or preset, below another folder's. @param name  NULL when
  * there is none */
@@ -20,18 +45,24 @@ static imu_err *place_preview(cli_importer *im, apr_pool_t *p, const char *their
                               const char *folder, const char **name)
 {
     const char *file = apr_pstrcat(p, id, ".webp", NULL);
-    const char *from = apr_pstrcat(p, im->from, "/", theirs, "/", file, NULL);
-    const char *to = imu_preview_path(p, im->c->opt.root, folder, file);
+    const char *path = apr_pstrcat(p, theirs, "/", file, NULL);
+    const char *to = imu_preview_path(p, im->c->opt.root, folder, file), *why;
+    int from = cli_open_below(p, im->from, path);
     imu_err *err = NULL;
 
     *name = NULL;
-    if (!to || !cli_is_file(from))
+    if (from < 0 && errno == ENOENT)
         return NULL;
-    if (!im->dry &&
-        !(err = cli_make_folders(p, apr_pstrcat(p, im->c->opt.root, "/", folder, NULL), 0750)))
-        err = cli_place(p, from, to, CLI_COPY, &im->placed, NULL);
-    if (!err)
+    if (from < 0)
+        why = cli_why_closed(p, errno);
+    else
+        why = to ? no_preview(from) : "its name can't be one here";
+    if (why)
+        cli_import_left(im, "preview", path, why);
+    else if (!(err = bring_preview(im, p, from, folder, to)))
         *name = file;
+    if (from >= 0)
+        close(from);
     return err;
 }
 

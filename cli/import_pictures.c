@@ -175,22 +175,6 @@ static const char *hindrance(cli_importer *im, apr_pool_t *p, const imu_rows *r,
     return cli_import_nobody(im, p, r, i);
 }
 
-/* Why its file could not be opened. */
-static const char *why_closed(apr_pool_t *p, int code)
-{
-    switch (code) {
-    case ENOENT:
-        return "its file is missing";
-    case ELOOP:
-    case ENOTDIR:
-        return "its path leads over a link, which may lead out of the folder of pictures";
-    case EINVAL:
-        return "what lies there is no file";
-    default:
-        return apr_psprintf(p, "its file can't be read: %s", strerror(code));
-    }
-}
-
 /* Whether what lies here under the picture's name is what would be brought. */
 static int is_ours_the_same(cli_importer *im, apr_pool_t *p, const char *name, int from)
 {
@@ -281,7 +265,7 @@ static imu_err *bring(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i,
     imu_err *err = NULL;
 
     if (from < 0) {
-        *why = why_closed(p, errno);
+        *why = cli_why_closed(p, errno);
         return NULL;
     }
     if (!imu_png_is_whole(from))

@@ -8,7 +8,6 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/store/files.h"
-#include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/util/ids.h"
 
 #define UUID_LENGTH 36
@@ -32,7 +31,7 @@ imu_err *imu_preview_store(apr_pool_t *p, const char *root, const char *folder, 
         return imu_error_internal(p, "no name for a preview: %s", name ? name : "(none)");
     if (mkdir(dir, 0750) != 0 && errno != EEXIST)
         return imu_error_internal(p, "cannot make %s: %s", dir, strerror(errno));
-    return imu_file_store(p, fd, path, IMU_FILE_WEBP, IMU_MAX_PICTURE_FILE);
+    return imu_file_store(p, fd, path, IMU_FILE_WEBP, IMU_PREVIEW_MAX_FILE);
 }
 
 imu_err *imu_preview_remove(apr_pool_t *p, const char *root, const char *folder, const char *name)

@@ -17,6 +17,8 @@
 
 /** Longest side of a preview, pixels. */
 #define IMU_PREVIEW_SIDE 256
+/** Largest file of one, in bytes. */
+#define IMU_PREVIEW_MAX_FILE ((apr_int64_t)4 * 1024 * 1024)
 
 /** Path of the file of that name, or NULL when name is none a preview can have. */
 const char *imu_preview_path(apr_pool_t *p, const char *root, const char *folder, const char *name);

@@ -134,4 +134,56 @@ describe('pictures of another server', () => {
         }
         assert.deepEqual(fs.readdirSync(path.join(data, 'outputs/images')).filter((name) => name.endsWith('.png')).sort(), ['fine.png', 'nobodys.png', 'other.png', 'same.png', 'size.png', 'theirs.png']);
     });
+
+    test('that stand for workflows and style presets come along only as pictures of their own folder', async () => {
+        const old = rootOf('previews', '6.12');
+        const id = (n) => `0a1b2c3d-0000-4000-8000-00000000000${n}`;
+        const theirs = { workflow_library: 'workflow_thumbnails', style_presets: 'style_presets' };
+        const place = (table, n) => path.join(old.root, theirs[table], `${id(n)}.webp`);
+        const secret = path.join(dir, 'secret');
+        fs.writeFileSync(secret, 'a secret of this machine');
+        fs.writeFileSync(path.join(dir, 'elsewhere.webp'), thumbnail);
+        const large = Buffer.alloc(4 * 1024 * 1024 + 1);
+        thumbnail.copy(large);
+        const faults = [
+            [(file) => fs.writeFileSync(file, thumbnail)],
+            [() => {}],
+            [(file) => fs.symlinkSync(path.join(dir, 'elsewhere.webp'), file), /over a link/],
+            [(file) => fs.linkSync(secret, file), /no whole WebP/],
+            [(file) => fs.writeFileSync(file, thumbnail.subarray(0, 15)), /no whole WebP/],
+            [(file) => fs.writeFileSync(file, large), /too large/],
+            [(file) => execFileSync('mkfifo', [file]), /is no file/],
+        ];
+        faults.forEach(([put], n) => {
+            old.row('workflow_library', { workflow_id: id(n), workflow: '{}', category: 'user', name: `w${n}`, description: '', tags: '', ...times });
+            old.row('style_presets', { id: id(n), name: `s${n}`, preset_data: '{}', type: 'user', ...times });
+            Object.keys(theirs).forEach((table) => put(place(table, n)));
+        });
+        old.row('style_presets', { id: 'short', name: 'short', preset_data: '{}', type: 'user', ...times });
+        fs.writeFileSync(path.join(old.root, 'style_presets/short.webp'), thumbnail);
+        old.done();
+        const wanted = Object.values(theirs).flatMap((folder) => faults.map(([, reason], n) => [`${folder}/${id(n)}.webp`, reason]).filter(([, reason]) => reason));
+        wanted.push(['style_presets/short.webp', /name can't be one/]);
+        for (const args of [['--dry-run'], [], []]) {
+            const { left_out: left } = await importing(old, ...args);
+            assert.deepEqual(left.map((l) => l.name).sort(), wanted.map(([name]) => name).sort());
+            wanted.forEach(([name, reason]) => assert.match(left.find((l) => l.what === 'preview' && l.name === name).reason, reason));
+        }
+        assert.equal(sql(`SELECT group_concat(thumbnail) FROM workflows`), `${id(0)}.webp`);
+        assert.equal(sql(`SELECT group_concat(image) FROM style_presets`), `${id(0)}.webp`);
+        for (const folder of ['outputs/workflow_thumbnails', 'outputs/style_presets']) {
+            assert.deepEqual(fs.readdirSync(path.join(data, folder)), [`${id(0)}.webp`]);
+        }
+        // The folder itself is a link.
+        const linked = rootOf('linked-previews', '6.12');
+        linked.row('workflow_library', { workflow_id: id(9), workflow: '{}', category: 'user', name: 'w', description: '', tags: '', ...times });
+        linked.done();
+        fs.rmdirSync(path.join(linked.root, 'workflow_thumbnails'));
+        fs.mkdirSync(path.join(dir, 'other-folder'));
+        fs.writeFileSync(path.join(dir, 'other-folder', `${id(9)}.webp`), thumbnail);
+        fs.symlinkSync(path.join(dir, 'other-folder'), path.join(linked.root, 'workflow_thumbnails'));
+        const { left_out: left } = await importing(linked);
+        assert.deepEqual(left.map((l) => [l.what, l.name, /over a link/.test(l.reason)]), [['preview', `workflow_thumbnails/${id(9)}.webp`, true]]);
+        assert.deepEqual(fs.readdirSync(path.join(data, 'outputs/workflow_thumbnails')), [`${id(0)}.webp`]);
+    });
 });
