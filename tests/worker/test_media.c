@@ -503,6 +503,29 @@ static void test_one_account_leaves_a_child(void **state)
     free(png.data);
 }
 
+/* Nor can two together. */
+static void test_two_accounts_leave_a_child(void **state)
+{
+    (void)state;
+    struct process few = media;
+    imu_bytes png = png_of(60, 60, 3, NULL);
+    struct peer greedy[6], other;
+    struct got g = {.h = NULL};
+    start_process(&media, "--media", "--children", "4", (char *)NULL);
+    for (int i = 0; i < 6; i++)
+        ask_for(&greedy[i], i % 2 ? "greedy" : "as greedy", &png, 4000);
+    ask_for(&other, "other", &png, 30);
+    expect_type(&other, &g, IMU_WIRE_DECODED);
+    assert_int_equal(answered(greedy, 6), 0);
+    close_peer(&other);
+    for (int i = 0; i < 6; i++)
+        close_peer(&greedy[i]);
+    stop_process(&media);
+    media = few;
+    clear_got(&g);
+    free(png.data);
+}
+
 static void test_hostile_requests(void **state)
 {
     (void)state;
@@ -652,6 +675,7 @@ int main(void)
         cmocka_unit_test(test_accounts_take_turns),
         cmocka_unit_test(test_one_account_leaves_room),
         cmocka_unit_test(test_one_account_leaves_a_child),
+        cmocka_unit_test(test_two_accounts_leave_a_child),
         cmocka_unit_test(test_hostile_requests),
         cmocka_unit_test(test_client_errors),
         cmocka_unit_test(test_sandbox),

@@ -4,7 +4,7 @@
  * A child is as little trusted as the file it decodes: its answer is bounded, parsed and checked
  * here, and its files are sealed before they are passed on.
  *
- * Accounts take turns, and one account's pictures leave children free for everybody else's. */
+ * Accounts take turns, and those that have many pictures leave a child free for whoever has one. */
 #include "worker/media/media.h"
 #include "wire/wire.h"
 #include "worker/media/child.h"
@@ -190,12 +190,13 @@ static void take_turn(struct media *m, struct client *c)
     c->deadline = imu_clock_ms() + WAIT_MS;
 }
 
+/* Who has a picture in the works leaves the last child to somebody who has none. */
 static bool may_begin(const struct media *m, const struct client *c)
 {
     int same = 0, most = m->o->media_children - 2;
     for (int i = 0; i < m->n_clients; i++)
         same += m->clients[i]->state == DECODING && strcmp(m->clients[i]->account, c->account) == 0;
-    return same < (most > 1 ? most : 1);
+    return same == 0 || (same < most && m->n_children < m->o->media_children - 1);
 }
 
 static struct client *next_waiting(struct media *m)
