@@ -16,7 +16,10 @@
 #define PREPARE_PAUSE apr_time_from_msec(20)
 
 struct imu_conn {
-    apr_hash_t *prepared; /* name -> apr_dbd_prepared_t */
+    apr_pool_t *pool;
+    const imu_query *queries;
+    int n_queries;
+    apr_hash_t *prepared; /* name -> apr_dbd_prepared_t, of what was needed so far */
     apr_int64_t
         writes; /* made through this connection; SQLite's data_version counts those of the others */
     imu_cache *cache;
@@ -77,13 +80,41 @@ static imu_err *failed(imu_db *db, apr_pool_t *p, const char *name, int code)
                               text ? text : "no text");
 }
 
+static imu_err *prepare_one(imu_db *db, const imu_query *query, apr_dbd_prepared_t **statement)
+{
+    struct imu_conn *conn = db->conn;
+    int rv = 0;
+
+    for (int t = 0; t < PREPARE_TRIES && !*statement; t++) {
+        if (t > 0)
+            apr_sleep(PREPARE_PAUSE);
+        rv =
+            apr_dbd_prepare(db->driver, conn->pool, db->handle, query->sql, query->name, statement);
+    }
+    if (rv != 0 || !*statement)
+        return failed(db, db->pool, query->name, rv);
+    apr_hash_set(conn->prepared, query->name, APR_HASH_KEY_STRING, *statement);
+    return NULL;
+}
+
+imu_err *imu_db_prepare(imu_db *db, const char *name, apr_dbd_prepared_t **statement)
+{
+    const struct imu_conn *conn = db->conn;
+
+    *statement = apr_hash_get(conn->prepared, name, APR_HASH_KEY_STRING);
+    for (int i = 0; !*statement && i < conn->n_queries; i++)
+        if (strcmp(conn->queries[i].name, name) == 0)
+            return prepare_one(db, &conn->queries[i], statement);
+    return *statement ? NULL : imu_error_internal(db->pool, "no statement named %s", name);
+}
+
 /* The statement of that name, and its arguments bound. */
 static imu_err *ready(imu_db *db, apr_pool_t *p, apr_dbd_prepared_t **statement, bound_args *args,
                       const char *name, const char *fmt, va_list ap)
 {
-    *statement = apr_hash_get(db->conn->prepared, name, APR_HASH_KEY_STRING);
-    return *statement ? bind_args(p, args, name, fmt, ap)
-                      : imu_error_internal(p, "no statement named %s", name);
+    imu_err *err = imu_db_prepare(db, name, statement);
+
+    return err ? err : bind_args(p, args, name, fmt, ap);
 }
 
 imu_err *imu_db_select(imu_db *db, apr_pool_t *p, imu_rows **rows, const char *name,
@@ -307,35 +338,19 @@ json_t *imu_json_parsed(const imu_rows *rows, int row, const char *column)
     return v ? v : json_null();
 }
 
-static imu_err *prepare_all(imu_db *db, apr_pool_t *p, const imu_query *queries, int n)
-{
-    for (int i = 0; i < n; i++) {
-        apr_dbd_prepared_t *statement = NULL;
-        int rv = 0;
-
-        for (int t = 0; t < PREPARE_TRIES && !statement; t++) {
-            if (t > 0)
-                apr_sleep(PREPARE_PAUSE);
-            rv = apr_dbd_prepare(db->driver, p, db->handle, queries[i].sql, queries[i].name,
-                                 &statement);
-        }
-        if (rv != 0 || !statement)
-            return failed(db, p, queries[i].name, rv);
-        apr_hash_set(db->conn->prepared, queries[i].name, APR_HASH_KEY_STRING, statement);
-    }
-    return NULL;
-}
-
 static imu_err *set_up(imu_db *db, apr_pool_t *p, const imu_query *queries, int n)
 {
     int nrows;
 
     db->conn = apr_pcalloc(p, sizeof *db->conn);
+    db->conn->pool = p;
+    db->conn->queries = queries;
+    db->conn->n_queries = n;
     db->conn->prepared = apr_hash_make(p);
     db->conn->cache = imu_cache_new(p);
     if (apr_dbd_query(db->driver, db->handle, &nrows, "PRAGMA foreign_keys=ON") != 0)
         return imu_error_internal(db->pool, "cannot switch foreign keys on");
-    return prepare_all(db, p, queries, n);
+    return NULL;
 }
 
 imu_err *imu_db_adopt(imu_db *db, apr_pool_t *conn)
@@ -392,10 +407,16 @@ imu_err *imu_db_open(apr_pool_t *p, const char *path, apr_global_mutex_t *lock, 
     return open_with(p, path, lock, imu_queries, imu_queries_count, db);
 }
 
+/* What somebody else made may lack a table: that is told at once. */
 imu_err *imu_db_open_foreign(apr_pool_t *p, const char *path, const imu_query *queries, int n,
                              imu_db **db)
 {
-    return open_with(p, path, NULL, queries, n, db);
+    imu_err *err = open_with(p, path, NULL, queries, n, db);
+    apr_dbd_prepared_t *statement;
+
+    for (int i = 0; !err && i < n; i++)
+        err = imu_db_prepare(*db, queries[i].name, &statement);
+    return err;
 }
 
 void imu_db_close(imu_db *db)

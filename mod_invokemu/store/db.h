@@ -1,11 +1,12 @@
 /*
  * db.h: one open database connection over APR DBD, and the named statements of sql/queries.
  *
- * Every statement is prepared by name when a connection opens; nothing else can be run through this
- * header. Arguments are given by a format string, one letter each: s text (NULL is NULL), i
- * apr_int64_t, b int used as 0/1, d double. A connection belongs to one thread at a time. Writes
- * take the instance's global write lock (see design: one writer, no SQLite busy timeout), so keep
- * write transactions tiny and never wait for anything else inside one.
+ * Statements go by their names; each is prepared when a connection first needs it, since all of
+ * them take 2 MiB, in each connection of each child. Nothing else can be run through this header.
+ * Arguments are given by a format string, one letter each: s text (NULL is NULL), i apr_int64_t, b
+ * int used as 0/1, d double. A connection belongs to one thread at a time. Writes take the
+ * instance's global write lock (see design: one writer, no SQLite busy timeout), so keep write
+ * transactions tiny and never wait for anything else inside one.
  */
 #ifndef IMU_DB_H
 #define IMU_DB_H
@@ -59,8 +60,8 @@ imu_err *imu_db_open_foreign(apr_pool_t *p, const char *path, const imu_query *q
 void imu_db_close(imu_db *db);
 
 /**
- * Makes a connection that mod_dbd opened ready for use: foreign keys on, then every statement
- * prepared, once a connection. The order matters: switching a pragma expires statements that were
+ * Makes a connection that mod_dbd opened ready for use, once a connection: foreign keys on, before
+ * any statement is prepared. The order matters: switching a pragma expires statements that were
  * prepared before it, and the driver's old-style statements do not prepare themselves again, so
  * mod_dbd's own preparing can't be used.
  * @param db    driver and handle set; conn is filled
@@ -68,6 +69,8 @@ void imu_db_close(imu_db *db);
  */
 imu_err *imu_db_adopt(imu_db *db, apr_pool_t *conn);
 
+/** The statement of that name, prepared. Only tests call it besides db.c. */
+imu_err *imu_db_prepare(imu_db *db, const char *name, apr_dbd_prepared_t **statement);
 /** Runs a SELECT by name. Rows live in p. */
 imu_err *imu_db_select(imu_db *db, apr_pool_t *p, imu_rows **rows, const char *name,
                        const char *fmt, ...);

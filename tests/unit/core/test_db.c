@@ -144,6 +144,16 @@ static void remembered_until(tempdb *t, imu_db *reader, imu_db *writer)
     assert_null(imu_db_recall(reader, t->pool, "list", &len));
 }
 
+/* They are prepared when they are needed, which is too late to find a word that is wrong. */
+static void test_every_statement_fits_the_schema(void **state)
+{
+    tempdb *t = *state;
+    apr_dbd_prepared_t *statement;
+
+    for (int i = 0; i < imu_queries_count; i++)
+        assert_no_error(imu_db_prepare(t->db, imu_queries[i].name, &statement));
+}
+
 static void test_answers_are_remembered_until_somebody_writes(void **state)
 {
     tempdb *t = *state;
@@ -292,6 +302,8 @@ int main(void)
                                         tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_foreign_keys_hold, tempdb_setup, tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_unknown_statement_is_an_error, tempdb_setup,
+                                        tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_every_statement_fits_the_schema, tempdb_setup,
                                         tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_answers_are_remembered_until_somebody_writes,
                                         tempdb_setup, tempdb_teardown),
