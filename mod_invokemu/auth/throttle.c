@@ -280,7 +280,8 @@ imu_err *imu_throttle_mail(imu_req *req, const char *address, int stranger)
                         {MAILS_BY_NETWORK, imu_network_of(req)},
                         {MAILS_BY_WIDE_NETWORK, imu_wide_network_of(req)},
                         {MAILS_OF_STRANGERS, ""}};
-    imu_err *err = take(req, fees, stranger ? 4 : 3);
+    /* As for sign-ins: what is left to strangers is no limit for others. */
+    imu_err *err = take(req, fees, stranger ? 4 : 2);
 
     return err && err->status == 429 ? mails_enough(req, err->retry_after) : err;
 }

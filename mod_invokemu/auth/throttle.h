@@ -58,8 +58,8 @@ imu_err *imu_throttle_search(imu_req *req);
 void imu_throttle_search_back(imu_req *req);
 
 /** Before a mail is sent for somebody to an address they typed: for each address, for each network
- * they come from, and for all strangers together. @param stranger  not signed in, and nobody has
- * been where they are @return 429 */
+ * they come from; for strangers also for the networks beside it, and for all of them together.
+ * @param stranger  not signed in, and nobody has been where they are @return 429 */
 imu_err *imu_throttle_mail(imu_req *req, const char *address, int stranger);
 
 /** Whether what was refused here is still to be written down: whoever does it over and over fills
