@@ -6,6 +6,7 @@
 #include <http_protocol.h>
 #include <http_request.h>
 #include <util_filter.h>
+#include <apr_lib.h>
 #include <apr_poll.h>
 #include <apr_strings.h>
 
@@ -39,13 +40,13 @@ typedef struct arrival {
     place_in_head at;
     char tail[16];          /* the last bytes of its first line, at seen % 16 */
     char header[NAME_SIZE]; /* the first bytes of this line */
-    apr_off_t body;         /* bytes that are announced; 0 too where they can't be waited for */
+    apr_off_t body;         /* bytes that are announced, or -1; 0 where they can't be waited for */
     apr_off_t body_seen;
-    apr_time_t head_until; /* 0: nothing is waited for */
-    int late;              /* the rest of a short body has not come in time */
-    int began;             /* no handshake, or it is over */
-    int gathers;           /* heads come whole */
-    int limited;           /* threads that wait are counted */
+    imu_seat *seat;
+    int late;    /* the rest of a short body has not come in time */
+    int began;   /* no handshake, or it is over */
+    int gathers; /* heads come whole */
+    int limited; /* threads that wait are counted */
     imu_wait stranger, *wait;
 } arrival;
 
@@ -137,7 +138,7 @@ static apr_status_t wait_a_moment(arrival *a, imu_wait *wait, apr_time_t idle_en
 
     if (wait->until && wait->until < end)
         end = wait->until;
-    if (a->late || end <= now || imu_crowd_enter(wait) != 0)
+    if (end <= now || imu_crowd_enter(wait) != 0)
         return late(a);
     /* RequestReadTimeout looks at its clock too when something is read. */
     rv = apr_poll(&what, 1, &n, end - now < IMU_CROWD_LOOK ? end - now : IMU_CROWD_LOOK);
@@ -154,6 +155,8 @@ static apr_status_t patiently(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
     apr_time_t idle_end = 0;
     apr_status_t rv;
 
+    if (a->late)
+        return late(a);
     for (;;) {
         rv = ap_get_brigade(f->next, bb, mode, APR_NONBLOCK_READ, n);
         if ((rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv)) || !APR_BRIGADE_EMPTY(bb))
@@ -276,15 +279,34 @@ static place_in_head after(const arrival *a, char ch)
     }
 }
 
+/* Its value, or -1 where the core refuses it. */
+static apr_off_t length_of(const char *value)
+{
+    apr_off_t n = 0;
+
+    value += strspn(value, " \t");
+    if (!apr_isdigit(*value))
+        return -1;
+    for (; apr_isdigit(*value); value++)
+        n = n <= SHORT_BODY ? n * 10 + (*value - '0') : n;
+    return value[strspn(value, " \t\r")] ? -1 : n;
+}
+
 /* The core judges headers; this is about how much is worth waiting for. */
 static void take_header(arrival *a)
 {
     static const char length[] = "Content-Length:";
     apr_size_t n = a->line < NAME_SIZE ? a->line : NAME_SIZE - 1;
+    apr_off_t announced;
 
     a->header[n] = '\0';
-    if (strncasecmp(a->header, length, sizeof length - 1) == 0 && n < NAME_SIZE - 1)
-        a->body = apr_atoi64(a->header + sizeof length - 1);
+    if (strncasecmp(a->header, length, sizeof length - 1) == 0 && n < NAME_SIZE - 1) {
+        announced = length_of(a->header + sizeof length - 1);
+        /* The core refuses nonsense, and two that differ, without reading any of it. */
+        if (announced < 0 || (a->body >= 0 && a->body != announced))
+            a->body_seen = SHORT_BODY;
+        a->body = announced;
+    }
     /* The first of these says for itself how long it is; the client waits to be asked for the
      * other. */
     if (strncasecmp(a->header, "Transfer-Encoding:", 18) == 0 ||
@@ -342,9 +364,10 @@ static int is_there(const arrival *a)
 
 static void next_head(arrival *a)
 {
-    a->head_until = 0;
+    imu_seat_moved(a->seat);
     a->seen = a->line = 0;
-    a->body = a->body_seen = 0;
+    a->body = -1;
+    a->body_seen = 0;
     a->at = BEFORE;
 }
 
@@ -378,12 +401,9 @@ static apr_status_t begin(ap_filter_t *f)
     return rv;
 }
 
-static imu_head wait_for_head(arrival *a)
+/* Its time is over. What has no whole head is no request, and gets no answer. */
+static imu_head give_up(arrival *a)
 {
-    if (!a->head_until)
-        a->head_until = apr_time_now() + HEAD_TIME;
-    if (apr_time_now() < a->head_until)
-        return IMU_HEAD_WAIT;
     a->late = a->at == ENDED;
     if (!a->late)
         return IMU_HEAD_LATE;
@@ -407,21 +427,34 @@ imu_head imu_arrival_head(conn_rec *c)
 
     if (!f || c->aborted || !is_http1(c))
         return IMU_HEAD_THERE;
+    if (imu_seat_lost(a->seat))
+        return IMU_HEAD_LATE;
     a->gathers = a->limited = 1;
     a->late = 0;
+    if (imu_seat_late(a->seat))
+        return give_up(a);
     rv = begin(f);
     /* Requests may have come ahead, behind a body. */
     if (rv == APR_SUCCESS && a->at == BEFORE && !a->seen)
         follow(a, a->kept);
     while (rv == APR_SUCCESS && is_http1(c) && !is_there(a))
         rv = take_more(f);
-    if (APR_STATUS_IS_EAGAIN(rv))
-        return wait_for_head(a);
+    if (APR_STATUS_IS_EAGAIN(rv)) {
+        imu_seat_wait(a->seat, HEAD_TIME);
+        return IMU_HEAD_WAIT;
+    }
     next_head(a);
     return IMU_HEAD_THERE;
 }
 
 /* ---- requests ---- */
+
+imu_seat *imu_arrival_seat(conn_rec *c)
+{
+    ap_filter_t *f = filter_of(c->master ? c->master : c);
+
+    return f ? ((arrival *)f->ctx)->seat : NULL;
+}
 
 int imu_arrival_wait_as(conn_rec *c, imu_wait *wait)
 {
@@ -437,15 +470,16 @@ static int pre_connection(conn_rec *c, void *socket)
 {
     arrival *a;
 
-    (void)socket;
     if (!imu_ports_ours(c))
         return DECLINED;
     a = apr_pcalloc(c->pool, sizeof *a);
     a->c = c;
+    a->body = -1;
     a->kept = apr_brigade_create(c->pool, c->bucket_alloc);
     a->piece = apr_brigade_create(c->pool, c->bucket_alloc);
     a->stranger = (imu_wait){.who = imu_network_at(c->pool, c->client_addr, c->client_ip),
                              .place = IMU_NO_PLACE};
+    a->seat = imu_seat_take(c, socket, a->stranger.who);
     ap_add_input_filter_handle(filter, a, NULL, c);
     return DECLINED;
 }
@@ -483,10 +517,18 @@ static int fixups(request_rec *r)
     return DECLINED;
 }
 
+static int pre_close(conn_rec *c)
+{
+    if (!c->master)
+        imu_seat_leave(imu_arrival_seat(c));
+    return OK;
+}
+
 void imu_arrival_register(void)
 {
     filter = ap_register_input_filter("INVOKEMU_ARRIVAL", arriving, NULL, PLACE);
     ap_hook_pre_connection(pre_connection, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_pre_close_connection(pre_close, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_pre_read_request(pre_read_request, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_post_read_request(post_read_request, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(fixups, NULL, NULL, APR_HOOK_FIRST);

@@ -10,6 +10,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/api/audit.h"
+#include "mod_invokemu/arrival.h"
 #include "mod_invokemu/auth/authenticate.h"
 #include "mod_invokemu/client.h"
 #include "mod_invokemu/edge.h"
@@ -193,6 +194,8 @@ static int serve(imu_req *req)
     if (!req->route)
         return no_route(req, r->uri, methods);
     err = imu_authenticate(req);
+    if (req->who.via != IMU_VIA_NONE)
+        imu_seat_known(imu_arrival_seat(r->connection), req->who.user_id);
     if (!err) {
         make_room(req);
         err = explained(req, req->route->handler(req));

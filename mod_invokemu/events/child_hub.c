@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 APLOG_USE_MODULE(invokemu);
@@ -22,6 +23,7 @@ APLOG_USE_MODULE(invokemu);
 /* Tags of what epoll reports; connections have numbers from 16 on. */
 #define TAG_WAKE       0
 #define TAG_DISPATCHER 1
+#define TAG_TIME       2
 
 static struct {
     pthread_mutex_t lock; /* guards fd, writer and connected against senders */
@@ -31,7 +33,7 @@ static struct {
     atomic_int ending;   /* the thread shall return */
     atomic_int stopping; /* the child ends */
     atomic_int graceful; /* and lets its connections end before it */
-    int epoll, wake;
+    int epoll, wake, timer;
     int fd;
     atomic_int connected;
     imu_wire_reader *reader;
@@ -44,6 +46,7 @@ static struct {
          .there = PTHREAD_COND_INITIALIZER,
          .epoll = -1,
          .wake = -1,
+         .timer = -1,
          .fd = -1};
 
 static void wake(void)
@@ -230,6 +233,14 @@ static void drain_wake(void)
                      "IMU0304: the event thread's wake-up cannot be read");
 }
 
+static void time_is_up(void)
+{
+    uint64_t times;
+
+    if (read(hub.timer, &times, sizeof times) == sizeof times)
+        hub.calls.time();
+}
+
 static void *run(void *baton)
 {
     struct epoll_event ev[MAX_EVENTS];
@@ -247,6 +258,8 @@ static void *run(void *baton)
                 drain_wake();
             else if (ev[i].data.u64 == TAG_DISPATCHER)
                 dispatcher_ready(ev[i].events);
+            else if (ev[i].data.u64 == TAG_TIME)
+                time_is_up();
             else
                 hub.calls.writable(ev[i].data.u64);
         }
@@ -286,7 +299,10 @@ apr_status_t imu_child_hub_start(apr_pool_t *pchild, server_rec *s, const char *
     hub.calls = *calls;
     hub.epoll = epoll_create1(EPOLL_CLOEXEC);
     hub.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (hub.epoll < 0 || hub.wake < 0 || watch(EPOLL_CTL_ADD, hub.wake, EPOLLIN, TAG_WAKE) != 0)
+    hub.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (hub.epoll < 0 || hub.wake < 0 || hub.timer < 0 ||
+        watch(EPOLL_CTL_ADD, hub.wake, EPOLLIN, TAG_WAKE) != 0 ||
+        watch(EPOLL_CTL_ADD, hub.timer, EPOLLIN, TAG_TIME) != 0)
         return errno;
     /* Signals belong to httpd's own threads. */
     sigfillset(&all);
@@ -305,6 +321,14 @@ int imu_child_hub_want_write(int fd, uint64_t conn)
     if (watch(EPOLL_CTL_MOD, fd, EPOLLOUT | EPOLLONESHOT, conn) == 0)
         return 0;
     return errno == ENOENT ? watch(EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLONESHOT, conn) : -1;
+}
+
+int imu_child_hub_later(int ms)
+{
+    const struct itimerspec when = {
+        .it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}};
+
+    return timerfd_settime(hub.timer, 0, &when, NULL);
 }
 
 void imu_child_hub_forget(int fd)

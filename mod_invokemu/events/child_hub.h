@@ -20,6 +20,7 @@ typedef struct imu_child_hub_calls {
     void (*lost)(void); /**< the dispatcher is gone: what it knew of our connections is gone too */
     void (*writable)(uint64_t conn); /**< a socket given to imu_child_hub_want_write has room */
     void (*stopping)(void);          /**< the child ends: finish every parked connection */
+    void (*time)(void);              /**< the time of imu_child_hub_later has come */
 } imu_child_hub_calls;
 
 /** Starts the thread. @return APR status */
@@ -38,6 +39,9 @@ int imu_child_hub_connected(void);
 int imu_child_hub_wait(int ms);
 /** Asks for one writable() call for that connection, under its lock. Any thread. @return 0 or -1 */
 int imu_child_hub_want_write(int fd, uint64_t conn);
+/** Asks for one time() call, after so many milliseconds; only the last that was asked for comes.
+ * Any thread. @return 0 or -1 */
+int imu_child_hub_later(int ms);
 /** Forgets fd; call before it is closed. */
 void imu_child_hub_forget(int fd);
 /** The child ends. Makes the thread call stopping() if that is done gracefully, and nothing more at

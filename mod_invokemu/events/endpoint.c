@@ -25,6 +25,7 @@
 #include "mod_invokemu/events/socket.h"
 #include "mod_invokemu/hosts.h"
 #include "mod_invokemu/request.h"
+#include "mod_invokemu/seats.h"
 
 APLOG_USE_MODULE(invokemu);
 
@@ -440,7 +441,8 @@ void imu_events_register_hooks(void)
 
 void imu_events_child_init(apr_pool_t *pchild, server_rec *s)
 {
-    static const imu_child_hub_calls calls = {on_frame, on_lost, imu_sockets_writable, on_stopping};
+    static const imu_child_hub_calls calls = {on_frame, on_lost, imu_sockets_writable, on_stopping,
+                                              imu_seats_look};
     const imu_instance *inst = imu_instance_get();
     apr_status_t rv = APR_ENOMEM;
     int threads = 1;
@@ -448,6 +450,8 @@ void imu_events_child_init(apr_pool_t *pchild, server_rec *s)
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
     max_blocked = threads / 4 > 0 ? threads / 4 : 1;
     imu_park_child_init();
+    if (imu_park_supported())
+        imu_seats_child_init(imu_child_hub_later);
     if (imu_sockets_init(inst->max_sockets + SPARE_SOCKETS) == 0)
         rv = imu_child_hub_start(pchild, s, inst->run_dir, &calls);
     if (rv != APR_SUCCESS)
@@ -467,22 +471,13 @@ int imu_events_timeout_ms(server_rec *s)
     return (int)apr_time_as_msec(least);
 }
 
-/* The MPM keeps its settings to itself; the configuration shows them. */
-static int directive_value(const char *name, int value)
-{
-    for (const ap_directive_t *d = ap_conftree; d; d = d->next)
-        if (ap_cstr_casecmp(d->directive, name) == 0)
-            value = (int)strtol(d->args, NULL, 10);
-    return value;
-}
-
-static void check_descriptors(server_rec *s, int needed)
+static void check_descriptors(server_rec *s, int needed, int wanted)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= (rlim_t)needed)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= (rlim_t)wanted)
         return;
-    limit.rlim_cur = limit.rlim_max < (rlim_t)needed ? limit.rlim_max : (rlim_t)needed;
+    limit.rlim_cur = limit.rlim_max < (rlim_t)wanted ? limit.rlim_max : (rlim_t)wanted;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < (rlim_t)needed)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "IMU0312: InvokeMUMaxSockets asks for %d open files in each child, and only "
@@ -494,20 +489,18 @@ static void check_descriptors(server_rec *s, int needed)
 void imu_events_check(server_rec *s)
 {
     int sockets = imu_instance_get()->max_sockets, async = 0, threads = 0,
-        factor = directive_value("AsyncRequestWorkerFactor", 2);
+        capacity = imu_seats_capacity();
 
     ap_mpm_query(AP_MPMQ_IS_ASYNC, &async);
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
-    check_descriptors(s, sockets + 512);
+    check_descriptors(s, sockets + 512, (sockets < capacity ? capacity : sockets) + 512);
     if (!async)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "IMU0313: with this MPM every open page holds a thread for its events, at "
                      "most a quarter of them in each child: use mpm_event");
-    else if (threads * (factor + 1) < sockets + threads)
+    else if (capacity < sockets + threads)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "IMU0314: InvokeMUMaxSockets %d does not fit: with ThreadsPerChild %d and "
-                     "AsyncRequestWorkerFactor %d a child takes %d "
-                     "connections. Raise AsyncRequestWorkerFactor to %d",
-                     sockets, threads, factor, threads * (factor + 1),
-                     (sockets + threads - 1) / (threads > 0 ? threads : 1));
+                     "IMU0314: InvokeMUMaxSockets %d does not fit: a child takes %d connections. "
+                     "Raise AsyncRequestWorkerFactor to %d",
+                     sockets, capacity, (sockets + threads - 1) / (threads > 0 ? threads : 1));
 }

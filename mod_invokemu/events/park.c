@@ -14,6 +14,7 @@
 typedef struct parking {
     int inside; /* our hook is running the rest of the chain */
     imu_socket *socket;
+    imu_seat *seat;
 } parking;
 
 static int mpm_can_wait;
@@ -43,6 +44,7 @@ static void leave(parking *place)
     if (!s)
         return;
     place->socket = NULL;
+    imu_seat_park(place->seat, 0);
     imu_socket_detach(s);
     imu_socket_release(s);
 }
@@ -58,6 +60,7 @@ static parking *parking_new(conn_rec *c)
 {
     parking *place = apr_pcalloc(c->pool, sizeof *place);
 
+    place->seat = imu_arrival_seat(c);
     ap_set_module_config(c->conn_config, &invokemu_module, place);
     apr_pool_pre_cleanup_register(c->pool, place, connection_cleared);
     return place;
@@ -75,7 +78,10 @@ int imu_park_possible(const request_rec *r)
 
 void imu_park(request_rec *r, imu_socket *s)
 {
-    parking_of(r->connection)->socket = s;
+    parking *place = parking_of(r->connection);
+
+    place->socket = s;
+    imu_seat_park(place->seat, 1);
     /* Nothing is sent by the core for this request. */
     r->eos_sent = 1;
 }

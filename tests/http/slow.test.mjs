@@ -93,12 +93,29 @@ describe('slow bodies', () => {
         });
     }
 
-    test('that are short and never come whole are answered after their time', async () => {
-        const one = dribble(login, { length: 500 });
-        await until(() => one.text, 'the answer', 60000);
-        assert.match(one.text, /^HTTP\/1\.1 408 [^]*Connection: close\r\n/);
-        assert.ok(Date.now() - one.begun > 25000, 'it had its time');
+    test('that are short and never come whole are answered after their time, whether they go on or fall silent', async () => {
+        const all = [dribble(login, { length: 500 }), dribble(login, { length: 500, next: '' }), dribble(login, { length: 500, next: '', to: secure })];
+        await Promise.all(
+            all.map(async (one) => {
+                await until(() => one.text, 'the answer', 60000);
+                const ms = Date.now() - one.begun;
+                assert.match(one.text, /^HTTP\/1\.1 408 [^]*Connection: close\r\n/);
+                assert.ok(ms > 25000 && ms < 50000, `it had its time: ${ms} ms`);
+            }),
+        );
     });
+
+    for (const [what, lines] of [
+        ['two lengths', ['Content-Length: 3000']],
+        ['two lengths, one of them none', ['Content-Length: 0']],
+        ['a length that is none', ['Content-Length: 30x']],
+    ]) {
+        test(`that come with ${what} are refused at once`, async () => {
+            const one = dribble(login, { length: what.startsWith('a ') ? '2, 3' : 2, begin: '{}', next: '', lines });
+            await until(() => one.text, 'the answer', 5000);
+            assert.match(one.text, /^HTTP\/1\.1 400 /);
+        });
+    }
 
     /** Uploads that go on, so many for each. */
     const uploads = (people, n, next) => people.flatMap((who) => Array.from({ length: n }, () => dribble(uploading, { who, next, ...form })));
@@ -422,9 +439,9 @@ describe('slow heads', () => {
     }
 
     test('end after their time', async () => {
-        const one = trickle('GET / HTTP/1.1\r\nHost: x\r\nX: ', { next: 'x' });
-        await until(() => one.ended, 'the end', 60000);
-        assert.ok(one.ended - one.begun > 25000 && !one.text);
+        const all = ['x', ''].map((next) => trickle('GET / HTTP/1.1\r\nHost: x\r\nX: ', { next }));
+        await until(() => all.every((one) => one.ended), 'the end', 60000);
+        assert.ok(all.every((one) => one.ended - one.begun > 25000 && one.ended - one.begun < 50000 && !one.text));
     });
 
     test('and handshakes hold no thread', async () => {

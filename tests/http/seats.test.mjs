@@ -1,0 +1,103 @@
+// Connections that ask for nothing: while there is room they are left alone, and where there is none, whoever holds most gives way.
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { afterEach, describe, test } from 'node:test';
+import { connect as connectSocket, end as endSocket } from '../bench/socket.mjs';
+import { request } from '../lib/http.mjs';
+import { until, useServer } from '../lib/server.mjs';
+import { addUser, setupAdmin } from '../lib/users.mjs';
+
+// One child that takes 80 connections: 16 of people who have signed in, 16 of others.
+const SHARE = 16;
+const server = useServer({ conf: 'StartServers 1\nServerLimit 1\nThreadsPerChild 8\nMaxRequestWorkers 8\nMinSpareThreads 1\nMaxSpareThreads 9\nAsyncRequestWorkerFactor 9\nInvokeMUMaxSockets 40\nKeepAliveTimeout 30\n' });
+server.allowLog(/AH00484: server reached MaxRequestWorkers/);
+const open = [];
+afterEach(() => open.splice(0).forEach((each) => each.socket.destroy()));
+
+const HALF = 'POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{';
+
+const me = (who) => `GET /api/v1/auth/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${who.token}\r\n\r\n`;
+
+/** A connection that sends `text` and then nothing. Resolves when it is there. */
+function begin(text, from) {
+    return new Promise((resolve, reject) => {
+        const each = { text: '', ended: false };
+        each.socket = net.connect({ port: server.port, host: '127.0.0.1', localAddress: from }, () => each.socket.write(text, () => resolve(each)));
+        each.socket.on('data', (data) => (each.text += data)).on('error', reject);
+        each.socket.on('close', () => (each.ended = true));
+        open.push(each);
+    });
+}
+
+/** So many, one after the other; `from` tells each where it comes from. */
+async function many(n, from, text = HALF) {
+    const all = [];
+    for (let i = 0; i < n; i++) {
+        all.push(await begin(text, from(i)));
+    }
+    return all;
+}
+
+const alive = (all) => all.filter((each) => !each.ended).length;
+const SOON = { timeout: 8000 };
+
+describe('connections that ask for nothing', () => {
+    test('are left alone while there is room', async () => {
+        const admin = await (server.admin ??= setupAdmin(server));
+        const all = await many(SHARE - 2, () => '127.6.0.9');
+        assert.equal((await admin.get('/api/v1/auth/me', SOON)).status, 200);
+        assert.equal(alive(all), all.length);
+    });
+
+    test('of one address leave room to others, and these keep theirs', async () => {
+        const admin = await (server.admin ??= setupAdmin(server));
+        const few = await many(3, () => '127.6.0.2');
+        const all = await many(100, () => '127.6.0.1');
+        assert.equal((await admin.get('/api/v1/auth/me', SOON)).status, 200);
+        assert.equal((await request(`${server.url}/api/v1/auth/status`, { from: '127.6.0.3', ...SOON })).status, 200);
+        await until(() => alive(all) <= SHARE - 3, 'the end of most');
+        assert.ok(alive(all) >= SHARE - 5, 'not more than needed');
+        assert.ok(!all.at(-1).ended, 'the oldest go first');
+        assert.equal(alive(few), few.length);
+        await server.waitLog(/IMU0108: \d+ connections of people who have not signed in .* one of 127\.6\.0\.1, who has \d+, ends/);
+    });
+
+    test('let in whoever comes from that very address, say through the same proxy', async () => {
+        const admin = await (server.admin ??= setupAdmin(server));
+        await many(100, () => '127.6.0.4');
+        assert.equal((await admin.get('/api/v1/auth/me', { from: '127.6.0.4', ...SOON })).status, 200);
+    });
+
+    test('of many addresses keep nobody out, and cut off nobody who has signed in', async () => {
+        const admin = await (server.admin ??= setupAdmin(server));
+        const mine = await begin(me(admin));
+        await until(() => mine.text, 'its answer');
+        const events = await connectSocket(server.url, admin.token);
+        let over = false;
+        events.on('close', () => (over = true));
+        const all = await many(100, (i) => `127.6.1.${1 + i}`);
+        assert.equal((await request(`${server.url}/api/v1/auth/status`, { from: '127.6.0.5', ...SOON })).status, 200);
+        await until(() => alive(all) <= SHARE, 'the end of most');
+        mine.socket.write(me(admin));
+        await until(() => mine.text.split('HTTP/1.1 200 ').length === 3, 'another answer');
+        assert.deepEqual([mine.ended, over], [false, false]);
+        endSocket(events);
+    });
+
+    test('of one account leave room to other people', async () => {
+        const admin = await (server.admin ??= setupAdmin(server));
+        const [greedy, modest] = [await addUser(admin, 'Greedy'), await addUser(admin, 'Modest')];
+        const few = await many(2, () => '127.6.0.6', me(modest) + HALF);
+        await until(() => few.every((each) => each.text), 'their answers');
+        // So many at a time as are known before the next come.
+        const all = [];
+        for (let i = 0; i < 10; i++) {
+            const some = await many(10, () => '127.6.0.7', me(greedy) + HALF);
+            await until(() => some.every((each) => each.text), 'their answers');
+            all.push(...some);
+        }
+        assert.equal((await admin.get('/api/v1/auth/me', SOON)).status, 200);
+        await until(() => alive(all) <= SHARE - 2, 'the end of most');
+        assert.equal(alive(few), few.length);
+    });
+});
