@@ -1,5 +1,6 @@
 // What a page reads from the server, and reads again.
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { useDraft } from './draft.js';
 
 /** As long as somebody may pause in typing before the server is asked, ms. */
 const PAUSE = 250;
@@ -34,12 +35,13 @@ export function useRead(ask, first = null) {
 
 /**
  * A filter of several parts, of which `search` is typed.
+ * @param {string} key of what is typed, as in useDraft
  * @param {object} nothing the filter that all fits
  * @param {(filter: object) => void} read called with each new filter, for a search after a pause
  * @returns {[object, (part: object) => void]} the filter, and what changes a part of it
  */
-export function useFilter(nothing, read) {
-  const [filter, setFilter] = useState(nothing);
+export function useFilter(key, nothing, read) {
+  const [filter, setFilter] = useDraft(`filter:${key}`, nothing);
   const timer = useRef(0);
   useEffect(() => () => clearTimeout(timer.current), []);
   const change = (part) => {

@@ -30,6 +30,10 @@ export const isAdmin = computed(() => Boolean(user.value?.is_admin) && !solo.val
 export const myId = computed(() => user.value?.user_id);
 export const myName = computed(() => user.value?.display_name || user.value?.email || 'Me');
 
+let lastAddress = '';
+/** The address of whoever was here until their session ended without their asking, for signing in again; '' for nobody. */
+export const wasHere = () => lastAddress;
+
 const leaveHooks = [];
 /**
  * Runs `hook({ended})` when the person who was here is gone, so that nothing of theirs stays in memory. `ended` is true when
@@ -50,6 +54,7 @@ export function setTheme(next) {
 function forget(ended = false) {
   forgetToken();
   leaveHooks.forEach((hook) => hook({ ended }));
+  lastAddress = ended ? user.value?.email || lastAddress : '';
   user.value = null;
   sessionStorage.removeItem(COOKIE_MARK);
 }

@@ -161,7 +161,7 @@ function useEntries() {
     const { entries, next } = await get('/audit', { ...set(which), limit: PAGE, before });
     return { list: before ? [...value.list, ...entries] : entries, next };
   });
-  const [filter, change] = useFilter(NOTHING, read);
+  const [filter, change] = useFilter('audit', NOTHING, read);
   useEffect(() => {
     read(filter);
   }, []);

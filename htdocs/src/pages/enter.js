@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { route } from '../core/router.js';
-import { acceptInvitation, changePassword, checkLink, FORGOT_PAGE, myName, RESET_PAGE, server, setUp, signedOutReason, signIn, signOut, user } from '../core/session.js';
+import { acceptInvitation, changePassword, checkLink, FORGOT_PAGE, myName, RESET_PAGE, server, setUp, signedOutReason, signIn, signOut, user, wasHere } from '../core/session.js';
 import { passwordFault } from '../core/password.js';
 import { amount } from '../core/words.js';
 import { Button, Check, Choice, PasswordField, TextField } from '../parts/controls.js';
@@ -43,7 +43,7 @@ export function OneField({ children, ...rest }) {
 export const Wrong = ({ children }) => html`<div role="alert">${children && html`<p class="message bad">${children}</p>`}</div>`;
 
 export function SignIn() {
-  const [email, setEmail] = useState('');
+  const [email, setEmail] = useState(wasHere);
   const [password, setPassword] = useState('');
   const [stay, setStay] = useState(true);
   const { busy, error, submit } = useSubmit(async () => {

@@ -1,6 +1,7 @@
 // Gallery: boards along the top, pictures below, without end.
 import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { useDraft } from '../core/draft.js';
 import { html } from '../core/html.js';
 import { navigate, route } from '../core/router.js';
 import { isAdmin, solo } from '../core/session.js';
@@ -25,7 +26,7 @@ function togglePanel() {
 }
 
 function Search({ board }) {
-  const [text, setText] = useState(view.peek().board === board ? view.peek().search : '');
+  const [text, setText] = useDraft(`search:${board}`, view.peek().board === board ? view.peek().search : '');
   useEffect(() => {
     const timer = setTimeout(() => text.trim() !== view.peek().search && show({ ...view.peek(), search: text.trim() }), 300);
     return () => clearTimeout(timer);
@@ -152,7 +153,7 @@ export function Gallery() {
           ? html`<${SelectionBar} list=${chosen} mayChange=${mayChange} />`
           : html`<div class="gallery-title"><h2 title=${title}>${title}</h2>
                 ${board && !solo.value && html`<span class="seen-by"><${Icon} name=${visibilityIcon(board)} /><span>${seenBy(board)}</span></span>`}
-                ${board && canManage(board) && html`<${BoardMenu} board=${board} />`}</div>
+                ${board && canManage(board) && html`<${BoardMenu} key=${board.board_id} board=${board} />`}</div>
               <div class="gallery-tools"><${Search} key=${id} board=${id} /><${OnlyStarred} />
                 ${mayAdd && html`<${Upload} board=${id} />`}
                 <${Button} kind="quiet" icon="info" class="panel-toggle" aria-expanded=${String(panelOpen.value)} onClick=${togglePanel}>Details<//></div>`}

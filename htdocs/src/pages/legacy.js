@@ -1,6 +1,7 @@
 // What was made here before there were accounts: how much it is, and who gets it.
 import { useEffect, useState } from 'preact/hooks';
 import { get, post } from '../core/api.js';
+import { useDraft } from '../core/draft.js';
 import { html } from '../core/html.js';
 import { amount } from '../core/words.js';
 import { Button } from '../parts/controls.js';
@@ -9,7 +10,7 @@ import { complain, say } from '../state/toasts.js';
 import { PickPerson } from './people-dialogs.js';
 
 function GiveLegacy({ data, onClose, done }) {
-  const [heir, setHeir] = useState('');
+  const [heir, setHeir] = useDraft('legacy-heir', '');
   const act = async () => {
     if (!heir) {
       throw new Error('Choose who gets them.');
@@ -25,7 +26,7 @@ function GiveLegacy({ data, onClose, done }) {
 
 export function LegacyNews() {
   const [data, setData] = useState(null);
-  const [open, setOpen] = useState(false);
+  const [open, setOpen] = useDraft('legacy', false);
   const load = () => get('/legacy-data').then((answer) => setData(answer.legacy_data), complain);
   useEffect(() => {
     load();

@@ -1,6 +1,7 @@
 // Models: what there is to make pictures with. Everybody looks and chooses; administrators describe, remove and bring back.
 import { useEffect, useState } from 'preact/hooks';
 import { api, del, get, patch } from '../core/api.js';
+import { useDraft } from '../core/draft.js';
 import { html } from '../core/html.js';
 import { navigate } from '../core/router.js';
 import { user } from '../core/session.js';
@@ -26,8 +27,8 @@ function onDisk(bytes) {
 }
 
 function EditModel({ model, onClose }) {
-  const [name, setName] = useState(model.name);
-  const [about, setAbout] = useState(model.description || '');
+  const [name, setName] = useDraft(`model-name:${model.key}`, model.name);
+  const [about, setAbout] = useDraft(`model-about:${model.key}`, model.description || '');
   const act = async () => {
     await patch(one(model), { name: name.trim(), description: about.trim() || null });
     say('Saved.');
@@ -142,7 +143,7 @@ export function Models() {
   const [found, setFound] = useState([]);
   const [trouble, setTrouble] = useState('');
   const [looking, setLooking] = useState(false);
-  const [edited, setEdited] = useState(null);
+  const [edited, setEdited] = useDraft('model', null);
   const read = () =>
     scan().then(
       (list) => (setFound(list), setTrouble('')),

@@ -1,6 +1,7 @@
 // What administrators do to accounts: each thing is a dialog of its own.
 import { useEffect, useState } from 'preact/hooks';
 import { api, del, get, patch, post } from '../core/api.js';
+import { useDraft } from '../core/draft.js';
 import { html } from '../core/html.js';
 import { passwordFault } from '../core/password.js';
 import { useRead } from '../core/read.js';
@@ -39,11 +40,11 @@ function checkEmail(email) {
 const passOn = (mailed, email) => (mailed ? `It is being mailed to ${email}; you can also pass it on yourself.` : 'Send them this link; the server sends no mail itself.');
 
 export function InvitePerson({ onClose, done }) {
-  const [name, setName] = useState('');
-  const [email, setEmail] = useState('');
-  const [admin, setAdmin] = useState(false);
-  const [link, setLink] = useState('');
-  const [mailed, setMailed] = useState(false);
+  const [name, setName] = useDraft('invite-name', '');
+  const [email, setEmail] = useDraft('invite-email', '');
+  const [admin, setAdmin] = useDraft('invite-admin', false);
+  const [link, setLink] = useDraft('invite-link', '');
+  const [mailed, setMailed] = useDraft('invite-mailed', false);
   const act = async () => {
     checkEmail(email);
     const person = { email: email.trim(), display_name: name.trim() || null, is_admin: admin };
@@ -65,11 +66,11 @@ export function InvitePerson({ onClose, done }) {
 }
 
 export function AddPerson({ onClose, done }) {
-  const [name, setName] = useState('');
-  const [email, setEmail] = useState('');
+  const [name, setName] = useDraft('add-name', '');
+  const [email, setEmail] = useDraft('add-email', '');
   const [password, setPassword] = useState('');
-  const [admin, setAdmin] = useState(false);
-  const [own, setOwn] = useState(true);
+  const [admin, setAdmin] = useDraft('add-admin', false);
+  const [own, setOwn] = useDraft('add-own', true);
   const act = async () => {
     checkEmail(email);
     checkPassword(password);
@@ -88,8 +89,8 @@ export function AddPerson({ onClose, done }) {
 }
 
 function ResetLink({ person, onClose, done }) {
-  const [link, setLink] = useState('');
-  const [mailed, setMailed] = useState(false);
+  const [link, setLink] = useDraft(`reset-link:${person.user_id}`, '');
+  const [mailed, setMailed] = useDraft(`reset-mailed:${person.user_id}`, false);
   const name = nameOf(person);
   const kind = person.invited ? 'New invitation' : 'Reset link';
   const act = async () => {
@@ -111,9 +112,9 @@ function ResetLink({ person, onClose, done }) {
 }
 
 function EditPerson({ person, onClose, done }) {
-  const [name, setName] = useState(person.display_name || '');
-  const [email, setEmail] = useState(person.email);
-  const [admin, setAdmin] = useState(person.is_admin);
+  const [name, setName] = useDraft(`edit-name:${person.user_id}`, person.display_name || '');
+  const [email, setEmail] = useDraft(`edit-email:${person.user_id}`, person.email);
+  const [admin, setAdmin] = useDraft(`edit-admin:${person.user_id}`, person.is_admin);
   const act = async () => {
     checkEmail(email);
     await patch(`${users}/${person.user_id}`, { email: email.trim(), display_name: name.trim() || null, is_admin: admin });
@@ -162,10 +163,10 @@ const FATES = [
 const toType = (person) => [person.display_name, person.email].find(typable) || '';
 
 function DeletePerson({ person, onClose, done }) {
-  const [typed, setTyped] = useState('');
-  const [fate, setFate] = useState('delete');
-  const [heir, setHeir] = useState('');
-  const [sure, setSure] = useState(false);
+  const [typed, setTyped] = useDraft(`delete-typed:${person.user_id}`, '');
+  const [fate, setFate] = useDraft(`delete-fate:${person.user_id}`, 'delete');
+  const [heir, setHeir] = useDraft(`delete-heir:${person.user_id}`, '');
+  const [sure, setSure] = useDraft(`delete-sure:${person.user_id}`, false);
   const name = nameOf(person);
   const wanted = toType(person);
   const act = async () => {

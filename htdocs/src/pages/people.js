@@ -1,6 +1,7 @@
 // People: who has an account here. For administrators.
 import { useEffect, useState } from 'preact/hooks';
 import { patch } from '../core/api.js';
+import { useDraft } from '../core/draft.js';
 import { html } from '../core/html.js';
 import { useFilter, useRead } from '../core/read.js';
 import { myId } from '../core/session.js';
@@ -102,7 +103,7 @@ function usePeople() {
       return { ...found };
     }
   });
-  const [filter, change] = useFilter(NOTHING, (which) => read(which, 0, PAGE));
+  const [filter, change] = useFilter('people', NOTHING, (which) => read(which, 0, PAGE));
   const load = () => read(filter, 0, Math.max(PAGE, found?.users.length || 0));
   useEffect(() => {
     load();
@@ -131,7 +132,7 @@ function List({ people, open }) {
 
 export function People() {
   const people = usePeople();
-  const [dialog, setDialog] = useState(null);
+  const [dialog, setDialog] = useDraft('people-dialog', null);
   const [changes, setChanges] = useState(0);
   const close = () => setDialog(null);
   const open = (kind, who) => setDialog({ kind, who });

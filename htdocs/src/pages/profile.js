@@ -1,6 +1,7 @@
 // Profile: name, password, where one is signed in, and how the pages look.
 import { useEffect, useState } from 'preact/hooks';
 import { del, get } from '../core/api.js';
+import { useDraft } from '../core/draft.js';
 import { html } from '../core/html.js';
 import { passwordFault } from '../core/password.js';
 import { useRead } from '../core/read.js';
@@ -13,7 +14,7 @@ import { ThemeChoice } from '../parts/shell.js';
 import { complain, say } from '../state/toasts.js';
 
 function Name() {
-  const [name, setName] = useState(user.value.display_name || '');
+  const [name, setName] = useDraft('profile-name', user.value.display_name || '');
   const [error, setError] = useState('');
   const save = async (event) => {
     event.preventDefault();
@@ -38,7 +39,7 @@ function Name() {
 }
 
 function Email() {
-  const [email, setEmail] = useState('');
+  const [email, setEmail] = useDraft('profile-email', '');
   const [password, setPassword] = useState('');
   const [state, setState] = useState({ busy: false, error: '', sent: '' });
   const save = async (event) => {

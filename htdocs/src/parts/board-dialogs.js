@@ -1,5 +1,6 @@
 // Naming, sharing and deleting boards, and moving pictures to one.
 import { useState } from 'preact/hooks';
+import { useDraft } from '../core/draft.js';
 import { html } from '../core/html.js';
 import { navigate } from '../core/router.js';
 import { solo } from '../core/session.js';
@@ -16,7 +17,7 @@ const NAME_MAX = 300;
 
 /** Asks for the name of a new board, or a new name for `board`. */
 export function NameDialog({ board, onClose, onDone }) {
-  const [name, setName] = useState(board?.board_name || '');
+  const [name, setName] = useDraft(`board-name:${board?.board_id || 'new'}`, board?.board_name || '');
   const [error, setError] = useState('');
   const save = async (e) => {
     e.preventDefault();
@@ -82,7 +83,7 @@ function DeleteDialog({ board, onClose }) {
 const DIALOGS = { name: NameDialog, see: VisibilityDialog, delete: DeleteDialog };
 
 export function BoardMenu({ board }) {
-  const [open, setOpen] = useState(null);
+  const [open, setOpen] = useDraft(`board:${board.board_id}`, null);
   const Open = open && DIALOGS[open];
   return html`<${Menu} label="This board" entries=${[
       { words: 'Rename', icon: 'edit', act: () => setOpen('name') },

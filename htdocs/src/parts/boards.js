@@ -1,6 +1,7 @@
 // The strip of boards in three groups: covers, names, owners, counts, and a place to drop pictures on.
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { thumbnailUrl } from '../core/api.js';
+import { useDraft } from '../core/draft.js';
 import { html } from '../core/html.js';
 import { navigate } from '../core/router.js';
 import { isAdmin } from '../core/session.js';
@@ -76,7 +77,7 @@ function walk(event) {
 const bringIntoSight = (entry) => entry?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
 
 export function BoardStrip({ current }) {
-  const [adding, setAdding] = useState(false);
+  const [adding, setAdding] = useDraft('board:new', false);
   const state = boardsState.value;
   const strip = useRef();
   useEffect(() => bringIntoSight(strip.current.querySelector('[aria-current]')), [current, state]);

@@ -2,6 +2,7 @@
 // address.
 import { useEffect, useState } from 'preact/hooks';
 import { del, get, post } from '../core/api.js';
+import { useDraft } from '../core/draft.js';
 import { html } from '../core/html.js';
 import { useRead } from '../core/read.js';
 import { brief, plain } from '../core/words.js';
@@ -29,9 +30,10 @@ export function NamedPeople({ board }) {
   });
   /** What is shown while the server is told of a change. */
   const [shown, setShown] = useState(null);
-  const [text, setText] = useState('');
-  const [chosen, setChosen] = useState(null);
-  const [permission, setPermission] = useState('read');
+  const draft = `share:${board.board_id}`;
+  const [text, setText] = useDraft(`${draft}:text`, '');
+  const [chosen, setChosen] = useDraft(`${draft}:chosen`, null);
+  const [permission, setPermission] = useDraft(`${draft}:permission`, 'read');
   const [error, setError] = useState('');
   const [wrong, setWrong] = useState('');
   const [busy, setBusy] = useState(false);
