@@ -52,8 +52,10 @@ static int pass(request_rec *r, apr_bucket_brigade *bb)
 
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
     rv = ap_pass_brigade(r->output_filters, bb);
-    /* The client went away: nothing to mend, and httpd logs it where that is wanted. */
-    return rv == APR_SUCCESS || r->connection->aborted ? OK : HTTP_INTERNAL_SERVER_ERROR;
+    /* The client went away, or a filter has sent an answer of its own (416 to a range): nothing to
+     * mend, and httpd logs it where that is wanted. */
+    return rv == APR_SUCCESS || r->status != HTTP_OK || r->connection->aborted ? OK
+                                                                               : AP_FILTER_ERROR;
 }
 
 static int send_bytes(request_rec *r, const imu_reply *reply)

@@ -29,6 +29,7 @@
 #include "mod_invokemu/departure.h"
 #include "mod_invokemu/dispatch/children.h"
 #include "mod_invokemu/dispatch/dispatcher.h"
+#include "mod_invokemu/edge.h"
 #include "mod_invokemu/events/endpoint.h"
 #include "mod_invokemu/ports.h"
 #include "mod_invokemu/prefork.h"
@@ -103,6 +104,13 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 }
 
 /* A server that merely loads the module needs no database. */
+/* Pages that httpd writes itself, about a range beyond the end or a path that can't be. */
+static void insert_error_filter(request_rec *r)
+{
+    if (is_enabled(r))
+        imu_edge_common_headers(r);
+}
+
 static int any_enabled(server_rec *s)
 {
     while (s && !imu_config_enabled(s))
@@ -374,6 +382,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_fixups(fixups, NULL, NULL, APR_HOOK_LAST);
     ap_hook_handler(content_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_insert_error_filter(insert_error_filter, NULL, NULL, APR_HOOK_MIDDLE);
     imu_events_register_hooks();
     imu_body_register();
     imu_arrival_register();

@@ -1,6 +1,7 @@
 // Pictures: every row of the access matrix, lists and searching, files as HTTP serves them, deletion down to the disk.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { before, describe, test } from 'node:test';
@@ -26,6 +27,16 @@ describe('pictures', () => {
     const at = (image, view = '') => `/api/v1/images/i/${image.image_name}${view}`;
     const file = (image) => path.join(server.data, 'outputs/images', image.image_name);
     const thumbnail = (image) => path.join(server.data, 'outputs/images/thumbnails', image.image_name.replace('.png', '.webp'));
+    /** What comes back, as text, for two requests at once with a header each. */
+    const inOneConnection = async (place, headers) => {
+        const socket = net.connect(new URL(server.url).port, '127.0.0.1');
+        socket.end(headers.map((header) => `GET ${place} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${owner.token}\r\n${header}\r\n\r\n`).join(''));
+        const parts = [];
+        for await (const part of socket) {
+            parts.push(part);
+        }
+        return Buffer.concat(parts).toString('latin1');
+    };
     const names = (answer) => answer.body.items.map((i) => i.image_name);
 
     async function board(client, visibility, shares = []) {
@@ -292,7 +303,12 @@ describe('pictures', () => {
             assert.deepEqual(part.raw, whole.raw.subarray(10, 20));
             const late = await owner.get(at(image, '/full'), { headers: { range: 'bytes=10-19', 'if-range': '"other"' } });
             assert.equal(late.status, 200);
-            assert.equal(await status(owner.get(at(image, '/full'), { headers: { range: 'bytes=99999999-' } })), 416);
+            for (const place of [at(image, '/full'), '/index.html']) {
+                const answers = await inOneConnection(place, ['Range: bytes=99999999-', 'Connection: close']);
+                assert.deepEqual([...answers.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, code]) => code), ['416', '200'], answers);
+                assert.match(answers.slice(0, answers.indexOf('\r\n\r\n')), /X-Content-Type-Options: nosniff/i);
+                assert.ok(!answers.includes('500 Internal'), answers);
+            }
             const head = await owner.head(at(image, '/full'));
             assert.deepEqual([head.status, head.raw.length, head.headers['content-length']], [200, 0, String(whole.raw.length)]);
 
