@@ -222,6 +222,7 @@ static const char *take_all(cli *c, int argc, char **argv, int *help)
 const char *cli_parse(cli *c, int argc, char **argv, int *help)
 {
     const char *env = getenv("INVOKEMU_ROOT"), *why;
+    char *real;
 
     c->opt.admin = c->opt.active = c->opt.must_change = -1;
     c->opt.root = env && *env ? env : "/var/lib/invokemu";
@@ -233,6 +234,11 @@ const char *cli_parse(cli *c, int argc, char **argv, int *help)
     /* Whole paths: what lies below is compared, moved and written down. */
     if (!(c->opt.root = cli_whole_path(c->p, c->opt.root)))
         return "the folder behind --root can't be made a whole path";
+    /* The links to it may lie where its owner, whose rights root takes, can't go. */
+    if ((real = realpath(c->opt.root, NULL))) {
+        c->opt.root = apr_pstrdup(c->p, real);
+        free(real);
+    }
     if (!c->opt.database)
         c->opt.database = apr_pstrcat(c->p, c->opt.root, "/databases/invokemu.db", NULL);
     return NULL;

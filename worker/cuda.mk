@@ -29,10 +29,8 @@ else
 cuda:
 	@echo "There is no whole CUDA toolkit (13 or later); missing: $(CUDA_MISSING)."; \
 	echo "Install it with cuBLAS, or say where it is: make cuda NVCC=/path/to/nvcc"; exit 1
-$(B)/invokemu-worker: | cuda-is-missing
-.PHONY: cuda-is-missing
-cuda-is-missing:
-	@echo "No CUDA here (missing: $(CUDA_MISSING)): the worker computes on the processor only (docs/engine.md)."
+# Said where the worker is built.
+WITHOUT_CUDA = @echo "No CUDA here (missing: $(CUDA_MISSING)): the worker computes on the processor only (docs/engine.md)."
 endif
 
 # The same code and kernels on a device that is the processor: tested without a GPU, and without NVIDIA's headers.

@@ -9,6 +9,7 @@ $(B)/libimuruntime.a: $(filter-out %/worker/main.o,$(RUNTIME_OBJ))
 	rm -f $@ && ar rcs $@ $^
 $(B)/invokemu-worker: $(B)/obj/worker/main.o $(B)/libimuruntime.a $(B)/libimuengine.a $(B)/libimuwire.a
 	$(CC) $(SAN_FLAGS) -Wl,-z,relro -Wl,-z,now -o $@ $^ $(RUNTIME_LIBS)
+	$(WITHOUT_CUDA)
 
 ALL += $(B)/invokemu-worker
 

@@ -60,6 +60,14 @@ describe('links in the server’s folders', { skip: !user && 'only root has righ
         fs.chmodSync(victim, 0o755);
         assert.equal((await invokemu('backup', path.join(elsewhere, 'good.tar'))).code, 0);
     });
+    test('a link to the server’s folder may lie where its user can’t go', async () => {
+        const closed = path.join(elsewhere, 'closed');
+        fs.mkdirSync(closed, { mode: 0o700 });
+        fs.symlinkSync(server.data, path.join(closed, 'data'));
+        const { code, err } = await invokemu('users', 'list', '--root', path.join(closed, 'data'));
+        assert.deepEqual([code, err], [0, '']);
+    });
+
     afterEach(() => ['tmp', 'outputs', 'outputs/orphans', 'outputs/images', 'outputs/style_presets'].filter((name) => fs.lstatSync(data(name), { throwIfNoEntry: false })?.isSymbolicLink()).forEach(lift));
     process.on('exit', () => elsewhere && fs.rmSync(elsewhere, { recursive: true, force: true }));
 

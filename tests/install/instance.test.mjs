@@ -94,6 +94,17 @@ describe('a private instance', { skip }, () => {
         assert.deepEqual(['error', 'media', 'worker'].map((name) => logs(name)[0]), ['error.log', 'media.log', 'worker.log']);
     });
 
+    test('what is left of a server whose parent was killed is ended, and makes room for the next', async () => {
+        process.kill(Number(fs.readFileSync(path.join(root, 'home/httpd.pid'))), 'SIGKILL');
+        process.kill(Number(fs.readFileSync(path.join(root, 'home/run/worker.pid'))), 'SIGKILL');
+        const before = running().map(({ pid }) => pid);
+        const { status, text } = instance('start');
+        assert.equal(status, 0, text);
+        assert.deepEqual(running().filter(({ pid }) => before.includes(pid)), []);
+        assert.equal(running().filter(({ line }) => /worker\.sock/.test(line) && !/keep-running/.test(line)).length, 1);
+        await login(server, ADMIN.email, ADMIN.password);
+    });
+
     test('settings that can’t be are refused in a sentence', () => {
         for (const [settings, sentence] of [[{ PORT: '0' }, /PORT must be a number from 1 to 65535, not "0"/], [{ MULTIUSER: 'yes' }, /MULTIUSER is on or off, not "yes"/]]) {
             const { status, text } = instance('start', settings);
