@@ -12,6 +12,7 @@
 #include "cli/import.h"
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/store/model_state.h"
+#include "mod_invokemu/store/models.h"
 #include "mod_invokemu/store/picture_check.h"
 #include "mod_invokemu/store/previews.h"
 #include "mod_invokemu/util/ids.h"
@@ -180,12 +181,23 @@ static void note_unusable(cli_importer *im, apr_pool_t *p, const char *name, con
         view = imu_model_inspect(p, place);
     cli_as(NULL);
     if (view.state != IMU_MODEL_USABLE)
-        cli_import_note(
-            im, "model %s can't be used as it is (%s): %s%s%s", name ? name : "Unnamed", place,
-            view.state == IMU_MODEL_MISSING ? "Models of one file have to be safetensors."
-            : view.why                      ? view.why
-                                            : "Its kind is not known here.",
-            view.log ? " Its reader says: " : "", view.log ? view.log : "");
+        cli_import_note(im, "model %s can't be used as it is (%s): %s%s%s", name ? name : "Unnamed",
+                        place, view.why, view.log ? " Its reader says: " : "",
+                        view.log ? view.log : "");
+}
+
+/* What lies there may be on the list with a key of ours, if the server was started on their folder
+ * of models before. */
+static imu_err *note_other_key(cli_importer *im, apr_pool_t *p, const char *key, const char *name)
+{
+    imu_rows *here;
+    imu_err *err = imu_model_get(im->db, p, key, &here);
+
+    if (!err && !here->count)
+        cli_import_left(im, "model", name ? name : key,
+                        "its place is on the list here already, under a key of this server's, "
+                        "which stays; what names it by its key there does not find it");
+    return err;
 }
 
 static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
@@ -209,9 +221,10 @@ static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
                       cli_import_name(im, p, "model", imu_text(r, i, "id"), name), place, config,
                       cli_import_time(p, imu_text(r, i, "created_at")),
                       cli_import_time(p, imu_text(r, i, "updated_at")));
-    if (!err)
-        cli_import_count(im, "models", taken);
-    return err;
+    if (err)
+        return err;
+    cli_import_count(im, "models", taken);
+    return taken ? NULL : note_other_key(im, p, imu_text(r, i, "id"), name);
 }
 
 static imu_err *take_relation(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)

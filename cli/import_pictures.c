@@ -57,19 +57,29 @@ static int open_theirs(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i
                           apr_pstrcat(p, sub, *sub ? "/" : "", name, NULL));
 }
 
+static void made_anew(cli_importer *im, const char *name)
+{
+    cli_import_count(im, "thumbnails made anew", 1);
+    cli_import_note(im, "the thumbnail of %s is missing there, and made anew here", name);
+}
+
 static void make_thumbnail(cli_importer *im, apr_pool_t *p, const char *name, const char *to)
 {
     imu_err *err;
 
-    if (im->dry || cli_exists(to)) {
-        cli_import_count(im, "thumbnails made anew", !cli_exists(to));
+    if (cli_exists(to)) {
+        cli_import_count(im, "thumbnails made anew", 0);
+        return;
+    }
+    if (im->dry) {
+        made_anew(im, name);
         return;
     }
     err = im->no_media ? imu_error(p, 503, "no_media", "the media process can't be asked")
                        : cli_thumbnail(im->c, p, imu_picture_path(p, im->c->opt.root, name), to);
     im->no_media = im->no_media || imu_error_is(err, "no_media");
     if (!err)
-        cli_import_count(im, "thumbnails made anew", 1);
+        made_anew(im, name);
     else
         cli_import_left(im, "thumbnail", name,
                         im->no_media ? "the media process can't be asked (--media); invokemu "

@@ -1,8 +1,9 @@
 /*
  * models_install.c: /api/v2/models/install and /scan_folder. What can be installed lies right below
- * InvokeMUModels already: a folder that has appeared or was mended since the start, or a model that
- * was removed. That takes one request, so there is never an installation to list. Everything else
- * is refused with a word on how.
+ * InvokeMUModels already: a folder that has appeared or was mended since the start. A model that
+ * was removed comes back from wherever it lies, as those do that invokemu import brought. That
+ * takes one request, so there is never an installation to list. Everything else is refused with a
+ * word on how.
  */
 #include "mod_invokemu/api/handlers.h"
 #include "mod_invokemu/api/audit.h"
@@ -24,6 +25,13 @@ static imu_err *no_folder(imu_req *req)
     return imu_error(req->p, 400, "no_model_folder",
                      "This server has no folder for models yet. The administrator guide says, "
                      "under Models, how to give it one (InvokeMUModels).");
+}
+
+static const char *text_of(const json_t *record, const char *name)
+{
+    const char *text = json_string_value(json_object_get(record, name));
+
+    return text ? text : "";
 }
 
 static const char *without_slashes(apr_pool_t *p, const char *path)
@@ -57,7 +65,34 @@ static json_t *found(const imu_model_folder *f)
                      "name", name, "removed", is_removed(f), "problem", f->view.why);
 }
 
-/** GET /api/v2/models/scan_folder?scan_path: the model folders right below InvokeMUModels. */
+static int is_right_below(const char *dir, const char *path)
+{
+    apr_size_t len = strlen(dir);
+
+    return strncmp(path, dir, len) == 0 && path[len] == '/' && !strchr(path + len + 1, '/');
+}
+
+/* Adds what was removed and lies elsewhere. */
+static imu_err *add_removed(imu_req *req, imu_db *db, const char *dir, json_t *list)
+{
+    imu_model_folder *folder;
+    imu_rows *rows;
+    imu_err *err = imu_model_list_all(db, req->p, &rows);
+
+    for (int i = 0; !err && i < rows->count; i++) {
+        const char *path = imu_text(rows, i, "path");
+
+        if (!imu_text(rows, i, "removed_at") || is_right_below(dir, path) ||
+            (err = imu_model_folder_look(db, req->p, dir, path, &folder)) ||
+            imu_model_is_gone(folder->view.state))
+            continue;
+        json_array_append_new(list, found(folder));
+    }
+    return err;
+}
+
+/** GET /api/v2/models/scan_folder?scan_path: the model folders right below InvokeMUModels, and what
+ * was removed. */
 imu_err *imu_api_models_scan_folder(imu_req *req)
 {
     const char *dir = req->inst->models_dir, *path;
@@ -82,9 +117,11 @@ imu_err *imu_api_models_scan_folder(imu_req *req)
         if ((err = imu_model_folder_look(db, req->p, dir, APR_ARRAY_IDX(names, i, const char *),
                                          &folder)))
             return err;
-        if (!imu_model_is_gone(folder->view.state))
+        if (is_removed(folder) || !imu_model_is_none(folder->view.state))
             json_array_append_new(list, found(folder));
     }
+    if ((err = add_removed(req, db, dir, list)))
+        return err;
     return imu_reply_json(req, 200, json_incref(list));
 }
 
@@ -125,27 +162,51 @@ static imu_err *look(imu_req *req, const char *name, imu_model_folder **folder)
         return err;
     if ((*folder)->view.state == IMU_MODEL_MISSING)
         return imu_error(req->p, 404, "no_such_folder",
-                         "There is no folder \"%.100s\" with a model_index.json in the server's "
-                         "model folder.",
-                         name);
+                         "There is nothing called \"%.100s\" in the server's model folder.", name);
     if (is_installed(*folder))
         return imu_error(req->p, 409, "already_installed", "This model is on the list already.");
-    if ((*folder)->view.state &&
-        !(is_removed(*folder) && (*folder)->view.state == IMU_MODEL_BROKEN))
+    if ((*folder)->view.state && !is_removed(*folder))
         return imu_error(req->p, 415, "not_a_usable_model",
                          "The folder \"%.100s\" holds no model that this server can use. %s", name,
                          (*folder)->view.why);
     return NULL;
 }
 
+/* The path of a model that was removed and lies elsewhere, by that path or by the one that its
+ * record tells clients; NULL when there is none. */
+static imu_err *removed_path(imu_req *req, const char *source, const char **path)
+{
+    const char *dir = req->inst->models_dir;
+    imu_rows *rows;
+    imu_db *db;
+    imu_err *err;
+
+    *path = NULL;
+    if (!dir)
+        return NULL;
+    if ((err = imu_req_db(req, &db)) || (err = imu_model_list_all(db, req->p, &rows)))
+        return err;
+    for (int i = 0; !*path && i < rows->count; i++) {
+        const json_t *record;
+
+        if (!imu_text(rows, i, "removed_at") || is_right_below(dir, imu_text(rows, i, "path")))
+            continue;
+        record = imu_json_own(req->p, imu_json_parsed(rows, i, "record"));
+        if (strcmp(imu_text(rows, i, "path"), source) == 0 ||
+            strcmp(text_of(record, "path"), source) == 0)
+            *path = imu_text(rows, i, "path");
+    }
+    return NULL;
+}
+
 /* Reading the weights takes a while, in which the connection is somebody else's. What was removed
- * and is broken comes back as it is. */
+ * and is broken, or lies elsewhere, comes back as it is. */
 static imu_err *install(imu_req *req, imu_model_folder *folder, const char **key)
 {
     imu_db *db;
     imu_err *err;
 
-    if (folder->view.state) {
+    if (folder->view.state || *folder->name == '/') {
         *key = imu_text(folder->known, 0, "key");
         return imu_model_restore(req->db, req->p, *key);
     }
@@ -194,7 +255,8 @@ static void tell(const imu_req *req, const imu_model_folder *folder, const char 
     imu_models_tell();
 }
 
-/** POST /api/v2/models/install?source: a folder right below InvokeMUModels. */
+/** POST /api/v2/models/install?source: a folder right below InvokeMUModels, or a model that was
+ * removed. */
 imu_err *imu_api_model_install(imu_req *req)
 {
     imu_model_change change;
@@ -207,7 +269,9 @@ imu_err *imu_api_model_install(imu_req *req)
     if ((err = imu_query_required(req, "source", PATH_MAX_LEN, &source)) ||
         (err = wanted_change(req, &change)))
         return err;
-    if (!(name = folder_name(req, source)))
+    if (!(name = folder_name(req, source)) && (err = removed_path(req, source, &name)))
+        return err;
+    if (!name)
         return imu_api_model_install_unsupported(req);
     if ((err = look(req, name, &folder)) || (err = install(req, folder, &key)) ||
         (err = imu_model_get(req->db, req->p, key, &rows)))

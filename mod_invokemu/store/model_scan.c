@@ -281,7 +281,7 @@ imu_err *imu_model_folder_look(imu_db *db, apr_pool_t *p, const char *dir, const
     imu_model_folder *f = apr_pcalloc(p, sizeof *f);
 
     f->name = apr_pstrdup(p, name);
-    f->path = apr_pstrcat(p, dir, "/", name, NULL);
+    f->path = *name == '/' ? f->name : apr_pstrcat(p, dir, "/", name, NULL);
     f->view = imu_model_inspect(p, f->path);
     *folder = f;
     return known_row(db, p, f->path, &f->known);
@@ -374,7 +374,7 @@ static imu_err *scan_one(imu_db *db, apr_pool_t *p, const char *dir, const char 
     const char *key;
     imu_err *err = imu_model_folder_look(db, p, dir, name, &folder);
 
-    if (err || imu_model_is_gone(folder->view.state))
+    if (err || imu_model_is_none(folder->view.state))
         return err;
     /* A file that is no whole safetensors file may be anything, a copy that is under way as well.
      */

@@ -1,5 +1,6 @@
 #include "mod_invokemu/store/model_state.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
@@ -49,11 +50,42 @@ static imu_model_view view(imu_model_state state, const char *why)
     return (imu_model_view){.state = state, .why = why};
 }
 
-static imu_model_view gone(apr_pool_t *p, const char *dir)
+static int ends_with_one_of(const char *path, const char *const *ends)
 {
+    const char *dot = strrchr(path, '.');
+
+    while (dot && *ends && strcasecmp(dot, *ends) != 0)
+        ends++;
+    return dot && *ends;
+}
+
+/* The kinds of file that Python unpickles. */
+static const char *const pickles[] = {".pt", ".bin", ".ckpt", ".pth", NULL};
+
+/* @param where  more words, or "" */
+static imu_model_view gone(apr_pool_t *p, const char *path, const char *where)
+{
+    static const char *const others[] = {".safetensors", ".gguf", NULL};
+    int is_file = ends_with_one_of(path, pickles) || ends_with_one_of(path, others);
+
     return view(IMU_MODEL_MISSING,
-                apr_psprintf(p, "The folder \"%.100s\" is gone from the server's model folder.",
-                             last_name(dir)));
+                apr_psprintf(p, "The %s \"%.100s\" is gone%s.", is_file ? "file" : "folder",
+                             last_name(path), where));
+}
+
+/* Whether anything lies there; what the server may not look at may. */
+static int is_there(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
+static int is_file(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static imu_model_view of_flaw(apr_pool_t *p, const imu_flaw *flaw)
@@ -158,17 +190,15 @@ static imu_model_view inspect_file(apr_pool_t *p, const char *path)
     return v;
 }
 
-/* Whether it is a file of the kinds that Python unpickles. */
-static int is_pickle(const char *path)
+/* Of a path where there is neither a pipeline nor a single network. */
+static imu_model_view no_model(const char *path)
 {
-    static const char *const ends[] = {".pt", ".bin", ".ckpt", ".pth"};
-    const char *dot = strrchr(path, '.');
-    struct stat st;
-
-    for (unsigned i = 0; dot && i < sizeof ends / sizeof ends[0]; i++)
-        if (strcasecmp(dot, ends[i]) == 0)
-            return stat(path, &st) == 0 && S_ISREG(st.st_mode);
-    return 0;
+    return view(IMU_MODEL_FOREIGN,
+                is_file(path)
+                    ? "It is of a kind that this server does not run: models of one file have to "
+                      "be safetensors."
+                    : "It is of a kind that this server does not run: its folder holds no "
+                      "model_index.json, and no network that is known here.");
 }
 
 imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir)
@@ -180,9 +210,11 @@ imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir)
     imu_model_view v;
     imu_flaw flaw;
 
+    if (!is_there(dir))
+        return gone(p, dir, "");
     if (imu_is_weights_file(dir))
         return inspect_file(p, dir);
-    if (is_pickle(dir))
+    if (is_file(dir) && ends_with_one_of(dir, pickles))
         return view(IMU_MODEL_FOREIGN,
                     "Files of its kind (.pt, .bin, .ckpt, .pth) may hold programs, which this "
                     "server never runs: convert it to safetensors first.");
@@ -190,7 +222,7 @@ imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir)
         return imu_network_files_check(dir, &flaw) ? of_flaw(p, &flaw)
                                                    : view(IMU_MODEL_USABLE, NULL);
     if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv))
-        return gone(p, dir);
+        return no_model(dir);
     if (rv != APR_SUCCESS && rv != APR_INCOMPLETE) {
         v = view(IMU_MODEL_BROKEN, "Its folder can't be read by the server.");
         v.log = apr_psprintf(p, "%pm", &rv);
@@ -248,14 +280,21 @@ const char *imu_model_place(apr_pool_t *p, const char *dir, const imu_rows *rows
 
 imu_model_view imu_model_look(apr_pool_t *p, const char *dir, const imu_rows *rows, int row)
 {
-    const char *path = imu_model_place(p, dir, rows, row);
+    const char *path = imu_text(rows, row, "path"), *place = imu_model_place(p, dir, rows, row);
     imu_model_view v;
 
     if (imu_text(rows, row, "removed_at"))
         return view(IMU_MODEL_REMOVED, "It was removed; the page Models brings it back.");
-    if (!path)
-        return view(IMU_MODEL_MISSING, "It does not lie in the server's model folder.");
-    v = inspect_once(p, path);
+    /* Not remembered: of what is no model the files don't tell whether it is there. */
+    if (!is_there(place ? place : path))
+        return gone(p, path,
+                    !place ? "; it lay outside the server's model folder"
+                    : dir  ? " from the server's model folder"
+                           : "");
+    if (!place)
+        return view(IMU_MODEL_FOREIGN,
+                    "It lies outside the server's model folder (InvokeMUModels).");
+    v = inspect_once(p, place);
     if (v.state == IMU_MODEL_USABLE && imu_model_is_unread(imu_text(rows, row, "hash")))
         return view(IMU_MODEL_UNKNOWN, "Its files are in order by now: \"Look for new models\" on "
                                        "the page Models reads them.");
@@ -268,6 +307,11 @@ int imu_model_is_unread(const char *hash)
 }
 
 int imu_model_is_gone(imu_model_state state)
+{
+    return state == IMU_MODEL_MISSING;
+}
+
+int imu_model_is_none(imu_model_state state)
 {
     return state == IMU_MODEL_MISSING || state == IMU_MODEL_FOREIGN;
 }

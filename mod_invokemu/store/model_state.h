@@ -13,8 +13,9 @@
 
 typedef enum imu_model_state {
     IMU_MODEL_USABLE = 0,
-    IMU_MODEL_MISSING, /**< its folder is gone, or is no model folder any more */
-    IMU_MODEL_FOREIGN, /**< the folder holds a kind of model that the worker does not run */
+    IMU_MODEL_MISSING, /**< its folder or file is gone */
+    IMU_MODEL_FOREIGN, /**< what lies there is of a kind that the worker does not run, or no model,
+                          or outside the model folder */
     IMU_MODEL_BROKEN,  /**< a file is missing, damaged or can't be read */
     IMU_MODEL_UNKNOWN, /**< in order by now, but nobody has read what kind of model it is */
     IMU_MODEL_REMOVED  /**< an administrator took it off the list */
@@ -41,8 +42,10 @@ imu_model_view imu_model_look(apr_pool_t *p, const char *dir, const imu_rows *ro
 const char *imu_model_place(apr_pool_t *p, const char *dir, const imu_rows *rows, int row);
 /** True for a hash that is none. */
 int imu_model_is_unread(const char *hash);
-/** True when there is no folder to bring the model back from. */
+/** True when there is no folder or file to bring the model back from. */
 int imu_model_is_gone(imu_model_state state);
+/** True when what lies there is not to be listed as a new model. */
+int imu_model_is_none(imu_model_state state);
 /** A JSON object from the file name of a model folder, or NULL. Owned by p. */
 json_t *imu_model_json(apr_pool_t *p, const char *dir, const char *name);
 

@@ -27,7 +27,8 @@ typedef struct imu_model_folder {
 imu_err *imu_models_scan(imu_db *db, const char *dir);
 /** Names of the folders right below dir, sorted, as texts. A dir that does not exist holds none. */
 imu_err *imu_model_folders(apr_pool_t *p, const char *dir, apr_array_header_t **names);
-/** Looks at the folder called name. @return NULL also for one that holds no model: see view */
+/** Looks at the folder called name, or at that path. @return NULL also for one that holds no model:
+ * see view */
 imu_err *imu_model_folder_look(imu_db *db, apr_pool_t *p, const char *dir, const char *name,
                                imu_model_folder **folder);
 /** Reads its weights for the digest, unless it has not changed: several gigabytes take a while.

@@ -138,7 +138,7 @@ describe('the list of models', () => {
             torn: 415,
             xl: 415,
             nothing: 404,
-            'no-model': 404,
+            'no-model': 415,
             '/etc': 501,
             '../alpha': 501,
             '.hidden': 501,

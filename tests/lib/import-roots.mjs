@@ -19,13 +19,14 @@ const versions = fs.existsSync(ROOTS) ? fs.readdirSync(ROOTS).map((name) => /^ex
 /** Imports the root of one version and compares. */
 function describeRoot(version) {
     describe(`the root of ${version}`, () => {
-        const { after_import: expected, logins } = JSON.parse(fs.readFileSync(path.join(ROOTS, `expected-${version}.json`), 'utf8'));
-        let server, dir, report;
+        const { after_import: expected, logins, source } = JSON.parse(fs.readFileSync(path.join(ROOTS, `expected-${version}.json`), 'utf8'));
+        let server, admin, dir, report;
         before(async () => {
             dir = fs.mkdtempSync(path.join(os.tmpdir(), 'imu-root-'));
             fs.cpSync(path.join(ROOTS, version), dir, { recursive: true });
+            fs.chmodSync(dir, 0o755);
             server = await startServer({ multiuser: true, media: true });
-            await setupAdmin(server);
+            admin = await setupAdmin(server);
             const done = await run(server, 'invokemu', ['import', dir, '--json']);
             assert.deepEqual([done.code, done.err], [3, ''], done.err);
             report = JSON.parse(done.out);
@@ -69,6 +70,34 @@ function describeRoot(version) {
                 const wanted = Object.fromEntries(Object.keys(found).map((what) => [what, person[what]]));
                 assert.deepEqual(found, wanted, person.email || person.user_id);
             }
+        });
+
+        test('people are called what they were', () => {
+            for (const { user_id: id, display_name: name } of expected.users.filter((u) => u.user_id !== SYSTEM)) {
+                assert.deepEqual(server.sql(`SELECT display_name FROM users WHERE user_id = '${id}'`), [{ display_name: name }]);
+            }
+        });
+
+        test('the report names what it has to', () => {
+            const wanted = expected.report;
+            const left = (what, reason) => report.left_out.filter((l) => l.what === what && reason.test(l.reason)).map((l) => l.name).sort();
+            assert.deepEqual(left('picture', /file is missing/), wanted.image_rows_without_file.toSorted());
+            assert.deepEqual(left('picture', /deleted/), wanted.images_soft_deleted.toSorted());
+            assert.deepEqual(left('picture', /leads out/), wanted.image_rows_with_unsafe_path.toSorted());
+            assert.deepEqual(left('file', /no row/), wanted.files_without_row.toSorted());
+            const bare = report.notes.map((note) => /^the thumbnail of (.*) is missing there/.exec(note)?.[1]).filter(Boolean);
+            assert.deepEqual(bare.sort(), wanted.images_without_thumbnail.toSorted());
+            assert.ok(bare.every((name) => fs.existsSync(path.join(server.data, 'outputs/images/thumbnails', name.replace(/png$/, 'webp')))));
+            assert.deepEqual(server.sql('SELECT board_id FROM boards WHERE cover_image_name IS NOT NULL ORDER BY 1').map((b) => b.board_id), wanted.boards_with_explicit_cover.toSorted());
+            assert.deepEqual([wanted.board_images_without_image_or_board, wanted.model_relationships_dropped], [[], source.tables.model_relationships - report.counts['relations of models'].taken]);
+        });
+
+        test('of models whose file is there nobody says that it is missing', async () => {
+            const { models } = (await admin.get('/api/v2/models/')).body;
+            const missing = (m) => m.missing === true;
+            assert.deepEqual(Object.fromEntries(models.map((m) => [m.key, !missing(m)])), Object.fromEntries(expected.models.map((m) => [m.key, m.present])));
+            assert.equal(models.filter(missing).length, expected.totals.models_missing);
+            assert.deepEqual((await admin.get('/api/v2/models/missing')).body.models.filter(missing).length, expected.totals.models_missing);
         });
 
         test('all of it together, and the models', () => {

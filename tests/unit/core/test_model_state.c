@@ -121,7 +121,7 @@ static void each_file_missing(void **state)
 
         assert_int_equal(rename(at(f, files[i]), away), 0);
         view = imu_model_inspect(f->pool, f->model);
-        assert_int_equal(view.state, i ? IMU_MODEL_BROKEN : IMU_MODEL_MISSING);
+        assert_int_equal(view.state, i ? IMU_MODEL_BROKEN : IMU_MODEL_FOREIGN);
         if (i) {
             assert_int_equal(imu_model_files_check(f->model, &flaw),
                              strstr(files[i], ".safetensors") ? IMU_FLAW_NO_WEIGHTS
@@ -175,9 +175,10 @@ static void other_kinds(void **state)
     assert_int_equal(imu_model_inspect(f->pool, f->model).state, IMU_MODEL_FOREIGN);
     put(f, "model_index.json", "[]", 2);
     assert_int_equal(imu_model_inspect(f->pool, f->model).state, IMU_MODEL_BROKEN);
-    assert_true(imu_model_is_gone(IMU_MODEL_FOREIGN) && imu_model_is_gone(IMU_MODEL_MISSING));
-    assert_false(imu_model_is_gone(IMU_MODEL_BROKEN) || imu_model_is_gone(IMU_MODEL_UNKNOWN) ||
-                 imu_model_is_gone(IMU_MODEL_REMOVED));
+    for (imu_model_state s = IMU_MODEL_USABLE; s <= IMU_MODEL_REMOVED; s++) {
+        assert_int_equal(imu_model_is_gone(s), s == IMU_MODEL_MISSING);
+        assert_int_equal(imu_model_is_none(s), s == IMU_MODEL_MISSING || s == IMU_MODEL_FOREIGN);
+    }
 }
 
 static imu_model_state look_since(folder *f, const char *dir, const char *path, const char *hash,
@@ -197,6 +198,46 @@ static imu_model_state look(folder *f, const char *dir, const char *path, const 
     return look_since(f, dir, path, hash, NULL);
 }
 
+/* Files that are no model: whether they are there is never remembered. */
+static void other_files(void **state)
+{
+    static const char *const names[] = {"old.ckpt", "big.gguf", "none.safetensors", "notes"};
+    folder *f = *state;
+
+    for (int i = 0; i < 8; i++) {
+        const char *path = at(f, names[i / 2]), *dir = i % 2 ? "/elsewhere" : f->dir;
+
+        assert_int_equal(look(f, dir, path, "h"), IMU_MODEL_MISSING);
+        put(f, names[i / 2], "\2\0\0\0\0\0\0\0{}", 10);
+        assert_int_equal(look(f, dir, path, "h"), IMU_MODEL_FOREIGN);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(look(f, dir, path, "h"), IMU_MODEL_MISSING);
+    }
+}
+
+static void words_for_what_is_gone(void **state)
+{
+    static const char *names[] = {"path", "hash", "removed_at"};
+    static const struct {
+        const char *dir, *path, *why;
+    } gone[] = {
+        {"/m", "/m/a/x.safetensors",
+         "The file \"x.safetensors\" is gone from the server's model folder."},
+        {"/m", "sd-v1.5", "The folder \"sd-v1.5\" is gone from the server's model folder."},
+        {"/m", "/d/x.CKPT",
+         "The file \"x.CKPT\" is gone; it lay outside the server's model folder."},
+        {NULL, "/d/x", "The folder \"x\" is gone."},
+    };
+    folder *f = *state;
+
+    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) {
+        const char *cells[] = {gone[i].path, "h", NULL};
+        imu_rows rows = {.count = 1, .columns = 3, .names = names, .cells = cells};
+
+        assert_string_equal(imu_model_look(f->pool, gone[i].dir, &rows, 0).why, gone[i].why);
+    }
+}
+
 static void remembered(void **state)
 {
     folder *f = *state;
@@ -208,8 +249,8 @@ static void remembered(void **state)
         assert_int_equal(look_since(f, f->dir, "model", "h", "2026-01-01"), IMU_MODEL_REMOVED);
         assert_int_equal(look(f, NULL, f->model, "h"), IMU_MODEL_USABLE);
         assert_int_equal(look(f, f->dir, f->model, IMU_MODEL_UNREAD "k"), IMU_MODEL_UNKNOWN);
-        assert_int_equal(look(f, "/elsewhere", f->model, "h"), IMU_MODEL_MISSING);
-        assert_int_equal(look(f, "/tmp/imu", f->model, "h"), IMU_MODEL_MISSING);
+        assert_int_equal(look(f, "/elsewhere", f->model, "h"), IMU_MODEL_FOREIGN);
+        assert_int_equal(look(f, "/tmp/imu", f->model, "h"), IMU_MODEL_FOREIGN);
         assert_true(imu_model_files_mark(f->model) == mark);
         put(f, "vae/config.json", "no", 2);
         assert_true(imu_model_files_mark(f->model) != mark);
@@ -245,6 +286,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_file_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_kinds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(other_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(words_for_what_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(remembered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many, set_up, tear_down),
     };

@@ -1,0 +1,120 @@
+// Models that came from another server: which are there, what is said of those that can't be used, how they go and come back.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { run } from '../lib/cli.mjs';
+import { addModel } from '../lib/models.mjs';
+import { OldRoot, TIME } from '../lib/old-root.mjs';
+import { startServer } from '../lib/server.mjs';
+import { Tensors } from '../lib/tiny-models.mjs';
+import { setupAdmin } from '../lib/users.mjs';
+
+const MODELS = '/api/v2/models';
+const OUTSIDE = "It lies outside the server's model folder (InvokeMUModels).";
+
+describe('models of another server', () => {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'imu-their-models-'));
+    const models = path.join(dir, 'old/models');
+    /** By key: where it lies, how it comes there, and what administrators read. */
+    const theirs = {
+        control: ['sd-1/controlnet/canny.safetensors', (file) => strange(file), /its tensors are of no model/],
+        pickle: ['sd-1/main/old.ckpt', (file) => fs.writeFileSync(file, 'x'), /may hold programs/],
+        gguf: ['big.gguf', (file) => fs.writeFileSync(file, 'x'), /models of one file have to be safetensors/],
+        flux: ['flux/main/Flux', (folder) => pipeline(folder), /names no Stable Diffusion pipeline/],
+        bare: ['any/Folder', (folder) => fs.mkdirSync(folder), /its folder holds no model_index\.json/],
+        other: [path.join(dir, 'disk/lora.safetensors'), (file) => strange(file), OUTSIDE],
+        lost: ['sd-1/main/lost.safetensors', null, 'The file "lost.safetensors" is gone from the server\'s model folder.'],
+        folder: ['sd-1/main/Lost', null, 'The folder "Lost" is gone from the server\'s model folder.'],
+        away: [path.join(dir, 'nowhere/away.safetensors'), null, 'The file "away.safetensors" is gone; it lay outside the server\'s model folder.'],
+    };
+    const there = Object.keys(theirs).filter((key) => theirs[key][1]);
+    const gone = Object.keys(theirs).filter((key) => !theirs[key][1]);
+    const strange = (file) => {
+        const tensors = new Tensors();
+        tensors.linear('nothing.known', 2, 2);
+        tensors.write(file);
+    };
+    const pipeline = (folder) => {
+        fs.mkdirSync(folder);
+        fs.writeFileSync(path.join(folder, 'model_index.json'), '{"_class_name": "FluxPipeline"}');
+    };
+    let server, admin, old, early;
+    const list = async (where = '/') => Object.fromEntries((await admin.get(MODELS + where)).body.models.filter((m) => m.key !== early).map((m) => [m.key, m]));
+    const invokemu = async (...args) => {
+        const { code, out, err } = await run(server, 'invokemu', [...args, '--json']);
+        assert.equal(err, '');
+        return { code, ...JSON.parse(out) };
+    };
+    const rows = () => server.sql("SELECT key, removed_at IS NOT NULL AS removed FROM models WHERE name <> 'Early' ORDER BY key");
+
+    before(async () => {
+        fs.chmodSync(dir, 0o755);
+        addModel(models, 'early', { name: 'Early' });
+        old = new OldRoot(path.join(dir, 'old'), '6.12');
+        for (const [key, [where, make]] of Object.entries({ ...theirs, early: ['early'] })) {
+            const place = path.resolve(models, where);
+            if (make) {
+                fs.mkdirSync(path.dirname(place), { recursive: true });
+                make(place);
+            }
+            const config = JSON.stringify({ key, name: key, base: 'sd-1', type: 'main', format: 'checkpoint', path: where, hash: `blake3:${key}`, file_size: 1 });
+            old.row('models', { id: key, hash: `blake3:${key}`, base: 'sd-1', type: 'main', path: where, name: key, config, created_at: TIME, updated_at: TIME });
+        }
+        old.done();
+        server = await startServer({ multiuser: true, models });
+        admin = await setupAdmin(server);
+        [early] = Object.keys(await list());
+        const { counts, left_out: left } = await invokemu('import', old.root);
+        assert.deepEqual(counts.models, { taken: Object.keys(theirs).length, there: 1 });
+        assert.deepEqual(left.map((l) => [l.what, l.name, /on the list here already/.test(l.reason)]), [['model', 'early', true]]);
+    });
+    after(async () => {
+        await server?.stop();
+        fs.rmSync(dir, { recursive: true, force: true });
+    });
+
+    test('are missing only where nothing lies, and what is the matter is said', async () => {
+        for (const where of ['/', '/missing']) {
+            const listed = await list(where);
+            assert.deepEqual(Object.keys(listed).sort(), Object.keys(theirs).sort());
+            for (const [key, [, make, why]] of Object.entries(theirs)) {
+                assert.equal(listed[key].missing, !make, key);
+                (typeof why === 'string' ? assert.equal : assert.match)(listed[key].problem, why, key);
+            }
+        }
+    });
+
+    test('that are there go and come back, by the page and on the command line', async () => {
+        for (const key of there) {
+            assert.equal((await admin.delete(`${MODELS}/i/${key}`)).status, 204, key);
+        }
+        assert.deepEqual(rows(), Object.keys(theirs).sort().map((key) => ({ key, removed: Number(there.includes(key)) })));
+        const removed = (await admin.get(`${MODELS}/scan_folder`)).body.filter((found) => found.removed);
+        assert.deepEqual(removed.map((found) => found.path).sort(), there.map((key) => path.resolve(models, theirs[key][0])).sort());
+        // By what a record says of its place, as Undo does, and by what the list of removed ones says.
+        for (const [i, key] of there.entries()) {
+            const { status, body } = await admin.post(`${MODELS}/install?source=${encodeURIComponent(i % 2 ? theirs[key][0] : path.resolve(models, theirs[key][0]))}`, {});
+            assert.deepEqual([status, body.config_out?.key], [201, key], JSON.stringify(body));
+        }
+        assert.deepEqual(Object.keys(await list()).sort(), Object.keys(theirs).sort());
+        for (const key of there) {
+            assert.equal((await invokemu('models', 'remove', key)).key, key);
+            assert.equal((await invokemu('models', 'restore', key)).key, key);
+        }
+        assert.deepEqual(Object.keys(await list()).sort(), Object.keys(theirs).sort());
+        assert.equal((await admin.post(`${MODELS}/install?source=${encodeURIComponent(theirs.control[0])}`, {})).status, 501, 'what is on the list, or was never there');
+    });
+
+    test('that are gone are forgotten, and so is one that went after it was removed', async () => {
+        for (const key of gone) {
+            assert.equal((await admin.delete(`${MODELS}/i/${key}`)).status, 204, key);
+        }
+        assert.deepEqual(rows().map((row) => row.key), there.toSorted());
+        assert.equal((await admin.delete(`${MODELS}/i/pickle`)).status, 204);
+        fs.rmSync(path.join(models, theirs.pickle[0]));
+        assert.deepEqual((await admin.get(`${MODELS}/scan_folder`)).body.filter((found) => found.removed), []);
+        assert.equal((await admin.post(`${MODELS}/install?source=${encodeURIComponent(theirs.pickle[0])}`, {})).status, 404);
+    });
+});
