@@ -220,7 +220,7 @@ imu_err *imu_queue_places(const imu_queue_scope *s, int fifo, int mine, json_t *
         return err;
     before = json_object();
     for (int i = 0; i < waiting->count; i++)
-        if (imu_queue_item_visible(s, waiting, i))
+        if (imu_text(waiting, i, "jobs_before") && imu_queue_item_visible(s, waiting, i))
             json_object_set_new(before, imu_text(waiting, i, "item_id"),
                                 json_integer(imu_int(waiting, i, "jobs_before")));
     *places = imu_json_own(s->p, json_pack("{s:o, s:o, s:o}", "in_progress", id_list(running),

@@ -47,7 +47,7 @@ imu_err *imu_run_next_of_queue(imu_db *db, apr_pool_t *p, int fifo, const char *
                                apr_int64_t *item_id);
 /**
  * How many waiting jobs, of all queues, come before each one of a queue, as things stand: rows of
- * item_id, user_id and jobs_before.
+ * item_id, user_id and jobs_before; that is NULL where the account is not active: nobody runs it.
  * @param user_id  whose jobs it tells of; NULL: everybody's
  */
 imu_err *imu_run_places(imu_db *db, apr_pool_t *p, int fifo, const char *queue_id,

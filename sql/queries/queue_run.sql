@@ -33,31 +33,34 @@ WHERE q.user_id = %s AND q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0
 ORDER BY q.priority DESC, q.queue_order, q.item_id LIMIT 1;
 
 -- How many waiting jobs come before each, as the turns go now: the same order as above, worked out to the end. Whoever is served goes to the
--- end of the row, so everybody's first jobs come before anybody's second. Of whose jobs it tells: %s IS NULL OR user_id = %s.
+-- end of the row, so everybody's first jobs come before anybody's second. Those of an account that is not active are in nobody's way and have no place:
+-- jobs_before is NULL. "IN (0, 1)" leads from the accounts to their waiting jobs, past all that have ended. Of whose jobs it tells: %s IS NULL OR user_id = %s.
 -- :name run_places_by_turns
 WITH waiting AS (
-  SELECT q.item_id, q.queue_id, q.user_id, COALESCE(t.served_at, '') AS served_at,
+  SELECT q.item_id, q.queue_id, q.user_id, u.is_active, COALESCE(t.served_at, '') AS served_at,
     MIN(q.item_id) OVER (PARTITION BY q.user_id) AS asked,
     ROW_NUMBER() OVER (PARTITION BY q.user_id ORDER BY q.priority DESC, q.queue_order, q.item_id) AS turn
   FROM session_queue q
-  JOIN users u ON u.user_id = q.user_id AND u.is_active = 1
+  JOIN users u ON u.user_id = q.user_id AND u.is_active IN (0, 1)
   LEFT JOIN queue_turns t ON t.user_id = q.user_id
   WHERE q.status = 'pending' AND substr(q.queue_id, 1, 1) <> '/'),
-placed AS (SELECT item_id, queue_id, user_id, ROW_NUMBER() OVER (ORDER BY turn, served_at, asked) - 1 AS jobs_before FROM waiting)
-SELECT item_id, user_id, jobs_before FROM placed WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id LIMIT 100000;
+placed AS (SELECT item_id, queue_id, user_id, is_active, ROW_NUMBER() OVER (ORDER BY is_active DESC, turn, served_at, asked) - 1 AS jobs_before FROM waiting)
+SELECT item_id, user_id, CASE WHEN is_active THEN jobs_before END AS jobs_before FROM placed
+WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id LIMIT 100000;
 
 -- The same in order of arrival: a job comes when the oldest of its person's jobs that are still there is the oldest of all.
 -- :name run_places_by_arrival
 WITH waiting AS (
-  SELECT q.item_id, q.queue_id, q.user_id,
+  SELECT q.item_id, q.queue_id, q.user_id, u.is_active,
     MIN(q.item_id) OVER (PARTITION BY q.user_id ORDER BY q.priority DESC, q.queue_order, q.item_id
                          ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS oldest,
     ROW_NUMBER() OVER (PARTITION BY q.user_id ORDER BY q.priority DESC, q.queue_order, q.item_id) AS turn
   FROM session_queue q
-  JOIN users u ON u.user_id = q.user_id AND u.is_active = 1
+  JOIN users u ON u.user_id = q.user_id AND u.is_active IN (0, 1)
   WHERE q.status = 'pending' AND substr(q.queue_id, 1, 1) <> '/'),
-placed AS (SELECT item_id, queue_id, user_id, ROW_NUMBER() OVER (ORDER BY oldest, turn) - 1 AS jobs_before FROM waiting)
-SELECT item_id, user_id, jobs_before FROM placed WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id LIMIT 100000;
+placed AS (SELECT item_id, queue_id, user_id, is_active, ROW_NUMBER() OVER (ORDER BY is_active DESC, oldest, turn) - 1 AS jobs_before FROM waiting)
+SELECT item_id, user_id, CASE WHEN is_active THEN jobs_before END AS jobs_before FROM placed
+WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id LIMIT 100000;
 
 -- :name run_claim
 UPDATE session_queue SET status = 'in_progress', run_id = %s, dispatcher_id = %s, lease_expires_at = %s, device = %s,

@@ -99,6 +99,32 @@ test('what an administrator tidies up goes from the open pages of everybody', as
     assert.equal((await grace.put(`${QUEUE}/clear`)).status, 200);
 });
 
+test('what a deleted account left waiting is listed as it is counted, and an administrator can take it out', async () => {
+    const began = '1970-01-01 00:00:00.000';
+    server.sql(`INSERT INTO users (user_id, email, display_name, password_hash, is_active, created_at, updated_at) VALUES ('gone', 'owner-0123456789ab@deleted.invalid', 'Deleted account', '*', 0, '${began}', '${began}')`);
+    assert.equal((await admin.put(`${QUEUE}/processor/pause`)).status, 200);
+    const [left] = await enqueue(grace);
+    await enqueue(grace);
+    server.sql(`UPDATE session_queue SET user_id = 'gone' WHERE item_id = ${left}`);
+    const person = await browser.person();
+    await person.signIn(ADMIN.email, ADMIN.password);
+    await person.page.waitForURL('**/create');
+    await person.open('/queue');
+    await person.sees('0 of yours, 2 in all');
+    await person.page.getByRole('radio', { name: 'Everyone’s' }).check();
+    const now = person.page.locator('section', { has: person.page.getByRole('heading', { name: 'Now' }) }).locator('.job');
+    await now.nth(1).waitFor();
+    const line = person.page.locator(`.job[data-item="${left}"]`);
+    await line.getByText('Deleted account').waitFor();
+    await line.getByText('not run, as nobody can sign in to this account').waitFor();
+    assert.deepEqual(await person.axe(), []);
+    await line.getByRole('button', { name: 'Cancel' }).click();
+    await person.sees('0 of yours, 1 in all');
+    assert.equal((await admin.put(`${QUEUE}/clear`)).status, 200);
+    assert.equal((await admin.put(`${QUEUE}/processor/resume`)).status, 200);
+    await person.context.close();
+});
+
 test('a large card is cancelled in one request', async () => {
     const person = await browser.person();
     await person.signIn('grace@example.com', PASSWORD);

@@ -63,6 +63,22 @@ describe('the session queue', () => {
         assert.equal((await ann.get(`${QUEUE}/item_ids?places=maybe`)).status, 422);
     });
 
+    test('what a deleted account left waiting stands in the list as in the counts, without a place, in nobody’s way', async () => {
+        const { item_ids: [left] } = await enqueue(ben);
+        const { item_ids: [own] } = await enqueue(ann);
+        const id = ben.user.user_id;
+        server.sql(`UPDATE users SET is_active = 0 WHERE user_id = '${id}'`);
+        try {
+            const ids = await ok(admin.get(`${QUEUE}/item_ids?places=true`));
+            assert.deepEqual([ids.pending, ids.jobs_before], [[left, own], { [own]: 0 }]);
+            assert.equal((await ok(admin.get(`${QUEUE}/status`))).queue.pending, 2);
+            await ok(admin.put(`${QUEUE}/i/${left}/cancel`));
+            assert.deepEqual((await ok(admin.get(`${QUEUE}/item_ids?places=true`))).pending, [own]);
+        } finally {
+            server.sql(`UPDATE users SET is_active = 1 WHERE user_id = '${id}'`);
+        }
+    });
+
     test('nothing is queued for an account that is suspended, by nobody', async () => {
         const { item_ids: [id] } = await enqueue(ben);
         await ok(admin.patch(`/api/v1/auth/users/${ben.user.user_id}`, { is_active: false }));

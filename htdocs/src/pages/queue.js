@@ -43,7 +43,11 @@ const isOpen = (item) => ['pending', 'in_progress', 'waiting'].includes(item.sta
 function whenOf(item) {
   if (item.status === 'pending') {
     const n = places.value[item.item_id];
-    return n === undefined ? '' : n ? `${count(n, 'job')} before it` : 'next';
+    if (n === undefined) {
+      // Administrators are told the place of every job that has one.
+      return isAdmin.value ? 'not run, as nobody can sign in to this account' : '';
+    }
+    return n ? `${count(n, 'job')} before it` : 'next';
   }
   return ago(item.completed_at || item.started_at || item.created_at);
 }
