@@ -118,13 +118,13 @@ async function slowDown(context, page) {
     });
 }
 
-export const launchBrowser = () => chromium.launch({ executablePath: PROGRAM, args: FLAGS });
+export const launchBrowser = (more = []) => chromium.launch({ executablePath: PROGRAM, args: [...FLAGS, ...more] });
 
 /**
  * Chromium for the tests of the enclosing file. `person()` opens a browser of one more person; when the file is done,
- * every one of them must have been free of faults.
+ * every one of them must have been free of faults. `flags` go to Chromium.
  */
-export function useBrowser(server) {
+export function useBrowser(server, { flags } = {}) {
     const people = [];
     const browser = {
         async person({ viewport = DESK, ...options } = {}) {
@@ -139,7 +139,7 @@ export function useBrowser(server) {
         },
     };
     before(async () => {
-        browser.chromium = await launchBrowser();
+        browser.chromium = await launchBrowser(flags);
     });
     const close = () => browser.chromium?.close();
     server.guests.push(close);

@@ -3,13 +3,27 @@ import { complain, say } from '../state/toasts.js';
 
 const REFUSED = 'This browser doesn’t allow copying here. Select the text instead.';
 
-/** Copies `text` and says `done`. `field` is an input that shows it, for browsers that copy only what is selected. */
-export async function copyText(text, done, field) {
+/** Copies out of a field that is there for this moment only: on top, where the focus may go while a dialog or a picture is open. */
+function copySelected(text) {
+  const top = [...document.querySelectorAll('dialog[open], .pswp')].at(-1) || document.body;
+  const before = document.activeElement;
+  const field = Object.assign(document.createElement('textarea'), { className: 'sr', value: text, readOnly: true });
+  // Who follows the focus is not to follow it there.
+  field.addEventListener('focusin', (event) => event.stopPropagation());
+  top.append(field);
+  field.select();
+  const done = document.execCommand('copy');
+  before?.focus({ preventScroll: true });
+  field.remove();
+  return done;
+}
+
+/** Copies `text` and says `done`. */
+export async function copyText(text, done) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    field?.select();
-    if (!field || !document.execCommand('copy')) {
+    if (!copySelected(text)) {
       complain(new Error(REFUSED));
       return;
     }

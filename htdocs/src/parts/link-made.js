@@ -1,5 +1,5 @@
 // A link that was just made, to copy, or to scan with a phone. It is shown this once; the server keeps no copy that could be read.
-import { useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { copyText } from '../core/copy.js';
 import { html } from '../core/html.js';
 import { onlyHere } from '../core/link.js';
@@ -19,9 +19,8 @@ function Unreachable({ link }) {
 }
 
 export function LinkMade({ title, link, onClose, children }) {
-  const field = useRef();
   const [Code, setCode] = useState(null);
-  const copy = () => copyText(link, 'Link copied.', field.current.querySelector('input'));
+  const copy = () => copyText(link, 'Link copied.');
   const show = () =>
     import('./qr.js').then(
       ({ Qr }) => setCode(() => Qr),
@@ -30,7 +29,7 @@ export function LinkMade({ title, link, onClose, children }) {
   return html`<${Dialog} title=${title} onClose=${onClose}>
     <p role="status">${children}</p>
     ${onlyHere(link) && html`<${Unreachable} link=${link} />`}
-    <div ref=${field}><${TextField} label="Link" value=${link} readonly onText=${() => {}} onFocus=${(e) => e.target.select()} /></div>
+    <${TextField} label="Link" value=${link} readonly onText=${() => {}} onFocus=${(e) => e.target.select()} />
     ${Code ? html`<div class="qr-place" role="status"><${Code} text=${link} label="The link as a QR code" /><p class="note">Point the camera of a phone at it.</p></div>` : html`<div class="field-acts"><${Button} kind="quiet" icon="qr" onClick=${show}>Show as QR code<//></div>`}
     <div class="form-end"><${Button} onClick=${onClose}>Done<//><${Button} kind="main" icon="copy" autofocus onClick=${copy}>Copy<//></div>
   <//>`;

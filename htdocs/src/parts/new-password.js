@@ -1,5 +1,5 @@
 // A password to choose: typed, or suggested, shown and copied.
-import { useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { copyText } from '../core/copy.js';
 import { html } from '../core/html.js';
 import { passwordHint, suggestPassword } from '../core/password.js';
@@ -13,15 +13,14 @@ const KEEP = 'Keep it where you find it again, in a password manager for example
 export function NewPasswordField({ value, onText, advice = KEEP, autocomplete = 'new-password', ...rest }) {
   const [seen, setSeen] = useState(false);
   const [suggested, setSuggested] = useState('');
-  const place = useRef();
   const suggest = () => {
     const one = suggestPassword();
     setSuggested(one);
     setSeen(true);
     onText(one);
   };
-  const copy = () => copyText(value, 'Password copied.', place.current.querySelector('input'));
-  return html`<div class="new-password" ref=${place}>
+  const copy = () => copyText(value, 'Password copied.');
+  return html`<div class="new-password">
     <${PasswordField} value=${value} onText=${onText} seen=${seen} setSeen=${setSeen} autocomplete=${autocomplete} hint=${passwordHint(server.value)} ...${rest} />
     ${value && html`<${Strength} password=${value} />`}
     <div class="field-acts"><${Button} kind="quiet" icon="again" onClick=${suggest}>${suggested ? 'Suggest another' : 'Suggest one'}<//>
