@@ -3,7 +3,10 @@
  * what the settings mean, in the code that reads them. tests/ holds this table, the defaults in
  * config.c and conf/reference.conf in step.
  */
+#include <unistd.h>
+
 #include <http_core.h>
+#include <apr_fnmatch.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 
@@ -353,9 +356,12 @@ static const char *set_client(cmd_parms *cmd, void *dir, const char *arg)
 
     (void)dir;
     c->client_dir = ap_server_root_relative(cmd->pool, arg);
-    return c->client_dir
+    if (!c->client_dir)
+        return apr_psprintf(cmd->pool, "InvokeMUClient: \"%s\" is not a usable path", arg);
+    return access(apr_pstrcat(cmd->pool, c->client_dir, "/index.html", NULL), R_OK) == 0
                ? NULL
-               : apr_psprintf(cmd->pool, "InvokeMUClient: \"%s\" is not a usable path", arg);
+               : apr_psprintf(cmd->pool, "InvokeMUClient: there is no index.html in %s",
+                              c->client_dir);
 }
 
 /* Words that go into a response header must not be able to end it. */
@@ -368,9 +374,37 @@ static const char *header_text(cmd_parms *cmd, const char *arg, const char **fie
     return NULL;
 }
 
+/* Of words parted by semicolons, the first that does not match one of the patterns; or NULL. */
+static const char *odd_part(apr_pool_t *p, const char *arg, const char *const *patterns)
+{
+    char *last, *part = apr_strtok(apr_pstrdup(p, arg), ";", &last);
+
+    for (; part; part = apr_strtok(NULL, ";", &last)) {
+        const char *const *known = patterns;
+
+        apr_collapse_spaces(part, part);
+        while (*known && apr_fnmatch(*known, part, APR_FNM_CASE_BLIND) != APR_SUCCESS)
+            known++;
+        if (!*known)
+            return part;
+    }
+    return NULL;
+}
+
 static const char *set_csp(cmd_parms *cmd, void *dir, const char *arg)
 {
+    static const char *const known[] = {
+        "*-src*",   "base-uri*", "form-action*",    "frame-ancestors*",
+        "report-*", "sandbox*",  "*trusted-types*", "upgrade-insecure-requests",
+        NULL};
+    const char *odd = odd_part(cmd->pool, arg, known);
+
     (void)dir;
+    if (odd)
+        return apr_psprintf(cmd->pool,
+                            "InvokeMUContentSecurityPolicy: \"%s\" is no directive of such a "
+                            "policy",
+                            odd);
     return header_text(cmd, arg, &imu_server_conf_of(cmd->server)->csp);
 }
 
@@ -389,10 +423,20 @@ static const char *set_cookie_name(cmd_parms *cmd, void *dir, const char *arg)
 
 static const char *set_cookie_attributes(cmd_parms *cmd, void *dir, const char *arg)
 {
+    static const char *const known[] = {
+        "Path=/*",       "Domain=?*", "SameSite=Lax", "SameSite=Strict",
+        "SameSite=None", "Secure",    "Partitioned",  NULL};
+    const char *odd;
+
     (void)dir;
     if (ap_strcasestr(arg, "max-age") || ap_strcasestr(arg, "expires"))
         return "InvokeMUCookieAttributes: the life of the cookie follows the session; leave "
                "Max-Age and Expires out";
+    if ((odd = odd_part(cmd->pool, arg, known)))
+        return apr_psprintf(cmd->pool,
+                            "InvokeMUCookieAttributes: \"%s\" is none of Path=/…, Domain=…, "
+                            "SameSite=Lax, SameSite=Strict, SameSite=None, Secure, Partitioned",
+                            odd);
     return header_text(cmd, arg, &imu_server_conf_of(cmd->server)->cookie_attributes);
 }
 

@@ -157,6 +157,9 @@ const refused = [
     ['InvokeMUCookieName "a=b"', /is not a name for a cookie/],
     ['InvokeMUCookieName invokeai_media_token', /choose another/],
     ['InvokeMUCookieAttributes "Max-Age=5"', /leave Max-Age and Expires out/],
+    ['InvokeMUCookieAttributes "Path=/; banana"', /"banana" is none of Path=/],
+    ['InvokeMUContentSecurityPolicy "default-src \'self\'; banana"', /"banana" is no directive of such a policy/],
+    ['InvokeMUClient /nope/htdocs', /there is no index\.html in \/nope\/htdocs/],
     ['InvokeMUWorker /tmp/a.sock\nInvokeMUWorker /tmp/a.sock', /names \/tmp\/a\.sock twice/],
 ];
 for (const [conf, sentence] of refused) {
