@@ -11,7 +11,7 @@ packages-lint:
 	@tools/install-packages run test lint
 
 tests/node_modules/.installed: tests/package.json tests/package-lock.json
-	cd tests && npm ci --no-audit --no-fund --loglevel=error --fetch-retries=6
+	cd tests && npm ci --no-audit --no-fund --no-update-notifier --loglevel=error --fetch-retries=6
 	touch $@
 
 # All processors, unless make was told how many.

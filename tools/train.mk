@@ -5,7 +5,7 @@ packages-train:
 	@PACKAGES=tools/train/packages.txt tools/install-packages train
 
 tools/train/node_modules/.installed: tools/train/package.json tools/train/package-lock.json
-	cd tools/train && npm ci --no-audit --no-fund --loglevel=error
+	cd tools/train && npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
 	touch $@
 
 train-data: packages-train tools/train/node_modules/.installed

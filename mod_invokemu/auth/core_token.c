@@ -90,6 +90,7 @@ static const char *read_claims(const json_t *claims, apr_time_t now, imu_token *
     const char *subject = text_claim(claims, "sub");
     const json_t *epoch = json_object_get(claims, "epoch");
     const json_t *iat = json_object_get(claims, "iat"), *exp = json_object_get(claims, "exp");
+    const json_t *nbf = json_object_get(claims, "nbf");
     const json_int_t latest = APR_INT64_MAX / APR_USEC_PER_SEC;
 
     token->user_id = text_claim(claims, "user_id");
@@ -115,6 +116,9 @@ static const char *read_claims(const json_t *claims, apr_time_t now, imu_token *
     token->expires_at = apr_time_from_sec(json_integer_value(exp));
     if (token->issued_at > now + CLOCK_SKEW)
         return "from the future";
+    /* Ours has none; whoever puts one in means it (RFC 7519 section 4.1.5). */
+    if (nbf && (!json_is_integer(nbf) || json_integer_value(nbf) > apr_time_sec(now + CLOCK_SKEW)))
+        return "not valid yet";
     if (token->expires_at <= now)
         return "expired";
     return NULL;

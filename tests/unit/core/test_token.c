@@ -258,7 +258,9 @@ static void times_are_checked(void **state)
                                           "{\"epoch\":null}",
                                           "{\"exp\":-1}",
                                           "{\"exp\":9223372036854775807}",
-                                          "{\"iat\":1700000100}"};
+                                          "{\"iat\":1700000100}",
+                                          "{\"nbf\":1700000100}",
+                                          "{\"nbf\":\"1\"}"};
     apr_pool_t *p = ((tempdb *)*state)->pool;
     imu_token in = sample();
     const char *text = imu_token_sign(p, KEY, &in);
