@@ -70,7 +70,9 @@ test('numbers in directives are checked for their range', () => {
 test('httpd accepts the defaults that the reference states', () => {
     const root = fs.mkdtempSync(path.join(os.tmpdir(), 'imu-reference-'));
     try {
-        const lines = [...reference()].filter(([, { value }]) => value !== 'none').map(([name, { value }]) => `${name} ${value}`);
+        // Not installed here, but built.
+        const values = { InvokeMUClient: `"${BUILD}/htdocs"` };
+        const lines = [...reference()].filter(([, { value }]) => value !== 'none').map(([name, { value }]) => `${name} ${values[name] || value}`);
         const load = ['mpm_event', 'authz_core', 'dbd'].map((m) => `LoadModule ${m}_module ${MODULES}/mod_${m}.so`);
         const conf = [
             ...[`ServerRoot "${root}"`, 'ServerName localhost', `PidFile ${root}/pid`, 'Listen 127.0.0.1:1', `ErrorLog ${root}/log`],
