@@ -71,6 +71,25 @@ test('People is for administrators alone', async () => {
     await guest.sees('This page is for administrators');
 });
 
+test('the profile says who may change the address: an administrator is led to where it is done', async () => {
+    await guest.open('/profile');
+    await guest.sees('An administrator can change it.');
+    await admin.open('/profile');
+    const field = admin.field('You sign in with');
+    await field.waitFor();
+    const hint = await field.evaluate((one) => document.getElementById(one.getAttribute('aria-describedby')).textContent);
+    assert.equal(hint, 'You can change it on the page People.');
+    await admin.page.locator('main').getByRole('link', { name: 'People' }).click();
+    await admin.button('More for The Admin').click();
+    await admin.page.getByRole('menuitem', { name: 'Edit' }).click();
+    await admin.field('Email address').fill('the.admin@example.com');
+    await admin.button('Save').click();
+    await admin.sees('Saved.');
+    await admin.open('/profile');
+    await field.waitFor();
+    assert.equal(await field.inputValue(), 'the.admin@example.com');
+});
+
 test('the own name and the list of own sessions', async () => {
     await guest.open('/profile');
     await guest.field('Name').fill('Grace H.');

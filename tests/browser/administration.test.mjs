@@ -69,6 +69,27 @@ test('and afterwards an administrator hands it to anybody, by keyboard alone', a
     assert.deepEqual((await nina.get('/api/v1/boards/?all=true')).body.map((b) => b.board_name), ['Old']);
 });
 
+test('whoever is invited or added is asked for the same, in the same order', async () => {
+    const asked = [];
+    for (const button of ['Invite', 'Add a person']) {
+        await person.button(button, { exact: true }).click();
+        await person.field('Email address').waitFor();
+        assert.equal(await dialog().evaluate((one) => one.querySelector('input') === document.activeElement), true, 'the first is where one types');
+        asked.push(await dialog().locator('label').allTextContents());
+        await press('Escape');
+        await closed();
+    }
+    const [invited, added] = asked;
+    assert.deepEqual(invited, added.filter((label) => invited.includes(label)));
+    assert.deepEqual(invited.slice(0, 2), ['Name', 'Email address']);
+});
+
+test('the list says when people last signed in, also of who is here', async () => {
+    const me = person.page.locator('.person').filter({ has: person.page.getByText('You', { exact: true }) });
+    await me.getByText(/^Last signed in /).waitFor();
+    await person.lacks(/last here/i);
+});
+
 test('the strength of a password is told while it is typed', async () => {
     await person.button('Add a person').click();
     const password = person.field('First password');

@@ -59,8 +59,8 @@ export function InvitePerson({ onClose, done }) {
   }
   return html`<${Form} title="Invite a person" button="Make the link" act=${act} onClose=${onClose}>
     <p>You get a link to send. Whoever opens it chooses the password for this address.</p>
-    <${TextField} label="Email address" type="email" value=${email} onText=${setEmail} autocomplete="off" autocapitalize="off" required autofocus />
-    <${TextField} label="Name" value=${name} onText=${setName} maxlength="100" autocomplete="off" />
+    <${TextField} label="Name" value=${name} onText=${setName} maxlength="100" autocomplete="off" autofocus />
+    <${TextField} label="Email address" type="email" value=${email} onText=${setEmail} autocomplete="off" autocapitalize="off" required />
     <${Check} label="Administrator" hint=${ADMIN_HINT} checked=${admin} onCheck=${setAdmin} />
   <//>`;
 }

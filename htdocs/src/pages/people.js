@@ -31,9 +31,9 @@ const STATES = [
 ];
 const NOTHING = { search: '', role_filter: 'all', state_filter: 'all' };
 
-function lastSeen(person) {
+function lastSignIn(person) {
   if (person.last_login_at) {
-    return `Last here ${ago(person.last_login_at)}`;
+    return `Last signed in ${ago(person.last_login_at)}`;
   }
   return person.invited ? 'Has not opened the invitation' : 'Never signed in';
 }
@@ -42,7 +42,7 @@ function lastSeen(person) {
 const factsOf = (person) =>
   isGone(person)
     ? ['Was deleted before the data came here', 'Keeps what was left, and nobody can sign in']
-    : [lastSeen(person), toDate(person.created_at) > 0 && `Added ${ago(person.created_at)}`].filter(Boolean);
+    : [lastSignIn(person), toDate(person.created_at) > 0 && `Added ${ago(person.created_at)}`].filter(Boolean);
 
 function Person({ person, open, done }) {
   const me = person.user_id === myId.value;

@@ -5,7 +5,7 @@ import { useDraft } from '../core/draft.js';
 import { html } from '../core/html.js';
 import { passwordFault } from '../core/password.js';
 import { useRead } from '../core/read.js';
-import { changeEmail, changeName, changePassword, server, signOut, solo, user } from '../core/session.js';
+import { changeEmail, changeName, changePassword, isAdmin, server, signOut, solo, user } from '../core/session.js';
 import { fullTime } from '../core/words.js';
 import { Button, Failed, PasswordField, TextField } from '../parts/controls.js';
 import { DeviceList } from '../parts/device-list.js';
@@ -38,6 +38,9 @@ function Name() {
       <div><dt>Role</dt><dd>${user.value.is_admin ? 'Administrator' : 'Person'}</dd></div></dl></section>`;
 }
 
+/** Who may change an address that can't be proved by mail. */
+const howToChange = () => (isAdmin.value ? html`You can change it on the page <a href="/people">People</a>.` : 'An administrator can change it.');
+
 function Email() {
   const [email, setEmail] = useDraft('profile-email', '');
   const [password, setPassword] = useState('');
@@ -59,7 +62,7 @@ function Email() {
     }
   };
   return html`<section class="block"><h2>Email address</h2>
-    <${TextField} label="You sign in with" value=${user.value.email} readonly hint=${server.value.mail_enabled ? '' : 'An administrator can change it.'} />
+    <${TextField} label="You sign in with" value=${user.value.email} readonly hint=${server.value.mail_enabled ? '' : howToChange()} />
     ${server.value.mail_enabled && html`<form onSubmit=${save} novalidate>
       <div role="alert">${state.error && html`<p class="message bad">${state.error}</p>`}</div>
       <div role="status">${state.sent && html`<p class="message">A link was mailed to ${state.sent}. The address counts when you open it; the link works for a day.</p>`}</div>
