@@ -11,6 +11,7 @@
 
 #include "cli/import.h"
 #include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/store/model_cover.h"
 #include "mod_invokemu/store/model_state.h"
 #include "mod_invokemu/store/models.h"
 #include "mod_invokemu/store/picture_check.h"
@@ -200,6 +201,22 @@ static imu_err *note_other_key(cli_importer *im, apr_pool_t *p, const char *key,
     return err;
 }
 
+/* Their picture of a model stays where it is, too. */
+static void note_cover(cli_importer *im, apr_pool_t *p, const char *key)
+{
+    const char *path = imu_model_cover_place(p, im->models, key);
+    const imu_model_cover *cover;
+
+    if (!path || !cli_exists(path))
+        return;
+    cli_as(path);
+    cover = imu_model_cover_by_key(p, im->models, key);
+    cli_as(NULL);
+    if (!cover)
+        cli_import_left(im, "picture of a model", path,
+                        "only WebP files of at most 2 MiB are shown, and none behind a link");
+}
+
 static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
 {
     const char *name = imu_text(r, i, "name"), *path = imu_text(r, i, "path");
@@ -214,6 +231,7 @@ static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
         return NULL;
     }
     note_unusable(im, p, name, place);
+    note_cover(im, p, imu_text(r, i, "id"));
     if (!cli_exists(place))
         cli_import_note(im, "the file of model %s is missing: %s", name, place);
     err = imu_db_exec(im->db, p, &taken, "import_model", "sssssssss", imu_text(r, i, "id"), hash,
@@ -249,7 +267,8 @@ imu_err *cli_import_models(cli_importer *im)
         cli_import_note(im,
                         "models stay where they are: InvokeMUModels %s offers those of these "
                         "records that this server can use (folders as diffusers has them, "
-                        "checkpoints and LoRAs of one file), and looks for others right below it, "
+                        "checkpoints and LoRAs of one file), with the pictures in its folder "
+                        "model_images, and looks for others right below it, "
                         "no deeper",
                         im->models);
     return err;

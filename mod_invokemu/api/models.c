@@ -41,9 +41,10 @@ static imu_err *named(imu_req *req, imu_rows **rows)
 
 static const imu_model_cover *cover_of(const imu_req *req, const imu_rows *rows, int row)
 {
-    const char *place = imu_model_place(req->p, req->inst->models_dir, rows, row);
+    const char *dir = req->inst->models_dir, *place = imu_model_place(req->p, dir, rows, row);
+    const imu_model_cover *cover = place ? imu_model_cover_find(req->p, place) : NULL;
 
-    return place ? imu_model_cover_find(req->p, place) : NULL;
+    return cover || !dir ? cover : imu_model_cover_by_key(req->p, dir, imu_text(rows, row, "key"));
 }
 
 json_t *imu_models_shown(imu_req *req, const imu_rows *rows, int row, imu_model_view view)
@@ -191,7 +192,7 @@ imu_err *imu_api_model_by_hash(imu_req *req)
     return reply_one(req, rows);
 }
 
-/** GET /api/v2/models/i/{key}/image: cover.webp or cover.png of its folder. Open to everybody, as
+/** GET /api/v2/models/i/{key}/image: its cover (model_cover.h). Open to everybody, as
  * upstream has it: browsers show it without a token, and its address is a random id. */
 imu_err *imu_api_model_image(imu_req *req)
 {

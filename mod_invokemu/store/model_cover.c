@@ -19,10 +19,13 @@ static int is_webp(const char *head)
     return memcmp(head, "RIFF", 4) == 0 && memcmp(head + 8, "WEBP", 4) == 0;
 }
 
-static const struct {
+typedef struct kind {
     const char *name, *type;
     int (*fits)(const char *head);
-} kinds[] = {{"/cover.webp", "image/webp", is_webp}, {"/cover.png", "image/png", is_png}};
+} kind;
+
+static const kind kinds[] = {{"/cover.webp", "image/webp", is_webp},
+                             {"/cover.png", "image/png", is_png}};
 
 /* Whether the file is what its name says; fills info. */
 static int looks_right(const char *path, int (*fits)(const char *head), struct stat *info)
@@ -38,23 +41,41 @@ static int looks_right(const char *path, int (*fits)(const char *head), struct s
     return right;
 }
 
+/* The file, if it is of that kind. */
+static const imu_model_cover *cover_at(apr_pool_t *p, const char *path, const kind *k)
+{
+    imu_model_cover *cover;
+    struct stat info;
+
+    if (!looks_right(path, k->fits, &info))
+        return NULL;
+    cover = apr_palloc(p, sizeof *cover);
+    cover->path = path;
+    cover->type = k->type;
+    cover->version = apr_psprintf(
+        p, "%" APR_UINT64_T_HEX_FMT "-%" APR_UINT64_T_HEX_FMT "-%" APR_UINT64_T_HEX_FMT,
+        (apr_uint64_t)info.st_ino, (apr_uint64_t)info.st_size,
+        (apr_uint64_t)info.st_mtim.tv_sec * 1000000000U + (apr_uint64_t)info.st_mtim.tv_nsec);
+    return cover;
+}
+
 const imu_model_cover *imu_model_cover_find(apr_pool_t *p, const char *folder)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        const char *path = apr_pstrcat(p, folder, kinds[i].name, NULL);
-        imu_model_cover *cover;
-        struct stat info;
+    const imu_model_cover *cover = NULL;
 
-        if (!looks_right(path, kinds[i].fits, &info))
-            continue;
-        cover = apr_palloc(p, sizeof *cover);
-        cover->path = path;
-        cover->type = kinds[i].type;
-        cover->version = apr_psprintf(
-            p, "%" APR_UINT64_T_HEX_FMT "-%" APR_UINT64_T_HEX_FMT "-%" APR_UINT64_T_HEX_FMT,
-            (apr_uint64_t)info.st_ino, (apr_uint64_t)info.st_size,
-            (apr_uint64_t)info.st_mtim.tv_sec * 1000000000U + (apr_uint64_t)info.st_mtim.tv_nsec);
-        return cover;
-    }
-    return NULL;
+    for (size_t i = 0; !cover && i < sizeof kinds / sizeof kinds[0]; i++)
+        cover = cover_at(p, apr_pstrcat(p, folder, kinds[i].name, NULL), &kinds[i]);
+    return cover;
+}
+
+const char *imu_model_cover_place(apr_pool_t *p, const char *models, const char *key)
+{
+    return strchr(key, '/') ? NULL : apr_pstrcat(p, models, "/model_images/", key, ".webp", NULL);
+}
+
+const imu_model_cover *imu_model_cover_by_key(apr_pool_t *p, const char *models, const char *key)
+{
+    const char *path = imu_model_cover_place(p, models, key);
+
+    return path ? cover_at(p, path, &kinds[0]) : NULL;
 }

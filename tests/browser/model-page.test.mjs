@@ -164,6 +164,21 @@ describe('the page of models', () => {
         assert.equal(await grace.page.getByRole('link', { name: 'Add a full model' }).count(), 0);
     });
 
+    test('one of a kind that this server does not run goes and comes back like any other', async () => {
+        const index = path.join(models, 'large/model_index.json');
+        const whole = fs.readFileSync(index);
+        fs.writeFileSync(index, '{"_class_name": "FluxPipeline"}');
+        await root.page.reload();
+        await card(root, 'Larger').getByText('names no Stable Diffusion pipeline').waitFor();
+        await choose(root, 'Remove', 'Larger');
+        await shows(root, 'Picture box');
+        await root.button('Bring back Larger').click();
+        await shows(root, 'Picture box', 'Larger');
+        fs.writeFileSync(index, whole);
+        await root.page.reload();
+        await root.button('Use Larger').waitFor();
+    });
+
     for (const [name, options] of [
         ['a phone, dark', { ...PHONE_TOUCH, colorScheme: 'dark' }],
         ['a narrow phone', { ...PHONE_TOUCH, viewport: { width: 320, height: 640 } }],

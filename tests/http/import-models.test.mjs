@@ -6,12 +6,14 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { run } from '../lib/cli.mjs';
 import { addModel } from '../lib/models.mjs';
+import { request } from '../lib/http.mjs';
 import { OldRoot, TIME } from '../lib/old-root.mjs';
 import { startServer } from '../lib/server.mjs';
 import { Tensors } from '../lib/tiny-models.mjs';
 import { setupAdmin } from '../lib/users.mjs';
 
 const MODELS = '/api/v2/models';
+const WEBP = Buffer.concat([Buffer.from('RIFF\x0c\0\0\0WEBPVP8L', 'latin1'), Buffer.alloc(8)]);
 const OUTSIDE = "It lies outside the server's model folder (InvokeMUModels).";
 
 describe('models of another server', () => {
@@ -47,6 +49,7 @@ describe('models of another server', () => {
         assert.equal(err, '');
         return { code, ...JSON.parse(out) };
     };
+    const image = (key) => path.join(models, 'model_images', `${key}.webp`);
     const rows = () => server.sql("SELECT key, removed_at IS NOT NULL AS removed FROM models WHERE name <> 'Early' ORDER BY key");
 
     before(async () => {
@@ -62,13 +65,18 @@ describe('models of another server', () => {
             const config = JSON.stringify({ key, name: key, base: 'sd-1', type: 'main', format: 'checkpoint', path: where, hash: `blake3:${key}`, file_size: 1 });
             old.row('models', { id: key, hash: `blake3:${key}`, base: 'sd-1', type: 'main', path: where, name: key, config, created_at: TIME, updated_at: TIME });
         }
+        const pictures = { control: [WEBP], flux: [Buffer.from('<svg/>')], pickle: [Buffer.concat([WEBP, Buffer.alloc(2 << 20)])], lost: [WEBP], bare: [] };
+        fs.mkdirSync(path.join(models, 'model_images'));
+        for (const [key, [content]] of Object.entries(pictures)) {
+            content ? fs.writeFileSync(image(key), content) : fs.symlinkSync('control.webp', image(key));
+        }
         old.done();
         server = await startServer({ multiuser: true, models });
         admin = await setupAdmin(server);
         [early] = Object.keys(await list());
         const { counts, left_out: left } = await invokemu('import', old.root);
         assert.deepEqual(counts.models, { taken: Object.keys(theirs).length, there: 1 });
-        assert.deepEqual(left.map((l) => [l.what, l.name, /on the list here already/.test(l.reason)]), [['model', 'early', true]]);
+        assert.deepEqual(left.map((l) => [l.what, l.name, /on the list here already/.test(l.reason)]), [['picture of a model', image('bare'), false], ['model', 'early', true], ['picture of a model', image('flux'), false], ['picture of a model', image('pickle'), false]]);
     });
     after(async () => {
         await server?.stop();
@@ -83,6 +91,17 @@ describe('models of another server', () => {
                 assert.equal(listed[key].missing, !make, key);
                 (typeof why === 'string' ? assert.equal : assert.match)(listed[key].problem, why, key);
             }
+        }
+    });
+
+    test('have the pictures that they had', async () => {
+        const listed = await list();
+        const shown = Object.keys(listed).filter((key) => listed[key].cover_image).sort();
+        assert.deepEqual(shown, ['control', 'lost']);
+        const picture = await request(server.url + listed.control.cover_image);
+        assert.deepEqual([picture.status, picture.headers['content-type'], picture.raw], [200, 'image/webp', WEBP]);
+        for (const key of ['flux', 'bare', 'pickle', 'gguf']) {
+            assert.equal((await request(`${server.url}${MODELS}/i/${key}/image`)).status, 404, key);
         }
     });
 
