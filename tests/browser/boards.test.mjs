@@ -224,3 +224,46 @@ test('an administrator’s own unsorted pictures stand apart from everyone’s, 
     await grace2.page.getByRole('heading', { name: 'Unsorted', exact: true }).waitFor();
     assert.equal(await grace2.page.getByText('Everyone’s unsorted').count(), 0);
 });
+
+/** Where on the line each of `parts` begins, left to right, as it is drawn. */
+const drawn = (element, parts) =>
+    element.evaluate((root, wanted) => {
+        const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+        const nodes = [];
+        while (walker.nextNode()) {
+            nodes.push(walker.currentNode);
+        }
+        const left = (part) => {
+            const node = nodes.find(({ data }) => data.includes(part));
+            const range = document.createRange();
+            range.setStart(node, node.data.indexOf(part));
+            range.setEnd(node, node.data.indexOf(part) + part.length);
+            return range.getBoundingClientRect().left;
+        };
+        return [...wanted].sort((a, b) => left(a) - left(b));
+    }, parts);
+
+test('names from right to left leave what stands beside them where it belongs', async () => {
+    const admin = await login(server, ADMIN.email, ADMIN.password);
+    const fatima = await addUser(admin, 'فاطمة', { email: 'fatima@example.com' });
+    await make(fatima, 'الصيف', 'public');
+    const person = await browser.person({ reducedMotion: 'reduce' });
+    await person.signIn(ADMIN.email, ADMIN.password);
+    await person.page.waitForURL('**/create');
+    await person.open('/gallery');
+    const board = person.page.locator('a.board', { hasText: 'الصيف' });
+    await board.waitFor();
+    assert.deepEqual(await drawn(board.locator('.board-words > span > span'), ['فاطمة', '0', 'pictures']), ['فاطمة', '0', 'pictures']);
+    await board.click();
+    await person.button('This board').click();
+    await person.page.getByRole('menuitem', { name: 'Delete' }).click();
+    await person.button('Delete the board').click();
+    const toast = person.page.locator('.toast p');
+    assert.deepEqual(await drawn(toast, ['Board', 'الصيف', 'deleted']), ['Board', 'الصيف', 'deleted']);
+    await person.open('/people');
+    await person.button(/More for .*فاطمة/).click();
+    await person.page.getByRole('menuitem', { name: 'Delete' }).click();
+    await person.page.getByRole('dialog').getByText('To go on, type: ').waitFor();
+    await person.field('To go on, type: \u2068فاطمة\u2069').fill('فاطمة');
+    assert.equal(await person.button('Delete for good').getAttribute('aria-disabled'), null, 'what is typed is the name');
+});

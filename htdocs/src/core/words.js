@@ -77,13 +77,19 @@ export function labelOf(record) {
   return record.starred ? `${what}, starred` : what;
 }
 
+/** Letters that are written from right to left. */
+const LEFTWARDS = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+/** A name as it stands beside other words: one that is written from right to left must not turn around the numbers that follow it. */
+export const apart = (name) => (LEFTWARDS.test(name) ? `\u2068${name}\u2069` : name);
+
 const BRIEF = 48;
 
 /** A name as it stands in a sentence or a title: a very long one is cut. */
 export function brief(name) {
   const text = plain(name) || String(name);
   const letters = [...text];
-  return letters.length > BRIEF ? `${letters.slice(0, BRIEF - 1).join('').trimEnd()}…` : text;
+  return apart(letters.length > BRIEF ? `${letters.slice(0, BRIEF - 1).join('').trimEnd()}…` : text);
 }
 
 /** "Firefox on Windows" from a user agent text; exactness is not needed, recognition is. */

@@ -3,7 +3,7 @@ import { useEffect } from 'preact/hooks';
 import { get } from '../core/api.js';
 import { html } from '../core/html.js';
 import { useFilter, useRead } from '../core/read.js';
-import { amount, brief, count, shortTime } from '../core/words.js';
+import { amount, apart, brief, count, shortTime } from '../core/words.js';
 import { Blank, Button, Failed, TextField } from '../parts/controls.js';
 import { Icon } from '../parts/icons.js';
 import { Address } from '../parts/names.js';
@@ -78,8 +78,8 @@ const wordsOf = (value) => (typeof value === 'object' ? JSON.stringify(value) : 
 
 /** What the parts of an entry's detail say, by themselves or after what was done; a part that is not here is among the details alone. */
 const SAYS = {
-  owners: (owners) => `of ${owners.join(', ')}`,
-  people: (people) => `with ${people.join(', ')}`,
+  owners: (owners) => `of ${owners.map(apart).join(', ')}`,
+  people: (people) => `with ${people.map(apart).join(', ')}`,
   permission: (key) => RIGHTS.find(([one]) => one === key)?.[1],
   board_visibility: (key) => VISIBILITY.find(([one]) => one === key)?.[1],
   from: (address) => `before: ${address}`,

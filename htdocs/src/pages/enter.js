@@ -4,7 +4,7 @@ import { html } from '../core/html.js';
 import { route } from '../core/router.js';
 import { acceptInvitation, changePassword, checkLink, FORGOT_PAGE, myName, RESET_PAGE, server, setUp, signedOutReason, signIn, signOut, user, wasHere } from '../core/session.js';
 import { passwordFault } from '../core/password.js';
-import { amount } from '../core/words.js';
+import { amount, apart } from '../core/words.js';
 import { Button, Check, Choice, PasswordField, TextField } from '../parts/controls.js';
 import { NewPasswordField } from '../parts/new-password.js';
 
@@ -165,7 +165,7 @@ export function Invitation() {
     return html`<${Looking} title=${title} />`;
   }
   return html`<${Frame} title=${title} lead=${`With it and ${email || 'your email address'} you sign in here from now on.`}>
-    ${user.value && html`<p class="message" role="status">${`${myName.value} is signed in here. Going on signs in the person this link was made for instead.`}</p>`}
+    ${user.value && html`<p class="message" role="status">${`${apart(myName.value)} is signed in here. Going on signs in the person this link was made for instead.`}</p>`}
     <${OneField} onSubmit=${submit}>
       <${Wrong}>${error}<//>
       ${email && html`<input type="hidden" name="username" autocomplete="username" value=${email} />`}
@@ -187,7 +187,7 @@ export function NewPassword() {
     }
     await changePassword(old, next);
   });
-  return html`<${Frame} title="Choose your own password" lead=${`Hello ${user.value.display_name || ''}. Someone else set your first password, so only you should know the next one.`}>
+  return html`<${Frame} title="Choose your own password" lead=${`Hello ${apart(user.value.display_name || '')}. Someone else set your first password, so only you should know the next one.`}>
     <form onSubmit=${submit} novalidate>
       <${Wrong}>${error}<//>
       <input type="hidden" name="username" autocomplete="username" value=${user.value.email} />

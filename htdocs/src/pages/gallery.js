@@ -6,7 +6,7 @@ import { html } from '../core/html.js';
 import { navigate, route } from '../core/router.js';
 import { isAdmin, solo } from '../core/session.js';
 import { recall, remember } from '../core/storage.js';
-import { brief, count } from '../core/words.js';
+import { apart, brief, count } from '../core/words.js';
 import { BoardStrip } from '../parts/boards.js';
 import { BoardMenu, MoveDialog } from '../parts/board-dialogs.js';
 import { Blank, Button, Failed } from '../parts/controls.js';
@@ -117,7 +117,7 @@ function useFileDrop(board, allowed) {
 
 function Uploading() {
   const running = uploads.value;
-  return running.length ? html`<p class="uploading" role="status">Adding ${running[0].name}…</p>` : null;
+  return running.length ? html`<p class="uploading" role="status">Adding ${apart(running[0].name)}…</p>` : null;
 }
 
 export function Gallery() {

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { del, get } from '../core/api.js';
 import { html } from '../core/html.js';
 import { useRead } from '../core/read.js';
-import { ago, fullTime, plain } from '../core/words.js';
+import { ago, apart, fullTime, plain } from '../core/words.js';
 import { Button, Failed } from '../parts/controls.js';
 import { Form } from '../parts/form.js';
 import { Address } from '../parts/names.js';
@@ -11,7 +11,7 @@ import { complain, say } from '../state/toasts.js';
 
 const WORDS = { invitation: 'Invitation', reset: 'New password' };
 
-const nameOf = (link) => plain(link.display_name) || link.email;
+const nameOf = (link) => apart(plain(link.display_name) || link.email);
 
 const Link = ({ link, end }) => html`<li class="open-link" data-link=${link.invitation_id}><div><p><strong><${Address}>${nameOf(link)}<//></strong>
     <span class="tag">${WORDS[link.purpose]}</span>${link.expired && html`<span class="tag">Expired</span>`}</p>

@@ -5,7 +5,7 @@ import { useDraft } from '../core/draft.js';
 import { html } from '../core/html.js';
 import { navigate } from '../core/router.js';
 import { user } from '../core/session.js';
-import { count } from '../core/words.js';
+import { apart, count } from '../core/words.js';
 import { Blank, Button, Failed, Field, TextField } from '../parts/controls.js';
 import { Form } from '../parts/form.js';
 import { Icon } from '../parts/icons.js';
@@ -17,7 +17,7 @@ const ROOT = '/api/v2/models';
 const one = (model) => `${ROOT}/i/${encodeURIComponent(model.key)}`;
 const scan = () => get(`${ROOT}/scan_folder`);
 const install = (path) => api('POST', `${ROOT}/install`, { query: { source: path }, json: {} });
-const parted = (names) => names.map((name) => `“${name}”`).join(', ');
+const parted = (names) => names.map((name) => `“${apart(name)}”`).join(', ');
 
 /** "43 MB on disk" */
 function onDisk(bytes) {
@@ -34,7 +34,7 @@ function EditModel({ model, onClose }) {
     say('Saved.');
     refreshModels();
   };
-  return html`<${Form} title=${`Edit ${model.name}`} button="Save" ready=${Boolean(name.trim())} act=${act} onClose=${onClose}>
+  return html`<${Form} title=${`Edit ${apart(model.name)}`} button="Save" ready=${Boolean(name.trim())} act=${act} onClose=${onClose}>
     <${TextField} label="Name" value=${name} onText=${setName} maxlength="120" autocomplete="off" autofocus />
     <${Field} label="Description">${(props) => html`<textarea class="input" rows="4" maxlength="2000" value=${about}
       onInput=${(e) => setAbout(e.target.value)} ...${props}></textarea>`}<//>
@@ -44,7 +44,7 @@ function EditModel({ model, onClose }) {
 async function bringBack(path, name) {
   try {
     await install(path);
-    say(`“${name}” is back on the list.`);
+    say(`“${apart(name)}” is back on the list.`);
   } catch (error) {
     complain(error);
   }
@@ -58,7 +58,7 @@ const toTop = () => document.querySelector('.page h1')?.focus();
 async function remove(model) {
   try {
     await del(one(model));
-    sayWithUndo(`“${model.name}” is off the list; its files stay`, () => {}, () => bringBack(model.path, model.name));
+    sayWithUndo(`“${apart(model.name)}” is off the list; its files stay`, () => {}, () => bringBack(model.path, model.name));
   } catch (error) {
     complain(error);
   }
@@ -76,7 +76,7 @@ function Model({ model, may, edit }) {
   return html`<li class=${model.problem ? 'model off' : 'model'} data-model=${model.key}>
     <div class="model-cover">${model.cover_image ? html`<img src=${model.cover_image} alt="" loading="lazy" />` : html`<${Icon} name="model" />`}</div>
     <div class="model-words">
-      <h2>${model.name}${model.sample && html`<span class="tag">Sample</span>`}</h2>
+      <h2><bdi>${model.name}</bdi>${model.sample && html`<span class="tag">Sample</span>`}</h2>
       ${model.description && html`<p>${model.description}</p>`}
       <p class="note">${onDisk(model.file_size)}<span class="dot">starts with ${own.width} × ${own.height} pixels, ${count(own.steps, 'step')}, guidance ${own.guidance}</span></p>
       <p class=${model.problem ? 'model-state bad' : 'model-state'}><${Icon} name=${model.problem ? 'warn' : 'check'} /><span>${model.problem ? `Can’t be used just now. ${model.problem}` : 'Ready to use'}</span></p>
@@ -111,7 +111,7 @@ function Folder({ found, again }) {
     await again();
     toTop();
   };
-  return html`${torn.map((one) => html`<p class="hint-line" key=${one.path}><${Icon} name="warn" /><span>The folder “${one.name}” holds a model that can’t be used. ${one.problem}</span></p>`)}
+  return html`${torn.map((one) => html`<p class="hint-line" key=${one.path}><${Icon} name="warn" /><span>The folder “${apart(one.name)}” holds a model that can’t be used. ${one.problem}</span></p>`)}
     ${removed.length > 0 &&
     html`<section><h2>Removed</h2><p class="note">Off everybody’s list; their files are still there.</p>
       <ul class="removed">${removed.map(

@@ -6,7 +6,7 @@ import { html } from '../core/html.js';
 import { passwordFault } from '../core/password.js';
 import { useRead } from '../core/read.js';
 import { server } from '../core/session.js';
-import { count, plain } from '../core/words.js';
+import { apart, count, plain } from '../core/words.js';
 import { Button, Check, Choice, Failed, Field, TextField } from '../parts/controls.js';
 import { DeviceList } from '../parts/device-list.js';
 import { Dialog } from '../parts/dialog.js';
@@ -17,7 +17,7 @@ import { NewPasswordField } from '../parts/new-password.js';
 import { readPeople } from '../state/people.js';
 import { say } from '../state/toasts.js';
 
-export const nameOf = (person) => plain(person.display_name) || person.email;
+export const nameOf = (person) => apart(plain(person.display_name) || person.email);
 /** Moved in without an account: somebody who had been deleted where the data comes from. */
 export const isGone = (person) => person.invited && person.email.endsWith('@deleted.invalid');
 const users = '/auth/users';
@@ -55,7 +55,7 @@ export function InvitePerson({ onClose, done }) {
     return true;
   };
   if (link) {
-    return html`<${LinkMade} title=${`Invitation for ${name.trim() || email.trim()}`} link=${link} onClose=${onClose}>${passOn(mailed, email.trim())} It leads to choosing a password, works once and for seven days.<//>`;
+    return html`<${LinkMade} title=${`Invitation for ${apart(name.trim() || email.trim())}`} link=${link} onClose=${onClose}>${passOn(mailed, email.trim())} It leads to choosing a password, works once and for seven days.<//>`;
   }
   return html`<${Form} title="Invite a person" button="Make the link" act=${act} onClose=${onClose}>
     <p>You get a link to send. Whoever opens it chooses the password for this address.</p>
@@ -76,7 +76,7 @@ export function AddPerson({ onClose, done }) {
     checkPassword(password);
     const person = { email: email.trim(), display_name: name.trim() || null, is_admin: admin };
     await (own ? post('/users', { ...person, initial_password: password }) : post(users, { ...person, password }));
-    say(`${name.trim() || email.trim()} can sign in now.`);
+    say(`${apart(name.trim() || email.trim())} can sign in now.`);
     done();
   };
   return html`<${Form} title="Add a person" button="Add" act=${act} onClose=${onClose}>
@@ -183,7 +183,7 @@ function DeletePerson({ person, onClose, done }) {
     ${fate === 'hand' && html`<${PickPerson} label="Who gets them" without=${person.user_id} value=${heir} onPick=${setHeir} />`}
     <p>${fate === 'hand' ? 'The account goes; what it owned belongs to the person you choose, with the shares of its boards.' : 'The account, all its boards and all its pictures go.'} This can’t be undone.</p>
     ${wanted
-      ? html`<${TextField} label=${`To go on, type: ${wanted}`} value=${typed} onText=${setTyped} autocomplete="off" autocapitalize="off" spellcheck=${false} autofocus />`
+      ? html`<${TextField} label=${`To go on, type: ${apart(wanted)}`} value=${typed} onText=${setTyped} autocomplete="off" autocapitalize="off" spellcheck=${false} autofocus />`
       : html`<${Check} label="Yes, delete this account" checked=${sure} onCheck=${setSure} />`}<//>`;
 }
 

@@ -1,6 +1,7 @@
 // The settings of the next picture: a few plain ones, the rest one fold away. Each knows its default.
 import { html } from '../core/html.js';
 import { MAX_SEED, randomSeed } from '../core/graph.js';
+import { apart } from '../core/words.js';
 import { Button, Field, Slider } from '../parts/controls.js';
 import { choose, chooseModel, defaults, forgetModel, model, models, resetAll, SAMPLING, settings, shapeNow, SHAPES, SIDE, sizeOf, unusable } from '../state/wish.js';
 
@@ -11,9 +12,9 @@ function Model() {
       onChange=${(e) => chooseModel(e.target.value)}>
       ${!list.length && html`<option value="">None</option>`}
       ${list.map((m) => html`<option key=${m.key} value=${m.key}>${m.name}</option>`)}
-      ${unusable.value.map((m) => html`<option key=${m.key} value=${m.key} disabled>${m.name} (can’t be used)</option>`)}</select>`}
+      ${unusable.value.map((m) => html`<option key=${m.key} value=${m.key} disabled>${apart(m.name)} (can’t be used)</option>`)}</select>`}
   <//>
-  ${unusable.value.map((m) => html`<p class="note" key=${m.key}>“${m.name}” can’t be used just now. ${m.problem}
+  ${unusable.value.map((m) => html`<p class="note" key=${m.key}>“${apart(m.name)}” can’t be used just now. ${m.problem}
     ${m.missing && html` <button type="button" class="link" onClick=${() => forgetModel(m)}>Take off the list</button>`}</p>`)}`;
 }
 

@@ -5,7 +5,7 @@ import { del, get, post } from '../core/api.js';
 import { useDraft } from '../core/draft.js';
 import { html } from '../core/html.js';
 import { useRead } from '../core/read.js';
-import { brief, plain } from '../core/words.js';
+import { apart, brief, plain } from '../core/words.js';
 import { noteShares, RIGHTS } from '../state/boards.js';
 import { say } from '../state/toasts.js';
 import { Button } from './controls.js';
@@ -16,7 +16,7 @@ const Rights = ({ value, onPick, label }) => html`<select class="input rights" a
   ${RIGHTS.map(([key, words]) => html`<option key=${key} value=${key}>${words}</option>`)}</select>`;
 
 function Named({ share, change, end }) {
-  const name = plain(share.display_name) || 'Somebody without a name';
+  const name = apart(plain(share.display_name) || 'Somebody without a name');
   return html`<li class="named"><span class="face" aria-hidden="true">${initial(name)}</span>
     <div><strong><${Address}>${name}<//></strong><${Rights} value=${share.permission} label=${`What ${name} can do`} onPick=${change} /></div>
     <${Button} kind="quiet" icon="close" bare onClick=${end}>${`Stop sharing with ${name}`}<//></li>`;
@@ -71,7 +71,7 @@ export function NamedPeople({ board }) {
     try {
       await post(path, chosen ? { user_ids: [chosen.user_id], permission } : { email: text.trim(), permission });
       await load();
-      say(`“${brief(board.board_name)}” is shared with ${text.trim()}.`);
+      say(`“${brief(board.board_name)}” is shared with ${apart(text.trim())}.`);
       setText('');
       setChosen(null);
       setError('');

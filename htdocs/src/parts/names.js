@@ -3,7 +3,7 @@ import { html } from '../core/html.js';
 import { plain } from '../core/words.js';
 
 /** A name or an address, which breaks at its joints first where a line has no room for it. */
-export const Address = ({ children }) => String(children).split(/(?<=@)|(?=[.@])/).map((part, i) => html`${i > 0 && html`<wbr />`}${part}`);
+export const Address = ({ children }) => html`<bdi>${String(children).split(/(?<=@)|(?=[.@])/).map((part, i) => html`${i > 0 && html`<wbr />`}${part}`)}</bdi>`;
 
 /** The letter that stands for a person. */
 export const initial = (name) => [...plain(name)][0]?.toUpperCase();

@@ -4,7 +4,7 @@ import { del, get, patch, post } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
 import { isAdmin, myId, onLeave, solo } from '../core/session.js';
-import { brief, count, plain } from '../core/words.js';
+import { apart, brief, count, plain } from '../core/words.js';
 import { complain, say, sayWithUndo } from './toasts.js';
 
 export const VISIBILITY = [
@@ -29,7 +29,7 @@ export function visibilityWords(board) {
   return VISIBILITY.find(([key]) => key === board.board_visibility)?.[1] || 'Private';
 }
 /** The name of a board's owner; administrators may get an address where there is no name. */
-export const ownerName = (board) => plain(board.owner_name) || board.owner_username || 'Somebody without a name';
+export const ownerName = (board) => apart(plain(board.owner_name) || board.owner_username || 'Somebody without a name');
 /** What stands below a board's name: whose it is, unless it is one's own, and how much is on it. */
 export function boardLine(board) {
   const n = count(board.image_count + (board.asset_count || 0), 'picture');

@@ -6,7 +6,7 @@ import { on } from '../core/live.js';
 import { route } from '../core/router.js';
 import { myId, onLeave } from '../core/session.js';
 import { recallJson, remember, rememberJson } from '../core/storage.js';
-import { brief, count } from '../core/words.js';
+import { apart, brief, count } from '../core/words.js';
 import { UNSORTED, boardById, boardsState, canChange, countUp, loadBoards, needBoards, realBoard, unsortedName } from './boards.js';
 import { pictureGone } from './jobs.js';
 import { complain, say, sayWithUndo } from './toasts.js';
@@ -332,7 +332,7 @@ async function uploadOne(file, board) {
     countUp(board, 1);
     return true;
   } catch (error) {
-    say(`${file.name}: ${error.message}`, 'bad');
+    say(`${apart(file.name)}: ${error.message}`, 'bad');
     return false;
   } finally {
     uploads.value = uploads.value.filter((upload) => upload.id !== id);

@@ -5,6 +5,7 @@ import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
 import { isAdmin, myId, onLeave, solo } from '../core/session.js';
 import { forgetHere, forgetOthers, recallJson, remember, rememberJson } from '../core/storage.js';
+import { apart } from '../core/words.js';
 import { complain, sayWithUndo } from './toasts.js';
 
 export const SAMPLING = [
@@ -196,7 +197,7 @@ export function forgetModel(model) {
     }
     refreshModels();
   };
-  sayWithUndo(`“${model.name}” is off the list`, act, refreshModels);
+  sayWithUndo(`“${apart(model.name)}” is off the list`, act, refreshModels);
 }
 
 /** Resolves when the models are known, or can't be had. */
