@@ -96,12 +96,13 @@ static int among(const json_t *record, const char *field, const json_t *wanted)
 }
 
 /** GET /api/v2/models/?base_models&model_type&model_name&model_format&direction. What can't be used
- * is listed last, and for administrators alone. */
+ * is listed last, and for administrators alone, who are also told whether there is a folder to look
+ * for more in. */
 imu_err *imu_api_models(imu_req *req)
 {
     static const char *const directions[] = {"ASC", "DESC", NULL};
     const char *type, *name, *format, *direction;
-    json_t *bases, *list, *rest;
+    json_t *bases, *list, *rest, *answer;
     imu_rows *rows;
     int i;
     imu_db *db;
@@ -126,9 +127,12 @@ imu_err *imu_api_models(imu_req *req)
             json_array_append(view.state == IMU_MODEL_USABLE ? list : rest, record);
         json_decref(record);
     }
-    if (imu_policy_model_problems(&req->who))
+    answer = imu_json_own(req->p, json_pack("{s:o}", "models", list));
+    if (imu_policy_model_problems(&req->who)) {
         json_array_extend(list, rest);
-    return imu_reply_json(req, 200, json_pack("{s:o}", "models", list));
+        json_object_set_new(answer, "model_folder", json_boolean(req->inst->models_dir != NULL));
+    }
+    return imu_reply_json(req, 200, json_incref(answer));
 }
 
 /** GET /api/v2/models/missing: records whose folder is gone or broken: what clients are not to

@@ -220,3 +220,41 @@ describe('alone', () => {
         assert.equal(await person.page.getByText('Only administrators change models.').count(), 0);
     });
 });
+
+describe('after moving in', () => {
+    const server = useServer({ multiuser: true });
+    const browser = useBrowser(server);
+    const listed = (key, type, base, name, place) => {
+        const record = JSON.stringify({ key, hash: `blake3:${key}`, base, type, name, path: place, format: 'checkpoint', file_size: 2000000, source: place, source_type: 'path' });
+        const now = '2026-01-01 00:00:00.000';
+        server.sql(`INSERT INTO models (key, hash, base, type, name, path, record, created_at, updated_at) VALUES ('${key}', 'blake3:${key}', '${base}', '${type}', '${name}', '${place}', '${record}', '${now}', '${now}')`);
+    };
+
+    test('administrators find every kind of model with the reason why it can’t be used, and no error where there is no folder', async () => {
+        await addUser(await setupAdmin(server), 'Grace');
+        listed('one', 'lora', 'sd-1', 'Watercolour', '/nowhere/watercolour.safetensors');
+        listed('two', 'vae', 'sdxl', 'Clear colours', '/nowhere/colours.safetensors');
+        listed('three', 'clip_vision', 'any', 'Eyes', '/nowhere/eyes.safetensors');
+        listed('four', 'main', 'flux', 'Large stranger', '/nowhere/stranger.safetensors');
+        const root = await browser.person({ reducedMotion: 'reduce' });
+        await root.signIn(ADMIN.email, ADMIN.password);
+        await root.page.waitForURL('**/create');
+        await root.open('/models');
+        await root.sees('This server has no folder for models yet.');
+        const groups = root.page.locator('main section', { has: root.page.locator('.model') });
+        assert.deepEqual(await groups.locator('h2').allTextContents(), ['Models of other families', 'LoRAs', 'VAEs', 'Other parts']);
+        assert.deepEqual(await groups.locator('h3').allTextContents(), ['Large stranger', 'Watercolour', 'Clear colours', 'Eyes']);
+        await root.page.locator('[data-model="one"]').getByText('Can’t be used just now. The file "watercolour.safetensors" is gone.').waitFor();
+        await root.page.locator('[data-model="one"]').getByText('for Stable Diffusion 1').waitFor();
+        assert.equal(await root.button('Look for new models').count(), 0);
+        assert.ok(!root.calls.some((call) => /scan_folder/.test(call)), 'there is nothing to look through');
+        assert.deepEqual(await root.axe(), []);
+        const grace = await browser.person();
+        await grace.signIn('grace@example.com', PASSWORD);
+        await grace.page.waitForURL('**/create');
+        await grace.open('/models');
+        await grace.sees('Only administrators change models.');
+        await grace.sees('There is no model here yet');
+        assert.equal(await grace.page.locator('.model').count(), 0);
+    });
+});

@@ -11,7 +11,7 @@ import { Form } from '../parts/form.js';
 import { Icon } from '../parts/icons.js';
 import { Menu } from '../parts/menu.js';
 import { complain, say, sayWithUndo } from '../state/toasts.js';
-import { chooseModel, defaultsOf, forgetModel, loadModels, models, modelsState, refreshModels, unusable } from '../state/wish.js';
+import { chooseModel, defaultsOf, forgetModel, loadModels, modelFolder, models, modelsState, otherModels, refreshModels, unusable } from '../state/wish.js';
 
 const ROOT = '/api/v2/models';
 const one = (model) => `${ROOT}/i/${encodeURIComponent(model.key)}`;
@@ -71,25 +71,58 @@ function use(model) {
   navigate('/create');
 }
 
-function Model({ model, may, edit }) {
-  const own = defaultsOf(model);
+/** What stands of every model: its picture, its name, whether it can be used; `facts` and `ready` are words of its kind. */
+function Card({ model, level, facts, ready, children }) {
   return html`<li class=${model.problem ? 'model off' : 'model'} data-model=${model.key}>
     <div class="model-cover">${model.cover_image ? html`<img src=${model.cover_image} alt="" loading="lazy" />` : html`<${Icon} name="model" />`}</div>
     <div class="model-words">
-      <h2><bdi>${model.name}</bdi>${model.sample && html`<span class="tag">Sample</span>`}</h2>
+      <${level}><bdi>${model.name}</bdi>${model.sample && html`<span class="tag">Sample</span>`}<//>
       ${model.description && html`<p>${model.description}</p>`}
-      <p class="note">${onDisk(model.file_size)}<span class="dot">starts with ${own.width} × ${own.height} pixels, ${count(own.steps, 'step')}, guidance ${own.guidance}</span></p>
-      <p class=${model.problem ? 'model-state bad' : 'model-state'}><${Icon} name=${model.problem ? 'warn' : 'check'} /><span>${model.problem ? `Can’t be used just now. ${model.problem}` : 'Ready to use'}</span></p>
+      <p class="note">${facts.filter(Boolean).map((fact, i) => html`<span class=${i ? 'dot' : undefined}>${fact}</span>`)}</p>
+      <p class=${model.problem ? 'model-state bad' : 'model-state'}><${Icon} name=${model.problem ? 'warn' : 'check'} /><span>${model.problem ? `Can’t be used just now. ${model.problem}` : ready}</span></p>
     </div>
-    <div class="model-acts">
-      ${!model.problem && html`<${Button} onClick=${() => use(model)} aria-label=${`Use ${model.name}`}>Use<//>`}
-      ${may && html`<${Menu} label=${`More for ${model.name}`} entries=${[
-        { words: 'Edit', icon: 'edit', act: () => edit(model) },
-        model.missing
-          ? { words: 'Take off the list', icon: 'trash', danger: true, act: () => forgetModel(model) }
-          : { words: 'Remove', icon: 'trash', danger: true, act: () => remove(model) },
-      ]} />`}
-    </div></li>`;
+    <div class="model-acts">${children}</div></li>`;
+}
+
+const More = ({ model, edit }) => html`<${Menu} label=${`More for ${model.name}`} entries=${[
+  { words: 'Edit', icon: 'edit', act: () => edit(model) },
+  model.missing
+    ? { words: 'Take off the list', icon: 'trash', danger: true, act: () => forgetModel(model) }
+    : { words: 'Remove', icon: 'trash', danger: true, act: () => remove(model) },
+]} />`;
+
+function Model({ model, may, edit }) {
+  const own = defaultsOf(model);
+  const start = `starts with ${own.width} × ${own.height} pixels, ${count(own.steps, 'step')}, guidance ${own.guidance}`;
+  return html`<${Card} model=${model} level="h2" facts=${[onDisk(model.file_size), start]} ready="Ready to use">
+    ${!model.problem && html`<${Button} onClick=${() => use(model)} aria-label=${`Use ${model.name}`}>Use<//>`}
+    ${may && html`<${More} model=${model} edit=${edit} />`}<//>`;
+}
+
+/** What else a model may be, in the order of the page: [type, words, what it is for]. */
+const KINDS = [
+  ['main', 'Models of other families', 'The pages make no pictures with them.'],
+  ['lora', 'LoRAs', 'Each adds a style or a subject to a model.'],
+  ['controlnet', 'ControlNets', 'They keep a picture to the outlines, depths or poses of another.'],
+  ['t2i_adapter', 'T2I adapters', 'They keep a picture to the outlines, depths or poses of another.'],
+  ['ip_adapter', 'IP adapters', 'They let a picture take after another.'],
+  ['embedding', 'Textual inversions', 'Words of their own for a style or a subject.'],
+  ['vae', 'VAEs', 'They turn what a model has worked out into colours.'],
+  ['spandrel_image_to_image', 'Upscalers', 'They make pictures larger.'],
+];
+const REST = ['Other parts', 'What models are put together from, and kinds that this server doesn’t know.'];
+const FAMILIES = { 'sd-1': 'for Stable Diffusion 1', 'sd-2': 'for Stable Diffusion 2', sdxl: 'for Stable Diffusion XL', 'sd-3': 'for Stable Diffusion 3', flux: 'for FLUX', any: '' };
+
+/** What can't be chosen on Create: scripts and workflows name it, and whoever looks after the server finds it here. */
+function Others({ edit }) {
+  const known = KINDS.map(([type]) => type);
+  const groups = [...KINDS, [null, ...REST]].map(([type, words, about]) => ({ words, about, list: otherModels.value.filter((m) => (type ? m.type === type : !known.includes(m.type))) }));
+  return groups.filter(({ list }) => list.length).map(
+    ({ words, about, list }) => html`<section key=${words}><h2>${words}</h2><p class="note">${about}</p><ul class="models">${list.map(
+      (model) => html`<${Card} key=${model.key} model=${model} level="h3" facts=${[model.file_size && onDisk(model.file_size), FAMILIES[model.base] ?? `for ${model.base}`]}
+        ready="Ready, for workflows and programs"><${More} model=${model} edit=${edit} /><//>`,
+    )}</ul></section>`,
+  );
 }
 
 /** Registers what has appeared or was mended, and says what came of it. */
@@ -101,6 +134,9 @@ async function lookForNew() {
   }
   say(names.length ? `New on the list: ${parted(names)}.` : 'Nothing new in the model folder.');
 }
+
+const NoFolder = () => html`<section><h2>Adding a model</h2><p class="note">This server has no folder for models yet. The administrator guide says, under Models, how
+  to give it one (InvokeMUModels).</p></section>`;
 
 /** What lies in the model folder and is not on the list. */
 function Folder({ found, again }) {
@@ -154,10 +190,10 @@ export function Models() {
   }, []);
   // Whenever the list was read anew, here or because somebody else changed it.
   useEffect(() => {
-    if (may && modelsState.value === 'ready') {
+    if (may && modelFolder.value && modelsState.value === 'ready') {
       read();
     }
-  }, [may, models.value, unusable.value, modelsState.value]);
+  }, [may, models.value, unusable.value, modelsState.value, modelFolder.value]);
   const look = async () => {
     setLooking(true);
     try {
@@ -170,10 +206,11 @@ export function Models() {
   };
   return html`<div class="page narrow">
     <header class="page-head"><h1 tabindex="-1">Models</h1><p class="lead">What pictures can be made with here.</p>
-      ${may && html`<div class="page-acts both"><${Button} kind="main" icon="search" busy=${looking} aria-disabled=${looking ? 'true' : undefined} onClick=${() => looking || look()}>Look for new models<//></div>`}</header>
+      ${may && modelFolder.value && html`<div class="page-acts both"><${Button} kind="main" icon="search" busy=${looking} aria-disabled=${looking ? 'true' : undefined} onClick=${() => looking || look()}>Look for new models<//></div>`}</header>
     <${List} may=${may} edit=${setEdited} />
     ${may && trouble && html`<p class="message bad" role="alert">${trouble}</p>`}
-    ${may ? html`<${Folder} found=${found} again=${read} />` : html`<p class="hint-line"><${Icon} name="lock" /><span>Only administrators change models.</span></p>`}
+    ${may && modelsState.value === 'ready' && html`<${Others} edit=${setEdited} />`}
+    ${may ? html`<${modelFolder.value || modelsState.value !== 'ready' ? Folder : NoFolder} found=${found} again=${read} />` : html`<p class="hint-line"><${Icon} name="lock" /><span>Only administrators change models.</span></p>`}
     ${edited && html`<${EditModel} model=${edited} onClose=${() => setEdited(null)} />`}
   </div>`;
 }

@@ -61,6 +61,10 @@ export const modelsState = signal('loading');
 export const models = signal([]);
 /** Models that can't be used just now; only administrators hear of them: {name, problem, missing, …}. */
 export const unusable = signal([]);
+/** What else is on the list, for the page of models: parts of other kinds, and models of families that the pages don't make pictures with. */
+export const otherModels = signal([]);
+/** Whether the server has a folder to look for more models in; only administrators hear of it. */
+export const modelFolder = signal(false);
 /** What is to be said when there is nothing to make pictures with. */
 export const noModel = computed(() => {
   if (unusable.value.length) {
@@ -163,6 +167,8 @@ const list = freshReader(
   () => get('/api/v2/models/'),
   (answer) => {
     const known = answer.models.filter((m) => m.type === 'main' && USABLE.has(m.base));
+    otherModels.value = answer.models.filter((m) => !known.includes(m));
+    modelFolder.value = Boolean(answer.model_folder);
     models.value = known.filter((m) => !m.problem);
     unusable.value = known.filter((m) => m.problem);
     modelsState.value = 'ready';
@@ -188,7 +194,7 @@ export const refreshModels = () => (modelsState.value === 'ready' ? list.read() 
 
 /** Takes a model whose folder is gone off the list, after a while in which that can be taken back. */
 export function forgetModel(model) {
-  unusable.value = unusable.value.filter((m) => m.key !== model.key);
+  [unusable, otherModels].forEach((kind) => (kind.value = kind.value.filter((m) => m.key !== model.key)));
   const act = async (pageCloses) => {
     try {
       await del(`/api/v2/models/i/${encodeURIComponent(model.key)}`, { keepalive: pageCloses });
@@ -239,6 +245,7 @@ export function startWish() {
     chosen.value = {};
     models.value = [];
     unusable.value = [];
+    otherModels.value = [];
     modelsState.value = 'loading';
   });
 }
