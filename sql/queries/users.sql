@@ -21,6 +21,7 @@ WHERE user_id <> 'system' AND (email LIKE %s ESCAPE '!' OR lower(COALESCE(displa
   AND CASE %lld WHEN 1 THEN is_active = 1 AND password_hash <> '*' WHEN 2 THEN is_active = 0
     WHEN 3 THEN is_active = 1 AND password_hash = '*' ELSE 1 END LIMIT 1;
 
+-- Accounts that only keep what somebody left behind (cli/import_people.c) come last: when they were made nobody knows.
 -- :name user_page
 SELECT user_id, email, display_name, is_admin, is_active, must_change_password, token_epoch, created_at, updated_at,
   last_login_at, password_hash = '*' AS invited
@@ -29,7 +30,7 @@ WHERE user_id <> 'system' AND (email LIKE %s ESCAPE '!' OR lower(COALESCE(displa
   AND (%lld < 0 OR is_admin = %lld)
   AND CASE %lld WHEN 1 THEN is_active = 1 AND password_hash <> '*' WHEN 2 THEN is_active = 0
     WHEN 3 THEN is_active = 1 AND password_hash = '*' ELSE 1 END
-ORDER BY created_at, user_id LIMIT %lld OFFSET %lld;
+ORDER BY substr(email, -16) = '@deleted.invalid', created_at, user_id LIMIT %lld OFFSET %lld;
 
 -- Those who can still administer the server besides the one named.
 -- :name user_count_admins

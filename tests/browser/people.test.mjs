@@ -87,6 +87,8 @@ test('of an account that was deleted before the data came only that is told, and
     await person.page.waitForURL('**/create');
     await person.open('/people');
     const line = person.page.locator('[data-user="gone"]');
+    await line.waitFor();
+    assert.equal(await person.page.locator('.person').last().getAttribute('data-user'), 'gone', 'after those who are here');
     await line.getByText('Was deleted before the data came here').waitFor();
     assert.doesNotMatch(await line.innerText(), /1970|Invited|Suspended|invitation|Added|signed in/);
     assert.deepEqual(await person.axe(), []);

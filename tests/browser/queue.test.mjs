@@ -111,6 +111,7 @@ test('what a deleted account left waiting is listed as it is counted, and an adm
     await person.page.waitForURL('**/create');
     await person.open('/queue');
     await person.sees('0 of yours, 2 in all');
+    assert.equal(await person.page.locator('.rail .badge').getAttribute('title'), 'none of yours, 2 in all');
     await person.page.getByRole('radio', { name: 'Everyone’s' }).check();
     const now = person.page.locator('section', { has: person.page.getByRole('heading', { name: 'Now' }) }).locator('.job');
     await now.nth(1).waitFor();

@@ -83,7 +83,7 @@ export function AddPerson({ onClose, done }) {
     <${TextField} label="Name" value=${name} onText=${setName} maxlength="100" autocomplete="off" autofocus />
     <${TextField} label="Email address" type="email" value=${email} onText=${setEmail} autocomplete="off" autocapitalize="off" required />
     <${NewPasswordField} label="First password" autocomplete="off" advice=${PASS_ON} value=${password} onText=${setPassword} />
-    <${Check} label="Ask for an own password at the first sign-in" checked=${own} onCheck=${setOwn} />
+    <${Check} label="They choose their own password when they first sign in" checked=${own} onCheck=${setOwn} />
     <${Check} label="Administrator" hint=${ADMIN_HINT} checked=${admin} onCheck=${setAdmin} />
   <//>`;
 }

@@ -141,7 +141,7 @@ export function People() {
     setChanges(changes + 1);
   };
   const Open = dialog && DIALOGS[dialog.kind];
-  return html`<div class="page narrow">
+  return html`<div class="page wide">
     <header class="page-head"><h1>People</h1><p class="lead">Everyone with an account on this server.</p>
       <div class="page-acts both"><${Button} icon="send" onClick=${() => open('invite')}>Invite<//>
         <${Button} kind="main" icon="plus" onClick=${() => open('add')}>Add a person<//></div></header>

@@ -6,7 +6,7 @@ import { html } from '../core/html.js';
 import { passwordFault } from '../core/password.js';
 import { useRead } from '../core/read.js';
 import { changeEmail, changeName, changePassword, isAdmin, server, signOut, solo, user } from '../core/session.js';
-import { fullTime } from '../core/words.js';
+import { fullTime, toDate } from '../core/words.js';
 import { Button, Failed, PasswordField, TextField } from '../parts/controls.js';
 import { DeviceList } from '../parts/device-list.js';
 import { NewPasswordField } from '../parts/new-password.js';
@@ -31,9 +31,9 @@ function Name() {
     }
   };
   return html`<section class="block"><h2>You</h2><form onSubmit=${save} novalidate>
-    <${TextField} label="Name" value=${name} onText=${setName} error=${error} autocomplete="name" maxlength="100" hint="Others here know you by it, on boards that you share for one." />
+    <${TextField} label="Name" value=${name} onText=${setName} error=${error} autocomplete="name" maxlength="100" hint="Others see this name, for example on boards that you share." />
     <div class="form-end"><${Button} type="submit">Save name<//></div></form>
-    <dl class="facts-line"><div><dt>Account since</dt><dd>${fullTime(user.value.created_at)}</dd></div>
+    <dl class="facts-line">${toDate(user.value.created_at) > 0 && html`<div><dt>Account since</dt><dd>${fullTime(user.value.created_at)}</dd></div>`}
       ${user.value.last_login_at && html`<div><dt>Last signed in</dt><dd>${fullTime(user.value.last_login_at)}</dd></div>`}
       <div><dt>Role</dt><dd>${user.value.is_admin ? 'Administrator' : 'Person'}</dd></div></dl></section>`;
 }

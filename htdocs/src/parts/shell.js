@@ -5,6 +5,7 @@ import { html } from '../core/html.js';
 import { link } from '../core/live.js';
 import { route } from '../core/router.js';
 import { isAdmin, myName, setTheme, signOut, solo, theme } from '../core/session.js';
+import { count } from '../core/words.js';
 import { busy } from '../state/queue.js';
 import { dismiss, spoken, toasts } from '../state/toasts.js';
 import { Button, Choice } from './controls.js';
@@ -27,8 +28,9 @@ function Badge() {
   if (!all) {
     return null;
   }
-  return html`<span class=${mine ? 'badge mine' : 'badge'}><span aria-hidden="true">${mine}/${all}</span>
-    <span class="sr">, ${mine} of yours, ${all} in all</span></span>`;
+  const words = solo.value ? count(all, 'job') : `${mine || 'none'} of yours, ${all} in all`;
+  return html`<span class=${mine ? 'badge mine' : 'badge'} title=${words}><span aria-hidden="true">${solo.value ? all : `${mine}/${all}`}</span>
+    <span class="sr">, ${words}</span></span>`;
 }
 
 const Place = ({ to, icon, children, badge }) =>
