@@ -61,6 +61,22 @@ static imu_err *take_time(cli *c, const char *option, const char *given, const c
     return NULL;
 }
 
+static imu_err *check_action(cli *c)
+{
+    const char *words = "";
+
+    if (!c->opt.action)
+        return NULL;
+    for (int i = 0; i < IMU_AUDIT_ACTIONS; i++) {
+        const char *word = imu_audit_word((imu_audit_action)i);
+
+        if (strcmp(c->opt.action, word) == 0)
+            return NULL;
+        words = apr_pstrcat(c->p, words, i ? ", " : "", word, NULL);
+    }
+    return imu_error(c->p, 422, CLI_NOT_UNDERSTOOD, "--action takes one of %s", words);
+}
+
 /* The account of --user; its entries outlive it. */
 static imu_err *whose(cli *c, const char **user_id)
 {
@@ -83,6 +99,8 @@ static imu_err *read_filter(cli *c, imu_audit_filter *f)
     imu_err *err;
 
     f->before = APR_INT64_MAX;
+    if ((err = check_action(c)))
+        return err;
     f->action = c->opt.action;
     f->result = c->opt.result;
     f->search = c->opt.search;

@@ -132,8 +132,11 @@ cli_command cli_migrate, cli_restore;
 /** All commands (commands.c). */
 extern const cli_verb cli_verbs[];
 extern const int cli_verbs_count;
-/** Prints what can be done. @param verb  that command alone; NULL: all */
-void cli_help(apr_pool_t *p, FILE *out, const cli_verb *verb);
+/** Prints what can be done. @param verb, group  that command alone, or those that begin with that
+ * word; NULL: all */
+void cli_help(apr_pool_t *p, FILE *out, const cli_verb *verb, const char *group);
+/** Whether commands begin with that word. */
+int cli_is_group(const char *word);
 /** A command as it is typed. */
 const char *cli_words(const cli *c);
 

@@ -119,12 +119,20 @@ static void help_of(apr_pool_t *p, FILE *out, const cli_verb *v)
     fprintf(out, "\n      %s\n", v->help);
 }
 
-void cli_help(apr_pool_t *p, FILE *out, const cli_verb *verb)
+int cli_is_group(const char *word)
 {
-    if (!verb)
+    for (int i = 0; i < cli_verbs_count; i++)
+        if (strcmp(cli_verbs[i].group, word) == 0)
+            return 1;
+    return 0;
+}
+
+void cli_help(apr_pool_t *p, FILE *out, const cli_verb *verb, const char *group)
+{
+    if (!verb && !group)
         fputs("invokemu: administers an invokemu server, also while it runs.\n\n", out);
     for (int i = 0; i < cli_verbs_count; i++)
-        if (!verb || verb == &cli_verbs[i])
+        if (verb ? verb == &cli_verbs[i] : !group || strcmp(cli_verbs[i].group, group) == 0)
             help_of(p, out, &cli_verbs[i]);
     fputs("\nEverywhere: --root DIR (default /var/lib/invokemu, or $INVOKEMU_ROOT) or --database "
           "FILE, and\n--json for output that programs read. What a command does not take is not "

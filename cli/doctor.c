@@ -37,25 +37,37 @@ static const struct {
           "shares of a board that is gone, with somebody who is gone, or with the "
           "board's own owner"),
     FAULT(places, NO_TIME, "places on boards where board or picture is gone"),
-    FAULT(documents, NO_TIME, "workflows of pictures that are gone"),
-    FAULT(states, NO_TIME, "settings of accounts that are gone"),
-    FAULT(relations, NO_TIME, "relations of models that are gone"),
-    FAULT(replaced, NO_TIME, "notes about pictures or jobs that are gone"),
-    FAULT(turns, NO_TIME, "turns of accounts that are gone"),
-    FAULT(links, NO_TIME, "links to choose a password of accounts that are gone"),
+    FAULT(documents, NO_TIME, "workflows of a picture that is gone"),
+    FAULT(states, NO_TIME, "settings of an account that is gone"),
+    FAULT(relations, NO_TIME, "relations of a model that is gone"),
+    FAULT(replaced, NO_TIME, "notes about a picture or job that is gone"),
+    FAULT(turns, NO_TIME, "turns of an account that is gone"),
+    FAULT(links, NO_TIME, "links to choose a password of an account that is gone"),
     FAULT(makers, NO_TIME, "boards whose maker is gone"),
     FAULT(namers, NO_TIME, "shares made by somebody who is gone"),
     FAULT(covers, NO_TIME, "boards whose cover is gone"),
-    FAULT(share_marks, NO_TIME, "boards marked as shared that are not, or the other way round"),
+    FAULT(share_marks, NO_TIME, "boards marked as shared without being so, or the other way round"),
     FAULT(workflow_marks, NO_TIME,
-          "pictures marked as having a workflow that have none, or the other way round"),
-    FAULT(sessions, 0, "sessions that are over"),
-    FAULT(addresses, 0, "new addresses that nobody confirmed in time"),
+          "pictures marked as having a workflow without one, or the other way round"),
+    FAULT(sessions, 0, "sessions with an end in the past"),
+    FAULT(addresses, 0, "addresses that nobody confirmed in time"),
     FAULT(downloads, DAY, "archives that nobody fetched in time"),
     FAULT(slices, HOUR, "jobs of a batch that was broken off"),
-    FAULT(mails, 30 * DAY, "old mails"),
+    FAULT(mails, 30 * DAY, "mails of long ago"),
 };
 #define N_FAULTS (sizeof faults / sizeof faults[0])
+
+/* For one of them: sentences begin with what they count, and say nothing else of its number. */
+static const char *in_number(apr_pool_t *p, const char *sentence, int count)
+{
+    size_t len = strcspn(sentence, " ");
+
+    if (count != 1 || len < 4 || sentence[len - 1] != 's')
+        return sentence;
+    return apr_pstrcat(
+        p, apr_pstrmemdup(p, sentence, len - (strncmp(sentence + len - 4, "sses", 4) ? 1 : 2)),
+        sentence + len, NULL);
+}
 
 void cli_doctor_found(cli_doctor *d, const char *what, const char *sentence, int count,
                       const apr_array_header_t *names, int mended)
@@ -67,7 +79,7 @@ void cli_doctor_found(cli_doctor *d, const char *what, const char *sentence, int
     if (mended < count)
         d->open++;
     if (!d->c->opt.json) {
-        cli_say(d->c, "%d %s%s", count, sentence,
+        cli_say(d->c, "%d %s%s", count, in_number(d->c->p, sentence, count),
                 mended == count ? ": mended"
                 : mended        ? ": some of them mended"
                                 : "");

@@ -214,7 +214,7 @@ static imu_err *rows_without_pictures(cli_doctor *d, imu_sweep *sweep)
         return NULL;
     if (n > MANY && n > all / 2 && !d->c->opt.force) {
         cli_doctor_found(d, "missing",
-                         "pictures have no file, more than half of all: perhaps a disk is not "
+                         "pictures without a file, more than half of all: perhaps a disk is not "
                          "mounted. If they are gone, --fix --force writes what the rows say into "
                          "outputs/orphans and takes them out",
                          n, sweep->missing_names, 0);
@@ -236,10 +236,11 @@ static void report_sweep(cli_doctor *d, const imu_sweep *found)
     int fix = d->c->opt.fix;
 
     if (found->temporary)
-        cli_doctor_found(d, "temporary", "unfinished files, to be removed", found->temporary,
-                         found->temporary_names, fix ? found->temporary : 0);
+        cli_doctor_found(d, "temporary", "files that are unfinished, to be removed",
+                         found->temporary, found->temporary_names, fix ? found->temporary : 0);
     if (found->deleted)
-        cli_doctor_found(d, "deleted", "deleted pictures whose files have still to go",
+        cli_doctor_found(d, "deleted",
+                         "pictures that were deleted and whose files have still to go",
                          found->deleted, NULL, fix ? found->deleted : 0);
     if (found->orphans)
         cli_doctor_found(d, "orphans", "files without a row, to be moved to outputs/orphans",
@@ -279,7 +280,7 @@ static imu_err *find_leftovers(cli_doctor *d)
     imu_err *err = cli_each(d->c->p, below(d, "tmp"), look_at_leftover, &l);
 
     if (!err && l.names->nelts)
-        cli_doctor_found(d, "leftovers", "working folders of what was broken off, to be removed",
+        cli_doctor_found(d, "leftovers", "folders of work that was broken off, to be removed",
                          l.names->nelts, l.names, d->c->opt.fix ? l.names->nelts : 0);
     return err;
 }

@@ -89,9 +89,10 @@ imu_err *cli_doctor_texts(cli_doctor *d)
     for (size_t i = 0; !err && i < sizeof places / sizeof places[0]; i++)
         err = look_at_place(&s, places[i].read, places[i].mend);
     if (!err && s.found->nelts)
-        cli_doctor_found(d, "texts",
-                         "names and other texts that are no UTF-8, whose odd bytes are to stand as "
-                         "\\xNN",
-                         s.found->nelts, s.found, s.mended);
+        cli_doctor_found(
+            d, "texts",
+            "texts in names and elsewhere that are no UTF-8, whose odd bytes are to stand as "
+            "\\xNN",
+            s.found->nelts, s.found, s.mended);
     return err;
 }

@@ -11,6 +11,7 @@
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/store/users.h"
 #include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/person.h"
 
 /* A person of theirs, for people to read. */
 static const char *in_words(apr_pool_t *p, const imu_rows *r, int i)
@@ -54,6 +55,28 @@ static const char *usable_hash(apr_pool_t *p, const imu_rows *r, int i)
     return hash ? imu_password_hash_foreign(p, hash) : NULL;
 }
 
+/* By the rule for names that are given here; their own server had none. */
+static const char *name_of(cli_importer *im, apr_pool_t *p, const char *email, const char *given)
+{
+    const char *name;
+    unsigned code;
+    char *shown;
+    size_t at = 0;
+
+    if (!imu_check_person_name(p, given, &name))
+        return name;
+    shown = apr_pstrdup(p, imu_visible_text(p, given));
+    for (int n = 0; n < IMU_NAME_MAX && shown[at]; n++)
+        at += (size_t)imu_utf8_next(shown + at, &code);
+    shown[at] = '\0';
+    if (imu_check_person_name(p, shown, &name))
+        name = NULL;
+    cli_import_left(im, "name of a person", email,
+                    name ? "it is too long or holds what no name can here; here it is changed"
+                         : "nothing of it can be seen; here there is none");
+    return name;
+}
+
 static imu_err *insert_user(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i,
                             const char *email)
 {
@@ -61,12 +84,11 @@ static imu_err *insert_user(cli_importer *im, apr_pool_t *p, const imu_rows *r, 
     const char *last = cli_import_time_or_none(p, seen);
     const char *id = imu_text(r, i, "user_id"), *hash = usable_hash(p, r, i);
     int taken = 0;
-    imu_err *err = imu_db_exec(im->db, p, &taken, "import_user", "ssssbbisss", id, email,
-                               name && *name ? cli_import_name(im, p, "person", email, name) : name,
-                               hash ? hash : IMU_LOST_PASSWORD, imu_bool(r, i, "is_admin"),
-                               imu_bool(r, i, "is_active"), imu_int(r, i, "token_epoch"),
-                               cli_import_time(p, imu_text(r, i, "created_at")),
-                               cli_import_time(p, imu_text(r, i, "updated_at")), last);
+    imu_err *err = imu_db_exec(
+        im->db, p, &taken, "import_user", "ssssbbisss", id, email, name_of(im, p, email, name),
+        hash ? hash : IMU_LOST_PASSWORD, imu_bool(r, i, "is_admin"), imu_bool(r, i, "is_active"),
+        imu_int(r, i, "token_epoch"), cli_import_time(p, imu_text(r, i, "created_at")),
+        cli_import_time(p, imu_text(r, i, "updated_at")), last);
 
     if (err)
         return err;
@@ -205,8 +227,9 @@ static imu_err *take_stranger(cli_importer *im, apr_pool_t *p, const imu_rows *r
 
     if (im->owner || apr_hash_get(im->accounts, id, APR_HASH_KEY_STRING))
         return NULL;
-    email = apr_pstrcat(p, "owner-", apr_pstrmemdup(p, imu_sha256_hex(p, id, strlen(id)), 12),
-                        "@deleted.invalid", NULL);
+    email =
+        apr_pstrcat(p, IMU_LEFT_BEHIND, apr_pstrmemdup(p, imu_sha256_hex(p, id, strlen(id)), 12),
+                    IMU_LEFT_BEHIND_DOMAIN, NULL);
     err = imu_db_exec(im->db, p, &taken, "import_user", "ssssbbisss", id, email, "Deleted account",
                       IMU_NO_PASSWORD, 0, 0, (apr_int64_t)0, began, began, NULL);
     if (err)

@@ -110,12 +110,8 @@ imu_err *cli_reset(cli *c)
     imu_rows *user;
     imu_err *err = cli_account(c, c->opt.email, &user);
 
-    if (err)
+    if (err || (err = imu_user_check_link(c->p, user)))
         return err;
-    if (!imu_bool(user, 0, "is_active"))
-        return imu_error(c->p, 409, "account_suspended",
-                         "%s is suspended: a link would open nothing. End the suspension first",
-                         imu_text(user, 0, "email"));
     /* Who was invited and has no password yet gets another invitation. */
     return imu_user_is_invited(user) ? hand_out(c, user, IMU_AUDIT_INVITED, IMU_INVITATION_HOURS)
                                      : hand_out(c, user, IMU_AUDIT_RESET_LINK, IMU_RESET_HOURS);

@@ -14,6 +14,7 @@
 #include "mod_invokemu/auth/core_password.h"
 #include "mod_invokemu/store/database_use.h"
 #include "mod_invokemu/store/migrate.h"
+#include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/util/version.h"
 
 imu_err *cli_migrate(cli *c)
@@ -80,7 +81,7 @@ static int run(cli *c, int argc, char **argv)
     imu_err *err;
 
     if (help) {
-        cli_help(c->p, stdout, c->verb);
+        cli_help(c->p, stdout, c->verb, NULL);
         return CLI_OK;
     }
     if (why) {
@@ -117,13 +118,19 @@ static const cli_verb *find(int argc, char **argv, int *words, int *upstream)
     return NULL;
 }
 
+static int asks_for_help(const char *word)
+{
+    return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 /* What stands in place of a command. */
 static int without_command(apr_pool_t *p, int argc, char **argv)
 {
-    const char *word = argc > 1 ? argv[1] : "";
+    const char *word = argc > 1 ? argv[1] : "", *second = argc > 2 ? argv[2] : "";
+    int is_group = cli_is_group(word);
 
-    if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
-        cli_help(p, stdout, NULL);
+    if (asks_for_help(word) || (is_group && asks_for_help(second))) {
+        cli_help(p, stdout, NULL, is_group ? word : NULL);
         return CLI_OK;
     }
     if (strcmp(word, "--version") == 0) {
@@ -131,7 +138,15 @@ static int without_command(apr_pool_t *p, int argc, char **argv)
                imu_migrations_newest(), IMU_API_VERSION);
         return CLI_OK;
     }
-    cli_help(p, stderr, NULL);
+    if (!*word)
+        cli_help(p, stderr, NULL, NULL);
+    else if (is_group && (!*second || *second == '-'))
+        fprintf(stderr, "invokemu %s: what is to be done? See invokemu %s --help\n", word, word);
+    else
+        fprintf(stderr, "invokemu: there is no command \"%s%s%s\": see invokemu %s%s--help\n",
+                imu_visible_text(p, word), is_group ? " " : "",
+                is_group ? imu_visible_text(p, second) : "", is_group ? word : "",
+                is_group ? " " : "");
     return CLI_USAGE;
 }
 

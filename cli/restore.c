@@ -280,6 +280,8 @@ imu_err *cli_restore(cli *c)
 
     if (!(c->opt.plain = cli_whole_path(c->p, c->opt.plain)))
         return imu_error(c->p, 422, "which", "this can't be made a whole path");
+    if (!cli_exists(c->opt.plain))
+        return imu_error(c->p, 404, "no_backup", "there is no backup %s", c->opt.plain);
     r.stage = apr_pstrcat(c->p, c->opt.root, "/tmp/restore-", imu_uuid4(c->p), NULL);
     if ((err = cli_make_folders(c->p, c->opt.root, 0750)) || (err = may_overwrite(&r)) ||
         (err = keep_others_out(&r)))

@@ -196,10 +196,11 @@ imu_err *cli_users_del(cli *c)
     if ((err = cli_purge(c)))
         cli_complain(c, "files are left, which the server removes: %s",
                      err->log ? err->log : err->detail);
-    cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
-                                 .target_id = id,
-                                 .target_name = email,
-                                 .detail = heir ? imu_audit_transferred(heir) : NULL});
+    cli_note(
+        c, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
+                            .target_id = id,
+                            .target_name = email,
+                            .detail = imu_audit_account_gone(heir, imu_account_jobs_ended(ended))});
     cli_done(
         c, json_pack("{s:s, s:s, s:s?}", "user_id", id, "email", email, "transferred_to", heir_id),
         "Deleted %s%s%s.", email, heir ? "; everything is now of " : "",

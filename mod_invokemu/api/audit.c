@@ -172,13 +172,18 @@ void imu_audit_refusal(imu_req *req, const imu_err *err)
 void imu_audit_dead_link(imu_req *req, imu_audit_action action, const imu_rows *account,
                          const imu_err *err)
 {
+    const char *reason = err->detail;
+
     if ((err->status != 404 && err->status != 410) || !imu_throttle_note(req))
         return;
+    /* Which whoever holds the link is not told. */
+    if (account->count && !imu_bool(account, 0, "is_active"))
+        reason = "The account is suspended.";
     imu_audit(req, (imu_audit_fact){.action = action,
                                     .refused = 1,
                                     .target_id = imu_text(account, 0, "user_id"),
                                     .target_name = imu_text(account, 0, "email"),
-                                    .detail = json_pack("{s:s}", "reason", err->detail)});
+                                    .detail = json_pack("{s:s}", "reason", reason)});
 }
 
 void imu_audit_own(imu_req *req, imu_audit_action action)

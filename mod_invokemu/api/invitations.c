@@ -58,12 +58,9 @@ imu_err *imu_api_user_reset_password(imu_req *req)
     imu_err *err;
     int mailed, invited;
 
-    if ((err = imu_named_account(req, &user)) || (err = imu_req_db(req, &db)))
+    if ((err = imu_named_account(req, &user)) || (err = imu_user_check_link(req->p, user)) ||
+        (err = imu_req_db(req, &db)))
         return err;
-    if (!imu_bool(user, 0, "is_active"))
-        return imu_error(req->p, 409, "account_suspended",
-                         "This account is suspended: a link would open nothing. End the suspension "
-                         "first.");
     invited = imu_user_is_invited(user);
     if ((err = make_link(req, db, user, invited ? IMU_INVITATION_HOURS : IMU_RESET_HOURS, &link)))
         return err;

@@ -182,10 +182,11 @@ static imu_err *remove_account(imu_req *req, const char *heir)
         return err;
     }
     imu_account_tell_ended(req, ended);
-    imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
-                                    .target_id = id,
-                                    .target_name = imu_text(user, 0, "email"),
-                                    .detail = next ? imu_audit_transferred(next) : NULL});
+    imu_audit(req, (imu_audit_fact){
+                       .action = IMU_AUDIT_ACCOUNT_DELETED,
+                       .target_id = id,
+                       .target_name = imu_text(user, 0, "email"),
+                       .detail = imu_audit_account_gone(next, imu_account_jobs_ended(ended))});
     if (imu_is_own_account(req, id))
         imu_signed_out_here(req);
     imu_gallery_purge(req);

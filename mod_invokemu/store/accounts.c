@@ -36,3 +36,12 @@ imu_err *imu_account_remove(imu_db *db, apr_pool_t *p, const char *user_id, cons
         err = imu_queue_sweep_person(db, p, user_id, ended);
     return err ? err : imu_user_delete(db, p, user_id, heir);
 }
+
+int imu_account_jobs_ended(const apr_array_header_t *ended)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < ended->nelts; i++)
+        n += json_array_size(APR_ARRAY_IDX(ended, i, imu_queue_change).item_ids);
+    return (int)n;
+}

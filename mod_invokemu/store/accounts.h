@@ -28,5 +28,7 @@ imu_err *imu_account_change(imu_db *db, apr_pool_t *p, const char *user_id,
  */
 imu_err *imu_account_remove(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir,
                             apr_array_header_t **ended);
+/** How many jobs that are, for the audit log. */
+int imu_account_jobs_ended(const apr_array_header_t *ended);
 
 #endif

@@ -62,6 +62,11 @@ static const struct {
     [IMU_AUDIT_IMPORTED] = {"data_imported", "server"},
 };
 
+const char *imu_audit_word(imu_audit_action action)
+{
+    return actions[action].name;
+}
+
 int imu_audit_wanted(imu_audit_action action, int sign_ins, int changes)
 {
     return action < IMU_AUDIT_SET_UP ? sign_ins : changes;
@@ -110,10 +115,17 @@ int imu_audit_account_facts(const imu_user_change *change, const imu_rows *befor
     return n;
 }
 
-json_t *imu_audit_transferred(const imu_rows *heir)
+json_t *imu_audit_account_gone(const imu_rows *heir, int jobs)
 {
-    return json_pack("{s:s, s:s}", "transferred_to", imu_text(heir, 0, "user_id"),
-                     "transferred_to_email", imu_text(heir, 0, "email"));
+    json_t *detail = heir || jobs ? json_object() : NULL;
+
+    if (heir)
+        json_object_update_new(
+            detail, json_pack("{s:s, s:s}", "transferred_to", imu_text(heir, 0, "user_id"),
+                              "transferred_to_email", imu_text(heir, 0, "email")));
+    if (jobs)
+        json_object_set_new(detail, "jobs_ended", json_integer(jobs));
+    return detail;
 }
 
 imu_err *imu_audit_people(imu_db *db, apr_pool_t *p, const json_t *people, json_t **addresses)

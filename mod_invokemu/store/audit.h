@@ -89,6 +89,8 @@ typedef struct imu_audit_fact {
  * fact->detail. */
 imu_audit_entry imu_audit_entry_of(apr_pool_t *p, const imu_audit_fact *fact);
 
+/** The word of an action, such as "account_created". */
+const char *imu_audit_word(imu_audit_action action);
 /** Whether such entries are to be written, by the two switches of the configuration. */
 int imu_audit_wanted(imu_audit_action action, int sign_ins, int changes);
 
@@ -98,8 +100,9 @@ int imu_audit_wanted(imu_audit_action action, int sign_ins, int changes);
 int imu_audit_account_facts(const imu_user_change *change, const imu_rows *before,
                             const imu_rows *after, imu_audit_fact *facts);
 
-/** The detail of a deletion: the account that the data was handed to. New reference. */
-json_t *imu_audit_transferred(const imu_rows *heir);
+/** The detail of a deletion: the account that the data was handed to, if there is one, and how many
+ * jobs were ended, if any. New reference, or NULL. */
+json_t *imu_audit_account_gone(const imu_rows *heir, int jobs);
 
 /** Which entries; NULL: any. */
 typedef struct imu_audit_filter {

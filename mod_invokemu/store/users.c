@@ -133,6 +133,32 @@ static imu_err *changeable(imu_db *db, apr_pool_t *p, const char *user_id, imu_r
     return err;
 }
 
+static int is_left_behind(const imu_rows *user)
+{
+    const char *email = imu_text(user, 0, "email"), *at = strchr(email, '@');
+
+    return at && strcmp(at, IMU_LEFT_BEHIND_DOMAIN) == 0 &&
+           strncmp(email, IMU_LEFT_BEHIND, strlen(IMU_LEFT_BEHIND)) == 0;
+}
+
+static imu_err *nobodys(apr_pool_t *p)
+{
+    return imu_error(p, 409, "left_behind",
+                     "This account was deleted before it came here, and nobody can sign in to it. "
+                     "Delete it, and hand what it owns to somebody else.");
+}
+
+imu_err *imu_user_check_link(apr_pool_t *p, const imu_rows *user)
+{
+    if (is_left_behind(user))
+        return nobodys(p);
+    if (imu_bool(user, 0, "is_active"))
+        return NULL;
+    return imu_error(p, 409, "account_suspended",
+                     "This account is suspended: a link would open nothing. End the suspension "
+                     "first.");
+}
+
 /* Links are known by the address they were made for, and were sent there: they end. */
 static imu_err *write_email(imu_db *db, apr_pool_t *p, const char *id, const char *email)
 {
@@ -157,6 +183,8 @@ static imu_err *write_change(imu_db *db, apr_pool_t *p, const imu_rows *user,
                                                         : change->must_change_password;
     imu_err *err;
 
+    if (is_left_behind(user) && (active || change->password_hash || change->email))
+        return nobodys(p);
     if (!(admin && active) && (err = keep_an_admin(db, p, user)))
         return err;
     err = imu_db_exec(db, p, NULL, "user_update", "sbbbss", name, admin, active, must, imu_now(p),

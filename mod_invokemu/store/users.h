@@ -74,6 +74,13 @@ imu_err *imu_user_create_first_admin(imu_db *db, apr_pool_t *p, const char *emai
  */
 imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id,
                          const imu_user_change *change, imu_rows **rows);
+/** The address of an account that stands for one which was deleted in the installation that was
+ * imported, and owns what that one left: between these two. */
+#define IMU_LEFT_BEHIND        "owner-"
+#define IMU_LEFT_BEHIND_DOMAIN "@deleted.invalid"
+/** Whether somebody may get a link to choose a password for the account.
+ * @return 409 "left_behind" for one as above, 409 "account_suspended" */
+imu_err *imu_user_check_link(apr_pool_t *p, const imu_rows *user);
 /** Whether an account can be given what others owned. @param user  with password_hash and is_active
  * @return 400 "heir_invited" or "heir_suspended" */
 imu_err *imu_user_check_receiver(apr_pool_t *p, const imu_rows *user);

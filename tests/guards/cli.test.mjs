@@ -45,6 +45,10 @@ test('the manual has every command and every option', () => {
     assert.deepEqual(options().filter((option) => !page.includes(option)), []);
 });
 
+test('the manual sets no sentence in a line of two fonts, which runs its words together', () => {
+    assert.deepEqual(read('cli/invokemu.1').split('\n').filter((line) => /^\.[BIR]{2} .* \. ?\w/.test(line)), []);
+});
+
 test('help keeps what is typed apart from what is said about it', () => {
     const bare = commands().filter((words) => !new RegExp(`^  invokemu ${words.join(' ')}( [[A-Z].*)?\n {6}\\S`, 'm').test(printed('help')));
     assert.deepEqual(bare, []);

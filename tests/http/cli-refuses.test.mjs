@@ -28,6 +28,11 @@ describe('the command line refuses', () => {
         [['queue', 'clear', '--user', email, '--force'], /queue clear takes no --user/],
         [['queue', 'prune', '--user', email], /queue prune takes no --user/],
         [['queue', 'cancel', '--all', '--force'], /queue cancel takes no --force/],
+        [['nonsense'], /^invokemu: there is no command "nonsense": see invokemu --help\n$/],
+        [['queue', 'nonsense', '--all'], /^invokemu: there is no command "queue nonsense": see invokemu queue --help\n$/],
+        [['queue'], /^invokemu queue: what is to be done\? See invokemu queue --help\n$/],
+        [['queue', '--json'], /^invokemu queue: what is to be done\?/],
+        [['audit', '--action', 'nonsense'], /--action takes one of sign_in, .*, data_imported/],
         [['queue', 'pause', 'now'], /unexpected argument "now"/],
         [['users', 'del', email, '--dry-run', '--force'], /users del takes no --dry-run/],
         [['users', 'add', 'x@example.com', '--inactive', '--password-stdin'], /users add takes no --inactive/],
@@ -105,6 +110,15 @@ describe('the command line refuses', () => {
         assert.deepEqual([code, /neither a file nor a folder/.test(err)], [1, true], err);
     });
 
+    test('a backup that is not there, before anything else', async () => {
+        const nowhere = path.join(server.root, 'nowhere');
+        for (const data of [server.data, nowhere]) {
+            const { code, err } = await run({ data }, 'invokemu', ['restore', '/nonexist', '--force']);
+            assert.deepEqual([code, /there is no backup \/nonexist/.test(err)], [1, true], err);
+        }
+        assert.ok(!fs.existsSync(nowhere));
+    });
+
     test('addresses of the server that are none', async () => {
         for (const url of ['https://x\ny', 'https://', 'http://', 'https:///path', 'ftp://example.org', 'javascript:alert(1)', 'https://a b', 'https://a"b', 'example.org']) {
             assert.notEqual((await invokemu('invite', 'new@example.com', '--url', url)).code, 0, url);
@@ -116,12 +130,14 @@ describe('the command line refuses', () => {
     });
 
     test('nothing when it is asked what it takes, or what it is', async () => {
-        for (const args of [['users', 'add', '--help'], ['backup', '-h'], ['--help'], ['help'], ['queue', 'clear', '--force', '--help'], ['--version']]) {
+        for (const args of [['users', 'add', '--help'], ['backup', '-h'], ['--help'], ['help'], ['queue', 'clear', '--force', '--help'], ['queue', '--help'], ['--version']]) {
             const { code, out, err } = await invokemu(...args);
             assert.deepEqual([code, err], [0, ''], args.join(' '));
             assert.match(out, /invokemu/);
         }
         assert.match((await invokemu('users', 'mod', '--help')).out, /--allow-weak/);
+        const { out } = await invokemu('queue', '--help');
+        assert.deepEqual([/^ {2}invokemu queue prune/m.test(out), /users/.test(out)], [true, false]);
         assert.equal((await run(server, 'invoke-useradd', ['--help'])).code, 0);
     });
 

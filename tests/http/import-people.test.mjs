@@ -164,6 +164,42 @@ describe('what can’t be read or can’t be done any more', () => {
     });
 });
 
+describe('people are called by the rule for names that are given here', () => {
+    test('what no name can hold is made visible, too long ones are cut, and the report says so', async () => {
+        const names = { nora: 'Nora\nAdmin', nils: '\u202eslin', nele: '  Nele  ', nick: 'é'.repeat(300), nobody: '\u200b \n', nina: '', nelly: 'فاطمة 🦊' };
+        const { left_out: left } = await importing(rootOf('names', Object.fromEntries(Object.entries(names).map(([name, display_name]) => [name, { display_name }]))));
+        const called = Object.fromEntries(Object.keys(names).map((name) => [name, account(`${name}@example.com`).display_name]));
+        assert.deepEqual(called, { nora: 'Nora\\x0aAdmin', nils: '\\xe2\\x80\\xaeslin', nele: 'Nele', nick: 'é'.repeat(200), nobody: called.nobody, nina: '', nelly: names.nelly });
+        assert.ok(!/[\r\n]/.test(called.nobody ?? ''), called.nobody);
+        assert.deepEqual(left.filter((l) => l.what === 'name of a person').map((l) => l.name).sort(), ['nick@example.com', 'nils@example.com', 'nobody@example.com', 'nora@example.com']);
+        const kept = (await admin.get('/api/v1/users?search=nora')).body.users[0];
+        assert.equal((await admin.patch(`/api/v1/users/${kept.user_id}`, { display_name: kept.display_name })).status, 200, 'a page that saves it again may');
+    });
+});
+
+describe('an account that stands for a deleted one', () => {
+    test('is nobody’s: no password, no link, no address and no end of its suspension, but its things can be handed on', async () => {
+        const old = rootOf('left', { lars: {} });
+        old.picture('left-behind.png', { user_id: 'gone-there', thumbnail });
+        old.done();
+        await importing(old);
+        const before_ = account(pictureOf('left-behind'));
+        assert.match(before_.email, /^owner-[0-9a-f]{12}@deleted\.invalid$/);
+        const refused = (answer) => assert.deepEqual([answer.status, /nobody can sign in to it\. Delete it/.test(answer.body.detail)], [409, true], answer.text);
+        for (const change of [{ is_active: true }, { email: 'mine@example.com' }, { password: PASSWORD }]) {
+            refused(await admin.patch(`/api/v1/auth/users/${before_.user_id}`, change));
+        }
+        refused(await admin.post(`/api/v1/users/${before_.user_id}/reset-password`));
+        for (const args of [['users', 'mod', before_.email, '--active'], ['reset', before_.email]]) {
+            const { code, err } = await invokemu(...args);
+            assert.deepEqual([code, /nobody can sign in to it/.test(err)], [1, true], err);
+        }
+        assert.deepEqual(account(before_.email), before_);
+        assert.equal((await admin.delete(`/api/v1/users/${before_.user_id}?delete_data=false&transfer_to=left-lars`)).status, 200);
+        assert.equal(pictureOf('left-behind'), 'lars@example.com');
+    });
+});
+
 describe('what was done is in the audit log', () => {
     const entriesOf = (id) => server.sql(`SELECT action, detail FROM audit_log WHERE target_id = '${id}'`);
 

@@ -190,7 +190,9 @@ describe('mail', () => {
         assert.equal((await it.admin.patch(path, { is_active: false })).status, 200);
         for (const [where, json] of [['check-link', { token }], ['reset-password', { token, password: NEXT }], ['accept-invitation', { token, password: NEXT }]]) {
             const answer = await it.anyone(where, json);
-            assert.deepEqual([answer.status, /Ask an administrator/.test(answer.body.detail)], [404, true], where);
+            assert.deepEqual([answer.status, /not known here.*Ask an administrator/.test(answer.body.detail)], [404, true], where);
+            const [entry] = (await it.admin.get('/api/v1/audit?action=link_redeemed&limit=1')).body.entries;
+            assert.deepEqual([entry.result, entry.target_id, entry.detail], ['refused', sven.user.user_id, { reason: 'The account is suspended.' }]);
         }
         const refused = await it.admin.post(`${path}/reset-password`);
         assert.deepEqual([refused.status, /suspended/.test(refused.body.detail)], [409, true]);

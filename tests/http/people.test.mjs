@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { startServer, useServer } from '../lib/server.mjs';
 import { Client, request } from '../lib/http.mjs';
+import { enqueue } from '../lib/queue.mjs';
 import { ADMIN, addUser, login, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
 
 const ME = '/api/v1/auth/me';
@@ -116,6 +117,7 @@ describe('people', () => {
         const { image_name: elsewhere } = await upload(leaver, { query: `&board_id=${friends}` });
         const preset = (await leaver.send('POST', '/api/v1/style_presets/', { form: [{ name: 'data', value: JSON.stringify({ name: 'Oils', positive_prompt: 'oil', negative_prompt: '', type: 'user', is_public: false }) }] })).body;
         assert.ok(preset.id);
+        await enqueue(leaver, { runs: 3 });
         const path = (query) => `/api/v1/users/${leaver.user.user_id}${query}`;
 
         for (const [query, status] of [['?delete_data=false', 422], ['?delete_data=false&delete_data=true', 422], ['?delete_data=true&delete_data=true', 422], [`?delete_data=false&transfer_to=${friend.user.user_id}&transfer_to=${heir.user.user_id}`, 422], [`?delete_data=true&transfer_to=${heir.user.user_id}`, 422], ['?delete_data=false&transfer_to=nobody', 400], ['?delete_data=false&transfer_to=system', 400], [`?delete_data=false&transfer_to=${leaver.user.user_id}`, 400]]) {
@@ -137,7 +139,7 @@ describe('people', () => {
         assert.equal((await admin.delete(path(`?delete_data=false&transfer_to=${heir.user.user_id}`))).status, 200);
 
         const [entry] = (await admin.get('/api/v1/audit?action=account_deleted&limit=1')).body.entries;
-        assert.deepEqual([entry.target_id, entry.detail], [leaver.user.user_id, { transferred_to: heir.user.user_id, transferred_to_email: heir.user.email }]);
+        assert.deepEqual([entry.target_id, entry.detail], [leaver.user.user_id, { transferred_to: heir.user.user_id, transferred_to_email: heir.user.email, jobs_ended: 3 }]);
         assert.equal((await leaver.get(ME)).status, 401);
         assert.deepEqual((await heir.get(`/api/v1/boards/${left}`)).body.user_id, heir.user.user_id);
         assert.deepEqual((await heir.get(`/api/v1/boards/${left}/shares`)).body.shares.map((s) => s.user_id), [friend.user.user_id]);
