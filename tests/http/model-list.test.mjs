@@ -171,7 +171,7 @@ describe('what a model says of itself', () => {
         sample: true,
         suggestions: ['a cat', '', 7, 'x'.repeat(201), 'ü'.repeat(200), 'bell\u0007', ...Array.from({ length: 30 }, (_, i) => `idea ${i}`)],
     });
-    addModel(dir, 'large', { name: 'Large', sample: 'yes', suggestions: 'a cat' });
+    addModel(dir, 'large', { name: 'Large', sample: 'yes', untrained: true, suggestions: 'a cat' });
     let server, admin, sample;
 
     before(async () => {
@@ -183,7 +183,7 @@ describe('what a model says of itself', () => {
 
     test('a sample comes first, with its suggestions; what is none is left out', async () => {
         const models = await list(await addUser(admin, 'Olga'));
-        assert.deepEqual(models.map((m) => [m.name, m.sample]), [['Zeta', true], ['Large', undefined]]);
+        assert.deepEqual(models.map((m) => [m.name, m.sample, m.untrained]), [['Zeta', true, undefined], ['Large', undefined, true]]);
         [sample] = models;
         assert.deepEqual(sample.suggestions, ['a cat', 'ü'.repeat(200), ...Array.from({ length: 22 }, (_, i) => `idea ${i}`)]);
         assert.equal(models[1].suggestions, undefined);

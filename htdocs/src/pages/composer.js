@@ -88,6 +88,7 @@ export function Composer({ toggleSettings, panelOpen }) {
   const area = useGrowth(prompt.value);
   const problem = why();
   const [early, setEarly] = useState(false);
+  const [sent, setSent] = useState(false);
   const fits = roomIn(prompt.value) >= 0 && roomIn(negative.value) >= 0;
   const ready = !problem && prompt.value.trim() && fits;
   const send = async () => {
@@ -106,6 +107,8 @@ export function Composer({ toggleSettings, panelOpen }) {
     // A board that is gone takes nothing any more.
     const gone = boardsState.value === 'ready' && !boardById(wish.boardId);
     createPictures({ ...wish, boardId: gone ? null : wish.boardId });
+    area.current.scrollTop = 0;
+    setSent(!touch.matches);
     if (touch.matches) {
       document.activeElement?.blur();
     }
@@ -120,11 +123,11 @@ export function Composer({ toggleSettings, panelOpen }) {
   // A press on a button leaves the text its focus: on a phone the keyboard stays, and nothing moves under the finger.
   const hold = (event) => event.target.closest('button') && event.preventDefault();
   const many = settings.value.count;
-  return html`<form class="composer" onSubmit=${(e) => (e.preventDefault(), send())}>
+  return html`<form class=${sent ? 'composer sent' : 'composer'} onSubmit=${(e) => (e.preventDefault(), send())}>
     <div class="composer-box" onMouseDown=${hold}>
       <label class="sr" for="prompt">What do you want to see?</label>
       <textarea id="prompt" data-search ref=${area} rows="1" placeholder="What do you want to see?"
-        value=${prompt.value} onInput=${(e) => (prompt.value = e.target.value)} onKeyDown=${keys} enterkeyhint=${touch.matches ? 'enter' : 'send'}></textarea>
+        value=${prompt.value} onInput=${(e) => (setSent(false), (prompt.value = e.target.value))} onClick=${() => setSent(false)} onKeyDown=${keys} enterkeyhint=${touch.matches ? 'enter' : 'send'}></textarea>
       <${LeaveOut} onKeyDown=${keys} back=${() => area.current.focus()} />
       <div class="composer-row">
         <${Stepper} label="How many" less="One picture fewer" more="One picture more" value=${many} min=${1} max=${MAX_COUNT} onNumber=${(n) => choose({ count: n })}

@@ -1,4 +1,4 @@
-// What stands below the composer while a sample model is selected: what it is, and prompts that it draws well.
+// What stands below the composer while a sample model, or one that was never trained, is selected: what it is, and prompts that it draws well.
 import { useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { user } from '../core/session.js';
@@ -35,15 +35,18 @@ function Chips({ all }) {
     ${all.length > SHOWN && html`<li><${Button} kind="quiet" icon="again" onClick=${() => setShown(draw(all, shown))}>Other ideas<//></li>`}</ul>`;
 }
 
-const Sample = () => html`<p class="note">This is a small sample model to try things out with: it knows far less than a full one.${' '}
+const Small = ({ untrained }) => html`<p class="note">${
+  untrained ? 'This model only draws patterns: it was never trained.' : 'This is a small sample model to try things out with: it knows far less than a full one.'
+}${' '}
   ${user.value?.is_admin ? html`<a href="/models">Add a full model</a>` : 'For a full one, ask the person who looks after this server.'}</p>`;
 
 export function Starters() {
   const chosen = model.value;
-  if (!chosen?.sample && !chosen?.suggestions) {
+  const small = chosen?.sample || chosen?.untrained;
+  if (!small && !chosen?.suggestions) {
     return null;
   }
   return html`<div class="starters">
     ${chosen.suggestions && html`<${Chips} key=${chosen.key} all=${chosen.suggestions} />`}
-    ${chosen.sample && html`<${Sample} />`}</div>`;
+    ${small && html`<${Small} untrained=${chosen.untrained} />`}</div>`;
 }
