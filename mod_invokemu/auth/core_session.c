@@ -91,7 +91,7 @@ static void about_user(imu_token *t, const imu_rows *user)
 #define ENDED_CHANGED "You were signed out because your password was changed. Sign in again."
 #define ENDED_OFF     "Your account was suspended. An administrator can end that."
 #define ENDED_GONE    "Your account was deleted. An administrator can tell you more."
-#define ENDED_REMOTE  \
+#define ENDED_REMOTE                                                                               \
     "You were signed out from another device, or by an administrator. Sign in again."
 
 /** Why a session doesn't hold: for the log, and for the person, who has proved to be its owner. */

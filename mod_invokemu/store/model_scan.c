@@ -240,18 +240,18 @@ static json_t *make_record(apr_pool_t *p, const char *dir, const char *name, con
         description = NULL;
     imu_model_kind_of(unet, scheduler, &kind);
     return imu_json_own(
-        p, json_pack("{s:s, s:s, s:s, s:I, s:s, s:s?, s:s, s:s, s:n, s:n, s:n, s:s, s:n, s:o, s:s, "
-                     "s:s, s:s, s:s, s:s, s:o*, s:o*, s:o*}",
-                     "key", key, "hash", hash, "path", name, "file_size", (json_int_t)size, "name",
-                     shown, "description", description, "source", name, "source_type", "path",
-                     "source_api_response", "source_url", "cover_image", "type", "main",
-                     "trigger_phrases", "default_settings", default_settings(about), "base",
-                     kind.base, "format", "diffusers", "repo_variant", "", "variant", kind.variant,
-                     "prediction_type", kind.prediction, "sample",
-                     json_is_true(json_object_get(about, "sample")) ? json_true() : NULL,
-                     "untrained",
-                     json_is_true(json_object_get(about, "untrained")) ? json_true() : NULL,
-                     "suggestions", suggestions(about)));
+        p,
+        json_pack("{s:s, s:s, s:s, s:I, s:s, s:s?, s:s, s:s, s:n, s:n, s:n, s:s, s:n, s:o, s:s, "
+                  "s:s, s:s, s:s, s:s, s:o*, s:o*, s:o*}",
+                  "key", key, "hash", hash, "path", name, "file_size", (json_int_t)size, "name",
+                  shown, "description", description, "source", name, "source_type", "path",
+                  "source_api_response", "source_url", "cover_image", "type", "main",
+                  "trigger_phrases", "default_settings", default_settings(about), "base", kind.base,
+                  "format", "diffusers", "repo_variant", "", "variant", kind.variant,
+                  "prediction_type", kind.prediction, "sample",
+                  json_is_true(json_object_get(about, "sample")) ? json_true() : NULL, "untrained",
+                  json_is_true(json_object_get(about, "untrained")) ? json_true() : NULL,
+                  "suggestions", suggestions(about)));
 }
 
 /** What an administrator wrote over the API outlives the folder's own description. */
