@@ -425,6 +425,8 @@ imu_head imu_arrival_head(conn_rec *c)
     arrival *a = f ? f->ctx : NULL;
     apr_status_t rv;
 
+    if (f && !is_http1(c))
+        imu_seat_moved(a->seat); /* it waits by rules of its own, for requests that are under way */
     if (!f || c->aborted || !is_http1(c))
         return IMU_HEAD_THERE;
     if (imu_seat_lost(a->seat))
@@ -440,7 +442,8 @@ imu_head imu_arrival_head(conn_rec *c)
     while (rv == APR_SUCCESS && is_http1(c) && !is_there(a))
         rv = take_more(f);
     if (APR_STATUS_IS_EAGAIN(rv)) {
-        imu_seat_wait(a->seat, HEAD_TIME);
+        if (a->seen || !c->keepalives) /* else KeepAliveTimeout is what counts */
+            imu_seat_wait(a->seat, HEAD_TIME);
         return IMU_HEAD_WAIT;
     }
     next_head(a);
@@ -497,12 +500,24 @@ static void pre_read_request(request_rec *r, conn_rec *c)
     a->stranger.until = 0;
 }
 
+static apr_status_t answered(void *seat)
+{
+    imu_seat_busy(seat, -1);
+    return APR_SUCCESS;
+}
+
 static int post_read_request(request_rec *r)
 {
     ap_filter_t *f = r->main ? NULL : filter_of(r->connection);
+    imu_seat *seat = r->main ? NULL : imu_arrival_seat(r->connection);
 
     if (f)
         ((arrival *)f->ctx)->limited = 1;
+    if (seat) {
+        imu_seat_busy(seat, 1);
+        /* The pool lasts until the answer has been sent. */
+        apr_pool_cleanup_register(r->pool, seat, answered, apr_pool_cleanup_null);
+    }
     return DECLINED;
 }
 

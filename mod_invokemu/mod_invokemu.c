@@ -103,7 +103,6 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
                : HTTP_INTERNAL_SERVER_ERROR;
 }
 
-/* A server that merely loads the module needs no database. */
 /* Pages that httpd writes itself, about a range beyond the end or a path that can't be. */
 static void insert_error_filter(request_rec *r)
 {
@@ -111,6 +110,7 @@ static void insert_error_filter(request_rec *r)
         imu_edge_common_headers(r);
 }
 
+/* A server that merely loads the module needs no database. */
 static int any_enabled(server_rec *s)
 {
     while (s && !imu_config_enabled(s))

@@ -20,11 +20,14 @@ APLOG_USE_MODULE(invokemu);
 #define PART      5
 #define TELL_TIME apr_time_from_sec(60)
 #define LOOK_MS   1000
+/* As many as a browser opens at once, and a few: nobody is among those who hold most for that. */
+#define FEW 8
 
 /* Whose they are: an account, or a network. */
 typedef struct holder {
     struct holder *next;
     int held;
+    int open; /* of these, those that are no event sockets */
     char name[];
 } holder;
 
@@ -43,6 +46,7 @@ struct imu_seat {
     holder *held_by;
     int fd;
     int parked; /* is in no ring */
+    int busy;   /* requests under way */
     int lost;
     apr_time_t until; /* 0: nothing is waited for */
 };
@@ -93,7 +97,7 @@ static int share(void)
 
     most = most > threads ? most : threads;
     most = most < left ? most : left;
-    return most > 1 ? most : 1;
+    return most > threads ? most : threads;
 }
 
 /* ---- holders ---- */
@@ -139,12 +143,14 @@ static void append(imu_seat *seat)
 {
     APR_RING_INSERT_TAIL(&seat->of->seats, seat, imu_seat, link);
     seat->of->used++;
+    seat->held_by->open++;
 }
 
 static void unlink_seat(imu_seat *seat)
 {
     APR_RING_REMOVE(seat, link);
     seat->of->used--;
+    seat->held_by->open--;
 }
 
 static void leave_part(imu_seat *seat)
@@ -175,12 +181,21 @@ static void forget(imu_seat *seat)
     leave_part(seat);
 }
 
+/* Of whoever has most; of these, what has no request under way; of these, the oldest. */
+static int leaves_before(const imu_seat *one, const imu_seat *other)
+{
+    int most = one->held_by->open > FEW ? one->held_by->open : FEW;
+    int others = other->held_by->open > FEW ? other->held_by->open : FEW;
+
+    return most != others ? most > others : !one->busy && other->busy;
+}
+
 static imu_seat *next_to_leave(const part *of)
 {
     imu_seat *found = NULL, *s;
 
     APR_RING_FOREACH(s, &of->seats, imu_seat, link)
-    if (!found || s->held_by->held > found->held_by->held)
+    if (!found || leaves_before(s, found))
         found = s;
     return found;
 }
@@ -194,8 +209,8 @@ static void tell(part *of, const holder *h)
     of->told = now;
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, ap_server_conf,
                  "IMU0108: %d connections of people %s are as many as this child has room for: the "
-                 "oldest idle one of %s, who has %d, ends",
-                 of->used, of->what, h->name, h->held);
+                 "oldest one of %s, who has %d, ends",
+                 of->used, of->what, h->name, h->open);
 }
 
 /* Threads find a socket that is shut down readable, at its end; the MPM too. */
@@ -311,6 +326,15 @@ void imu_seat_moved(imu_seat *seat)
     pthread_mutex_lock(&lock);
     seat->until = 0;
     move_to_end(seat);
+    pthread_mutex_unlock(&lock);
+}
+
+void imu_seat_busy(imu_seat *seat, int change)
+{
+    if (!seat)
+        return;
+    pthread_mutex_lock(&lock);
+    seat->busy += change;
     pthread_mutex_unlock(&lock);
 }
 

@@ -3,7 +3,8 @@
  * the event MPM takes only so many of them. As long as there is room nobody is bothered. Whoever
  * has signed in on a connection shares a part of them, whoever has not another; where one of the
  * two is full, a newcomer gets in all the same, and the connection of it that has asked for nothing
- * for longest ends, of whoever has most: an account, or a network. So nobody can take all, whoever
+ * for longest ends, of whoever has most: an account, or a network. What has a request under way
+ * comes last. So nobody can take all, whoever
  * comes has time to ask for something, and a proxy whose clients are all one network here is not
  * locked out. Event sockets are neither's: they have limits of their own.
  *
@@ -32,6 +33,8 @@ imu_seat *imu_seat_take(conn_rec *c, apr_socket_t *socket, const char *network);
 void imu_seat_known(imu_seat *seat, const char *user_id);
 /** A request has come. */
 void imu_seat_moved(imu_seat *seat);
+/** A request begins (1), or has been answered to its end (-1). */
+void imu_seat_busy(imu_seat *seat, int change);
 /** An event socket begins, or ends. */
 void imu_seat_park(imu_seat *seat, int parked);
 /** The connection is given back to the MPM, for so long at most since the first such call after

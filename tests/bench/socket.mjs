@@ -13,11 +13,11 @@ export function end(socket) {
     socket.terminate();
 }
 
-/** @param {(text: string) => void} [heard] gets every event as it came */
-export function connect(base, token, heard = () => {}) {
+/** @param {(text: string) => void} [heard] gets every event as it came; `options` go to the WebSocket */
+export function connect(base, token, heard = () => {}, options = {}) {
     const url = `${base.replace(/^http/, 'ws')}/ws/socket.io/?EIO=4&transport=websocket`;
     return new Promise((resolve, reject) => {
-        const socket = new WebSocket(url, { rejectUnauthorized: false, perMessageDeflate: false });
+        const socket = new WebSocket(url, { rejectUnauthorized: false, perMessageDeflate: false, ...options });
         socket.on('error', reject);
         socket.on('close', () => reject(new Error('the server closed a socket')));
         socket.on('message', (data) => {

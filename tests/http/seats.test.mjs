@@ -1,9 +1,12 @@
 // Connections that ask for nothing: while there is room they are left alone, and where there is none, whoever holds most gives way.
 import assert from 'node:assert/strict';
+import http2 from 'node:http2';
 import net from 'node:net';
-import { afterEach, describe, test } from 'node:test';
+import { after, afterEach, describe, test } from 'node:test';
 import { connect as connectSocket, end as endSocket } from '../bench/socket.mjs';
+import tls from 'node:tls';
 import { request } from '../lib/http.mjs';
+import { MODULES } from '../lib/paths.mjs';
 import { until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 import { SLOWER } from '../lib/waits.mjs';
@@ -102,5 +105,65 @@ describe('connections that ask for nothing', () => {
         assert.equal((await admin.get('/api/v1/auth/me', SOON)).status, 200);
         await until(() => alive(all) <= SHARE - 2, 'the end of most');
         assert.equal(alive(few), few.length);
+    });
+
+    test('are not those of people whose pages stay open: these come in as before', async () => {
+        const admin = await (server.admin ??= setupAdmin(server));
+        const pages = [];
+        for (let i = 0; i < 9; i++) {
+            pages.push(await connectSocket(server.url, admin.token, () => {}, { localAddress: '127.6.0.8' }));
+        }
+        await many(2 * SHARE, (i) => `127.6.3.${1 + (i % 4)}`);
+        for (let i = 0; i < 20; i++) {
+            assert.equal((await admin.get('/api/v1/auth/me', { from: '127.6.0.8', ...SOON })).status, 200);
+        }
+        pages.forEach(endSocket);
+    });
+
+    test('of one person end before an upload under way does', async () => {
+        const admin = await (server.admin ??= setupAdmin(server));
+        const busy = await addUser(admin, 'Busy');
+        const body = 'x'.repeat(6000);
+        const slow = await begin(`${me(busy)}POST /api/v1/client_state/default/set_by_key?key=k HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer ${busy.token}\r\nContent-Length: ${body.length + 2}\r\n\r\n"${body.slice(0, 5000)}`, '127.6.0.9');
+        await until(() => slow.text, 'its first answer');
+        // Others of the same person, which ask and then wait.
+        const idle = [];
+        for (let i = 0; i < 2 * SHARE; i++) {
+            const one = await begin(me(busy) + me(busy).slice(0, 20), '127.6.0.9');
+            await until(() => one.text, 'an answer');
+            idle.push(one);
+        }
+        await until(() => alive(idle) < SHARE, 'the end of some');
+        slow.socket.write(`${body.slice(5000)}"`);
+        await until(() => slow.text.split('HTTP/1.1 200 ').length === 3, 'the answer to the upload');
+    });
+});
+
+describe('HTTP/2 over TLS', () => {
+    const secure = useServer({ tls: true, conf: `LoadModule http2_module "${MODULES}/mod_http2.so"\nProtocols h2 http/1.1\nTimeout 100\nKeepAliveTimeout 100\n` });
+    const ends = [];
+    after(() => ends.forEach((end) => end()));
+
+    test('has no half minute for its first request, as heads have', async () => {
+        const admin = await setupAdmin(secure);
+        const session = http2.connect(secure.url, { rejectUnauthorized: false });
+        ends.push(() => session.destroy());
+        const told = [];
+        session.on('goaway', () => told.push('to go away')).on('close', () => told.push('closed')).on('error', () => {});
+        const ask = () =>
+            new Promise((resolve, reject) => {
+                const stream = session.request({ ':path': '/api/v1/auth/me', authorization: `Bearer ${admin.token}` });
+                stream.on('response', (head) => resolve(head[':status'])).on('error', reject).on('close', () => reject(new Error('no answer'))).resume().end();
+            });
+        assert.equal(await ask(), 200);
+        // What begins now and sends half a head is let go after that time.
+        const half = tls.connect({ port: secure.port, host: '127.0.0.1', rejectUnauthorized: false }, () => half.write('GET / HT'));
+        ends.push(() => half.destroy());
+        let ended = false;
+        half.on('error', () => {}).on('close', () => (ended = true)).resume();
+        await until(() => ended, 'the end of half a head', 60000 * SLOWER);
+        assert.equal((await request(`${secure.url}/api/v1/auth/status`)).status, 200);
+        assert.deepEqual(told, []);
+        assert.equal(await ask(), 200);
     });
 });
