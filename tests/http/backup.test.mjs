@@ -327,6 +327,7 @@ describe('backup and restore', () => {
         const other = await startServer({ multiuser: true });
         let halted;
         try {
+            await other.settled();
             await other.kill(other.httpd, 'SIGTERM');
             halted = await haltedRestore(large, other.data);
             const begins = await invokemu('users', 'list', '--root', other.data);
