@@ -83,10 +83,6 @@ describe('a flood of sign-ins', () => {
 
     test('does not keep an owner out where they were before', async () => {
         let n = 0;
-        // Used up by one address itself, before the flood uses up what all have together.
-        while ((await signIn(server, '127.0.12.10', `nobody${n++}@example.com`, WRONG)).status !== 429) {
-            assert.ok(n < 100, 'no limit');
-        }
         const one = async (i) => {
             while (!stopped) {
                 const { status } = await signIn(server, `127.0.0.${10 + (i % 20)}`, i % 2 ? 'owner@example.com' : `nobody${n++}@example.com`, WRONG);
@@ -131,6 +127,8 @@ describe('a flood from beside', () => {
         await addUser(await setupAdmin(server), 'Bert');
         assert.equal((await signIn(server, '127.0.12.50', 'bert@example.com', PASSWORD)).status, 200);
         let n = 0;
+        // Used up by one address itself, before the flood uses up what all have together: each that is turned away costs two.
+        await Promise.all(Array.from({ length: 230 }, () => signIn(server, '127.0.12.10', `nobody${n++}@example.com`, WRONG).catch(() => {})));
         const one = async (i) => {
             while (!stopped) {
                 // A connection that is closed is another answer to a flood.
