@@ -90,7 +90,6 @@ static int content_handler(request_rec *r)
 {
     if (!r->handler || strcmp(r->handler, "invokemu") != 0 || !is_enabled(r))
         return DECLINED;
-    imu_prefork_serving(r);
     return imu_handle(r);
 }
 

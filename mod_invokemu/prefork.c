@@ -1,10 +1,10 @@
 /*
  * prefork.c: the prefork MPM ends a child within the handler of SIGTERM or SIGHUP: it destroys the
  * child's pools there and then, whatever the child was doing. In the middle of malloc that breaks
- * the heap (seen while a child looked up its groups), in the middle of a request it aborts in
- * apr_reslist, because mod_dbd's connection is in use, and takes the event thread's connections
- * away under its hands. So a child does not hear these signals while hooks prepare it, and one
- * that serves a request of ours ends at once, as if killed: nothing that we keep minds.
+ * the heap (seen while a child looked up its groups, and between two requests), in the middle of a
+ * request it aborts in apr_reslist, because mod_dbd's connection is in use, and takes the event
+ * thread's connections away under its hands. So a child does not hear these signals while hooks
+ * prepare it, and afterwards it ends at once, as if killed: nothing that we keep minds.
  */
 #include "mod_invokemu/prefork.h"
 
@@ -18,8 +18,6 @@
 static const int endings[] = {SIGTERM, SIGHUP};
 #define ENDINGS (sizeof endings / sizeof endings[0])
 
-static volatile sig_atomic_t serving;
-static void (*usual[ENDINGS])(int);
 static sigset_t held;
 
 /* One process in the foreground (httpd -X) is left alone: its end is that of the whole server. */
@@ -33,9 +31,8 @@ static int is_prefork_child(void)
 
 static void end_child(int sig)
 {
-    if (serving)
-        _exit(0);
-    usual[sig == endings[0] ? 0 : 1](sig);
+    (void)sig;
+    _exit(0);
 }
 
 static void take_over_signals(void)
@@ -46,25 +43,9 @@ static void take_over_signals(void)
         if (sigaction(endings[i], NULL, &action) != 0 || action.sa_flags & SA_SIGINFO ||
             action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)
             continue;
-        usual[i] = action.sa_handler;
         action.sa_handler = end_child;
         sigaction(endings[i], &action, NULL);
     }
-}
-
-static apr_status_t served(void *baton)
-{
-    (void)baton;
-    serving--;
-    return APR_SUCCESS;
-}
-
-void imu_prefork_serving(request_rec *r)
-{
-    if (!usual[0])
-        return;
-    serving++;
-    apr_pool_cleanup_register(r->pool, NULL, served, apr_pool_cleanup_null);
 }
 
 static void hold_signals(void)

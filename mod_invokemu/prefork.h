@@ -4,10 +4,6 @@
 #ifndef IMU_PREFORK_H
 #define IMU_PREFORK_H
 
-#include <httpd.h>
-
 void imu_prefork_register_hooks(void);
-/** The child serves a request of ours until r's pool goes. */
-void imu_prefork_serving(request_rec *r);
 
 #endif
