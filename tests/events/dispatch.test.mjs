@@ -436,10 +436,6 @@ for (const mpm of ['worker', 'prefork']) {
             if (SANITIZED && mpm === 'prefork') {
                 server.allowLog(/AH00046: child process \d+ still did not exit, sending a SIGKILL/);
             }
-            // The same where it interrupted malloc: a child that has just begun may end with a crash instead.
-            if (mpm === 'prefork') {
-                server.allowLog(/AH00052: child pid \d+ exit signal (Abort|Segmentation fault)|^corrupted double-linked list$/);
-            }
             const admin = await setupAdmin(server);
             worker = await new FakeWorker(path.join(server.run, 'worker.sock'), { auto: true }).listen();
             for (const how of ['graceful', 'hard', null]) {
