@@ -165,6 +165,9 @@ void cli_complain(cli *c, const char *fmt, ...) __attribute__((format(printf, 2,
 /** Prints lines for programs as they are; on a terminal, control characters are shown. Cuts text
  * up. */
 void cli_print_lines(cli *c, char *text);
+/** Words that say what was counted, in the plural. @return the same in the singular where it is one
+ */
+const char *cli_in_number(apr_pool_t *p, const char *what, json_int_t count);
 /** A name of a file or of another program's as JSON: what is no UTF-8 in it is shown as on a
  * terminal. Null for NULL. New reference. */
 json_t *cli_json_name(apr_pool_t *p, const char *name);

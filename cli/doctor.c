@@ -57,18 +57,6 @@ static const struct {
 };
 #define N_FAULTS (sizeof faults / sizeof faults[0])
 
-/* For one of them: sentences begin with what they count, and say nothing else of its number. */
-static const char *in_number(apr_pool_t *p, const char *sentence, int count)
-{
-    size_t len = strcspn(sentence, " ");
-
-    if (count != 1 || len < 4 || sentence[len - 1] != 's')
-        return sentence;
-    return apr_pstrcat(
-        p, apr_pstrmemdup(p, sentence, len - (strncmp(sentence + len - 4, "sses", 4) ? 1 : 2)),
-        sentence + len, NULL);
-}
-
 void cli_doctor_found(cli_doctor *d, const char *what, const char *sentence, int count,
                       const apr_array_header_t *names, int mended)
 {
@@ -79,7 +67,7 @@ void cli_doctor_found(cli_doctor *d, const char *what, const char *sentence, int
     if (mended < count)
         d->open++;
     if (!d->c->opt.json) {
-        cli_say(d->c, "%d %s%s", count, in_number(d->c->p, sentence, count),
+        cli_say(d->c, "%d %s%s", count, cli_in_number(d->c->p, sentence, count),
                 mended == count ? ": mended"
                 : mended        ? ": some of them mended"
                                 : "");

@@ -503,20 +503,6 @@ static imu_err *take_all(cli_importer *im, const char *folder)
 
 /* ---- the report ---- */
 
-/* "1 board", "1 style preset", "1 thumbnail made anew", "1 workflow in pictures". */
-static const char *in_number(apr_pool_t *p, const char *what, json_int_t n)
-{
-    static const char *const tails[] = {" made anew", " in pictures", " of people", " of models"};
-    const char *tail = what + strlen(what);
-
-    for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++)
-        if (strstr(what, tails[i]))
-            tail = strstr(what, tails[i]);
-    if (n != 1 || tail == what || tail[-1] != 's')
-        return what;
-    return apr_pstrcat(p, apr_pstrmemdup(p, what, (apr_size_t)(tail - what - 1)), tail, NULL);
-}
-
 static void print_report(cli_importer *im)
 {
     const char *what;
@@ -526,7 +512,7 @@ static void print_report(cli_importer *im)
     cli_say(im->c, im->dry ? "What an import would do:" : "Taken in:");
     json_object_foreach (im->counts, what, one)
         cli_say(im->c, "%8lld %s%s", (long long)json_integer_value(json_object_get(one, "taken")),
-                in_number(im->p, what, json_integer_value(json_object_get(one, "taken"))),
+                cli_in_number(im->p, what, json_integer_value(json_object_get(one, "taken"))),
                 json_integer_value(json_object_get(one, "there"))
                     ? apr_psprintf(im->p, " (%" APR_INT64_T_FMT " more are here already)",
                                    (apr_int64_t)json_integer_value(json_object_get(one, "there")))

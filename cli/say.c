@@ -56,6 +56,26 @@ void cli_done(cli *c, json_t *json, const char *fmt, ...)
     json_decref(json);
 }
 
+const char *cli_in_number(apr_pool_t *p, const char *what, json_int_t count)
+{
+    const char *end = what;
+
+    /* the first word in the plural is what is counted: "style presets", "boards of an account" */
+    do {
+        const char *word = end + strspn(end, " ");
+
+        end = word + strcspn(word, " ");
+        if (end - word >= 4 && end[-1] == 's') {
+            const char *one = end - (strncmp(end - 4, "sses", 4) ? 1 : 2);
+
+            return count == 1 ? apr_pstrcat(p, apr_pstrmemdup(p, what, (apr_size_t)(one - what)),
+                                            end, NULL)
+                              : what;
+        }
+    } while (*end);
+    return what;
+}
+
 json_t *cli_json_name(apr_pool_t *p, const char *name)
 {
     json_t *json = name ? json_string(name) : json_null();

@@ -423,17 +423,19 @@ imu_head imu_arrival_head(conn_rec *c)
 {
     ap_filter_t *f = filter_of(c);
     arrival *a = f ? f->ctx : NULL;
+    imu_seat_state seat;
     apr_status_t rv;
 
     if (f && !is_http1(c))
         imu_seat_moved(a->seat); /* it waits by rules of its own, for requests that are under way */
     if (!f || c->aborted || !is_http1(c))
         return IMU_HEAD_THERE;
-    if (imu_seat_lost(a->seat))
+    seat = imu_seat_state_of(a->seat);
+    if (seat == IMU_SEAT_LOST)
         return IMU_HEAD_LATE;
     a->gathers = a->limited = 1;
     a->late = 0;
-    if (imu_seat_late(a->seat))
+    if (seat == IMU_SEAT_LATE)
         return give_up(a);
     rv = begin(f);
     /* Requests may have come ahead, behind a body. */

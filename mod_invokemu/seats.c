@@ -365,28 +365,19 @@ void imu_seat_wait(imu_seat *seat, apr_interval_time_t time)
     pthread_mutex_unlock(&lock);
 }
 
-int imu_seat_late(imu_seat *seat)
+imu_seat_state imu_seat_state_of(imu_seat *seat)
 {
-    int late;
+    imu_seat_state state = IMU_SEAT_HELD;
 
     if (!seat)
-        return 0;
+        return state;
     pthread_mutex_lock(&lock);
-    late = seat->until && seat->until <= apr_time_now();
+    if (seat->lost)
+        state = IMU_SEAT_LOST;
+    else if (seat->until && seat->until <= apr_time_now())
+        state = IMU_SEAT_LATE;
     pthread_mutex_unlock(&lock);
-    return late;
-}
-
-int imu_seat_lost(imu_seat *seat)
-{
-    int lost;
-
-    if (!seat)
-        return 0;
-    pthread_mutex_lock(&lock);
-    lost = seat->lost;
-    pthread_mutex_unlock(&lock);
-    return lost;
+    return state;
 }
 
 void imu_seat_leave(imu_seat *seat)

@@ -16,6 +16,7 @@
 #include <httpd.h>
 
 typedef struct imu_seat imu_seat;
+typedef enum { IMU_SEAT_HELD, IMU_SEAT_LATE, IMU_SEAT_LOST } imu_seat_state;
 
 /** How many connections the MPM takes in a child. Call in post_config, and after. */
 int imu_seats_capacity(void);
@@ -40,10 +41,8 @@ void imu_seat_park(imu_seat *seat, int parked);
 /** The connection is given back to the MPM, for so long at most since the first such call after
  * imu_seat_moved: then it can be read, to its end. */
 void imu_seat_wait(imu_seat *seat, apr_interval_time_t time);
-/** @return whether that time is over */
-int imu_seat_late(imu_seat *seat);
-/** @return whether it had to leave for somebody else */
-int imu_seat_lost(imu_seat *seat);
+/** @return whether it is still held, that time is over, or it had to go to somebody else */
+imu_seat_state imu_seat_state_of(imu_seat *seat);
 /** Gives it back, before the socket is closed. */
 void imu_seat_leave(imu_seat *seat);
 

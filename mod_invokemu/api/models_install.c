@@ -72,6 +72,11 @@ static int is_right_below(const char *dir, const char *path)
     return strncmp(path, dir, len) == 0 && path[len] == '/' && !strchr(path + len + 1, '/');
 }
 
+static int is_removed_elsewhere(const imu_rows *rows, int i, const char *dir)
+{
+    return imu_text(rows, i, "removed_at") && !is_right_below(dir, imu_text(rows, i, "path"));
+}
+
 /* Adds what was removed and lies elsewhere. */
 static imu_err *add_removed(imu_req *req, imu_db *db, const char *dir, json_t *list)
 {
@@ -82,7 +87,7 @@ static imu_err *add_removed(imu_req *req, imu_db *db, const char *dir, json_t *l
     for (int i = 0; !err && i < rows->count; i++) {
         const char *path = imu_text(rows, i, "path");
 
-        if (!imu_text(rows, i, "removed_at") || is_right_below(dir, path) ||
+        if (!is_removed_elsewhere(rows, i, dir) ||
             (err = imu_model_folder_look(db, req->p, dir, path, &folder)) ||
             imu_model_is_gone(folder->view.state))
             continue;

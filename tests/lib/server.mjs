@@ -22,6 +22,9 @@ const START_MS = 60000;
 const STOP_MS = 60000;
 const LOG_LINE = /^\[[^\]]+\] \[([^:\]]*):([a-z0-9]+)\] \[pid \d+(?::tid \d+)?\] /;
 const QUIET_LEVELS = new Set(['notice', 'info', 'debug', 'trace1', 'trace2', 'trace3', 'trace4', 'trace5']);
+// What a machine brings with it. AH00045: a child took longer than httpd's three seconds to end, on a busy one; one that hangs
+// is killed (AH00046), and fails. AH01882: its OpenSSL has been updated less lately than its Apache.
+const MACHINE = /AH00045: child process|AH01882: Init/;
 const CRASH = /exit signal|AH0005[0-2]|Sanitizer|runtime error:|stack smashing|buffer overflow detected/;
 
 const running = new Set();
@@ -416,8 +419,7 @@ export class Server {
         if (name !== 'error.log') {
             return name !== 'httpd.log' && !/\b(warn(ing)?|error|fatal|assert)/i.test(line);
         }
-        // A child that took longer than httpd's three seconds to end: the machine is busy. One that hangs is killed (AH00046) and fails.
-        if (line.includes('AH00045: child process')) {
+        if (MACHINE.test(line)) {
             return true;
         }
         const match = LOG_LINE.exec(line);

@@ -3,15 +3,14 @@ import { useEffect, useState } from 'preact/hooks';
 import { del, get } from '../core/api.js';
 import { html } from '../core/html.js';
 import { useRead } from '../core/read.js';
-import { ago, apart, fullTime, plain } from '../core/words.js';
+import { ago, fullTime } from '../core/words.js';
 import { Button, Failed } from '../parts/controls.js';
 import { Form } from '../parts/form.js';
 import { Address } from '../parts/names.js';
 import { complain, say } from '../state/toasts.js';
+import { nameOf } from './people-dialogs.js';
 
 const WORDS = { invitation: 'Invitation', reset: 'New password' };
-
-const nameOf = (link) => apart(plain(link.display_name) || link.email);
 
 const Link = ({ link, end }) => html`<li class="open-link" data-link=${link.invitation_id}><div><p><strong><${Address}>${nameOf(link)}<//></strong>
     <span class="tag">${WORDS[link.purpose]}</span>${link.expired && html`<span class="tag">Expired</span>`}</p>
