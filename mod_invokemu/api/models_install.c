@@ -16,6 +16,7 @@
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/models.h"
 #include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/jsons.h"
 
 #define PATH_MAX_LEN 4096
 #define JOB_ID_MASK  0x7fffffff
@@ -25,13 +26,6 @@ static imu_err *no_folder(imu_req *req)
     return imu_error(req->p, 400, "no_model_folder",
                      "This server has no folder for models yet. The administrator guide says, "
                      "under Models, how to give it one (InvokeMUModels).");
-}
-
-static const char *text_of(const json_t *record, const char *name)
-{
-    const char *text = json_string_value(json_object_get(record, name));
-
-    return text ? text : "";
 }
 
 static const char *without_slashes(apr_pool_t *p, const char *path)
@@ -198,7 +192,7 @@ static imu_err *removed_path(imu_req *req, const char *source, const char **path
             continue;
         record = imu_json_own(req->p, imu_json_parsed(rows, i, "record"));
         if (strcmp(imu_text(rows, i, "path"), source) == 0 ||
-            strcmp(text_of(record, "path"), source) == 0)
+            strcmp(imu_json_word(record, "path", ""), source) == 0)
             *path = imu_text(rows, i, "path");
     }
     return NULL;

@@ -16,6 +16,7 @@
 #include <openssl/evp.h>
 
 #include "mod_invokemu/util/ids.h"
+#include "mod_invokemu/util/jsons.h"
 #include "worker/diffusion/file_kind.h"
 #include "worker/diffusion/json_file.h"
 #include "worker/diffusion/model_files.h"
@@ -31,13 +32,6 @@
 #define ABOUT_MAX_LEN 2000
 #define IDEAS_MAX     24
 #define IDEA_LETTERS  200
-
-static const char *text_of(const json_t *object, const char *name, const char *def)
-{
-    const char *value = json_string_value(json_object_get(object, name));
-
-    return value ? value : def;
-}
 
 /** Bytes of all files below dir. */
 static apr_int64_t folder_size(apr_pool_t *p, const char *dir, int depth)
@@ -130,7 +124,7 @@ static json_t *default_settings(const json_t *about)
     static const char *const numbers[] = {"steps", "cfg_scale", "cfg_rescale_multiplier", "width",
                                           "height"};
     const json_t *given = json_object_get(about, "default_settings");
-    const char *scheduler = text_of(given, "scheduler", NULL);
+    const char *scheduler = imu_json_word(given, "scheduler", NULL);
     json_t *out;
     unsigned i;
 
@@ -231,8 +225,8 @@ static json_t *make_record(apr_pool_t *p, const char *dir, const char *name, con
                  *unet = imu_model_json(p, dir, "unet/config.json");
     const json_t *scheduler = imu_model_json(p, dir, "scheduler/scheduler_config.json");
     imu_model_kind kind;
-    const char *shown = text_of(about, "name", name),
-               *description = text_of(about, "description", NULL);
+    const char *shown = imu_json_word(about, "name", name),
+               *description = imu_json_word(about, "description", NULL);
 
     if (strlen(shown) > NAME_MAX_LEN)
         shown = name;

@@ -18,21 +18,14 @@ static const char *type_word(const imu_preset *preset)
     return preset->facts.is_default ? "default" : "user";
 }
 
-static const char *text_of(const json_t *texts_json, const char *key)
-{
-    const char *text = json_string_value(json_object_get(texts_json, key));
-
-    return text ? text : "";
-}
-
 static void read_preset(apr_pool_t *p, const imu_rows *rows, int row, imu_preset *preset)
 {
     json_t *data = imu_json_own(p, imu_json_parsed(rows, row, "preset_data"));
 
     preset->id = imu_text(rows, row, "id");
     preset->name = imu_text(rows, row, "name");
-    preset->positive = text_of(data, "positive_prompt");
-    preset->negative = text_of(data, "negative_prompt");
+    preset->positive = imu_json_word(data, "positive_prompt", "");
+    preset->negative = imu_json_word(data, "negative_prompt", "");
     preset->image = imu_text(rows, row, "image");
     preset->updated_at = imu_text(rows, row, "updated_at");
     preset->facts.owner_id = imu_text(rows, row, "user_id");

@@ -5,6 +5,13 @@
 
 #include <apr_strings.h>
 
+const char *imu_json_word(const json_t *object, const char *key, const char *def)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : def;
+}
+
 const char *imu_json_compact(apr_pool_t *p, const json_t *json)
 {
     char *text = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;

@@ -7,6 +7,8 @@
 #include <apr_pools.h>
 #include <jansson.h>
 
+/** @return the text below that key of an object, def where there is none */
+const char *imu_json_word(const json_t *object, const char *key, const char *def);
 /** The shortest text of json, in p; NULL for NULL or without memory. */
 const char *imu_json_compact(apr_pool_t *p, const json_t *json);
 /** The text of a JSON string's inside, without its quotes: how value stands inside a compact JSON
