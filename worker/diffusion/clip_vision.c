@@ -119,10 +119,12 @@ void imu_vision_scale(const imu_image *image, float *pixels)
     static const double mean[COLOURS] = {0.48145466, 0.4578275, 0.40821073},
                         deviation[COLOURS] = {0.26862954, 0.26130258, 0.27577711};
     size_t area = (size_t)image->width * (size_t)image->height;
-    for (size_t i = 0; i < COLOURS * area; i++)
-        pixels[i] =
-            (float)(((double)image->rgb[i % area * COLOURS + i / area] / 255 - mean[i / area]) /
-                    deviation[i / area]);
+    for (size_t i = 0; i < COLOURS * area; i++) {
+        size_t colour = i / area;
+
+        pixels[i] = (float)(((double)image->rgb[i % area * COLOURS + colour] / 255 - mean[colour]) /
+                            deviation[colour]);
+    }
 }
 
 /* The token for all of the picture and the patches, each at its place: [tokens, width] from the

@@ -366,7 +366,7 @@ static imu_engine_status encode_one(imu_ip *ip, imu_vision *v, const float *pixe
     bool whole = ip->kind == LINEAR;
     int64_t rows = whole ? 1 : info->tokens;
     float *numbers = calloc((size_t)(rows * ip->in), sizeof *numbers);
-    float *nothing = calloc((size_t)(3 * info->edge * info->edge), sizeof *nothing);
+    float *nothing = calloc(3 * (size_t)info->edge * (size_t)info->edge, sizeof *nothing);
     imu_engine_status s = numbers && nothing ? IMU_ENGINE_OK : imu_fail_memory(fault);
     if (!s && (pixels || !whole)) /* of nothing: zeros in place of the vector, or of the picture */
         s = imu_vision_run(v, pixels ? pixels : nothing, whole ? NULL : numbers,

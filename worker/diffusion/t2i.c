@@ -166,30 +166,36 @@ int64_t imu_t2i_pixels(const imu_t2i *t, int64_t cells)
 
 /* ---- running ---- */
 
+/* Adds the mean of each two by two places of from [n, h, w, c] to the place in `to` that stands for
+ * them; where the edge is odd, of those that are there. */
+static void add_means(const int64_t dim[4], const float *from, float *to)
+{
+    int64_t h = dim[1], w = dim[2], c = dim[3], rows = (h + 1) / 2, columns = (w + 1) / 2;
+    for (int64_t p = 0; p < dim[0] * h * w; p++) {
+        int64_t n = p / (h * w), row = p / w % h, column = p % w;
+        float share = (float)(((row | 1) < h ? 2 : 1) * ((column | 1) < w ? 2 : 1));
+        float *at = to + ((n * rows + row / 2) * columns + column / 2) * c;
+        for (int64_t i = 0; i < c; i++)
+            at[i] += from[p * c + i] / share;
+    }
+}
+
 /* Means of 2 by 2 pixels; at an odd edge, of what is there. On the host: this network runs once,
  * and no device needs an operation for it. Takes x over. */
 static imu_tensor *halved(imu_run *run, imu_tensor *x)
 {
     if (!x || imu_run_check(run))
         return NULL;
-    int64_t h = x->dim[1], w = x->dim[2], c = x->dim[3];
-    int64_t dim[4] = {x->dim[0], (h + 1) / 2, (w + 1) / 2, c};
-    float *from = malloc((size_t)imu_tensor_count(x) * sizeof *from);
-    float *to = calloc((size_t)(dim[0] * dim[1] * dim[2] * c), sizeof *to);
+    int64_t dim[4] = {x->dim[0], (x->dim[1] + 1) / 2, (x->dim[2] + 1) / 2, x->dim[3]};
+    float *from = calloc((size_t)imu_tensor_count(x), sizeof *from);
+    float *to = calloc((size_t)(dim[0] * dim[1] * dim[2] * dim[3]), sizeof *to);
     imu_tensor *y = NULL;
-    if (!from || !to)
-        imu_run_fail(run, IMU_TENSOR_NO_MEMORY);
-    else
-        imu_run_fail(run, run->backend->download(run->backend, x, from));
-    for (int64_t p = 0; !run->status && p < dim[0] * h * w; p++) {
-        int64_t n = p / (h * w), row = p / w % h, column = p % w;
-        float share = (float)(((row | 1) < h ? 2 : 1) * ((column | 1) < w ? 2 : 1));
-        float *at = to + ((n * dim[1] + row / 2) * dim[2] + column / 2) * c;
-        for (int64_t i = 0; i < c; i++)
-            at[i] += from[p * c + i] / share;
-    }
-    if (!run->status)
+    imu_run_fail(run,
+                 from && to ? run->backend->download(run->backend, x, from) : IMU_TENSOR_NO_MEMORY);
+    if (from && to && !run->status) {
+        add_means(x->dim, from, to);
         y = imu_op_from(run, 4, dim, to);
+    }
     free(from);
     free(to);
     imu_drop(run, x);
