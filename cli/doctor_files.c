@@ -18,8 +18,10 @@
 #include "cli/media.h"
 #include "mod_invokemu/store/files.h"
 #include "mod_invokemu/store/images.h"
+#include "mod_invokemu/store/orphans.h"
 #include "mod_invokemu/store/picture_check.h"
 #include "mod_invokemu/store/picture_files.h"
+#include "mod_invokemu/util/ids.h"
 
 /* So many rows without pictures, and more than half of all: a disk that is not mounted. */
 #define MANY 10
@@ -87,34 +89,35 @@ static imu_err *find_broken(cli_doctor *d, broken_files *b)
     return err;
 }
 
-/* What the row said, beside what is left of the picture. */
+/* What the row said, among the orphans too. */
 static imu_err *keep_record(cli_doctor *d, apr_pool_t *p, const char *name, int *there)
 {
+    const char *part =
+        apr_pstrcat(p, below(d, "tmp"), "/" IMU_TEMPORARY_PREFIX, imu_uuid4(p), NULL);
     imu_rows *rows;
     imu_err *err = imu_db_select(d->c->db, p, &rows, "doctor_picture_row", "s", name);
 
     *there = !err && rows->count > 0;
     if (err || !*there)
         return err;
-    return cli_write_file(
-        p, apr_pstrcat(p, d->c->opt.root, "/" IMU_ORPHANS_DIR "/", name, ".json", NULL),
-        imu_text(rows, 0, "record"));
+    if ((err = cli_write_file(p, part, imu_text(rows, 0, "record"))))
+        return err;
+    err = imu_orphan_keep(p, d->c->opt.root, part, apr_pstrcat(p, name, ".json", NULL));
+    if (err)
+        (void)cli_unlink(part);
+    return err;
 }
 
 /* A row whose picture is not there, or not whole: both go aside. */
 static imu_err *set_aside(cli_doctor *d, apr_pool_t *p, const char *name)
 {
-    const char *png = imu_picture_path(p, d->c->opt.root, name);
     json_t *names = imu_json_own(p, json_pack("[s]", name));
     int there;
     imu_err *err = keep_record(d, p, name, &there);
 
-    if (err || !there)
-        return err;
-    if (rename(png, apr_pstrcat(p, d->c->opt.root, "/" IMU_ORPHANS_DIR "/", name, NULL)) != 0 &&
-        errno != ENOENT)
-        return imu_error(p, 500, "files", "can't move %s: %s", png, strerror(errno));
-    return imu_images_delete(d->c->db, p, names);
+    if (!err && there)
+        err = imu_orphan_keep(p, d->c->opt.root, imu_picture_path(p, d->c->opt.root, name), name);
+    return err || !there ? err : imu_images_delete(d->c->db, p, names);
 }
 
 static imu_err *set_all_aside(cli_doctor *d, const apr_array_header_t *names, int *mended)
@@ -122,6 +125,8 @@ static imu_err *set_all_aside(cli_doctor *d, const apr_array_header_t *names, in
     apr_pool_t *sub;
     imu_err *err = cli_make_folders(d->c->p, below(d, IMU_ORPHANS_DIR), 0750);
 
+    if (!err)
+        err = cli_make_folders(d->c->p, below(d, "tmp"), 0750);
     apr_pool_create(&sub, d->c->p);
     for (int i = 0; !err && i < names->nelts; i++) {
         apr_pool_clear(sub);
@@ -154,25 +159,53 @@ static imu_err *look_again(cli_doctor *d, apr_array_header_t *names, int without
     return err;
 }
 
-/* A picture that was moved aside once, when its row was not there, comes back to it. */
-static imu_err *bring_back(cli_doctor *d, apr_array_header_t *missing, apr_array_header_t *back)
+/* A whole picture that was moved aside once, when its row was not there; NULL if there is none. */
+static const char *whole_orphan(cli_doctor *d, const char *name)
 {
-    apr_array_header_t *still = apr_array_make(d->c->p, missing->nelts, sizeof(const char *));
+    for (int n = 1; n <= IMU_ORPHANS_MAX; n++) {
+        const char *aside = imu_orphan_path(d->c->p, d->c->opt.root, name, n);
 
-    for (int i = 0; i < missing->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(missing, i, const char *);
-        const char *aside = below(d, apr_pstrcat(d->c->p, IMU_ORPHANS_DIR "/", name, NULL));
+        if (cli_is_whole(aside, imu_png_is_whole))
+            return aside;
+    }
+    return NULL;
+}
 
-        if (!cli_is_whole(aside, imu_png_is_whole)) {
-            APR_ARRAY_PUSH(still, const char *) = name;
+/* What lies in its place, if anything does, is of no use and goes aside itself. */
+static imu_err *put_back(cli_doctor *d, const char *aside, const char *name)
+{
+    const char *png = imu_picture_path(d->c->p, d->c->opt.root, name);
+    imu_err *err = imu_orphan_keep(d->c->p, d->c->opt.root, png, name);
+
+    if (!err && imu_rename_new(aside, png) != 0)
+        err = imu_error(d->c->p, 500, "files", "can't move %s: %s", aside, strerror(errno));
+    return err;
+}
+
+/* Takes those out of the list that can come back, and brings them. @param bare  gets those that
+ * have no thumbnail now */
+static imu_err *bring_back(cli_doctor *d, apr_array_header_t *names, apr_array_header_t *back,
+                           apr_array_header_t *bare)
+{
+    int n = 0;
+    imu_err *err = NULL;
+
+    for (int i = 0; !err && i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        const char *aside = whole_orphan(d, name);
+
+        if (!aside) {
+            APR_ARRAY_IDX(names, n++, const char *) = name;
             continue;
         }
         APR_ARRAY_PUSH(back, const char *) = name;
-        if (d->c->opt.fix && rename(aside, imu_picture_path(d->c->p, d->c->opt.root, name)) != 0)
-            return imu_error(d->c->p, 500, "files", "can't move %s: %s", aside, strerror(errno));
+        if (!cli_exists(imu_thumbnail_path(d->c->p, d->c->opt.root, name)))
+            APR_ARRAY_PUSH(bare, const char *) = name;
+        if (d->c->opt.fix)
+            err = put_back(d, aside, name);
     }
-    *missing = *still;
-    return NULL;
+    names->nelts = n;
+    return err;
 }
 
 static imu_err *thumbnails(cli_doctor *d, const apr_array_header_t *bare)
@@ -201,16 +234,10 @@ static imu_err *thumbnails(cli_doctor *d, const apr_array_header_t *bare)
 
 static imu_err *rows_without_pictures(cli_doctor *d, imu_sweep *sweep)
 {
-    apr_array_header_t *back = apr_array_make(d->c->p, 0, sizeof(const char *));
-    int all = sweep->missing + sweep->pictures, mended = 0, n;
-    imu_err *err = look_again(d, sweep->missing_names, 1);
+    int all = sweep->missing + sweep->pictures, mended = 0, n = sweep->missing_names->nelts;
+    imu_err *err = NULL;
 
-    if (err || (err = bring_back(d, sweep->missing_names, back)))
-        return err;
-    if (back->nelts)
-        cli_doctor_found(d, "came_back", "pictures whose file was moved aside, to be brought back",
-                         back->nelts, back, d->c->opt.fix ? back->nelts : 0);
-    if ((n = sweep->missing_names->nelts) == 0)
+    if (n == 0)
         return NULL;
     if (n > MANY && n > all / 2 && !d->c->opt.force) {
         cli_doctor_found(d, "missing",
@@ -299,34 +326,47 @@ static imu_err *useless(cli_doctor *d, const char *what, const char *sentence,
     return err;
 }
 
-static imu_err *files_of_rows(cli_doctor *d, apr_array_header_t *bare)
+/* Pictures that are missing or of no use here, and lie whole among the orphans. */
+static imu_err *came_back(cli_doctor *d, apr_array_header_t *missing, broken_files *b)
 {
-    broken_files b = {apr_array_make(d->c->p, 0, sizeof(const char *)),
-                      apr_array_make(d->c->p, 0, sizeof(const char *)),
-                      apr_array_make(d->c->p, 0, sizeof(const char *)), bare};
-    imu_err *err = find_broken(d, &b);
+    apr_array_header_t *back = apr_array_make(d->c->p, 0, sizeof(const char *));
+    apr_array_header_t *lists[] = {missing, b->torn, b->strange};
+    imu_err *err = NULL;
 
-    if (err)
-        return err;
-    if (b.locked->nelts)
+    for (size_t i = 0; !err && i < sizeof lists / sizeof lists[0]; i++)
+        err = bring_back(d, lists[i], back, b->bare);
+    if (!err && back->nelts)
+        cli_doctor_found(d, "came_back", "pictures whose file was moved aside, to be brought back",
+                         back->nelts, back, d->c->opt.fix ? back->nelts : 0);
+    return err;
+}
+
+static imu_err *broken_pictures(cli_doctor *d, const broken_files *b)
+{
+    imu_err *err;
+
+    if (b->locked->nelts)
         cli_doctor_found(
             d, "unreadable",
             "pictures that the server's user may not read: give it their files by chown",
-            b.locked->nelts, b.locked, 0);
+            b->locked->nelts, b->locked, 0);
     err = useless(d, "torn",
                   "pictures of which a part is missing, to be moved to outputs/orphans with "
                   "what their rows say",
-                  b.torn);
+                  b->torn);
     if (!err)
         err = useless(d, "strange",
                       "pictures in whose place lies no file but a link, a folder or the like, to "
                       "be moved to outputs/orphans with what their rows say",
-                      b.strange);
+                      b->strange);
     return err;
 }
 
 imu_err *cli_doctor_files(cli_doctor *d)
 {
+    broken_files b = {apr_array_make(d->c->p, 0, sizeof(const char *)),
+                      apr_array_make(d->c->p, 0, sizeof(const char *)),
+                      apr_array_make(d->c->p, 0, sizeof(const char *)), NULL};
     imu_sweep found;
     imu_err *err = (d->c->opt.fix ? imu_pictures_sweep : imu_pictures_look)(d->c->db, d->c->p,
                                                                             d->c->opt.root, &found);
@@ -334,8 +374,11 @@ imu_err *cli_doctor_files(cli_doctor *d)
     if (err)
         return err;
     report_sweep(d, &found);
-    if ((err = find_leftovers(d)) || (err = rows_without_pictures(d, &found)) ||
-        (err = look_again(d, found.bare_names, 0)) || (err = files_of_rows(d, found.bare_names)))
+    b.bare = found.bare_names;
+    if ((err = find_leftovers(d)) || (err = look_again(d, found.missing_names, 1)) ||
+        (err = look_again(d, b.bare, 0)) || (err = find_broken(d, &b)) ||
+        (err = came_back(d, found.missing_names, &b)) || (err = rows_without_pictures(d, &found)) ||
+        (err = broken_pictures(d, &b)))
         return err;
-    return thumbnails(d, found.bare_names);
+    return thumbnails(d, b.bare);
 }

@@ -14,9 +14,8 @@
 #include "mod_invokemu/store/files.h"
 #include "mod_invokemu/util/ids.h"
 
-#define COPY_BYTES    (1 << 20)
-#define COMPARE_BYTES (1 << 18)
-#define MAX_FOLDERS   16 /* open at a time */
+#define COPY_BYTES  (1 << 20)
+#define MAX_FOLDERS 16 /* open at a time */
 
 /* Where SQLite's processes that use a database in WAL mode hold a shared lock, in the file behind
  * "-shm" (SQLite, "WAL-mode File Format": the byte after the eight locks at 120). */
@@ -315,24 +314,6 @@ const char *cli_why_closed(apr_pool_t *p, int code)
     default:
         return apr_psprintf(p, "its file can't be read: %s", strerror(code));
     }
-}
-
-int cli_is_same(int one, int other)
-{
-    static char a[COMPARE_BYTES], b[COMPARE_BYTES];
-    struct stat first, second;
-
-    if (fstat(one, &first) != 0 || fstat(other, &second) != 0 || first.st_size != second.st_size)
-        return 0;
-    if (first.st_dev == second.st_dev && first.st_ino == second.st_ino)
-        return 1;
-    for (off_t at = 0; at < first.st_size; at += COMPARE_BYTES) {
-        ssize_t n = imu_read_at(one, a, sizeof a, at);
-
-        if (n <= 0 || imu_read_at(other, b, sizeof b, at) != n || memcmp(a, b, (size_t)n) != 0)
-            return 0;
-    }
-    return 1;
 }
 
 int cli_is_whole(const char *path, int (*check)(int fd))

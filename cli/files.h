@@ -61,8 +61,6 @@ int cli_open_file(const char *path);
 int cli_open_below(apr_pool_t *p, const char *folder, const char *path);
 /** What to say when it could not be opened. @param code  errno */
 const char *cli_why_closed(apr_pool_t *p, int code);
-/** Whether two open files hold the same. */
-int cli_is_same(int one, int other);
 /** @return 0 or -1 */
 int cli_unlink(const char *path);
 int cli_rename(const char *from, const char *to);

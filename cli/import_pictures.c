@@ -194,7 +194,7 @@ static int is_ours_the_same(cli_importer *im, apr_pool_t *p, const char *name, i
     if (!cli_exists(path))
         return 1;
     fd = cli_open_file(path);
-    same = fd >= 0 && cli_is_same(fd, from);
+    same = fd >= 0 && imu_is_same_file(fd, from);
     if (fd >= 0)
         close(fd);
     return same;

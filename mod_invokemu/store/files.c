@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -30,6 +32,49 @@ ssize_t imu_read_at(int fd, void *data, apr_size_t len, off_t at)
         done += (apr_size_t)n;
     }
     return (ssize_t)done;
+}
+
+static int same_bytes(int one, int other, char *a, char *b, off_t size)
+{
+    for (off_t at = 0; at < size; at += COPY_BYTES) {
+        ssize_t n = imu_read_at(one, a, COPY_BYTES, at);
+
+        if (n <= 0 || imu_read_at(other, b, COPY_BYTES, at) != n || memcmp(a, b, (size_t)n) != 0)
+            return 0;
+    }
+    return 1;
+}
+
+int imu_is_same_file(int one, int other)
+{
+    struct stat first, second;
+    char *buffers;
+    int same;
+
+    if (fstat(one, &first) != 0 || fstat(other, &second) != 0 || first.st_size != second.st_size)
+        return 0;
+    if (first.st_dev == second.st_dev && first.st_ino == second.st_ino)
+        return 1;
+    buffers = malloc(2 * COPY_BYTES);
+    same = buffers && same_bytes(one, other, buffers, buffers + COPY_BYTES, first.st_size);
+    free(buffers);
+    return same;
+}
+
+int imu_rename_new(const char *from, const char *to)
+{
+    struct stat st;
+
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    /* A file system that can't promise it. */
+    if (lstat(to, &st) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    return rename(from, to);
 }
 
 int imu_write_all(int fd, const void *data, apr_size_t len)

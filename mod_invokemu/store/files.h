@@ -41,6 +41,12 @@ imu_err *imu_file_reopen(apr_pool_t *p, int fd, int *read_only);
  * with errno */
 ssize_t imu_read_at(int fd, void *data, apr_size_t len, off_t at);
 
+/** Whether two open files hold the same. */
+int imu_is_same_file(int one, int other);
+
+/** rename(2), but never over something. @return 0, or -1 with errno, EEXIST for what is there */
+int imu_rename_new(const char *from, const char *to);
+
 /** Writes all bytes. @return 0, or -1 with errno */
 int imu_write_all(int fd, const void *data, apr_size_t len);
 

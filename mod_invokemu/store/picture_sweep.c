@@ -16,6 +16,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/store/files.h"
+#include "mod_invokemu/store/orphans.h"
 #include "mod_invokemu/store/previews.h"
 #include "mod_invokemu/util/ids.h"
 
@@ -91,17 +92,9 @@ static imu_err *cannot(sweeper *s, const char *doing, const char *path)
  * an older copy. */
 static imu_err *move_aside(sweeper *s, const char *path, const char *name)
 {
-    const char *folder = apr_pstrcat(s->p, s->root, "/" IMU_ORPHANS_DIR, NULL);
-
     note(s->found->orphan_names, name);
     s->found->orphans++;
-    if (s->look)
-        return NULL;
-    if (mkdir(folder, 0750) != 0 && errno != EEXIST)
-        return cannot(s, "make", folder);
-    if (rename(path, apr_pstrcat(s->p, folder, "/", name, NULL)) != 0)
-        return cannot(s, "move", path);
-    return NULL;
+    return s->look ? NULL : imu_orphan_keep(s->p, s->root, path, name);
 }
 
 /* A preview is made from a picture that is elsewhere: nothing is lost with it. */

@@ -70,6 +70,45 @@ describe('doctor', () => {
         assert.equal(await status(name, '/full'), 200);
     });
 
+    test('a torn picture whose whole file was moved aside gets that back, and its thumbnail', async () => {
+        const { image_name: name } = await upload(ruth, { png: makePng(32, 5) });
+        const whole = fs.readFileSync(images(name));
+        fs.renameSync(images(name), orphans(name));
+        fs.writeFileSync(images(name), whole.subarray(0, 50));
+        server.own(images(name));
+        await mends('came_back', { names: [name] });
+        assert.deepEqual([fs.readFileSync(images(name)), fs.readFileSync(orphans(`2/${name}`))], [whole, whole.subarray(0, 50)]);
+        fs.rmSync(orphans(`2/${name}`));
+        // Of two orphans of one name, the whole one.
+        fs.writeFileSync(orphans(name), 'torn');
+        fs.renameSync(images(name), orphans(`2/${name}`));
+        fs.rmSync(thumbnail(name));
+        const { code, found } = await doctor('--fix');
+        assert.deepEqual([code, Object.keys(found).sort()], [0, ['came_back', 'thumbnails']]);
+        assert.deepEqual([await status(name, '/full'), await status(name, '/thumbnail')], [200, 200]);
+        assert.deepEqual(await doctor(), { code: 0, err: '', found: {} });
+    });
+
+    test('no orphan takes the place of another one, unless it is the same', async () => {
+        const name = `${crypto.randomUUID()}.png`;
+        const contents = [makePng(5, 4), makePng(6, 4), makePng(5, 4), makePng(7, 4)];
+        for (const content of contents) {
+            fs.writeFileSync(images(name), content);
+            old(images(name));
+            await mends('orphans', { names: [name] });
+        }
+        assert.deepEqual([name, `2/${name}`, `3/${name}`].map((n) => fs.readFileSync(orphans(n))), [contents[0], contents[1], contents[3]]);
+        assert.ok(!fs.existsSync(orphans(`4/${name}`)));
+        // Torn pictures and what their rows said.
+        const { image_name: torn } = await upload(ruth, { png: makePng(33, 5) });
+        fs.writeFileSync(orphans(torn), 'other');
+        fs.writeFileSync(orphans(`${torn}.json`), '{"earlier": 1}');
+        fs.writeFileSync(images(torn), 'torn');
+        await mends('torn', { names: [torn] });
+        assert.deepEqual([orphans(torn), orphans(`${torn}.json`), orphans(`2/${torn}`)].map((f) => fs.readFileSync(f, 'utf8')), ['other', '{"earlier": 1}', 'torn']);
+        assert.equal(JSON.parse(fs.readFileSync(orphans(`2/${torn}.json`), 'utf8')).picture.width, 33);
+    });
+
     test('a row without a picture is written down and taken out', async () => {
         const board = (await ruth.post('/api/v1/boards/?board_name=Lost')).body;
         const { image_name: name } = await upload(ruth, { png: makePng(31, 5), query: `&board_id=${board.board_id}` });
@@ -79,8 +118,9 @@ describe('doctor', () => {
         fs.symlinkSync(elsewhere, orphans(`${name}.json`));
         await mends('missing', { names: [name] });
         assert.ok(!fs.existsSync(elsewhere));
+        assert.ok(fs.lstatSync(orphans(`${name}.json`)).isSymbolicLink());
         assert.equal((await admin.get(`/api/v1/images/i/${name}`)).status, 404);
-        const record = JSON.parse(fs.readFileSync(orphans(`${name}.json`), 'utf8'));
+        const record = JSON.parse(fs.readFileSync(orphans(`2/${name}.json`), 'utf8'));
         assert.deepEqual([record.picture.user_id, record.picture.width, record.board.board_name], [ruth.user.user_id, 31, 'Lost']);
         await ruth.delete(`/api/v1/boards/${board.board_id}`);
         fs.rmSync(orphans(`${name}.json`));
