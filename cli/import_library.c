@@ -217,6 +217,24 @@ static void note_cover(cli_importer *im, apr_pool_t *p, const char *key)
                         "only WebP files of at most 2 MiB are shown, and none behind a link");
 }
 
+/* Their record of a model, with the size of its files where that is not in it. */
+static const char *with_size(apr_pool_t *p, const char *place, const char *config)
+{
+    json_t *record = imu_json_own(p, json_loads(config, 0, NULL));
+    apr_int64_t size = 0;
+
+    if (json_integer_value(json_object_get(record, "file_size")) > 0)
+        return config;
+    cli_as(place);
+    if (is_single_file(place) || !imu_model_is_none(imu_model_inspect(p, place).state))
+        size = imu_model_size(p, place);
+    cli_as(NULL);
+    if (size == 0)
+        return config;
+    json_object_set_new(record, "file_size", json_integer(size));
+    return imu_json_compact(p, record);
+}
+
 static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, int i)
 {
     const char *name = imu_text(r, i, "name"), *path = imu_text(r, i, "path");
@@ -236,8 +254,8 @@ static imu_err *take_model(cli_importer *im, apr_pool_t *p, const imu_rows *r, i
         cli_import_note(im, "the file of model %s is missing: %s", name, place);
     err = imu_db_exec(im->db, p, &taken, "import_model", "sssssssss", imu_text(r, i, "id"), hash,
                       imu_text(r, i, "base"), imu_text(r, i, "type"),
-                      cli_import_name(im, p, "model", imu_text(r, i, "id"), name), place, config,
-                      cli_import_time(p, imu_text(r, i, "created_at")),
+                      cli_import_name(im, p, "model", imu_text(r, i, "id"), name), place,
+                      with_size(p, place, config), cli_import_time(p, imu_text(r, i, "created_at")),
                       cli_import_time(p, imu_text(r, i, "updated_at")));
     if (err)
         return err;

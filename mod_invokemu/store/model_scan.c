@@ -40,8 +40,6 @@ static apr_int64_t folder_size(apr_pool_t *p, const char *dir, int depth)
     apr_finfo_t info;
     apr_dir_t *d;
 
-    if (!depth && imu_is_weights_file(dir))
-        return apr_stat(&info, dir, APR_FINFO_SIZE, p) == APR_SUCCESS ? info.size : 0;
     if (depth > DEPTH_MAX || apr_dir_open(&d, dir, p) != APR_SUCCESS)
         return 0;
     while (apr_dir_read(&info, APR_FINFO_NAME, d) == APR_SUCCESS) {
@@ -54,6 +52,16 @@ static apr_int64_t folder_size(apr_pool_t *p, const char *dir, int depth)
     }
     apr_dir_close(d);
     return total;
+}
+
+apr_int64_t imu_model_size(apr_pool_t *p, const char *path)
+{
+    apr_finfo_t info;
+
+    if (apr_stat(&info, path, APR_FINFO_SIZE | APR_FINFO_TYPE, p) == APR_SUCCESS &&
+        info.filetype == APR_REG)
+        return info.size;
+    return folder_size(p, path, 0);
 }
 
 /** Adds what a file holds to a digest. @return 0 when it can't be read */
@@ -248,17 +256,37 @@ static json_t *make_record(apr_pool_t *p, const char *dir, const char *name, con
                   "suggestions", suggestions(about)));
 }
 
-/** What an administrator wrote over the API outlives the folder's own description. */
-static void keep_edits(json_t *record, const json_t *old)
+static void keep_fields(json_t *record, const json_t *old, const char *const *fields)
 {
-    static const char *const fields[] = {"name", "description", "trigger_phrases",
-                                         "default_settings", IMU_MODEL_EDITED};
-    unsigned i;
+    for (; *fields; fields++)
+        if (json_object_get(old, *fields))
+            json_object_set(record, *fields, json_object_get(old, *fields));
+}
 
-    for (i = 0; json_is_true(json_object_get(old, IMU_MODEL_EDITED)) &&
-                i < sizeof fields / sizeof fields[0];
-         i++)
-        json_object_set(record, fields[i], json_object_get(old, fields[i]));
+/** Whether a record was made by a scan of this folder, and not by another server. */
+static int is_scanned(const json_t *record, const char *name)
+{
+    return strcmp(imu_json_word(record, "source_type", ""), "path") == 0 &&
+           strcmp(imu_json_word(record, "source", ""), name) == 0;
+}
+
+/** What was said of a model outlives a scan, which renews what the files say. What an administrator
+ * wrote over the API counts more than the folder's own description, and so does all that an import
+ * brought. */
+static void keep_words(json_t *record, const json_t *old, const char *name)
+{
+    static const char *const written[] = {"name", "description", "trigger_phrases",
+                                          "default_settings", NULL};
+    static const char *const brought[] = {"source",     "source_type", "source_api_response",
+                                          "source_url", "usage_info",  NULL};
+    static const char *const edited[] = {IMU_MODEL_EDITED, NULL};
+    int imported = old && !is_scanned(old, name);
+
+    if (imported || json_is_true(json_object_get(old, IMU_MODEL_EDITED)))
+        keep_fields(record, old, written);
+    if (imported)
+        keep_fields(record, old, brought);
+    keep_fields(record, old, edited);
 }
 
 static imu_err *known_row(imu_db *db, apr_pool_t *p, const char *path, imu_rows **rows)
@@ -287,7 +315,7 @@ imu_err *imu_model_folder_read(apr_pool_t *p, imu_model_folder *f)
 {
     const json_t *old = known_record(p, f->known);
 
-    f->size = folder_size(p, f->path, 0);
+    f->size = imu_model_size(p, f->path);
     if (f->view.state == IMU_MODEL_BROKEN)
         return NULL;
     /* The digest of several gigabytes is taken once, and again when the folder has changed. */
@@ -316,7 +344,7 @@ static imu_err *put_folder(imu_db *db, apr_pool_t *p, const imu_model_folder *f,
                  : make_record(p, f->path, f->name, *key, hash, f->size);
     if (!record)
         return imu_error_internal(p, "the model in %s can't be described", f->path);
-    keep_edits(record, known_record(p, known));
+    keep_words(record, known_record(p, known), f->name);
     return imu_model_put(db, p, f->path, record);
 }
 

@@ -21,10 +21,14 @@ typedef struct imu_model_folder {
     const char *hash;    /**< of its weights, once it has been read */
 } imu_model_folder;
 
-/** Makes or renews a record of each model folder right below dir (model_scan.c). A known model
- * whose folder is gone or broken keeps its record, and with it what people wrote there; one that
- * was removed stays so. For the parent, at start-up, and the command line. */
+/** Makes or renews a record of each model folder right below dir (model_scan.c). What an
+ * administrator or another server, by an import, said of a model stays; what its files say is
+ * renewed. A known model whose folder is gone or broken keeps its record as it is; one that was
+ * removed stays so. For the parent, at start-up, and the command line. */
 imu_err *imu_models_scan(imu_db *db, const char *dir);
+/** Bytes of a model's files: of the one file at path, or of all below that folder. 0 when there are
+ * none. */
+apr_int64_t imu_model_size(apr_pool_t *p, const char *path);
 /** Names of the folders right below dir, sorted, as texts. A dir that does not exist holds none. */
 imu_err *imu_model_folders(apr_pool_t *p, const char *dir, apr_array_header_t **names);
 /** Looks at the folder called name, or at that path. @return NULL also for one that holds no model:

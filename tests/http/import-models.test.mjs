@@ -137,3 +137,110 @@ describe('models of another server', () => {
         assert.equal((await admin.post(`${MODELS}/install?source=${encodeURIComponent(theirs.pickle[0])}`, {})).status, 404);
     });
 });
+
+describe('what another server said of its models', () => {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'imu-told-models-'));
+    const models = path.join(dir, 'old/models');
+    const KEYS = ['9413dbff-eb82-5178-94c6-34028aa4369d', '67bc4ab1-1d40-561a-bab0-5d5a1e6c9961'];
+    /** As people see a model, and what other programs know it by. */
+    const told = { name: 'Juggernaut XL v9', description: 'From before', trigger_phrases: ['juggernaut'], default_settings: { steps: 12, width: 1024 }, source: 'https://models.example/j', source_type: 'url', usage_info: 'With care' };
+    const parts = (record, names) => Object.fromEntries(names.map((name) => [name, record?.[name]]));
+    let server, admin;
+    const one = async (key) => (await admin.get(`${MODELS}/i/${key}`)).body;
+    const scan = async () => assert.equal((await run(server, 'invokemu', ['models', 'scan', '--models', models])).code, 0);
+    const holds = async (words, what) => {
+        for (const key of KEYS) {
+            assert.deepEqual(parts(await one(key), Object.keys(words)), words, `${what}: ${key}`);
+        }
+    };
+
+    before(async () => {
+        fs.chmodSync(dir, 0o755);
+        const old = new OldRoot(path.join(dir, 'old'), '6.12');
+        for (const [i, key] of KEYS.entries()) {
+            addModel(models, key, { name: 'What the folder says' });
+            // The first one's size is another, so that its weights are read anew; the second one's was never written down.
+            const config = { key, ...told, base: 'sdxl', type: 'main', format: 'diffusers', variant: 'inpaint', path: key, hash: `blake3:${key}`, ...(i ? {} : { file_size: 7 }) };
+            old.row('models', { id: key, hash: config.hash, base: 'sdxl', type: 'main', path: key, name: told.name, config: JSON.stringify(config), created_at: TIME, updated_at: TIME });
+        }
+        old.done();
+        server = await startServer({ multiuser: true });
+        admin = await setupAdmin(server);
+        assert.equal((await run(server, 'invokemu', ['import', old.root])).code, 0);
+    });
+    after(async () => {
+        await server?.stop();
+        fs.rmSync(dir, { recursive: true, force: true });
+    });
+
+    test('a size that it never wrote down is taken from the files', async () => {
+        const { file_size: size } = await one(KEYS[1]);
+        assert.equal(size, (await fs.promises.readdir(path.join(models, KEYS[1]), { recursive: true, withFileTypes: true })).filter((f) => f.isFile()).reduce((sum, f) => sum + fs.statSync(path.join(f.path, f.name)).size, 0));
+    });
+
+    test('outlives the scans of its folder, which renew what the files say', async () => {
+        for (const time of ['once', 'twice']) {
+            await scan();
+            await holds({ ...told, base: 'sd-1', variant: 'normal', format: 'diffusers' }, time);
+            assert.match((await one(KEYS[0])).hash, /^sha256:[0-9a-f]{64}$/, 'its files were read');
+            assert.equal((await one(KEYS[1])).hash, `blake3:${KEYS[1]}`, 'nothing about its files is new');
+        }
+        assert.deepEqual(server.sql('SELECT DISTINCT name, base FROM models'), [{ name: told.name, base: 'sd-1' }]);
+    });
+
+    test('outlives being removed and brought back', async () => {
+        for (const key of KEYS) {
+            assert.equal((await run(server, 'invokemu', ['models', 'remove', key])).code, 0);
+            assert.equal((await run(server, 'invokemu', ['models', 'restore', key])).code, 0);
+        }
+        await scan();
+        await holds(told, 'brought back');
+    });
+
+    test('and what an administrator says later counts more', async () => {
+        const later = { name: 'Mine', description: null, default_settings: { steps: 3 } };
+        for (const key of KEYS) {
+            assert.equal((await admin.patch(`${MODELS}/i/${key}`, later)).status, 200);
+        }
+        await scan();
+        await holds({ ...told, ...later }, 'edited');
+    });
+});
+
+describe('a folder of models of another server that is named after the import', () => {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'imu-named-models-'));
+    const models = path.join(dir, 'models');
+    fs.mkdirSync(models);
+    const KEY = '9413dbff-eb82-5178-94c6-34028aa4369d';
+    const told = { name: 'Juggernaut', description: 'From before', source: 'https://models.example/j' };
+    let server, admin;
+    const seen = async () => {
+        const { key, name, description, source } = (await admin.get(`${MODELS}/i/${KEY}`)).body;
+        return { key, name, description, source };
+    };
+
+    before(async () => {
+        fs.chmodSync(dir, 0o755);
+        server = await startServer({ multiuser: true, models });
+        admin = await setupAdmin(server);
+        const config = { key: KEY, ...told, source_type: 'url', base: 'sd-1', type: 'main', format: 'diffusers', path: KEY, hash: 'blake3:1', file_size: 7 };
+        server.sql(`INSERT INTO models (key, hash, base, type, name, path, record, created_at, updated_at) VALUES ('${KEY}', 'blake3:1', 'sd-1', 'main', 'Juggernaut', '${models}/${KEY}', '${JSON.stringify(config)}', '${TIME}', '${TIME}')`);
+        addModel(models, KEY);
+    });
+    after(async () => {
+        await server?.stop();
+        fs.rmSync(dir, { recursive: true, force: true });
+    });
+
+    test('its records keep their words when Apache starts', async () => {
+        server.allowLog(/AH03490/); // children of before may still be on their way out
+        await server.restart('graceful');
+        assert.deepEqual(await seen(), { key: KEY, ...told });
+    });
+
+    test('and when it is brought back by Look for new models', async () => {
+        assert.equal((await admin.delete(`${MODELS}/i/${KEY}`)).status, 204);
+        const { status } = await admin.post(`${MODELS}/install?source=${KEY}`, {});
+        assert.deepEqual([status, await seen()], [201, { key: KEY, ...told }]);
+    });
+});

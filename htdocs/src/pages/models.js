@@ -19,11 +19,11 @@ const scan = () => get(`${ROOT}/scan_folder`);
 const install = (path) => api('POST', `${ROOT}/install`, { query: { source: path }, json: {} });
 const parted = (names) => names.map((name) => `“${apart(name)}”`).join(', ');
 
-/** "43 MB on disk" */
+/** "43 MB on disk"; nothing where nobody knows. */
 function onDisk(bytes) {
   const large = bytes >= 1e9;
-  const number = (bytes / (large ? 1e9 : 1e6)).toLocaleString(undefined, { maximumFractionDigits: bytes < 1e7 || large ? 1 : 0 });
-  return `${number} ${large ? 'GB' : 'MB'} on disk`;
+  const number = Math.max(0.1, bytes / (large ? 1e9 : 1e6)).toLocaleString(undefined, { maximumFractionDigits: bytes < 1e7 || large ? 1 : 0 });
+  return bytes > 0 && `${number} ${large ? 'GB' : 'MB'} on disk`;
 }
 
 function EditModel({ model, onClose }) {
@@ -119,7 +119,7 @@ function Others({ edit }) {
   const groups = [...KINDS, [null, ...REST]].map(([type, words, about]) => ({ words, about, list: otherModels.value.filter((m) => (type ? m.type === type : !known.includes(m.type))) }));
   return groups.filter(({ list }) => list.length).map(
     ({ words, about, list }) => html`<section key=${words}><h2>${words}</h2><p class="note">${about}</p><ul class="models">${list.map(
-      (model) => html`<${Card} key=${model.key} model=${model} level="h3" facts=${[model.file_size && onDisk(model.file_size), FAMILIES[model.base] ?? `for ${model.base}`]}
+      (model) => html`<${Card} key=${model.key} model=${model} level="h3" facts=${[onDisk(model.file_size), FAMILIES[model.base] ?? `for ${model.base}`]}
         ready="Ready, for workflows and programs"><${More} model=${model} edit=${edit} /><//>`,
     )}</ul></section>`,
   );
