@@ -1,7 +1,7 @@
 # The administrator's command line, and upstream's names for its account commands.
 
 # What requests publish too, the command line publishes too, by a way of its own (tell.c).
-CLI_OBJ   := $(B)/obj/mod_invokemu/events/news.o $(B)/obj/mod_invokemu/events/publish.o $(patsubst %.c,$(B)/obj/%.o,$(wildcard cli/*.c)) $(B)/obj/gen/import_reads.o $(B)/obj/gen/import_shape.o
+CLI_OBJ   := $(patsubst %,$(B)/obj/mod_invokemu/events/%.o,account_news board_news news publish) $(patsubst %.c,$(B)/obj/%.o,$(wildcard cli/*.c)) $(B)/obj/gen/import_reads.o $(B)/obj/gen/import_shape.o
 CLI_NAMES := invoke-useradd invoke-userlist invoke-usermod invoke-userdel
 
 $(B)/obj/cli/%.o: cli/%.c

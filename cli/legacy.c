@@ -8,7 +8,8 @@
 #include <apr_strings.h>
 
 #include "cli/cli.h"
-#include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/events/account_news.h"
 #include "mod_invokemu/store/legacy.h"
 
 static const char *counted(cli *c, const imu_rows *counts, const char *column, const char *one,
@@ -29,11 +30,12 @@ const char *cli_legacy_words(cli *c, const imu_rows *counts)
 
 static imu_err *assign(cli *c, const char *id, const char *email, imu_rows **counts)
 {
-    imu_err *err = imu_legacy_assign(c->db, c->p, id, counts);
+    imu_account_news news;
+    imu_err *err = imu_account_news_read(c->db, c->p, IMU_SYSTEM_USER, id, &news);
 
-    if (err)
+    if (err || (err = imu_legacy_assign(c->db, c->p, id, counts)))
         return err;
-    imu_publish_user_changed(id);
+    imu_account_tell_moved(&news);
     cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_LEGACY_ASSIGNED,
                                  .target_id = id,
                                  .target_name = email,

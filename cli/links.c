@@ -11,6 +11,7 @@
 
 #include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/events/account_news.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/invitations.h"
 #include "mod_invokemu/store/mail.h"
@@ -141,11 +142,14 @@ imu_err *cli_links_list(cli *c)
 imu_err *cli_links_end(cli *c)
 {
     imu_audit_fact fact = {.action = IMU_AUDIT_LINK_ENDED};
+    imu_account_news news;
     imu_rows *user;
     imu_err *err;
     int gone;
 
-    if ((err = imu_invitation_end(c->db, c->p, c->opt.plain, &user)))
+    if ((err = imu_invitation_open(c->db, c->p, c->opt.plain, &user)) ||
+        (err = imu_account_news_read(c->db, c->p, imu_text(user, 0, "user_id"), NULL, &news)) ||
+        (err = imu_invitation_end(c->db, c->p, c->opt.plain, &user)))
         return err;
     imu_publish_user_changed(imu_text(user, 0, "user_id"));
     fact.target_id = imu_text(user, 0, "user_id");
@@ -153,8 +157,10 @@ imu_err *cli_links_end(cli *c)
     cli_note(c, fact);
     gone = strcmp(imu_text(user, 0, "purpose"), "invitation") == 0;
     fact.action = IMU_AUDIT_ACCOUNT_DELETED;
-    if (gone)
+    if (gone) {
         cli_note(c, fact);
+        imu_account_tell_moved(&news);
+    }
     cli_done(c, json_pack("{s:s, s:b}", "email", fact.target_name, "account_deleted", gone),
              "The link of %s works no more%s.", fact.target_name,
              gone ? ", and the account that nobody has used is gone"

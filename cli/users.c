@@ -11,6 +11,8 @@
 
 #include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/auth/core_password.h"
+#include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/events/account_news.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/accounts.h"
 #include "mod_invokemu/store/picture_files.h"
@@ -174,6 +176,7 @@ imu_err *cli_users_del(cli *c)
 {
     imu_rows *user, *heir;
     const char *id, *email, *heir_id;
+    imu_account_news news;
     apr_array_header_t *ended;
     imu_err *err;
 
@@ -189,10 +192,10 @@ imu_err *cli_users_del(cli *c)
                              : apr_pstrcat(c->p, "This deletes ", email,
                                            " with all boards and pictures, for good.", NULL)))
         return imu_error(c->p, 400, "not_confirmed", "nothing was deleted");
-    if ((err = imu_account_remove(c->db, c->p, id, heir_id, &ended)))
+    if ((err = imu_account_news_read(c->db, c->p, id, heir_id, &news)) ||
+        (err = imu_account_remove(c->db, c->p, id, heir_id, &ended)))
         return err;
-    cli_tell_canceled(c, ended);
-    imu_publish_user_changed(id);
+    imu_account_tell_gone(c->p, IMU_SYSTEM_USER, &news, ended);
     if ((err = cli_purge(c)))
         cli_complain(c, "files are left, which the server removes: %s",
                      err->log ? err->log : err->detail);

@@ -6,7 +6,7 @@
 
 #include "mod_invokemu/api/accounts.h"
 #include "mod_invokemu/api/audit.h"
-#include "mod_invokemu/api/board_news.h"
+#include "mod_invokemu/events/board_news.h"
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/handlers.h"
 #include "mod_invokemu/auth/throttle.h"
@@ -135,7 +135,7 @@ imu_err *imu_api_board_share(imu_req *req)
         (err = imu_board_share(req->db, req->p, board_id, people, permission,
                                email ? req->who.user_id : NULL)))
         return err;
-    imu_board_tell_now(req, board_id, 0);
+    imu_board_tell_now(req->db, req->p, board_id, 0);
     imu_audit_board(req, IMU_AUDIT_BOARD_SHARED, board_id, people,
                     json_pack("{s:s, s:O}", "permission", permission, "user_ids", people));
     shared_with = json_array();
@@ -154,11 +154,11 @@ imu_err *imu_api_board_unshare(imu_req *req)
     int ended;
 
     if ((err = imu_gallery_board_may(req, board_id, imu_policy_board_share)) ||
-        (err = imu_board_audience_read(req, board_id, &before)) ||
+        (err = imu_board_audience_read(req->db, req->p, board_id, &before)) ||
         (err = imu_board_unshare(req->db, req->p, board_id, person, &ended)))
         return err;
     if (ended) {
-        imu_board_tell(req, before);
+        imu_board_tell(before);
         imu_audit_board(req, IMU_AUDIT_BOARD_UNSHARED, board_id,
                         imu_json_own(req->p, json_pack("[s]", person)),
                         json_pack("{s:s}", "user_id", person));

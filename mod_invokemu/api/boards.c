@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "mod_invokemu/api/board_news.h"
+#include "mod_invokemu/events/board_news.h"
 #include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/handlers.h"
@@ -110,7 +110,7 @@ imu_err *imu_api_board_create(imu_req *req)
         (err = check_name(req, "query", name)) || (err = imu_req_db(req, &db)) ||
         (err = imu_board_create(db, req->p, req->who.user_id, name, &id)))
         return err;
-    imu_board_tell_now(req, id, 0);
+    imu_board_tell_now(req->db, req->p, id, 0);
     return reply_board(req, 201, id);
 }
 
@@ -266,10 +266,10 @@ imu_err *imu_api_board_change(imu_req *req)
     if ((err = imu_gallery_board(req, board_id, imu_policy_board_edit, &board)) ||
         (err = read_changes(req, &changes)) ||
         (err = check_cover(req, board_id, changes.cover_image_name)) ||
-        (err = imu_board_audience_read(req, board_id, &before)) ||
+        (err = imu_board_audience_read(req->db, req->p, board_id, &before)) ||
         (err = imu_board_change(req->db, req->p, board_id, &changes)))
         return err;
-    imu_board_tell_now(req, board_id, before->everyone);
+    imu_board_tell_now(req->db, req->p, board_id, before->everyone);
     audit_change(req, board, &changes);
     return reply_board(req, 201, board_id);
 }
@@ -287,13 +287,13 @@ imu_err *imu_api_board_delete(imu_req *req)
 
     if ((err = imu_query_bool(req, "include_images", 0, &with_pictures)) ||
         (err = imu_gallery_board(req, board_id, imu_policy_board_delete, &board)) ||
-        (err = imu_board_audience_read(req, board_id, &audience)))
+        (err = imu_board_audience_read(req->db, req->p, board_id, &audience)))
         return err;
     err = imu_board_delete(req->db, req->p, board_id, with_pictures ? req->who.user_id : NULL,
                            with_pictures && imu_policy_sees_all(&req->who), &deleted, &kept);
     if (err)
         return err;
-    imu_board_tell(req, audience);
+    imu_board_tell(audience);
     audit_foreign(req, IMU_AUDIT_BOARD_DELETED, board,
                   json_pack("{s:I}", "images", (json_int_t)json_array_size(deleted)));
     imu_gallery_purge(req);

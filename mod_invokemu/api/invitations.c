@@ -9,6 +9,7 @@
 #include "mod_invokemu/api/accounts.h"
 #include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/mail.h"
+#include "mod_invokemu/events/account_news.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/hosts.h"
 #include "mod_invokemu/store/invitations.h"
@@ -104,18 +105,23 @@ imu_err *imu_api_invitations_create(imu_req *req)
 /** DELETE /invitations/{invitation_id}: the link stops working. {success, account_deleted}. */
 imu_err *imu_api_invitation_delete(imu_req *req)
 {
+    const char *id = imu_param(req, "invitation_id");
+    imu_account_news news;
     imu_rows *user;
     imu_db *db;
     imu_err *err;
     int gone;
 
-    if ((err = imu_req_db(req, &db)) ||
-        (err = imu_invitation_end(db, req->p, imu_param(req, "invitation_id"), &user)))
+    if ((err = imu_req_db(req, &db)) || (err = imu_invitation_open(db, req->p, id, &user)) ||
+        (err = imu_account_news_read(db, req->p, imu_text(user, 0, "user_id"), NULL, &news)) ||
+        (err = imu_invitation_end(db, req->p, id, &user)))
         return err;
     audit_link(req, IMU_AUDIT_LINK_ENDED, user);
     gone = strcmp(imu_text(user, 0, "purpose"), "invitation") == 0;
-    if (gone)
+    if (gone) {
         audit_link(req, IMU_AUDIT_ACCOUNT_DELETED, user);
+        imu_account_tell_moved(&news);
+    }
     imu_publish_user_changed(imu_text(user, 0, "user_id"));
     return imu_reply_json(req, 200, json_pack("{s:b, s:b}", "success", 1, "account_deleted", gone));
 }

@@ -5,7 +5,8 @@
 
 #include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/handlers.h"
-#include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/events/account_news.h"
 #include "mod_invokemu/store/legacy.h"
 #include "mod_invokemu/store/users.h"
 #include "mod_invokemu/validate.h"
@@ -43,6 +44,7 @@ imu_err *imu_api_legacy_data(imu_req *req)
 imu_err *imu_api_legacy_data_assign(imu_req *req)
 {
     const char *user_id;
+    imu_account_news news;
     imu_rows *counts, *user;
     imu_check *c;
     json_t *body;
@@ -54,10 +56,11 @@ imu_err *imu_api_legacy_data_assign(imu_req *req)
     c = imu_check_new(req->p, "body");
     user_id = imu_check_text(c, body, "user_id", IMU_REQUIRED, 1, ID_MAX);
     if ((err = imu_check_end(c)) || (err = imu_req_db(req, &db)) ||
+        (err = imu_account_news_read(db, req->p, IMU_SYSTEM_USER, user_id, &news)) ||
         (err = imu_legacy_assign(db, req->p, user_id, &counts)) ||
         (err = imu_user_get(db, req->p, user_id, &user)))
         return err;
     imu_legacy_noted(req, user_id, imu_text(user, 0, "email"), counts);
-    imu_publish_user_changed(user_id);
+    imu_account_tell_moved(&news);
     return reply(req, counts);
 }

@@ -11,10 +11,9 @@
 #include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/mail.h"
-#include "mod_invokemu/api/queue.h"
 #include "mod_invokemu/auth/authenticate.h"
 #include "mod_invokemu/auth/identity.h"
-#include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/events/account_news.h"
 #include "mod_invokemu/store/accounts.h"
 
 #define PAGE_MAX     1000
@@ -171,17 +170,18 @@ static imu_err *remove_account(imu_req *req, const char *heir)
     const char *id = imu_param(req, "user_id");
     apr_array_header_t *ended;
     imu_rows *user, *next = NULL;
+    imu_account_news news;
     imu_db *db;
     imu_err *err = imu_req_db(req, &db);
 
     if (err || (err = imu_user_get(db, req->p, id, &user)) ||
-        (heir && (err = imu_user_get(db, req->p, heir, &next))))
+        (heir && (err = imu_user_get(db, req->p, heir, &next))) ||
+        (err = imu_account_news_read(db, req->p, id, heir, &news)))
         return err;
     if ((err = imu_account_remove(db, req->p, id, heir, &ended))) {
         audit_last_admin(req, IMU_AUDIT_ACCOUNT_DELETED, user, err);
         return err;
     }
-    imu_account_tell_ended(req, ended);
     imu_audit(req, (imu_audit_fact){
                        .action = IMU_AUDIT_ACCOUNT_DELETED,
                        .target_id = id,
@@ -189,8 +189,8 @@ static imu_err *remove_account(imu_req *req, const char *heir)
                        .detail = imu_audit_account_gone(next, imu_account_jobs_ended(ended))});
     if (imu_is_own_account(req, id))
         imu_signed_out_here(req);
+    imu_account_tell_gone(req->p, req->who.user_id, &news, ended);
     imu_gallery_purge(req);
-    imu_publish_user_changed(id);
     return NULL;
 }
 

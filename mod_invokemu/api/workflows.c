@@ -11,7 +11,7 @@
 
 #include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/handlers.h"
-#include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/events/news.h"
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/util/jsons.h"
 #include "mod_invokemu/validate.h"
@@ -85,19 +85,9 @@ static imu_err *reply_workflow(imu_req *req, const char *id)
     return err ? err : imu_reply_json(req, 200, imu_workflow_json(req, w));
 }
 
-static void tell(imu_req *req, const char *event, const imu_workflow *w, int was_public)
+static void tell(const char *event, const imu_workflow *w, int was_public)
 {
-    json_int_t now = (json_int_t)apr_time_sec(apr_time_now());
-    json_t *data = json_pack("{s:I, s:s, s:s}", "timestamp", now, "workflow_id", w->id, "user_id",
-                             w->facts.owner_id);
-
-    if (strcmp(event, "workflow_updated") == 0) {
-        json_object_set_new(data, "old_is_public", json_boolean(was_public));
-        json_object_set_new(data, "new_is_public", json_boolean(w->facts.is_public));
-    } else {
-        json_object_set_new(data, "is_public", json_boolean(w->facts.is_public));
-    }
-    imu_publish(event, w->facts.owner_id, imu_json_own(req->p, data));
+    imu_workflow_announce(event, w->id, w->facts.owner_id, was_public, w->facts.is_public);
 }
 
 /* ---- reading a workflow ---- */
@@ -161,7 +151,7 @@ imu_err *imu_api_workflow_create(imu_req *req)
     w.document = imu_json_compact(req->p, workflow);
     if ((err = imu_req_db(req, &db)) || (err = imu_workflow_insert(db, req->p, &w)))
         return err;
-    tell(req, "workflow_created", &w, 0);
+    tell("workflow_created", &w, 0);
     return reply_workflow(req, w.id);
 }
 
@@ -189,7 +179,7 @@ imu_err *imu_api_workflow_change(imu_req *req)
     w.document = imu_json_compact(req->p, workflow);
     if ((err = imu_workflow_update(req->db, req->p, &w)))
         return err;
-    tell(req, "workflow_updated", &w, before->facts.is_public);
+    tell("workflow_updated", &w, before->facts.is_public);
     return reply_workflow(req, w.id);
 }
 
@@ -202,7 +192,7 @@ imu_err *imu_api_workflow_delete(imu_req *req)
     if (err || (err = imu_workflow_delete(req->db, req->p, w->id)))
         return err;
     imu_workflow_thumbnail_remove(req, w->id);
-    tell(req, "workflow_deleted", w, 0);
+    tell("workflow_deleted", w, 0);
     return imu_reply_json(req, 200, json_null());
 }
 
@@ -265,7 +255,7 @@ imu_err *imu_api_workflow_share(imu_req *req)
     w->document = imu_json_compact(req->p, document);
     if ((err = imu_workflow_update(req->db, req->p, w)))
         return err;
-    tell(req, "workflow_updated", w, was_public);
+    tell("workflow_updated", w, was_public);
     if (is_public != was_public)
         imu_audit(req, (imu_audit_fact){.action = IMU_AUDIT_WORKFLOW_VISIBILITY,
                                         .target_id = w->id,

@@ -1,5 +1,7 @@
 #include "mod_invokemu/events/news.h"
 
+#include <string.h>
+
 #include <apr_strings.h>
 
 #include "mod_invokemu/events/publish.h"
@@ -50,6 +52,23 @@ void imu_queue_announce_swept(const char *event, const char *queue_id, const cha
 
     json_object_set_new(data, "user_id", owner ? json_string(owner) : json_null());
     imu_queue_announce(event, owner, data);
+}
+
+void imu_workflow_announce(const char *event, const char *workflow_id, const char *owner,
+                           int was_public, int is_public)
+{
+    json_t *data =
+        json_pack("{s:I, s:s, s:s}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()),
+                  "workflow_id", workflow_id, "user_id", owner);
+
+    if (strcmp(event, "workflow_updated") == 0) {
+        json_object_set_new(data, "old_is_public", json_boolean(was_public));
+        json_object_set_new(data, "new_is_public", json_boolean(is_public));
+    } else {
+        json_object_set_new(data, "is_public", json_boolean(is_public));
+    }
+    imu_publish(event, owner, data);
+    json_decref(data);
 }
 
 void imu_models_tell(void)

@@ -21,6 +21,13 @@ void imu_queue_announce_canceled(apr_pool_t *p, const char *by, const imu_queue_
 /** Items were deleted. @param event  "queue_cleared" or "queue_pruned" @param owner  whose, or NULL
  * when it concerned everybody's */
 void imu_queue_announce_swept(const char *event, const char *queue_id, const char *owner);
+/**
+ * A workflow was made, changed or deleted.
+ * @param event  "workflow_created", "workflow_updated" or "workflow_deleted"
+ * @param owner  whose it is
+ */
+void imu_workflow_announce(const char *event, const char *workflow_id, const char *owner,
+                           int was_public, int is_public);
 /** Everybody who is signed in hears that a look at the list of models is worth while: an event of
  * ours, "models_changed"; upstream has none, and its clients pass over it. */
 void imu_models_tell(void);

@@ -148,16 +148,24 @@ json_t *imu_invitation_json(const imu_rows *rows, int i)
     return one;
 }
 
+imu_err *imu_invitation_open(imu_db *db, apr_pool_t *p, const char *invitation_id,
+                             imu_rows **account)
+{
+    imu_err *err = imu_db_select(db, p, account, "invitation_open", "s", invitation_id);
+
+    if (!err && (*account)->count == 0)
+        err = imu_error(p, 404, "invitation_not_found",
+                        "There is no such open link. It may have been used.");
+    return err;
+}
+
 /* Inside a transaction. */
 static imu_err *end_one(imu_db *db, apr_pool_t *p, const char *id, imu_rows **account)
 {
-    imu_err *err = imu_db_select(db, p, account, "invitation_open", "s", id);
+    imu_err *err = imu_invitation_open(db, p, id, account);
 
     if (err)
         return err;
-    if ((*account)->count == 0)
-        return imu_error(p, 404, "invitation_not_found",
-                         "There is no such open link. It may have been used.");
     if (strcmp(imu_text(*account, 0, "purpose"), "invitation") == 0)
         return imu_user_delete(db, p, imu_text(*account, 0, "user_id"), NULL);
     if ((err = imu_db_exec(db, p, NULL, "mail_drop", "s", imu_text(*account, 0, "user_id"))))

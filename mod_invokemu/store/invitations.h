@@ -32,6 +32,10 @@ imu_err *imu_invitation_redeem(imu_db *db, apr_pool_t *p, const imu_rows *accoun
 imu_err *imu_invitation_list(imu_db *db, apr_pool_t *p, imu_rows **rows);
 /** One of them as clients read it. */
 json_t *imu_invitation_json(const imu_rows *rows, int row);
+/** A link that nobody has used: columns user_id, email, purpose ("invitation" or "reset").
+ * @return 404 "invitation_not_found", also when it was used */
+imu_err *imu_invitation_open(imu_db *db, apr_pool_t *p, const char *invitation_id,
+                             imu_rows **account);
 /**
  * Ends a link. An account that was merely invited, which owns nothing, goes with it.
  * @param account  whose link it was: columns user_id, email, purpose ("invitation": it is gone)

@@ -111,6 +111,18 @@ ON CONFLICT (board_id, user_id) DO UPDATE SET permission = excluded.permission,
 -- :name board_share_remove
 DELETE FROM shared_boards WHERE board_id = %s AND user_id = %s;
 
+-- Who sees what an account owns, fills or was let into: of its boards, of those that are shared with it and of those that its
+-- pictures lie on, the owners and the people named; everyone = 1 with the owner of one that all see.
+-- :name boards_audience_of
+WITH concerned (board_id) AS (
+  SELECT board_id FROM boards WHERE user_id = %s
+  UNION SELECT board_id FROM shared_boards WHERE user_id = %s
+  UNION SELECT bi.board_id FROM images i JOIN board_images bi ON bi.image_name = i.image_name WHERE i.user_id = %s)
+SELECT user_id, max(seen) AS everyone FROM (
+  SELECT b.user_id, b.board_visibility <> 'private' AS seen FROM concerned c JOIN boards b ON b.board_id = c.board_id
+  UNION SELECT s.user_id, 0 FROM concerned c JOIN shared_boards s ON s.board_id = c.board_id)
+GROUP BY user_id LIMIT 10000;
+
 -- :name boards_mark_shared
 UPDATE boards SET is_shared = 1 - is_shared
 WHERE is_shared <> EXISTS (SELECT 1 FROM shared_boards s WHERE s.board_id = boards.board_id);

@@ -18,6 +18,10 @@ UPDATE workflows SET opened_at = %s WHERE workflow_id = %s;
 -- :name workflow_thumbnail
 UPDATE workflows SET thumbnail = %s, updated_at = %s WHERE workflow_id = %s;
 
+-- Those that go, or get another owner, with an account.
+-- :name workflows_of
+SELECT workflow_id, is_public FROM workflows WHERE user_id = %s AND category = 'user' LIMIT 10000;
+
 -- :name workflow_delete
 DELETE FROM workflows WHERE workflow_id = %s;
 
