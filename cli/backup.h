@@ -47,6 +47,26 @@ typedef struct cli_backup_faults {
 imu_err *cli_backup_check(apr_pool_t *p, const char *from, const char *top, int *schema,
                           cli_backup_faults *faults);
 
+/** A restore, from the moment when all of it lies ready. */
+typedef struct cli_exchange {
+    const char *stage;  /**< name below the root's tmp: what is to be the data */
+    const char *aside;  /**< name below the root: what was there; NULL when that was nothing */
+    const char *backup; /**< as it was called */
+    const char *made_at;
+    int pictures, missing, torn, schema;
+    int begun; /**< by a process that was broken off */
+} cli_exchange;
+/** Looks whether an exchange was broken off, and which; e->begun says so. */
+imu_err *cli_exchange_look(cli *c, cli_exchange *e);
+/** Whether what was to be restored is still there, or in its place already. */
+int cli_exchange_can_end(cli *c, const cli_exchange *e);
+/**
+ * Moves what is there aside, and what lies ready into its place; goes on where one that was broken
+ * off has stopped. While that is not done, nobody else begins to work on the data. Sets e->aside.
+ * An error undoes what it can.
+ */
+imu_err *cli_exchange_do(cli *c, cli_exchange *e);
+
 /** Reads the text of a manifest. @return 422 for what is none, or of a later form */
 imu_err *cli_manifest_read(apr_pool_t *p, const char *text, apr_size_t len, cli_manifest *manifest);
 

@@ -55,6 +55,21 @@ imu_err *cli_open(cli *c)
     return NULL;
 }
 
+/* It may be missing because a restore is moving it, or was broken off there. */
+static imu_err *no_database(cli *c)
+{
+    imu_err *half = imu_database_complete(c->p, c->opt.database), *held;
+
+    if (!half)
+        return imu_error(c->p, 404, "no_database",
+                         "%s can't be read and written: name the server's folder with --root, "
+                         "and run as its user or root; Apache's start gives the file to that "
+                         "user",
+                         c->opt.database);
+    held = imu_database_hold(c->p, c->opt.database, 0);
+    return held ? held : half;
+}
+
 static imu_err *open_and_run(cli *c)
 {
     imu_err *err = cli_work_for_owner(c);
@@ -63,11 +78,7 @@ static imu_err *open_and_run(cli *c)
         return err;
     if (!c->verb->closed) {
         if (eaccess(c->opt.database, R_OK | W_OK) != 0)
-            return imu_error(c->p, 404, "no_database",
-                             "%s can't be read and written: name the server's folder with --root, "
-                             "and run as its user or root; Apache's start gives the file to that "
-                             "user",
-                             c->opt.database);
+            return no_database(c);
         if ((err = imu_database_hold(c->p, c->opt.database, 0)) || (err = cli_open(c)))
             return err;
     }

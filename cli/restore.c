@@ -4,11 +4,8 @@
 #include "cli/backup.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <apr_file_io.h>
 #include <apr_strings.h>
@@ -24,7 +21,6 @@ typedef struct restore {
     apr_pool_t *p;
     const char *from;  /* the backup as a folder */
     const char *stage; /* below the root: what is to be the data */
-    const char *aside; /* below the root: what was there; NULL when that was nothing */
     const char *into;  /* folder being filled */
     cli_placed placed;
     cli_manifest manifest;
@@ -165,58 +161,6 @@ static imu_err *stage(restore *r)
     return check_version(r);
 }
 
-static imu_err *move(restore *r, const char *from, const char *to)
-{
-    imu_err *err;
-
-    if (!cli_exists(from))
-        return NULL;
-    err =
-        cli_make_folders(r->p, apr_pstrmemdup(r->p, to, (apr_size_t)(strrchr(to, '/') - to)), 0750);
-    if (!err && cli_rename(from, to) != 0)
-        err = imu_error(r->p, 500, "files", "can't move %s to %s: %s", from, to, strerror(errno));
-    return err;
-}
-
-/* A folder that nothing lies in yet, whoever else restores in this second. */
-static imu_err *make_aside(restore *r)
-{
-    apr_int64_t now = apr_time_sec(apr_time_now());
-    int rc = -1;
-
-    for (int n = 1; rc != 0 && n < 1000; n++) {
-        r->aside = apr_psprintf(r->p, "%s/before-restore-%" APR_INT64_T_FMT "%s", r->c->opt.root,
-                                now, n > 1 ? apr_psprintf(r->p, "-%d", n) : "");
-        cli_as(r->aside);
-        rc = mkdir(r->aside, 0750);
-        cli_as(NULL);
-        if (rc != 0 && errno != EEXIST)
-            break;
-    }
-    return rc == 0 ? NULL
-                   : imu_error(r->p, 500, "files", "can't make %s: %s", r->aside, strerror(errno));
-}
-
-/* The database last: until it is there, the server has none rather than one without pictures. */
-static imu_err *exchange(restore *r)
-{
-    static const char *const tails[] = {"", "-wal", "-shm"};
-    const char *outputs = apr_pstrcat(r->p, r->c->opt.root, "/outputs", NULL);
-    const char *db = r->c->opt.database;
-    imu_err *err = cli_exists(db) || cli_exists(outputs) ? make_aside(r) : NULL;
-
-    for (size_t i = 0; !err && r->aside && i < sizeof tails / sizeof tails[0]; i++)
-        err = move(r, apr_pstrcat(r->p, db, tails[i], NULL),
-                   apr_pstrcat(r->p, r->aside, "/" CLI_BACKUP_DATABASE, tails[i], NULL));
-    if (!err && r->aside)
-        err = move(r, outputs, apr_pstrcat(r->p, r->aside, "/outputs", NULL));
-    if (!err)
-        err = move(r, apr_pstrcat(r->p, r->stage, "/outputs", NULL), outputs);
-    if (!err)
-        err = move(r, apr_pstrcat(r->p, r->stage, "/" CLI_BACKUP_DATABASE, NULL), db);
-    return err;
-}
-
 /* A program of before there was a lock has the database open all the same. */
 static imu_err *check_unused(const restore *r)
 {
@@ -227,14 +171,14 @@ static imu_err *check_unused(const restore *r)
                      r->c->opt.database);
 }
 
-/* From here on nobody begins to work on what is about to be exchanged. */
-static imu_err *keep_others_out(restore *r)
+/* From here on nobody begins to work on what is about to be exchanged, until p ends. */
+static imu_err *keep_others_out(const restore *r, apr_pool_t *p)
 {
     const char *db = r->c->opt.database;
     imu_err *err =
-        cli_make_folders(r->p, apr_pstrmemdup(r->p, db, (apr_size_t)(strrchr(db, '/') - db)), 0750);
+        cli_make_folders(p, apr_pstrmemdup(p, db, (apr_size_t)(strrchr(db, '/') - db)), 0750);
 
-    return err ? err : imu_database_hold(r->p, db, 1);
+    return err ? err : imu_database_hold(p, db, 1);
 }
 
 static imu_err *may_overwrite(restore *r)
@@ -254,47 +198,128 @@ static imu_err *may_overwrite(restore *r)
     return NULL;
 }
 
-static void tell(restore *r)
+static void tell(cli *c, const cli_exchange *e)
 {
-    int lost = r->faults.missing + r->faults.torn;
+    int lost = e->missing + e->torn;
+    const char *aside = e->aside ? apr_pstrcat(c->p, c->opt.root, "/", e->aside, NULL) : NULL;
 
-    r->c->remarks = lost > 0;
-    cli_done(r->c,
-             json_pack("{s:s, s:i, s:i, s:i, s:i, s:s?}", "made_at", r->manifest.made_at,
-                       "pictures", r->manifest.pictures, "missing", r->faults.missing, "torn",
-                       r->faults.torn, "schema", r->schema, "moved_to", r->aside),
-             "Restored what was there at %s, %d pictures.%s%s%s", r->manifest.made_at,
-             r->manifest.pictures,
-             lost ? apr_psprintf(r->p,
+    c->remarks = lost > 0;
+    cli_done(c,
+             json_pack("{s:s, s:i, s:i, s:i, s:i, s:s?}", "made_at", e->made_at, "pictures",
+                       e->pictures, "missing", e->missing, "torn", e->torn, "schema", e->schema,
+                       "moved_to", aside),
+             "Restored what was there at %s, %d pictures.%s%s%s", e->made_at, e->pictures,
+             lost ? apr_psprintf(c->p,
                                  " Of %d of them the files are missing, and of %d cut short: see "
                                  "invokemu doctor.",
-                                 r->faults.missing, r->faults.torn)
+                                 e->missing, e->torn)
                   : "",
-             r->aside ? " What was here before lies in " : "", r->aside ? r->aside : "");
+             aside ? " What was here before lies in " : "", aside ? aside : "");
+}
+
+/* The exchange, and what is left to do once it is done. */
+static imu_err *put_in_place(restore *r, cli_exchange *e)
+{
+    imu_err *err = cli_exchange_do(r->c, e);
+
+    if (err ||
+        (err = cli_remove_tree(r->p, apr_pstrcat(r->p, r->c->opt.root, "/tmp/", e->stage, NULL))) ||
+        (err = cli_open(r->c)))
+        return err;
+    cli_note(r->c, (imu_audit_fact){.action = IMU_AUDIT_RESTORED_DATA,
+                                    .target_name = e->backup,
+                                    .detail = json_pack("{s:s}", "made_at", e->made_at)});
+    return NULL;
+}
+
+static imu_err *finish_other(restore *r, cli_exchange *e)
+{
+    imu_err *err = put_in_place(r, e);
+
+    if (err)
+        return err;
+    imu_db_close(r->c->db);
+    r->c->db = NULL;
+    cli_complain(r->c, "the restore of %s, which was broken off, is finished now", e->backup);
+    return NULL;
+}
+
+/* One that was broken off in its middle is finished first. @param done  when it was of the same
+ * backup */
+static imu_err *finish_earlier(restore *r, int *done)
+{
+    apr_pool_t *held;
+    cli_exchange e;
+    imu_err *err = cli_exchange_look(r->c, &e);
+
+    *done = 0;
+    if (err || !e.begun || !cli_exchange_can_end(r->c, &e))
+        return err;
+    apr_pool_create(&held, r->p);
+    if (!(err = check_unused(r)) && !(err = keep_others_out(r, held))) {
+        *done = strcmp(e.backup, imu_visible_text(r->p, r->c->opt.plain)) == 0;
+        err = *done ? put_in_place(r, &e) : finish_other(r, &e);
+    }
+    if (err)
+        err = imu_error_keep(r->p, err);
+    apr_pool_destroy(held);
+    if (!err && *done)
+        tell(r->c, &e);
+    return err;
+}
+
+static imu_err *make_ready(restore *r)
+{
+    imu_err *err = stage(r);
+
+    /* Even of a backup without any picture: what is there has to make room for it. */
+    if (!err)
+        err = cli_make_folders(r->p, apr_pstrcat(r->p, r->stage, "/outputs", NULL), 0750);
+    if (err || (err = check_whole(r)) || (err = cli_sync(r->p, r->stage)))
+        return err;
+    return check_unused(r);
+}
+
+static imu_err *restore_it(restore *r)
+{
+    cli_exchange e = {.backup = imu_visible_text(r->p, r->c->opt.plain)};
+    imu_err *err = make_ready(r);
+
+    if (err) {
+        /* Why it failed says more than why a part stays. */
+        (void)cli_remove_tree(r->p, r->stage);
+        return err;
+    }
+    e.stage = strrchr(r->stage, '/') + 1;
+    e.made_at = r->manifest.made_at;
+    e.pictures = r->manifest.pictures;
+    e.missing = r->faults.missing;
+    e.torn = r->faults.torn;
+    e.schema = r->schema;
+    err = put_in_place(r, &e);
+    if (err && !e.begun)
+        (void)cli_remove_tree(r->p, r->stage);
+    if (err)
+        return err;
+    tell(r->c, &e);
+    return NULL;
 }
 
 imu_err *cli_restore(cli *c)
 {
     restore r = {.c = c, .p = c->p};
-    imu_err *err, *left;
+    imu_err *err;
+    int done;
 
     if (!(c->opt.plain = cli_whole_path(c->p, c->opt.plain)))
         return imu_error(c->p, 422, "which", "this can't be made a whole path");
     if (!cli_exists(c->opt.plain))
         return imu_error(c->p, 404, "no_backup", "there is no backup %s", c->opt.plain);
     r.stage = apr_pstrcat(c->p, c->opt.root, "/tmp/restore-", imu_uuid4(c->p), NULL);
-    if ((err = cli_make_folders(c->p, c->opt.root, 0750)) || (err = may_overwrite(&r)) ||
-        (err = keep_others_out(&r)))
+    if ((err = cli_make_folders(c->p, c->opt.root, 0750)) || (err = finish_earlier(&r, &done)) ||
+        done)
         return err;
-    if (!(err = stage(&r)) && !(err = check_whole(&r)) && !(err = cli_sync(c->p, r.stage)) &&
-        !(err = check_unused(&r)) && !(err = exchange(&r)))
-        err = cli_sync(c->p, c->opt.root);
-    left = cli_remove_tree(c->p, r.stage);
-    if (err || (err = left) || (err = cli_open(c)))
+    if ((err = may_overwrite(&r)) || (err = keep_others_out(&r, c->p)))
         return err;
-    cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_RESTORED_DATA,
-                                 .target_name = c->opt.plain,
-                                 .detail = json_pack("{s:s}", "made_at", r.manifest.made_at)});
-    tell(&r);
-    return NULL;
+    return restore_it(&r);
 }

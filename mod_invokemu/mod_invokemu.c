@@ -163,19 +163,24 @@ static const char *own_database_folder(apr_pool_t *p, const imu_instance *inst, 
     return err ? err->log : NULL;
 }
 
-static const char *make_folders(apr_pool_t *p, const imu_instance *inst)
+/* Makes folders, and says that this server works on what is in them: before there are any for
+ * pictures, in whose place a restore may be about to put others. */
+static imu_err *take_folders(apr_pool_t *pconf, apr_pool_t *p, const imu_instance *inst,
+                             const char **why)
 {
     int root = geteuid() == 0;
     uid_t uid = root ? ap_unixd_config.user_id : (uid_t)-1;
     gid_t gid = root ? ap_unixd_config.group_id : (gid_t)-1;
-    const char *why;
     imu_err *err;
 
-    if ((why = own_folder(p, inst->root)) || (why = own_database_folder(p, inst, uid, gid)) ||
-        (why = own_folder(p, inst->run_dir)))
-        return why;
-    err = imu_picture_folders(p, inst->root, uid, gid);
-    return err ? err->log : NULL;
+    if ((*why = own_folder(p, inst->root)) || (*why = own_database_folder(p, inst, uid, gid)) ||
+        (*why = own_folder(p, inst->run_dir)))
+        return NULL;
+    if ((err = imu_database_hold(pconf, inst->database, 0)))
+        return err;
+    if ((err = imu_picture_folders(p, inst->root, uid, gid)))
+        *why = err->log;
+    return NULL;
 }
 
 /* The parent may be root: what it created must belong to the children's user, or they could not
@@ -325,15 +330,15 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         return OK;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
-    if ((why = make_folders(ptemp, inst))) {
+    err = take_folders(pconf, ptemp, inst, &why);
+    if (why) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "IMU0002: %s", why);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (ap_global_mutex_create(&inst->write_lock, NULL, MUTEX_TYPE, NULL, s, pconf, 0) !=
-        APR_SUCCESS)
+    if (!err && ap_global_mutex_create(&inst->write_lock, NULL, MUTEX_TYPE, NULL, s, pconf, 0) !=
+                    APR_SUCCESS)
         return HTTP_INTERNAL_SERVER_ERROR;
-    if ((err = imu_database_hold(pconf, inst->database, 0)) ||
-        (err = prepare_database(ptemp, inst, s))) {
+    if (err || (err = prepare_database(ptemp, inst, s))) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "IMU0006: %s",
                      err->log ? err->log : err->detail);
         return HTTP_INTERNAL_SERVER_ERROR;

@@ -55,6 +55,11 @@ $(B)/imu-hook: tests/tools/imu-hook.c $(B)/libimuwire.a
 	$(CC) $(ALL_CFLAGS) $(SAN_FLAGS) -MF $@.d -o $@ $< $(B)/libimuwire.a -ljansson
 ALL += $(B)/imu-hook
 
+# Ends a program in the middle of what it moves.
+$(B)/end-at-rename.so: tests/tools/end-at-rename.c
+	$(CC) $(ALL_CFLAGS) -shared -MF $@.d -o $@ $<
+ALL += $(B)/end-at-rename.so
+
 include tests/unit/events/build.mk
 
 # Unit tests of the dispatcher's parts, with a hub that only notes what it is told.

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -25,6 +26,16 @@ static imu_err *in_use(apr_pool_t *p, const char *database, int alone)
                      "a backup is being restored to %s: try again when that is done", database);
 }
 
+imu_err *imu_database_complete(apr_pool_t *p, const char *database)
+{
+    struct stat st;
+
+    if (lstat(apr_pstrcat(p, database, IMU_DATABASE_RESTORING, NULL), &st) != 0)
+        return NULL;
+    return imu_error(p, 409, "half_restored", "a restore to %s was broken off: " IMU_RESTORE_AGAIN,
+                     database);
+}
+
 imu_err *imu_database_hold(apr_pool_t *p, const char *database, int alone)
 {
     const char *path = apr_pstrcat(p, database, IMU_DATABASE_USE, NULL);
@@ -42,5 +53,5 @@ imu_err *imu_database_hold(apr_pool_t *p, const char *database, int alone)
         return err;
     }
     apr_pool_cleanup_register(p, (void *)(intptr_t)fd, let_go, apr_pool_cleanup_null);
-    return NULL;
+    return alone ? NULL : imu_database_complete(p, database);
 }

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { execFileSync, spawn } from 'node:child_process';
 import { before, describe, test } from 'node:test';
 import { run } from '../lib/cli.mjs';
+import { BUILD } from '../lib/paths.mjs';
 import { makePng } from '../lib/png.mjs';
 import { startServer, until, useServer } from '../lib/server.mjs';
 import { addUser, login, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
@@ -344,6 +345,85 @@ describe('backup and restore', () => {
             assert.equal((await (await login(other, rita.user.email, PASSWORD)).get('/api/v1/auth/me')).status, 200);
         } finally {
             halted?.child.kill('SIGKILL');
+            await other.stop();
+        }
+    });
+
+    /** A restore that ends at its n-th rename, or that fails there. */
+    const endedRestore = (from, root, n) =>
+        run(server, 'invokemu', ['restore', from, '--root', root, '--force', '--json'], '', {
+            LD_PRELOAD: path.resolve(BUILD, 'end-at-rename.so'),
+            ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0`,
+            IMU_END_AT: String(n),
+        });
+    const asides = (root) => fs.readdirSync(root).filter((n) => n.startsWith('before-restore-'));
+    const settled = (root) => {
+        assertWhole(root);
+        assert.deepEqual(fs.readdirSync(path.join(root, 'tmp')), []);
+        assert.ok(!fs.existsSync(path.join(root, `${DATABASE}-restoring`)));
+    };
+
+    test('one that was broken off at whatever move is finished by the next; until then nothing begins', async () => {
+        const [first, second] = [at('whole.tar'), at('0-two')];
+        assert.equal((await restoreTo(first, at('restored-first'))).code, 0);
+        for (const begun of ['full', 'empty']) {
+            for (let n = 1; ; n++) {
+                const root = at(`ended-${begun}-${n}`);
+                if (begun === 'full') {
+                    assert.equal((await restoreTo(first, root)).code, 0);
+                }
+                const held = begun === 'full' ? [files(root), contents(path.join(root, DATABASE))] : null;
+                const ended = await endedRestore(second, root, n);
+                if (ended.code === 0) {
+                    assert.equal(n, begun === 'full' ? 5 : 3, 'moves of one restore');
+                    break;
+                }
+                assert.equal(ended.code, null, ended.err);
+                for (const command of [['users', 'list'], ['doctor', '--fix'], ['migrate'], ['backup', at('never.tar')]]) {
+                    const refused = await invokemu(...command, '--root', root);
+                    assert.deepEqual([refused.code, /was broken off: run invokemu restore/.test(refused.err)], [1, true], `${command[0]}: ${refused.err}`);
+                }
+                // Of another backup: the first is finished, and moved aside like everything that is there.
+                const again = await restoreTo(n === 2 ? first : second, root, '--force', '--json');
+                assert.equal(again.code, 0, again.err);
+                settled(root);
+                assert.deepEqual(files(root), files(n === 2 ? at('restored-first') : second));
+                assert.equal(asides(root).length, (begun === 'full') + (n === 2));
+                if (held) {
+                    const [oldest] = asides(root).sort();
+                    assert.deepEqual([files(path.join(root, oldest)), contents(path.join(root, oldest, DATABASE))], held);
+                }
+            }
+        }
+    });
+
+    test('one that fails in its middle leaves all as it was', async () => {
+        for (let n = 1; n <= 4; n++) {
+            const root = at(`failed-${n}`);
+            assert.equal((await restoreTo(at('whole.tar'), root)).code, 0);
+            const held = [files(root), contents(path.join(root, DATABASE))];
+            const failed = await endedRestore(at('0-two'), root, `${n}f`);
+            assert.deepEqual([failed.code, /can't move/.test(failed.err)], [1, true], failed.err);
+            settled(root);
+            assert.deepEqual([files(root), contents(path.join(root, DATABASE)), asides(root)], [...held, []]);
+        }
+    });
+
+    test('a server does not start on data of which a part was restored', async () => {
+        const other = await startServer({ multiuser: true });
+        try {
+            await other.settled();
+            await other.kill(other.httpd, 'SIGTERM');
+            assert.equal((await endedRestore(at('whole.tar'), other.data, 3)).code, null);
+            await other.launch();
+            assert.ok(other.httpd.gone, 'a server does not start on it');
+            assert.match(other.errorLog(), /IMU0006: a restore to .* was broken off: run invokemu restore/);
+            other.allowLog(/IMU0006|AH00020|AH00016/);
+            assert.ok(!fs.existsSync(path.join(other.data, DATABASE)) && !fs.existsSync(path.join(other.data, 'outputs')), 'nor makes anything');
+            assert.equal((await restoreTo(at('whole.tar'), other.data)).code, 0);
+            await other.launch();
+            assert.equal((await (await login(other, rita.user.email, PASSWORD)).get('/api/v1/auth/me')).status, 200);
+        } finally {
             await other.stop();
         }
     });
