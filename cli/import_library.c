@@ -287,7 +287,7 @@ imu_err *cli_import_models(cli_importer *im)
                         "records that this server can use (folders as diffusers has them, "
                         "checkpoints and LoRAs of one file), with the pictures in its folder "
                         "model_images, and looks for others right below it, "
-                        "no deeper",
+                        "no deeper; jobs that wait for one of them wait until then",
                         im->models);
     return err;
 }

@@ -23,27 +23,6 @@ const char *imu_models_problem(const imu_req *req, const imu_model_view *view)
     return imu_policy_model_problems(&req->who) ? view->why : IMU_MODEL_UNUSABLE;
 }
 
-/* Notes the key that value holds, when the node loads a model by it. What merely speaks of a model,
- * such as metadata, may speak of one that is gone. */
-static void note_key(json_t *keys, const json_t *node, const char *name, const json_t *value)
-{
-    const char *key = json_string_value(json_object_get(value, "key"));
-    const imu_field *field = key ? imu_graph_input(node, name) : NULL;
-
-    if (field && field->type == IMU_T_MODEL && (field->flags & IMU_F_REQUIRED))
-        json_object_set_new(keys, key, json_true());
-}
-
-static void note_graph(json_t *keys, json_t *nodes)
-{
-    const char *id, *name;
-    json_t *node, *value;
-
-    json_object_foreach (nodes, id, node)
-        json_object_foreach (node, name, value)
-            note_key(keys, node, name, value);
-}
-
 static void note_data(json_t *keys, const json_t *nodes, const json_t *data)
 {
     json_t *group, *datum, *value;
@@ -52,7 +31,7 @@ static void note_data(json_t *keys, const json_t *nodes, const json_t *data)
     json_array_foreach (data, i, group)
         json_array_foreach (group, k, datum)
             json_array_foreach (json_object_get(datum, "items"), n, value)
-                note_key(
+                imu_graph_note_model(
                     keys,
                     json_object_get(nodes, json_string_value(json_object_get(datum, "node_path"))),
                     json_string_value(json_object_get(datum, "field_name")), value);
@@ -67,7 +46,7 @@ imu_err *imu_models_check(imu_req *req, const json_t *graph, const json_t *data)
     imu_db *db;
     imu_err *err;
 
-    note_graph(keys, nodes);
+    imu_graph_note_models(keys, nodes);
     note_data(keys, nodes, data);
     if ((err = imu_req_db(req, &db)))
         return err;

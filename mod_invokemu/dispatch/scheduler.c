@@ -181,6 +181,7 @@ static int hand_out_one(imu_scheduler *s, apr_pool_t *p)
     json_t *session;
     const char *device;
     apr_int64_t item_id;
+    int held;
     imu_err *err;
 
     if (!pick_worker(s, NULL))
@@ -193,6 +194,11 @@ static int hand_out_one(imu_scheduler *s, apr_pool_t *p)
     if (imu_run_log(job, err, "the next job can't be read") || !job)
         return 0;
     session = imu_json_own(p, json_loads(job->session, 0, NULL));
+    err = imu_scheduler_hold(s, p, job, session, &held);
+    if (imu_run_log(job, err, "its models can't be looked at"))
+        return 0;
+    if (held)
+        return 1;
     worker = pick_worker(s, imu_session_models(p, session));
     device = imu_worker_device(worker);
     /* "set only when running on a GPU" in the contract */
@@ -510,6 +516,7 @@ static void on_renew(void *baton)
             imu_scheduler_cancel(s, run->job->item_id);
     }
     take_over(s, p);
+    imu_scheduler_unhold(s, p);
     imu_scratch_end(s->d, p);
     imu_scheduler_count_workers(s);
     imu_scheduler_wake(s);

@@ -1,4 +1,4 @@
-/* scheduler_internal.h: the inside of imu_scheduler, shared by scheduler.c and hook.c. */
+/* scheduler_internal.h: the inside of imu_scheduler, shared by scheduler.c and its neighbours. */
 #ifndef IMU_SCHEDULER_INTERNAL_H
 #define IMU_SCHEDULER_INTERNAL_H
 
@@ -20,5 +20,11 @@ struct imu_scheduler {
 
 /* Notes how many workers are ready, and tells everybody, when that has changed. */
 void imu_scheduler_count_workers(imu_scheduler *s);
+/* Holds a job whose model lies where no worker reads. @param session  NULL for none
+ * @param held  whether it is not to be claimed now */
+imu_err *imu_scheduler_hold(imu_scheduler *s, apr_pool_t *p, const imu_job *job,
+                            const json_t *session, int *held);
+/* Lets the jobs go whose models can be read by now, or never will be: those say so by failing. */
+void imu_scheduler_unhold(imu_scheduler *s, apr_pool_t *p);
 
 #endif

@@ -278,6 +278,12 @@ const char *imu_model_place(apr_pool_t *p, const char *dir, const imu_rows *rows
     return dir && (strncmp(path, dir, len) != 0 || path[len] != '/') ? NULL : path;
 }
 
+int imu_model_is_outside(apr_pool_t *p, const char *dir, const imu_rows *rows, int row)
+{
+    return !imu_text(rows, row, "removed_at") && !imu_model_place(p, dir, rows, row) &&
+           is_there(imu_text(rows, row, "path"));
+}
+
 imu_model_view imu_model_look(apr_pool_t *p, const char *dir, const imu_rows *rows, int row)
 {
     const char *path = imu_text(rows, row, "path"), *place = imu_model_place(p, dir, rows, row);

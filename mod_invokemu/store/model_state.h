@@ -38,6 +38,10 @@ imu_model_view imu_model_inspect(apr_pool_t *p, const char *dir);
  * @param dir  InvokeMUModels: models lie right below it; or NULL for anywhere
  */
 imu_model_view imu_model_look(apr_pool_t *p, const char *dir, const imu_rows *rows, int row);
+/** Whether a model of the table is there and on the list, but outside the model folder: it can be
+ * rendered with once dir is a folder above it. Looks at no other models' files.
+ * @param dir  as above */
+int imu_model_is_outside(apr_pool_t *p, const char *dir, const imu_rows *rows, int row);
 /** The folder of a model of the table, or NULL when it does not lie below dir. */
 const char *imu_model_place(apr_pool_t *p, const char *dir, const imu_rows *rows, int row);
 /** True for a hash that is none. */

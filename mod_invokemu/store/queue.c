@@ -52,6 +52,14 @@ static const char *const nullable_texts[] = {"user_display_name", "user_email", 
 static const char *const error_texts[] = {"error_type", "error_message", "error_traceback"};
 #define N_TEXTS(list) (sizeof(list) / sizeof(list)[0])
 
+/* The model that the job waits for, while it waits. */
+static json_t *held_for(const imu_rows *rows, int row)
+{
+    return strcmp(imu_text(rows, row, "status"), "pending") == 0
+               ? imu_json_text(rows, row, "held_for")
+               : json_null();
+}
+
 static void fill_full(json_t *o, const imu_rows *rows, int row)
 {
     json_object_set_new(o, "user_id", imu_json_text(rows, row, "user_id"));
@@ -59,6 +67,7 @@ static void fill_full(json_t *o, const imu_rows *rows, int row)
     json_object_set_new(o, "session_id", imu_json_text(rows, row, "session_id"));
     json_object_set_new(o, "priority", json_integer(imu_int(rows, row, "priority")));
     set_int_or_null(o, "retried_from_item_id", rows, row, "retried_from_item_id");
+    json_object_set_new(o, "held_for", held_for(rows, row));
     for (unsigned i = 0; i < N_TEXTS(nullable_texts); i++)
         json_object_set_new(o, nullable_texts[i], imu_json_text(rows, row, nullable_texts[i]));
 }
@@ -70,6 +79,7 @@ static void fill_redacted(json_t *o)
     json_object_set_new(o, "session_id", json_string(REDACTED));
     json_object_set_new(o, "priority", json_integer(0));
     json_object_set_new(o, "retried_from_item_id", json_null());
+    json_object_set_new(o, "held_for", json_null());
     for (unsigned i = 0; i < N_TEXTS(nullable_texts); i++)
         json_object_set_new(o, nullable_texts[i], json_null());
 }

@@ -28,6 +28,25 @@ const imu_field *imu_graph_input(const json_t *node, const char *field)
     return strcmp(field, "id") != 0 && strcmp(field, "type") != 0 ? &any : NULL;
 }
 
+void imu_graph_note_model(json_t *keys, const json_t *node, const char *field, const json_t *value)
+{
+    const char *key = json_string_value(json_object_get(value, "key"));
+    const imu_field *input = key ? imu_graph_input(node, field) : NULL;
+
+    if (input && input->type == IMU_T_MODEL && (input->flags & IMU_F_REQUIRED))
+        json_object_set_new(keys, key, json_true());
+}
+
+void imu_graph_note_models(json_t *keys, const json_t *nodes)
+{
+    const char *id, *name;
+    json_t *node, *value;
+
+    json_object_foreach ((json_t *)nodes, id, node)
+        json_object_foreach (node, name, value)
+            imu_graph_note_model(keys, node, name, value);
+}
+
 /* ---- values ---- */
 
 /* The words for a value of another kind than the field's. */

@@ -21,6 +21,12 @@ extern const imu_node_type *const imu_nodes_known[];
 void imu_graph_check(apr_pool_t *p, imu_check *c, json_t *graph);
 /** The input of that name of a checked node, or NULL when its type has none. */
 const imu_field *imu_graph_input(const json_t *node, const char *field);
+/** Notes the key that value holds, when the node loads a model by it. What merely speaks of a
+ * model, such as metadata, may speak of one that is gone.
+ * @param keys  object whose keys are those of the models */
+void imu_graph_note_model(json_t *keys, const json_t *node, const char *field, const json_t *value);
+/** The same for all that stands in nodes. */
+void imu_graph_note_models(json_t *keys, const json_t *nodes);
 /** Records why a value does not fit a field, if it doesn't. @return whether it fits */
 int imu_graph_check_value(apr_pool_t *p, imu_check *c, const imu_field *field, const char *name,
                           const json_t *value);

@@ -106,6 +106,23 @@ imu_err *imu_run_claim(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr
     return err;
 }
 
+imu_err *imu_run_hold(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *model_key,
+                      int *done)
+{
+    *done = 0;
+    return imu_db_exec(db, p, done, "run_hold", "ssi", model_key, imu_now(p), item_id);
+}
+
+imu_err *imu_run_held_for(imu_db *db, apr_pool_t *p, imu_rows **models)
+{
+    return imu_db_select(db, p, models, "run_held_for", "");
+}
+
+imu_err *imu_run_unhold(imu_db *db, apr_pool_t *p, const char *model_key)
+{
+    return imu_db_exec(db, p, NULL, "run_unhold", "ss", imu_now(p), model_key);
+}
+
 imu_err *imu_run_renew(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *run_id,
                        int *still)
 {

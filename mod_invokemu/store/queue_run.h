@@ -47,7 +47,8 @@ imu_err *imu_run_next_of_queue(imu_db *db, apr_pool_t *p, int fifo, const char *
                                apr_int64_t *item_id);
 /**
  * How many waiting jobs, of all queues, come before each one of a queue, as things stand: rows of
- * item_id, user_id and jobs_before; that is NULL where the account is not active: nobody runs it.
+ * item_id, user_id and jobs_before; that is NULL for what nobody runs: where the account is not
+ * active, and where the job is held.
  * @param user_id  whose jobs it tells of; NULL: everybody's
  */
 imu_err *imu_run_places(imu_db *db, apr_pool_t *p, int fifo, const char *queue_id,
@@ -60,6 +61,14 @@ imu_err *imu_run_places(imu_db *db, apr_pool_t *p, int fifo, const char *queue_i
  */
 imu_err *imu_run_claim(imu_db *db, apr_pool_t *p, const char *dispatcher_id, apr_int64_t item_id,
                        const char *device, imu_job **job);
+/** Holds a waiting job for a model that can't be read just now: it keeps its place, and others pass
+ * it. *done is 0 when it was not pending any more. */
+imu_err *imu_run_hold(imu_db *db, apr_pool_t *p, apr_int64_t item_id, const char *model_key,
+                      int *done);
+/** The models that jobs are held for: rows of held_for. */
+imu_err *imu_run_held_for(imu_db *db, apr_pool_t *p, imu_rows **models);
+/** Lets the jobs go that are held for a model. */
+imu_err *imu_run_unhold(imu_db *db, apr_pool_t *p, const char *model_key);
 /** Reads a job in whatever state; NULL when there is none. */
 imu_err *imu_run_job(imu_db *db, apr_pool_t *p, apr_int64_t item_id, imu_job **job);
 /** Renews the lease. *still is 0 when that attempt is no longer wanted (canceled, deleted, taken

@@ -30,7 +30,7 @@ FROM users u WHERE u.user_id = %s LIMIT 1;
 
 -- :name queue_item
 SELECT q.item_id, q.queue_id, q.batch_id, q.session_id, q.user_id, q.status, q.status_sequence, q.priority, q.origin, q.destination,
-       q.retried_from_item_id, q.device, q.created_at, q.updated_at, q.started_at, q.completed_at,
+       q.retried_from_item_id, q.held_for, q.device, q.created_at, q.updated_at, q.started_at, q.completed_at,
        u.display_name AS user_display_name, u.email AS user_email
 FROM session_queue q LEFT JOIN users u ON u.user_id = q.user_id
 WHERE q.queue_id = %s AND q.item_id = %lld LIMIT 1;
@@ -44,7 +44,7 @@ FROM session_queue WHERE item_id = %lld LIMIT 1;
 -- A destination finds only what the asking person sees of it.
 -- :name queue_list
 SELECT q.item_id, q.queue_id, q.batch_id, q.session_id, q.user_id, q.status, q.status_sequence, q.priority, q.origin, q.destination,
-       q.retried_from_item_id, q.device, q.created_at, q.updated_at, q.started_at, q.completed_at,
+       q.retried_from_item_id, q.held_for, q.device, q.created_at, q.updated_at, q.started_at, q.completed_at,
        u.display_name AS user_display_name, u.email AS user_email
 FROM session_queue q LEFT JOIN users u ON u.user_id = q.user_id
 WHERE q.queue_id = %s AND (%s IS NULL OR q.destination = %s AND (%s IS NULL OR q.user_id = %s))
@@ -52,7 +52,7 @@ ORDER BY q.priority DESC, q.item_id ASC LIMIT 5000;
 
 -- :name queue_list_by_ids
 SELECT q.item_id, q.queue_id, q.batch_id, q.session_id, q.user_id, q.status, q.status_sequence, q.priority, q.origin, q.destination,
-       q.retried_from_item_id, q.device, q.created_at, q.updated_at, q.started_at, q.completed_at,
+       q.retried_from_item_id, q.held_for, q.device, q.created_at, q.updated_at, q.started_at, q.completed_at,
        u.display_name AS user_display_name, u.email AS user_email
 FROM json_each(%s) j JOIN session_queue q ON q.item_id = j.value LEFT JOIN users u ON u.user_id = q.user_id
 WHERE q.queue_id = %s

@@ -7,13 +7,13 @@
 -- the slices of a batch that is not whole yet.
 
 -- Whose turn it is: whoever was served longest ago; among those never served, whoever asked first. The jobs of a suspended account
--- wait until it is active again.
+-- wait until it is active again, and those that are held for a model until it can be read.
 -- :name run_next_person
 SELECT q.user_id FROM session_queue q
 JOIN users u ON u.user_id = q.user_id AND u.is_active = 1
 LEFT JOIN queue_turns t ON t.user_id = q.user_id
 LEFT JOIN queue_state s ON s.queue_id = 'default'
-WHERE q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0) = 0) AND substr(q.queue_id, 1, 1) <> '/' AND (%s IS NULL OR q.queue_id = %s)
+WHERE q.status = 'pending' AND q.held_for IS NULL AND (%d OR COALESCE(s.is_paused, 0) = 0) AND substr(q.queue_id, 1, 1) <> '/' AND (%s IS NULL OR q.queue_id = %s)
 GROUP BY q.user_id
 ORDER BY COALESCE(MAX(t.served_at), ''), MIN(q.item_id) LIMIT 1;
 
@@ -23,49 +23,61 @@ ORDER BY COALESCE(MAX(t.served_at), ''), MIN(q.item_id) LIMIT 1;
 SELECT q.user_id FROM session_queue q
 JOIN users u ON u.user_id = q.user_id AND u.is_active = 1
 LEFT JOIN queue_state s ON s.queue_id = 'default'
-WHERE q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0) = 0) AND substr(q.queue_id, 1, 1) <> '/' AND (%s IS NULL OR q.queue_id = %s)
+WHERE q.status = 'pending' AND q.held_for IS NULL AND (%d OR COALESCE(s.is_paused, 0) = 0) AND substr(q.queue_id, 1, 1) <> '/' AND (%s IS NULL OR q.queue_id = %s)
 ORDER BY q.item_id LIMIT 1;
 
 -- :name run_next_of_person
 SELECT q.item_id FROM session_queue q
 LEFT JOIN queue_state s ON s.queue_id = 'default'
-WHERE q.user_id = %s AND q.status = 'pending' AND (%d OR COALESCE(s.is_paused, 0) = 0) AND substr(q.queue_id, 1, 1) <> '/' AND (%s IS NULL OR q.queue_id = %s)
+WHERE q.user_id = %s AND q.status = 'pending' AND q.held_for IS NULL AND (%d OR COALESCE(s.is_paused, 0) = 0) AND substr(q.queue_id, 1, 1) <> '/' AND (%s IS NULL OR q.queue_id = %s)
 ORDER BY q.priority DESC, q.queue_order, q.item_id LIMIT 1;
 
 -- How many waiting jobs come before each, as the turns go now: the same order as above, worked out to the end. Whoever is served goes to the
--- end of the row, so everybody's first jobs come before anybody's second. Those of an account that is not active are in nobody's way and have no place:
--- jobs_before is NULL. "IN (0, 1)" leads from the accounts to their waiting jobs, past all that have ended. Of whose jobs it tells: %s IS NULL OR user_id = %s.
+-- end of the row, so everybody's first jobs come before anybody's second. Those of an account that is not active, and those that are held, are in nobody's
+-- way and have no place: jobs_before is NULL. "IN (0, 1)" leads from the accounts to their waiting jobs, past all that have ended. Of whose jobs it tells: %s IS NULL OR user_id = %s.
 -- :name run_places_by_turns
 WITH waiting AS (
-  SELECT q.item_id, q.queue_id, q.user_id, u.is_active, COALESCE(t.served_at, '') AS served_at,
-    MIN(q.item_id) OVER (PARTITION BY q.user_id) AS asked,
-    ROW_NUMBER() OVER (PARTITION BY q.user_id ORDER BY q.priority DESC, q.queue_order, q.item_id) AS turn
+  SELECT q.item_id, q.queue_id, q.user_id, u.is_active AND q.held_for IS NULL AS runs, COALESCE(t.served_at, '') AS served_at,
+    MIN(q.item_id) OVER (PARTITION BY q.user_id, q.held_for IS NULL) AS asked,
+    ROW_NUMBER() OVER (PARTITION BY q.user_id, q.held_for IS NULL ORDER BY q.priority DESC, q.queue_order, q.item_id) AS turn
   FROM session_queue q
   JOIN users u ON u.user_id = q.user_id AND u.is_active IN (0, 1)
   LEFT JOIN queue_turns t ON t.user_id = q.user_id
   WHERE q.status = 'pending' AND substr(q.queue_id, 1, 1) <> '/'),
-placed AS (SELECT item_id, queue_id, user_id, is_active, ROW_NUMBER() OVER (ORDER BY is_active DESC, turn, served_at, asked) - 1 AS jobs_before FROM waiting)
-SELECT item_id, user_id, CASE WHEN is_active THEN jobs_before END AS jobs_before FROM placed
+placed AS (SELECT item_id, queue_id, user_id, runs, ROW_NUMBER() OVER (ORDER BY runs DESC, turn, served_at, asked) - 1 AS jobs_before FROM waiting)
+SELECT item_id, user_id, CASE WHEN runs THEN jobs_before END AS jobs_before FROM placed
 WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id LIMIT 100000;
 
 -- The same in order of arrival: a job comes when the oldest of its person's jobs that are still there is the oldest of all.
 -- :name run_places_by_arrival
 WITH waiting AS (
-  SELECT q.item_id, q.queue_id, q.user_id, u.is_active,
-    MIN(q.item_id) OVER (PARTITION BY q.user_id ORDER BY q.priority DESC, q.queue_order, q.item_id
+  SELECT q.item_id, q.queue_id, q.user_id, u.is_active AND q.held_for IS NULL AS runs,
+    MIN(q.item_id) OVER (PARTITION BY q.user_id, q.held_for IS NULL ORDER BY q.priority DESC, q.queue_order, q.item_id
                          ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS oldest,
-    ROW_NUMBER() OVER (PARTITION BY q.user_id ORDER BY q.priority DESC, q.queue_order, q.item_id) AS turn
+    ROW_NUMBER() OVER (PARTITION BY q.user_id, q.held_for IS NULL ORDER BY q.priority DESC, q.queue_order, q.item_id) AS turn
   FROM session_queue q
   JOIN users u ON u.user_id = q.user_id AND u.is_active IN (0, 1)
   WHERE q.status = 'pending' AND substr(q.queue_id, 1, 1) <> '/'),
-placed AS (SELECT item_id, queue_id, user_id, is_active, ROW_NUMBER() OVER (ORDER BY is_active DESC, oldest, turn) - 1 AS jobs_before FROM waiting)
-SELECT item_id, user_id, CASE WHEN is_active THEN jobs_before END AS jobs_before FROM placed
+placed AS (SELECT item_id, queue_id, user_id, runs, ROW_NUMBER() OVER (ORDER BY runs DESC, oldest, turn) - 1 AS jobs_before FROM waiting)
+SELECT item_id, user_id, CASE WHEN runs THEN jobs_before END AS jobs_before FROM placed
 WHERE queue_id = %s AND (%s IS NULL OR user_id = %s) ORDER BY item_id LIMIT 100000;
 
 -- :name run_claim
-UPDATE session_queue SET status = 'in_progress', run_id = %s, dispatcher_id = %s, lease_expires_at = %s, device = %s,
+UPDATE session_queue SET status = 'in_progress', held_for = NULL, run_id = %s, dispatcher_id = %s, lease_expires_at = %s, device = %s,
   attempts = attempts + 1, status_sequence = status_sequence + 1, started_at = %s, updated_at = %s
 WHERE item_id = %lld AND status = 'pending';
+
+-- A job that can't run because of its model keeps its place, out of the way of others.
+-- :name run_hold
+UPDATE session_queue SET held_for = %s, status_sequence = status_sequence + 1, updated_at = %s
+WHERE item_id = %lld AND status = 'pending';
+
+-- :name run_held_for
+SELECT DISTINCT held_for FROM session_queue WHERE held_for IS NOT NULL AND status = 'pending' ORDER BY held_for LIMIT 1000;
+
+-- :name run_unhold
+UPDATE session_queue SET held_for = NULL, status_sequence = status_sequence + 1, updated_at = %s
+WHERE held_for = %s AND held_for IS NOT NULL AND status = 'pending';
 
 -- :name run_turn
 INSERT INTO queue_turns (user_id, served_at) VALUES (%s, %s)

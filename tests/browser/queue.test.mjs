@@ -99,6 +99,26 @@ test('what an administrator tidies up goes from the open pages of everybody', as
     assert.equal((await grace.put(`${QUEUE}/clear`)).status, 200);
 });
 
+test('a job that waits for its model says so to its owner, and to an administrator where the model has to be', async () => {
+    server.sql(`INSERT INTO models (key, hash, base, type, name, path, record, created_at, updated_at) VALUES ('away', 'x', 'sd-1', 'main', 'Away', '/usr', '{"key": "away"}', '', '')`);
+    assert.equal((await admin.put(`${QUEUE}/processor/pause`)).status, 200);
+    const [held, other] = [...(await enqueue(grace)), ...(await enqueue(grace))];
+    server.sql(`UPDATE session_queue SET held_for = 'away' WHERE item_id = ${held}`);
+    for (const [email, password, words] of [['grace@example.com', PASSWORD, 'waits until the server can read its model'], [ADMIN.email, ADMIN.password, 'waits until its model lies in the server’s model folder (InvokeMUModels)']]) {
+        const person = await browser.person();
+        await person.signIn(email, password);
+        await person.page.waitForURL('**/create');
+        await person.open('/queue');
+        await person.page.getByRole('radio', { name: 'Everyone’s' }).check();
+        await person.page.locator(`.job[data-item="${held}"]`).getByText(words, { exact: true }).waitFor();
+        await person.page.locator(`.job[data-item="${other}"]`).getByText('next', { exact: true }).waitFor();
+        await person.context.close();
+    }
+    server.sql("DELETE FROM models WHERE key = 'away'");
+    assert.equal((await admin.put(`${QUEUE}/clear`)).status, 200);
+    assert.equal((await admin.put(`${QUEUE}/processor/resume`)).status, 200);
+});
+
 test('what a deleted account left waiting is listed as it is counted, and an administrator can take it out', async () => {
     const began = '1970-01-01 00:00:00.000';
     server.sql(`INSERT INTO users (user_id, email, display_name, password_hash, is_active, created_at, updated_at) VALUES ('gone', 'owner-0123456789ab@deleted.invalid', 'Deleted account', '*', 0, '${began}', '${began}')`);

@@ -43,6 +43,9 @@ const isOpen = (item) => ['pending', 'in_progress', 'waiting'].includes(item.sta
 function whenOf(item) {
   if (item.status === 'pending') {
     const n = places.value[item.item_id];
+    if (item.held_for) {
+      return isAdmin.value || solo.value ? 'waits until its model lies in the server’s model folder (InvokeMUModels)' : 'waits until the server can read its model';
+    }
     if (n === undefined) {
       // Administrators are told the place of every job that has one.
       return isAdmin.value ? 'not run, as nobody can sign in to this account' : '';

@@ -97,6 +97,47 @@ static void test_jobs_of_a_suspended_account_wait(void **state)
     assert_string_equal(serve_all(t, 1), " 1 2 3 4");
 }
 
+/* How many jobs come before each, "-" for those without a place. */
+static const char *places(tempdb *t, int fifo)
+{
+    const char *told = "";
+    imu_rows *rows;
+
+    assert_no_error(imu_run_places(t->db, t->pool, fifo, "default", NULL, &rows));
+    for (int i = 0; i < rows->count; i++) {
+        const char *n = imu_text(rows, i, "jobs_before");
+
+        told = apr_pstrcat(t->pool, told, " ", n ? n : "-", NULL);
+    }
+    return told;
+}
+
+static void test_held_jobs_keep_their_place_out_of_the_way(void **state)
+{
+    tempdb *t = *state;
+    imu_rows *models;
+    int held;
+
+    people_and_jobs(t);
+    assert_no_error(imu_run_hold(t->db, t->pool, 1, "model", &held));
+    assert_true(held);
+    assert_no_error(imu_run_hold(t->db, t->pool, 6, "model", &held));
+    assert_string_equal(places(t, 0), " - 0 3 4 1 - 2");
+    assert_string_equal(places(t, 1), " - 0 1 2 3 - 4");
+    assert_string_equal(serve_all(t, 0), " 2 5 7 3 4");
+    assert_no_error(imu_run_hold(t->db, t->pool, 2, "model", &held));
+    assert_false(held);
+    assert_no_error(imu_run_held_for(t->db, t->pool, &models));
+    assert_int_equal(models->count, 1);
+    assert_string_equal(imu_text(models, 0, "held_for"), "model");
+    assert_no_error(imu_run_unhold(t->db, t->pool, "another"));
+    assert_string_equal(serve_all(t, 1), "");
+    assert_no_error(imu_run_unhold(t->db, t->pool, "model"));
+    assert_string_equal(serve_all(t, 1), " 1 6");
+    assert_no_error(imu_run_held_for(t->db, t->pool, &models));
+    assert_int_equal(models->count, 0);
+}
+
 static void test_turns_survive(void **state)
 {
     tempdb *t = *state;
@@ -343,6 +384,7 @@ int main(void)
         TEST(test_people_take_turns),
         TEST(test_fifo),
         TEST(test_jobs_of_a_suspended_account_wait),
+        TEST(test_held_jobs_keep_their_place_out_of_the_way),
         TEST(test_turns_survive),
         TEST(test_paused_queue_hands_out_nothing),
         TEST(test_slices_of_an_unfinished_batch_wait_and_are_swept),
