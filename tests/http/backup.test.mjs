@@ -259,9 +259,9 @@ describe('backup and restore', () => {
                 assert.ok(!fs.existsSync(path.join(at(`into ${path.basename(given)}`), DATABASE)));
                 assert.deepEqual([files(root), contents(path.join(root, DATABASE))], held);
                 const forced = await restoreTo(given, at(`into ${path.basename(given)}`), '--force', '--json');
-                assert.deepEqual([forced.code, forced.err], [3, '']);
                 const { missing, torn, pictures } = JSON.parse(forced.out);
-                assert.equal(missing + torn, what === 'without its pictures' ? pictures : 1, what);
+                assert.equal(missing + torn, { 'without its pictures': pictures, 'without a thumbnail': 0 }[what] ?? 1, what);
+                assert.deepEqual([forced.code, forced.err], [missing + torn ? 3 : 0, '']);
             }
         }
         const cut = at('cut database');
@@ -292,6 +292,19 @@ describe('backup and restore', () => {
         assert.equal((await invokemu('backup', at('poor.tar'), '--root', root)).code, 3);
         const done = await restoreTo(at('poor.tar'), at('into poor'), '--json');
         assert.deepEqual([done.code, JSON.parse(done.out).missing], [3, 1]);
+    });
+
+    test('one of a server that lacked a thumbnail lacks no picture', async () => {
+        const root = at('bare');
+        assert.equal((await restoreTo(at('whole.tar'), root)).code, 0);
+        const thumbnails = path.join(root, 'outputs/images/thumbnails');
+        const [lost, torn] = fs.readdirSync(thumbnails);
+        fs.rmSync(path.join(thumbnails, lost));
+        fs.truncateSync(path.join(thumbnails, torn), 20);
+        const made = await invokemu('backup', at('bare.tar'), '--root', root, '--json');
+        assert.deepEqual([made.code, JSON.parse(made.out).missing], [0, 0]);
+        const done = await restoreTo(at('bare.tar'), at('into bare'), '--json');
+        assert.deepEqual([done.code, JSON.parse(done.out).missing, JSON.parse(done.out).torn], [0, 0, 0]);
     });
 
     test('is refused beside a server that runs on the same data', async () => {
