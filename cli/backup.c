@@ -25,6 +25,9 @@
 #include "mod_invokemu/store/previews.h"
 #include "mod_invokemu/util/ids.h"
 
+/* Files that are named, of those that can't be read. */
+#define SHOWN 20
+
 const char *const cli_backup_folders[] = {IMU_PICTURES_DIR, IMU_THUMBNAILS_DIR,
                                           IMU_WORKFLOW_PREVIEWS_DIR, IMU_PRESET_PREVIEWS_DIR, NULL};
 
@@ -37,20 +40,38 @@ typedef struct backup {
     cli_placed placed;
     const char *database; /* the copy, below the root until it is consistent */
     imu_db *copy;
-    apr_hash_t *named; /* pictures in the copied database */
+    apr_hash_t *named;      /* pictures in the copied database */
+    apr_hash_t *unreadable; /* paths of files that were left out */
     int pictures, missing;
 } backup;
+
+/* One file that can't be read, say as root put it there, is no reason for no backup at all. */
+static void leave_out(backup *b, const char *path, const imu_err *why)
+{
+    apr_pool_t *p = apr_hash_pool_get(b->unreadable);
+
+    if (apr_hash_get(b->unreadable, path, APR_HASH_KEY_STRING))
+        return;
+    apr_hash_set(b->unreadable, apr_pstrdup(p, path), APR_HASH_KEY_STRING, "");
+    if (apr_hash_count(b->unreadable) <= SHOWN)
+        cli_complain(b->c, "left out: %s", why->detail);
+}
 
 static imu_err *place_one(void *baton, const char *path, const char *name)
 {
     backup *b = baton;
     int gone;
+    imu_err *err;
 
     /* Unfinished files are nobody's yet. */
     if (*name == '.' || !cli_is_file(path))
         return NULL;
-    return cli_place(b->p, path, apr_pstrcat(b->p, b->into, "/", name, NULL), b->how, &b->placed,
-                     &gone);
+    err = cli_place(b->p, path, apr_pstrcat(b->p, b->into, "/", name, NULL), b->how, &b->placed,
+                    &gone);
+    if (!imu_error_is(err, "unreadable"))
+        return err;
+    leave_out(b, path, err);
+    return NULL;
 }
 
 static imu_err *place_all(backup *b)
@@ -168,10 +189,11 @@ static imu_err *write_manifest(backup *b)
 
     if (err)
         return err;
-    json = imu_json_own(b->p, json_pack("{s:i, s:i, s:s, s:i, s:I, s:I}", "invokemu_backup",
-                                        CLI_BACKUP_FORMAT, "schema", imu_migrations_newest(),
-                                        "made_at", imu_now(b->p), "pictures", b->pictures, "files",
-                                        (json_int_t)files, "bytes", (json_int_t)bytes));
+    json = imu_json_own(b->p,
+                        json_pack("{s:i, s:i, s:s, s:i, s:i, s:I, s:I}", "invokemu_backup",
+                                  CLI_BACKUP_FORMAT, "schema", imu_migrations_newest(), "made_at",
+                                  imu_now(b->p), "pictures", b->pictures, "missing", b->missing,
+                                  "files", (json_int_t)files, "bytes", (json_int_t)bytes));
     text = json_dumps(json, JSON_INDENT(1));
     err =
         text ? cli_write_file(b->p, apr_pstrcat(b->p, b->work, "/" CLI_BACKUP_MANIFEST, NULL), text)
@@ -280,9 +302,33 @@ static imu_err *outside(cli *c, const char *to)
     return NULL;
 }
 
+static void tell(const backup *b)
+{
+    int linked = is_tar(b->to) ? 0 : b->placed.linked, more;
+    int unreadable = (int)apr_hash_count(b->unreadable);
+
+    if ((more = unreadable - SHOWN) > 0)
+        cli_complain(b->c, "left out, as they can't be read either: %d more files", more);
+    b->c->remarks = b->missing + unreadable > 0;
+    cli_done(b->c,
+             json_pack("{s:s, s:i, s:i, s:i, s:i}", "backup", b->to, "pictures", b->pictures,
+                       "linked", linked, "missing", b->missing, "unreadable", unreadable),
+             "%s: the database and %d pictures.%s%s", b->to, b->pictures,
+             linked ? " The files have second names there, on the same disk; --copy copies them."
+                    : "",
+             b->missing ? apr_psprintf(b->p,
+                                       " Of %d pictures there is no file here that could be read: "
+                                       "see invokemu doctor.",
+                                       b->missing)
+                        : "");
+}
+
 imu_err *cli_backup(cli *c)
 {
-    backup b = {.c = c, .p = c->p, .how = c->opt.copy ? CLI_COPY : CLI_LINK_OR_COPY};
+    backup b = {.c = c,
+                .p = c->p,
+                .how = c->opt.copy ? CLI_COPY : CLI_LINK_OR_COPY,
+                .unreadable = apr_hash_make(c->p)};
     const char *to;
     imu_err *err;
 
@@ -295,18 +341,6 @@ imu_err *cli_backup(cli *c)
         return imu_error(c->p, 409, "exists", "%s exists already: a backup overwrites nothing", to);
     if ((err = is_tar(to) ? into_tar(&b) : into_folder(&b)))
         return err;
-    c->remarks = b.missing > 0;
-    cli_done(c,
-             json_pack("{s:s, s:i, s:i, s:i}", "backup", to, "pictures", b.pictures, "linked",
-                       is_tar(to) ? 0 : b.placed.linked, "missing", b.missing),
-             "%s: the database and %d pictures.%s%s", to, b.pictures,
-             !is_tar(to) && b.placed.linked
-                 ? " The files have second names there, on the same disk; --copy copies them."
-                 : "",
-             b.missing ? apr_psprintf(c->p,
-                                      " %d pictures have no file here already: see invokemu "
-                                      "doctor.",
-                                      b.missing)
-                       : "");
+    tell(&b);
     return NULL;
 }

@@ -2,7 +2,8 @@
  * backup.h: what a backup is. A folder, or the same as one tar file:
  *
  *   manifest.json   {"invokemu_backup": 1, "schema": N, "made_at": TIME, "pictures": N,
- *                   "files": N, "bytes": N}, written last; earlier programs left out the last two
+ *                   "missing": N, "files": N, "bytes": N}, written last; earlier programs left out
+ *                   the last three
  *   databases/invokemu.db
  *   outputs/images, outputs/images/thumbnails, outputs/workflow_thumbnails, outputs/style_presets
  *

@@ -307,6 +307,29 @@ describe('backup and restore', () => {
         assert.deepEqual([done.code, JSON.parse(done.out).missing, JSON.parse(done.out).torn], [0, 0, 0]);
     });
 
+    test('what can’t be read is left out and named, and the rest is kept', { skip: process.getuid() !== 0 && 'needs root' }, async () => {
+        const [owner, group] = [fs.statSync(server.data).uid, fs.statSync(server.data).gid];
+        const root = at('locked');
+        assert.equal((await restoreTo(at('whole.tar'), root)).code, 0);
+        execFileSync('chown', ['-R', `${owner}:${group}`, root]);
+        const folder = path.join(root, 'outputs/images');
+        const [picture, other] = fs.readdirSync(folder).filter((n) => n.endsWith('.png'));
+        const locked = [path.join(folder, picture), path.join(folder, 'thumbnails', other.replace('.png', '.webp'))];
+        for (const file of locked) {
+            fs.chownSync(file, 0, 0);
+            fs.chmodSync(file, 0o600);
+        }
+        for (const name of ['locked.tar', 'locked-folder']) {
+            const made = await invokemu('backup', at(name), '--root', root, '--json');
+            const { pictures, missing, unreadable } = JSON.parse(made.out);
+            assert.deepEqual([made.code, missing, unreadable, pictures], [3, 1, 2, fs.readdirSync(folder).filter((n) => n.endsWith('.png')).length]);
+            assert.deepEqual(made.err.match(/left out: .*/g).map((line) => locked.findIndex((file) => line.includes(file))).sort(), [0, 1]);
+            const done = await restoreTo(at(name), at(`into ${name}`), '--json');
+            assert.deepEqual([done.code, JSON.parse(done.out).missing], [3, 1]);
+            assert.equal(JSON.parse(execFileSync('sh', ['-c', name.endsWith('.tar') ? 'tar -xOf "$0" manifest.json' : 'cat "$0/manifest.json"', at(name)])).missing, 1);
+        }
+    });
+
     test('is refused beside a server that runs on the same data', async () => {
         const refused = await restoreTo(at('whole.tar'), server.data, '--force');
         assert.deepEqual([refused.code, /in use/.test(refused.err)], [1, true]);
