@@ -204,7 +204,7 @@ static imu_err *take_user(cli_importer *im, apr_pool_t *p, const imu_rows *r, in
     imu_rows *here;
     imu_err *err;
 
-    if (!email) {
+    if (!email || imu_email_is_nobodys(email)) {
         cli_import_left(im, "account", given ? given : id, "its address is none that can be used");
         return NULL;
     }
@@ -227,9 +227,8 @@ static imu_err *take_stranger(cli_importer *im, apr_pool_t *p, const imu_rows *r
 
     if (im->owner || apr_hash_get(im->accounts, id, APR_HASH_KEY_STRING))
         return NULL;
-    email =
-        apr_pstrcat(p, IMU_LEFT_BEHIND, apr_pstrmemdup(p, imu_sha256_hex(p, id, strlen(id)), 12),
-                    IMU_LEFT_BEHIND_DOMAIN, NULL);
+    email = apr_pstrcat(p, "owner-", apr_pstrmemdup(p, imu_sha256_hex(p, id, strlen(id)), 12),
+                        IMU_EMAIL_NOBODYS, NULL);
     err = imu_db_exec(im->db, p, &taken, "import_user", "ssssbbisss", id, email, "Deleted account",
                       IMU_NO_PASSWORD, 0, 0, (apr_int64_t)0, began, began, NULL);
     if (err)
@@ -275,8 +274,10 @@ static imu_err *check_owner(cli_importer *im)
         return NULL;
     if (!imu_email_normal(im->p, im->c->opt.owner))
         return imu_error(im->p, 422, "owner", "\"%s\" is no e-mail address", im->c->opt.owner);
-    if ((err = owner_here(im, &user)) || user->count)
+    if ((err = owner_here(im, &user)))
         return err;
+    if (user->count)
+        return imu_user_check_somebodys(im->p, user);
     err = cli_import_pages(im, "old_users", &(cli_import_steps){.prepare = is_owner});
     return err || im->owner_comes ? err : no_owner(im);
 }

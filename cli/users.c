@@ -64,7 +64,7 @@ imu_err *cli_users_add(cli *c)
     apr_int64_t admins = 0;
     imu_err *err;
 
-    if ((err = read_email(c, c->opt.email, &email)) ||
+    if ((err = read_email(c, c->opt.email, &email)) || (err = imu_user_check_email(c->p, email)) ||
         (err = imu_user_count_admins(c->db, c->p, &admins)) ||
         (err = hash_of_new_password(c, email, c->opt.name, &hash)) ||
         (err = imu_user_create(c->db, c->p, email, c->opt.name, hash, admin, must_change(c), &id)))

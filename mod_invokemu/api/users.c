@@ -80,7 +80,8 @@ imu_err *imu_account_new(imu_req *req, imu_account_form form, int *invited, imu_
     imu_db *db;
     imu_err *err;
 
-    if ((err = read_account(req, form, &a)) || (err = imu_req_db(req, &db)) ||
+    if ((err = read_account(req, form, &a)) || (err = imu_user_check_email(req->p, a.email)) ||
+        (err = imu_req_db(req, &db)) ||
         (err = imu_user_secret_by_email(db, req->p, a.email, &taken)))
         return err;
     *invited = !a.password;

@@ -66,3 +66,10 @@ const char *imu_email_normal(apr_pool_t *p, const char *text)
     }
     return out;
 }
+
+int imu_email_is_nobodys(const char *email)
+{
+    const char *at = strchr(email, '@');
+
+    return at && strcmp(at, IMU_EMAIL_NOBODYS) == 0;
+}

@@ -16,4 +16,13 @@
  */
 const char *imu_email_normal(apr_pool_t *p, const char *text);
 
+/**
+ * Addresses that nobody signs in with: accounts that stand for those which were deleted where an
+ * import came from have them (cli/import_people.c), and the top level domain is kept for such
+ * things (RFC 2606).
+ */
+#define IMU_EMAIL_NOBODYS "@deleted.invalid"
+/** Whether an address in its stored form is one of them. */
+int imu_email_is_nobodys(const char *email);
+
 #endif

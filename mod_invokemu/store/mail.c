@@ -198,7 +198,10 @@ imu_err *imu_email_change_ask(imu_db *db, apr_pool_t *p, const char *user_id, co
 {
     const char *until =
         imu_time_text(p, imu_clock_now() + apr_time_from_sec(IMU_EMAIL_CHANGE_HOURS * 3600));
+    imu_err *err = imu_user_check_email(p, email);
 
+    if (err)
+        return err;
     *token = imu_random_token(p, TOKEN_BYTES);
     return imu_db_exec(db, p, NULL, "email_change_set", "sssss", user_id, email,
                        imu_sha256_hex(p, *token, strlen(*token)), imu_now(p), until);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <apr_strings.h>
 
+#include "mod_invokemu/auth/core_email.h"
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/store/invitations.h"
 #include "mod_invokemu/util/ids.h"
@@ -71,14 +72,26 @@ static imu_err *email_taken(apr_pool_t *p, const char *email)
                      email);
 }
 
+imu_err *imu_user_check_email(apr_pool_t *p, const char *email)
+{
+    if (!imu_email_is_nobodys(email))
+        return NULL;
+    return imu_error(p, 400, "email_kept",
+                     "Addresses at deleted.invalid are kept for deleted accounts of an import, "
+                     "which nobody signs in to. Take another one.");
+}
+
 imu_err *imu_user_create(imu_db *db, apr_pool_t *p, const char *email, const char *display_name,
                          const char *password_hash, int is_admin, int must_change,
                          const char **user_id)
 {
     const char *id = imu_uuid4(p), *now = imu_now(p);
-    imu_err *err = imu_db_exec(db, p, NULL, "user_insert", "ssssbbss", id, email, display_name,
-                               password_hash, is_admin, must_change, now, now);
+    imu_err *err = imu_user_check_email(p, email);
 
+    if (err)
+        return err;
+    err = imu_db_exec(db, p, NULL, "user_insert", "ssssbbss", id, email, display_name,
+                      password_hash, is_admin, must_change, now, now);
     if (imu_error_is(err, "db_unique"))
         return email_taken(p, email);
     *user_id = id;
@@ -135,14 +148,13 @@ static imu_err *changeable(imu_db *db, apr_pool_t *p, const char *user_id, imu_r
 
 static int is_left_behind(const imu_rows *user)
 {
-    const char *email = imu_text(user, 0, "email"), *at = strchr(email, '@');
-
-    return at && strcmp(at, IMU_LEFT_BEHIND_DOMAIN) == 0 &&
-           strncmp(email, IMU_LEFT_BEHIND, strlen(IMU_LEFT_BEHIND)) == 0;
+    return imu_email_is_nobodys(imu_text(user, 0, "email")) && imu_user_is_invited(user);
 }
 
-static imu_err *nobodys(apr_pool_t *p)
+imu_err *imu_user_check_somebodys(apr_pool_t *p, const imu_rows *user)
 {
+    if (!is_left_behind(user))
+        return NULL;
     return imu_error(p, 409, "left_behind",
                      "This account was deleted before it came here, and nobody can sign in to it. "
                      "Delete it, and hand what it owns to somebody else.");
@@ -150,10 +162,10 @@ static imu_err *nobodys(apr_pool_t *p)
 
 imu_err *imu_user_check_link(apr_pool_t *p, const imu_rows *user)
 {
-    if (is_left_behind(user))
-        return nobodys(p);
-    if (imu_bool(user, 0, "is_active"))
-        return NULL;
+    imu_err *err = imu_user_check_somebodys(p, user);
+
+    if (err || imu_bool(user, 0, "is_active"))
+        return err;
     return imu_error(p, 409, "account_suspended",
                      "This account is suspended: a link would open nothing. End the suspension "
                      "first.");
@@ -162,8 +174,10 @@ imu_err *imu_user_check_link(apr_pool_t *p, const imu_rows *user)
 /* Links are known by the address they were made for, and were sent there: they end. */
 static imu_err *write_email(imu_db *db, apr_pool_t *p, const char *id, const char *email)
 {
-    imu_err *err = imu_invitation_revoke(db, p, id);
+    imu_err *err = imu_user_check_email(p, email);
 
+    if (!err)
+        err = imu_invitation_revoke(db, p, id);
     if (!err)
         err = imu_db_exec(db, p, NULL, "email_change_delete", "s", id);
     if (!err)
@@ -181,10 +195,12 @@ static imu_err *write_change(imu_db *db, apr_pool_t *p, const imu_rows *user,
     int active = change->is_active == IMU_KEEP ? imu_bool(user, 0, "is_active") : change->is_active;
     int must = change->must_change_password == IMU_KEEP ? imu_bool(user, 0, "must_change_password")
                                                         : change->must_change_password;
-    imu_err *err;
+    int moves = change->email && strcmp(change->email, imu_text(user, 0, "email")) != 0;
+    int given = active || change->is_admin == 1 || change->password_hash || moves;
+    imu_err *err = given ? imu_user_check_somebodys(p, user) : NULL;
 
-    if (is_left_behind(user) && (active || change->password_hash || change->email))
-        return nobodys(p);
+    if (err)
+        return err;
     if (!(admin && active) && (err = keep_an_admin(db, p, user)))
         return err;
     err = imu_db_exec(db, p, NULL, "user_update", "sbbbss", name, admin, active, must, imu_now(p),
@@ -197,7 +213,7 @@ static imu_err *write_change(imu_db *db, apr_pool_t *p, const imu_rows *user,
         err = imu_db_exec(db, p, NULL, "email_change_delete", "s", id);
     if (!err && change->password_hash)
         err = imu_db_exec(db, p, NULL, "networks_forget", "s", id);
-    if (!err && change->email && strcmp(change->email, imu_text(user, 0, "email")) != 0)
+    if (!err && moves)
         err = write_email(db, p, id, change->email);
     if (!err && !active)
         err = imu_db_exec(db, p, NULL, "session_delete_all", "ss", id, "");
@@ -223,6 +239,10 @@ imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id,
 
 imu_err *imu_user_check_receiver(apr_pool_t *p, const imu_rows *user)
 {
+    if (is_left_behind(user))
+        return imu_error(p, 400, "heir_left_behind",
+                         "That account was deleted before it came here, and nobody can sign in to "
+                         "it. Choose somebody else to get the data.");
     /* It would go with the invitation if that is taken back. */
     if (strcmp(imu_text(user, 0, "password_hash"), IMU_NO_PASSWORD) == 0)
         return imu_error(p, 400, "heir_invited",

@@ -59,7 +59,10 @@ imu_err *imu_user_list(imu_db *db, apr_pool_t *p, const imu_user_filter *filter,
 /** Active administrators, the system account not counted. */
 imu_err *imu_user_count_admins(imu_db *db, apr_pool_t *p, apr_int64_t *count);
 
-/** Adds an account. @return 400 "email_taken" */
+/** Whether an account may have this address. @return 400 "email_kept" for one that nobody signs in
+ * with */
+imu_err *imu_user_check_email(apr_pool_t *p, const char *email);
+/** Adds an account. @return 400 "email_taken", or as imu_user_check_email */
 imu_err *imu_user_create(imu_db *db, apr_pool_t *p, const char *email, const char *display_name,
                          const char *password_hash, int is_admin, int must_change,
                          const char **user_id);
@@ -69,20 +72,20 @@ imu_err *imu_user_create_first_admin(imu_db *db, apr_pool_t *p, const char *emai
                                      const char **user_id);
 /**
  * Changes an account and leaves its new row in *rows.
- * @return 404, 400 "system_user", 400 "email_taken", or 400 "last_admin" when nobody could
- * administer the server any more
+ * @return 404, 400 "system_user", 400 "email_taken" or as imu_user_check_email, 409 "left_behind",
+ * or 400 "last_admin" when nobody could administer the server any more
  */
 imu_err *imu_user_update(imu_db *db, apr_pool_t *p, const char *user_id,
                          const imu_user_change *change, imu_rows **rows);
-/** The address of an account that stands for one which was deleted in the installation that was
- * imported, and owns what that one left: between these two. */
-#define IMU_LEFT_BEHIND        "owner-"
-#define IMU_LEFT_BEHIND_DOMAIN "@deleted.invalid"
+/** Refuses an account that stands for one which was deleted in the installation that was imported,
+ * and owns what that one left: nobody has ever had a password for it, and its address is none that
+ * could be given. @return 409 "left_behind" */
+imu_err *imu_user_check_somebodys(apr_pool_t *p, const imu_rows *user);
 /** Whether somebody may get a link to choose a password for the account.
- * @return 409 "left_behind" for one as above, 409 "account_suspended" */
+ * @return as imu_user_check_somebodys, 409 "account_suspended" */
 imu_err *imu_user_check_link(apr_pool_t *p, const imu_rows *user);
 /** Whether an account can be given what others owned. @param user  with password_hash and is_active
- * @return 400 "heir_invited" or "heir_suspended" */
+ * @return 400 "heir_left_behind", "heir_invited" or "heir_suspended" */
 imu_err *imu_user_check_receiver(apr_pool_t *p, const imu_rows *user);
 /** Suspends an account that is about to be deleted, if imu_user_delete may delete it. */
 imu_err *imu_user_retire(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir);

@@ -101,10 +101,12 @@ WHERE u.user_id NOT IN (SELECT user_id FROM boards WHERE board_id = ask.board UN
   AND (lower(coalesce(u.display_name, '')) LIKE %s ESCAPE '!' OR ask.sees_all = 1 AND u.email LIKE %s ESCAPE '!')
 ORDER BY lower(coalesce(nullif(u.display_name, ''), u.email)), u.user_id LIMIT 20;
 
+-- Nobody signs in to an account that only keeps what somebody left behind (store/users.c).
 -- :name board_shares_put
 INSERT INTO shared_boards (board_id, user_id, permission, named_by, created_at)
 SELECT %s, u.user_id, %s, %s, %s FROM users u
 WHERE u.user_id IN (SELECT value FROM json_each(%s)) AND u.user_id <> 'system'
+  AND NOT (substr(u.email, -16) = '@deleted.invalid' AND u.password_hash = '*')
 ON CONFLICT (board_id, user_id) DO UPDATE SET permission = excluded.permission,
   named_by = coalesce(excluded.named_by, named_by);
 

@@ -30,7 +30,7 @@ WHERE user_id <> 'system' AND (email LIKE %s ESCAPE '!' OR lower(COALESCE(displa
   AND (%lld < 0 OR is_admin = %lld)
   AND CASE %lld WHEN 1 THEN is_active = 1 AND password_hash <> '*' WHEN 2 THEN is_active = 0
     WHEN 3 THEN is_active = 1 AND password_hash = '*' ELSE 1 END
-ORDER BY substr(email, -16) = '@deleted.invalid', created_at, user_id LIMIT %lld OFFSET %lld;
+ORDER BY substr(email, -16) = '@deleted.invalid' AND password_hash = '*', created_at, user_id LIMIT %lld OFFSET %lld;
 
 -- Those who can still administer the server besides the one named.
 -- :name user_count_admins

@@ -186,15 +186,25 @@ describe('an account that stands for a deleted one', () => {
         const before_ = account(pictureOf('left-behind'));
         assert.match(before_.email, /^owner-[0-9a-f]{12}@deleted\.invalid$/);
         const refused = (answer) => assert.deepEqual([answer.status, /nobody can sign in to it\. Delete it/.test(answer.body.detail)], [409, true], answer.text);
-        for (const change of [{ is_active: true }, { email: 'mine@example.com' }, { password: PASSWORD }]) {
+        for (const change of [{ is_active: true }, { is_admin: true }, { email: 'mine@example.com' }, { password: PASSWORD }]) {
             refused(await admin.patch(`/api/v1/auth/users/${before_.user_id}`, change));
         }
         refused(await admin.post(`/api/v1/users/${before_.user_id}/reset-password`));
-        for (const args of [['users', 'mod', before_.email, '--active'], ['reset', before_.email]]) {
+        for (const args of [['users', 'mod', before_.email, '--active'], ['users', 'mod', before_.email, '--admin'], ['reset', before_.email]]) {
             const { code, err } = await invokemu(...args);
             assert.deepEqual([code, /nobody can sign in to it/.test(err)], [1, true], err);
         }
         assert.deepEqual(account(before_.email), before_);
+        const board = (await admin.post('/api/v1/boards/?board_name=Ours')).body.board_id;
+        for (const whom of [{ user_ids: [before_.user_id] }, { email: before_.email }]) {
+            const shared = await admin.post(`/api/v1/boards/${board}/share`, { ...whom, permission: 'read' });
+            assert.deepEqual([shared.status, /has no account here/.test(shared.body.detail)], [404, true], shared.text);
+        }
+        const leaver = await addUser(admin, 'Leaver');
+        const heir = await admin.delete(`/api/v1/users/${leaver.user.user_id}?delete_data=false&transfer_to=${before_.user_id}`);
+        assert.deepEqual([heir.status, /deleted before it came here.*Choose somebody else/.test(heir.body.detail)], [400, true], heir.text);
+        const named = await admin.patch(`/api/v1/auth/users/${before_.user_id}`, { email: before_.email, display_name: 'Of before', is_admin: false });
+        assert.deepEqual([named.status, named.body.display_name], [200, 'Of before'], 'a page that saves all of it again may');
         assert.equal((await admin.delete(`/api/v1/users/${before_.user_id}?delete_data=false&transfer_to=left-lars`)).status, 200);
         assert.equal(pictureOf('left-behind'), 'lars@example.com');
     });

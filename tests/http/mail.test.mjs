@@ -218,6 +218,7 @@ describe('mail', () => {
         assert.equal((await ask('new@example.com', 'wrong')).status, 400);
         assert.equal((await ask('uta@example.com')).status, 400);
         assert.equal((await ask('nonsense')).status, 422);
+        assert.equal((await ask('owner-uta@deleted.invalid')).status, 400);
         assert.equal((await ask('first@example.com')).status, 200);
         const first = await it.sink.next();
         assert.equal((await ask('New@Example.com')).status, 200);

@@ -1,6 +1,7 @@
 // People administration: who may, what it does to the person at once, and that somebody can always administer.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import { run } from '../lib/cli.mjs';
 import { startServer, useServer } from '../lib/server.mjs';
 import { Client, request } from '../lib/http.mjs';
 import { enqueue } from '../lib/queue.mjs';
@@ -408,6 +409,28 @@ describe('people', () => {
         }
         assert.equal((await admin.post(USERS, { email: 'weak@example.com', password: `${PASSWORD}\u0000` })).status, 422);
         assert.equal((await admin.get('/api/v1/users?search=weak')).body.total, 0);
+    });
+
+    test('nobody gets an address that stands for a deleted account', async () => {
+        const kept = (answer) => assert.deepEqual([answer.status, /^Addresses at deleted\.invalid are kept/.test(answer.body.detail)], [400, true], answer.text);
+        const person = await addUser(admin, 'Kept');
+        const email = 'Owner-Dan@deleted.INVALID';
+        kept(await admin.post(USERS, { email, password: PASSWORD }));
+        kept(await admin.post('/api/v1/users', { email, initial_password: PASSWORD }));
+        kept(await admin.post('/api/v1/users', { email, send_invitation: true }));
+        kept(await admin.post('/api/v1/invitations', { email }));
+        kept(await admin.patch(`${USERS}/${person.user.user_id}`, { email }));
+        for (const args of [['users', 'add', '--email', email, '--password-stdin'], ['invite', email]]) {
+            const { code, err } = await run(server, 'invokemu', args, `${PASSWORD}\n`);
+            assert.deepEqual([code, /Addresses at deleted\.invalid are kept/.test(err)], [1, true], err);
+        }
+        assert.deepEqual(server.sql("SELECT email FROM users WHERE email LIKE '%deleted.invalid'"), []);
+        // One of before, which somebody signs in with, is a person's as any other.
+        server.sql(`UPDATE users SET email = 'owner-dan@deleted.invalid' WHERE user_id = '${person.user.user_id}'`);
+        assert.equal((await admin.patch(`${USERS}/${person.user.user_id}`, { email: 'dan@example.com' })).status, 200);
+        const first = await startServer({ multiuser: true });
+        kept(await request(`${first.url}/api/v1/auth/setup`, { method: 'POST', json: { ...ADMIN, email } }));
+        await first.stop();
     });
 
     test('one address, one account, even when asked for twice at once', async () => {

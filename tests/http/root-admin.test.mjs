@@ -26,12 +26,14 @@ describe('the root administrator', () => {
     test('an address that can’t be one is refused before a restart that would end the server', async (t) => {
         const server = await startServer({ multiuser: true, conf: lines(FIRST) });
         t.after(() => server.stop());
-        server.options.conf = ['InvokeMUAdminEmail system@system.invokeai', lines(FIRST)[1]];
-        const file = `${server.conf}.next`;
-        fs.writeFileSync(file, server.configuration());
-        const looked = server.look(file);
-        assert.notEqual(looked.status, 0);
-        assert.match(looked.stderr, /InvokeMUAdminEmail: system@system.invokeai is the address of the internal account/);
+        for (const [address, why] of [['system@system.invokeai', /system@system.invokeai is the address of the internal account/], ['owner-abc@deleted.invalid', /addresses at deleted\.invalid are kept for deleted accounts/]]) {
+            server.options.conf = [`InvokeMUAdminEmail ${address}`, lines(FIRST)[1]];
+            const file = `${server.conf}.next`;
+            fs.writeFileSync(file, server.configuration());
+            const looked = server.look(file);
+            assert.notEqual(looked.status, 0);
+            assert.match(looked.stderr, new RegExp(`InvokeMUAdminEmail: ${why.source}`));
+        }
     });
 
     test('is there from the start, keeps a password changed here, and is reset by editing the file', async (t) => {

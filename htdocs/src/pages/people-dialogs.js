@@ -115,16 +115,23 @@ function EditPerson({ person, onClose, done }) {
   const [name, setName] = useDraft(`edit-name:${person.user_id}`, person.display_name || '');
   const [email, setEmail] = useDraft(`edit-email:${person.user_id}`, person.email);
   const [admin, setAdmin] = useDraft(`edit-admin:${person.user_id}`, person.is_admin);
+  const gone = isGone(person);
   const act = async () => {
-    checkEmail(email);
-    await patch(`${users}/${person.user_id}`, { email: email.trim(), display_name: name.trim() || null, is_admin: admin });
+    const display_name = name.trim() || null;
+    if (!gone) {
+      checkEmail(email);
+    }
+    await patch(`${users}/${person.user_id}`, gone ? { display_name } : { email: email.trim(), display_name, is_admin: admin });
     say('Saved.');
     done();
   };
   return html`<${Form} title=${`Edit ${nameOf(person)}`} button="Save" act=${act} onClose=${onClose}>
     <${TextField} label="Name" value=${name} onText=${setName} maxlength="100" autocomplete="off" autofocus />
-    <${TextField} label="Email address" type="email" value=${email} onText=${setEmail} autocomplete="off" autocapitalize="off" hint="They sign in with it. Open links end." required />
-    <${Check} label="Administrator" hint=${ADMIN_HINT} checked=${admin} onCheck=${setAdmin} />
+    ${
+      !gone &&
+      html`<${TextField} label="Email address" type="email" value=${email} onText=${setEmail} autocomplete="off" autocapitalize="off" hint="They sign in with it. Open links end." required />
+      <${Check} label="Administrator" hint=${ADMIN_HINT} checked=${admin} onCheck=${setAdmin} />`
+    }
   <//>`;
 }
 
