@@ -8,6 +8,7 @@
 
 #include <apr_strings.h>
 
+#include "mod_invokemu/util/clock.h"
 #include "mod_invokemu/util/ids.h"
 
 #define SHOWN   20
@@ -43,6 +44,8 @@ static const struct {
     FAULT(replaced, NO_TIME, "notes about a picture or job that is gone"),
     FAULT(turns, NO_TIME, "turns of an account that is gone"),
     FAULT(links, NO_TIME, "links to choose a password of an account that is gone"),
+    FAULT(inviters, NO_TIME, "links to choose a password made by somebody who is gone"),
+    FAULT(networks, NO_TIME, "networks from which an account that is gone has signed in"),
     FAULT(makers, NO_TIME, "boards whose maker is gone"),
     FAULT(namers, NO_TIME, "shares made by somebody who is gone"),
     FAULT(covers, NO_TIME, "boards whose cover is gone"),
@@ -50,6 +53,8 @@ static const struct {
     FAULT(workflow_marks, NO_TIME,
           "pictures marked as having a workflow without one, or the other way round"),
     FAULT(sessions, 0, "sessions with an end in the past"),
+    FAULT(old_links, 30 * DAY,
+          "links to choose a password that were used, or have expired, long ago"),
     FAULT(addresses, 0, "addresses that nobody confirmed in time"),
     FAULT(downloads, DAY, "archives that nobody fetched in time"),
     FAULT(slices, HOUR, "jobs of a batch that was broken off"),
@@ -106,7 +111,7 @@ static imu_err *look_at_rows(cli_doctor *d)
         int n, mended = 0;
 
         if (faults[i].age != NO_TIME)
-            before = imu_time_text(d->c->p, apr_time_now() - apr_time_from_sec(faults[i].age));
+            before = imu_time_text(d->c->p, imu_clock_now() - apr_time_from_sec(faults[i].age));
         if ((err = count_fault(d, i, before, &n)) || n == 0)
             continue;
         if (d->c->opt.fix)

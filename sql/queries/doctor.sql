@@ -78,8 +78,7 @@ DELETE FROM user_sessions
 -- :use sessions
 
 -- :part links
-WHERE invited_by_user_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM users p WHERE p.user_id = user_invitations.invited_by_user_id)
-  OR NOT EXISTS (SELECT 1 FROM users p WHERE p.email = user_invitations.email)
+WHERE NOT EXISTS (SELECT 1 FROM users p WHERE p.email = user_invitations.email)
 
 -- :name doctor_links_count
 SELECT COUNT(*) AS n FROM user_invitations
@@ -89,6 +88,45 @@ LIMIT 1;
 -- :name doctor_links_mend
 DELETE FROM user_invitations
 -- :use links
+
+-- Who may come in does not hang on who invited them.
+-- :part inviters
+WHERE invited_by_user_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM users p WHERE p.user_id = user_invitations.invited_by_user_id)
+
+-- :name doctor_inviters_count
+SELECT COUNT(*) AS n FROM user_invitations
+-- :use inviters
+LIMIT 1;
+
+-- :name doctor_inviters_mend
+UPDATE user_invitations SET invited_by_user_id = NULL
+-- :use inviters
+
+-- What has expired of somebody who never had a password is still an invitation that administrators see, make anew or end.
+-- :part old_links
+WHERE COALESCE(used_at, CASE WHEN NOT EXISTS (SELECT 1 FROM users p WHERE p.email = user_invitations.email
+  AND p.password_hash = '*' AND p.last_login_at IS NULL) THEN expires_at END) < %s
+
+-- :name doctor_old_links_count
+SELECT COUNT(*) AS n FROM user_invitations
+-- :use old_links
+LIMIT 1;
+
+-- :name doctor_old_links_mend
+DELETE FROM user_invitations
+-- :use old_links
+
+-- :part networks
+WHERE NOT EXISTS (SELECT 1 FROM users p WHERE p.user_id = known_networks.user_id)
+
+-- :name doctor_networks_count
+SELECT COUNT(*) AS n FROM known_networks
+-- :use networks
+LIMIT 1;
+
+-- :name doctor_networks_mend
+DELETE FROM known_networks
+-- :use networks
 
 -- :part addresses
 WHERE NOT EXISTS (SELECT 1 FROM users p WHERE p.user_id = email_changes.user_id) OR expires_at < %s

@@ -173,3 +173,16 @@ test('the list of packages can be read, and every group has some', () => {
     const groups = lines.map((line) => /^[a-z0-9][a-z0-9.+-]+ +# (run|test|lint): \S/.exec(line)?.[1] || `bad line: ${line}`);
     assert.deepEqual([...new Set(groups)].sort(), ['lint', 'run', 'test']);
 });
+
+test('the doctor looks for rows of each table that name what is gone', () => {
+    const schema = files(/^sql\/migrations\/.*\.sql$/).sort().map(read).join('\n');
+    const keys = `SELECT m.name AS 'table', k."from" AS 'column', k."table" AS parent, k."to" AS key FROM sqlite_master m, pragma_foreign_key_list(m.name) k WHERE m.type = 'table'`;
+    const references = JSON.parse(execFileSync('sqlite3', ['-bail', '-json', ':memory:'], { input: `${schema}\n${keys};`, encoding: 'utf8' }));
+    assert.ok(references.length >= 20, 'the schema could not be read');
+    const queries = read('sql/queries/doctor.sql');
+    const asked = ({ table, column, parent, key }) => new RegExp(`NOT EXISTS \\(SELECT 1 FROM ${parent} p WHERE p\\.${key} = ${table}\\.${column}\\)`).test(queries);
+    assert.deepEqual(references.filter((one) => !asked(one)).map((one) => `${one.table}.${one.column}`), []);
+    const faults = read('cli/doctor.c');
+    const counted = [...queries.matchAll(/-- :name doctor_(\w+)_count/g)].map(([, what]) => what);
+    assert.deepEqual(counted.filter((what) => !new RegExp(`FAULT\\(${what},`).test(faults)), []);
+});

@@ -257,6 +257,37 @@ describe('doctor', () => {
         assert.equal((await ruth.get('/api/v1/auth/me')).status, 200);
     });
 
+    test('a link holds when only who made it is gone; it goes with its account, or long after its end', async () => {
+        await admin.post('/api/v1/invitations', { email: 'ines@example.com' });
+        const listed = async () => (await admin.get('/api/v1/invitations')).body.invitations.find((one) => one.email === 'ines@example.com');
+        const { invitation_id: invited } = await listed();
+        const days = (n) => new Date(Date.now() + n * 86400000).toISOString().replace('T', ' ').replace('Z', '');
+        const link = (id, email, by, expires, used) =>
+            server.sql(`INSERT INTO user_invitations (invitation_id, email, token_hash, invited_by_user_id, expires_at, used_at, created_at)
+                VALUES ('${id}', '${email}', '${id}', ${by}, '${expires}', ${used}, '2020-01-01 00:00:00.000')`);
+        const left = () => server.sql('SELECT invitation_id FROM user_invitations ORDER BY 1').map((r) => r.invitation_id);
+        link('inviter-gone', ruth.user.email, "'nobody'", days(1), 'NULL');
+        await mends('inviters');
+        link('account-gone', 'nobody@example.com', 'NULL', days(1), 'NULL');
+        await mends('links');
+        link('used-long-ago', ruth.user.email, 'NULL', days(-40), `'${days(-31)}'`);
+        link('used', ruth.user.email, 'NULL', days(-40), `'${days(-29)}'`);
+        link('over-long-ago', ruth.user.email, 'NULL', days(-31), 'NULL');
+        link('over', ruth.user.email, 'NULL', days(-29), 'NULL');
+        await mends('old_links', { count: 2 });
+        // An invitation that nobody took is still shown to administrators.
+        server.sql(`UPDATE user_invitations SET expires_at = '2020-01-01 00:00:00.000' WHERE email = 'ines@example.com'`);
+        assert.deepEqual((await doctor()).found, {});
+        assert.deepEqual(left(), [invited, 'inviter-gone', 'over', 'used'].sort());
+        assert.ok((await listed()).expired);
+    });
+
+    test('networks of an account that is gone go', async () => {
+        server.sql(`INSERT INTO known_networks VALUES ('nobody', '10.0.0.1', '2026')`);
+        await mends('networks');
+        assert.deepEqual(server.sql('PRAGMA foreign_key_check'), []);
+    });
+
     test('what was mended is in the audit log', async () => {
         const { entries } = (await admin.get('/api/v1/audit?action=data_mended')).body;
         assert.ok(entries.length > 8);
