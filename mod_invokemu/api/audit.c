@@ -106,6 +106,17 @@ json_t *imu_audit_others_of(imu_req *req, const json_t *by_user)
     return others;
 }
 
+void imu_audit_foreign(imu_req *req, imu_audit_fact fact, const char *owner_id)
+{
+    json_t *owner = imu_json_own(req->p, json_pack("{s:n}", owner_id));
+    json_t *others = imu_audit_others_of(req, owner);
+
+    if (json_array_size(others) > 0)
+        imu_audit_others(req, fact, others);
+    else
+        json_decref(fact.detail);
+}
+
 /* What the routes of a path are about. */
 static const char *subject(const char *path)
 {

@@ -22,6 +22,8 @@ void imu_audit_board(imu_req *req, imu_audit_action action, const char *board_id
  * @param owners  a JSON array of their ids, or NULL
  */
 void imu_audit_others(imu_req *req, imu_audit_fact fact, const json_t *owners);
+/** What was done to one thing, if its owner is somebody else. The detail's reference is taken. */
+void imu_audit_foreign(imu_req *req, imu_audit_fact fact, const char *owner_id);
 /** The keys of an object but for the one that is the asking person: the others whose things were
  * concerned. An array, owned by the request. */
 json_t *imu_audit_others_of(imu_req *req, const json_t *by_user);

@@ -221,18 +221,12 @@ static imu_err *read_changes(imu_req *req, imu_board_changes *changes)
 static void audit_foreign(imu_req *req, imu_audit_action action, const imu_board *board,
                           json_t *detail)
 {
-    json_t *owner = imu_json_own(req->p, json_pack("{s:n}", board->owner_id));
-    json_t *others = imu_audit_others_of(req, owner);
-
-    if (json_array_size(others) > 0)
-        imu_audit_others(req,
-                         (imu_audit_fact){.action = action,
-                                          .target_id = board->board_id,
-                                          .target_name = board->name,
-                                          .detail = detail},
-                         others);
-    else
-        json_decref(detail);
+    imu_audit_foreign(req,
+                      (imu_audit_fact){.action = action,
+                                       .target_id = board->board_id,
+                                       .target_name = board->name,
+                                       .detail = detail},
+                      board->owner_id);
 }
 
 /* Who sees a board is an entry of its own. */

@@ -185,6 +185,31 @@ static void audit_visibility(imu_req *req, const imu_preset *preset)
                                .detail = json_pack("{s:b}", "is_public", preset->facts.is_public)});
 }
 
+static void audit_foreign(imu_req *req, imu_audit_action action, const imu_preset *preset,
+                          json_t *detail)
+{
+    imu_audit_foreign(req,
+                      (imu_audit_fact){.action = action,
+                                       .target_id = preset->id,
+                                       .target_name = preset->name,
+                                       .detail = detail},
+                      preset->facts.owner_id);
+}
+
+/* Who sees it is an entry of its own. */
+static void audit_change(imu_req *req, const imu_preset *before, const imu_preset *after)
+{
+    int renamed = strcmp(before->name, after->name) != 0;
+
+    if (before->facts.is_public != after->facts.is_public)
+        audit_visibility(req, after);
+    if (renamed || strcmp(before->positive, after->positive) != 0 ||
+        strcmp(before->negative, after->negative) != 0 || before->image || after->image ||
+        before->facts.is_default != after->facts.is_default)
+        audit_foreign(req, IMU_AUDIT_PRESET_CHANGED, before,
+                      renamed ? json_pack("{s:s}", "new_name", after->name) : NULL);
+}
+
 imu_err *imu_api_style_presets(imu_req *req)
 {
     imu_preset_list list;
@@ -245,8 +270,8 @@ static imu_err *write_change(imu_req *req, const imu_preset *preset)
         err = imu_db_end(db, err);
     }
     remove_image(req, err || !before ? preset->image : before->image);
-    if (!err && before && before->facts.is_public != preset->facts.is_public)
-        audit_visibility(req, preset);
+    if (!err && before)
+        audit_change(req, before, preset);
     return err;
 }
 
@@ -276,5 +301,6 @@ imu_err *imu_api_style_preset_delete(imu_req *req)
     if (err || (err = imu_preset_delete(req->db, req->p, preset->id)))
         return err;
     remove_image(req, preset->image);
+    audit_foreign(req, IMU_AUDIT_PRESET_DELETED, preset, NULL);
     return imu_reply_json(req, 200, json_null());
 }

@@ -59,6 +59,7 @@ imu_err *imu_api_workflow_thumbnail_put(imu_req *req)
         (err = imu_req_db(req, &db)) ||
         (err = imu_workflow_thumbnail(db, req->p, w->id, file_name(req, w->id))))
         return err;
+    imu_workflow_audit(req, IMU_AUDIT_WORKFLOW_CHANGED, w, json_pack("{s:b}", "thumbnail", 1));
     return reply_workflow(req, w->id);
 }
 
@@ -71,6 +72,7 @@ imu_err *imu_api_workflow_thumbnail_delete(imu_req *req)
     if (err || (err = imu_workflow_thumbnail(req->db, req->p, w->id, NULL)))
         return err;
     imu_workflow_thumbnail_remove(req, w->id);
+    imu_workflow_audit(req, IMU_AUDIT_WORKFLOW_CHANGED, w, json_pack("{s:b}", "thumbnail", 0));
     return reply_workflow(req, w->id);
 }
 

@@ -9,7 +9,6 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
-#include "mod_invokemu/api/audit.h"
 #include "mod_invokemu/api/handlers.h"
 #include "mod_invokemu/events/news.h"
 #include "mod_invokemu/util/ids.h"
@@ -135,6 +134,16 @@ static imu_err *read_body(imu_req *req, imu_workflow *w, json_t **workflow)
 
 /* ---- handlers ---- */
 
+void imu_workflow_audit(imu_req *req, imu_audit_action action, const imu_workflow *w,
+                        json_t *detail)
+{
+    imu_audit_foreign(
+        req,
+        (imu_audit_fact){
+            .action = action, .target_id = w->id, .target_name = w->name, .detail = detail},
+        w->facts.owner_id);
+}
+
 imu_err *imu_api_workflow_create(imu_req *req)
 {
     imu_workflow w = {0};
@@ -180,6 +189,9 @@ imu_err *imu_api_workflow_change(imu_req *req)
     if ((err = imu_workflow_update(req->db, req->p, &w)))
         return err;
     tell("workflow_updated", &w, before->facts.is_public);
+    imu_workflow_audit(req, IMU_AUDIT_WORKFLOW_CHANGED, before,
+                       strcmp(before->name, w.name) ? json_pack("{s:s}", "new_name", w.name)
+                                                    : NULL);
     return reply_workflow(req, w.id);
 }
 
@@ -193,6 +205,7 @@ imu_err *imu_api_workflow_delete(imu_req *req)
         return err;
     imu_workflow_thumbnail_remove(req, w->id);
     tell("workflow_deleted", w, 0);
+    imu_workflow_audit(req, IMU_AUDIT_WORKFLOW_DELETED, w, NULL);
     return imu_reply_json(req, 200, json_null());
 }
 

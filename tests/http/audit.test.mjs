@@ -220,6 +220,30 @@ describe('the audit log', () => {
         ]);
     });
 
+    test('has what administrators do to other people’s workflows and style presets', async () => {
+        const act = async (what) => (await added(what)).map((e) => [e.action, e.user_email, e.target_type, e.target_id, e.target_name, e.detail]);
+        const workflow = (name, id) => ({ workflow: { id, name, author: '', description: '', version: '1', contact: '', tags: '', notes: '', nodes: [], edges: [], exposedFields: [], meta: { category: 'user', version: '3.0.0' }, form: null } });
+        const form = (name, isPublic = false) => ({ form: [{ name: 'data', value: JSON.stringify({ name, positive_prompt: 'oil', negative_prompt: '', type: 'user', is_public: isPublic }) }] });
+        const { workflow_id: flow } = await ok(berta.post('/api/v1/workflows/', workflow('Lamps')));
+        const preset = (await ok(berta.send('POST', '/api/v1/style_presets/', form('Oils')))).id;
+        const owners = [berta.user.email];
+        const flows = (action, name, detail) => [[action, ADMIN.email, 'workflow', flow, name, { ...detail, owners }]];
+        const presets = (action, name, detail) => [[action, ADMIN.email, 'style_preset', preset, name, { ...detail, owners }]];
+        const one = `/api/v1/workflows/i/${flow}`;
+        const style = `/api/v1/style_presets/i/${preset}`;
+        assert.deepEqual(await act(() => ok(berta.patch(one, workflow('Lanterns', flow)))), []);
+        assert.deepEqual(await act(() => ok(admin.patch(one, workflow('Lanterns', flow)))), flows('workflow_changed', 'Lanterns', {}));
+        assert.deepEqual(await act(() => ok(admin.patch(one, workflow('Mine', flow)))), flows('workflow_changed', 'Lanterns', { new_name: 'Mine' }));
+        assert.deepEqual(await act(() => ok(admin.delete(`${one}/thumbnail`))), flows('workflow_changed', 'Mine', { thumbnail: false }));
+        assert.deepEqual(await act(() => ok(admin.put(`${one}/opened_at`))), [], 'looking at it changes nothing');
+        assert.deepEqual(await act(() => ok(admin.delete(one))), flows('workflow_deleted', 'Mine', {}));
+        assert.deepEqual(await act(() => ok(berta.send('PATCH', style, form('Oil')))), []);
+        assert.deepEqual(await act(() => ok(admin.send('PATCH', style, form('Oil')))), [], 'the same again');
+        assert.deepEqual(await act(() => ok(admin.send('PATCH', style, form('Mine')))), presets('preset_changed', 'Oil', { new_name: 'Mine' }));
+        assert.deepEqual((await act(() => ok(admin.send('PATCH', style, form('Mine', true))))).map(([action]) => action), ['preset_visibility_changed']);
+        assert.deepEqual(await act(() => ok(admin.delete(style))), presets('preset_deleted', 'Mine', {}));
+    });
+
     test('has people who rename themselves', async () => {
         const seen = await added(() => ok(berta.patch('/api/v1/auth/me', { display_name: 'Berta B.' })));
         assert.deepEqual(seen, [{ action: 'account_changed', result: 'ok', ...own(berta), detail: null }]);
