@@ -208,15 +208,26 @@ static imu_err *bring_back(cli_doctor *d, apr_array_header_t *names, apr_array_h
     return err;
 }
 
+/* A folder in its place would not give way. */
+static imu_err *make_thumbnail(cli_doctor *d, const char *name)
+{
+    const char *webp = imu_thumbnail_path(d->c->p, d->c->opt.root, name);
+    imu_err *err = NULL;
+
+    if (is_strange(webp))
+        err = imu_orphan_keep(d->c->p, d->c->opt.root, webp, strrchr(webp, '/') + 1);
+    return err ? err
+               : cli_thumbnail(d->c, d->c->p, imu_picture_path(d->c->p, d->c->opt.root, name),
+                               webp);
+}
+
 static imu_err *thumbnails(cli_doctor *d, const apr_array_header_t *bare)
 {
     const char *trouble = NULL;
     int mended = 0;
 
     for (int i = 0; d->c->opt.fix && i < bare->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(bare, i, const char *);
-        imu_err *err = cli_thumbnail(d->c, d->c->p, imu_picture_path(d->c->p, d->c->opt.root, name),
-                                     imu_thumbnail_path(d->c->p, d->c->opt.root, name));
+        imu_err *err = make_thumbnail(d, APR_ARRAY_IDX(bare, i, const char *));
 
         mended += !err;
         if (err && !trouble)
@@ -312,6 +323,79 @@ static imu_err *find_leftovers(cli_doctor *d)
     return err;
 }
 
+/* What lies in a folder of pictures and is no file: links, pipes, folders. Those in place of a
+ * picture or thumbnail of a row are seen with that. */
+typedef struct strangers {
+    cli_doctor *d;
+    const char *folder; /* below the root */
+    const char *ending; /* of the files there */
+    apr_array_header_t *names;
+    int mended;
+} strangers;
+
+static imu_err *has_row(cli_doctor *d, const char *name, const char *ending, int *there)
+{
+    size_t len = strlen(name), tail = strlen(ending);
+    const char *picture;
+    imu_rows *rows;
+    imu_err *err;
+
+    *there = 0;
+    if (len <= tail || strcmp(name + len - tail, ending) != 0)
+        return NULL;
+    picture = apr_pstrcat(d->c->p, apr_pstrmemdup(d->c->p, name, len - tail), ".png", NULL);
+    err = imu_db_select(d->c->db, d->c->p, &rows, "image_exists", "s", picture);
+    *there = !err && rows->count > 0;
+    return err;
+}
+
+static imu_err *look_at_stranger(void *baton, const char *path, const char *name)
+{
+    strangers *s = baton;
+    apr_pool_t *p = s->d->c->p;
+    struct stat st;
+    imu_err *err;
+    int named;
+
+    if (cli_look(path, &st) != 0 || S_ISREG(st.st_mode) ||
+        st.st_mtime >= time(NULL) - IMU_SETTLED_SECONDS ||
+        strcmp(path, below(s->d, IMU_THUMBNAILS_DIR)) == 0)
+        return NULL;
+    if ((err = has_row(s->d, name, s->ending, &named)) || named)
+        return err;
+    APR_ARRAY_PUSH(s->names, const char *) = apr_pstrcat(p, s->folder, "/", name, NULL);
+    if (!s->d->c->opt.fix)
+        return NULL;
+    /* A folder may be one that a disk is mounted on, or another's: that stays, and is told. */
+    if ((err = imu_orphan_keep(p, s->d->c->opt.root, path, name)))
+        cli_complain(s->d->c, "%s", err->log);
+    else
+        s->mended++;
+    return NULL;
+}
+
+static imu_err *find_strangers(cli_doctor *d)
+{
+    strangers s = {.d = d, .names = apr_array_make(d->c->p, 0, sizeof(const char *))};
+    imu_err *err;
+
+    s.folder = IMU_PICTURES_DIR;
+    s.ending = ".png";
+    if ((err = cli_each(d->c->p, below(d, s.folder), look_at_stranger, &s)))
+        return err;
+    s.folder = IMU_THUMBNAILS_DIR;
+    s.ending = ".webp";
+    if ((err = cli_each(d->c->p, below(d, s.folder), look_at_stranger, &s)))
+        return err;
+    if (s.names->nelts)
+        cli_doctor_found(
+            d, "strangers",
+            "links, folders and the like among the pictures that belong to none, to be "
+            "moved to outputs/orphans",
+            s.names->nelts, s.names, s.mended);
+    return NULL;
+}
+
 /* Pictures whose file is of no use: it goes aside with what the row says. */
 static imu_err *useless(cli_doctor *d, const char *what, const char *sentence,
                         const apr_array_header_t *names)
@@ -375,10 +459,10 @@ imu_err *cli_doctor_files(cli_doctor *d)
         return err;
     report_sweep(d, &found);
     b.bare = found.bare_names;
-    if ((err = find_leftovers(d)) || (err = look_again(d, found.missing_names, 1)) ||
-        (err = look_again(d, b.bare, 0)) || (err = find_broken(d, &b)) ||
-        (err = came_back(d, found.missing_names, &b)) || (err = rows_without_pictures(d, &found)) ||
-        (err = broken_pictures(d, &b)))
+    if ((err = find_strangers(d)) || (err = find_leftovers(d)) ||
+        (err = look_again(d, found.missing_names, 1)) || (err = look_again(d, b.bare, 0)) ||
+        (err = find_broken(d, &b)) || (err = came_back(d, found.missing_names, &b)) ||
+        (err = rows_without_pictures(d, &found)) || (err = broken_pictures(d, &b)))
         return err;
     return thumbnails(d, b.bare);
 }

@@ -18,6 +18,9 @@
 /** Largest file that is accepted from a worker or the media process, in bytes. */
 #define IMU_MAX_PICTURE_FILE ((apr_int64_t)1024 * 1024 * 1024)
 
+/** Younger files without a row may belong to somebody who is storing a picture right now. */
+#define IMU_SETTLED_SECONDS 3600
+
 typedef struct imu_picture {
     const char *image_name; /**< UUID v4 and ".png" */
     const char *user_id;

@@ -20,9 +20,6 @@
 #include "mod_invokemu/store/previews.h"
 #include "mod_invokemu/util/ids.h"
 
-/* Younger files may belong to somebody who is storing a picture right now. */
-#define SETTLED_SECONDS 3600
-
 typedef struct sweeper {
     imu_db *db;
     apr_pool_t *p;
@@ -79,8 +76,8 @@ static int is_settled(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-           st.st_mtime < time(NULL) - SETTLED_SECONDS;
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+           st.st_mtime < time(NULL) - IMU_SETTLED_SECONDS;
 }
 
 static imu_err *cannot(sweeper *s, const char *doing, const char *path)

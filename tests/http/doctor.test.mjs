@@ -187,6 +187,7 @@ describe('doctor', () => {
     for (const [what, put] of [
         ['a link', (file) => (fs.renameSync(file, `${file}-kept`), fs.symlinkSync(`${file}-kept`, file))],
         ['a pipe', (file) => (fs.rmSync(file), execFileSync('mkfifo', [file]))],
+        ['a folder', (file) => (fs.rmSync(file), fs.mkdirSync(file), fs.writeFileSync(path.join(file, 'mine'), 'x'), server.own(file))],
     ]) {
         test(`${what} in the place of a thumbnail gives way to one that is made anew`, async () => {
             const { image_name: name } = await upload(ruth, { png: makePng(52, 50) });
@@ -197,6 +198,29 @@ describe('doctor', () => {
             assert.equal(await status(name, '/thumbnail'), 200);
         });
     }
+
+    test('links, pipes and folders without a row are moved aside, and nothing behind a link', async () => {
+        const elsewhere = path.join(server.root, 'elsewhere.png');
+        fs.writeFileSync(elsewhere, makePng(5, 5));
+        fs.symlinkSync(elsewhere, images('link.png'));
+        fs.symlinkSync('/nowhere', images('thumbnails', 'nowhere.webp'));
+        execFileSync('mkfifo', [images('pipe.png')]);
+        fs.mkdirSync(images('sub'));
+        fs.writeFileSync(images('sub', 'inside.png'), makePng(6, 6));
+        assert.deepEqual((await doctor()).found, {}, 'somebody may be at work');
+        for (const name of ['link.png', 'pipe.png', 'sub', 'thumbnails/nowhere.webp']) {
+            execFileSync('touch', ['-h', '-d', '2001-01-01', images(name)]);
+        }
+        server.own(images('sub'));
+        fs.utimesSync(elsewhere, 1e9, 1e9);
+        const { found } = await doctor();
+        assert.deepEqual(found.strangers.names.sort(), ['link.png', 'pipe.png', 'sub', 'thumbnails/nowhere.webp'].map((n) => `outputs/images/${n}`));
+        await mends('strangers', { count: 4 });
+        assert.deepEqual(fs.readFileSync(orphans('sub/inside.png')), makePng(6, 6));
+        assert.deepEqual([fs.readlinkSync(orphans('link.png')), fs.readlinkSync(orphans('nowhere.webp'))], [elsewhere, '/nowhere']);
+        assert.ok(fs.lstatSync(orphans('pipe.png')).isFIFO());
+        assert.deepEqual(fs.readFileSync(elsewhere), makePng(5, 5));
+    });
 
     test('a board whose cover is deleted is no damage', async () => {
         const { board_id: id } = (await ruth.post('/api/v1/boards/?board_name=Covered')).body;
