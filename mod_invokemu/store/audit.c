@@ -99,10 +99,15 @@ int imu_audit_account_facts(const imu_user_change *change, const imu_rows *befor
     imu_audit_fact fact = {.target_id = imu_text(after, 0, "user_id"),
                            .target_name = imu_text(after, 0, "email")};
     int admin = imu_bool(after, 0, "is_admin"), active = imu_bool(after, 0, "is_active"), n = 0;
+    int must = imu_bool(after, 0, "must_change_password");
+    /* With a new password it is a part of that. */
+    int demanded = !change->password_hash && must != imu_bool(before, 0, "must_change_password");
 
     for (int i = 0; i < IMU_AUDIT_ACCOUNT_FACTS; i++)
         facts[i] = fact;
-    if (change->display_name)
+    if (demanded)
+        facts[n].detail = json_pack("{s:b}", "must_change_password", must);
+    if (change->display_name || demanded)
         facts[n++].action = IMU_AUDIT_ACCOUNT_CHANGED;
     if (strcmp(imu_text(before, 0, "email"), imu_text(after, 0, "email")) != 0) {
         facts[n].detail = json_pack("{s:s}", "from", imu_text(before, 0, "email"));

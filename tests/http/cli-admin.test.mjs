@@ -140,6 +140,15 @@ describe('administration on the command line', () => {
         }
     });
 
+    test('that somebody has to choose a new password, or not any more, is written down', async () => {
+        const uma = await addUser(admin, 'Uma');
+        for (const option of ['--must-change', '--must-change', '--no-must-change']) {
+            await said('users', 'mod', uma.user.email, option);
+        }
+        const entries = (await log('account_changed')).filter((e) => e.target_id === uma.user.user_id);
+        assert.deepEqual(entries.map((e) => e.detail), [{ must_change_password: false }, { must_change_password: true }]);
+    });
+
     test('each change says in JSON what it did', async () => {
         const added = await run(server, 'invokemu', ['users', 'add', 'ivo@example.com', '--password-stdin', '--json'], `${PASSWORD}\n`);
         assert.equal(JSON.parse(added.out).email, 'ivo@example.com');

@@ -92,6 +92,7 @@ const SAYS = {
   board_name: (name) => `now called ${brief(name)}`,
   new_name: (name) => `now called ${brief(name)}`,
   is_public: (open) => (open ? 'now for everybody' : 'now for its owner alone'),
+  must_change_password: (must) => (must ? 'a new password at the next sign-in' : 'no new password at the next sign-in'),
   path: (path, { method }) => `${method} ${path}`,
   settings: (settings) => Object.entries(settings).map(([name, { from, to }]) => `${name} ${wordsOf(from)} → ${wordsOf(to)}`).join(', '),
   reason: (words) => words,
