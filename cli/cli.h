@@ -68,7 +68,7 @@ typedef struct cli_options {
     const char *plain;       /**< the plain argument */
     const char *email;       /**< --email, or that argument */
     const char *name;        /**< --name, as it is stored */
-    const char *password;    /**< --password: for upstream's names only, since others can read
+    const char *password;    /**< --password, -p: for upstream's names only, since others can read
                                 argument lists */
     const char *media;       /**< --media: socket of the media process */
     const char *url;         /**< --url: where people reach the server, for links */

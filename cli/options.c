@@ -43,7 +43,7 @@ static const struct {
     [CLI_OPT_NO_ADMIN] = {"no-admin", 0, FLAG, NULL, AT(admin), 0},
     [CLI_OPT_ACTIVE] = {"active", 0, FLAG, NULL, AT(active), 1},
     [CLI_OPT_INACTIVE] = {"inactive", 0, FLAG, NULL, AT(active), 0},
-    [CLI_OPT_PASSWORD] = {"password", 0, PATH, "PASSWORD", AT(password), 0},
+    [CLI_OPT_PASSWORD] = {"password", 'p', PATH, "PASSWORD", AT(password), 0},
     [CLI_OPT_PASSWORD_STDIN] = {"password-stdin", 0, FLAG, NULL, AT(password_stdin), 1},
     [CLI_OPT_MUST_CHANGE] = {"must-change", 0, FLAG, NULL, AT(must_change), 1},
     [CLI_OPT_NO_MUST_CHANGE] = {"no-must-change", 0, FLAG, NULL, AT(must_change), 0},
@@ -207,6 +207,8 @@ static const char *take_all(cli *c, int argc, char **argv, int *help)
     int option;
 
     list_options(long_options, letters);
+    /* getopt's own complaints begin with it. */
+    argv[0] = apr_pstrcat(c->p, c->upstream ? "" : "invokemu ", cli_words(c), NULL);
     while ((option = of_letter(getopt_long(argc, argv, letters, long_options, NULL))) != -1) {
         *help = option == HELP_OPTION || option == 'h';
         if (*help)

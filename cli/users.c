@@ -94,6 +94,18 @@ static json_t *user_json(const imu_rows *rows, int i)
     return o;
 }
 
+/* InvokeAI's own list has other names for the first two. */
+static json_t *listed_json(const cli *c, const imu_rows *rows, int i)
+{
+    json_t *o = user_json(rows, i);
+
+    if (c->upstream) {
+        json_object_set(o, "id", json_object_get(o, "user_id"));
+        json_object_set(o, "name", json_object_get(o, "display_name"));
+    }
+    return o;
+}
+
 imu_err *cli_users_list(cli *c)
 {
     imu_user_filter all = {.search = c->opt.search, .is_admin = IMU_KEEP, .limit = IMU_USERS_MAX};
@@ -110,7 +122,7 @@ imu_err *cli_users_list(cli *c)
                    *seen = imu_text(rows, i, "last_login_at");
 
         if (c->opt.json)
-            json_array_append_new(list, user_json(rows, i));
+            json_array_append_new(list, listed_json(c, rows, i));
         else
             cli_say(c, "%-40s %-24s %-13s %-11s %s", imu_text(rows, i, "email"), name ? name : "",
                     imu_bool(rows, i, "is_admin") ? "administrator" : "person",

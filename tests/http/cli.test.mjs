@@ -88,10 +88,12 @@ describe('the command line', () => {
     });
 
     test('takes no password from the argument list under its own name', async () => {
-        const refused = await invokemu(['users', 'add', 'args@example.com', '--password', PASSWORD]);
-        assert.equal(refused.code, 2);
-        assert.match(refused.err, /argument list/);
-        assert.ok(!refused.err.includes(PASSWORD));
+        for (const option of ['--password', '-p']) {
+            const refused = await invokemu(['users', 'add', 'args@example.com', option, PASSWORD]);
+            assert.equal(refused.code, 2);
+            assert.match(refused.err, /argument list.*leave it out to be asked, or use --password-stdin/);
+            assert.ok(!refused.err.includes(PASSWORD));
+        }
     });
 
     test('changes a role at once, and a new password ends old sessions', async () => {
@@ -144,7 +146,10 @@ describe('the command line', () => {
         const root = ['--root', server.data];
         assert.equal((await run('invoke-useradd', [...root, '--email', 'gus@example.com', '--password', PASSWORD, '--admin'])).code, 0);
         assert.equal((await login(server, 'gus@example.com', PASSWORD)).user.is_admin, true);
-        assert.ok((await run('invoke-userlist', [...root, '--json'])).out.includes('gus@example.com'));
+        const [gus] = JSON.parse((await run('invoke-userlist', [...root, '--json'])).out).filter((u) => u.email === 'gus@example.com');
+        assert.deepEqual([gus.id, 'name' in gus, gus.is_admin, gus.is_active], [gus.user_id, true, true, true]);
+        assert.equal((await run('invoke-usermod', [...root, '-e', 'gus@example.com', '-p', NEW])).code, 0);
+        await login(server, 'gus@example.com', NEW);
         assert.equal((await run('invoke-usermod', [...root, '--email', 'gus@example.com', '--name', 'Gus'])).code, 0);
         assert.equal((await run('invoke-userdel', [...root, '--email', 'gus@example.com', '--force'])).code, 0);
     });
