@@ -22,16 +22,19 @@ APLOG_USE_MODULE(invokemu);
 #define LOOK_MS   1000
 /* As many as a browser opens at once, and a few: nobody is among those who hold most for that. */
 #define FEW 8
+/* Event sockets on which nobody has signed in get a quarter of them all. */
+#define SOCKETS_PART 4
 
 /* Whose they are: an account, or a network. */
 typedef struct holder {
     struct holder *next;
     int held;
-    int open; /* of these, those that are no event sockets */
+    int open; /* of these, those in the ring of the part */
     char name[];
 } holder;
 
-/* In the order in which they last asked for something. */
+/* In the order in which they last asked for something; event sockets in that in which they began.
+ */
 typedef struct part {
     const char *what;
     APR_RING_HEAD(ring, imu_seat) seats;
@@ -44,16 +47,19 @@ struct imu_seat {
     APR_RING_ENTRY(imu_seat) link;
     part *of; /* NULL: lost, left */
     holder *held_by;
+    holder *socket_by; /* of an event socket on which nobody has signed in: in the ring of these */
     int fd;
-    int parked; /* is in no ring */
+    int parked; /* an event socket: not in its part's ring */
     int busy;   /* requests under way */
     int lost;
     apr_time_t until; /* 0: nothing is waited for */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static part strangers = {.what = "who have not signed in"}, people = {.what = "who have signed in"};
+static part strangers = {.what = "who have not signed in"}, people = {.what = "who have signed in"},
+            sockets = {.what = "who have opened event sockets and not signed in there"};
 static int capacity; /* 0: nothing is counted */
+static int max_sockets;
 static int threads;
 static int parked;
 static int looking; /* imu_seats_look will be called */
@@ -77,24 +83,38 @@ int imu_seats_capacity(void)
     return threads * (directive_value("AsyncRequestWorkerFactor", 2) + 1);
 }
 
-void imu_seats_child_init(imu_later *fn)
+void imu_seats_child_init(imu_later *fn, int most_sockets)
 {
     struct rlimit files;
 
     APR_RING_INIT(&strangers.seats, imu_seat, link);
     APR_RING_INIT(&people.seats, imu_seat, link);
+    APR_RING_INIT(&sockets.seats, imu_seat, link);
     later = fn;
+    max_sockets = most_sockets;
     capacity = imu_seats_capacity();
     /* A child that finds no descriptor for a connection ends. */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / 2 < (rlim_t)capacity)
         capacity = (int)(files.rlim_cur / 2);
 }
 
-/* How many each part has. */
-static int share(void)
+/* What is left to event sockets of strangers by those of people: a few, in any case, or nobody
+ * could sign in any more. */
+static int share_of_sockets(void)
+{
+    int left = max_sockets - (parked - sockets.used), most = max_sockets / SOCKETS_PART;
+
+    most = most < left ? most : left;
+    return most > FEW ? most : FEW;
+}
+
+/* How many a part has. */
+static int share(const part *of)
 {
     int left = (capacity - parked) / 2, most = capacity / PART;
 
+    if (of == &sockets)
+        return share_of_sockets();
     most = most > threads ? most : threads;
     most = most < left ? most : left;
     return most > threads ? most : threads;
@@ -139,24 +159,52 @@ static void give_up(part *of, holder *h)
 
 /* ---- places, under the lock ---- */
 
+static part *ring_of(const imu_seat *seat)
+{
+    return seat->socket_by ? &sockets : seat->parked ? NULL : seat->of;
+}
+
+static holder *holder_of(const imu_seat *seat)
+{
+    return seat->socket_by ? seat->socket_by : seat->held_by;
+}
+
 static void append(imu_seat *seat)
 {
-    APR_RING_INSERT_TAIL(&seat->of->seats, seat, imu_seat, link);
-    seat->of->used++;
-    seat->held_by->open++;
+    part *in = ring_of(seat);
+
+    if (!in)
+        return;
+    APR_RING_INSERT_TAIL(&in->seats, seat, imu_seat, link);
+    in->used++;
+    holder_of(seat)->open++;
 }
 
 static void unlink_seat(imu_seat *seat)
 {
+    part *in = ring_of(seat);
+
+    if (!in)
+        return;
     APR_RING_REMOVE(seat, link);
-    seat->of->used--;
-    seat->held_by->open--;
+    in->used--;
+    holder_of(seat)->open--;
+}
+
+/* The socket is that of somebody who has signed in, or is none any more. */
+static void leave_sockets(imu_seat *seat)
+{
+    if (!seat->socket_by)
+        return;
+    unlink_seat(seat);
+    give_up(&sockets, seat->socket_by);
+    seat->socket_by = NULL;
 }
 
 static void leave_part(imu_seat *seat)
 {
-    if (!seat->parked)
-        unlink_seat(seat);
+    leave_sockets(seat);
+    unlink_seat(seat);
     give_up(seat->of, seat->held_by);
     seat->of = NULL;
 }
@@ -168,8 +216,7 @@ static void enter_part(imu_seat *seat, part *of, holder *h)
     seat->of = of;
     seat->held_by = h;
     h->held++;
-    if (!seat->parked)
-        append(seat);
+    append(seat);
 }
 
 /* Takes it out of everything. */
@@ -177,15 +224,15 @@ static void forget(imu_seat *seat)
 {
     if (!seat->of)
         return;
-    parked -= seat->parked;
     leave_part(seat);
+    parked -= seat->parked;
 }
 
 /* Of whoever has most; of these, what has no request under way; of these, the oldest. */
 static int leaves_before(const imu_seat *one, const imu_seat *other)
 {
-    int most = one->held_by->open > FEW ? one->held_by->open : FEW;
-    int others = other->held_by->open > FEW ? other->held_by->open : FEW;
+    int most = holder_of(one)->open > FEW ? holder_of(one)->open : FEW;
+    int others = holder_of(other)->open > FEW ? holder_of(other)->open : FEW;
 
     return most != others ? most > others : !one->busy && other->busy;
 }
@@ -216,10 +263,10 @@ static void tell(part *of, const holder *h)
 /* Threads find a socket that is shut down readable, at its end; the MPM too. */
 static void make_room(part *of)
 {
-    while (of->used > share()) {
+    while (of->used > share(of)) {
         imu_seat *seat = next_to_leave(of);
 
-        tell(of, seat->held_by);
+        tell(of, holder_of(seat));
         seat->lost = 1;
         shutdown(seat->fd, SHUT_RDWR);
         forget(seat);
@@ -338,18 +385,46 @@ void imu_seat_busy(imu_seat *seat, int change)
     pthread_mutex_unlock(&lock);
 }
 
-void imu_seat_park(imu_seat *seat, int now)
+static void park(imu_seat *seat)
+{
+    if (seat->parked)
+        return;
+    unlink_seat(seat);
+    seat->parked = 1;
+    parked++;
+}
+
+void imu_seat_park(imu_seat *seat, const char *network)
+{
+    holder *h;
+
+    if (!seat)
+        return;
+    pthread_mutex_lock(&lock);
+    if (seat->of) {
+        park(seat);
+        leave_sockets(seat);
+        h = network ? find_or_add(&sockets, network) : NULL;
+        if (h) {
+            seat->socket_by = h;
+            h->held++;
+            append(seat);
+            make_room(&sockets);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void imu_seat_unpark(imu_seat *seat)
 {
     if (!seat)
         return;
     pthread_mutex_lock(&lock);
-    if (seat->of && seat->parked != now) {
-        seat->parked = now;
-        parked += now ? 1 : -1;
-        if (now)
-            unlink_seat(seat);
-        else
-            append(seat);
+    if (seat->of && seat->parked) {
+        leave_sockets(seat);
+        seat->parked = 0;
+        parked--;
+        append(seat);
     }
     pthread_mutex_unlock(&lock);
 }

@@ -6,7 +6,9 @@
  * for longest ends, of whoever has most: an account, or a network. What has a request under way
  * comes last. So nobody can take all, whoever
  * comes has time to ask for something, and a proxy whose clients are all one network here is not
- * locked out. Event sockets are neither's: they have limits of their own.
+ * locked out. Event sockets are neither's. As long as nobody has signed in on them, they share a
+ * part of what event sockets there may be, in the same way; then the limit of a person's sockets
+ * counts.
  *
  * All calls but imu_seat_take do nothing without a seat.
  */
@@ -22,8 +24,9 @@ typedef enum { IMU_SEAT_HELD, IMU_SEAT_LATE, IMU_SEAT_LOST } imu_seat_state;
 int imu_seats_capacity(void);
 /** Has imu_seats_look called after so many milliseconds. @return 0 */
 typedef int imu_later(int ms);
-/** Begins to count. Call in child_init, where connections that wait cost no thread. */
-void imu_seats_child_init(imu_later *later);
+/** Begins to count. Call in child_init, where connections that wait cost no thread.
+ * @param most_sockets  event sockets of this child */
+void imu_seats_child_init(imu_later *later, int most_sockets);
 /** Ends the wait of whoever is late. */
 void imu_seats_look(void);
 
@@ -36,8 +39,11 @@ void imu_seat_known(imu_seat *seat, const char *user_id);
 void imu_seat_moved(imu_seat *seat);
 /** A request begins (1), or has been answered to its end (-1). */
 void imu_seat_busy(imu_seat *seat, int change);
-/** An event socket begins, or ends. */
-void imu_seat_park(imu_seat *seat, int parked);
+/** An event socket begins, or passes to somebody else: who has signed in (NULL), or a network, for
+ * which another one may have to leave. */
+void imu_seat_park(imu_seat *seat, const char *network);
+/** The connection is no event socket any more. */
+void imu_seat_unpark(imu_seat *seat);
 /** The connection is given back to the MPM, for so long at most since the first such call after
  * imu_seat_moved: then it can be read, to its end. */
 void imu_seat_wait(imu_seat *seat, apr_interval_time_t time);

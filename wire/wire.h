@@ -69,6 +69,7 @@ enum imu_wire_type {
     IMU_WIRE_EIO_CLOSE = 66,
     IMU_WIRE_HOOK_REPLY = 67,
     IMU_WIRE_EIO_FORGET = 68,
+    IMU_WIRE_EIO_KNOWN = 69,
 };
 
 /** One frame. In a received frame all pointers lie in the reader and live until its next call. */

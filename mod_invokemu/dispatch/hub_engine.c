@@ -325,6 +325,8 @@ static int poll(imu_hub_child *child, hub_session *s, uint64_t id)
         hub_session_free(s);
     else if (s->probe)
         hub_engine_release(s);
+    else if (s->poll && s->connected)
+        hub_send_known(s->poll);
     return 1;
 }
 
@@ -386,6 +388,8 @@ int hub_engine_ws_open(imu_hub_child *child, const json_t *header)
             hub_send_close(child, id, 1008);
         else if (!hub_conn_new(child, id, CONN_PROBE, s))
             return -1;
+        else if (s->connected)
+            hub_send_known(s->probe);
         return 1;
     }
     if (!room_for(child, header)) {

@@ -119,6 +119,8 @@ void hub_send_text(hub_conn *conn, const char *text, size_t len, int preview);
 void hub_send_texts(imu_hub_child *child, json_t *conns, const char *text, size_t len, int preview);
 void hub_send_close(imu_hub_child *child, uint64_t conn, int code);
 void hub_send_forget(const hub_conn *conn);
+/* Somebody has signed in: the child counts it among people's. */
+void hub_send_known(const hub_conn *conn);
 
 /* hub_strangers.c */
 /* May one more session of that address wait to say who it is? */

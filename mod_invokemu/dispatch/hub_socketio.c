@@ -81,6 +81,8 @@ static void new_socket(hub_session *s, apr_pool_t *scratch)
     hub_stranger_leave(s);
     s->n_queues = 0;
     send_json(s, "40", json_pack("{s:s}", "sid", imu_random_token(scratch, 15)));
+    if (s->ws || s->probe)
+        hub_send_known(s->ws ? s->ws : s->probe);
     /* The token may end before the next ping is due. */
     if (s->expires && !s->awaiting_pong &&
         (s->expires - imu_clock_now()) / 1000 < s->hub->ping_interval) {

@@ -34,6 +34,7 @@ APLOG_USE_MODULE(invokemu);
 #define LONG_MS       60000 /* a poll that cannot be parked; answered by the next ping at the latest */
 #define MAX_SID       64
 #define SPARE_SOCKETS 64
+#define OTHER_FILES   512 /* of a child: all but event sockets */
 #define AWAY_MS       500 /* a dispatcher that starts is there after so long */
 
 /* Handlers that hold a thread because their connection cannot be parked, and how many may. */
@@ -232,7 +233,7 @@ static int poll_request(ask *a)
         return imu_edge_send_error(&a->req, err);
     if (stopping && !is_post && a->sid)
         return reply(&a->req, HTTP_OK, "text/plain; charset=UTF-8", "6", 1);
-    if (!(s = imu_socket_new(r->connection, 0)))
+    if (!(s = imu_socket_new(r->connection, 0, imu_network_of(&a->req))))
         return unavailable(&a->req);
     if (imu_child_hub_send(IMU_WIRE_EIO_REQUEST, header_of(a, s), a->body, a->len) != 0)
         return give_up(a, s);
@@ -298,7 +299,7 @@ static int not_a_websocket(const imu_req *req)
 static int open_websocket(ask *a, const char *accept, int parked)
 {
     request_rec *r = a->req.r;
-    imu_socket *s = imu_socket_new(r->connection, 1);
+    imu_socket *s = imu_socket_new(r->connection, 1, imu_network_of(&a->req));
 
     if (!s)
         return unavailable(&a->req);
@@ -399,6 +400,8 @@ static void on_frame(const imu_frame *frame)
         on_send(frame, header);
     } else if (frame->type == IMU_WIRE_EIO_FORGET) {
         imu_sockets_forget_events(id);
+    } else if (frame->type == IMU_WIRE_EIO_KNOWN) {
+        imu_sockets_known(id);
     } else if (frame->type == IMU_WIRE_EIO_CLOSE) {
         int code = (int)json_integer_value(json_object_get(header, "code"));
 
@@ -439,20 +442,39 @@ void imu_events_register_hooks(void)
     ap_hook_child_stopping(child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
+/* A child that finds no descriptor for a connection ends: sockets leave enough to all the rest, and
+ * where there are few descriptors, three quarters of them. */
+static int sockets_within(rlim_t files, int wanted)
+{
+    rlim_t room = files / 4;
+
+    if (files > OTHER_FILES && files - OTHER_FILES > room)
+        room = files - OTHER_FILES;
+    return (rlim_t)wanted < room ? wanted : (int)room;
+}
+
+static int most_sockets(void)
+{
+    struct rlimit limit;
+    int wanted = imu_instance_get()->max_sockets;
+
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? sockets_within(limit.rlim_cur, wanted) : wanted;
+}
+
 void imu_events_child_init(apr_pool_t *pchild, server_rec *s)
 {
     static const imu_child_hub_calls calls = {on_frame, on_lost, imu_sockets_writable, on_stopping,
                                               imu_seats_look};
     const imu_instance *inst = imu_instance_get();
     apr_status_t rv = APR_ENOMEM;
-    int threads = 1;
+    int threads = 1, sockets = most_sockets();
 
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
     max_blocked = threads / 4 > 0 ? threads / 4 : 1;
     imu_park_child_init();
     if (imu_park_supported())
-        imu_seats_child_init(imu_child_hub_later);
-    if (imu_sockets_init(inst->max_sockets + SPARE_SOCKETS) == 0)
+        imu_seats_child_init(imu_child_hub_later, sockets);
+    if (imu_sockets_init(sockets + SPARE_SOCKETS) == 0)
         rv = imu_child_hub_start(pchild, s, inst->run_dir, &calls);
     if (rv != APR_SUCCESS)
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
@@ -471,19 +493,20 @@ int imu_events_timeout_ms(server_rec *s)
     return (int)apr_time_as_msec(least);
 }
 
-static void check_descriptors(server_rec *s, int needed, int wanted)
+static void check_descriptors(server_rec *s, int sockets, int wanted)
 {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= (rlim_t)wanted)
         return;
     limit.rlim_cur = limit.rlim_max < (rlim_t)wanted ? limit.rlim_max : (rlim_t)wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < (rlim_t)needed)
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < (rlim_t)(sockets + OTHER_FILES))
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "IMU0312: InvokeMUMaxSockets asks for %d open files in each child, and only "
-                     "%lu are allowed: raise the limit (ulimit -n, "
-                     "LimitNOFILE) or lower InvokeMUMaxSockets",
-                     needed, (unsigned long)limit.rlim_cur);
+                     "IMU0312: InvokeMUMaxSockets %d asks for %d open files in each child, and "
+                     "only %lu are allowed, which is enough for %d event sockets: raise the limit "
+                     "(ulimit -n, LimitNOFILE) or lower InvokeMUMaxSockets",
+                     sockets, sockets + OTHER_FILES, (unsigned long)limit.rlim_cur,
+                     sockets_within(limit.rlim_cur, sockets));
 }
 
 void imu_events_check(server_rec *s)
@@ -493,7 +516,7 @@ void imu_events_check(server_rec *s)
 
     ap_mpm_query(AP_MPMQ_IS_ASYNC, &async);
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
-    check_descriptors(s, sockets + 512, (sockets < capacity ? capacity : sockets) + 512);
+    check_descriptors(s, sockets, (sockets < capacity ? capacity : sockets) + OTHER_FILES);
     if (!async)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "IMU0313: with this MPM every open page holds a thread for its events, at "

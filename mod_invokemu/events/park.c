@@ -44,8 +44,8 @@ static void leave(parking *place)
     if (!s)
         return;
     place->socket = NULL;
-    imu_seat_park(place->seat, 0);
     imu_socket_detach(s);
+    imu_seat_unpark(place->seat);
     imu_socket_release(s);
 }
 
@@ -81,7 +81,7 @@ void imu_park(request_rec *r, imu_socket *s)
     parking *place = parking_of(r->connection);
 
     place->socket = s;
-    imu_seat_park(place->seat, 1);
+    imu_socket_take_seat(s, place->seat);
     /* Nothing is sent by the core for this request. */
     r->eos_sent = 1;
 }

@@ -237,6 +237,7 @@ static void poll_done(imu_socket *s)
         wake(s);
     } else {
         s->state = IMU_SOCKET_OVER;
+        imu_socket_part(s);
     }
 }
 
@@ -329,6 +330,7 @@ static void end_socket(imu_socket *s, int code)
     if (s->c && !s->ending) {
         enqueue_close(s, code);
         flush_parked(s);
+        imu_socket_part(s);
     }
     pthread_mutex_unlock(&s->lock);
 }
@@ -405,6 +407,7 @@ void imu_socket_detach(imu_socket *s)
     if (s->c && (s->abort || s->first))
         s->c->aborted = 1;
     s->c = NULL;
+    s->seat = NULL;
     s->fd = -1;
     s->state = IMU_SOCKET_OVER;
     imu_socket_drop_queue(s);

@@ -17,6 +17,7 @@
 
 #include "mod_invokemu/events/message.h"
 #include "mod_invokemu/events/websocket.h"
+#include "mod_invokemu/seats.h"
 
 /** Seconds, in the Retry-After of an answer 429. */
 #define IMU_SOCKET_RETRY_AFTER "5"
@@ -48,6 +49,9 @@ typedef struct imu_socket {
     int refs; /* guarded by the table's lock */
     uint64_t id;
     conn_rec *c;
+    imu_seat *seat; /* of the connection, while it is this socket's; of no use without `c` */
+    char *network;
+    int known; /* somebody has signed in */
     int fd;
     imu_socket_state state;
     int is_ws;
@@ -68,15 +72,18 @@ typedef enum imu_next { IMU_NEXT_WAIT = 1, IMU_NEXT_CLOSE, IMU_NEXT_REQUEST } im
 
 /** Makes room for max sockets in this child. @return 0 or -1 without memory */
 int imu_sockets_init(int max);
-/** A new socket for a connection; the caller owns one reference. @return NULL when there are too
- * many, or no memory */
-imu_socket *imu_socket_new(conn_rec *c, int is_ws);
+/** A new socket for a connection; the caller owns one reference.
+ * @param network  of the client, copied
+ * @return NULL when there are too many, or no memory */
+imu_socket *imu_socket_new(conn_rec *c, int is_ws, const char *network);
 /** Gives a reference back. */
 void imu_socket_release(imu_socket *s);
 /** Takes the connection away and forgets the socket; tells the dispatcher. Worker threads. */
 void imu_socket_detach(imu_socket *s);
 /** Waits for the answer at most ms. @return 1 it is there, 0 not yet */
 int imu_socket_wait(imu_socket *s, int ms);
+/** The connection's seat is this socket's until it is detached. NULL: none is counted. */
+void imu_socket_take_seat(imu_socket *s, imu_seat *seat);
 /** Lets the hub thread write from now on, and does what has come up since the request was handled.
  */
 imu_next imu_socket_park(imu_socket *s);
@@ -87,6 +94,8 @@ imu_next imu_socket_readable(imu_socket *s);
 void imu_sockets_answer(uint64_t id, int status, const char *type, const char *body, size_t len);
 void imu_sockets_send(uint64_t id, imu_message *message, int preview);
 void imu_sockets_close(uint64_t id, int code);
+/** Somebody has signed in on it. */
+void imu_sockets_known(uint64_t id);
 /** Events that wait to be sent are not for that person any more. */
 void imu_sockets_forget_events(uint64_t id);
 void imu_sockets_writable(uint64_t id);

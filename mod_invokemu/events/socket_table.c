@@ -3,6 +3,7 @@
 #include "wire/wire.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define SLOT_BITS 20
 
@@ -29,13 +30,15 @@ int imu_sockets_init(int max)
     return 0;
 }
 
-imu_socket *imu_socket_new(conn_rec *c, int is_ws)
+imu_socket *imu_socket_new(conn_rec *c, int is_ws, const char *network)
 {
     imu_socket *s = calloc(1, sizeof *s);
     int placed;
 
-    if (!s)
+    if (!s || !(s->network = strdup(network))) {
+        free(s);
         return NULL;
+    }
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->answered, NULL);
     s->c = c;
@@ -73,6 +76,7 @@ void imu_socket_release(imu_socket *s)
     imu_socket_drop_queue(s);
     imu_ws_clear(&s->reader);
     free(s->answer.body);
+    free(s->network);
     free(s->head);
     free(s->keep_alive);
     pthread_cond_destroy(&s->answered);

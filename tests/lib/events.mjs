@@ -136,9 +136,9 @@ export function publish(server, events) {
     });
 }
 
-/** A browser's end of a WebSocket, byte by byte. */
+/** A browser's end of a WebSocket, byte by byte; `from` is the local address. */
 export class RawSocket {
-    constructor(server, { path = '/ws/socket.io/?EIO=4&transport=websocket', headers = {} } = {}) {
+    constructor(server, { path = '/ws/socket.io/?EIO=4&transport=websocket', headers = {}, from } = {}) {
         const all = {
             Host: `127.0.0.1:${server.port}`,
             Upgrade: 'websocket',
@@ -151,7 +151,7 @@ export class RawSocket {
         this.data = Buffer.alloc(0);
         this.ended = false;
         this.key = all['Sec-WebSocket-Key'];
-        this.socket = net.connect(server.port, '127.0.0.1');
+        this.socket = net.connect({ port: server.port, host: '127.0.0.1', localAddress: from });
         this.socket.on('data', (data) => this.note(() => (this.data = Buffer.concat([this.data, data]))));
         this.socket.on('end', () => this.note(() => (this.ended = true)));
         this.socket.on('close', () => this.note(() => (this.ended = true)));

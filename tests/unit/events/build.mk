@@ -9,13 +9,13 @@ $(B)/tests/test_websocket: $(B)/obj/tests/unit/events/test_websocket.o $(B)/obj/
 $(B)/tests/replay_websocket: $(B)/obj/tests/fuzz/fuzz_websocket.o $(B)/obj/tests/fuzz/replay.o $(B)/obj/mod_invokemu/events/websocket.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcrypto
-$(B)/tests/test_hub $(B)/tests/test_hub_many: $(B)/tests/%: $(B)/obj/tests/unit/events/%.o $(B)/obj/tests/unit/events/hub_child.o $(B)/obj/tests/unit/events/hub_stub.o $(POOL_BLOCKS) $(HUB_OBJ) $(B)/obj/mod_invokemu/util/ids.o $(B)/obj/mod_invokemu/util/clock.o $(B)/obj/mod_invokemu/util/err.o
+$(B)/tests/test_hub $(B)/tests/test_hub_many $(B)/tests/test_hub_strangers: $(B)/tests/%: $(B)/obj/tests/unit/events/%.o $(B)/obj/tests/unit/events/hub_child.o $(B)/obj/tests/unit/events/hub_stub.o $(POOL_BLOCKS) $(HUB_OBJ) $(B)/obj/mod_invokemu/util/ids.o $(B)/obj/mod_invokemu/util/clock.o $(B)/obj/mod_invokemu/util/err.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka -ljansson -lcrypto $(APR_LIBS)
 $(B)/tests/replay_hub: $(B)/obj/tests/fuzz/fuzz_hub.o $(B)/obj/tests/fuzz/replay.o $(B)/obj/tests/unit/events/hub_stub.o $(POOL_BLOCKS) $(HUB_OBJ) $(B)/obj/mod_invokemu/util/ids.o $(B)/obj/mod_invokemu/util/clock.o $(B)/obj/mod_invokemu/util/err.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -ljansson -lcrypto $(APR_LIBS)
-UNIT_TESTS += $(B)/tests/test_websocket $(B)/tests/replay_websocket $(B)/tests/test_hub $(B)/tests/test_hub_many $(B)/tests/replay_hub
+UNIT_TESTS += $(B)/tests/test_websocket $(B)/tests/replay_websocket $(B)/tests/test_hub $(B)/tests/test_hub_many $(B)/tests/test_hub_strangers $(B)/tests/replay_hub
 $(B)/fuzz/fuzz_websocket: tests/fuzz/fuzz_websocket.c mod_invokemu/events/websocket.c
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ -lcrypto

@@ -1,0 +1,34 @@
+/* socket_seat.c: whose an event socket is: a network's, until somebody has signed in on it. */
+#include "mod_invokemu/events/socket_internal.h"
+
+void imu_socket_take_seat(imu_socket *s, imu_seat *seat)
+{
+    pthread_mutex_lock(&s->lock);
+    s->seat = seat;
+    if (s->c)
+        imu_seat_park(seat, s->known ? NULL : s->network);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void imu_sockets_known(uint64_t id)
+{
+    imu_socket *s = imu_socket_find(id);
+
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    if (!s->ending && s->state != IMU_SOCKET_OVER) {
+        s->known = 1;
+        if (s->c && s->seat)
+            imu_seat_park(s->seat, NULL);
+    }
+    pthread_mutex_unlock(&s->lock);
+    imu_socket_release(s);
+}
+
+void imu_socket_part(imu_socket *s)
+{
+    s->known = 0;
+    if (s->c && s->seat)
+        imu_seat_park(s->seat, s->network);
+}
