@@ -341,6 +341,9 @@ imu_err *cli_backup(cli *c)
         return imu_error(c->p, 409, "exists", "%s exists already: a backup overwrites nothing", to);
     if ((err = is_tar(to) ? into_tar(&b) : into_folder(&b)))
         return err;
+    cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_BACKED_UP,
+                                 .target_name = to,
+                                 .detail = json_pack("{s:i}", "pictures", b.pictures)});
     tell(&b);
     return NULL;
 }

@@ -61,6 +61,7 @@ static const struct {
     [IMU_AUDIT_NOT_ALLOWED] = {"not_allowed", "server"},
     [IMU_AUDIT_SETTINGS_CHANGED] = {"settings_changed", "server"},
     [IMU_AUDIT_ROOT_ADMIN] = {"root_admin_applied", "account"},
+    [IMU_AUDIT_BACKED_UP] = {"backup_made", "server"},
     [IMU_AUDIT_RESTORED_DATA] = {"backup_restored", "server"},
     [IMU_AUDIT_MENDED_DATA] = {"data_mended", "server"},
     [IMU_AUDIT_IMPORTED] = {"data_imported", "server"},

@@ -61,7 +61,8 @@ typedef enum imu_audit_action {
     IMU_AUDIT_NOT_ALLOWED,      /* what only others may do was tried */
     IMU_AUDIT_SETTINGS_CHANGED, /* at the start, when the configuration says something else */
     IMU_AUDIT_ROOT_ADMIN,       /* at the start, from the configuration */
-    IMU_AUDIT_RESTORED_DATA,    /* these three on the machine itself */
+    IMU_AUDIT_BACKED_UP,        /* these four on the machine itself */
+    IMU_AUDIT_RESTORED_DATA,
     IMU_AUDIT_MENDED_DATA,
     IMU_AUDIT_IMPORTED,
     IMU_AUDIT_ACTIONS /* how many there are */

@@ -194,6 +194,24 @@ describe('backup and restore', () => {
         }
     });
 
+    test('is in the audit log of the server, as it holds what signs people in; one that failed is not', async () => {
+        const entries = async () => (await admin.get('/api/v1/audit?action=backup_made')).body.entries;
+        const before_ = (await entries()).length;
+        const made = await invokemu('backup', at('noted.tar'), '--json');
+        assert.deepEqual([made.code, made.err], [0, '']);
+        assert.equal((await invokemu('backup', at('noted.tar'))).code, 1);
+        const [entry, ...earlier] = await entries();
+        assert.equal(earlier.length, before_);
+        assert.deepEqual([entry.address, entry.target_name, entry.detail], ['local', at('noted.tar'), { pictures: JSON.parse(made.out).pictures }]);
+        assert.match(entry.user_email, /^command line: /);
+        // A log that takes no entry is no reason to have no backup.
+        const root = at('no entries');
+        assert.equal((await restoreTo(at('noted.tar'), root)).code, 0);
+        sql(path.join(root, DATABASE), "CREATE TRIGGER no_entries BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'full'); END");
+        const unnoted = await invokemu('backup', at('unnoted.tar'), '--root', root);
+        assert.deepEqual([unnoted.code, /no entry in the audit log/.test(unnoted.err)], [0, true], unnoted.err);
+    });
+
     test('overwrites nothing without being told, and then moves it aside', async () => {
         assert.equal((await invokemu('backup', at('whole.tar'))).code, 1, 'the file is there already');
         const root = at('again');

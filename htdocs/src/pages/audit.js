@@ -57,6 +57,7 @@ const ACTIONS = {
   not_allowed: 'Tried what is for others',
   settings_changed: 'Changed the configuration',
   root_admin_applied: 'Reset by the configuration',
+  backup_made: 'Made a backup',
   backup_restored: 'Restored a backup',
   data_mended: 'Mended data',
   data_imported: 'Imported data',
