@@ -87,6 +87,13 @@ for (const [name, options] of [
             ['Shared with me', ['Party', 'Open, and hers by name']],
             ['Open to everyone here', ['Look at this']],
         ]);
+        // Where they go on beyond the edge, it fades; at the end of the strip, or where all are in sight, it does not.
+        const strip = person.page.locator('.board-groups');
+        const fades = (yes) => person.page.waitForFunction((want) => (getComputedStyle(document.querySelector('.board-groups')).maskSize === '100% 100%') === want, yes);
+        await fades(await strip.evaluate((it) => it.scrollWidth > it.clientWidth));
+        await strip.evaluate((it) => it.scrollTo(it.scrollWidth, 0));
+        await fades(false);
+        await strip.evaluate((it) => it.scrollTo(0, 0));
         for (const words of ['My boards', 'Shared with me', 'Open to everyone here']) {
             await person.page.getByRole('list', { name: words }).waitFor();
         }
