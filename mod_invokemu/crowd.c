@@ -2,6 +2,7 @@
 
 #include <ap_mpm.h>
 #include <http_log.h>
+#include <apr_thread_cond.h>
 #include <apr_thread_mutex.h>
 
 APLOG_USE_MODULE(invokemu);
@@ -11,6 +12,8 @@ APLOG_USE_MODULE(invokemu);
 #define STALLED apr_time_from_sec(3)
 /* Where nothing can be counted, everybody may wait. */
 #define UNCOUNTED MAX_WAITING
+/* So long a place is waited for that becomes free by itself, before somebody else loses theirs. */
+#define POLITE apr_time_from_msec(500)
 
 typedef struct crowd {
     imu_wait *waiting[MAX_WAITING];
@@ -23,8 +26,10 @@ static crowd strangers, people, hashing;
 static crowd *const crowds[] = {&strangers, &people, &hashing};
 #define CROWDS (sizeof crowds / sizeof crowds[0])
 
-static int places; /* for all of them together */
+static int places;        /* for all of them together */
+static int line, longest; /* how many people stand in line, and how many may */
 static apr_thread_mutex_t *lock;
+static apr_thread_cond_t *freed;
 
 /* How many others leave to a crowd, at most `most` and at least one. */
 static int left_to(const crowd *of, int most)
@@ -47,6 +52,7 @@ static void share(int threads)
     hashing.all = left_to(&hashing, threads / 2);
     strangers.each = (strangers.all + 1) / 2;
     people.each = (people.all + 1) / 2;
+    longest = threads / 8;
 }
 
 void imu_crowd_child_init(apr_pool_t *pchild, server_rec *s)
@@ -54,6 +60,8 @@ void imu_crowd_child_init(apr_pool_t *pchild, server_rec *s)
     int threads = 1;
     apr_status_t rv = apr_thread_mutex_create(&lock, APR_THREAD_MUTEX_DEFAULT, pchild);
 
+    if (rv == APR_SUCCESS)
+        rv = apr_thread_cond_create(&freed, pchild);
     if (rv != APR_SUCCESS) {
         lock = NULL;
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
@@ -114,15 +122,56 @@ static int free_place(const crowd *of)
     return IMU_NO_PLACE;
 }
 
+/* Whether it holds all that it may: what nobody else wants, people may have. */
+static int has_its_share(const crowd *of, const imu_wait *wait, int same)
+{
+    int alone = wait->known && (wait->leaving || of->used == same);
+
+    return same >= (alone ? of->all : of->each);
+}
+
+static int free_for(const crowd *of, const imu_wait *wait)
+{
+    int own = has_its_share(of, wait, held_by(of, wait->who));
+
+    return own || !has_room(of) ? IMU_NO_PLACE : free_place(of);
+}
+
+/* Waits a moment for a place to become free, with the lock given up. @return -1 when that is not
+ * for this one, or the line is long */
+static int stand_in_line(const crowd *of, const imu_wait *wait)
+{
+    apr_time_t end = apr_time_now() + POLITE;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!wait->known || wait->leaving || line >= longest)
+        return -1;
+    line++;
+    for (apr_time_t now = apr_time_now();
+         rv == APR_SUCCESS && now < end && free_for(of, wait) == IMU_NO_PLACE; now = apr_time_now())
+        rv = apr_thread_cond_timedwait(freed, lock, end - now);
+    line--;
+    return rv == APR_SUCCESS || APR_STATUS_IS_TIMEUP(rv) ? 0 : -1;
+}
+
+static int displace(const crowd *of, const imu_wait *wait)
+{
+    int same = held_by(of, wait->who), own = has_its_share(of, wait, same);
+
+    return wait->leaving || !own ? taken_from(of, wait, same, own) : IMU_NO_PLACE;
+}
+
 /* Under the lock. */
 static int take(crowd *of, imu_wait *wait)
 {
-    int same = held_by(of, wait->who),
-        own = same >= (wait->known && wait->leaving ? of->all : of->each);
-    int place = own || !has_room(of) ? IMU_NO_PLACE : free_place(of);
+    apr_time_t end = apr_time_now() + IMU_CROWD_LINE;
+    int place = free_for(of, wait), stood = 0;
 
-    if (place == IMU_NO_PLACE && (wait->leaving || !own))
-        place = taken_from(of, wait, same, own);
+    while (place == IMU_NO_PLACE && stood == 0) {
+        stood = apr_time_now() < end ? stand_in_line(of, wait) : -1;
+        if ((place = free_for(of, wait)) == IMU_NO_PLACE)
+            place = displace(of, wait);
+    }
     if (place == IMU_NO_PLACE)
         return place;
     if (of->waiting[place]) {
@@ -189,6 +238,7 @@ void imu_crowd_leave(imu_wait *wait)
     if (wait->place != IMU_NO_PLACE) {
         of->waiting[wait->place] = NULL;
         of->used--;
+        apr_thread_cond_broadcast(freed);
     }
     wait->place = IMU_NO_PLACE;
     apr_thread_mutex_unlock(lock);

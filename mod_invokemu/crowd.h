@@ -1,10 +1,12 @@
 /*
  * crowd.h: the threads of a child that wait: for what comes or goes slowly, or for a password to be
  * hashed. All of them together leave a quarter of a child's threads to what is answered at once. Of
- * the others, people get most for what is slow, each account half of these; whoever has not signed
- * in shares a few, each network half of these; and hashing has its own. What one of the three
- * doesn't use another may, up to what is kept for each. Who reads slowly may hold all that are
- * free. A place can be lost, to somebody who holds fewer or, if nothing moves, as many.
+ * the others, people get most for what is slow, each account half of these while others want some;
+ * whoever has not signed in shares a few, each network half of these; and hashing has its own. What
+ * one of the three doesn't use another may, up to what is kept for each. Who reads slowly may hold
+ * all that are free. A place can be lost, to somebody who holds fewer or, if nothing moves, as
+ * many. Before people lose or are refused one, some may stand in line for a moment: most is over
+ * soon.
  */
 #ifndef IMU_CROWD_H
 #define IMU_CROWD_H
@@ -27,10 +29,14 @@ typedef struct imu_wait {
 /** How often whoever waits asks whether the place is lost. */
 #define IMU_CROWD_LOOK apr_time_from_msec(200)
 
+/** How long people stand in line. */
+#define IMU_CROWD_LINE apr_time_from_sec(3)
+
 /** Call in child_init. */
 void imu_crowd_child_init(apr_pool_t *pchild, server_rec *s);
 /**
- * Takes a place, if the wait has none yet. Where all are taken, another wait loses its own when its
+ * Takes a place, if the wait has none yet; people may have to wait for it, IMU_CROWD_LINE at most.
+ * Where all are taken, another wait loses its own when its
  * account, or network, holds at least two more than the newcomer's; or as many, and it has not
  * moved for some seconds. Of several, one of whoever holds most, and of these that which has not
  * moved for longest. Whoever waits has to ask for imu_crowd_lost every IMU_CROWD_LOOK, and to end.

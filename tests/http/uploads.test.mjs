@@ -221,3 +221,28 @@ describe('in single-user mode', () => {
         assert.equal((await me.get(image.image_url)).status, 404);
     });
 });
+
+describe('many pictures at once', () => {
+    const server = useServer({ multiuser: true, media: true, conf: 'StartServers 1\nServerLimit 1\nThreadsPerChild 25\nMaxRequestWorkers 25\nMinSpareThreads 1\nMaxSpareThreads 26' });
+    server.allowLog(/AH00484: server reached MaxRequestWorkers/);
+    const noise = () => Math.random() * 256;
+    const form = [{ name: 'file', filename: 'a.png', type: 'image/png', value: makePng(700, 700, { pixel: () => [noise(), noise(), noise()] }) }];
+    const together = (...people) => Promise.all(people.flatMap((who) => Array.from({ length: 12 / people.length }, () => who.send('POST', QUERY, { form }))));
+    let me, other;
+
+    before(async () => {
+        const admin = await setupAdmin(server);
+        me = await addUser(admin, 'Mia');
+        other = await addUser(admin, 'Otto');
+    });
+
+    test('all of one person’s are taken while nobody else wants anything', async () => {
+        const statuses = (await together(me)).map((answer) => answer.status);
+        assert.deepEqual(statuses, Array(12).fill(201));
+    });
+
+    test('what two browsers send at once is taken, in turn', async () => {
+        const statuses = (await together(me, other)).map((answer) => answer.status);
+        assert.deepEqual(statuses, Array(12).fill(201));
+    });
+});
