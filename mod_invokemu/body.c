@@ -93,6 +93,7 @@ void imu_body_open(imu_req *req, imu_body_stream *in)
                             .wait = {.known = known,
                                      .who = known ? req->who.user_id : imu_network_of(req),
                                      .until = known ? 0 : apr_time_now() + STRANGER_TIME,
+                                     .stream = req->r->connection->master != NULL,
                                      .place = IMU_NO_PLACE}};
     in->bb = apr_brigade_create(req->p, req->r->connection->bucket_alloc);
     in->guard.filter = ap_add_output_filter(GUARD, &in->guard, req->r, req->r->connection);

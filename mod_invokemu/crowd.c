@@ -26,8 +26,9 @@ static crowd strangers, people, hashing;
 static crowd *const crowds[] = {&strangers, &people, &hashing};
 #define CROWDS (sizeof crowds / sizeof crowds[0])
 
-static int places;        /* for all of them together */
-static int line, longest; /* how many people stand in line, and how many may */
+static int places;     /* for all of them together */
+static int line;       /* how many people stand in line */
+static int longest[2]; /* how many may, and how many with streams of HTTP/2 */
 static apr_thread_mutex_t *lock;
 static apr_thread_cond_t *freed;
 
@@ -52,7 +53,8 @@ static void share(int threads)
     hashing.all = left_to(&hashing, threads / 2);
     strangers.each = (strangers.all + 1) / 2;
     people.each = (people.all + 1) / 2;
-    longest = threads / 8;
+    longest[0] = threads / 8;
+    longest[1] = threads / 3;
 }
 
 void imu_crowd_child_init(apr_pool_t *pchild, server_rec *s)
@@ -144,7 +146,7 @@ static int stand_in_line(const crowd *of, const imu_wait *wait)
     apr_time_t end = apr_time_now() + POLITE;
     apr_status_t rv = APR_SUCCESS;
 
-    if (!wait->known || wait->leaving || line >= longest)
+    if (!wait->known || wait->leaving || line >= longest[wait->stream])
         return -1;
     line++;
     for (apr_time_t now = apr_time_now();

@@ -20,6 +20,7 @@ typedef struct imu_wait {
     apr_time_t until; /**< 0: as long as httpd's own limits allow */
     int place;        /**< IMU_NO_PLACE */
     int refused;      /**< there was no place */
+    int stream;       /**< of HTTP/2: it waits in a thread of mod_http2's, which has more of them */
     int leaving;      /**< for a client that reads: may hold more places than others */
     apr_time_t moved; /**< when something last came or went */
     int lost;         /**< somebody else has the place now */
@@ -30,7 +31,7 @@ typedef struct imu_wait {
 #define IMU_CROWD_LOOK apr_time_from_msec(200)
 
 /** How long people stand in line. */
-#define IMU_CROWD_LINE apr_time_from_sec(3)
+#define IMU_CROWD_LINE apr_time_from_sec(10)
 
 /** Call in child_init. */
 void imu_crowd_child_init(apr_pool_t *pchild, server_rec *s);

@@ -197,7 +197,10 @@ static int keeps_its_place(void *user)
 imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail, int width,
                            int height, struct imu_media_result *out)
 {
-    imu_wait wait = {.known = 1, .who = req->who.user_id, .place = IMU_NO_PLACE};
+    imu_wait wait = {.known = 1,
+                     .who = req->who.user_id,
+                     .stream = req->r->connection->master != NULL,
+                     .place = IMU_NO_PLACE};
     const struct imu_media_limits limits = {
         .max_pixels = (uint64_t)req->conf->max_pixels,
         .max_side = MAX_SIDE,

@@ -1,9 +1,11 @@
 // HTTP/2, for administrators who turn it on: what arrives slowly takes few of mod_http2's threads, too.
 import assert from 'node:assert/strict';
 import http2 from 'node:http2';
+import { once } from 'node:events';
 import { after, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MODULES } from '../lib/paths.mjs';
+import { makePng } from '../lib/png.mjs';
 import { until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 
@@ -14,11 +16,20 @@ const server = useServer({
     ].join('\n'),
 });
 server.allowLog(/AH00484: server reached MaxRequestWorkers/); // for a moment, when all ask at once
+// As our sites have it, with httpd's own number of threads.
+const usual = useServer({
+    media: true,
+    conf: [
+        'StartServers 1', 'ServerLimit 1', 'ThreadsPerChild 25', 'MaxRequestWorkers 25', 'MinSpareThreads 1', 'MaxSpareThreads 26',
+        `LoadModule http2_module "${MODULES}/mod_http2.so"`, 'Protocols h2c http/1.1', 'H2MaxSessionStreams 16',
+    ].join('\n'),
+});
+usual.allowLog(/AH00484: server reached MaxRequestWorkers/);
 const sessions = [];
 after(() => sessions.forEach((each) => each.destroy()));
 
-function session() {
-    const one = http2.connect(server.url);
+function session(to = server) {
+    const one = http2.connect(to.url, { maxSessionMemory: 1000 });
     one.on('error', () => {});
     sessions.push(one);
     return one;
@@ -105,6 +116,18 @@ test('slow streams of two people together leave a place to a third', async () =>
     await until(() => refused() === all.length - 2, 'somebody who had two to lose one');
     assert.notEqual(mine.status, 429);
     sessions.splice(0).forEach((each) => each.destroy());
+});
+
+test('a browser’s thirty pictures at once are all taken', async () => {
+    const admin = await setupAdmin(usual);
+    const on = session(usual);
+    await once(on, 'remoteSettings');
+    const noise = () => Math.random() * 256;
+    const head = '--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n';
+    const body = Buffer.concat([Buffer.from(head), makePng(600, 600, { pixel: () => [noise(), noise(), noise()] }), Buffer.from('\r\n--b--\r\n')]);
+    const headers = { authorization: `Bearer ${admin.token}`, 'content-type': 'multipart/form-data; boundary=b' };
+    const answers = await Promise.all(Array.from({ length: 30 }, () => ask(on, '/api/v1/images/upload?image_category=user&is_intermediate=false', headers, body)));
+    assert.deepEqual(answers.map((answer) => answer.status), Array(30).fill(201));
 });
 
 test('bodies that nobody reads are not waited for', async () => {
