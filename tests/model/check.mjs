@@ -49,12 +49,12 @@ export function figures(answers, prompts) {
     return Object.fromEntries(Object.entries(hits).filter(([, row]) => row.length).map(([name, row]) => [name, row.filter(Boolean).length / row.length]));
 }
 
-/** Mean absolute difference of two pictures, in 256ths. */
+/** Mean absolute difference of two pictures, in 255ths. */
 export function distance(a, b) {
     return a.rgb.reduce((sum, value, i) => sum + Math.abs(value - b.rgb[i]), 0) / a.rgb.length;
 }
 
-/** Draws `count` of the prompts and judges them: {figures, shuffled, apart}. The pictures stay in `folder`. */
+/** Draws `count` of the prompts and judges them: {figures, shuffled, apart, trulyApart}, the last two in 255ths. The pictures stay in `folder`. */
 export async function check(model, count, folder) {
     const asked = JSON.parse(fs.readFileSync(path.join(HERE, 'prompts.json')));
     const judge = openJudge(path.join(HERE, 'judge.safetensors'), [asked.things, asked.kinds, asked.styles, asked.times].map((names) => names.length));
@@ -69,7 +69,7 @@ export async function check(model, count, folder) {
         }
     }
     const moved = [...prompts.slice(7), ...prompts.slice(0, 7)];
-    return { figures: figures(answers, prompts), shuffled: figures(answers, moved), apart: distances.reduce((a, b) => a + b, 0) / distances.length };
+    return { figures: figures(answers, prompts), shuffled: figures(answers, moved), apart: distances.reduce((a, b) => a + b, 0) / distances.length, trulyApart: asked.apart };
 }
 
 const percent = (rows) => Object.entries(rows).map(([name, part]) => `${name} ${(100 * part).toFixed(1)} %`).join(', ');
@@ -82,6 +82,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
         const result = await check(model, Number(count), folder);
         console.log(`${count} held-out prompts: ${percent(result.figures)}`);
         console.log(`prompts shuffled: ${percent(result.shuffled)}`);
-        console.log(`two seeds of a prompt differ by ${result.apart.toFixed(1)} of 255; pictures in ${folder}`);
+        console.log(`two seeds of a prompt differ by ${result.apart.toFixed(1)} of 255, two scenes of the training by ${result.trulyApart}; pictures in ${folder}`);
     }
 }

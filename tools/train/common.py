@@ -9,8 +9,8 @@ import numpy as np
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 WORK = os.environ.get("TRAIN_DIR") or os.path.join(ROOT, "train")
-STYLES = ("cartoon", "glossy", "flat")
-SETS = dict(zip(STYLES, ("noto", "fluent-emoji", "fluent-emoji-flat")))
+STYLES = ("glossy", "flat")
+SETS = dict(zip(STYLES, ("fluent-emoji", "fluent-emoji-flat")))
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
 HUES = dict(zip(COLOURS, (0.0, 0.075, 0.14, 0.34, 0.6, 0.76, 0.9)))
 
@@ -56,6 +56,17 @@ def concepts():
         lines = [line.strip() for line in source]
     found = [Concept(line) for line in lines if line and not line.startswith("#")]
     return [c for c in found if os.environ.get("SET") == "all" or not c.large_set_only]
+
+
+def read_safetensors(file):
+    """The arrays of such a file by name, as float32."""
+    with open(file, "rb") as source:
+        header = json.loads(source.read(struct.unpack("<Q", source.read(8))[0]))
+        values = source.read()
+    header.pop("__metadata__", None)
+    names = {short: name for name, short in _DTYPES.items()}
+    return {name: np.frombuffer(values[slice(*h["data_offsets"])], names[h["dtype"]]).reshape(h["shape"]).astype(np.float32)
+            for name, h in header.items()}
 
 
 _DTYPES = {"float16": "F16", "float32": "F32", "int64": "I64"}

@@ -2,9 +2,7 @@
 
 The same figures as make check-model, but through torch, on checkpoints, and at either edge. Also writes a grid of the first 64
 pictures to samples/."""
-import json
 import os
-import struct
 import sys
 
 import numpy as np
@@ -14,22 +12,12 @@ from PIL import Image
 
 import tokenizer
 import train
-from common import ROOT, path, read_json
+from common import ROOT, path, read_json, read_safetensors
 from diffusion import draw
 from latents import load_vae
 from shared_torch import DEVICE, LOW, place, prepare
 
 BATCH, GUIDANCE = 16, 4.0
-
-
-def read_judge(file):
-    """The judge's folded weights (see tests/model/train_judge.py)."""
-    with open(file, "rb") as source:
-        header = json.loads(source.read(struct.unpack("<Q", source.read(8))[0]))
-        values = source.read()
-    header.pop("__metadata__")
-    return {name: torch.from_numpy(np.frombuffer(values[slice(*h["data_offsets"])], np.float16).reshape(h["shape"]).astype(np.float32))
-            for name, h in header.items()}
 
 
 def judge(weights, picture, sizes):
@@ -96,7 +84,9 @@ def main(edge, count):
     grid = shown.unflatten(0, (-1, 8)).permute(0, 3, 1, 4, 2)
     Image.fromarray(grid.reshape(grid.shape[0] * edge, 8 * edge, 3).numpy()).save(path("samples", f"held-out-{edge}.png"))
     shipped = os.path.join(ROOT, "tests", "model", "judge.safetensors")
-    weights = read_judge(shipped if os.path.exists(shipped) else path("judge.safetensors"))
+    # the judge's folded weights (see tests/model/train_judge.py)
+    file = shipped if os.path.exists(shipped) else path("judge.safetensors")
+    weights = {name: torch.from_numpy(value) for name, value in read_safetensors(file).items()}
     sizes = [len(asked[name]) for name in ("things", "kinds", "styles", "times")]
     said = judge(weights, made, sizes)
     print("held-out prompts:", figures(said, prompts))

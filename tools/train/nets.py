@@ -163,7 +163,8 @@ class UNet(nn.Module):
         nn.init.zeros_(self.conv_out.weight)
         nn.init.zeros_(self.conv_out.bias)
 
-    def forward(self, x, t, context):
+    def forward(self, x, t, context, seen=None):
+        """The predicted velocity; the list `seen`, if given, takes the features at half the latents' size on the way up."""
         embedding = self.time_embedding
         time = sinusoid(t, embedding.linear_1.in_features).to(x.dtype)
         time = F.silu(embedding.linear_2(F.silu(embedding.linear_1(time))))
@@ -181,6 +182,8 @@ class UNet(nn.Module):
         for level in self.up_blocks:
             for i in range(self.layers + 1):
                 x = level.step(i, torch.cat([x, skips.pop()], 1), time, context)
+            if seen is not None and len(skips) == self.layers + 1:
+                seen.append(x)
             if hasattr(level, "upsamplers"):
                 x = level.upsamplers[0].conv(F.interpolate(x, size=skips[-1].shape[2:]))
         return self.conv_out(group_norm(self.conv_norm_out, x))

@@ -153,10 +153,8 @@ TIME_WORDS = {"night": ("at night", "by night", "in the dark", "in the moonlight
               "day": ("by day", "on a sunny day", "in daylight")}
 WEATHER_WORDS = {"rain": ("in the rain", "on a rainy day", "while it rains"), "snow": ("while it snows", "with snow falling", "in falling snow")}
 STYLE_BEFORE = {"flat": ("flat icon of", "flat illustration of", "flat drawing of", "flat", "minimal flat"),
-                "glossy": ("glossy icon of", "glossy 3d", "glossy", "shiny 3d render of"),
-                "cartoon": ("cartoon of", "cartoon", "cartoon drawing of", "sticker of")}
-STYLE_AFTER = {"flat": ("flat style", "in flat style", "flat design"), "glossy": ("glossy style", "in glossy style", "3d, glossy"),
-               "cartoon": ("cartoon style", "in cartoon style", "sticker")}
+                "glossy": ("glossy icon of", "glossy 3d", "glossy", "shiny 3d render of")}
+STYLE_AFTER = {"flat": ("flat style", "in flat style", "flat design"), "glossy": ("glossy style", "in glossy style", "3d, glossy")}
 PLAIN_WORDS = ("on a {} background", "on {}", "{} background", "against a {} background")
 
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 import config
+import guide
 import nets
 import text
 import tokenizer
@@ -28,12 +29,12 @@ from scenes import Bank, caption
 from shared_torch import Clock, DEVICE, LOW, Trained, place, prepare, save
 
 BATCH = {128: 64, 256: 24}
-RATE, WARM_UP, DROP, AVERAGE = 4e-4, 400, 0.1, 0.9995
+RATE, WARM_UP, DROP, AVERAGE, GUIDANCE = 4e-4, 400, 0.1, 0.9995, float(os.environ.get("GUIDE", "0.05"))
 SAVE_EVERY, LOOK_EVERY = 420, 1500
 LOOK_AT = ("a red fox in the snow at night", "a cat on the beach", "a green car in the city, flat style", "a glossy strawberry",
            "two balloons in the sky", "a penguin in the desert at sunset", "a rocket in space", "an octopus underwater",
            "a castle in the mountains", "a pizza on a blue background", "a dog to the left of a house", "a purple umbrella in the rain",
-           "cartoon of a lion in the forest", "a sailboat on the sea at sunset", "an owl above a tree at night", "three tulips in a meadow")
+           "a lion in the forest", "a sailboat on the sea at sunset", "an owl above a tree at night", "three tulips in a meadow")
 
 
 class Rows:
@@ -45,7 +46,7 @@ class Rows:
         self.edge, self.scale, self.bank = edge, scale, bank
         self.values, self.count = None, 0
         self.recount()
-        self.plans = {}
+        self.plans, self.maps = {}, {}
 
     def recount(self):
         """More latents may have come meanwhile."""
@@ -57,7 +58,9 @@ class Rows:
         for n in numbers:
             if n not in self.plans:
                 self.plans[n] = plan_of(self.bank, self.edge, n)
-        return clean, [words.ids("" if rng.random() < DROP else caption(rng, self.bank, self.plans[n])) for n in numbers]
+                self.maps[n] = guide.map_of(self.bank, self.plans[n], self.edge // 16)
+        ids = [words.ids("" if rng.random() < DROP else caption(rng, self.bank, self.plans[n])) for n in numbers]
+        return clean, ids, np.stack([self.maps[n] for n in numbers])
 
 
 def batches(rng, rows, words, size):
@@ -70,12 +73,15 @@ def batches(rng, rows, words, size):
             yield rows.take(rng, words, sorted(order[i:i + size]))
 
 
-def loss_of(networks, table, clean, ids, noise, t):
+def loss_of(networks, table, clean, ids, noise, t, maps=None):
+    """Mean square error of the velocity; with maps, also how badly the network tells what is where."""
     clean, noise, t = clean.to(DEVICE), noise.to(DEVICE), t.to(DEVICE)
     x, velocity = noised(clean, noise, t, table)
     context = networks["text"](torch.tensor(ids, device=DEVICE))
-    made = networks["unet"](place(x)[0], t, context)
-    return F.mse_loss(made.float(), velocity)
+    seen = []
+    made = networks["unet"](place(x)[0], t, context, seen)
+    loss = F.mse_loss(made.float(), velocity)
+    return loss, loss if maps is None else loss + GUIDANCE * guide.loss_of(networks["guide"], seen[0], maps)
 
 
 def some_times(count):
@@ -88,10 +94,10 @@ def judged(networks, table, rows, words):
     generator, rng, total = torch.Generator().manual_seed(7), random.Random(7), 0.0
     with torch.no_grad():
         for i in range(0, Rows.KEPT, 64):
-            clean, ids = rows.take(rng, words, list(range(i, i + 64)))
+            clean, ids, _maps = rows.take(rng, words, list(range(i, i + 64)))
             noise = torch.randn(clean.shape, generator=generator)
             t = (torch.arange(64) * STEPS // 64 + 7).clamp(0, STEPS - 1)
-            total += float(loss_of(networks, table, clean, ids, noise, t)) * 64
+            total += float(loss_of(networks, table, clean, ids, noise, t)[0]) * 64
     return total / Rows.KEPT
 
 
@@ -115,7 +121,7 @@ def ends():
 
 
 def build(words):
-    return {"text": text.build(words.vocabulary), "unet": nets.UNet(config.UNET)}
+    return {"text": text.build(words.vocabulary), "unet": nets.UNet(config.UNET), "guide": guide.build()}
 
 
 def averaged(trained):
@@ -167,14 +173,14 @@ class Run:
         torch.manual_seed(self.trained.step_number)
         last = time.monotonic()
         looked, sums = last, [0, 0.0]
-        for clean, ids in batches(rng, self.rows, self.words, BATCH[self.edge]):
+        for clean, ids, maps in batches(rng, self.rows, self.words, BATCH[self.edge]):
             if clock.ended or self.about["samples"] >= until:
                 break
             rate = self.rate()
-            loss = loss_of(self.trained.low, self.table, clean, ids, torch.randn(clean.shape), some_times(len(clean)))
+            loss, guided = loss_of(self.trained.low, self.table, clean, ids, torch.randn(clean.shape), some_times(len(clean)), maps)
             if not math.isfinite(float(loss)):
                 raise FloatingPointError("the loss is no number any more: go on from the last checkpoint with a lower rate")
-            self.trained.step(loss, rate)
+            self.trained.step(guided, rate)
             self.about["samples"] += len(clean)
             sums = [sums[0] + 1, sums[1] + float(loss)]
             now = time.monotonic()

@@ -1,7 +1,8 @@
-"""Trains the autoencoder on crops of scenes. usage: vae.py [decoder]
+"""Trains the autoencoder on crops of scenes. usage: vae.py [decoder|keep]
 
-Does nothing when it has all its steps. "decoder" goes on with the decoder alone, for as many steps again: latents that were
-computed before stay valid."""
+Does nothing when it has all its steps, and takes the weights of vae.safetensors beside this program where there are none yet:
+delete that file to begin with nothing. "decoder" goes on with the decoder alone, for as many steps again: latents that were
+computed before stay valid. "keep" writes vae.safetensors."""
 import copy
 import os
 import random
@@ -15,10 +16,11 @@ from PIL import Image
 
 import config
 import nets
-from common import path
+from common import HERE, path, read_safetensors, save_safetensors
 from scenes import Bank, draw_plan
 from shared_torch import Clock, DEVICE, Trained, place, prepare, save
 
+KEPT = os.path.join(HERE, "vae.safetensors")
 # Edge of the crops, and how many: large ones too, because norms look at the whole of what they see.
 CROPS = ((64, 8), (64, 8), (128, 2))
 
@@ -114,12 +116,28 @@ def build():
     return {"vae": nets.Vae(config.VAE), "readout": torch.nn.Conv2d(config.VAE["latent_channels"], 3, 1)}
 
 
+def take_over(trained, file):
+    """Weights of an earlier training, at its end."""
+    weights = {"vae." + name: torch.from_numpy(value) for name, value in read_safetensors(file).items()}
+    for networks in (trained.masters, trained.average):
+        networks.load_state_dict(weights, strict=False)
+    trained.step_number = config.TRAINING["vae"]
+    trained.refresh()
+
+
+def keep(file, kept):
+    average = torch.load(file, map_location="cpu")["average"]
+    save_safetensors(kept, {name.removeprefix("vae."): value.half().numpy() for name, value in average.items() if name.startswith("vae.")})
+
+
 def main(decoder_only):
     prepare(1)
     bank, file = Bank(), path("checkpoints", "vae.pt")
     trained = Trained(build(), 0.995, 0.0)
     if os.path.exists(file):
         trained.load(torch.load(file, map_location=DEVICE))
+    elif os.path.exists(KEPT):
+        take_over(trained, KEPT)
     rng = random.Random(1000 + trained.step_number)
     last = config.TRAINING["vae"] * (2 if decoder_only else 1)
     clock, shown = Clock(300), time.monotonic()
@@ -139,4 +157,7 @@ def main(decoder_only):
 
 
 if __name__ == "__main__":
-    main("decoder" in sys.argv[1:])
+    if "keep" in sys.argv[1:]:
+        keep(path("checkpoints", "vae.pt"), KEPT)
+    else:
+        main("decoder" in sys.argv[1:])
