@@ -14,7 +14,7 @@ CUDA_ARCH := $(foreach sm,75 80 86 89 90,-gencode arch=compute_$(sm),code=sm_$(s
 $(B)/obj/worker/tensor/cuda/device_cuda.o: WORKER_CFLAGS += -I$(CUDA_HOME)/include
 $(B)/obj/worker/%.cu.o: worker/%.cu $(wildcard worker/tensor/cuda/*.h)
 	@mkdir -p $(@D)
-	$(NVCC) -O2 -std=c++17 -I. -Xcompiler -Wall,-Wextra,-fPIC,-fvisibility=hidden -t 0 $(CUDA_ARCH) -c -o $@ $<
+	$(CUDA_HOME)/bin/nvcc -O2 -std=c++17 -I. -Xcompiler -Wall,-Wextra,-fPIC,-fvisibility=hidden -t 0 $(CUDA_ARCH) -c -o $@ $<
 $(B)/invokemu-cuda.so: $(CUDA_OBJS)
 	$(CC) -shared -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-rpath,$(CUDA_HOME)/lib64 -o $@ $^ -L$(CUDA_HOME)/lib64 \
 		-lcublasLt -lcudart_static -lstdc++ -lpthread -ldl -lrt -lm
