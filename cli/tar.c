@@ -130,28 +130,23 @@ static imu_err *take_entry(apr_pool_t *p, struct archive *tar, struct archive_en
 }
 
 /* libarchive looks no further than the mark at the end, and takes a file that lacks it for whole:
- * a part of a backup, or one with something behind it. */
+ * a part of a backup, or one with something behind it. @param end  where the mark begins */
 static imu_err *check_end(apr_pool_t *p, const char *file, int fd, apr_int64_t end)
 {
-    static const char none[END_BYTES];
     char buf[COPY_BYTES];
-    apr_int64_t at = 0;
-    struct stat st;
+    apr_int64_t at = end;
+    int empty = 1;
     ssize_t n = 0;
 
-    if (fstat(fd, &st) != 0 || st.st_size < END_BYTES ||
-        pread(fd, buf, END_BYTES, st.st_size - END_BYTES) != END_BYTES ||
-        memcmp(buf, none, END_BYTES) != 0)
-        n = -1;
-    for (at = end; n >= 0 && (n = pread(fd, buf, sizeof buf, at)) > 0; at += n)
+    for (; empty && (n = pread(fd, buf, sizeof buf, at)) > 0; at += n)
         for (ssize_t i = 0; i < n; i++)
-            if (buf[i])
-                n = -1;
-    return n == 0 ? NULL
-                  : imu_error(p, 422, "no_backup",
-                              "%s does not end where a backup of invokemu does: it is a part of "
-                              "one, or something was added",
-                              file);
+            empty &= !buf[i];
+    return empty && n == 0 && at - end >= END_BYTES
+               ? NULL
+               : imu_error(p, 422, "no_backup",
+                           "%s does not end where a backup of invokemu does: it is a part of "
+                           "one, or something was added",
+                           file);
 }
 
 imu_err *cli_tar_read(apr_pool_t *p, const char *file, const char *folder)
@@ -181,7 +176,7 @@ imu_err *cli_tar_read(apr_pool_t *p, const char *file, const char *folder)
     if (!err && rv != ARCHIVE_EOF)
         err = failed(p, tar, file);
     if (!err)
-        err = check_end(p, file, fd, archive_filter_bytes(tar, -1));
+        err = check_end(p, file, fd, archive_read_header_position(tar));
     apr_pool_destroy(sub);
     archive_read_free(tar);
     if (fd >= 0)
