@@ -12,7 +12,7 @@ import { Guard, Shell, Toasts } from './parts/shell.js';
 import { startBoards } from './state/boards.js';
 import { startJobs } from './state/jobs.js';
 import { startPictures } from './state/pictures.js';
-import { loadCounts, startQueue } from './state/queue.js';
+import { startQueue } from './state/queue.js';
 import { startToasts } from './state/toasts.js';
 import { startWish } from './state/wish.js';
 
@@ -139,16 +139,6 @@ function App() {
   return html`<${Shell}><${Guard} key=${path}>${inner(path)}<//><//>`;
 }
 
-function countOnceIn() {
-  let counted = null;
-  user.subscribe((person) => {
-    if (person && person.user_id !== counted && !person.must_change_password) {
-      loadCounts();
-    }
-    counted = person?.user_id;
-  });
-}
-
 // A file that is dropped where it means nothing must not take the place of the page.
 ['dragover', 'drop'].forEach((type) =>
   addEventListener(type, (event) => {
@@ -163,7 +153,6 @@ startRouter();
 watchSession();
 keepFocus();
 [startToasts, startWish, startJobs, startPictures, startBoards, startQueue, startLive].forEach((begin) => begin());
-countOnceIn();
 document.getElementById('app').textContent = '';
 render(html`<${Guard}><${App} /><${Toasts} /><//>`, document.getElementById('app'));
 start();

@@ -124,13 +124,15 @@ async function read(page) {
   moreJobs.value = unread().length > 0;
 }
 
+const askIds = async () => (await get(`${QUEUE}/item_ids`, { order_dir: 'DESC', mine: !solo.value })).item_ids;
+
 /** Reads the newest of the person's own jobs, however many others made since. */
 export async function loadFeed() {
   if (feedState.value === 'idle' || feedState.value.failed) {
     feedState.value = 'loading';
   }
   try {
-    ids = (await get(`${QUEUE}/item_ids`, { order_dir: 'DESC', mine: !solo.value })).item_ids;
+    ids = await askIds();
     await read(ids.slice(0, PAGE));
     feedState.value = 'ready';
   } catch (error) {
@@ -149,10 +151,16 @@ async function catchUp() {
   }
 }
 
-/** The line is open for the first time: whatever moved between reading the feed and now was not heard of. */
-function firstHeard() {
+/** The line is open for the first time: whatever moved or came between reading the feed and now was not heard of. */
+async function firstHeard() {
   if (sending || [...byItem.values()].some((job) => !isFinal(job.value))) {
     catchUp();
+  } else if (feedState.value !== 'idle') {
+    // When it fails, the next event finds its job unknown and reads the feed.
+    const newest = await askIds().then((list) => list[0], () => ids[0]);
+    if (newest !== ids[0]) {
+      loadFeed();
+    }
   }
 }
 

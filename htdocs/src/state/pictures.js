@@ -388,7 +388,8 @@ function refreshSoon() {
 
 export function startPictures() {
   on('invocation_complete', (event) => event.result?.image && refreshSoon());
-  on('reconnected', refreshSoon);
+  // The first time too: what happened between the first look and the opening of the line was not heard of.
+  ['connected', 'reconnected'].forEach((event) => on(event, refreshSoon));
   on('boards_changed', lookAgain);
   addEventListener('focus', lookAgain);
   document.addEventListener('visibilitychange', lookAgain);

@@ -1,8 +1,8 @@
 // The queue: how many wait, and a list of one's own jobs or of everybody's, with only what one may know of the jobs of others.
-import { computed, signal } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
 import { get, post, put } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
-import { on } from '../core/live.js';
+import { link, on } from '../core/live.js';
 import { isAdmin, onLeave, solo, user } from '../core/session.js';
 import { forgetEnded } from './jobs.js';
 import { complain, say } from './toasts.js';
@@ -60,7 +60,7 @@ const status = freshReader(
   // The badge keeps its last number; the banner already says that the server is away.
   () => {},
 );
-export const loadCounts = status.read;
+const loadCounts = status.read;
 
 let limit = PAGE;
 const seesAll = () => solo.value || isAdmin.value;
@@ -172,11 +172,15 @@ export async function tidyUp(everyones) {
 }
 
 export function startQueue() {
-  ['batch_enqueued', 'queue_item_status_changed', 'queue_cleared', 'queue_pruned', 'queue_items_retried', 'queue_items_canceled', 'workers_changed', 'reconnected'].forEach(
+  ['batch_enqueued', 'queue_item_status_changed', 'queue_cleared', 'queue_pruned', 'queue_items_retried', 'queue_items_canceled', 'workers_changed'].forEach(
     (event) => on(event, refreshSoon),
   );
-  // Jobs may have moved on between the first look at them and the opening of the line.
-  on('connected', () => (busy.value.all || watching) && refreshSoon());
+  // Counted once the line is open, so that nothing is missed between the two; or where it can't be opened.
+  effect(() => {
+    if (link.value !== 'off') {
+      refreshSoon();
+    }
+  });
   onLeave(() => {
     clearTimeout(timer);
     timer = 0;
