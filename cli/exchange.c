@@ -43,11 +43,6 @@ static const char *stage_of(const cli *c, const cli_exchange *e, const char *pat
     return apr_pstrcat(c->p, c->opt.root, "/tmp/", e->stage, path, NULL);
 }
 
-static const char *folder_of(apr_pool_t *p, const char *path)
-{
-    return apr_pstrmemdup(p, path, (apr_size_t)(strrchr(path, '/') - path));
-}
-
 /* ---- the mark ---- */
 
 static imu_err *write_mark(const exchange *x)
@@ -62,7 +57,7 @@ static imu_err *write_mark(const exchange *x)
     imu_err *err = text ? cli_write_file(x->p, mark, text)
                         : imu_error(x->p, 422, "which", "the backup's path is no text");
 
-    return err ? err : cli_sync(x->p, folder_of(x->p, mark));
+    return err ? err : cli_sync(x->p, cli_folder_of(x->p, mark));
 }
 
 static imu_err *take_mark_away(const exchange *x)
@@ -116,7 +111,7 @@ imu_err *cli_exchange_look(cli *c, cli_exchange *e)
 
 static imu_err *move(exchange *x, const char *from, const char *to)
 {
-    imu_err *err = cli_make_folders(x->p, folder_of(x->p, to), 0750);
+    imu_err *err = cli_make_folders(x->p, cli_folder_of(x->p, to), 0750);
     int rc, code;
 
     if (err)
@@ -242,7 +237,7 @@ imu_err *cli_exchange_do(cli *c, cli_exchange *e)
     if (err)
         return give_up(&x, err);
     if ((err = cli_sync(c->p, c->opt.root)) ||
-        (err = cli_sync(c->p, folder_of(c->p, c->opt.database))))
+        (err = cli_sync(c->p, cli_folder_of(c->p, c->opt.database))))
         return err;
     return take_mark_away(&x);
 }

@@ -51,12 +51,15 @@ static int copy_bytes(int from, int to)
     return 0;
 }
 
+const char *cli_folder_of(apr_pool_t *p, const char *path)
+{
+    return apr_pstrmemdup(p, path, (apr_size_t)(strrchr(path, '/') - path));
+}
+
 /* A name beside `to` that nothing has, for what is renamed to it once it is whole. */
 static const char *part_of(apr_pool_t *p, const char *to)
 {
-    const char *folder = apr_pstrmemdup(p, to, (apr_size_t)(strrchr(to, '/') - to));
-
-    return apr_pstrcat(p, folder, "/" IMU_TEMPORARY_PREFIX, imu_uuid4(p), NULL);
+    return apr_pstrcat(p, cli_folder_of(p, to), "/" IMU_TEMPORARY_PREFIX, imu_uuid4(p), NULL);
 }
 
 /* Closes a finished part and gives it its name, or takes it away after an error. */

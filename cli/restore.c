@@ -175,8 +175,7 @@ static imu_err *check_unused(const restore *r)
 static imu_err *keep_others_out(const restore *r, apr_pool_t *p)
 {
     const char *db = r->c->opt.database;
-    imu_err *err =
-        cli_make_folders(p, apr_pstrmemdup(p, db, (apr_size_t)(strrchr(db, '/') - db)), 0750);
+    imu_err *err = cli_make_folders(p, cli_folder_of(p, db), 0750);
 
     return err ? err : imu_database_hold(p, db, 1);
 }

@@ -117,8 +117,7 @@ static imu_err *take_entry(apr_pool_t *p, struct archive *tar, struct archive_en
         return imu_error(p, 422, "no_backup", "%s holds what no backup of invokemu does (%s)", file,
                          name ? name : "?");
     path = apr_pstrcat(p, folder, "/", name, NULL);
-    if ((err = cli_make_folders(p, apr_pstrmemdup(p, path, (apr_size_t)(strrchr(path, '/') - path)),
-                                0700)))
+    if ((err = cli_make_folders(p, cli_folder_of(p, path), 0700)))
         return err;
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
     if (fd < 0)

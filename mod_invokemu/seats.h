@@ -4,11 +4,10 @@
  * has signed in on a connection shares a part of them, whoever has not another; where one of the
  * two is full, a newcomer gets in all the same, and the connection of it that has asked for nothing
  * for longest ends, of whoever has most: an account, or a network. What has a request under way
- * comes last. So nobody can take all, whoever
- * comes has time to ask for something, and a proxy whose clients are all one network here is not
- * locked out. Event sockets are neither's. As long as nobody has signed in on them, they share a
- * part of what event sockets there may be, in the same way; then the limit of a person's sockets
- * counts.
+ * comes last. So nobody can take all, whoever comes has time to ask for something, and a proxy
+ * whose clients are all one network here is not locked out. Event sockets are neither's. As long as
+ * nobody has signed in on them, they share a part of what event sockets there may be, in the same
+ * way; then the limit of a person's sockets counts.
  *
  * All calls but imu_seat_take do nothing without a seat.
  */

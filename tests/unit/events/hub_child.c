@@ -158,6 +158,19 @@ void emit(const char *name, const char *owner, const char *data)
     json_decref(json);
 }
 
+int setup_all(void **state)
+{
+    (void)state;
+    return apr_initialize() != APR_SUCCESS || apr_pool_create(&pool, NULL) != APR_SUCCESS;
+}
+
+int teardown_all(void **state)
+{
+    (void)state;
+    apr_terminate();
+    return 0;
+}
+
 int setup(void **state)
 {
     imu_hub_config config;

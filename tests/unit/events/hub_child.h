@@ -43,6 +43,9 @@ const char *open_sid(const char *text);
 /** Opens a WebSocket, connects with that token and listens to the queue. @return its number */
 json_int_t listener(const char *token);
 void emit(const char *name, const char *owner, const char *data);
+/** The pool, for all tests. */
+int setup_all(void **state);
+int teardown_all(void **state);
 /** A new hub with a child, for each test. */
 int setup(void **state);
 int teardown(void **state);

@@ -129,11 +129,6 @@ int main(void)
         T(a_person_reads_or_loses_events),
         T(what_waits_is_taken_back),
     };
-    int rc;
 
-    if (apr_initialize() != APR_SUCCESS || apr_pool_create(&pool, NULL) != APR_SUCCESS)
-        return 1;
-    rc = cmocka_run_group_tests(tests, NULL, NULL);
-    apr_terminate();
-    return rc;
+    return cmocka_run_group_tests(tests, setup_all, teardown_all);
 }

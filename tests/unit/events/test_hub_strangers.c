@@ -82,11 +82,6 @@ int main(void)
         T(strangers_of_one_address),
         T(who_is_known),
     };
-    int rc;
 
-    if (apr_initialize() != APR_SUCCESS || apr_pool_create(&pool, NULL) != APR_SUCCESS)
-        return 1;
-    rc = cmocka_run_group_tests(tests, NULL, NULL);
-    apr_terminate();
-    return rc;
+    return cmocka_run_group_tests(tests, setup_all, teardown_all);
 }
