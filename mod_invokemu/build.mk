@@ -4,7 +4,7 @@ APXS        ?= apxs
 APR_CFLAGS  := $(shell apr-1-config --includes --cppflags 2>/dev/null) $(shell apu-1-config --includes 2>/dev/null)
 APR_LIBS    := $(shell apr-1-config --link-ld 2>/dev/null) $(shell apu-1-config --link-ld 2>/dev/null)
 HTTPD_CFLAGS = $(APR_CFLAGS) -I$(shell $(APXS) -q INCLUDEDIR 2>/dev/null)
-CORE_LIBS   := -ljansson -lcrypt -lcrypto -lzxcvbn -larchive -lm
+CORE_LIBS   := -ljansson -lcrypt -lcrypto -lzxcvbn -larchive -lsqlite3 -lm
 
 # The worker's readers of what describes a model, for the look at it before it is offered.
 MODEL_FILES_SRC := $(addprefix worker/diffusion/,model_files.c model_kind.c file_kind.c folder_kind.c inversion_names.c upscaler_shape.c single_file.c sharded.c safetensors.c json_file.c fault.c) worker/tensor/dtype.c

@@ -142,25 +142,43 @@ imu_err *imu_api_image_urls(imu_req *req)
                                     imu_image_url(req, image->image_name, "thumbnail")));
 }
 
+/* Whether a picture may be read is remembered until anything changes: pages ask for many small
+ * files, and again for the same ones. */
+static imu_err *may_read(imu_req *req, const char *name)
+{
+    imu_image *image;
+    imu_err *err;
+    imu_db *db;
+    apr_size_t len;
+    const char *key = apr_pstrcat(req->p, "reads ", req->who.is_admin ? "admin " : "user ",
+                                  req->who.user_id, " ", name, NULL);
+
+    if ((err = imu_req_db(req, &db)) || imu_db_recall(db, req->p, key, &len))
+        return err;
+    if ((err = imu_gallery_picture_named(req, name, imu_policy_picture_read, &image)))
+        return err;
+    imu_db_remember(db, key, "", 0);
+    return NULL;
+}
+
 /* The bytes behind a name never change, so the name is the strong validator. */
 static imu_err *reply_file(imu_req *req, const char *view, const char *type,
                            const char *(*path_of)(apr_pool_t *, const char *, const char *))
 {
-    const char *cache = req->who.via == IMU_VIA_SYSTEM ? CACHE_SINGLE : CACHE_MULTI, *path;
-    imu_image *image;
-    imu_err *err = imu_gallery_picture(req, imu_policy_picture_read, &image);
+    const char *cache = req->who.via == IMU_VIA_SYSTEM ? CACHE_SINGLE : CACHE_MULTI;
+    const char *name = imu_param(req, "image_name"), *path;
+    imu_err *err = may_read(req, name);
 
     if (err)
         return err;
-    if (!imu_picture_file_ok(image->image_name))
+    if (!imu_picture_file_ok(name))
         return imu_error_internal(req->p, "a picture's row has a name that no file of ours has: %s",
-                                  image->image_name);
-    path = path_of(req->p, req->inst->root, image->image_name);
+                                  name);
+    path = path_of(req->p, req->inst->root, name);
     imu_reply_header(
         req, "Content-Disposition",
         apr_pstrcat(req->p, "inline; filename=\"", strrchr(path, '/') + 1, "\"", NULL));
-    return imu_reply_file(req, path, type,
-                          apr_pstrcat(req->p, "\"", image->image_name, "-", view, "\"", NULL),
+    return imu_reply_file(req, path, type, apr_pstrcat(req->p, "\"", name, "-", view, "\"", NULL),
                           cache);
 }
 

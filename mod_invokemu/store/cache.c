@@ -3,13 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <apr_hash.h>
 #include <apr_strings.h>
 
-#define SLOTS      64
+#define SLOTS      256
 #define MAX_ANSWER (64 * 1024)
 #define MAX_BYTES  (1024 * 1024)
 
 typedef struct cache_slot {
+    unsigned hash; /* of the key: most slots are passed over by it */
     char *key;
     char *version;
     char *data;
@@ -48,11 +50,23 @@ imu_cache *imu_cache_new(apr_pool_t *p)
     return c;
 }
 
+static unsigned hash_of(const char *key)
+{
+    apr_ssize_t len = APR_HASH_KEY_STRING;
+
+    return apr_hashfunc_default(key, &len);
+}
+
 static cache_slot *slot_of(imu_cache *c, const char *key)
 {
-    for (int i = 0; i < SLOTS; i++)
-        if (c->slots[i].key && strcmp(c->slots[i].key, key) == 0)
-            return &c->slots[i];
+    const unsigned hash = hash_of(key);
+
+    for (int i = 0; i < SLOTS; i++) {
+        cache_slot *s = &c->slots[i];
+
+        if (s->key && s->hash == hash && strcmp(s->key, key) == 0)
+            return s;
+    }
     return NULL;
 }
 
@@ -81,6 +95,7 @@ void imu_cache_put(imu_cache *c, const char *key, const char *version, const cha
         c->next = (c->next + 1) % SLOTS;
         slot_clear(c, s);
     }
+    s->hash = hash_of(key);
     s->key = strdup(key);
     s->version = strdup(version);
     s->data = malloc(len + 1);

@@ -7,6 +7,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/store/cache.h"
+#include "mod_invokemu/store/wal_index.h"
 
 #define MAX_ARGS 32
 
@@ -20,8 +21,7 @@ struct imu_conn {
     const imu_query *queries;
     int n_queries;
     apr_hash_t *prepared; /* name -> apr_dbd_prepared_t, of what was needed so far */
-    apr_int64_t
-        writes; /* made through this connection; SQLite's data_version counts those of the others */
+    imu_wal_index *index; /* NULL as long as it has not been needed */
     imu_cache *cache;
 };
 
@@ -186,7 +186,6 @@ imu_err *imu_db_exec(imu_db *db, apr_pool_t *p, int *affected, const char *name,
         return err;
     if (db->depth == 0 && (err = lock_writes(db)))
         return err;
-    db->conn->writes++;
     rv = apr_dbd_pbquery(db->driver, p, db->handle, &rows, statement, args.values);
     if (rv != 0)
         err = failed(db, p, name, rv);
@@ -232,7 +231,6 @@ imu_err *imu_db_end(imu_db *db, imu_err *err)
         db->depth--;
         return err;
     }
-    db->conn->writes++;
     if (err)
         apr_dbd_transaction_mode_set(db->driver, db->trans, APR_DBD_TRANSACTION_ROLLBACK);
     rv = apr_dbd_transaction_end(db->driver, db->pool, db->trans);
@@ -249,22 +247,24 @@ imu_err *imu_db_end(imu_db *db, imu_err *err)
     return err ? err : unlock_err;
 }
 
-/* A text that differs whenever anybody changed the database in between. */
-static const char *database_version(imu_db *db, apr_pool_t *p)
+/* NULL within a transaction too: what it has written itself is no version yet. */
+static const char *version_of(imu_db *db, apr_pool_t *p)
 {
+    struct imu_conn *conn = db->conn;
     imu_rows *rows;
 
-    if (imu_db_select(db, p, &rows, "data_version", "") || rows->count != 1)
+    if (db->depth > 0)
         return NULL;
-    return apr_psprintf(p, "%s.%" APR_INT64_T_FMT, imu_text(rows, 0, "data_version"),
-                        db->conn->writes);
+    if (!conn->index && !imu_db_select(db, p, &rows, "database_open", ""))
+        conn->index = imu_wal_index_of(apr_dbd_native_handle(db->driver, db->handle));
+    return conn->index ? imu_wal_version(p, conn->index) : NULL;
 }
 
 const char *imu_db_recall(imu_db *db, apr_pool_t *p, const char *key, apr_size_t *len)
 {
     /* Read before the data it stands for: newer data under an older version is only forgotten too
      * early. */
-    db->version = database_version(db, p);
+    db->version = version_of(db, p);
     return db->version ? imu_cache_get(db->conn->cache, p, key, db->version, len) : NULL;
 }
 

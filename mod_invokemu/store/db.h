@@ -20,8 +20,7 @@
 typedef struct imu_db {
     const apr_dbd_driver_t *driver;
     apr_dbd_t *handle;
-    struct imu_conn *conn; /**< what stays with the connection: statements, count of writes,
-                              remembered answers */
+    struct imu_conn *conn; /**< what stays with the connection: statements, remembered answers */
     apr_global_mutex_t *write_lock; /**< may be NULL: the process writes alone */
     apr_dbd_transaction_t *trans;
     apr_pool_t *pool; /**< lives as long as this use of the connection */
@@ -91,9 +90,8 @@ imu_err *imu_db_begin(imu_db *db);
 imu_err *imu_db_end(imu_db *db, imu_err *err);
 
 /**
- * An answer remembered on this connection, if nobody has changed the database since (SQLite's
- * data_version for other connections, a count for this one). Call it before reading what the answer
- * is made of; hand the new answer to imu_db_remember.
+ * An answer remembered on this connection, if nobody has changed the database since (wal_index.h).
+ * Call it before reading what the answer is made of; hand the new answer to imu_db_remember.
  * @return a copy in p, or NULL
  */
 const char *imu_db_recall(imu_db *db, apr_pool_t *p, const char *key, apr_size_t *len);

@@ -8,6 +8,6 @@ INSERT INTO app_settings (key, value, updated_at) VALUES (%s, %s, %s) ON CONFLIC
 INSERT INTO app_settings (key, value, updated_at) VALUES (%s, %s, %s)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at;
 
--- Changes with every commit of another connection.
--- :name data_version
+-- Looks into the file, and thereby opens its WAL.
+-- :name database_open
 PRAGMA data_version;

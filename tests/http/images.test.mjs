@@ -102,6 +102,25 @@ describe('pictures', () => {
             }
         });
 
+        test('who may see a file is remembered no longer than it is true', async () => {
+            const id = await board(owner, 'private', [[reader, 'read']]);
+            const image = await upload(owner, { query: `&board_id=${id}` });
+            /** What so many requests get that every connection to the database is likely to answer one. */
+            const all = async (who) => {
+                const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => status(who.get(at(image, i % 2 ? '/full' : '/thumbnail')))));
+                return [...new Set(answers)];
+            };
+            assert.deepEqual(await all(reader), [200]);
+            assert.deepEqual(await all(other), [403], 'nobody has what another may see');
+            assert.equal(await status(owner.delete(`/api/v1/boards/${id}/share/${reader.user.user_id}`)), 200);
+            assert.deepEqual(await all(reader), [403]);
+            assert.deepEqual(await all(owner), [200]);
+            assert.deepEqual(await all(admin), [200]);
+            assert.equal(await status(owner.delete(at(image))), 200);
+            assert.deepEqual(await all(owner), [403]);
+            assert.deepEqual(await all(admin), [404]);
+        });
+
         test('one foreign or unknown name spoils a list of stars and of moves', async () => {
             const [mine, foreign] = [await upload(owner), await upload(other)];
             const own = await board(owner, 'private');

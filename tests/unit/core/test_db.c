@@ -2,7 +2,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -176,19 +176,19 @@ static void test_the_oldest_answers_make_room(void **state)
     tempdb *t = *state;
     char *data = apr_pcalloc(t->pool, large + 1);
 
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 300; i++) {
         assert_false(is_remembered(t, i));
         imu_db_remember(t->db, apr_itoa(t->pool, i), data, 1);
     }
-    assert_true(is_remembered(t, 99) && is_remembered(t, 50) && !is_remembered(t, 0));
-    for (int i = 100; i < 140; i++) {
+    assert_true(is_remembered(t, 299) && is_remembered(t, 50) && !is_remembered(t, 0));
+    for (int i = 300; i < 340; i++) {
         assert_false(is_remembered(t, i));
         imu_db_remember(t->db, apr_itoa(t->pool, i), data, large);
     }
-    assert_true(is_remembered(t, 139) && is_remembered(t, 125) && !is_remembered(t, 120));
-    assert_false(is_remembered(t, 200));
-    imu_db_remember(t->db, apr_itoa(t->pool, 200), data, large + 1);
-    assert_false(is_remembered(t, 200));
+    assert_true(is_remembered(t, 339) && is_remembered(t, 325) && !is_remembered(t, 320));
+    assert_false(is_remembered(t, 400));
+    imu_db_remember(t->db, apr_itoa(t->pool, 400), data, large + 1);
+    assert_false(is_remembered(t, 400));
 }
 
 /* An answer made from data older than a write that came in between must not be served after it. */
@@ -201,6 +201,66 @@ static void test_an_answer_overtaken_by_a_write_is_not_served(void **state)
     assert_null(imu_db_recall(t->db, t->pool, "list", &len));
     assert_no_error(put(t, other, "x", "y"));
     imu_db_remember(t->db, "list", "[old]", 5);
+    assert_null(imu_db_recall(t->db, t->pool, "list", &len));
+}
+
+/* What a transaction has written is no version yet, and may never be one. */
+static void test_nothing_is_remembered_within_a_transaction(void **state)
+{
+    tempdb *t = *state;
+    apr_size_t len;
+
+    assert_null(imu_db_recall(t->db, t->pool, "list", &len));
+    imu_db_remember(t->db, "list", "[1]", 3);
+    assert_no_error(imu_db_begin(t->db));
+    assert_no_error(put(t, t->db, "x", "y"));
+    assert_null(imu_db_recall(t->db, t->pool, "list", &len));
+    imu_db_remember(t->db, "list", "[2]", 3);
+    assert_non_null(imu_db_end(t->db, imu_error(t->pool, 409, "no", "No.")));
+    assert_string_equal(imu_db_recall(t->db, t->pool, "list", &len), "[1]");
+}
+
+static void query(tempdb *t, const char *sql)
+{
+    apr_dbd_results_t *res = NULL;
+
+    assert_int_equal(apr_dbd_select(t->db->driver, t->pool, t->db->handle, &res, sql, 0), 0);
+}
+
+/* Whoever writes after a checkpoint begins the WAL anew: as many frames, other content. */
+static void test_a_wal_begun_anew_is_another_version(void **state)
+{
+    tempdb *t = *state;
+    imu_db *other = tempdb_another(t);
+    apr_size_t len;
+
+    query(t, "PRAGMA wal_checkpoint(TRUNCATE)");
+    for (int i = 0; i < 20; i++) {
+        assert_no_error(put(t, other, "x", apr_itoa(t->pool, i)));
+        assert_null(imu_db_recall(t->db, t->pool, "list", &len));
+        imu_db_remember(t->db, "list", apr_itoa(t->pool, i), 2);
+        assert_non_null(imu_db_recall(t->db, t->pool, "list", &len));
+        query(t, "PRAGMA wal_checkpoint(RESTART)");
+    }
+}
+
+static void test_a_commit_of_another_process_is_seen(void **state)
+{
+    tempdb *t = *state;
+    apr_size_t len;
+    pid_t child;
+    int status;
+
+    assert_null(imu_db_recall(t->db, t->pool, "list", &len));
+    imu_db_remember(t->db, "list", "[1]", 3);
+    assert_non_null(imu_db_recall(t->db, t->pool, "list", &len));
+    if ((child = fork()) == 0) {
+        execlp("sqlite3", "sqlite3", t->path,
+               "INSERT INTO app_settings VALUES ('by', '\"hand\"', '2026-01-01')", (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
     assert_null(imu_db_recall(t->db, t->pool, "list", &len));
 }
 
@@ -311,6 +371,12 @@ int main(void)
                                         tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_an_answer_overtaken_by_a_write_is_not_served,
                                         tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_nothing_is_remembered_within_a_transaction,
+                                        tempdb_setup, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_a_wal_begun_anew_is_another_version, tempdb_setup,
+                                        tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_a_commit_of_another_process_is_seen, tempdb_setup,
+                                        tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_huge_answers_are_not_kept, tempdb_setup,
                                         tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_migrating_again_changes_nothing, tempdb_setup,
