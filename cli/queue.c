@@ -63,9 +63,9 @@ imu_err *cli_queue_status(cli *c)
 
 static json_t *job_json(const imu_rows *rows, int i)
 {
-    static const char *const texts[] = {"batch_id",   "user_id",      "user_email", "status",
-                                        "origin",     "destination",  "error_type", "created_at",
-                                        "started_at", "completed_at", NULL};
+    static const char *const texts[] = {"batch_id",   "user_id",     "user_email",   "status",
+                                        "origin",     "destination", "error_type",   "held_for",
+                                        "created_at", "started_at",  "completed_at", NULL};
     json_t *one = json_pack("{s:I, s:I}", "item_id", (json_int_t)imu_int(rows, i, "item_id"),
                             "priority", (json_int_t)imu_int(rows, i, "priority"));
 
@@ -96,6 +96,15 @@ static imu_err *check_status(cli *c)
                                     "canceled");
 }
 
+/* Why a job failed, or what it waits for; NULL for the others. */
+static const char *remark(cli *c, const imu_rows *rows, int i)
+{
+    const char *model = imu_text(rows, i, "held_for");
+
+    return model ? apr_pstrcat(c->p, "waits for model ", model, NULL)
+                 : imu_text(rows, i, "error_type");
+}
+
 imu_err *cli_queue_list(cli *c)
 {
     json_t *list = imu_json_own(c->p, json_array());
@@ -110,7 +119,7 @@ imu_err *cli_queue_list(cli *c)
         (err = imu_queue_latest(&s, user_id, c->opt.status, limit, &rows)))
         return err;
     for (int i = 0; i < rows->count; i++) {
-        const char *email = imu_text(rows, i, "user_email"), *why = imu_text(rows, i, "error_type");
+        const char *email = imu_text(rows, i, "user_email"), *why = remark(c, rows, i);
 
         if (c->opt.json)
             json_array_append_new(list, job_json(rows, i));

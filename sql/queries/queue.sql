@@ -137,7 +137,7 @@ FROM session_queue WHERE item_id = %lld LIMIT 1;
 -- For whoever administers the machine: latest first, without what is large.
 -- :name queue_latest
 SELECT q.item_id, q.batch_id, q.user_id, u.email AS user_email, q.status, q.priority, q.origin, q.destination, q.error_type,
-  q.created_at, q.started_at, q.completed_at
+  CASE WHEN q.status = 'pending' THEN q.held_for END AS held_for, q.created_at, q.started_at, q.completed_at
 FROM session_queue q LEFT JOIN users u ON u.user_id = q.user_id
 WHERE q.queue_id = %s AND (%s IS NULL OR q.user_id = %s) AND (%s IS NULL OR q.status = %s)
 ORDER BY q.item_id DESC LIMIT %lld;

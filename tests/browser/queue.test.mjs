@@ -112,6 +112,11 @@ test('a job that waits for its model says so to its owner, and to an administrat
         await person.page.getByRole('radio', { name: 'Everyone’s' }).check();
         await person.page.locator(`.job[data-item="${held}"]`).getByText(words, { exact: true }).waitFor();
         await person.page.locator(`.job[data-item="${other}"]`).getByText('next', { exact: true }).waitFor();
+        if (email !== ADMIN.email) {
+            await person.page.getByRole('link', { name: 'Create' }).first().click();
+            await person.page.locator(`.tile[data-item="${held}"]`).getByText('waiting for its model', { exact: true }).waitFor();
+            await person.page.locator(`.tile[data-item="${other}"]`).getByText('waiting its turn', { exact: true }).waitFor();
+        }
         await person.context.close();
     }
     server.sql("DELETE FROM models WHERE key = 'away'");

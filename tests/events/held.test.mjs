@@ -64,6 +64,8 @@ for (const mode of ['RoundRobin', 'FIFO']) {
             assert.deepEqual(await held(admin, ids.dropped), ['pending', KEYS.dropped]);
             assert.deepEqual(worker.runs.map((r) => r.item_id), [ids.lost], 'only the job whose model is nowhere');
             assert.equal((await item(ann, ids.away)).held_for, null, 'others are not told');
+            const { out } = await run(server, 'invokemu', ['queue', 'list']);
+            assert.match(out, new RegExp(`^ *${ids.away} .* waits for model ${KEYS.away}$`, 'm'));
             assert.equal((await admin.get(`${QUEUE}/next`)).body, null);
         });
 

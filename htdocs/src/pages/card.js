@@ -25,7 +25,8 @@ function secondsLeft(job) {
 function Running({ job, small }) {
   const percent = Math.round((job.percent || 0) * 100);
   const left = percent >= 100 ? 'finishing' : job.percent ? timeLeft(secondsLeft(job)) : 'getting ready';
-  const words = job.status === 'in_progress' ? left : job.sending ? 'sending' : small ? 'waiting' : 'waiting its turn';
+  const waiting = job.awaits ? 'waiting for its model' : small ? 'waiting' : 'waiting its turn';
+  const words = job.status === 'in_progress' ? left : job.sending ? 'sending' : waiting;
   return html`${job.preview && html`<img class="preview" src=${job.preview} alt="" />`}
     <div class="running">
       <${Ring} percent=${job.status === 'in_progress' ? percent : null} label=${`Progress of “${job.wish.prompt.slice(0, 60)}”`} />

@@ -64,6 +64,8 @@ export function toJob(item) {
     // Its results have been read: what has no picture by now gets none.
     settled: FINAL.has(item.status),
     error: item.error_message,
+    // The key of the model that has to come before the job can run.
+    awaits: item.held_for,
     created: item.created_at,
     started: item.started_at,
     completed: item.completed_at,
@@ -395,7 +397,9 @@ function onStatus(event) {
     error: event.error_message || job.value.error,
     ...(isFinal(event) ? { preview: status === 'completed' ? job.value.preview : null } : {}),
   });
-  if (status === 'completed') {
+  if (status === 'pending') {
+    refreshJob(event.item_id); // it begins to wait for its model, or waits for it no more
+  } else if (status === 'completed') {
     spoken.value = `Your picture is ready: ${job.value.wish.prompt.slice(0, 80)}`;
     if (!job.value.picture) {
       refreshJob(event.item_id);
