@@ -223,25 +223,51 @@ static imu_err *fill(backup *b)
     return err ? err : cli_sync(b->p, b->work);
 }
 
-static imu_err *unfinished(apr_pool_t *p, const char *what)
+static imu_err *not_there(const backup *b)
 {
-    return imu_error(p, 409, "unfinished",
-                     "%s is left of a backup that was broken off: remove it first", what);
+    return cli_exists(b->to) ? imu_error(b->p, 409, "exists",
+                                         "%s exists already: a backup overwrites nothing", b->to)
+                             : NULL;
+}
+
+/* Of several backups with one name, the one that has made its part goes on, and the others touch
+ * nothing. The name is looked for once more behind that: from here on no other backup gives it. */
+static imu_err *has_begun(const backup *b, const char *part, int made)
+{
+    if (made)
+        return not_there(b);
+    if (errno != EEXIST)
+        return imu_error(b->p, 500, "files", "can't make %s: %s", part, strerror(errno));
+    return imu_error(b->p, 409, "unfinished",
+                     "%s exists: another backup of that name is at work, or is left unfinished, as "
+                     "it was broken off: remove it first then",
+                     part);
+}
+
+static imu_err *give_name(const backup *b, const char *part)
+{
+    if (cli_rename_new(part, b->to) == 0)
+        return NULL;
+    return errno == EEXIST
+               ? not_there(b)
+               : imu_error(b->p, 500, "files", "can't rename %s: %s", part, strerror(errno));
 }
 
 static imu_err *into_folder(backup *b)
 {
     imu_err *err;
+    int made;
 
     b->work = apr_pstrcat(b->p, b->to, ".unfinished", NULL);
-    if (cli_exists(b->work))
-        return unfinished(b->p, b->work);
-    if (!(err = fill(b)) && cli_rename(b->work, b->to) != 0)
-        err = imu_error(b->p, 500, "files", "can't rename %s: %s", b->work, strerror(errno));
-    if (!err)
+    if ((err = cli_make_folders(b->p, cli_folder_of(b->p, b->work), 0700)))
+        return err;
+    made = cli_mkdir(b->work, 0700) == 0;
+    err = has_begun(b, b->work, made);
+    if (!err && !(err = fill(b)) && !(err = give_name(b, b->work)))
         return cli_sync(b->p, b->to);
     /* Why it failed says more than why a part stays. */
-    (void)cli_remove_tree(b->p, b->work);
+    if (made)
+        (void)cli_remove_tree(b->p, b->work);
     return err;
 }
 
@@ -249,18 +275,20 @@ static imu_err *into_folder(backup *b)
 static imu_err *into_tar(backup *b)
 {
     const char *part = apr_pstrcat(b->p, b->to, ".unfinished", NULL);
-    imu_err *err, *left;
+    int fd = cli_open_new(part, 0600);
+    imu_err *err = has_begun(b, part, fd >= 0), *left;
 
-    if (cli_exists(part))
-        return unfinished(b->p, part);
+    if (fd < 0)
+        return err;
     b->how = CLI_LINK_OR_COPY;
     b->work = apr_pstrcat(b->p, b->c->opt.root, "/tmp/backup-", imu_uuid4(b->p), NULL);
-    if (!(err = fill(b)))
-        err = cli_tar_write(b->p, b->work, part);
+    if (!err && !(err = fill(b)))
+        err = cli_tar_write(b->p, b->work, part, fd);
+    close(fd);
     left = cli_remove_tree(b->p, b->work);
     err = err ? err : left;
-    if (!err && cli_rename(part, b->to) != 0)
-        err = imu_error(b->p, 500, "files", "can't rename %s: %s", part, strerror(errno));
+    if (!err)
+        err = give_name(b, part);
     if (err)
         (void)cli_unlink(part);
     return err;
@@ -337,8 +365,8 @@ imu_err *cli_backup(cli *c)
     b.to = to;
     if ((err = outside(c, to)))
         return err;
-    if (cli_exists(to))
-        return imu_error(c->p, 409, "exists", "%s exists already: a backup overwrites nothing", to);
+    if ((err = not_there(&b)))
+        return err;
     if ((err = is_tar(to) ? into_tar(&b) : into_folder(&b)))
         return err;
     cli_note(c, (imu_audit_fact){.action = IMU_AUDIT_BACKED_UP,

@@ -71,8 +71,9 @@ imu_err *cli_exchange_do(cli *c, cli_exchange *e);
 /** Reads the text of a manifest. @return 422 for what is none, or of a later form */
 imu_err *cli_manifest_read(apr_pool_t *p, const char *text, apr_size_t len, cli_manifest *manifest);
 
-/** Writes a folder into one tar file, which then is on the disk. */
-imu_err *cli_tar_write(apr_pool_t *p, const char *folder, const char *file);
+/** Writes a folder into one tar file, which then is on the disk.
+ * @param fd  that file, empty and open for writing */
+imu_err *cli_tar_write(apr_pool_t *p, const char *folder, const char *file, int fd);
 /** Takes a tar file apart into a folder. Nothing in it can lead out of there. */
 imu_err *cli_tar_read(apr_pool_t *p, const char *file, const char *folder);
 

@@ -116,9 +116,7 @@ static imu_err *move(exchange *x, const char *from, const char *to)
 
     if (err)
         return err;
-    cli_as(to);
-    rc = imu_rename_new(from, to);
-    cli_as(NULL);
+    rc = cli_rename_new(from, to);
     code = errno;
     if (rc != 0)
         return imu_error(x->p, code == EEXIST ? 409 : 500, code == EEXIST ? "exists" : "files",
@@ -139,9 +137,7 @@ static imu_err *make_aside(exchange *x)
         x->e->aside = apr_psprintf(x->p, ASIDE_PREFIX "%" APR_INT64_T_FMT "%s", now,
                                    n > 1 ? apr_psprintf(x->p, "-%d", n) : "");
         path = apr_pstrcat(x->p, x->c->opt.root, "/", x->e->aside, NULL);
-        cli_as(path);
-        rc = mkdir(path, 0750);
-        cli_as(NULL);
+        rc = cli_mkdir(path, 0750);
         if (rc != 0 && errno != EEXIST)
             break;
     }
@@ -186,11 +182,8 @@ static int undo(exchange *x)
     int rc = 0;
 
     while (rc == 0 && x->n > 0) {
-        const char *from = x->moves[--x->n].from;
-
-        cli_as(from);
-        rc = imu_rename_new(x->moves[x->n].to, from);
-        cli_as(NULL);
+        x->n--;
+        rc = cli_rename_new(x->moves[x->n].to, x->moves[x->n].from);
     }
     return rc == 0;
 }

@@ -53,7 +53,9 @@ static int copy_bytes(int from, int to)
 
 const char *cli_folder_of(apr_pool_t *p, const char *path)
 {
-    return apr_pstrmemdup(p, path, (apr_size_t)(strrchr(path, '/') - path));
+    const char *slash = strrchr(path, '/');
+
+    return slash > path ? apr_pstrmemdup(p, path, (apr_size_t)(slash - path)) : "/";
 }
 
 /* A name beside `to` that nothing has, for what is renamed to it once it is whole. */
@@ -272,6 +274,16 @@ int cli_open_file(const char *path)
     return only_file(fd);
 }
 
+int cli_open_new(const char *path, mode_t mode)
+{
+    int fd;
+
+    cli_as(path);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    cli_as(NULL);
+    return fd;
+}
+
 /* A folder, or what it holds, by one name that is no link. */
 static int step(int folder, const char *name, int flags)
 {
@@ -338,12 +350,22 @@ int cli_unlink(const char *path)
     return rc;
 }
 
-int cli_rename(const char *from, const char *to)
+int cli_mkdir(const char *path, mode_t mode)
+{
+    int rc;
+
+    cli_as(path);
+    rc = mkdir(path, mode);
+    cli_as(NULL);
+    return rc;
+}
+
+int cli_rename_new(const char *from, const char *to)
 {
     int rc;
 
     cli_as(to);
-    rc = rename(from, to);
+    rc = imu_rename_new(from, to);
     cli_as(NULL);
     return rc;
 }

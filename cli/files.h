@@ -63,9 +63,14 @@ int cli_open_file(const char *path);
 int cli_open_below(apr_pool_t *p, const char *folder, const char *path);
 /** What to say when it could not be opened. @param code  errno */
 const char *cli_why_closed(apr_pool_t *p, int code);
-/** @return 0 or -1 */
+/** Makes a file that was not there. @return a descriptor for writing, or -1 with errno */
+int cli_open_new(const char *path, mode_t mode);
+/** @return 0, or -1 with errno */
 int cli_unlink(const char *path);
-int cli_rename(const char *from, const char *to);
+/** Makes one folder that was not there. */
+int cli_mkdir(const char *path, mode_t mode);
+/** imu_rename_new, with the rights for to. */
+int cli_rename_new(const char *from, const char *to);
 /** Whether a path leads to something. */
 int cli_exists(const char *path);
 /** Whether another process has the database open. */

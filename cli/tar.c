@@ -78,16 +78,10 @@ static imu_err *sync_file(apr_pool_t *p, const char *file, int fd)
                           : imu_error(p, 500, "tar", "can't write %s: %s", file, strerror(errno));
 }
 
-imu_err *cli_tar_write(apr_pool_t *p, const char *folder, const char *file)
+imu_err *cli_tar_write(apr_pool_t *p, const char *folder, const char *file, int fd)
 {
     imu_err *err = NULL;
-    int fd;
 
-    cli_as(file);
-    fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    cli_as(NULL);
-    if (fd < 0)
-        return imu_error(p, 500, "tar", "can't make %s: %s", file, strerror(errno));
     walk.tar = archive_write_new();
     walk.prefix = strlen(folder) + 1;
     if (!walk.tar || archive_write_set_format_pax_restricted(walk.tar) != ARCHIVE_OK ||
@@ -96,12 +90,7 @@ imu_err *cli_tar_write(apr_pool_t *p, const char *folder, const char *file)
         archive_write_close(walk.tar) != ARCHIVE_OK)
         err = failed(p, walk.tar, file);
     archive_write_free(walk.tar);
-    if (!err)
-        err = sync_file(p, file, fd);
-    close(fd);
-    if (err)
-        (void)cli_unlink(file);
-    return err;
+    return err ? err : sync_file(p, file, fd);
 }
 
 /* Plain files alone, below the folder. */

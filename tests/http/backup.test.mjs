@@ -8,11 +8,11 @@ import { before, describe, test } from 'node:test';
 import { run } from '../lib/cli.mjs';
 import { BUILD } from '../lib/paths.mjs';
 import { makePng } from '../lib/png.mjs';
+import { DATABASE, makeRoot } from '../lib/roots.mjs';
 import { startServer, until, useServer } from '../lib/server.mjs';
 import { addUser, login, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
 
 const PARTS = ['outputs/images', 'outputs/images/thumbnails', 'outputs/workflow_thumbnails', 'outputs/style_presets'];
-const DATABASE = 'databases/invokemu.db';
 
 const sql = (file, statement) => execFileSync('sqlite3', ['-json', file, statement], { encoding: 'utf8', maxBuffer: 1 << 28 });
 const rows = (file, statement) => JSON.parse(sql(file, statement) || '[]');
@@ -116,14 +116,7 @@ describe('backup and restore', () => {
         for (const locale of ['C', 'C.UTF-8', 'nowhere']) {
             test(`names with any letters come through ${kind}, whatever the caller's locale is (${locale})`, async () => {
                 const root = at(`odd-root-${locale}-${name}`);
-                fs.mkdirSync(root);
-                assert.equal((await invokemu('migrate', '--root', root)).code, 0);
-                fs.mkdirSync(path.join(root, 'outputs/images/thumbnails'), { recursive: true });
-                for (const picture of ODD) {
-                    fs.writeFileSync(path.join(root, 'outputs/images', picture), makePng(8, 8));
-                    fs.writeFileSync(path.join(root, 'outputs/images/thumbnails', picture.replace(/png$/, 'webp')), 'RIFF\x04\0\0\0WEBP');
-                    sql(path.join(root, DATABASE), `INSERT INTO images (image_name, image_origin, image_category, width, height, user_id, created_at, updated_at) VALUES ('${picture}', 'internal', 'general', 8, 8, 'system', '2025-01-01 00:00:00.000', '2025-01-01 00:00:00.000')`);
-                }
+                makeRoot(root, ODD);
                 fs.writeFileSync(stray(root), 'x');
                 const env = { LC_ALL: locale };
                 const made = await run(server, 'invokemu', ['backup', at(`${locale}-${name}`), '--root', root], '', env);

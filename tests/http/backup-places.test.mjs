@@ -1,0 +1,95 @@
+// Where backups go to, and where they come back to: names that two want at once, disks, links, mounts.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { execFileSync, spawn } from 'node:child_process';
+import { after, before, describe, test } from 'node:test';
+import { run } from '../lib/cli.mjs';
+import { BUILD } from '../lib/paths.mjs';
+import { DATABASE, makeRoot } from '../lib/roots.mjs';
+import { until } from '../lib/server.mjs';
+
+const PICTURES = Array.from({ length: 40 }, (_, i) => `${i}.png`);
+
+describe('places of backups', () => {
+    let top;
+    const at = (...name) => path.join(top, ...name);
+    const invokemu = (...args) => run({ data: at('root') }, 'invokemu', args);
+    const pictures = (root) => fs.readdirSync(path.join(root, 'outputs/images')).filter((n) => n.endsWith('.png')).sort();
+    /** A backup that can be restored, and has all pictures. */
+    const assertWhole = async (from) => {
+        const done = await invokemu('restore', from, '--root', `${from}-restored`);
+        assert.deepEqual([done.code, done.err], [0, '']);
+        assert.deepEqual(pictures(`${from}-restored`), [...PICTURES].sort());
+    };
+
+    before(async () => {
+        top = fs.mkdtempSync(path.join(os.tmpdir(), 'imu-places-'));
+        makeRoot(at('root'), PICTURES);
+        assert.equal((await invokemu('backup', at('good.tar'))).code, 0);
+    });
+    after(() => fs.rmSync(top, { recursive: true, force: true }));
+
+    /** Starts a backup, and stops it in its middle; where it was too fast for that, once more. */
+    const haltedBackup = async (to) => {
+        for (;;) {
+            const child = spawn(path.join(BUILD, 'bin/invokemu'), ['backup', to, '--root', at('root')], { stdio: ['ignore', 'ignore', 'pipe'] });
+            let err = '';
+            child.stderr.on('data', (d) => (err += d));
+            const ended = new Promise((resolve) => child.on('close', (code) => resolve({ code, err })));
+            const stat = () => (fs.existsSync(`/proc/${child.pid}/stat`) ? fs.readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1][0] : 'X');
+            const over = () => 'XZ'.includes(stat());
+            const begun = () => fs.existsSync(`${to}.unfinished`) || fs.readdirSync(at('root/tmp')).some((n) => n.startsWith('backup-'));
+            await until(() => over() || begun(), 'the backup to begin', 20000);
+            child.kill('SIGSTOP');
+            await until(() => over() || stat() === 'T', 'the backup to stand still');
+            if (!over()) {
+                return { go: () => (child.kill('SIGCONT'), ended), end: () => (child.kill('SIGKILL'), ended) };
+            }
+            assert.equal((await ended).code, 0);
+            fs.rmSync(to, { recursive: true });
+        }
+    };
+
+    for (const [kind, name] of [['one file', 'one.tar'], ['a folder', 'one']]) {
+        test(`a second backup into ${kind} of that name is refused while the first is at work`, async () => {
+            const first = await haltedBackup(at(name));
+            const second = await invokemu('backup', at(name));
+            assert.deepEqual([second.code, /unfinished/.test(second.err)], [1, true], second.err);
+            assert.deepEqual(await first.go(), { code: 0, err: '' });
+            await assertWhole(at(name));
+        });
+
+        test(`of many backups at once into ${kind} of one name, one is made and the others are refused`, async () => {
+            for (let i = 0; i < 8; i++) {
+                const to = at(`${i}-${name}`);
+                const all = await Promise.all([1, 2, 3].map(() => invokemu('backup', to)));
+                assert.deepEqual(all.map((b) => b.code).sort(), [0, 1, 1], all.map((b) => b.err).join());
+                for (const refused of all.filter((b) => b.code)) {
+                    assert.match(refused.err, /unfinished|exists already/);
+                }
+                assert.ok(!fs.existsSync(`${to}.unfinished`));
+                await assertWhole(to);
+            }
+            assert.deepEqual(fs.readdirSync(at('root/tmp')), []);
+        });
+
+        test(`a backup into ${kind} replaces nothing that got its name meanwhile`, async () => {
+            const backup = await haltedBackup(at(`meanwhile-${name}`));
+            fs.writeFileSync(at(`meanwhile-${name}`), 'mine');
+            const { code, err } = await backup.go();
+            assert.deepEqual([code, /exists already/.test(err)], [1, true], err);
+            assert.equal(fs.readFileSync(at(`meanwhile-${name}`), 'utf8'), 'mine');
+            assert.ok(!fs.existsSync(at(`meanwhile-${name}.unfinished`)));
+            assert.deepEqual(fs.readdirSync(at('root/tmp')), []);
+        });
+
+        test(`what is left of a backup into ${kind} that was broken off stays, and is named`, async () => {
+            fs.writeFileSync(at(`left-${name}.unfinished`), 'part');
+            const refused = await invokemu('backup', at(`left-${name}`));
+            assert.deepEqual([refused.code, /left-\S+\.unfinished .*broken off/.test(refused.err)], [1, true], refused.err);
+            assert.equal(fs.readFileSync(at(`left-${name}.unfinished`), 'utf8'), 'part');
+        });
+    }
+});
