@@ -198,8 +198,10 @@ void hub_send_forget(const hub_conn *conn)
 
 void hub_send_known(const hub_conn *conn)
 {
-    send_frame(conn->child, IMU_WIRE_EIO_KNOWN, json_pack("{s:I}", "conn", (json_int_t)conn->id),
-               NULL, 0);
+    send_frame(
+        conn->child, IMU_WIRE_EIO_KNOWN,
+        json_pack("{s:I, s:s}", "conn", (json_int_t)conn->id, "user_id", conn->session->user_id),
+        NULL, 0);
 }
 
 void hub_send_close(imu_hub_child *child, uint64_t conn, int code)

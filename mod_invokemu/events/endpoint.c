@@ -20,6 +20,7 @@
 #include "mod_invokemu/body.h"
 #include "mod_invokemu/config.h"
 #include "mod_invokemu/edge.h"
+#include "mod_invokemu/events/blocked.h"
 #include "mod_invokemu/events/child_hub.h"
 #include "mod_invokemu/events/park.h"
 #include "mod_invokemu/events/socket.h"
@@ -32,14 +33,13 @@ APLOG_USE_MODULE(invokemu);
 #define QUICK_MS      4    /* an answer that comes so soon needs no parking */
 #define POST_MS       5000 /* the dispatcher answers a POST at once, or is in trouble */
 #define LONG_MS       60000 /* a poll that cannot be parked; answered by the next ping at the latest */
+#define LOOK_MS       200 /* how often it is asked whether its browser is still there */
 #define MAX_SID       64
 #define SPARE_SOCKETS 64
 #define OTHER_FILES   512 /* of a child: all but event sockets */
 #define AWAY_MS       500 /* a dispatcher that starts is there after so long */
 
-/* Handlers that hold a thread because their connection cannot be parked, and how many may. */
-static atomic_int blocked;
-static int max_blocked;
+static int max_awaiting; /* threads that may wait for the dispatcher */
 static atomic_int stopping;
 
 /* What a browser asks for. */
@@ -120,13 +120,13 @@ static json_t *header_of(const ask *a, const imu_socket *s)
  */
 static int dispatcher_there(void)
 {
-    static atomic_int was_there;
+    static atomic_int was_there, awaiting;
     int there = imu_child_hub_connected();
 
     if (!there && !stopping) {
-        if (atomic_fetch_add(&blocked, 1) < max_blocked || !was_there)
+        if (atomic_fetch_add(&awaiting, 1) < max_awaiting || !was_there)
             there = imu_child_hub_wait(AWAY_MS);
-        atomic_fetch_sub(&blocked, 1);
+        atomic_fetch_sub(&awaiting, 1);
     }
     if (there)
         was_there = 1;
@@ -209,16 +209,32 @@ static int park_poll(ask *a, imu_socket *s)
     return OK;
 }
 
+/* Answers with what there is to say, or nothing. */
+static int let_go(ask *a, imu_socket *s)
+{
+    imu_sockets_let_go(s->id);
+    return imu_socket_wait(s, POST_MS) ? send_answer(a, s) : give_up(a, s);
+}
+
+/* A browser that has left says so to mod_http2 alone. */
+static int wait_for_answer(const conn_rec *c, imu_socket *s)
+{
+    int answered = 0;
+
+    for (int ms = 0; ms < LONG_MS && !answered && !c->aborted; ms += LOOK_MS)
+        answered = imu_socket_wait(s, LOOK_MS);
+    return answered;
+}
+
 static int block_poll(ask *a, imu_socket *s)
 {
+    imu_blocked wait;
     int answered;
 
-    if (atomic_fetch_add(&blocked, 1) >= max_blocked) {
-        atomic_fetch_sub(&blocked, 1);
-        return give_up(a, s);
-    }
-    answered = imu_socket_wait(s, LONG_MS);
-    atomic_fetch_sub(&blocked, 1);
+    if (imu_blocked_enter(&wait, s) != 0)
+        return wait.known || stopping ? give_up(a, s) : let_go(a, s);
+    answered = wait_for_answer(a->req.r->connection, s);
+    imu_blocked_leave(&wait);
     return answered ? send_answer(a, s) : give_up(a, s);
 }
 
@@ -320,6 +336,7 @@ static int websocket_request(ask *a)
     request_rec *r = a->req.r;
     const char *version = apr_table_get(r->headers_in, "Sec-WebSocket-Version");
     char accept[IMU_WS_ACCEPT_SIZE];
+    imu_blocked wait;
     int rc;
 
     if (not_a_websocket(&a->req) ||
@@ -331,9 +348,10 @@ static int websocket_request(ask *a)
     }
     if (imu_park_possible(r))
         return open_websocket(a, accept, 1);
-    rc = atomic_fetch_add(&blocked, 1) < max_blocked ? open_websocket(a, accept, 0)
-                                                     : unavailable(&a->req);
-    atomic_fetch_sub(&blocked, 1);
+    if (imu_blocked_enter_for_good(&wait) != 0)
+        return unavailable(&a->req);
+    rc = open_websocket(a, accept, 0);
+    imu_blocked_leave(&wait);
     return rc;
 }
 
@@ -401,7 +419,9 @@ static void on_frame(const imu_frame *frame)
     } else if (frame->type == IMU_WIRE_EIO_FORGET) {
         imu_sockets_forget_events(id);
     } else if (frame->type == IMU_WIRE_EIO_KNOWN) {
-        imu_sockets_known(id);
+        const char *account = json_string_value(json_object_get(header, "user_id"));
+
+        imu_sockets_known(id, account ? account : "");
     } else if (frame->type == IMU_WIRE_EIO_CLOSE) {
         int code = (int)json_integer_value(json_object_get(header, "code"));
 
@@ -427,12 +447,13 @@ static void on_stopping(void)
 
 /* ---- hooks ---- */
 
-/* A child that ends at once closes its parked connections by ending; threads that wait for a
- * browser have to be told. */
+/* A child that ends at once closes its parked connections by ending (the MPM has closed their
+ * sockets by then); threads that wait for a browser have to be told. */
 static void child_stopping(apr_pool_t *pchild, int graceful)
 {
     (void)pchild;
     stopping = 1;
+    imu_blocked_stop(!graceful);
     imu_child_hub_stop(graceful || !imu_park_supported());
 }
 
@@ -470,7 +491,8 @@ void imu_events_child_init(apr_pool_t *pchild, server_rec *s)
     int threads = 1, sockets = most_sockets();
 
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
-    max_blocked = threads / 4 > 0 ? threads / 4 : 1;
+    max_awaiting = threads / 4 > 0 ? threads / 4 : 1;
+    imu_blocked_init(threads);
     imu_park_child_init();
     if (imu_park_supported())
         imu_seats_child_init(imu_child_hub_later, sockets);

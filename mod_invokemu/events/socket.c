@@ -369,6 +369,17 @@ static void end_parked(imu_socket *s, int code)
         end_socket(s, code);
 }
 
+void imu_sockets_let_go(uint64_t id)
+{
+    imu_socket *s = imu_socket_find(id);
+
+    if (!s)
+        return;
+    if (ask_for_release(s) != 0)
+        end_socket(s, IMU_WS_GOING_AWAY);
+    imu_socket_release(s);
+}
+
 void imu_sockets_end_all(int code)
 {
     imu_socket_each(end_parked, code);

@@ -51,7 +51,8 @@ typedef struct imu_socket {
     conn_rec *c;
     imu_seat *seat; /* of the connection, while it is this socket's; of no use without `c` */
     char *network;
-    int known; /* somebody has signed in */
+    char *account; /* who has signed in, once that is known */
+    int known;     /* somebody has signed in */
     int fd;
     imu_socket_state state;
     int is_ws;
@@ -82,6 +83,9 @@ void imu_socket_release(imu_socket *s);
 void imu_socket_detach(imu_socket *s);
 /** Waits for the answer at most ms. @return 1 it is there, 0 not yet */
 int imu_socket_wait(imu_socket *s, int ms);
+/** Whose it is. @param known  1: an account, 0: a network. @return a name that lives as long as s
+ */
+const char *imu_socket_owner(imu_socket *s, int *known);
 /** The connection's seat is this socket's until it is detached. NULL: none is counted. */
 void imu_socket_take_seat(imu_socket *s, imu_seat *seat);
 /** Lets the hub thread write from now on, and does what has come up since the request was handled.
@@ -94,11 +98,13 @@ imu_next imu_socket_readable(imu_socket *s);
 void imu_sockets_answer(uint64_t id, int status, const char *type, const char *body, size_t len);
 void imu_sockets_send(uint64_t id, imu_message *message, int preview);
 void imu_sockets_close(uint64_t id, int code);
-/** Somebody has signed in on it. */
-void imu_sockets_known(uint64_t id);
+/** That account has signed in on it. */
+void imu_sockets_known(uint64_t id, const char *account);
 /** Events that wait to be sent are not for that person any more. */
 void imu_sockets_forget_events(uint64_t id);
 void imu_sockets_writable(uint64_t id);
+/** Any thread: has a poll answered now, with whatever there is to say. */
+void imu_sockets_let_go(uint64_t id);
 /** Hub thread: ends everything that is parked, with that close code; polls are answered with
  * nothing to say. */
 void imu_sockets_end_all(int code);

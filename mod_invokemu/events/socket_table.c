@@ -77,6 +77,7 @@ void imu_socket_release(imu_socket *s)
     imu_ws_clear(&s->reader);
     free(s->answer.body);
     free(s->network);
+    free(s->account);
     free(s->head);
     free(s->keep_alive);
     pthread_cond_destroy(&s->answered);
