@@ -175,7 +175,7 @@ imu_err *imu_api_workflow_change(imu_req *req)
 {
     imu_workflow w = {0}, *before;
     imu_check *c = imu_check_new(req->p, "body");
-    json_t *workflow;
+    json_t *workflow, *changes = NULL;
     imu_err *err = read_body(req, &w, &workflow);
 
     if (err)
@@ -189,9 +189,9 @@ imu_err *imu_api_workflow_change(imu_req *req)
     if ((err = imu_workflow_update(req->db, req->p, &w)))
         return err;
     tell("workflow_updated", &w, before->facts.is_public);
-    imu_workflow_audit(req, IMU_AUDIT_WORKFLOW_CHANGED, before,
-                       strcmp(before->name, w.name) ? json_pack("{s:s}", "new_name", w.name)
-                                                    : NULL);
+    if (w.name && strcmp(before->name, w.name) != 0)
+        changes = json_pack("{s:s}", "new_name", w.name);
+    imu_workflow_audit(req, IMU_AUDIT_WORKFLOW_CHANGED, before, changes);
     return reply_workflow(req, w.id);
 }
 

@@ -522,7 +522,7 @@ static void check_descriptors(server_rec *s, int sockets, int wanted)
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= (rlim_t)wanted)
         return;
     limit.rlim_cur = limit.rlim_max < (rlim_t)wanted ? limit.rlim_max : (rlim_t)wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < (rlim_t)(sockets + OTHER_FILES))
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < (rlim_t)sockets + OTHER_FILES)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "IMU0312: InvokeMUMaxSockets %d asks for %d open files in each child, and "
                      "only %lu are allowed, which is enough for %d event sockets: raise the limit "

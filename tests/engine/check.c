@@ -30,7 +30,7 @@ static check_tensor read_tensor(check *c, const imu_safetensors *st, const char 
     t.count = (size_t)t.entry->count;
     t.value = calloc(t.count ? t.count : 1, sizeof *t.value);
     void *raw = malloc(t.entry->size ? t.entry->size : 1);
-    if (!t.value || !raw || imu_st_read_raw(st, t.entry, raw, &fault)) {
+    if (!t.value || !raw || imu_st_read_part(st, t.entry, 0, t.entry->count, raw, &fault)) {
         check_fail(c, key, "read", &fault);
         free(raw);
         check_release(&t);

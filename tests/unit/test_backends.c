@@ -17,9 +17,16 @@
 #define ALLOWED_F32  2e-5
 #define ALLOWED_BF16 2e-2
 
+/* A weight's values, and in what type a file is said to hold them: IMU_DTYPE_COUNT, none. */
+typedef struct filed {
+    imu_dtype type;
+    const float *values;
+} filed;
+
 typedef struct fixture {
     imu_backend *backend;
     imu_dtype type; /* of what products take in */
+    filed weight;
     uint32_t seed;
 } fixture;
 
@@ -27,7 +34,8 @@ static float any(fixture *f)
 {
     f->seed = f->seed * 1664525u + 1013904223u;
     float value = (float)(f->seed >> 8) / (float)(1 << 23) - 1;
-    if (f->type == IMU_BF16) { /* so that an input's rounding is not taken for an error */
+    /* So that an input's rounding is not taken for an error; what bf16 holds, f16 does. */
+    if (f->type == IMU_BF16 || f->weight.type == IMU_BF16 || f->weight.type == IMU_F16) {
         uint16_t rounded;
         imu_f32_to_bf16(&value, &rounded, 1);
         imu_to_f32(IMU_BF16, &rounded, &value, 1);
@@ -104,16 +112,47 @@ static int read_values(void *user, const void *key, float *dst, size_t count)
     return 0;
 }
 
+static int read_filed(void *user, const void *key, float *dst, size_t count)
+{
+    (void)user;
+    memcpy(dst, ((const filed *)key)->values, count * sizeof *dst);
+    return 0;
+}
+
+static imu_dtype filed_type(void *user, const void *key)
+{
+    (void)user;
+    return ((const filed *)key)->type;
+}
+
+static int filed_part(void *user, const void *key, size_t at, size_t count, void *dst)
+{
+    const filed *from = key;
+    (void)user;
+    if (from->type == IMU_F16)
+        imu_f32_to_f16(from->values + at, dst, count);
+    else if (from->type == IMU_BF16)
+        imu_f32_to_bf16(from->values + at, dst, count);
+    else
+        memcpy(dst, from->values + at, count * sizeof(float));
+    return 0;
+}
+
 static imu_weight *weight_of(fixture *f, const float *values, const float *bias, int64_t out,
                              int64_t in, int kh, int kw)
 {
     imu_weight *w;
     imu_weight_desc desc = {.out = out, .in = in, .kernel_h = kh, .kernel_w = kw};
-    desc.weight = (imu_weight_source){read_values, NULL, values};
-    desc.bias = (imu_weight_source){read_values, NULL, bias};
+    f->weight.values = values;
+    desc.weight = (imu_weight_source){
+        .read = read_filed, .key = &f->weight, .type = filed_type, .part = filed_part};
+    desc.bias = (imu_weight_source){.read = read_values, .key = bias};
     assert_int_equal(f->backend->weight_new(f->backend, &desc, &w), 0);
     return w;
 }
+
+/* The types that a file may hold weights in, and none. */
+static const imu_dtype file_types[] = {IMU_DTYPE_COUNT, IMU_F32, IMU_F16, IMU_BF16};
 
 static void linear_case(fixture *f, int64_t rows, int64_t in, int64_t out, imu_dtype result,
                         bool accumulate, bool biased)
@@ -140,10 +179,15 @@ static void linear_case(fixture *f, int64_t rows, int64_t in, int64_t out, imu_d
 static void test_linear(void **state)
 {
     fixture *f = *state;
-    linear_case(f, 1, 1, 1, IMU_F32, false, true);
-    linear_case(f, 7, 33, 5, f->type, false, true);
-    linear_case(f, 77, 40, 129, IMU_F32, true, true);
-    linear_case(f, 65, 129, 64, f->type, true, false);
+    for (size_t i = 0; i < sizeof file_types / sizeof *file_types; i++) {
+        f->weight.type = file_types[i];
+        linear_case(f, 1, 1, 1, IMU_F32, false, true);
+        linear_case(f, 7, 33, 5, f->type, false, true);
+        linear_case(f, 77, 40, 129, IMU_F32, true, true);
+        linear_case(f, 65, 129, 64, f->type, true, false);
+        linear_case(f, 130, 192, 256, f->type, false, true);
+    }
+    f->weight.type = IMU_DTYPE_COUNT;
 }
 
 /* What a pixel outside the picture is. */
@@ -184,11 +228,16 @@ static void conv_case(fixture *f, const int64_t *dim, int64_t out, int kernel, i
 static void test_conv2d(void **state)
 {
     fixture *f = *state;
-    conv_case(f, DIM(2, 7, 5, 9), 6, 3, (imu_conv_geometry){1, 1, 1, 1, 1}, f->type, false);
-    conv_case(f, DIM(1, 9, 11, 4), 33, 3, (imu_conv_geometry){2, 0, 0, 1, 1}, IMU_F32, false);
-    conv_case(f, DIM(2, 6, 3, 16), 8, 1, (imu_conv_geometry){1, 0, 0, 0, 0}, IMU_F32, true);
-    conv_case(f, DIM(1, 8, 8, 3), 5, 3, (imu_conv_geometry){2, 2, 0, 1, 1}, f->type, true);
-    conv_case(f, DIM(1, 33, 17, 40), 24, 3, (imu_conv_geometry){1, 1, 1, 1, 1}, IMU_F32, true);
+    for (size_t i = 0; i < sizeof file_types / sizeof *file_types; i++) {
+        f->weight.type = file_types[i];
+        conv_case(f, DIM(2, 7, 5, 9), 6, 3, (imu_conv_geometry){1, 1, 1, 1, 1}, f->type, false);
+        conv_case(f, DIM(1, 9, 11, 4), 33, 3, (imu_conv_geometry){2, 0, 0, 1, 1}, IMU_F32, false);
+        conv_case(f, DIM(2, 6, 3, 16), 8, 1, (imu_conv_geometry){1, 0, 0, 0, 0}, IMU_F32, true);
+        conv_case(f, DIM(1, 8, 8, 3), 5, 3, (imu_conv_geometry){2, 2, 0, 1, 1}, f->type, true);
+        conv_case(f, DIM(1, 33, 17, 40), 24, 3, (imu_conv_geometry){1, 1, 1, 1, 1}, IMU_F32, true);
+        conv_case(f, DIM(1, 8, 8, 64), 96, 3, (imu_conv_geometry){1, 1, 1, 1, 1}, f->type, false);
+    }
+    f->weight.type = IMU_DTYPE_COUNT;
 }
 
 static double activated(double x, imu_activation act)
@@ -498,7 +547,7 @@ static int run_on(const char *name, imu_backend *b)
         printf("# not here: %s\n", name);
         return 0;
     }
-    fixture f = {b, b->compute, 1};
+    fixture f = {.backend = b, .type = b->compute, .weight = {.type = IMU_DTYPE_COUNT}, .seed = 1};
     struct CMUnitTest tests[] = {
         {"linear", test_linear, NULL, NULL, &f},
         {"conv2d", test_conv2d, NULL, NULL, &f},

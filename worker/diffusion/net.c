@@ -3,6 +3,7 @@
 #include "worker/diffusion/json_file.h"
 #include "worker/diffusion/sharded.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -258,6 +259,35 @@ static int read_source(void *user, const void *key, float *dst, size_t count)
     return add_loras(net, s, dst) ? IMU_TENSOR_SOURCE : IMU_TENSOR_OK;
 }
 
+static bool has_lora(const imu_net *net, const source *s)
+{
+    for (size_t i = 0; i < net->use_count; i++)
+        if (module_of(net, net->uses[i].lora, s->layer))
+            return true;
+    return false;
+}
+
+static imu_dtype source_type(void *user, const void *key)
+{
+    const source *s = key;
+    bool kept = !s->view.transposed && !has_lora(user, s);
+    return kept ? s->view.entry.type : IMU_DTYPE_COUNT;
+}
+
+static int read_part(void *user, const void *key, size_t at, size_t count, void *dst)
+{
+    static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
+    imu_net *net = user;
+    const source *s = key;
+    imu_fault fault = {0};
+    if (!imu_st_read_part(net->file, &s->view.entry, at, count, dst, &fault))
+        return IMU_TENSOR_OK;
+    pthread_mutex_lock(&fault_lock);
+    net->read_fault = fault;
+    pthread_mutex_unlock(&fault_lock);
+    return IMU_TENSOR_SOURCE;
+}
+
 static imu_engine_status require(imu_net *net, const char *name, int ndim, const int64_t *dim,
                                  view *out, imu_fault *fault)
 {
@@ -322,12 +352,13 @@ static imu_engine_status new_weight(imu_net *net, const char *prefix, imu_weight
         new_source(net, prefix, false, desc->kernel_h ? 4 : 2, dim, &values, fault);
     if (s)
         return s;
-    desc->weight = (imu_weight_source){read_source, net, values};
+    desc->weight = (imu_weight_source){
+        .read = read_source, .user = net, .key = values, .type = source_type, .part = read_part};
     if (has_bias(net, prefix, bias)) {
         s = new_source(net, prefix, true, 1, dim, &offsets, fault);
         if (s)
             return s;
-        desc->bias = (imu_weight_source){read_source, net, offsets};
+        desc->bias = (imu_weight_source){.read = read_source, .user = net, .key = offsets};
     }
     if (append((void ***)&net->weight_sources, &net->weight_source_count, &net->weight_source_room,
                values))

@@ -279,17 +279,21 @@ static imu_engine_status read_data(const imu_safetensors *st, const imu_st_entry
     return IMU_ENGINE_OK;
 }
 
-imu_engine_status imu_st_read_raw(const imu_safetensors *st, const imu_st_entry *entry, void *dst,
-                                  imu_fault *fault)
+imu_engine_status imu_st_read_part(const imu_safetensors *st, const imu_st_entry *entry,
+                                   uint64_t at, uint64_t count, void *dst, imu_fault *fault)
 {
-    return read_data(st, entry, dst, entry->size, 0, fault);
+    uint64_t width = imu_dtype_size(entry->type);
+    if (at > entry->count || count > entry->count - at)
+        return imu_fail(fault, IMU_ENGINE_INTERNAL, "%.200s: more is asked for than there is.",
+                        entry->name);
+    return read_data(st, entry, dst, count * width, at * width, fault);
 }
 
 imu_engine_status imu_st_read_f32(const imu_safetensors *st, const imu_st_entry *entry, float *dst,
                                   imu_fault *fault)
 {
     if (entry->type == IMU_F32)
-        return imu_st_read_raw(st, entry, dst, fault);
+        return imu_st_read_part(st, entry, 0, entry->count, dst, fault);
     size_t width = imu_dtype_size(entry->type), per_chunk = CHUNK_BYTES / width;
     void *buffer = malloc(CHUNK_BYTES);
     if (!buffer)

@@ -56,8 +56,8 @@ const imu_st_entry *imu_st_find(const imu_safetensors *st, const char *name);
 /* Reads all values of one tensor, widened to float32, into dst[entry->count]. */
 imu_engine_status imu_st_read_f32(const imu_safetensors *st, const imu_st_entry *entry, float *dst,
                                   imu_fault *fault);
-/* Reads the bytes as they are. */
-imu_engine_status imu_st_read_raw(const imu_safetensors *st, const imu_st_entry *entry, void *dst,
-                                  imu_fault *fault);
+/* Reads `count` values from the one at `at` on, as they are. Threads may read at the same time. */
+imu_engine_status imu_st_read_part(const imu_safetensors *st, const imu_st_entry *entry,
+                                   uint64_t at, uint64_t count, void *dst, imu_fault *fault);
 
 #endif

@@ -47,6 +47,11 @@ typedef struct imu_weight_source {
     int (*read)(void *user, const void *key, float *dst, size_t count);
     void *user;
     const void *key; /* NULL: there is none (a layer without bias) */
+    /* May be NULL. The type of the values in the file, where those are all there is to know; else
+     * IMU_DTYPE_COUNT. */
+    imu_dtype (*type)(void *user, const void *key);
+    /* Writes values [at, at + count) in that type. Several threads may ask at once. */
+    int (*part)(void *user, const void *key, size_t at, size_t count, void *dst);
 } imu_weight_source;
 
 /* A linear layer's [out, in] or a convolution's [out, in, kernel_h, kernel_w] and its bias [out].

@@ -228,7 +228,7 @@ static int make(bench *t, imu_tensor *out, imu_dtype type, int ndim, const int64
 static int set_up(bench *t)
 {
     imu_dtype type = t->b->compute;
-    imu_weight_source values = {ones, NULL, t};
+    imu_weight_source values = {.read = ones, .key = t};
     imu_weight_desc matrix = {.out = 2 * WIDE, .in = WIDE, .weight = values, .bias = values};
     imu_weight_desc kernel = {
         .out = WIDE, .in = WIDE, .kernel_h = 3, .kernel_w = 3, .weight = values, .bias = values};

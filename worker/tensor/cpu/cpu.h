@@ -13,8 +13,6 @@ typedef struct imu_cpu {
     dnnl_stream_t stream;
     int threads;
     imu_pool pool;
-    float *scratch; /* values of a weight on their way from the file to their layout */
-    size_t scratch_count;
 } imu_cpu;
 
 /* Notes that oneDNN answered `status` in `what`; returns the tensor error for it. */
@@ -49,6 +47,9 @@ static inline void imu_cpu_store(imu_tensor *t, int64_t at, size_t count, const 
         imu_f32_to_bf16(buffer, (uint16_t *)t->data + at, count);
 }
 
+/* cpu_layout.c: fills `to`, which is as large as `md` says, with a weight's values in that layout.
+ */
+int imu_cpu_lay_out(imu_cpu *cpu, const imu_weight_desc *d, const dnnl_memory_desc_t *md, void *to);
 /* cpu_weights.c */
 int imu_cpu_weight_new(imu_backend *b, const imu_weight_desc *desc, imu_weight **out);
 void imu_cpu_weight_free(imu_backend *b, imu_weight *w);

@@ -41,9 +41,6 @@ static void cpu_trim(imu_backend *b)
     imu_cpu *cpu = (imu_cpu *)b;
     for (void *data = imu_pool_drain(&cpu->pool); data; data = imu_pool_drain(&cpu->pool))
         free(data);
-    free(cpu->scratch);
-    cpu->scratch = NULL;
-    cpu->scratch_count = 0;
 }
 
 static int cpu_upload(imu_backend *b, imu_tensor *dst, const float *src)

@@ -40,11 +40,6 @@ struct imu_weight {
     uint64_t bytes;
 };
 
-static int64_t weight_count(const imu_weight_desc *d)
-{
-    return d->out * d->in * (d->kernel_h ? d->kernel_h * d->kernel_w : 1);
-}
-
 int imu_cpu_weight_new(imu_backend *b, const imu_weight_desc *desc, imu_weight **out)
 {
     (void)b;
@@ -125,66 +120,15 @@ static int load_bias(imu_cpu *cpu, imu_weight *w)
     return IMU_TENSOR_OK;
 }
 
-/* Values as in the file -> the layout of `md`. */
-static int reorder_into(imu_cpu *cpu, imu_weight *w, float *values, dnnl_memory_t target)
-{
-    const imu_weight_desc *d = &w->desc;
-    dnnl_memory_desc_t from;
-    dnnl_dims_t conv = {d->out, d->in, d->kernel_h, d->kernel_w}, linear = {d->in, d->out};
-    dnnl_memory_t source = NULL;
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_primitive_t reorder = NULL;
-    const dnnl_memory_desc_t *to;
-    dnnl_status_t s = d->kernel_h
-                          ? dnnl_memory_desc_init_by_tag(&from, 4, conv, dnnl_f32, dnnl_abcd)
-                          : dnnl_memory_desc_init_by_tag(&from, 2, linear, dnnl_f32, dnnl_ba);
-    if (s == dnnl_success)
-        s = dnnl_memory_create(&source, &from, cpu->engine, values);
-    if (s == dnnl_success)
-        s = dnnl_memory_get_memory_desc(target, &to);
-    if (s == dnnl_success)
-        s = dnnl_reorder_primitive_desc_create(&pd, &from, cpu->engine, to, cpu->engine, NULL);
-    if (s == dnnl_success)
-        s = dnnl_primitive_create(&reorder, pd);
-    if (s == dnnl_success) {
-        dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}};
-        s = dnnl_primitive_execute(reorder, cpu->stream, 2, args);
-    }
-    if (s == dnnl_success)
-        s = dnnl_stream_wait(cpu->stream);
-    if (reorder)
-        dnnl_primitive_destroy(reorder);
-    if (pd)
-        dnnl_primitive_desc_destroy(pd);
-    if (source)
-        dnnl_memory_destroy(source);
-    return s == dnnl_success ? IMU_TENSOR_OK : imu_cpu_dnnl_error(cpu, s, "a weight's layout");
-}
-
-/* Room for `count` values, the same for one weight after the other; NULL without memory. */
-static float *scratch_for(imu_cpu *cpu, size_t count)
-{
-    if (cpu->scratch_count >= count)
-        return cpu->scratch;
-    free(cpu->scratch);
-    cpu->scratch = malloc(count * sizeof *cpu->scratch);
-    cpu->scratch_count = cpu->scratch ? count : 0;
-    return cpu->scratch;
-}
-
 static int make_pack(imu_cpu *cpu, imu_weight *w, const dnnl_memory_desc_t *md)
 {
-    size_t count = (size_t)weight_count(&w->desc);
-    float *values = scratch_for(cpu, count);
-    if (!values)
-        return IMU_TENSOR_NO_MEMORY;
-    int rc = w->desc.weight.read(w->desc.weight.user, w->desc.weight.key, values, count);
     pack p = {.md = *md};
-    if (!rc) {
-        dnnl_status_t s = dnnl_memory_create(&p.memory, md, cpu->engine, DNNL_MEMORY_ALLOCATE);
-        rc = s == dnnl_success ? reorder_into(cpu, w, values, p.memory)
+    void *values = NULL;
+    dnnl_status_t s = dnnl_memory_create(&p.memory, md, cpu->engine, DNNL_MEMORY_ALLOCATE);
+    if (s == dnnl_success)
+        s = dnnl_memory_get_data_handle(p.memory, &values);
+    int rc = s == dnnl_success ? imu_cpu_lay_out(cpu, &w->desc, md, values)
                                : imu_cpu_dnnl_error(cpu, s, "memory for a weight");
-    }
     if (rc) {
         if (p.memory)
             dnnl_memory_destroy(p.memory);
