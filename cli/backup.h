@@ -61,6 +61,9 @@ typedef struct cli_exchange {
 imu_err *cli_exchange_look(cli *c, cli_exchange *e);
 /** Whether what was to be restored is still there, or in its place already. */
 int cli_exchange_can_end(cli *c, const cli_exchange *e);
+/** Whether a restore can move all that is there: it lies on one disk, and no links or mounts are in
+ * the way. @return 409 "elsewhere", which names what is */
+imu_err *cli_exchange_possible(const cli *c);
 /**
  * Moves what is there aside, and what lies ready into its place; goes on where one that was broken
  * off has stopped. While that is not done, nobody else begins to work on the data. Sets e->aside.

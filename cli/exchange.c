@@ -223,8 +223,13 @@ static imu_err *begin(exchange *x)
 imu_err *cli_exchange_do(cli *c, cli_exchange *e)
 {
     exchange x = {.c = c, .p = c->p, .e = e, .resumed = e->begun};
-    imu_err *err = x.resumed ? NULL : begin(&x);
+    /* Once more: making it ready took its time. */
+    imu_err *err = cli_exchange_possible(c);
 
+    if (err)
+        return err;
+    if (!x.resumed)
+        err = begin(&x);
     if (!err)
         err = move_all(&x);
     if (err)

@@ -58,6 +58,20 @@ const char *cli_folder_of(apr_pool_t *p, const char *path)
     return slash > path ? apr_pstrmemdup(p, path, (apr_size_t)(slash - path)) : "/";
 }
 
+const char *cli_nearest(apr_pool_t *p, const char *path)
+{
+    struct stat st;
+    int rc;
+
+    for (;; path = cli_folder_of(p, path)) {
+        cli_as(path);
+        rc = stat(path, &st);
+        cli_as(NULL);
+        if (rc == 0 || strcmp(path, "/") == 0)
+            return path;
+    }
+}
+
 /* A name beside `to` that nothing has, for what is renamed to it once it is whole. */
 static const char *part_of(apr_pool_t *p, const char *to)
 {

@@ -40,6 +40,8 @@ imu_err *cli_place(apr_pool_t *p, const char *from, const char *to, cli_how how,
 imu_err *cli_place_open(apr_pool_t *p, int from, const char *to, cli_how how, cli_placed *placed);
 /** The folder that a path with a '/' lies in. */
 const char *cli_folder_of(apr_pool_t *p, const char *path);
+/** The path itself when it leads to something, else the nearest one above it that does. */
+const char *cli_nearest(apr_pool_t *p, const char *path);
 /** Makes a folder and those above it. @param mode  of the ones that are new */
 imu_err *cli_make_folders(apr_pool_t *p, const char *path, mode_t mode);
 /** Calls what for each entry of a folder but "." and ".."; a folder that does not exist has none.

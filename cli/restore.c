@@ -318,7 +318,8 @@ imu_err *cli_restore(cli *c)
     if ((err = cli_make_folders(c->p, c->opt.root, 0750)) || (err = finish_earlier(&r, &done)) ||
         done)
         return err;
-    if ((err = may_overwrite(&r)) || (err = keep_others_out(&r, c->p)))
+    if ((err = cli_exchange_possible(c)) || (err = may_overwrite(&r)) ||
+        (err = keep_others_out(&r, c->p)))
         return err;
     return restore_it(&r);
 }

@@ -92,4 +92,100 @@ describe('places of backups', () => {
             assert.equal(fs.readFileSync(at(`left-${name}.unfinished`), 'utf8'), 'part');
         });
     }
+
+    /** Everything below a folder, with what links lead to. */
+    const tree = (folder) => execFileSync('find', [folder, '-printf', '%P %y %s %l\n'], { encoding: 'utf8' }).split('\n').filter((line) => !/-use f/.test(line)).sort();
+    const OTHER_DISK = fs.existsSync('/dev/shm') && fs.statSync('/dev/shm').dev !== fs.statSync(os.tmpdir()).dev && '/dev/shm';
+    const moved = (from, to) => {
+        fs.cpSync(from, to, { recursive: true });
+        fs.rmSync(from, { recursive: true });
+        fs.symlinkSync(to, from);
+    };
+
+    for (const part of ['outputs', 'outputs/images', 'outputs/images/thumbnails', DATABASE]) {
+        test(`a restore is refused, and changes nothing, where ${part} is a link`, async () => {
+            const root = at(`linked ${part.replaceAll('/', ' ')}`);
+            makeRoot(root, ['old.png']);
+            moved(path.join(root, part), `${root}, elsewhere`);
+            const held = tree(root);
+            const refused = await invokemu('restore', at('good.tar'), '--root', root, '--force');
+            assert.deepEqual([refused.code, refused.err.includes(`${path.join(root, part)} is a link`), /Nothing was changed.*--root/.test(refused.err)], [1, true, true], refused.err);
+            assert.deepEqual(tree(root), held);
+        });
+    }
+
+    test('folders that things are only moved through may be links on the same disk', async () => {
+        const root = at('linked way');
+        makeRoot(root, ['old.png']);
+        for (const part of ['databases', 'tmp']) {
+            fs.mkdirSync(path.join(root, part), { recursive: true });
+            moved(path.join(root, part), at(`linked way, ${part}`));
+        }
+        const done = await invokemu('restore', at('good.tar'), '--root', root, '--force', '--json');
+        assert.deepEqual([done.code, done.err], [0, '']);
+        assert.deepEqual([pictures(root), pictures(JSON.parse(done.out).moved_to)], [[...PICTURES].sort(), ['old.png']]);
+        assert.ok(fs.existsSync(at('linked way, databases/invokemu.db')));
+    });
+
+    test('a restore is refused where database or tmp is on another disk', { skip: !OTHER_DISK && 'needs another disk' }, async () => {
+        const other = fs.mkdtempSync(path.join(OTHER_DISK, 'imu-places-'));
+        try {
+            const root = at('two disks');
+            makeRoot(root, ['old.png']);
+            const held = tree(root);
+            const refused = await invokemu('restore', at('good.tar'), '--root', root, '--database', path.join(other, 'new/invokemu.db'), '--force');
+            assert.deepEqual([refused.code, refused.err.includes(`${other}/new is on another disk`)], [1, true], refused.err);
+            assert.deepEqual([tree(root), fs.readdirSync(other)], [held, []]);
+            moved(path.join(root, 'databases'), path.join(other, 'databases'));
+            fs.mkdirSync(path.join(root, 'tmp'), { recursive: true });
+            const refuses = async (part) => {
+                const again = await invokemu('restore', at('good.tar'), '--root', root, '--force');
+                assert.deepEqual([again.code, again.err.includes(`${path.join(root, part)} is on another disk`)], [1, true], again.err);
+            };
+            await refuses('databases');
+            fs.rmSync(path.join(root, 'databases'));
+            fs.rmSync(path.join(root, 'tmp'), { recursive: true, force: true });
+            fs.symlinkSync(other, path.join(root, 'tmp'));
+            await refuses('tmp');
+        } finally {
+            fs.rmSync(other, { recursive: true });
+        }
+    });
+
+    /** Runs a command where something is mounted that nobody else sees. */
+    const mounted = (mount, ...args) => {
+        const words = ['-m', 'sh', '-ec', `${mount}; exec "$@"`, 'sh', path.join(BUILD, 'bin/invokemu'), ...args];
+        return new Promise((resolve) => {
+            const child = spawn('unshare', words, { stdio: ['ignore', 'ignore', 'pipe'] });
+            let err = '';
+            child.stderr.on('data', (d) => (err += d));
+            child.on('close', (code) => resolve({ code, err }));
+        });
+    };
+    const mounts = () => {
+        try {
+            execFileSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', at('root/tmp')], { stdio: 'ignore' });
+            return false;
+        } catch {
+            return 'needs the right to mount';
+        }
+    };
+
+    for (const part of ['outputs', 'outputs/images', 'outputs/images/thumbnails', 'outputs/images/more/below', 'databases', 'tmp']) {
+        for (const [kind, mount] of [['a disk', 'mount -t tmpfs none'], ['a part of the same disk', 'mount --bind .']]) {
+            test(`a restore is refused, and changes nothing, where ${kind} is mounted on ${part}`, async (t) => {
+                const why = mounts();
+                if (why) {
+                    return t.skip(why);
+                }
+                const root = at(`mounted ${kind} ${part.replaceAll('/', ' ')}`);
+                makeRoot(root, ['old.png']);
+                fs.mkdirSync(path.join(root, part), { recursive: true });
+                const held = tree(root);
+                const refused = await mounted(`cd "${at('root')}"; ${mount} "${path.join(root, part)}"`, 'restore', at('good.tar'), '--root', root, '--force');
+                assert.deepEqual([refused.code, refused.err.includes(`${path.join(root, part)} is on another disk`)], [1, true], refused.err);
+                assert.deepEqual(tree(root), held);
+            });
+        }
+    }
 });
