@@ -184,6 +184,18 @@ imu_err *cli_purge(cli *c)
     return err;
 }
 
+/* What is to be told of an account that could not be deleted. @return err */
+static imu_err *not_deleted(cli *c, const imu_rows *user, const apr_array_header_t *ended,
+                            imu_err *err)
+{
+    int jobs = imu_account_jobs_gone(ended);
+
+    if (jobs)
+        cli_note(c, imu_audit_account_stays(user, err, jobs));
+    imu_account_tell_swept(c->p, IMU_SYSTEM_USER, imu_text(user, 0, "user_id"), ended);
+    return err;
+}
+
 imu_err *cli_users_del(cli *c)
 {
     imu_rows *user, *heir;
@@ -204,9 +216,10 @@ imu_err *cli_users_del(cli *c)
                              : apr_pstrcat(c->p, "This deletes ", email,
                                            " with all boards and pictures, for good.", NULL)))
         return imu_error(c->p, 400, "not_confirmed", "nothing was deleted");
-    if ((err = imu_account_news_read(c->db, c->p, id, heir_id, &news)) ||
-        (err = imu_account_remove(c->db, c->p, id, heir_id, &ended)))
+    if ((err = imu_account_news_read(c->db, c->p, id, heir_id, &news)))
         return err;
+    if ((err = imu_account_remove(c->db, c->p, id, heir_id, &ended)))
+        return not_deleted(c, user, ended, err);
     imu_account_tell_gone(c->p, IMU_SYSTEM_USER, &news, ended);
     if ((err = cli_purge(c)))
         cli_complain(c, "files are left, which the server removes: %s",

@@ -165,6 +165,18 @@ static imu_err *update(imu_req *req, int with_password, imu_rows **user)
     return NULL;
 }
 
+/* What is to be told of an account that could not be deleted. @return err */
+static imu_err *not_removed(imu_req *req, const imu_rows *user, const apr_array_header_t *ended,
+                            imu_err *err)
+{
+    int jobs = imu_account_jobs_gone(ended);
+
+    if (jobs || imu_error_is(err, "last_admin"))
+        imu_audit(req, imu_audit_account_stays(user, err, jobs));
+    imu_account_tell_swept(req->p, req->who.user_id, imu_param(req, "user_id"), ended);
+    return err;
+}
+
 /* heir: whose the data becomes, or NULL when it goes too. */
 static imu_err *remove_account(imu_req *req, const char *heir)
 {
@@ -179,10 +191,8 @@ static imu_err *remove_account(imu_req *req, const char *heir)
         (heir && (err = imu_user_get(db, req->p, heir, &next))) ||
         (err = imu_account_news_read(db, req->p, id, heir, &news)))
         return err;
-    if ((err = imu_account_remove(db, req->p, id, heir, &ended))) {
-        audit_last_admin(req, IMU_AUDIT_ACCOUNT_DELETED, user, err);
-        return err;
-    }
+    if ((err = imu_account_remove(db, req->p, id, heir, &ended)))
+        return not_removed(req, user, ended, err);
     imu_audit(req, (imu_audit_fact){
                        .action = IMU_AUDIT_ACCOUNT_DELETED,
                        .target_id = id,

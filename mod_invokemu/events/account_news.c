@@ -27,15 +27,21 @@ void imu_account_tell_moved(const imu_account_news *news)
     }
 }
 
-void imu_account_tell_gone(apr_pool_t *p, const char *by, const imu_account_news *news,
-                           const apr_array_header_t *ended)
+void imu_account_tell_swept(apr_pool_t *p, const char *by, const char *user_id,
+                            const apr_array_header_t *ended)
 {
     for (int i = 0; i < ended->nelts; i++) {
         const imu_queue_change *change = &APR_ARRAY_IDX(ended, i, imu_queue_change);
 
         imu_queue_announce_canceled(p, by, change);
-        imu_queue_announce_swept("queue_pruned", change->queue_id, news->user_id);
+        imu_queue_announce_swept("queue_pruned", change->queue_id, user_id);
     }
+}
+
+void imu_account_tell_gone(apr_pool_t *p, const char *by, const imu_account_news *news,
+                           const apr_array_header_t *ended)
+{
+    imu_account_tell_swept(p, by, news->user_id, ended);
     imu_account_tell_moved(news);
     imu_publish_user_changed(news->user_id);
 }

@@ -22,6 +22,12 @@ imu_err *imu_account_news_read(imu_db *db, apr_pool_t *p, const char *user_id, c
 /** Tells of boards and workflows that are the heir's now, or gone. */
 void imu_account_tell_moved(const imu_account_news *news);
 /**
+ * Tells that jobs of an account are gone, though it is still there.
+ * @param by, ended  as below
+ */
+void imu_account_tell_swept(apr_pool_t *p, const char *by, const char *user_id,
+                            const apr_array_header_t *ended);
+/**
  * Tells that the account is gone, with all that went with it.
  * @param by     user id of whoever did it
  * @param ended  imu_queue_change: its jobs, those that were canceled for it among them

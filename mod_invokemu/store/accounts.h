@@ -20,15 +20,18 @@ imu_err *imu_account_change(imu_db *db, apr_pool_t *p, const char *user_id,
                             const imu_user_change *change, int keep_sessions, imu_rows **user,
                             apr_array_header_t **ended);
 /**
- * Deletes an account and its jobs. Not inside a transaction: the account is suspended first, then
- * its jobs go in slices, then the rest; one that was interrupted is suspended and can be deleted
- * again.
- * @param heir, return  as imu_user_delete
- * @param ended  array of imu_queue_change: the jobs that were canceled
+ * Deletes an account and its jobs. Not inside a transaction: of an account with many jobs these go
+ * first, in slices, and the rest in one transaction after that. When that fails, or is interrupted,
+ * those jobs are gone, everything else is as it was, and the account can be deleted again.
+ * @param heir, return  as imu_user_delete; the error says so when jobs are gone
+ * @param ended  array of imu_queue_change: the jobs that were canceled or deleted; true after an
+ * error too
  */
 imu_err *imu_account_remove(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir,
                             apr_array_header_t **ended);
-/** How many jobs that are, for the audit log. */
+/** How many jobs were canceled, for the audit log. */
 int imu_account_jobs_ended(const apr_array_header_t *ended);
+/** How many jobs were canceled or deleted by a deletion that failed. */
+int imu_account_jobs_gone(const apr_array_header_t *ended);
 
 #endif

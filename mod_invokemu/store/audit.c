@@ -138,6 +138,19 @@ json_t *imu_audit_account_gone(const imu_rows *heir, int jobs)
     return detail;
 }
 
+imu_audit_fact imu_audit_account_stays(const imu_rows *user, const imu_err *err, int jobs)
+{
+    json_t *detail = json_pack("{s:s}", "reason", err->detail);
+
+    if (jobs)
+        json_object_set_new(detail, "jobs_ended", json_integer(jobs));
+    return (imu_audit_fact){.action = IMU_AUDIT_ACCOUNT_DELETED,
+                            .refused = 1,
+                            .target_id = imu_text(user, 0, "user_id"),
+                            .target_name = imu_text(user, 0, "email"),
+                            .detail = detail};
+}
+
 imu_err *imu_audit_people(imu_db *db, apr_pool_t *p, const json_t *people, json_t **addresses)
 {
     imu_rows *rows;

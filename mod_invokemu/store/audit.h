@@ -108,6 +108,9 @@ int imu_audit_account_facts(const imu_user_change *change, const imu_rows *befor
 /** The detail of a deletion: the account that the data was handed to, if there is one, and how many
  * jobs were ended, if any. New reference, or NULL. */
 json_t *imu_audit_account_gone(const imu_rows *heir, int jobs);
+/** The fact that an account was to be deleted and is still there: why, and how many of its jobs are
+ * gone. */
+imu_audit_fact imu_audit_account_stays(const imu_rows *user, const imu_err *err, int jobs);
 
 /** Which entries; NULL: any. */
 typedef struct imu_audit_filter {

@@ -128,14 +128,18 @@ imu_err *imu_queue_cancel(const imu_queue_scope *s, const imu_queue_filter *filt
 /**
  * Cancels all that waits or runs of a person, in every queue. Inside the transaction that takes
  * away the right to it, before the rows go.
- * @param changes  array of imu_queue_change, one for each queue
+ * @param changes  array of imu_queue_change: one for each such queue is added
  */
 imu_err *imu_queue_cancel_person(imu_db *db, apr_pool_t *p, const char *user_id,
-                                 apr_array_header_t **changes);
-/** Deletes all jobs of a person who can start no more, a slice at a time. @param changes  as above
- */
+                                 apr_array_header_t *changes);
+/** The same inside the transaction that deletes the account: one is added for each queue in which
+ * it has any job, ended ones too. */
+imu_err *imu_queue_end_person(imu_db *db, apr_pool_t *p, const char *user_id,
+                              apr_array_header_t *changes);
+/** Deletes the jobs of a person who has more than one transaction should delete, a slice at a time;
+ * a few may be left. @param changes  as above, added to after an error too */
 imu_err *imu_queue_sweep_person(imu_db *db, apr_pool_t *p, const char *user_id,
-                                apr_array_header_t **changes);
+                                apr_array_header_t *changes);
 /** Fills change->events for canceled items: the running ones and a few more, as a long list is told
  * of as a whole. While the rows are there. */
 imu_err *imu_queue_change_events(imu_db *db, apr_pool_t *p, imu_queue_change *change);

@@ -15,6 +15,9 @@
 /* What is canceled or deleted at a time; others can write in between. */
 #define SLICE_ITEMS 500
 #define SLICE_PAUSE apr_time_from_msec(2)
+/* A person who goes on queueing while their jobs are deleted: after so many times the rest goes as
+ * it is. */
+#define SWEEP_ROUNDS 8
 /* Between two jobs that are run again. */
 #define RETRY_PAUSE 200 /* us */
 
@@ -151,10 +154,10 @@ static imu_err *cancel_queue_of(const imu_queue_scope *s, imu_queue_change *chan
     return err ? err : imu_queue_change_events(s->db, s->p, change);
 }
 
-/* Does something to each queue that a query names for a person. */
+/* Does something to each queue that a query names for a person, and adds what that changed. */
 static imu_err *each_queue_of(imu_db *db, apr_pool_t *p, const char *user_id, const char *query,
                               imu_err *(*act)(const imu_queue_scope *, imu_queue_change *),
-                              apr_array_header_t **changes)
+                              apr_array_header_t *changes)
 {
     imu_identity *who = apr_pcalloc(p, sizeof *who);
     imu_queue_scope s = {.db = db, .p = p, .who = who};
@@ -163,18 +166,23 @@ static imu_err *each_queue_of(imu_db *db, apr_pool_t *p, const char *user_id, co
 
     who->via = IMU_VIA_BEARER;
     who->user_id = user_id;
-    *changes = apr_array_make(p, 1, sizeof(imu_queue_change));
     for (int i = 0; !err && i < rows->count; i++) {
         s.queue_id = imu_text(rows, i, "queue_id");
-        err = act(&s, apr_array_push(*changes));
+        err = act(&s, apr_array_push(changes));
     }
     return err;
 }
 
 imu_err *imu_queue_cancel_person(imu_db *db, apr_pool_t *p, const char *user_id,
-                                 apr_array_header_t **changes)
+                                 apr_array_header_t *changes)
 {
     return each_queue_of(db, p, user_id, "queue_names_of_person", cancel_queue_of, changes);
+}
+
+imu_err *imu_queue_end_person(imu_db *db, apr_pool_t *p, const char *user_id,
+                              apr_array_header_t *changes)
+{
+    return each_queue_of(db, p, user_id, "queue_names_of_person_ever", cancel_queue_of, changes);
 }
 
 /* Cancels what is running, up to the item `last`, before it is deleted, so that it is stopped and
@@ -254,23 +262,66 @@ imu_err *imu_queue_sweep_items(const imu_queue_scope *s, imu_queue_sweep what,
     return err;
 }
 
-/* Canceled before they go, so that everybody is told what became of each. */
+/* Adds what a sweep changed to what was canceled before it. */
+static void change_join(imu_queue_change *change, const imu_queue_change *swept)
+{
+    const char *user;
+    json_t *ids;
+
+    json_array_extend(change->events, swept->events);
+    json_array_extend(change->item_ids, swept->item_ids);
+    json_array_extend(change->running, swept->running);
+    json_object_foreach (swept->item_ids_by_user, user, ids) {
+        json_t *of_user = json_object_get(change->item_ids_by_user, user);
+
+        if (of_user)
+            json_array_extend(of_user, ids);
+        else
+            json_object_set(change->item_ids_by_user, user, ids);
+    }
+    json_object_update(change->deleted_by_user, swept->deleted_by_user);
+}
+
+/* Canceled before they go, so that everybody is told what became of each; what was queued and taken
+ * up since then is stopped by the sweep. */
 static imu_err *clear_queue_of(const imu_queue_scope *s, imu_queue_change *change)
 {
     const imu_queue_filter all = {.running = 1};
-    imu_queue_change none;
+    imu_queue_change swept;
     int deleted;
     imu_err *err = imu_queue_cancel(s, &all, change);
 
     if (!err)
         err = imu_queue_change_events(s->db, s->p, change);
-    return err ? err : imu_queue_sweep_items(s, IMU_SWEEP_ALL, NULL, &deleted, &none);
+    if (err)
+        return err;
+    err = imu_queue_sweep_items(s, IMU_SWEEP_ALL, NULL, &deleted, &swept);
+    change_join(change, &swept);
+    return err;
+}
+
+static imu_err *has_many(imu_db *db, apr_pool_t *p, const char *user_id, int *many)
+{
+    imu_rows *rows;
+    imu_err *err = imu_db_select(db, p, &rows, "queue_count_of_person", "si", user_id,
+                                 (apr_int64_t)SLICE_ITEMS + 1);
+
+    *many = !err && imu_int(rows, 0, "n") > SLICE_ITEMS;
+    return err;
 }
 
 imu_err *imu_queue_sweep_person(imu_db *db, apr_pool_t *p, const char *user_id,
-                                apr_array_header_t **changes)
+                                apr_array_header_t *changes)
 {
-    return each_queue_of(db, p, user_id, "queue_names_of_person_ever", clear_queue_of, changes);
+    int many;
+    imu_err *err = has_many(db, p, user_id, &many);
+
+    for (int round = 0; !err && many && round < SWEEP_ROUNDS; round++) {
+        err = each_queue_of(db, p, user_id, "queue_names_of_person_ever", clear_queue_of, changes);
+        if (!err)
+            err = has_many(db, p, user_id, &many);
+    }
+    return err;
 }
 
 imu_err *imu_queue_delete(const imu_queue_scope *s, apr_int64_t item_id, imu_queue_change *change)

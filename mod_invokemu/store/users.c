@@ -254,7 +254,7 @@ imu_err *imu_user_check_receiver(apr_pool_t *p, const imu_rows *user)
     return NULL;
 }
 
-/* Who may get the data of an account. Inside a transaction. */
+/* Who may get the data of an account. */
 static imu_err *check_heir(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
 {
     imu_rows *rows;
@@ -272,7 +272,7 @@ static imu_err *leave_to(imu_db *db, apr_pool_t *p, const char *user_id, const c
 {
     static const char *const parts[] = {"user_leave_boards", "user_leave_images",
                                         "user_leave_workflows", "user_leave_style_presets"};
-    imu_err *err = check_heir(db, p, user_id, heir);
+    imu_err *err = NULL;
 
     for (size_t i = 0; !err && i < sizeof parts / sizeof parts[0]; i++)
         err = imu_db_exec(db, p, NULL, parts[i], "ss", heir, user_id);
@@ -292,29 +292,23 @@ static imu_err *delete_rows(imu_db *db, apr_pool_t *p, const char *user_id)
     return err ? err : imu_db_exec(db, p, NULL, "boards_mark_shared", "");
 }
 
-imu_err *imu_user_retire(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
+imu_err *imu_user_check_delete(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
 {
-    const imu_user_change suspended = {
-        .is_admin = IMU_KEEP, .is_active = 0, .must_change_password = IMU_KEEP};
     imu_rows *user;
-    imu_err *err = imu_db_begin(db);
+    imu_err *err = changeable(db, p, user_id, &user);
 
-    if (err)
-        return err;
-    err = imu_user_update(db, p, user_id, &suspended, &user);
-    return imu_db_end(db, err || !heir ? err : check_heir(db, p, user_id, heir));
+    if (!err)
+        err = keep_an_admin(db, p, user);
+    return err || !heir ? err : check_heir(db, p, user_id, heir);
 }
 
 imu_err *imu_user_delete(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir)
 {
-    imu_rows *user;
     imu_err *err = imu_db_begin(db);
 
     if (err)
         return err;
-    err = changeable(db, p, user_id, &user);
-    if (!err)
-        err = keep_an_admin(db, p, user);
+    err = imu_user_check_delete(db, p, user_id, heir);
     if (!err && heir)
         err = leave_to(db, p, user_id, heir);
     if (!err)

@@ -87,8 +87,8 @@ imu_err *imu_user_check_link(apr_pool_t *p, const imu_rows *user);
 /** Whether an account can be given what others owned. @param user  with password_hash and is_active
  * @return 400 "heir_left_behind", "heir_invited" or "heir_suspended" */
 imu_err *imu_user_check_receiver(apr_pool_t *p, const imu_rows *user);
-/** Suspends an account that is about to be deleted, if imu_user_delete may delete it. */
-imu_err *imu_user_retire(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir);
+/** Whether imu_user_delete may delete an account; it looks again. @return as that */
+imu_err *imu_user_check_delete(imu_db *db, apr_pool_t *p, const char *user_id, const char *heir);
 /** Deletes an account with all its rows.
  * @param heir  whose its boards, pictures, workflows and style presets become; NULL: they go too
  * @return as imu_user_update; 400 "heir_unknown" unless there is such another account,

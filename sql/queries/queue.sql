@@ -108,6 +108,10 @@ SELECT DISTINCT queue_id FROM session_queue WHERE user_id = %s AND status IN ('p
 -- :name queue_names_of_person_ever
 SELECT DISTINCT queue_id FROM session_queue WHERE user_id = %s ORDER BY queue_id;
 
+-- How many jobs a person has, counted up to a limit.
+-- :name queue_count_of_person
+SELECT COUNT(*) AS n FROM (SELECT 1 FROM session_queue WHERE user_id = %s LIMIT %lld) LIMIT 1;
+
 -- :name queue_running
 SELECT item_id FROM session_queue WHERE item_id <= %lld AND queue_id = %s AND status = 'in_progress'
   AND (%s IS NULL OR user_id = %s) AND (%s IS NULL OR destination = %s) LIMIT 100;

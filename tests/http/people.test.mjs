@@ -4,6 +4,7 @@ import { before, describe, test } from 'node:test';
 import { run } from '../lib/cli.mjs';
 import { startServer, useServer } from '../lib/server.mjs';
 import { Client, request } from '../lib/http.mjs';
+import { closeAll, listen } from '../lib/events.mjs';
 import { enqueue } from '../lib/queue.mjs';
 import { ADMIN, addUser, login, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
 
@@ -153,6 +154,70 @@ describe('people', () => {
         assert.equal((await heir.get(`/api/v1/style_presets/i/${preset.id}`)).status, 200);
         assert.equal((await heir.delete(`/api/v1/boards/${left}?include_images=true`)).status, 200);
         assert.equal((await admin.get(`/api/v1/images/i/${onBoard}`)).status, 404);
+    });
+
+    /** Gives the database a rule of its own for a while; httpd's statements are prepared anew for it, so the server starts once more. */
+    const meanwhile = async (rule, what) => {
+        server.sql(`CREATE TRIGGER meanwhile ${rule}`);
+        await server.restart('hard');
+        try {
+            await what();
+        } finally {
+            server.sql('DROP TRIGGER meanwhile');
+            await server.restart('hard');
+        }
+    };
+    const jobsOf = (who) => server.sql(`SELECT COUNT(*) AS n FROM session_queue WHERE user_id = '${who.user.user_id}'`)[0].n;
+    const deletions = async () => (await admin.get('/api/v1/audit?action=account_deleted&limit=1')).body.entries[0];
+    const FULL = "BEFORE DELETE ON users BEGIN SELECT RAISE(ABORT, 'no room'); END";
+
+    for (const [jobs, left] of [[3, 3], [1200, 0]]) {
+        test(`a deletion that fails at its end leaves the account as it was, with ${left} of ${jobs} jobs, and is done by another one`, async () => {
+            const [leaver, heir] = [await addUser(admin, `Leaver${jobs}`), await addUser(admin, `Heir${jobs}`)];
+            const path = `/api/v1/users/${leaver.user.user_id}?delete_data=false&transfer_to=${heir.user.user_id}`;
+            const { image_name: picture } = await upload(leaver);
+            assert.equal((await admin.put('/api/v1/queue/default/processor/pause')).status, 200);
+            await enqueue(leaver, { runs: jobs });
+            const before = await deletions();
+            server.allowLog(/IMU0101: DELETE .*user_delete failed .*no room/);
+            await meanwhile(FULL, async () => {
+                const [ear, all] = [await listen(server, leaver), await listen(server, admin)];
+                const failed = await admin.delete(path);
+                assert.ok(failed.status >= 400, failed.text);
+                assert.equal(/so far: 1200\. Nothing else has changed; delete it once more/.test(failed.body.detail), left === 0, failed.text);
+                assert.equal((await leaver.get(ME)).body.is_active, true, 'the person is still signed in');
+                assert.deepEqual([jobsOf(leaver), (await leaver.get(`/api/v1/images/i/${picture}`)).status], [left, 200]);
+                const entry = await deletions();
+                if (left) {
+                    assert.equal(entry.entry_id, before.entry_id, 'nothing happened');
+                } else {
+                    assert.deepEqual([entry.result, entry.target_id, entry.detail.jobs_ended], ['refused', leaver.user.user_id, 1200]);
+                    await Promise.all([ear, all].map((l) => l.heard('queue_pruned')));
+                }
+                assert.equal(ear.ended, null);
+                closeAll();
+            });
+            assert.equal((await admin.delete(path)).status, 200);
+            assert.equal((await leaver.get(ME)).status, 401);
+            assert.equal((await heir.get(`/api/v1/images/i/${picture}`)).status, 200);
+        });
+    }
+
+    test('whom a person’s things were to go to is suspended meanwhile: the command line says what became of the jobs, and goes on from there', async () => {
+        const [leaver, heir] = [await addUser(admin, 'Emil'), await addUser(admin, 'Fatima')];
+        const del = ['users', 'del', leaver.user.email, '--transfer-to', heir.user.email, '--force'];
+        await enqueue(leaver, { runs: 900 });
+        await meanwhile(`AFTER DELETE ON session_queue BEGIN UPDATE users SET is_active = 0 WHERE user_id = '${heir.user.user_id}'; END`, async () => {
+            const failed = await run(server, 'invokemu', del);
+            assert.equal(failed.code, 1);
+            assert.match(failed.err, /is suspended .*so far: 900\. Nothing else has changed; delete it once more/s);
+        });
+        assert.deepEqual([(await leaver.get(ME)).status, jobsOf(leaver)], [200, 0]);
+        const entry = await deletions();
+        assert.deepEqual([entry.result, entry.target_id, entry.detail.jobs_ended, /is suspended/.test(entry.detail.reason)], ['refused', leaver.user.user_id, 900, true]);
+        assert.equal((await admin.patch(`${USERS}/${heir.user.user_id}`, { is_active: true })).status, 200);
+        assert.equal((await run(server, 'invokemu', del)).code, 0);
+        assert.equal((await leaver.get(ME)).status, 401);
     });
 
     test('a link ends with the address that it was made for: it opens no account that has that address later', async () => {
