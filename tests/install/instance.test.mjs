@@ -1,6 +1,7 @@
 // The private instance that `make run` starts, from the products of the build: as a user without rights, on a free port.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { spawnSync } from 'node:child_process';
@@ -110,6 +111,22 @@ describe('a private instance', { skip }, () => {
             const { status, text } = instance('start', settings);
             assert.deepEqual([status, sentence.test(text)], [1, true], text);
         }
+    });
+
+    test('a port that is taken is refused before anything is stopped', async () => {
+        const other = net.createServer();
+        await new Promise((resolve) => other.listen({ port: 0, host: '127.0.0.1' }, resolve));
+        const before = running().map(({ pid }) => pid).sort();
+        try {
+            for (const LISTEN of ['127.0.0.1', 'localhost', '']) {
+                const { status, text } = instance('start', { PORT: String(other.address().port), LISTEN });
+                assert.deepEqual([status, /another program listens on port \d+: choose another PORT\. The instance that runs here goes on/.test(text)], [1, true], text);
+            }
+        } finally {
+            other.close();
+        }
+        assert.deepEqual(running().map(({ pid }) => pid).sort(), before);
+        await login(server, ADMIN.email, ADMIN.password);
     });
 
     test('stopped, nothing of it runs', async () => {
