@@ -240,7 +240,7 @@ static int too_fast(hub_session *s)
         s->rate_start = now;
         s->rate = 0;
     }
-    return ++s->rate > HUB_RATE_PACKETS;
+    return ++s->rate > (s->connected ? HUB_RATE_PACKETS : HUB_RATE_STRANGER);
 }
 
 /* @return 0, or -1 when the session has to end */

@@ -24,6 +24,8 @@
 #define HUB_MAX_STRANGERS 100   /* sessions of one address that have not connected */
 #define HUB_TELL_TIME     60000 /* ms between two log lines about such addresses */
 #define HUB_RATE_PACKETS  400   /* packets in HUB_RATE_TIME from one browser */
+#define HUB_RATE_STRANGER 20    /* the same before Socket.IO's CONNECT has passed */
+#define HUB_MAX_REFUSALS  3     /* CONNECTs of one session that were refused */
 #define HUB_RATE_TIME     10000 /* ms */
 #define HUB_BUCKETS       4096  /* power of two */
 #define HUB_VIEWS         4     /* of imu_view */
@@ -80,6 +82,7 @@ struct hub_session {
     int rate;
     /* Socket.IO */
     int connected;
+    int refusals;
     hub_address *stranger; /* until connected */
     char *token;
     char *user_id;

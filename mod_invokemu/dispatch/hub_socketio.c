@@ -135,6 +135,8 @@ static int connect_socket(hub_session *s, const char *text, size_t len)
         return -1;
     if ((err = identify(s, scratch))) {
         refuse(s, err->detail, err->code);
+        /* Each try may cost a look at the database; clients open a new session for the next. */
+        rc = ++s->refusals < HUB_MAX_REFUSALS ? 0 : -1;
     } else if (has_too_many(s)) {
         refuse(s, "Too many of your pages are open at once. Close some of them.",
                "too_many_sockets");

@@ -104,6 +104,16 @@ int imu_child_hub_send(uint8_t type, json_t *header, const void *payload, size_t
     return rc;
 }
 
+size_t imu_child_hub_pending(void)
+{
+    size_t pending;
+
+    pthread_mutex_lock(&hub.lock);
+    pending = hub.writer ? imu_wire_pending(hub.writer) : 0;
+    pthread_mutex_unlock(&hub.lock);
+    return pending;
+}
+
 int imu_child_hub_connected(void)
 {
     return hub.connected;

@@ -33,6 +33,8 @@ apr_status_t imu_child_hub_start(apr_pool_t *pchild, server_rec *s, const char *
  * @return 0, or -1 when the dispatcher is away or doesn't keep up: the frame is lost
  */
 int imu_child_hub_send(uint8_t type, json_t *header, const void *payload, size_t len);
+/** Bytes that wait to be sent. Any thread. */
+size_t imu_child_hub_pending(void);
 /** True while the dispatcher is there. */
 int imu_child_hub_connected(void);
 /** Waits for it at most ms. @return whether it is there */

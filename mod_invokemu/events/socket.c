@@ -452,9 +452,7 @@ static int take_event(imu_socket *s, const imu_ws_event *event)
 {
     switch (event->what) {
     case IMU_WS_GOT_TEXT:
-        if (imu_child_hub_send(IMU_WIRE_EIO_WS_MESSAGE,
-                               json_pack("{s:I}", "conn", (json_int_t)s->id), event->data,
-                               event->len) == 0)
+        if (!imu_socket_too_fast(s, 0, 1) && imu_socket_pass_on(s, event->data, event->len) == 0)
             return 0;
         enqueue_close(s, IMU_WS_TRY_LATER);
         return -1;
@@ -474,6 +472,10 @@ static int take_bytes(imu_socket *s, const char *data, size_t len)
     imu_ws_event event;
     int rc = 0;
 
+    if (imu_socket_too_fast(s, len, 0)) {
+        enqueue_close(s, IMU_WS_TRY_LATER);
+        return -1;
+    }
     do {
         size_t used = imu_ws_feed(&s->reader, data, len, &event);
 

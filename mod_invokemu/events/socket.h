@@ -63,6 +63,9 @@ typedef struct imu_socket {
     char *head;       /* poll: header lines of the answer... */
     char *keep_alive; /* ...and those that it has as well when the connection is kept */
     imu_ws reader;
+    apr_time_t rate_start;
+    size_t rate_bytes; /* that the browser has sent since... */
+    int rate_messages; /* ...and messages */
     imu_out *first, **last;
     size_t queued;
     apr_bucket_brigade *out, *in;

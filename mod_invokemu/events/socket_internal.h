@@ -11,6 +11,11 @@ void imu_socket_drop_queue(imu_socket *s);
 /** While it is said goodbye to, or between two polls, it is nobody's in particular: who does not go
  * makes room for others. Under the socket's lock. */
 void imu_socket_part(imu_socket *s);
+/** The browser has sent so much. Under the socket's lock. @return whether that is too much */
+int imu_socket_too_fast(imu_socket *s, size_t bytes, int messages);
+/** Sends a message of the browser to the dispatcher. Under the socket's lock. @return 0, or -1 when
+ * it takes no more, or none of somebody who has not signed in */
+int imu_socket_pass_on(const imu_socket *s, const char *text, size_t len);
 /** @return a counted reference, or NULL */
 imu_socket *imu_socket_find(uint64_t id);
 /** Takes it out of the table, which gives its reference back. Once is enough, more do nothing. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { connect as connectSocket, end as endSocket } from '../bench/socket.mjs';
-import { closeAll, listen, publish, RawSocket } from '../lib/events.mjs';
+import { closeAll, listen, publish, RawSocket, settle } from '../lib/events.mjs';
 import { until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 
@@ -83,6 +83,40 @@ describe('event sockets on which nobody has signed in', () => {
         await publish(server, [{ name: 'models_changed', data: {} }]);
         await Promise.all(polls.map((l) => l.heard('models_changed')));
         assert.deepEqual(polls.map((l) => l.ended), polls.map(() => null));
+    });
+
+    test('are closed when they send without end, also what nobody looks at', async () => {
+        const stranger = await silent(server, elsewhere(1));
+        const person = await silent(server, elsewhere(2));
+        const PONG = 10;
+        const flood = Buffer.concat(Array(30000).fill(stranger.frame(PONG, '')));
+        stranger.socket.write(flood);
+        assert.equal(await stranger.closeCode(), 1013);
+        person.send(`40${JSON.stringify({ token: (await admin()).token })}`);
+        person.send('421["before"]');
+        for (const text of [/^0/, /^40/, /^431\[\]/]) {
+            assert.match(await person.text(), text);
+        }
+        person.socket.write(flood);
+        person.send('422["after"]');
+        assert.equal(await person.text(), '432[]');
+    });
+
+    test('keep their messages from the way that people’s take to a dispatcher that lags', async () => {
+        const person = await listen(server, await admin(), { transports: ['websocket'] });
+        const all = await crowd(SHARE - 2, (i) => silent(server, elsewhere(i)));
+        await Promise.all(all.map((each) => each.text()));
+        const { dispatcher } = server.pids();
+        process.kill(dispatcher, 'SIGSTOP');
+        try {
+            all.forEach((each) => each.send(`4${'x'.repeat(60000)}`));
+            await Promise.any(all.map(async (each) => assert.equal(await each.closeCode(), 1013)));
+            person.subscribe('another');
+        } finally {
+            process.kill(dispatcher, 'SIGCONT');
+        }
+        await settle(person);
+        assert.equal(person.ended, null);
     });
 
     test('are those, too, that are told to end and stay', async () => {

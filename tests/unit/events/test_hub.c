@@ -281,6 +281,8 @@ static void who_may_connect(void **state)
         told(), ":44{\"message\":\"Sign in first.\",\"data\":{\"code\":\"not_signed_in\"}}|"));
     ws_text(ws, "40{\"token\":\"mallory\"}");
     assert_non_null(strstr(told(), ":44{\"message\":\"Your session has ended.\""));
+    gone(ws); /* a third would be one too many */
+    ws = ws_open(NULL);
     stub_find("bob")->must_change_password = 1;
     ws_text(ws, "40{\"token\":\"bob\"}");
     assert_non_null(strstr(told(), "must_change_password"));

@@ -76,11 +76,65 @@ static void who_is_known(void **state)
     assert_int_equal(knows(conn), 1);
 }
 
+/* Each refusal says why; who goes on trying loses the session with the last of them. */
+static void refused_again(void **state)
+{
+    json_int_t ws = ws_open(NULL);
+    const char *sid, *text;
+    char end[16];
+
+    (void)state;
+    told();
+    for (int i = 1; i <= 2; i++) {
+        ws_text(ws, "40{\"token\":\"nobody\"}");
+        text = told();
+        assert_non_null(strstr(text, "44{"));
+        assert_null(strstr(text, "|C"));
+    }
+    ws_text(ws, "40{\"token\":\"nobody\"}");
+    snprintf(end, sizeof end, "|C%d:1000|", (int)ws);
+    text = told();
+    assert_non_null(strstr(text, "44{"));
+    assert_non_null(strstr(text, end));
+    assert_int_equal(imu_hub_sessions(hub), 0);
+    get(NULL, NULL);
+    sid = open_sid(told());
+    post(sid, "40{\"token\":\"nobody\"}\x1e"
+              "40{\"token\":\"nobody\"}\x1e"
+              "40{\"token\":\"nobody\"}\x1e"
+              "40{\"token\":\"alice\"}");
+    told();
+    get(sid, NULL);
+    text = told();
+    assert_int_equal(times(text, "44{"), 3);
+    assert_null(strstr(text, "40{"));
+    assert_int_equal(imu_hub_sessions(hub), 0);
+}
+
+static void packets_before_sign_in(void **state)
+{
+    json_int_t ws = ws_open(NULL);
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        ws_text(ws, "2");
+    assert_int_equal(imu_hub_sessions(hub), 1);
+    ws_text(ws, "2");
+    assert_int_equal(imu_hub_sessions(hub), 0);
+    told();
+    ws = listener("alice");
+    for (int i = 0; i < 300; i++)
+        ws_text(ws, "2");
+    assert_int_equal(imu_hub_sessions(hub), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(strangers_of_one_address),
         T(who_is_known),
+        T(refused_again),
+        T(packets_before_sign_in),
     };
 
     return cmocka_run_group_tests(tests, setup_all, teardown_all);
