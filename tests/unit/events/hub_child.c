@@ -9,8 +9,8 @@ apr_pool_t *pool;
 imu_loop *loop;
 imu_hub *hub;
 imu_hub_child *child;
-/* What the child was told: "R7:200:body|", "S7:text|", "P7:preview|", "C7:1000|", "F7|", "K7|"
- * with the connection's number. */
+/* What the child was told: "R7:200:body|", "S7:text|", "P7:preview|", "C7:1000|", "F7|",
+ * "K7:alice|" with the connection's number. */
 static char notes[NOTES];
 size_t used;
 json_int_t next_conn;
@@ -32,7 +32,8 @@ static int note(uint8_t type, const json_t *header, int conn, const void *payloa
     else if (type == IMU_WIRE_EIO_FORGET)
         n = snprintf(notes + used, NOTES - used, "F%d|", conn);
     else if (type == IMU_WIRE_EIO_KNOWN)
-        n = snprintf(notes + used, NOTES - used, "K%d|", conn);
+        n = snprintf(notes + used, NOTES - used, "K%d:%s|", conn,
+                     json_string_value(json_object_get(header, "user_id")));
     else
         n = snprintf(notes + used, NOTES - used, "C%d:%d|", conn,
                      (int)json_integer_value(json_object_get(header, "code")));

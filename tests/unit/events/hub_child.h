@@ -27,7 +27,7 @@ extern int frames; /**< that the child was told */
 /** The child: an imu_hub_send_fn. */
 int take_note(void *baton, uint8_t type, json_t *header, const void *payload, size_t len);
 /** What the child was told since: "R7:200:body|", "S7:text|", "P7:preview|", "C7:1000|", "F7|",
- * "K7|" with the connection's number. */
+ * "K7:alice|" with the connection's number. */
 const char *told(void);
 /** Frames from the child. @return what the hub says of it */
 int frame(uint8_t type, json_t *header, const char *payload, size_t len);

@@ -48,7 +48,7 @@ static void bad_requests(void **state)
 static void polling(void **state)
 {
     const char *sid, *text;
-    char known[16];
+    char known[24];
 
     (void)state;
     get(NULL, NULL);
@@ -66,7 +66,7 @@ static void polling(void **state)
                            ":200:42[\"invocation_started\",{\"queue_id\":\"default\",\"n\":1}]\x1e"
                            "42[\"invocation_complete\""));
     /* It waits; the child only hears that somebody has signed in there. */
-    snprintf(known, sizeof known, "K%d|", (int)get(sid, NULL));
+    snprintf(known, sizeof known, "K%d:alice|", (int)get(sid, NULL));
     assert_string_equal(told(), known);
     emit("invocation_error", "alice", "{\"queue_id\":\"default\"}");
     assert_non_null(strstr(told(), ":200:42[\"invocation_error\""));

@@ -47,9 +47,9 @@ static void strangers_of_one_address(void **state)
 
 static int knows(json_int_t conn)
 {
-    char known[16];
+    char known[24];
 
-    snprintf(known, sizeof known, "K%d|", (int)conn);
+    snprintf(known, sizeof known, "K%d:alice|", (int)conn);
     return times(told(), known);
 }
 
