@@ -16,7 +16,13 @@
 
 #define MEGABYTE 1e6
 
-static const char *state_word(imu_model_state state)
+/* A model of the list as the server finds it. */
+static imu_model_view look(const cli *c, const imu_rows *rows, int row)
+{
+    return imu_model_look(c->p, c->server.models, rows, row);
+}
+
+static const char *state_word(const cli *c, const imu_rows *rows, int row, imu_model_state state)
 {
     switch (state) {
     case IMU_MODEL_USABLE:
@@ -24,7 +30,8 @@ static const char *state_word(imu_model_state state)
     case IMU_MODEL_MISSING:
         return "gone";
     case IMU_MODEL_FOREIGN:
-        return "another kind";
+        return imu_model_is_outside(c->p, c->server.models, rows, row) ? "elsewhere"
+                                                                       : "another kind";
     case IMU_MODEL_BROKEN:
         return "broken";
     case IMU_MODEL_UNKNOWN:
@@ -35,9 +42,9 @@ static const char *state_word(imu_model_state state)
     return "unknown";
 }
 
-static json_t *model_json(json_t *record, const imu_model_view *view)
+static json_t *model_json(json_t *record, const char *state, const imu_model_view *view)
 {
-    json_object_set_new(record, "state", json_string(state_word(view->state)));
+    json_object_set_new(record, "state", json_string(state));
     json_object_set_new(record, "problem", view->why ? json_string(view->why) : json_null());
     return record;
 }
@@ -52,18 +59,21 @@ imu_err *cli_models_list(cli *c)
         return err;
     list = imu_json_own(c->p, json_array());
     for (int i = 0; i < rows->count; i++) {
-        imu_model_view view = imu_model_look(c->p, NULL, rows, i);
+        imu_model_view view = look(c, rows, i);
+        const char *state = state_word(c, rows, i, view.state);
         json_t *record = imu_json_parsed(rows, i, "record");
         double size = (double)json_integer_value(json_object_get(record, "file_size"));
 
         if (c->opt.json) {
-            json_array_append_new(list, model_json(record, &view));
+            json_array_append_new(list, model_json(record, state, &view));
             continue;
         }
         json_decref(record);
         cli_say(c, "%s  %-8s %-6s %8.1f MB  %-12s  %s", imu_text(rows, i, "key"),
-                imu_text(rows, i, "base"), imu_text(rows, i, "type"), size / MEGABYTE,
-                state_word(view.state), imu_text(rows, i, "name"));
+                imu_text(rows, i, "base"), imu_text(rows, i, "type"), size / MEGABYTE, state,
+                imu_text(rows, i, "name"));
+        if (view.why)
+            cli_say(c, "    %s", view.why);
     }
     if (c->opt.json)
         cli_print_json(list);
@@ -127,8 +137,7 @@ imu_err *cli_models_remove(cli *c)
     imu_err *err = find(c, 0, &rows, &row);
 
     if (!err)
-        err = imu_model_take_off(c->db, c->p, imu_text(rows, row, "key"),
-                                 imu_model_look(c->p, NULL, rows, row).state);
+        err = imu_model_take_off(c->db, c->p, imu_text(rows, row, "key"), look(c, rows, row).state);
     if (!err)
         changed(c, rows, row, IMU_AUDIT_MODEL_DELETED, "Removed ", " from the list.");
     return err;

@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { run } from '../lib/cli.mjs';
 import { addModel, modelFolder } from '../lib/models.mjs';
 import { startServer } from '../lib/server.mjs';
-import { setupAdmin } from '../lib/users.mjs';
+import { addUser, setupAdmin } from '../lib/users.mjs';
 
 describe('models on the command line', () => {
     const dir = modelFolder();
@@ -56,6 +56,19 @@ describe('models on the command line', () => {
         assert.equal((await invokemu('list', '--loudly')).code, 2);
         const lost = await invokemu('scan', '--models', path.join(dir, 'none'));
         assert.deepEqual([lost.code, /--models/.test(lost.err)], [1, true]);
+    });
+
+    test('says of a model outside the server’s folder what the pages say: it is not offered', async () => {
+        const elsewhere = modelFolder();
+        addModel(elsewhere, 'stranger', { name: 'Stranger' });
+        await well('scan', '--models', elsewhere);
+        const { state, problem } = JSON.parse(await well('list', '--json')).find((m) => m.name === 'Stranger');
+        assert.deepEqual([state, problem], ['elsewhere', 'It lies outside the server\'s model folder (InvokeMUModels).']);
+        const person = await addUser(admin, 'Pia');
+        assert.ok(!(await person.get('/api/v2/models/')).body.models.some((m) => m.name === 'Stranger'));
+        assert.match(await well('list'), /elsewhere +Stranger\n {4}It lies outside the server's model folder \(InvokeMUModels\)\.\n/);
+        fs.rmSync(elsewhere, { recursive: true });
+        await well('remove', 'Stranger');
     });
 
     test('finds new folders and mended ones, and leaves removed ones away', async () => {
