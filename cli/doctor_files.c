@@ -274,11 +274,10 @@ static void report_sweep(cli_doctor *d, const imu_sweep *found)
     int fix = d->c->opt.fix;
 
     if (found->temporary)
-        cli_doctor_found(d, "temporary", "files that are unfinished, to be removed",
-                         found->temporary, found->temporary_names, fix ? found->temporary : 0);
+        cli_doctor_found(d, "temporary", "unfinished files, to be removed", found->temporary,
+                         found->temporary_names, fix ? found->temporary : 0);
     if (found->deleted)
-        cli_doctor_found(d, "deleted",
-                         "pictures that were deleted and whose files have still to go",
+        cli_doctor_found(d, "deleted", "deleted pictures with files that have still to go",
                          found->deleted, NULL, fix ? found->deleted : 0);
     if (found->orphans)
         cli_doctor_found(d, "orphans", "files without a row, to be moved to outputs/orphans",
@@ -390,7 +389,7 @@ static imu_err *find_strangers(cli_doctor *d)
     if (s.names->nelts)
         cli_doctor_found(
             d, "strangers",
-            "links, folders and the like among the pictures that belong to none, to be "
+            "things among the pictures that belong to none (links, folders and the like), to be "
             "moved to outputs/orphans",
             s.names->nelts, s.names, s.mended);
     return NULL;
@@ -430,10 +429,9 @@ static imu_err *broken_pictures(cli_doctor *d, const broken_files *b)
     imu_err *err;
 
     if (b->locked->nelts)
-        cli_doctor_found(
-            d, "unreadable",
-            "pictures that the server's user may not read: give it their files by chown",
-            b->locked->nelts, b->locked, 0);
+        cli_doctor_found(d, "unreadable",
+                         "pictures that the server's user may not read: give it the files by chown",
+                         b->locked->nelts, b->locked, 0);
     err = useless(d, "torn",
                   "pictures of which a part is missing, to be moved to outputs/orphans with "
                   "what their rows say",

@@ -91,8 +91,7 @@ imu_err *cli_doctor_texts(cli_doctor *d)
     if (!err && s.found->nelts)
         cli_doctor_found(
             d, "texts",
-            "texts in names and elsewhere that are no UTF-8, whose odd bytes are to stand as "
-            "\\xNN",
+            "texts in names and elsewhere with bytes that are no UTF-8, to stand as \\xNN",
             s.found->nelts, s.found, s.mended);
     return err;
 }

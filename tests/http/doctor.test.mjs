@@ -222,6 +222,14 @@ describe('doctor', () => {
         assert.deepEqual(fs.readFileSync(elsewhere), makePng(5, 5));
     });
 
+    test('what is found reads well as one and as several', async () => {
+        for (const [n, words] of [[1, '1 deleted picture with files that have still to go'], [2, '2 deleted pictures with files that have still to go']]) {
+            server.sql(`INSERT INTO deleted_pictures VALUES ('gone-${n}.png')`);
+            assert.equal((await invokemu()).out.split('\n')[0], words);
+        }
+        assert.equal((await invokemu('--fix')).code, 0);
+    });
+
     test('a board whose cover is deleted is no damage', async () => {
         const { board_id: id } = (await ruth.post('/api/v1/boards/?board_name=Covered')).body;
         const { image_name: name } = await upload(ruth, { query: `&board_id=${id}` });
