@@ -9,6 +9,7 @@
 #include "mod_invokemu/events/board_news.h"
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/handlers.h"
+#include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/auth/throttle.h"
 #include "mod_invokemu/store/board_shares.h"
 #include "mod_invokemu/store/users.h"
@@ -71,6 +72,14 @@ static json_t *distinct_people(imu_req *req, const json_t *people)
     return once;
 }
 
+/* Accounts that stand for nobody are answered as unknown addresses are: who asks learns of neither.
+ */
+static int can_sign_in(imu_req *req, const imu_rows *user)
+{
+    return user->count > 0 && strcmp(imu_text(user, 0, "user_id"), IMU_SYSTEM_USER) != 0 &&
+           !imu_user_check_somebodys(req->p, user);
+}
+
 /* The one account with exactly this address. Whoever shares with somebody they don't know here yet
  * has to know the address. */
 static imu_err *person_by_email(imu_req *req, const char *email, json_t **people)
@@ -80,7 +89,7 @@ static imu_err *person_by_email(imu_req *req, const char *email, json_t **people
 
     if (err || (err = imu_user_secret_by_email(req->db, req->p, email, &rows)))
         return err;
-    if (rows->count == 0)
+    if (!can_sign_in(req, rows))
         return imu_error(req->p, 404, "user_not_found", "Nobody here signs in with that address.");
     imu_throttle_search_back(req);
     *people = imu_json_own(req->p, json_pack("[s]", imu_text(rows, 0, "user_id")));

@@ -196,9 +196,15 @@ describe('an account that stands for a deleted one', () => {
         }
         assert.deepEqual(account(before_.email), before_);
         const board = (await admin.post('/api/v1/boards/?board_name=Ours')).body.board_id;
-        for (const whom of [{ user_ids: [before_.user_id] }, { email: before_.email }]) {
-            const shared = await admin.post(`/api/v1/boards/${board}/share`, { ...whom, permission: 'read' });
-            assert.deepEqual([shared.status, /has no account here/.test(shared.body.detail)], [404, true], shared.text);
+        const shared = (whom) => admin.post(`/api/v1/boards/${board}/share`, { ...whom, permission: 'read' });
+        const byId = await shared({ user_ids: [before_.user_id] });
+        assert.deepEqual([byId.status, /has no account here/.test(byId.body.detail)], [404, true], byId.text);
+        const unknown = await shared({ email: 'nobody-here@example.com' });
+        assert.equal(unknown.status, 404);
+        const { email: systems } = server.sql("SELECT email FROM users WHERE user_id = 'system'")[0];
+        for (const email of [before_.email, systems]) {
+            const same = await shared({ email });
+            assert.deepEqual([same.status, same.body], [404, unknown.body], email);
         }
         const leaver = await addUser(admin, 'Leaver');
         const heir = await admin.delete(`/api/v1/users/${leaver.user.user_id}?delete_data=false&transfer_to=${before_.user_id}`);
