@@ -132,9 +132,10 @@ cli_command cli_migrate, cli_restore;
 /** All commands (commands.c). */
 extern const cli_verb cli_verbs[];
 extern const int cli_verbs_count;
-/** Prints what can be done. @param verb, group  that command alone, or those that begin with that
- * word; NULL: all */
-void cli_help(apr_pool_t *p, FILE *out, const cli_verb *verb, const char *group);
+/** Prints what can be done. @param group  the commands that begin with that word; NULL: all */
+void cli_help(FILE *out, const char *group);
+/** Prints how the command that was asked for is typed, by the name that it was called by. */
+void cli_help_of(const cli *c);
 /** Whether commands begin with that word. */
 int cli_is_group(const char *word);
 /** A command as it is typed. */
@@ -149,6 +150,10 @@ const char *cli_parse(cli *c, int argc, char **argv, int *help);
 /** An option as it is typed, and what help calls its argument (NULL: it has none). */
 const char *cli_option_name(cli_option option);
 const char *cli_option_argument(cli_option option);
+/** The letter by which upstream's tools know an option, or 0. */
+char cli_option_letter(cli_option option);
+/** All options that the command takes under the name that it was called by. */
+cli_option_set cli_taken(const cli *c);
 /** A path as it reads from anywhere, without a slash at its end. NULL for what is none. */
 const char *cli_whole_path(apr_pool_t *p, const char *path);
 /** --limit as a number, or the default. @return 422 */

@@ -104,19 +104,64 @@ const char *cli_words(const cli *c)
     return v->word ? apr_pstrcat(c->p, v->group, " ", v->word, NULL) : v->group;
 }
 
-static void help_of(apr_pool_t *p, FILE *out, const cli_verb *v)
+/* @param letters  those of upstream's tools are shown too */
+static void print_options(FILE *out, cli_option_set takes, int letters)
+{
+    for (int i = 0; i < CLI_OPT_COUNT; i++) {
+        const char *argument = cli_option_argument((cli_option)i);
+        char letter = cli_option_letter((cli_option)i);
+
+        if (!(takes & CLI_SET(i)))
+            continue;
+        fputs(" [", out);
+        if (letters && letter)
+            fprintf(out, "-%c|", letter);
+        fprintf(out, "--%s%s%s]", cli_option_name((cli_option)i), argument ? " " : "",
+                argument ? argument : "");
+    }
+}
+
+static void help_line(FILE *out, const cli_verb *v)
 {
     fprintf(out, "  invokemu %s%s%s", v->group, v->word ? " " : "", v->word ? v->word : "");
     if (v->argument)
         fprintf(out, " %s", v->argument);
-    for (int i = 0; i < CLI_OPT_COUNT; i++) {
-        const char *argument = cli_option_argument((cli_option)i);
-
-        if (v->takes & CLI_SET(i))
-            fprintf(out, " [--%s%s]", cli_option_name((cli_option)i),
-                    argument ? apr_pstrcat(p, " ", argument, NULL) : "");
-    }
+    print_options(out, v->takes, 0);
     fprintf(out, "\n      %s\n", v->help);
+}
+
+/* Under upstream's name a command takes the address as an option, a password too, and asks for no
+ * change of that by itself. */
+static void help_line_upstream(FILE *out, const cli *c)
+{
+    cli_option_set takes = cli_taken(c);
+
+    fprintf(out, "  %s", c->verb->upstream);
+    print_options(out, takes, 1);
+    fprintf(out, "\n      %s\n",
+            takes & S(PASSWORD)
+                ? "a password behind --password can be read by other users of the machine; it has\n"
+                  "      to be changed at the first sign-in only with --must-change"
+                : c->verb->help);
+}
+
+static void help_end(FILE *out)
+{
+    fputs("\nEverywhere: --root DIR (default /var/lib/invokemu, or $INVOKEMU_ROOT) or --database "
+          "FILE, and\n--json for output that programs read. What a command does not take is not "
+          "understood.\n"
+          "Exit codes: 0 done, 1 refused or failed, 2 not understood, 3 done but for what was "
+          "printed.\n",
+          out);
+}
+
+void cli_help_of(const cli *c)
+{
+    if (c->upstream)
+        help_line_upstream(stdout, c);
+    else
+        help_line(stdout, c->verb);
+    help_end(stdout);
 }
 
 int cli_is_group(const char *word)
@@ -127,17 +172,12 @@ int cli_is_group(const char *word)
     return 0;
 }
 
-void cli_help(apr_pool_t *p, FILE *out, const cli_verb *verb, const char *group)
+void cli_help(FILE *out, const char *group)
 {
-    if (!verb && !group)
+    if (!group)
         fputs("invokemu: administers an invokemu server, also while it runs.\n\n", out);
     for (int i = 0; i < cli_verbs_count; i++)
-        if (verb ? verb == &cli_verbs[i] : !group || strcmp(cli_verbs[i].group, group) == 0)
-            help_of(p, out, &cli_verbs[i]);
-    fputs("\nEverywhere: --root DIR (default /var/lib/invokemu, or $INVOKEMU_ROOT) or --database "
-          "FILE, and\n--json for output that programs read. What a command does not take is not "
-          "understood.\n"
-          "Exit codes: 0 done, 1 refused or failed, 2 not understood, 3 done but for what was "
-          "printed.\n",
-          out);
+        if (!group || strcmp(cli_verbs[i].group, group) == 0)
+            help_line(out, &cli_verbs[i]);
+    help_end(out);
 }

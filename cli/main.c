@@ -92,7 +92,7 @@ static int run(cli *c, int argc, char **argv)
     imu_err *err;
 
     if (help) {
-        cli_help(c->p, stdout, c->verb, NULL);
+        cli_help_of(c);
         return CLI_OK;
     }
     if (why) {
@@ -141,7 +141,7 @@ static int without_command(apr_pool_t *p, int argc, char **argv)
     int is_group = cli_is_group(word);
 
     if (asks_for_help(word) || (is_group && asks_for_help(second))) {
-        cli_help(p, stdout, NULL, is_group ? word : NULL);
+        cli_help(stdout, is_group ? word : NULL);
         return CLI_OK;
     }
     if (strcmp(word, "--version") == 0) {
@@ -150,7 +150,7 @@ static int without_command(apr_pool_t *p, int argc, char **argv)
         return CLI_OK;
     }
     if (!*word)
-        cli_help(p, stderr, NULL, NULL);
+        cli_help(stderr, NULL);
     else if (is_group && (!*second || *second == '-'))
         fprintf(stderr, "invokemu %s: what is to be done? See invokemu %s --help\n", word, word);
     else
@@ -159,6 +159,16 @@ static int without_command(apr_pool_t *p, int argc, char **argv)
                 is_group ? imu_visible_text(p, second) : "", is_group ? word : "",
                 is_group ? " " : "");
     return CLI_USAGE;
+}
+
+/* What was printed may not have got out, to a full disk for one. */
+static int ended_with(int code)
+{
+    int lost = fflush(stdout) != 0 || ferror(stdout);
+
+    if (lost)
+        fputs("invokemu: the output could not be written, or not all of it\n", stderr);
+    return lost ? CLI_FAILED : code;
 }
 
 int main(int argc, char **argv)
@@ -172,5 +182,5 @@ int main(int argc, char **argv)
     code = c.verb ? run(&c, argc - words, argv + words) : without_command(c.p, argc, argv);
     apr_pool_destroy(c.p);
     cli_work_is_done();
-    return fflush(stdout) == 0 ? code : CLI_FAILED;
+    return ended_with(code);
 }

@@ -94,6 +94,20 @@ const char *cli_option_argument(cli_option option)
     return options[option].argument;
 }
 
+char cli_option_letter(cli_option option)
+{
+    return options[option].letter;
+}
+
+cli_option_set cli_taken(const cli *c)
+{
+    cli_option_set takes = c->verb->takes | EVERY_COMMAND;
+
+    return c->upstream && (takes & CLI_SET(CLI_OPT_PASSWORD_STDIN))
+               ? takes | CLI_SET(CLI_OPT_PASSWORD)
+               : takes;
+}
+
 static int of_letter(int option)
 {
     for (int i = 0; option < 256 && i < CLI_OPT_COUNT; i++)
@@ -113,11 +127,8 @@ static const char *refused(const cli *c, cli_option option)
 static const char *take(cli *c, cli_option option)
 {
     char *member = (char *)&c->opt + options[option].member;
-    cli_option_set takes = c->verb->takes | EVERY_COMMAND;
 
-    if (c->upstream && (takes & CLI_SET(CLI_OPT_PASSWORD_STDIN)))
-        takes |= CLI_SET(CLI_OPT_PASSWORD);
-    if (!(takes & CLI_SET(option)))
+    if (!(cli_taken(c) & CLI_SET(option)))
         return refused(c, option);
     c->opt.given |= CLI_SET(option);
     if (options[option].kind == FLAG) {

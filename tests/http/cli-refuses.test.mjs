@@ -141,7 +141,19 @@ describe('the command line refuses', () => {
         assert.match((await invokemu('users', 'mod', '--help')).out, /--allow-weak/);
         const { out } = await invokemu('queue', '--help');
         assert.deepEqual([/^ {2}invokemu queue prune/m.test(out), /users/.test(out)], [true, false]);
-        assert.equal((await run(server, 'invoke-useradd', ['--help'])).code, 0);
+        for (const [tool, options] of [['invoke-useradd', /\[-r\|--root DIR\].* \[-e\|--email EMAIL\] \[-n\|--name NAME\] \[-a\|--admin\] \[-p\|--password PASSWORD\]/], ['invoke-usermod', /\[-p\|--password PASSWORD\]/], ['invoke-userlist', /\[-j\|--json\]/], ['invoke-userdel', /\[-e\|--email EMAIL\].*\[-f\|--force\]/]]) {
+            const { code, out } = await run(server, tool, ['--help']);
+            assert.deepEqual([code, out.startsWith(`  ${tool} [`), options.test(out), /invokemu users/.test(out)], [0, true, true, false], out);
+        }
+    });
+
+    test('to end without a word when its output could not be written', () => {
+        for (const args of [['users', 'list'], ['users', 'list', '--json'], ['--help']]) {
+            const full = fs.openSync('/dev/full', 'w');
+            const { status, stderr } = spawnSync(path.join(BUILD, 'bin/invokemu'), args, { env: { ...process.env, INVOKEMU_ROOT: server.data }, stdio: ['ignore', full, 'pipe'], encoding: 'utf8' });
+            fs.closeSync(full);
+            assert.deepEqual([status, stderr], [1, 'invokemu: the output could not be written, or not all of it\n'], args.join(' '));
+        }
     });
 
     test('to call people active who were invited and never came', async () => {
