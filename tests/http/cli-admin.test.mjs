@@ -1,10 +1,13 @@
 // What administrators do on the machine itself, beside a server that runs: links, sessions, jobs, the audit log.
 import assert from 'node:assert/strict';
+import path from 'node:path';
+import { spawn } from 'node:child_process';
 import { before, describe, test } from 'node:test';
 import { run } from '../lib/cli.mjs';
 import { request } from '../lib/http.mjs';
+import { BUILD } from '../lib/paths.mjs';
 import { enqueue } from '../lib/queue.mjs';
-import { useServer } from '../lib/server.mjs';
+import { until, useServer } from '../lib/server.mjs';
 import { addUser, login, PASSWORD, setupAdmin, upload } from '../lib/users.mjs';
 
 const NEW = 'Other-Lantern-81-Field';
@@ -44,6 +47,25 @@ describe('administration on the command line', () => {
         assert.deepEqual([entry.user_id, entry.address, entry.target_name], [null, 'local', anna.user.email]);
         assert.match(entry.user_email, /^command line: .*uid \d+/);
         assert.deepEqual(entry.detail, { transferred_to: bert.user.user_id, transferred_to_email: 'bert@example.com' });
+    });
+
+    test('a deletion that is killed in the middle leaves the account whole but for jobs, and the same command finishes it', async () => {
+        const [emil, olga] = [await addUser(admin, 'Emil'), await addUser(admin, 'Olga')];
+        const { image_name: picture } = await upload(emil);
+        assert.equal((await admin.put('/api/v1/queue/default/processor/pause')).status, 200);
+        await enqueue(emil, { runs: 9000 });
+        const left = () => server.sql(`SELECT COUNT(*) AS n FROM session_queue WHERE user_id = '${emil.user.user_id}'`)[0].n;
+        const args = ['users', 'del', emil.user.email, '--transfer-to', olga.user.email, '--force'];
+        const child = spawn(path.join(BUILD, 'bin/invokemu'), args, { env: { ...process.env, INVOKEMU_ROOT: server.data }, stdio: 'ignore' });
+        const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve(signal)));
+        await until(() => left() < 9000, 'some jobs to be gone');
+        child.kill('SIGKILL');
+        assert.equal(await ended, 'SIGKILL');
+        assert.ok(left() > 0);
+        assert.deepEqual([(await emil.get('/api/v1/auth/me')).status, (await emil.get(`/api/v1/images/i/${picture}`)).status], [200, 200]);
+        assert.equal((await invokemu(...args)).code, 0);
+        assert.deepEqual([left(), (await emil.get('/api/v1/auth/me')).status, (await olga.get(`/api/v1/images/i/${picture}`)).status], [0, 401, 200]);
+        assert.equal((await admin.put('/api/v1/queue/default/processor/resume')).status, 200);
     });
 
     test('invites by a link that works once', async () => {
