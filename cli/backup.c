@@ -39,6 +39,7 @@ typedef struct backup {
     cli_how how;
     cli_placed placed;
     const char *database; /* the copy, below the root until it is consistent */
+    const char *aside;    /* its folder there */
     imu_db *copy;
     apr_hash_t *named;      /* pictures in the copied database */
     apr_hash_t *unreadable; /* paths of files that were left out */
@@ -96,9 +97,12 @@ static imu_err *place_all(backup *b)
 
 static imu_err *copy_database(backup *b)
 {
-    imu_err *err = cli_make_folders(b->p, apr_pstrcat(b->p, b->c->opt.root, "/tmp", NULL), 0750);
+    imu_err *err;
 
-    b->database = apr_pstrcat(b->p, b->c->opt.root, "/tmp/backup-", imu_uuid4(b->p), ".db", NULL);
+    b->aside = apr_pstrcat(b->p, b->c->opt.root, "/tmp/backup-", imu_uuid4(b->p), NULL);
+    err = cli_make_folders(b->p, b->aside, 0750);
+    cli_at_work(b->aside);
+    b->database = apr_pstrcat(b->p, b->aside, "/copy.db", NULL);
     if (!err)
         err = imu_database_copy(b->p, b->c->opt.database, b->database);
     if (!err)
@@ -207,6 +211,7 @@ static imu_err *fill(backup *b)
 {
     imu_err *err = cli_make_folders(b->p, b->work, 0700);
 
+    cli_at_work(b->work);
     if (!err && !(err = place_all(b)) && !(err = copy_database(b)) && !(err = place_all(b)))
         err = make_consistent(b);
     if (b->copy)
@@ -216,8 +221,8 @@ static imu_err *fill(backup *b)
         err =
             cli_place(b->p, b->database, apr_pstrcat(b->p, b->work, "/" CLI_BACKUP_DATABASE, NULL),
                       CLI_COPY, &(cli_placed){0}, NULL);
-    if (b->database)
-        (void)cli_unlink(b->database);
+    if (b->aside)
+        (void)cli_remove_tree(b->p, b->aside);
     if (!err)
         err = write_manifest(b);
     return err ? err : cli_sync(b->p, b->work);
@@ -237,7 +242,7 @@ static imu_err *has_begun(const backup *b, const char *part, int made)
     if (made)
         return not_there(b);
     if (errno != EEXIST)
-        return imu_error(b->p, 500, "files", "can't make %s: %s", part, strerror(errno));
+        return cli_cannot(b->p, "make", part);
     return imu_error(b->p, 409, "unfinished",
                      "%s exists: another backup of that name is at work, or is left unfinished, as "
                      "it was broken off: remove it first then",
@@ -248,9 +253,7 @@ static imu_err *give_name(const backup *b, const char *part)
 {
     if (cli_rename_new(part, b->to) == 0)
         return NULL;
-    return errno == EEXIST
-               ? not_there(b)
-               : imu_error(b->p, 500, "files", "can't rename %s: %s", part, strerror(errno));
+    return errno == EEXIST ? not_there(b) : cli_cannot(b->p, "rename", part);
 }
 
 static imu_err *into_folder(backup *b)
@@ -301,28 +304,30 @@ static int is_tar(const char *path)
     return len > 4 && strcmp(path + len - 4, ".tar") == 0;
 }
 
+/* Where a path leads, of which the last parts need not be there yet. */
+static const char *real_path(apr_pool_t *p, const char *path)
+{
+    const char *there = cli_nearest(p, path);
+    char real[PATH_MAX];
+    int found;
+
+    cli_as(there);
+    found = realpath(there, real) != NULL;
+    cli_as(NULL);
+    return found ? apr_pstrcat(p, real, path + strlen(there), NULL) : path;
+}
+
 /* A folder of the server's own would be backed up into itself, swept by it, and moved aside by the
  * restore that needs it. Links on the way there count for where they lead. */
 static imu_err *outside(cli *c, const char *to)
 {
     static const char *const own[] = {"outputs", "databases", "tmp", "models"};
-    const char *slash = strrchr(to, '/');
-    const char *above = slash > to ? apr_pstrmemdup(c->p, to, (apr_size_t)(slash - to)) : "/";
-    char real[PATH_MAX], ours[PATH_MAX];
-    int found;
+    const char *real = real_path(c->p, to);
 
-    cli_as(above);
-    found = realpath(above, real) != NULL;
-    cli_as(NULL);
-    for (size_t i = 0; found && i < sizeof own / sizeof own[0]; i++) {
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
         const char *folder = apr_pstrcat(c->p, c->opt.root, "/", own[i], NULL);
-        size_t len;
 
-        if (strcmp(to, folder) != 0 && !realpath(folder, ours))
-            continue;
-        len = strlen(ours);
-        if (strcmp(to, folder) == 0 ||
-            (strncmp(real, ours, len) == 0 && (real[len] == '/' || real[len] == '\0')))
+        if (cli_is_below(real, real_path(c->p, folder)))
             return imu_error(c->p, 422, "where",
                              "%s is among the server's own files: name a place outside of %s", to,
                              folder);

@@ -55,11 +55,13 @@ typedef struct cli_exchange {
     const char *backup; /**< as it was called */
     const char *made_at;
     int pictures, missing, torn, schema;
-    int begun; /**< by a process that was broken off */
+    apr_int64_t database, outputs; /**< file numbers of what lies ready; 0: not said, or none */
+    int begun;                     /**< by a process that was broken off */
+    int anew;                      /**< in place of one that was broken off and can't be finished */
 } cli_exchange;
 /** Looks whether an exchange was broken off, and which; e->begun says so. */
 imu_err *cli_exchange_look(cli *c, cli_exchange *e);
-/** Whether what was to be restored is still there, or in its place already. */
+/** Whether all that was to be restored still lies ready, or is in its place already. */
 int cli_exchange_can_end(cli *c, const cli_exchange *e);
 /** Whether a restore can move all that is there: it lies on one disk, and no links or mounts are in
  * the way. @return 409 "elsewhere", which names what is */

@@ -25,7 +25,7 @@
 
 /* So many rows without pictures, and more than half of all: a disk that is not mounted. */
 #define MANY 10
-/* A backup or import that still runs is younger. */
+/* One that is younger may be of a program that takes no lock. */
 #define LEFT_SECONDS (24 * 3600)
 
 static const char *below(const cli_doctor *d, const char *path)
@@ -302,7 +302,7 @@ static imu_err *look_at_leftover(void *baton, const char *path, const char *name
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (strncmp(name, kinds[i], strlen(kinds[i])) != 0 || lstat(path, &st) != 0 ||
-            st.st_ctime > time(NULL) - LEFT_SECONDS)
+            st.st_ctime > time(NULL) - LEFT_SECONDS || cli_is_worked_on(path))
             continue;
         APR_ARRAY_PUSH(l->names, const char *) = apr_pstrdup(l->d->c->p, name);
         if (l->d->c->opt.fix)

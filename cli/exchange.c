@@ -43,6 +43,19 @@ static const char *stage_of(const cli *c, const cli_exchange *e, const char *pat
     return apr_pstrcat(c->p, c->opt.root, "/tmp/", e->stage, path, NULL);
 }
 
+static const char *outputs_of(const cli *c)
+{
+    return apr_pstrcat(c->p, c->opt.root, "/outputs", NULL);
+}
+
+/* By which the disk knows a file or folder; 0 for none. */
+static apr_int64_t number_of(const char *path)
+{
+    struct stat st;
+
+    return cli_look(path, &st) == 0 ? (apr_int64_t)st.st_ino : 0;
+}
+
 /* ---- the mark ---- */
 
 static imu_err *write_mark(const exchange *x)
@@ -50,9 +63,10 @@ static imu_err *write_mark(const exchange *x)
     const cli_exchange *e = x->e;
     const char *mark = mark_of(x->c);
     json_t *json = imu_json_own(
-        x->p, json_pack("{s:s, s:s*, s:s, s:s, s:i, s:i, s:i, s:i}", "stage", e->stage, "aside",
-                        e->aside, "backup", e->backup, "made_at", e->made_at, "pictures",
-                        e->pictures, "missing", e->missing, "torn", e->torn, "schema", e->schema));
+        x->p, json_pack("{s:s, s:s*, s:s, s:s, s:i, s:i, s:i, s:i, s:I, s:I}", "stage", e->stage,
+                        "aside", e->aside, "backup", e->backup, "made_at", e->made_at, "pictures",
+                        e->pictures, "missing", e->missing, "torn", e->torn, "schema", e->schema,
+                        "database", (json_int_t)e->database, "outputs", (json_int_t)e->outputs));
     const char *text = imu_json_compact(x->p, json);
     imu_err *err = text ? cli_write_file(x->p, mark, text)
                         : imu_error(x->p, 422, "which", "the backup's path is no text");
@@ -77,11 +91,17 @@ static int is_ours(const char *name, const char *prefix)
 
 static int read_words(json_t *json, cli_exchange *e)
 {
-    return json_unpack(json, "{s:s, s?s, s:s, s:s, s:i, s:i, s:i, s:i}", "stage", &e->stage,
-                       "aside", &e->aside, "backup", &e->backup, "made_at", &e->made_at, "pictures",
-                       &e->pictures, "missing", &e->missing, "torn", &e->torn, "schema",
-                       &e->schema) == 0 &&
-           is_ours(e->stage, STAGE_PREFIX) && (!e->aside || is_ours(e->aside, ASIDE_PREFIX));
+    json_int_t database = 0, outputs = 0; /* which earlier programs did not write */
+    int rc =
+        json_unpack(json, "{s:s, s?s, s:s, s:s, s:i, s:i, s:i, s:i, s?I, s?I}", "stage", &e->stage,
+                    "aside", &e->aside, "backup", &e->backup, "made_at", &e->made_at, "pictures",
+                    &e->pictures, "missing", &e->missing, "torn", &e->torn, "schema", &e->schema,
+                    "database", &database, "outputs", &outputs);
+
+    e->database = database;
+    e->outputs = outputs;
+    return rc == 0 && is_ours(e->stage, STAGE_PREFIX) &&
+           (!e->aside || is_ours(e->aside, ASIDE_PREFIX));
 }
 
 imu_err *cli_exchange_look(cli *c, cli_exchange *e)
@@ -162,7 +182,7 @@ static imu_err *move_all(exchange *x)
 {
     static const char *const tails[] = {"", "-wal", "-shm"};
     const char *db = x->c->opt.database, *new_db = stage_of(x->c, x->e, "/" CLI_BACKUP_DATABASE);
-    const char *outputs = apr_pstrcat(x->p, x->c->opt.root, "/outputs", NULL);
+    const char *outputs = outputs_of(x->c);
     const char *new_outputs = stage_of(x->c, x->e, "/outputs");
     imu_err *err = NULL;
 
@@ -193,7 +213,8 @@ static imu_err *give_up(exchange *x, imu_err *why)
 {
     const char *aside;
 
-    if (!undo(x) || x->resumed)
+    /* What one left that can't be finished is still half of it. */
+    if (!undo(x) || x->resumed || x->e->anew)
         return imu_error(x->p, why->status, why->code, "%s; " IMU_RESTORE_AGAIN,
                          why->log ? why->log : why->detail);
     if (x->e->aside) {
@@ -209,10 +230,11 @@ static imu_err *give_up(exchange *x, imu_err *why)
 
 static imu_err *begin(exchange *x)
 {
-    const char *outputs = apr_pstrcat(x->p, x->c->opt.root, "/outputs", NULL);
     imu_err *err = NULL;
 
-    if (cli_exists(x->c->opt.database) || cli_exists(outputs))
+    x->e->database = number_of(stage_of(x->c, x->e, "/" CLI_BACKUP_DATABASE));
+    x->e->outputs = number_of(stage_of(x->c, x->e, "/outputs"));
+    if (cli_exists(x->c->opt.database) || cli_exists(outputs_of(x->c)))
         err = make_aside(x);
     if (err || (err = write_mark(x)))
         return err;
@@ -240,7 +262,14 @@ imu_err *cli_exchange_do(cli *c, cli_exchange *e)
     return take_mark_away(&x);
 }
 
+/* Moving leaves a file its number: what has left the stage is known by that where it is now. */
+static int is_kept(const char *ready, const char *place, apr_int64_t number)
+{
+    return cli_exists(ready) || (number ? number_of(place) == number : cli_exists(place));
+}
+
 int cli_exchange_can_end(cli *c, const cli_exchange *e)
 {
-    return cli_exists(stage_of(c, e, "/" CLI_BACKUP_DATABASE)) || cli_exists(c->opt.database);
+    return is_kept(stage_of(c, e, "/" CLI_BACKUP_DATABASE), c->opt.database, e->database) &&
+           (!e->outputs || is_kept(stage_of(c, e, "/outputs"), outputs_of(c), e->outputs));
 }

@@ -21,7 +21,7 @@
  * "-shm" (SQLite, "WAL-mode File Format": the byte after the eight locks at 120). */
 #define SHM_LOCK_BYTE 128
 
-static imu_err *cannot(apr_pool_t *p, const char *doing, const char *path)
+imu_err *cli_cannot(apr_pool_t *p, const char *doing, const char *path)
 {
     int code = errno;
 
@@ -58,6 +58,13 @@ const char *cli_folder_of(apr_pool_t *p, const char *path)
     return slash > path ? apr_pstrmemdup(p, path, (apr_size_t)(slash - path)) : "/";
 }
 
+int cli_is_below(const char *path, const char *folder)
+{
+    size_t len = strlen(folder);
+
+    return strncmp(path, folder, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
 const char *cli_nearest(apr_pool_t *p, const char *path)
 {
     struct stat st;
@@ -82,9 +89,9 @@ static const char *part_of(apr_pool_t *p, const char *to)
 static imu_err *end_part(apr_pool_t *p, int fd, const char *part, const char *to, imu_err *err)
 {
     if (close(fd) != 0 && !err)
-        err = cannot(p, "write", to);
+        err = cli_cannot(p, "write", to);
     if (!err && rename(part, to) != 0)
-        err = cannot(p, "rename", to);
+        err = cli_cannot(p, "rename", to);
     if (err)
         (void)unlink(part);
     return err;
@@ -97,9 +104,9 @@ static imu_err *copy_file(apr_pool_t *p, int from, const char *to)
     imu_err *err = NULL;
 
     if (fd < 0)
-        return cannot(p, "make", part);
+        return cli_cannot(p, "make", part);
     if (copy_bytes(from, fd) != 0)
-        err = cannot(p, "copy to", to);
+        err = cli_cannot(p, "copy to", to);
     return end_part(p, fd, part, to, err);
 }
 
@@ -163,10 +170,10 @@ static imu_err *make_folders(apr_pool_t *p, const char *path, mode_t mode)
     for (char *slash = at + 1; (slash = strchr(slash, '/')); slash++) {
         *slash = '\0';
         if (mkdir(at, mode) != 0 && errno != EEXIST)
-            return cannot(p, "make the folder", at);
+            return cli_cannot(p, "make the folder", at);
         *slash = '/';
     }
-    return mkdir(at, mode) == 0 || errno == EEXIST ? NULL : cannot(p, "make the folder", at);
+    return mkdir(at, mode) == 0 || errno == EEXIST ? NULL : cli_cannot(p, "make the folder", at);
 }
 
 imu_err *cli_make_folders(apr_pool_t *p, const char *path, mode_t mode)
@@ -191,7 +198,7 @@ imu_err *cli_each(apr_pool_t *p, const char *folder,
     dir = opendir(folder);
     cli_as(NULL);
     if (!dir)
-        return errno == ENOENT ? NULL : cannot(p, "read", folder);
+        return errno == ENOENT ? NULL : cli_cannot(p, "read", folder);
     apr_pool_create(&sub, p);
     while (!err && (errno = 0, entry = readdir(dir))) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
@@ -200,7 +207,7 @@ imu_err *cli_each(apr_pool_t *p, const char *folder,
         err = what(baton, apr_pstrcat(sub, folder, "/", entry->d_name, NULL), entry->d_name);
     }
     if (!err && errno)
-        err = cannot(p, "read", folder);
+        err = cli_cannot(p, "read", folder);
     if (err)
         err = imu_error_keep(p, err);
     apr_pool_destroy(sub);
@@ -223,7 +230,7 @@ imu_err *cli_remove_tree(apr_pool_t *p, const char *path)
     cli_as(path);
     rc = nftw(path, remove_one, MAX_FOLDERS, FTW_DEPTH | FTW_PHYS);
     cli_as(NULL);
-    return rc == 0 || errno == ENOENT ? NULL : cannot(p, "remove", path);
+    return rc == 0 || errno == ENOENT ? NULL : cli_cannot(p, "remove", path);
 }
 
 imu_err *cli_sync(apr_pool_t *p, const char *path)
@@ -235,9 +242,9 @@ imu_err *cli_sync(apr_pool_t *p, const char *path)
     fd = open(path, O_RDONLY | O_CLOEXEC);
     cli_as(NULL);
     if (fd < 0)
-        return cannot(p, "open", path);
+        return cli_cannot(p, "open", path);
     if (syncfs(fd) != 0)
-        err = cannot(p, "sync", path);
+        err = cli_cannot(p, "sync", path);
     close(fd);
     return err;
 }
@@ -404,11 +411,42 @@ imu_err *cli_alone(apr_pool_t *p, const char *file)
     int fd = open(file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (fd < 0)
-        return cannot(p, "make", file);
+        return cli_cannot(p, "make", file);
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         return NULL;
     close(fd);
     return imu_error(p, 409, "busy", "another import is running");
+}
+
+/* @return a descriptor of what has the lock, or -1 with errno */
+static int lock(const char *path, int how)
+{
+    int fd, code;
+
+    cli_as(path);
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    cli_as(NULL);
+    if (fd < 0 || flock(fd, how | LOCK_NB) == 0)
+        return fd;
+    code = errno;
+    close(fd);
+    errno = code;
+    return -1;
+}
+
+void cli_at_work(const char *folder)
+{
+    (void)lock(folder, LOCK_SH);
+}
+
+int cli_is_worked_on(const char *path)
+{
+    int fd = lock(path, LOCK_EX);
+
+    if (fd < 0)
+        return errno == EWOULDBLOCK;
+    close(fd);
+    return 0;
 }
 
 static imu_err *write_file(apr_pool_t *p, const char *path, const char *text)
@@ -418,9 +456,9 @@ static imu_err *write_file(apr_pool_t *p, const char *path, const char *text)
     imu_err *err = NULL;
 
     if (fd < 0)
-        return cannot(p, "make", part);
+        return cli_cannot(p, "make", part);
     if (imu_write_all(fd, text, strlen(text)) != 0 || fsync(fd) != 0)
-        err = cannot(p, "write", path);
+        err = cli_cannot(p, "write", path);
     return end_part(p, fd, part, path, err);
 }
 

@@ -40,6 +40,11 @@ imu_err *cli_place(apr_pool_t *p, const char *from, const char *to, cli_how how,
 imu_err *cli_place_open(apr_pool_t *p, int from, const char *to, cli_how how, cli_placed *placed);
 /** The folder that a path with a '/' lies in. */
 const char *cli_folder_of(apr_pool_t *p, const char *path);
+/** What to say when something could not be done to a path: errno tells why. @param doing  "write"
+ * @return 507 "disk_full" when the disk is full, else 500 */
+imu_err *cli_cannot(apr_pool_t *p, const char *doing, const char *path);
+/** Whether a path is that folder, or in it, as it is written. */
+int cli_is_below(const char *path, const char *folder);
 /** The path itself when it leads to something, else the nearest one above it that does. */
 const char *cli_nearest(apr_pool_t *p, const char *path);
 /** Makes a folder and those above it. @param mode  of the ones that are new */
@@ -79,6 +84,11 @@ int cli_exists(const char *path);
 int cli_database_in_use(apr_pool_t *p, const char *database);
 /** Holds a lock until the process ends. @return 409 "busy" when another process has it */
 imu_err *cli_alone(apr_pool_t *p, const char *file);
+/** Says that this process works on a folder, until it ends. A file system without locks is no
+ * reason not to. */
+void cli_at_work(const char *folder);
+/** Whether another process works on that folder, or holds that file's lock. */
+int cli_is_worked_on(const char *path);
 /** Writes a small file whole. */
 imu_err *cli_write_file(apr_pool_t *p, const char *path, const char *text);
 

@@ -566,6 +566,7 @@ imu_err *cli_import(cli *c)
         (err = cli_alone(c->p, apr_pstrcat(c->p, folder, ".lock", NULL))) ||
         (err = cli_remove_tree(c->p, folder)) || (err = cli_make_folders(c->p, folder, 0700)))
         return err;
+    cli_at_work(folder);
     err = take_all(&im, folder);
     if (im.old)
         imu_db_close(im.old);

@@ -25,6 +25,7 @@ typedef struct restore {
     cli_placed placed;
     cli_manifest manifest;
     int schema; /* of its database */
+    int anew;   /* one that was broken off before can't be finished */
     cli_backup_faults faults;
 } restore;
 
@@ -243,8 +244,19 @@ static imu_err *finish_other(restore *r, cli_exchange *e)
     return NULL;
 }
 
-/* One that was broken off in its middle is finished first. @param done  when it was of the same
- * backup */
+static void tell_lost(const restore *r, const cli_exchange *e)
+{
+    cli_complain(r->c,
+                 "what the restore of %s, which was broken off, had made ready is gone from "
+                 "%s/tmp/%s: it was not finished, and a restore has to be begun anew%s%s%s",
+                 e->backup, r->c->opt.root, e->stage,
+                 e->aside ? "; what was there before it may lie in " : "",
+                 e->aside ? apr_pstrcat(r->p, r->c->opt.root, "/", NULL) : "",
+                 e->aside ? e->aside : "");
+}
+
+/* One that was broken off in its middle is finished first, unless that can't be done any more.
+ * @param done  when it was of the same backup */
 static imu_err *finish_earlier(restore *r, int *done)
 {
     apr_pool_t *held;
@@ -252,8 +264,13 @@ static imu_err *finish_earlier(restore *r, int *done)
     imu_err *err = cli_exchange_look(r->c, &e);
 
     *done = 0;
-    if (err || !e.begun || !cli_exchange_can_end(r->c, &e))
+    if (err || !e.begun)
         return err;
+    if (!cli_exchange_can_end(r->c, &e)) {
+        r->anew = 1;
+        tell_lost(r, &e);
+        return NULL;
+    }
     apr_pool_create(&held, r->p);
     if (!(err = check_unused(r)) && !(err = keep_others_out(r, held))) {
         *done = strcmp(e.backup, imu_visible_text(r->p, r->c->opt.plain)) == 0;
@@ -281,7 +298,7 @@ static imu_err *make_ready(restore *r)
 
 static imu_err *restore_it(restore *r)
 {
-    cli_exchange e = {.backup = imu_visible_text(r->p, r->c->opt.plain)};
+    cli_exchange e = {.backup = imu_visible_text(r->p, r->c->opt.plain), .anew = r->anew};
     imu_err *err = make_ready(r);
 
     if (err) {
@@ -312,14 +329,14 @@ imu_err *cli_restore(cli *c)
 
     if (!(c->opt.plain = cli_whole_path(c->p, c->opt.plain)))
         return imu_error(c->p, 422, "which", "this can't be made a whole path");
+    /* That needs no backup any more. */
+    if ((err = finish_earlier(&r, &done)) || done)
+        return err;
     if (!cli_exists(c->opt.plain))
         return imu_error(c->p, 404, "no_backup", "there is no backup %s", c->opt.plain);
     r.stage = apr_pstrcat(c->p, c->opt.root, "/tmp/restore-", imu_uuid4(c->p), NULL);
-    if ((err = cli_make_folders(c->p, c->opt.root, 0750)) || (err = finish_earlier(&r, &done)) ||
-        done)
-        return err;
-    if ((err = cli_exchange_possible(c)) || (err = may_overwrite(&r)) ||
-        (err = keep_others_out(&r, c->p)))
+    if ((err = cli_make_folders(c->p, c->opt.root, 0750)) || (err = cli_exchange_possible(c)) ||
+        (err = may_overwrite(&r)) || (err = keep_others_out(&r, c->p)))
         return err;
     return restore_it(&r);
 }

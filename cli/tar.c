@@ -64,18 +64,16 @@ static int add_file(const char *path, const struct stat *st, int kind, struct FT
     return rv;
 }
 
+/* libarchive's own words for a full disk are "Write error". */
 static imu_err *failed(apr_pool_t *p, struct archive *tar, const char *file)
 {
     const char *why = tar ? archive_error_string(tar) : NULL;
 
-    return imu_error(p, tar && archive_errno(tar) == ENOSPC ? 507 : 500, "tar", "%s: %s", file,
-                     why ? why : strerror(errno));
-}
-
-static imu_err *sync_file(apr_pool_t *p, const char *file, int fd)
-{
-    return fsync(fd) == 0 ? NULL
-                          : imu_error(p, 500, "tar", "can't write %s: %s", file, strerror(errno));
+    if (why && (archive_errno(tar) == ENOSPC || archive_errno(tar) == EDQUOT)) {
+        errno = archive_errno(tar);
+        return cli_cannot(p, "write", file);
+    }
+    return imu_error(p, 500, "tar", "%s: %s", file, why ? why : strerror(errno));
 }
 
 imu_err *cli_tar_write(apr_pool_t *p, const char *folder, const char *file, int fd)
@@ -90,7 +88,7 @@ imu_err *cli_tar_write(apr_pool_t *p, const char *folder, const char *file, int 
         archive_write_close(walk.tar) != ARCHIVE_OK)
         err = failed(p, walk.tar, file);
     archive_write_free(walk.tar);
-    return err ? err : sync_file(p, file, fd);
+    return err || fsync(fd) == 0 ? err : cli_cannot(p, "write", file);
 }
 
 /* Plain files alone, below the folder. */
@@ -110,11 +108,11 @@ static imu_err *take_entry(apr_pool_t *p, struct archive *tar, struct archive_en
         return err;
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
     if (fd < 0)
-        return imu_error(p, 500, "tar", "can't make %s: %s", path, strerror(errno));
+        return cli_cannot(p, "make", path);
     rv = archive_read_data_into_fd(tar, fd);
-    if (close(fd) != 0 || rv != ARCHIVE_OK)
-        return failed(p, tar, path);
-    return NULL;
+    if (close(fd) != 0 && rv == ARCHIVE_OK)
+        return cli_cannot(p, "write", path);
+    return rv == ARCHIVE_OK ? NULL : failed(p, tar, path);
 }
 
 /* libarchive looks no further than the mark at the end, and takes a file that lacks it for whole:

@@ -24,13 +24,6 @@ static struct {
     const char *root, *databases; /* what is theirs */
 } server;
 
-static int is_below(const char *path, const char *folder)
-{
-    size_t len = strlen(folder);
-
-    return strncmp(path, folder, len) == 0 && (path[len] == '/' || path[len] == '\0');
-}
-
 /* Going on with other rights than meant is worse than not going on. */
 static void take_rights(uid_t uid, gid_t gid)
 {
@@ -46,7 +39,7 @@ void cli_as(const char *path)
 
     if (!server.on)
         return;
-    theirs = !path || is_below(path, server.root) || is_below(path, server.databases);
+    theirs = !path || cli_is_below(path, server.root) || cli_is_below(path, server.databases);
     if ((geteuid() != 0) != theirs)
         take_rights(theirs ? server.uid : 0, theirs ? server.gid : 0);
     errno = code;

@@ -60,6 +60,11 @@ $(B)/end-at-rename.so: tests/tools/end-at-rename.c
 	$(CC) $(ALL_CFLAGS) -shared -MF $@.d -o $@ $<
 ALL += $(B)/end-at-rename.so
 
+# Has a program see a later time.
+$(B)/late.so: tests/tools/late.c
+	$(CC) $(ALL_CFLAGS) -shared -MF $@.d -o $@ $<
+ALL += $(B)/late.so
+
 include tests/unit/events/build.mk
 
 # Unit tests of the dispatcher's parts, with a hub that only notes what it is told.

@@ -40,7 +40,7 @@ describe('places of backups', () => {
             const ended = new Promise((resolve) => child.on('close', (code) => resolve({ code, err })));
             const stat = () => (fs.existsSync(`/proc/${child.pid}/stat`) ? fs.readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1][0] : 'X');
             const over = () => 'XZ'.includes(stat());
-            const begun = () => fs.existsSync(`${to}.unfinished`) || fs.readdirSync(at('root/tmp')).some((n) => n.startsWith('backup-'));
+            const begun = () => (to.endsWith('.tar') ? fs.readdirSync(at('root/tmp')).some((n) => fs.existsSync(at('root/tmp', n, 'outputs'))) : fs.existsSync(`${to}.unfinished/outputs`));
             await until(() => over() || begun(), 'the backup to begin', 20000);
             child.kill('SIGSTOP');
             await until(() => over() || stat() === 'T', 'the backup to stand still');
@@ -188,4 +188,50 @@ describe('places of backups', () => {
             });
         }
     }
+
+    test('a disk that is full is named', async (t) => {
+        const why = mounts();
+        if (why) {
+            return t.skip(why);
+        }
+        fs.mkdirSync(at('full'));
+        const mount = (size) => `mount -t tmpfs -o size=${size} none "${at('full')}"`;
+        for (const [what, size, ...args] of [
+            ['backup into one file', '100k', 'backup', at('full/b.tar'), '--root', at('root')],
+            ['backup into a folder', '100k', 'backup', at('full/b'), '--root', at('root')],
+            ['restore of one file', '100k', 'restore', at('good.tar'), '--root', at('full')],
+        ]) {
+            const failed = await mounted(mount(size), ...args);
+            assert.deepEqual([failed.code, /: the disk is full/.test(failed.err)], [1, true], `${what}: ${failed.err}`);
+        }
+    });
+
+    test('doctor leaves folders alone that somebody works in, however long that takes', async () => {
+        const late = { LD_PRELOAD: path.join(BUILD, 'late.so'), IMU_LATER: String(2 * 86400), ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0` };
+        const leftovers = async (...more) => {
+            const { out } = await run({ data: at('root') }, 'invokemu', ['doctor', '--json', ...more], '', late);
+            return JSON.parse(out).filter((f) => f.what === 'leftovers').flatMap((f) => f.names);
+        };
+        const backup = await haltedBackup(at('slow.tar'));
+        const held = fs.readdirSync(at('root/tmp'));
+        assert.ok(held.length > 0);
+        assert.deepEqual(await leftovers('--fix'), []);
+        assert.deepEqual(fs.readdirSync(at('root/tmp')), held);
+        assert.equal((await backup.go()).code, 0);
+        await assertWhole(at('slow.tar'));
+        const killed = await haltedBackup(at('killed.tar'));
+        await killed.end();
+        const left = fs.readdirSync(at('root/tmp'));
+        assert.deepEqual((await leftovers('--fix')).sort(), left.sort());
+        assert.deepEqual(fs.readdirSync(at('root/tmp')), []);
+        // An import holds its lock by the file beside its folder.
+        fs.writeFileSync(at('root/tmp/import.lock'), '');
+        const holder = spawn('flock', [at('root/tmp/import.lock'), 'sh', '-c', 'echo held; exec cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
+        await new Promise((resolve) => holder.stdout.once('data', resolve));
+        assert.deepEqual(await leftovers('--fix'), []);
+        const over = new Promise((resolve) => holder.on('close', resolve));
+        holder.stdin.end();
+        await over;
+        assert.deepEqual(await leftovers('--fix'), ['import.lock']);
+    });
 });

@@ -142,10 +142,10 @@ describe('backup and restore', () => {
 
     test('does not go among the files that it is of, by whatever way', async () => {
         fs.symlinkSync(path.join(server.data, 'outputs/images'), at('way'));
-        for (const to of ['outputs/backup', 'outputs/images/backup.tar', 'databases/backup', 'tmp/b.tar'].map((t) => path.join(server.data, t)).concat(at('way/b.tar'))) {
+        for (const to of ['outputs/backup', 'outputs/images/backup.tar', 'databases/backup', 'tmp/b.tar', 'outputs/images/new/b1', 'models/new/folders/b1'].map((t) => path.join(server.data, t)).concat(at('way/b.tar'), at('way/new/b1'))) {
             const refused = await invokemu('backup', to);
             assert.deepEqual([refused.code, /among the server's own files/.test(refused.err)], [1, true], `${to}: ${refused.err}`);
-            assert.ok(!fs.existsSync(to) && !fs.existsSync(`${to}.unfinished`));
+            assert.ok(!fs.existsSync(to) && !fs.existsSync(`${to}.unfinished`) && !fs.existsSync(path.join(server.data, 'outputs/images/new')));
         }
         assert.equal((await invokemu('backup', path.join(server.data, 'backup.tar'))).code, 0, 'beside them it may');
         fs.rmSync(path.join(server.data, 'backup.tar'));
@@ -441,6 +441,44 @@ describe('backup and restore', () => {
                     assert.deepEqual([files(path.join(root, oldest)), contents(path.join(root, oldest, DATABASE))], held);
                 }
             }
+        }
+    });
+
+    test('one that was broken off is finished without its backup, of which all lies ready', async () => {
+        for (let n = 1; n <= 4; n++) {
+            const root = at(`bereft-${n}`);
+            assert.equal((await restoreTo(at('whole.tar'), root)).code, 0);
+            fs.cpSync(at('0-two'), at('lent'), { recursive: true });
+            assert.equal((await endedRestore(at('lent'), root, n)).code, null);
+            fs.rmSync(at('lent'), { recursive: true });
+            const done = await restoreTo(at('lent'), root, '--force');
+            assert.deepEqual([done.code, done.err], [0, '']);
+            settled(root);
+            assert.deepEqual(files(root), files(at('0-two')));
+        }
+        const root = at('nothing yet');
+        assert.equal((await restoreTo(at('lent'), root)).code, 1);
+        assert.ok(!fs.existsSync(root));
+    });
+
+    test('one that was broken off, and of which what lay ready is gone since, is not taken for done', async () => {
+        const lost = { '': [1, 2, 3, 4], '/outputs': [1, 2, 3], '/databases': [1, 2, 3, 4] };
+        for (const [part, n] of Object.entries(lost).flatMap(([p, all]) => all.map((one) => [p, one]))) {
+            const root = at(`lost${part.replace('/', '-')}-${n}`);
+            assert.equal((await restoreTo(at('whole.tar'), root)).code, 0);
+            assert.equal((await endedRestore(at('0-two'), root, n)).code, null);
+            const [stage] = fs.readdirSync(path.join(root, 'tmp'));
+            fs.rmSync(path.join(root, 'tmp', stage, part), { recursive: true });
+            const none = await restoreTo(at('not there'), root, '--force');
+            assert.deepEqual([none.code, /there is no backup/.test(none.err)], [1, true], none.err);
+            const failed = await endedRestore(at('0-two'), root, '1f');
+            assert.equal(failed.code, 1);
+            assert.ok(fs.existsSync(path.join(root, `${DATABASE}-restoring`)), 'half of it is in place, whatever became of the second');
+            fs.rmSync(path.join(root, 'tmp'), { recursive: true });
+            const anew = await restoreTo(at('0-two'), root, '--force');
+            assert.deepEqual([anew.code, /made ready is gone.*begun anew/.test(anew.err)], [0, true], anew.err);
+            settled(root);
+            assert.deepEqual(files(root), files(at('0-two')));
         }
     });
 
