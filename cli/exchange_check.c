@@ -115,6 +115,7 @@ static imu_err *check_outputs(const cli *c, const struct statx *root)
     walk.strange = NULL;
     walk.pool = c->p;
     (void)nftw(outputs, look_at_folder, MAX_FOLDERS, FTW_PHYS);
+    walk.root = NULL;
     return walk.strange ? elsewhere(c, walk.strange) : NULL;
 }
 
