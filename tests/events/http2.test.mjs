@@ -3,18 +3,14 @@ import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import { after, afterEach, test } from 'node:test';
 import { publish } from '../lib/events.mjs';
-import { MODULES } from '../lib/paths.mjs';
-import { until, useServer } from '../lib/server.mjs';
+import { HTTP2, oneChild, until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 
 const POLL = '/ws/socket.io/?EIO=4&transport=polling';
 const NOTHING = '6';
 // One child, of whose threads six may wait so: two for strangers, four for people.
 const server = useServer({
-    conf: [
-        'StartServers 1', 'ServerLimit 1', 'ThreadsPerChild 25', 'MaxRequestWorkers 25', 'MinSpareThreads 1', 'MaxSpareThreads 26',
-        `LoadModule http2_module "${MODULES}/mod_http2.so"`, 'Protocols h2c http/1.1', 'H2MaxSessionStreams 16',
-    ].join('\n'),
+    conf: `${oneChild(25)}${HTTP2}H2MaxSessionStreams 16\n`,
 });
 server.allowLog(/AH00484: server reached MaxRequestWorkers/);
 const sessions = [];

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { connect as connectSocket, end as endSocket } from '../bench/socket.mjs';
 import { closeAll, listen, publish, RawSocket, settle } from '../lib/events.mjs';
-import { until, useServer } from '../lib/server.mjs';
+import { oneChild, until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 
 // One child with room for 80 event sockets and, for what is being opened or ended, 64 more. Strangers have 20.
 const SHARE = 20;
 const MORE_THAN_ALL = 170;
-const CHILD = 'StartServers 1\nServerLimit 1\nThreadsPerChild 8\nMaxRequestWorkers 8\nMinSpareThreads 1\nMaxSpareThreads 9\nAsyncRequestWorkerFactor 49\n';
+const CHILD = `${oneChild(8)}AsyncRequestWorkerFactor 49\n`;
 
 /** Each is one of ten of its address: too few for the limit of that. */
 const elsewhere = (i) => `127.7.0.${1 + Math.floor(i / 10)}`;

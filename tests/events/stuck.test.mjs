@@ -4,11 +4,11 @@ import net from 'node:net';
 import { after, test } from 'node:test';
 import { RawSocket, closeAll, listen } from '../lib/events.mjs';
 import { request } from '../lib/http.mjs';
-import { until, useServer } from '../lib/server.mjs';
+import { oneChild, until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 
 // One child, whose sockets hold little that was not read.
-const server = useServer({ conf: 'StartServers 1\nServerLimit 1\nThreadsPerChild 25\nMaxRequestWorkers 25\nMinSpareThreads 1\nMaxSpareThreads 26\nSendBufferSize 8192\nInvokeMUMaxPersonSockets 400' });
+const server = useServer({ conf: `${oneChild(25)}SendBufferSize 8192\nInvokeMUMaxPersonSockets 400` });
 after(closeAll);
 const PATH = '/ws/socket.io/?EIO=4&transport=polling';
 

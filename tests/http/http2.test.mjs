@@ -4,25 +4,18 @@ import http2 from 'node:http2';
 import { once } from 'node:events';
 import { after, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { MODULES } from '../lib/paths.mjs';
 import { makePng } from '../lib/png.mjs';
-import { until, useServer } from '../lib/server.mjs';
+import { HTTP2, oneChild, until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 
 const server = useServer({
-    conf: [
-        'StartServers 1', 'ServerLimit 1', 'ThreadsPerChild 8', 'MaxRequestWorkers 8', 'MinSpareThreads 1', 'MaxSpareThreads 9', 'InvokeMUMaxSockets 1000',
-        'RequestReadTimeout header=0 body=0', `LoadModule http2_module "${MODULES}/mod_http2.so"`, 'Protocols h2c http/1.1', 'H2MinWorkers 8', 'H2MaxWorkers 8',
-    ].join('\n'),
+    conf: `${oneChild(8)}${HTTP2}InvokeMUMaxSockets 1000\nRequestReadTimeout header=0 body=0\nH2MinWorkers 8\nH2MaxWorkers 8\n`,
 });
 server.allowLog(/AH00484: server reached MaxRequestWorkers/); // for a moment, when all ask at once
 // As our sites have it, with httpd's own number of threads.
 const usual = useServer({
     media: true,
-    conf: [
-        'StartServers 1', 'ServerLimit 1', 'ThreadsPerChild 25', 'MaxRequestWorkers 25', 'MinSpareThreads 1', 'MaxSpareThreads 26',
-        `LoadModule http2_module "${MODULES}/mod_http2.so"`, 'Protocols h2c http/1.1', 'H2MaxSessionStreams 16',
-    ].join('\n'),
+    conf: `${oneChild(25)}${HTTP2}H2MaxSessionStreams 16\n`,
 });
 usual.allowLog(/AH00484: server reached MaxRequestWorkers/);
 const sessions = [];

@@ -7,13 +7,13 @@ import { connect as connectSocket, end as endSocket } from '../bench/socket.mjs'
 import tls from 'node:tls';
 import { request } from '../lib/http.mjs';
 import { MODULES } from '../lib/paths.mjs';
-import { until, useServer } from '../lib/server.mjs';
+import { oneChild, until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 import { SLOWER } from '../lib/waits.mjs';
 
 // One child that takes 80 connections: 16 of people who have signed in, 16 of others.
 const SHARE = 16;
-const server = useServer({ conf: 'StartServers 1\nServerLimit 1\nThreadsPerChild 8\nMaxRequestWorkers 8\nMinSpareThreads 1\nMaxSpareThreads 9\nAsyncRequestWorkerFactor 9\nInvokeMUMaxSockets 40\nKeepAliveTimeout 30\n' });
+const server = useServer({ conf: `${oneChild(8)}AsyncRequestWorkerFactor 9\nInvokeMUMaxSockets 40\nKeepAliveTimeout 30\n` });
 server.allowLog(/AH00484: server reached MaxRequestWorkers/);
 const open = [];
 afterEach(() => open.splice(0).forEach((each) => each.socket.destroy()));

@@ -5,11 +5,11 @@ import { after, describe, test } from 'node:test';
 import tls from 'node:tls';
 import { request } from '../lib/http.mjs';
 import { makePng } from '../lib/png.mjs';
-import { until, useServer } from '../lib/server.mjs';
+import { oneChild, until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin, upload } from '../lib/users.mjs';
 
 // One child with eight threads: two may wait for such bodies, one of them for one address. httpd's own limits are off.
-const THREADS = 'StartServers 1\nServerLimit 1\nThreadsPerChild 8\nMaxRequestWorkers 8\nMinSpareThreads 1\nMaxSpareThreads 9\nInvokeMUMaxSockets 1000\nRequestReadTimeout header=0 body=0\n';
+const THREADS = `${oneChild(8)}InvokeMUMaxSockets 1000\nRequestReadTimeout header=0 body=0\n`;
 const server = useServer({ conf: `${THREADS}SendBufferSize 65536\n`, media: true });
 const secure = useServer({ conf: THREADS, tls: true });
 // Two dozen connections at once may meet httpd's look at its threads while all of them are busy.

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
-import { until, useServer } from '../lib/server.mjs';
+import { oneChild, until, useServer } from '../lib/server.mjs';
 import { Client } from '../lib/http.mjs';
 import { makePng, readPng } from '../lib/png.mjs';
 import { addUser, setupAdmin, upload } from '../lib/users.mjs';
@@ -223,7 +223,7 @@ describe('in single-user mode', () => {
 });
 
 describe('many pictures at once', () => {
-    const server = useServer({ multiuser: true, media: true, conf: 'StartServers 1\nServerLimit 1\nThreadsPerChild 25\nMaxRequestWorkers 25\nMinSpareThreads 1\nMaxSpareThreads 26' });
+    const server = useServer({ multiuser: true, media: true, conf: oneChild(25) });
     server.allowLog(/AH00484: server reached MaxRequestWorkers/);
     const noise = () => Math.random() * 256;
     const form = [{ name: 'file', filename: 'a.png', type: 'image/png', value: makePng(700, 700, { pixel: () => [noise(), noise(), noise()] }) }];

@@ -503,6 +503,13 @@ function sanitizerEnv(program) {
     };
 }
 
+/** Directives for a single child, so that a test knows who answers. @param {number} threads  that it serves with */
+export const oneChild = (threads) =>
+    `StartServers 1\nServerLimit 1\nThreadsPerChild ${threads}\nMaxRequestWorkers ${threads}\nMinSpareThreads 1\nMaxSpareThreads ${threads + 1}\n`;
+
+/** Directives for HTTP/2 without TLS. */
+export const HTTP2 = `LoadModule http2_module "${MODULES}/mod_http2.so"\nProtocols h2c http/1.1\n`;
+
 /**
  * Starts a server.
  * @param {object} [options]
