@@ -20,6 +20,7 @@
 #include "mod_invokemu/body.h"
 #include "mod_invokemu/config.h"
 #include "mod_invokemu/edge.h"
+#include "mod_invokemu/events/allowance.h"
 #include "mod_invokemu/events/blocked.h"
 #include "mod_invokemu/events/child_hub.h"
 #include "mod_invokemu/events/park.h"
@@ -238,6 +239,14 @@ static int block_poll(ask *a, imu_socket *s)
     return answered ? send_answer(a, s) : give_up(a, s);
 }
 
+static imu_err *too_much(imu_req *req)
+{
+    imu_err *err = imu_error(req->p, 429, "too_much", "That is too much at once. Try again soon.");
+
+    err->retry_after = 10;
+    return err;
+}
+
 static int poll_request(ask *a)
 {
     request_rec *r = a->req.r;
@@ -247,6 +256,9 @@ static int poll_request(ask *a)
 
     if (is_post && (err = imu_body_read(&a->req, IMU_WIRE_MAX_MESSAGE, &a->body, &a->len)))
         return imu_edge_send_error(&a->req, err);
+    if (a->len > IMU_ALLOWANCE_SMALL &&
+        !imu_allowance_take(imu_network_of(&a->req), a->len, apr_time_now()))
+        return imu_edge_send_error(&a->req, too_much(&a->req));
     if (stopping && !is_post && a->sid)
         return reply(&a->req, HTTP_OK, "text/plain; charset=UTF-8", "6", 1);
     if (!(s = imu_socket_new(r->connection, 0, imu_network_of(&a->req))))

@@ -1,6 +1,6 @@
 // Event sockets on which nobody has signed in: all of them together get a part of a child's, and yield to newcomers.
 import assert from 'node:assert/strict';
-import { afterEach, describe, test } from 'node:test';
+import { after, afterEach, describe, test } from 'node:test';
 import { connect as connectSocket, end as endSocket } from '../bench/socket.mjs';
 import { closeAll, listen, publish, RawSocket, settle } from '../lib/events.mjs';
 import { oneChild, until, useServer } from '../lib/server.mjs';
@@ -33,6 +33,7 @@ const alive = (all) => all.filter((each) => !each.ended).length;
 
 describe('event sockets on which nobody has signed in', () => {
     const server = useServer({ conf: `${CHILD}InvokeMUMaxSockets 80\nInvokeMUMaxPersonSockets 300\n` });
+    server.allowLog(/AH00484: server reached MaxRequestWorkers/); // for a moment, when very many connect at once
     const pages = [];
     afterEach(() => {
         pages.splice(0).forEach(endSocket);
@@ -132,6 +133,44 @@ describe('event sockets on which nobody has signed in', () => {
         });
         await until(() => alive(all) <= SHARE, 'the end of most');
         await page();
+    });
+});
+
+describe('one account', () => {
+    const server = useServer({ conf: `${oneChild(8)}InvokeMUMaxSockets 80\n` });
+    after(closeAll);
+    const LARGE = `42${JSON.stringify(['x', 'y'.repeat(60000)])}`;
+
+    test('sends so much over all its sockets, and is in nobody’s way', async () => {
+        const admin = await setupAdmin(server);
+        const [eve, anna] = [await addUser(admin, 'Eve'), await addUser(admin, 'Anna')];
+        const ann = await listen(server, anna, { transports: ['websocket'] });
+        const all = await crowd(10, async () => {
+            const each = await silent(server);
+            each.send(`40${JSON.stringify({ token: eve.token })}`);
+            for (const text of [/^0/, /^40/]) {
+                assert.match(await each.text(), text);
+            }
+            return each;
+        });
+        // None sends more than a socket may.
+        all.forEach((each) => Array.from({ length: 7 }, () => each.send(LARGE)));
+        await Promise.any(all.map(async (each) => assert.equal(await each.closeCode(), 1013)));
+
+        await settle(ann);
+        assert.equal(ann.ended, null);
+    });
+
+    test('sends so much in polls from one network; what is small is always taken', async () => {
+        const poll = `${server.url}/ws/socket.io/?EIO=4&transport=polling`;
+        const { sid } = JSON.parse((await (await fetch(poll)).text()).slice(1));
+        const post = (to, body) => fetch(`${poll}&sid=${to}`, { method: 'POST', body });
+        const refused = await until(async () => {
+            const answer = await post('nobody', LARGE);
+            return answer.status === 429 && answer;
+        }, 'a refusal');
+        assert.equal(refused.headers.get('retry-after'), '10');
+        assert.equal((await post(sid, '40{}')).status, 200);
     });
 });
 
