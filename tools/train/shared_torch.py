@@ -10,6 +10,7 @@ import time
 import torch
 
 import kernels
+import muon
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 LOW = torch.bfloat16
@@ -28,10 +29,11 @@ def place(*tensors):
 
 
 class Weight:
-    """A tensor of weights: float32 master, bf16 copy to compute with, moving average or None, and AdamW's two moments."""
+    """A tensor of weights: float32 master, bf16 copy to compute with, moving average or None, and AdamW's two moments, of which
+    Muon uses one."""
 
-    def __init__(self, master, low, average):
-        self.master, self.low, self.average = master, low, average
+    def __init__(self, master, low, average, by_muon=False):
+        self.master, self.low, self.average, self.by_muon = master, low, average, by_muon
         self.momentum, self.square = torch.zeros_like(master), torch.zeros_like(master)
         self.fast = kernels.usable(low) and low.stride() == master.stride()
 
@@ -60,15 +62,16 @@ class Weight:
 
 
 class Trained:
-    """Networks with float32 master weights, bf16 copies to compute with, AdamW and a moving average."""
+    """Networks with float32 master weights, bf16 copies to compute with, AdamW and a moving average; Muon for the matrices of one."""
 
-    def __init__(self, masters, average=0.0, decay=0.01):
+    def __init__(self, masters, average=0.0, decay=0.01, by_muon=""):
         self.masters = torch.nn.ModuleDict(masters).to(DEVICE).to(memory_format=torch.channels_last)
         self.low = copy.deepcopy(self.masters).to(LOW).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.masters).requires_grad_(False) if average else None
         self.keep, self.decay, self.step_number = average, decay, 0
         averages = self.average.parameters() if average else [None] * len(list(self.masters.parameters()))
-        self.weights = [Weight(*three) for three in zip(self.masters.parameters(), self.low.parameters(), averages)]
+        names = [name.startswith(by_muon + ".") and muon.takes(name, weight) for name, weight in self.masters.named_parameters()]
+        self.weights = [Weight(*four) for four in zip(self.masters.parameters(), self.low.parameters(), averages, names)]
 
     def refresh(self):
         with torch.no_grad():
@@ -84,6 +87,9 @@ class Trained:
         number = self.step_number
         keep = min(self.keep, (1 + number) / (10 + number))
         for w in used:
+            if w.by_muon:
+                muon.update(w, rate, 10 * self.decay, keep)
+                continue
             w.update(kernels.Update(rate, 0.9, 0.99, 1e-8, self.decay if w.master.dim() > 1 else 0.0, 1 - 0.9 ** number,
                                     1 - 0.99 ** number, keep, min(1.0, 1 / (norm + 1e-6))))
         return norm

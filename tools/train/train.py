@@ -28,8 +28,8 @@ from latents import load_vae, plan_of
 from scenes import Bank, caption
 from shared_torch import Clock, DEVICE, LOW, Trained, place, prepare, save
 
-BATCH = {128: 64, 256: 24}
-RATE, WARM_UP, DROP, AVERAGE, GUIDANCE = 4e-4, 400, 0.1, 0.9995, float(os.environ.get("GUIDE", "0.05"))
+BATCH = {128: 128, 256: 48}
+RATE, WARM_UP, DROP, AVERAGE, GUIDANCE = 3e-4, 400, 0.1, 0.998, float(os.environ.get("GUIDE", "0.05"))
 SAVE_EVERY, LOOK_EVERY = 420, 1500
 LOOK_AT = ("a red fox in the snow at night", "a cat on the beach", "a green car in the city, flat style", "a glossy strawberry",
            "two balloons in the sky", "a penguin in the desert at sunset", "a rocket in space", "an octopus underwater",
@@ -140,7 +140,7 @@ class Run:
         networks = build(self.words)
         if os.path.exists(path("checkpoints", "text.pt")):
             networks["text"].load_state_dict(torch.load(path("checkpoints", "text.pt"), map_location="cpu"))
-        self.trained = Trained(networks, AVERAGE)
+        self.trained = Trained(networks, AVERAGE, by_muon="unet")
         self.about = {"samples": 0, "seconds": 0.0, "scale": self.scale}
         if os.path.exists(self.file):
             state = torch.load(self.file, map_location=DEVICE)
