@@ -154,6 +154,16 @@ static void test_every_statement_fits_the_schema(void **state)
         assert_no_error(imu_db_prepare(t->db, imu_queries[i].name, &statement));
 }
 
+static int setup_and_write(void **state)
+{
+    tempdb *t;
+
+    if (tempdb_setup(state) != 0)
+        return -1;
+    t = *state;
+    return put(t, t->db, "written", "once") ? -1 : 0;
+}
+
 static void test_answers_are_remembered_until_somebody_writes(void **state)
 {
     tempdb *t = *state;
@@ -161,6 +171,16 @@ static void test_answers_are_remembered_until_somebody_writes(void **state)
 
     remembered_until(t, t->db, other);
     remembered_until(t, t->db, t->db);
+}
+
+/* With a WAL that holds nothing yet, nothing tells this time from another one of the kind. */
+static void test_nothing_is_remembered_before_the_first_write(void **state)
+{
+    tempdb *t = *state;
+    apr_size_t len;
+
+    imu_db_remember(t->db, "list", "[1]", 3);
+    assert_null(imu_db_recall(t->db, t->pool, "list", &len));
 }
 
 static int is_remembered(tempdb *t, int i)
@@ -366,16 +386,18 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_every_statement_fits_the_schema, tempdb_setup,
                                         tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_answers_are_remembered_until_somebody_writes,
+                                        setup_and_write, tempdb_teardown),
+        cmocka_unit_test_setup_teardown(test_nothing_is_remembered_before_the_first_write,
                                         tempdb_setup, tempdb_teardown),
-        cmocka_unit_test_setup_teardown(test_the_oldest_answers_make_room, tempdb_setup,
+        cmocka_unit_test_setup_teardown(test_the_oldest_answers_make_room, setup_and_write,
                                         tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_an_answer_overtaken_by_a_write_is_not_served,
                                         tempdb_setup, tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_nothing_is_remembered_within_a_transaction,
-                                        tempdb_setup, tempdb_teardown),
+                                        setup_and_write, tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_a_wal_begun_anew_is_another_version, tempdb_setup,
                                         tempdb_teardown),
-        cmocka_unit_test_setup_teardown(test_a_commit_of_another_process_is_seen, tempdb_setup,
+        cmocka_unit_test_setup_teardown(test_a_commit_of_another_process_is_seen, setup_and_write,
                                         tempdb_teardown),
         cmocka_unit_test_setup_teardown(test_huge_answers_are_not_kept, tempdb_setup,
                                         tempdb_teardown),
