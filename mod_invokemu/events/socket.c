@@ -17,30 +17,9 @@
 
 APLOG_USE_MODULE(invokemu);
 
-#define PIECE       16384 /* bytes given to the filters at once: httpd never waits for so few */
-#define MANY_QUEUED (256u * 1024)  /* bytes from which previews are left out */
-#define MOST_QUEUED (2048u * 1024) /* bytes from which a browser does not read */
-#define READ_SIZE   8192
+#define READ_SIZE 8192
 
 /* ---- writing, under the lock ---- */
-
-static void free_out(imu_out *out)
-{
-    imu_message_release(out->message);
-    free(out);
-}
-
-void imu_socket_drop_queue(imu_socket *s)
-{
-    while (s->first) {
-        imu_out *out = s->first;
-
-        s->first = out->next;
-        free_out(out);
-    }
-    s->last = &s->first;
-    s->queued = 0;
-}
 
 /* Wakes the worker: the socket becomes readable for good, and what the browser still sends is not
  * read. */
@@ -57,141 +36,18 @@ static void abort_socket(imu_socket *s)
     wake(s);
 }
 
-/* Lets the core's own filter, the last one, send what it has kept back; with nothing to add it
- * never waits. */
-static apr_status_t push(conn_rec *c)
-{
-    ap_filter_t *f = c->output_filters;
-
-    while (f->next)
-        f = f->next;
-    return f->frec->filter_func.out_func(f, NULL);
-}
-
-static apr_status_t pass_piece(imu_socket *s, const char *data, size_t len, int wait)
-{
-    conn_rec *c = s->c;
-    apr_status_t rv;
-
-    APR_BRIGADE_INSERT_TAIL(s->out, apr_bucket_heap_create(data, len, NULL, c->bucket_alloc));
-    /* Any bucket without data makes TLS send a record now instead of waiting for more; only FLUSH
-     * would wait for the socket. */
-    APR_BRIGADE_INSERT_TAIL(s->out, wait ? apr_bucket_flush_create(c->bucket_alloc)
-                                         : apr_bucket_eos_create(c->bucket_alloc));
-    rv = ap_pass_brigade(c->output_filters, s->out);
-    apr_brigade_cleanup(s->out);
-    return rv;
-}
-
-/* Writes as much as the socket takes, or everything. @return 1 all is out, 0 the rest follows, -1
- * broken */
-static int flush(imu_socket *s, int wait)
-{
-    conn_rec *c = s->c;
-    apr_status_t rv = APR_SUCCESS;
-
-    while (rv == APR_SUCCESS && !c->aborted) {
-        imu_out *out = s->first;
-        size_t left, len;
-
-        if (c->data_in_output_filters && !wait) {
-            rv = push(c);
-            if (rv == APR_SUCCESS && c->data_in_output_filters)
-                return imu_child_hub_want_write(s->fd, s->id) == 0 ? 0 : -1;
-            continue;
-        }
-        if (!out)
-            return 1;
-        left = out->message->len - out->sent;
-        len = left < PIECE ? left : PIECE;
-        rv = pass_piece(s, out->message->data + out->sent, len, wait);
-        if (rv == APR_SUCCESS && !wait)
-            rv = push(c);
-        out->sent += len;
-        s->queued -= len;
-        if (len == left) {
-            s->first = out->next;
-            if (!s->first)
-                s->last = &s->first;
-            free_out(out);
-        }
-    }
-    return -1;
-}
-
-static int append(imu_socket *s, imu_message *message, int preview)
-{
-    imu_out *out = malloc(sizeof *out);
-
-    if (!out)
-        return -1;
-    *out = (imu_out){.message = imu_message_share(message), .preview = preview};
-    *s->last = out;
-    s->last = &out->next;
-    s->queued += message->len;
-    return 0;
-}
-
-static int is_preview(const imu_out *out)
-{
-    return out->preview;
-}
-
-static int is_event(const imu_out *out)
-{
-    return out->message->event;
-}
-
-/* Leaves out what has not begun to be sent. */
-static void drop_unsent(imu_socket *s, int (*which)(const imu_out *out))
-{
-    imu_out **link = &s->first;
-
-    while (*link) {
-        imu_out *out = *link;
-
-        if (out->sent == 0 && which(out)) {
-            *link = out->next;
-            s->queued -= out->message->len;
-            free_out(out);
-        } else {
-            link = &out->next;
-        }
-    }
-    s->last = link;
-}
-
-static int enqueue(imu_socket *s, imu_message *message, int preview)
-{
-    /* The next one is newer. */
-    if (s->queued + message->len > MANY_QUEUED)
-        drop_unsent(s, is_preview);
-    if (preview && s->queued + message->len > MANY_QUEUED)
-        return 0;
-    return s->queued + message->len > MOST_QUEUED ? -1 : append(s, message, preview);
-}
-
-static int enqueue_frame(imu_socket *s, int opcode, const char *data, size_t len)
-{
-    imu_message *message = imu_message_frame(opcode, data, len);
-    int rc = message ? enqueue(s, message, 0) : -1;
-
-    imu_message_release(message);
-    return rc;
-}
-
 static void enqueue_close(imu_socket *s, int code)
 {
     char data[2] = {(char)(code >> 8), (char)code};
 
-    enqueue_frame(s, IMU_WS_CLOSE, data, sizeof data);
+    imu_socket_queue_frame(s, IMU_WS_CLOSE, data, sizeof data);
     s->ending = 1;
 }
 
 /* Writes what is queued if that can be done now. */
 static void flush_parked(imu_socket *s)
 {
-    if (s->state == IMU_SOCKET_PARKED && s->c && flush(s, 0) < 0)
+    if (s->state == IMU_SOCKET_PARKED && s->c && imu_socket_flush(s) < 0)
         abort_socket(s);
 }
 
@@ -224,7 +80,7 @@ static int enqueue_answer(imu_socket *s)
         used += strlen(parts[i]);
     }
     memcpy(out->data + used, s->answer.body, s->answer.len);
-    rc = append(s, out, 0);
+    rc = imu_socket_append(s, out, 0);
     imu_message_release(out);
     return rc;
 }
@@ -243,7 +99,7 @@ static void poll_done(imu_socket *s)
 
 static void send_answer(imu_socket *s)
 {
-    int rc = enqueue_answer(s) == 0 ? flush(s, 0) : -1;
+    int rc = enqueue_answer(s) == 0 ? imu_socket_flush(s) : -1;
 
     if (rc < 0)
         abort_socket(s);
@@ -299,7 +155,7 @@ void imu_sockets_send(uint64_t id, imu_message *message, int preview)
         return;
     pthread_mutex_lock(&s->lock);
     if (s->is_ws && s->c && !s->ending) {
-        if (enqueue(s, message, preview) != 0)
+        if (imu_socket_queue(s, message, preview) != 0)
             abort_socket(s);
         else
             flush_parked(s);
@@ -315,7 +171,7 @@ void imu_sockets_forget_events(uint64_t id)
     if (!s)
         return;
     pthread_mutex_lock(&s->lock);
-    drop_unsent(s, is_event);
+    imu_socket_drop_events(s);
     pthread_mutex_unlock(&s->lock);
     imu_socket_release(s);
 }
@@ -393,7 +249,7 @@ void imu_sockets_writable(uint64_t id)
         return;
     pthread_mutex_lock(&s->lock);
     if (s->c && s->state == IMU_SOCKET_PARKED) {
-        int rc = flush(s, 0);
+        int rc = imu_socket_flush(s);
 
         if (rc < 0)
             abort_socket(s);
@@ -447,17 +303,24 @@ int imu_socket_wait(imu_socket *s, int ms)
     return rc;
 }
 
+static int take_message(imu_socket *s, const imu_ws_event *event)
+{
+    if (imu_socket_too_fast(s, 0, 1))
+        return -1;
+    return event->what == IMU_WS_GOT_PING ? imu_socket_keep_pong(s, event->data, event->len)
+                                          : imu_socket_pass_on(s, event->data, event->len);
+}
+
 /* One frame from the browser. @return 0, or -1 when the connection is to end */
 static int take_event(imu_socket *s, const imu_ws_event *event)
 {
     switch (event->what) {
     case IMU_WS_GOT_TEXT:
-        if (!imu_socket_too_fast(s, 0, 1) && imu_socket_pass_on(s, event->data, event->len) == 0)
+    case IMU_WS_GOT_PING:
+        if (take_message(s, event) == 0)
             return 0;
         enqueue_close(s, IMU_WS_TRY_LATER);
         return -1;
-    case IMU_WS_GOT_PING:
-        return enqueue_frame(s, IMU_WS_PONG, event->data, event->len);
     case IMU_WS_GOT_CLOSE:
     case IMU_WS_BROKEN:
         enqueue_close(s, event->code);
@@ -522,7 +385,7 @@ static imu_next read_frames(imu_socket *s)
         rc = rv == APR_SUCCESS ? take_brigade(s) : 0;
         apr_brigade_cleanup(s->in);
     } while (rc == 0 && rv == APR_SUCCESS);
-    if (flush(s, 0) < 0 || rc != 0)
+    if (imu_socket_flush(s) < 0 || rc != 0)
         return IMU_NEXT_CLOSE;
     return IMU_NEXT_WAIT;
 }
@@ -541,7 +404,7 @@ static imu_next poll_readable(imu_socket *s)
     /* Who asks for more before having read the answer can't be waited for: the lock is ours, and
      * the thread that writes to everybody may want it. */
     if (s->answer.status)
-        return flush(s, 0) > 0 ? IMU_NEXT_REQUEST : IMU_NEXT_CLOSE;
+        return imu_socket_flush(s) > 0 ? IMU_NEXT_REQUEST : IMU_NEXT_CLOSE;
     n = recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return n < 0 && (errno == EAGAIN || errno == EINTR) ? IMU_NEXT_WAIT : IMU_NEXT_CLOSE;
 }
@@ -574,7 +437,7 @@ imu_next imu_socket_park(imu_socket *s)
         if (!s->is_ws && c->data_in_input_filters)
             s->close_after = 1;
         if (s->is_ws && s->ending)
-            next = flush(s, 0) < 0 ? IMU_NEXT_CLOSE : IMU_NEXT_WAIT;
+            next = imu_socket_flush(s) < 0 ? IMU_NEXT_CLOSE : IMU_NEXT_WAIT;
         else if (s->is_ws)
             next = read_frames(s);
         else if (s->answer.status)

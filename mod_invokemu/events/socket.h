@@ -67,7 +67,9 @@ typedef struct imu_socket {
     size_t rate_bytes; /* that the browser has sent since... */
     int rate_messages; /* ...and messages */
     imu_out *first, **last;
-    size_t queued;
+    size_t queued;     /* bytes that wait, and what it takes to keep them */
+    int previews;      /* of those that wait, which have not begun */
+    imu_message *pong; /* comes after all that waits */
     apr_bucket_brigade *out, *in;
 } imu_socket;
 

@@ -8,6 +8,21 @@
 
 /** Frees what waits to be written. Under the socket's lock, or when nobody else has it. */
 void imu_socket_drop_queue(imu_socket *s);
+/** Leaves out the events that have not begun to be written. Under the socket's lock, as all that
+ * follows. */
+void imu_socket_drop_events(imu_socket *s);
+/** A message waits to be written, however many do. @return 0, or -1 without memory */
+int imu_socket_append(imu_socket *s, imu_message *message, int preview);
+/** The same within bounds: of a browser that reads slowly, previews are left out. @return 0, or -1
+ * without memory or when it does not read */
+int imu_socket_queue(imu_socket *s, imu_message *message, int preview);
+/** The same for a frame. */
+int imu_socket_queue_frame(imu_socket *s, int opcode, const char *data, size_t len);
+/** Answers a ping once all else is written, in place of the last one that is not answered yet (RFC
+ * 6455, 5.5.3). @return 0, or -1 without memory */
+int imu_socket_keep_pong(imu_socket *s, const char *data, size_t len);
+/** Writes as much as the socket takes. @return 1 all is out, 0 the rest follows, -1 broken */
+int imu_socket_flush(imu_socket *s);
 /** While it is said goodbye to, or between two polls, it is nobody's in particular: who does not go
  * makes room for others. Under the socket's lock. */
 void imu_socket_part(imu_socket *s);

@@ -204,6 +204,15 @@ describe('the end point of live events', () => {
             assert.match(await ws.text(), /^40\{"sid"/);
             assert.equal(await ws.text(), '431[]');
         });
+        test('answers the newest of many pings, and ends whoever sends them without end', async () => {
+            const ws = await start();
+            ws.socket.write(Buffer.concat(['a', 'b', 'c'].map((each) => ws.frame(9, each))));
+            const pong = await ws.next();
+            assert.deepEqual([pong.opcode, pong.body.toString()], [10, 'c']);
+            ws.socket.write(Buffer.concat(Array(900).fill(ws.frame(9, ''))));
+            assert.equal(await ws.closeCode(), 1013);
+            await ws.end();
+        });
         test('answers a close frame with the same code and ends', async () => {
             const ws = await start();
             ws.socket.write(ws.frame(8, Buffer.of(0x03, 0xe9)));
