@@ -83,7 +83,7 @@ def place_many(rng, count):
         size, y = rng.uniform(0.4, 0.48), rng.uniform(0.4, 0.68)
         return [(0.26, y, size), (0.74, y, size)]
     if count == 3 and rng.random() < 0.5:
-        size, y = rng.uniform(0.29, 0.32), rng.uniform(0.4, 0.7)
+        size, y = 0.25, rng.uniform(0.4, 0.7)
         return [(0.18, y, size), (0.5, y, size), (0.82, y, size)]
     if count == 3:
         size = rng.uniform(0.38, 0.45)
@@ -113,6 +113,14 @@ def draw_plan(rng, bank, everything=False):
         return arrange(rng, bank, plan, chosen)
 
 
+def on_cells(place):
+    """The same place on the grid of 256 pixels' latents, its size one of six: a thing of one size then has the same latents
+    wherever it stands, and the network need not learn it anew for each part of a cell."""
+    x, y, size = place
+    size = max(round(size * 8), 2) / 8
+    return [round((middle - size / 2) * 32) / 32 + size / 2 for middle in (x, y)] + [size]
+
+
 def colour_of(rng, concept, always=False):
     return rng.choice(COLOURS) if concept.recolours and (always or rng.random() < 0.65) else ""
 
@@ -122,12 +130,12 @@ def arrange(rng, bank, plan, chosen):
     if len(chosen) == 1 and rng.random() < 0.2:
         plan["relation"] = "count"
         places = place_many(rng, rng.choices((2, 3, 6), (4, 4, 2))[0])
-        plan["objects"] = [[chosen[0], colours[0], *place] for place in places]
+        plan["objects"] = [[chosen[0], colours[0], *on_cells(place)] for place in places]
     elif len(chosen) == 1:
-        plan["objects"] = [[chosen[0], colours[0], *place_one(rng, plan["kind"])]]
+        plan["objects"] = [[chosen[0], colours[0], *on_cells(place_one(rng, plan["kind"]))]]
     elif chosen:
         plan["relation"], places = place_two(rng, plan["kind"])
-        plan["objects"] = [[c, colour, *place] for c, colour, place in zip(chosen, colours, places)]
+        plan["objects"] = [[c, colour, *on_cells(place)] for c, colour, place in zip(chosen, colours, places)]
         plan["objects"].reverse()
     return plan
 
