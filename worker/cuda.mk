@@ -48,4 +48,7 @@ $(B)/check-engine-emulated: $(CHECK_ENGINE_OBJS) $(B)/obj/tests/engine/on_emulat
 $(B)/tests/test_backends: $(B)/obj/tests/unit/test_backends.o $(EMULATED_OBJS) $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CXX) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
-UNIT_TESTS += $(B)/check-engine-emulated $(B)/tests/test_backends
+$(B)/tests/test_memory: $(B)/obj/tests/unit/test_memory.o $(EMULATED_OBJS) $(B)/libimuengine.a
+	@mkdir -p $(@D)
+	$(CXX) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
+UNIT_TESTS += $(B)/check-engine-emulated $(B)/tests/test_backends $(B)/tests/test_memory

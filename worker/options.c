@@ -25,7 +25,8 @@ static const char usage[] =
     "  --device NAME       what computes: cpu, cuda or cuda:1 (default: auto, a GPU if there is "
     "one)\n"
     "  --threads N         threads that compute (default: one for each processor)\n"
-    "  --cache-mb N        memory for models between runs (default: half of the machine's)\n"
+    "  --cache-mb N        memory for models on the processor (default: half of the machine's)\n"
+    "  --gpu-mb N          memory of the GPU to use (default: nearly all that is free)\n"
     "  --children N        pictures that --media decodes at once (default: 4)\n";
 
 static int complain(const char *what, const char *value)
@@ -94,6 +95,11 @@ static int read_one(imu_options *o, int c, const char *value)
             return complain("--cache-mb must be at least 1, not", value);
         o->cache_bytes = (uint64_t)n << 20;
         return 0;
+    case 'v':
+        if (read_number(value, 1, 1L << 30, &n))
+            return complain("--gpu-mb must be at least 1, not", value);
+        o->gpu_bytes = (uint64_t)n << 20;
+        return 0;
     case 'k':
         if (read_number(value, 1, 64, &n))
             return complain("--children must be 1 to 64, not", value);
@@ -114,13 +120,21 @@ static int read_one(imu_options *o, int c, const char *value)
 int imu_options_read(imu_options *o, int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"socket", required_argument, NULL, 's'},   {"models", required_argument, NULL, 'm'},
-        {"user", required_argument, NULL, 'u'},     {"group", required_argument, NULL, 'g'},
-        {"name", required_argument, NULL, 'n'},     {"peer-uid", required_argument, NULL, 'p'},
-        {"device", required_argument, NULL, 'd'},   {"threads", required_argument, NULL, 't'},
-        {"cache-mb", required_argument, NULL, 'c'}, {"children", required_argument, NULL, 'k'},
-        {"media", no_argument, NULL, 'M'},          {"print-schemas", no_argument, NULL, 'P'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+        {"socket", required_argument, NULL, 's'},
+        {"models", required_argument, NULL, 'm'},
+        {"user", required_argument, NULL, 'u'},
+        {"group", required_argument, NULL, 'g'},
+        {"name", required_argument, NULL, 'n'},
+        {"peer-uid", required_argument, NULL, 'p'},
+        {"device", required_argument, NULL, 'd'},
+        {"threads", required_argument, NULL, 't'},
+        {"cache-mb", required_argument, NULL, 'c'},
+        {"children", required_argument, NULL, 'k'},
+        {"gpu-mb", required_argument, NULL, 'v'},
+        {"media", no_argument, NULL, 'M'},
+        {"print-schemas", no_argument, NULL, 'P'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     memset(o, 0, sizeof *o);
     o->media_children = 4;

@@ -10,13 +10,14 @@
 
 typedef struct imu_options {
     const char *socket;
-    const char *models; /**< folder, or NULL */
-    const char *user;   /**< to become, when started as root; or NULL */
-    const char *group;  /**< of the socket file, or NULL */
-    const char *device; /**< what computes, as imu_engine_options has it; or NULL */
-    const char *name;   /**< how the worker calls itself; the host's name by default */
-    int threads;        /**< 0: one per processor */
-    uint64_t cache_bytes;
+    const char *models;         /**< folder, or NULL */
+    const char *user;           /**< to become, when started as root; or NULL */
+    const char *group;          /**< of the socket file, or NULL */
+    const char *device;         /**< what computes, as imu_engine_options has it; or NULL */
+    const char *name;           /**< how the worker calls itself; the host's name by default */
+    int threads;                /**< 0: one per processor */
+    uint64_t cache_bytes;       /**< of weights to keep on the processor */
+    uint64_t gpu_bytes;         /**< of a GPU's memory to use; 0: what is free, but for a reserve */
     uid_t peers[IMU_MAX_PEERS]; /**< who may connect, besides root and the worker's own user */
     int n_peers;
     bool media, print_schemas;

@@ -308,6 +308,7 @@ static void run_job(imu_runner *r)
     const char *status = rc > 0 ? "completed" : rc == 0 ? "canceled" : "failed";
     json_t *state =
         x ? imu_exec_state(x) : imu_exec_empty_state(session_id ? session_id : job->run_id, posted);
+    imu_models_note_loaded(r->models);
     log_run(r, status, started, rc < 0 ? &err : NULL);
     imu_env_clear(env);
     finish(r, status, state, &at, rc < 0 ? &err : NULL);

@@ -1,7 +1,9 @@
 /* A device that is the processor: what the CUDA backend asks of one, in plain loops. It checks what
  * a GPU would not tell: that copies and products stay within what was handed out. */
+#include "tests/engine/device_host.h"
 #include "worker/tensor/cuda/device.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,8 @@
 struct imu_device {
     char error[80];
 };
+
+struct imu_host_memory imu_host_memory = {.limit = UINT64_MAX};
 
 imu_device *imu_device_open(int index, char *why, size_t size)
 {
@@ -48,21 +52,34 @@ void *imu_device_stream(const imu_device *d)
     return NULL;
 }
 
-void *imu_device_alloc(imu_device *d, size_t bytes)
+uint64_t imu_device_memory(imu_device *d)
 {
     (void)d;
-    return malloc(bytes ? bytes : 1);
+    return imu_host_memory.limit - imu_host_memory.held;
+}
+
+void *imu_device_alloc(imu_device *d, size_t bytes)
+{
+    struct imu_host_memory *m = &imu_host_memory;
+    (void)d;
+    void *data = bytes > m->limit - m->held ? NULL : malloc(bytes ? bytes : 1);
+    m->held += malloc_usable_size(data);
+    m->most = m->held > m->most ? m->held : m->most;
+    return data;
 }
 
 void imu_device_free(imu_device *d, void *data)
 {
     (void)d;
+    imu_host_memory.held -= malloc_usable_size(data);
     free(data);
 }
 
 int imu_device_upload(imu_device *d, void *dst, const void *src, size_t bytes)
 {
     (void)d;
+    imu_host_memory.uploads++;
+    imu_host_memory.uploaded += bytes;
     memcpy(dst, src, bytes);
     return 0;
 }

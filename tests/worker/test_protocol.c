@@ -24,7 +24,8 @@ static struct got g;
 static int setup(void **state)
 {
     (void)state;
-    start_process(&worker, "--name", "tester", "--cache-mb", "64", "--threads", "1", (char *)NULL);
+    start_process(&worker, "--name", "tester", "--cache-mb", "64", "--gpu-mb", "64", "--threads",
+                  "1", (char *)NULL);
     return 0;
 }
 

@@ -22,5 +22,6 @@ imu_engine_status imu_fail(imu_fault *fault, imu_engine_status status, const cha
 imu_engine_status imu_fail_memory(imu_fault *fault)
 {
     return imu_fail(fault, IMU_ENGINE_NO_MEMORY,
-                    "Not enough memory for this model and picture size.");
+                    "Not enough memory for this model and picture size. Try a smaller picture, "
+                    "tiles where the node has them, or fewer ControlNets and adapters at once.");
 }

@@ -391,6 +391,7 @@ imu_engine_status imu_ip_encode(imu_ip *ip, imu_vision *v, const imu_image *cons
     float *pixels = malloc((size_t)(3 * info->edge * info->edge) * sizeof *pixels);
     imu_engine_status s = made && pixels ? IMU_ENGINE_OK : imu_fail_memory(fault);
     size_t one = (size_t)(each * ip->width);
+    imu_net_backend(ip->net)->residency.turn++;
     for (int i = 0; i < count && !s; i++) {
         float *nothing = made->data + (size_t)i * one, *to = nothing + (size_t)count * one;
         if (images[i]->width != info->edge || images[i]->height != info->edge)

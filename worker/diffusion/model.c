@@ -59,7 +59,12 @@ imu_engine_status imu_engine_open(const imu_engine_options *options, imu_engine 
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                         "The number of threads must be from 0 to 4096.");
     imu_engine_status s = open_backend(options, &backend, fault);
-    return s ? s : imu_engine_on(backend, out, fault);
+    if (s)
+        return s;
+    uint64_t budget = strcmp(backend->name, "cpu") ? options->gpu_bytes : options->cpu_bytes;
+    if (budget)
+        backend->budget = budget;
+    return imu_engine_on(backend, out, fault);
 }
 
 imu_engine_status imu_engine_on(imu_backend *backend, imu_engine **out, imu_fault *fault)
@@ -382,6 +387,7 @@ imu_engine_status imu_model_need(imu_model *m, int parts, imu_fault *fault)
     char path[PATH_MAX];
     imu_net_place place;
     imu_engine_status s = IMU_ENGINE_OK;
+    m->engine->backend->residency.turn++;
     if (parts & ~m->info.parts)
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The model in %.160s lacks its %s.", m->folder,
                         parts & ~m->info.parts & IMU_PART_TEXT   ? "text encoder"

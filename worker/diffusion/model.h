@@ -36,7 +36,7 @@ struct imu_model {
  */
 bool imu_model_is_large(const imu_model *m);
 
-/* Opens the parts that are not open yet. */
+/* Begins a turn of theirs (residency.h), and opens the parts that are not open yet. */
 imu_engine_status imu_model_need(imu_model *m, int parts, imu_fault *fault);
 
 #endif

@@ -127,8 +127,6 @@ uint64_t imu_net_bytes(const imu_net *net)
     uint64_t bytes = 0;
     for (size_t i = 0; i < net->weight_count; i++)
         bytes += net->backend->weight_bytes(net->weights[i]);
-    for (size_t i = 0; i < net->param_count; i++)
-        bytes += net->params[i]->bytes;
     return bytes;
 }
 

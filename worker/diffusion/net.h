@@ -51,7 +51,7 @@ imu_engine_status imu_net_set_loras(imu_net *net, imu_lora_part part, const imu_
 /* Asks the system to read the file into its cache. */
 void imu_net_read_ahead(const imu_net *net);
 
-/* Size of the weights in memory now. */
+/* Size of the layers in memory now; norms are always there. */
 uint64_t imu_net_bytes(const imu_net *net);
 imu_backend *imu_net_backend(const imu_net *net);
 bool imu_net_has(const imu_net *net, const char *name);

@@ -81,6 +81,9 @@ typedef struct imu_engine_options {
     imu_precision precision;
     const char
         *device; /* NULL or "cpu"; "cuda" or "cuda:1", a GPU; "auto": the first one, if any */
+    /* Bytes of weights to keep on the processor (0: all), and of a GPU's memory to use (0: what is
+     * free at the start, but for a reserve). */
+    uint64_t cpu_bytes, gpu_bytes;
 } imu_engine_options;
 
 /* `options` may be NULL: all processors, float32, no GPU. */
@@ -135,7 +138,8 @@ const imu_model_info *imu_model_get_info(const imu_model *model);
  * back. */
 imu_engine_status imu_model_load(imu_model *model, int parts, imu_fault *fault);
 void imu_model_unload(imu_model *model, int parts);
-/* Bytes of memory that the weights of `parts` occupy now. */
+/* Bytes of memory that the layers of `parts` occupy now: none before their first use, or when
+ * others have needed their place since. */
 uint64_t imu_model_memory(const imu_model *model, int parts);
 
 /* ---- LoRA ---- */

@@ -348,6 +348,8 @@ imu_engine_status imu_upscale(imu_upscaler *u, const imu_image *image, const imu
     upscale_job job = {u, args->cancelled, args->user,
                        imu_image_new(image->width * scale, image->height * scale)};
     imu_engine_status s = in && job.out ? IMU_ENGINE_OK : imu_fail_memory(fault);
+    imu_backend *b = imu_net_backend(u->net);
+    b->residency.turn++;
     if (!s) {
         size_t area = (size_t)image->width * (size_t)image->height;
         for (size_t i = 0; i < area * COLOURS; i++)
@@ -360,7 +362,6 @@ imu_engine_status imu_upscale(imu_upscaler *u, const imu_image *image, const imu
                                         .put = put_tile,
                                         .user = &job},
                           in, fault);
-        imu_backend *b = imu_net_backend(u->net);
         b->trim(b);
     }
     imu_array_free(in);

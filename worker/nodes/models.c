@@ -24,7 +24,7 @@ struct entry {
 struct imu_models {
     imu_engine *engine;
     char folder[PATH_MAX]; /* "" for anywhere */
-    uint64_t budget, clock;
+    uint64_t clock;
     struct entry open[MAX_OPEN];
     size_t n_open;
     pthread_mutex_t lock; /* of what follows */
@@ -32,15 +32,14 @@ struct imu_models {
     json_t *unload; /* keys to drop, or null in it for all */
 };
 
-imu_models *imu_models_new(const char *device, const char *folder, int threads, uint64_t budget,
-                           imu_error *err)
+imu_models *imu_models_new(const char *device, const char *folder, int threads, uint64_t cpu_bytes,
+                           uint64_t gpu_bytes, imu_error *err)
 {
     imu_models *m = calloc(1, sizeof *m);
     if (!m) {
         imu_refuse(err, "OutOfMemory", "Not enough memory.");
         return NULL;
     }
-    m->budget = budget;
     m->loaded = json_array();
     m->unload = json_array();
     pthread_mutex_init(&m->lock, NULL);
@@ -49,8 +48,11 @@ imu_models *imu_models_new(const char *device, const char *folder, int threads, 
         imu_models_free(m);
         return NULL;
     }
-    imu_engine_options options = {
-        .threads = threads, .precision = IMU_PRECISION_AUTO, .device = device ? device : "auto"};
+    imu_engine_options options = {.threads = threads,
+                                  .precision = IMU_PRECISION_AUTO,
+                                  .device = device ? device : "auto",
+                                  .cpu_bytes = cpu_bytes,
+                                  .gpu_bytes = gpu_bytes};
     imu_fault fault;
     if (imu_engine_open(&options, &m->engine, &fault) != IMU_ENGINE_OK) {
         imu_refuse(err, "EngineError", "%s", fault.text);
@@ -98,8 +100,7 @@ const char *imu_models_device(const imu_models *m)
     return imu_engine_device(m->engine);
 }
 
-/* Publishes which models have weights in memory, for HELLO. */
-static void note_loaded(imu_models *m)
+void imu_models_note_loaded(imu_models *m)
 {
     json_t *keys = json_array();
     for (size_t i = 0; i < m->n_open; i++)
@@ -141,7 +142,7 @@ void imu_models_do_unload(imu_models *m)
             if (!json_is_string(key) || !strcmp(json_string_value(key), m->open[i].key))
                 close_entry(m, i);
     if (json_array_size(asked) > 0)
-        note_loaded(m);
+        imu_models_note_loaded(m);
     json_decref(asked);
 }
 
@@ -278,27 +279,6 @@ imu_engine *imu_models_engine(const imu_call *call)
 
 /* ---- the cache ---- */
 
-static uint64_t memory(const imu_models *m)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < m->n_open; i++)
-        sum += imu_model_memory(m->open[i].model, IMU_PART_ALL);
-    return sum;
-}
-
-/* Drops the models used longest ago, but not `keep`, until `needed` more bytes fit. */
-static void make_room(imu_models *m, const imu_model *keep, uint64_t needed)
-{
-    while (m->n_open > 1 && memory(m) + needed > m->budget) {
-        size_t oldest = MAX_OPEN;
-        for (size_t i = 0; i < m->n_open; i++)
-            if (m->open[i].model != keep &&
-                (oldest == MAX_OPEN || m->open[i].used < m->open[oldest].used))
-                oldest = i;
-        close_entry(m, oldest);
-    }
-}
-
 /* Gives a checkpoint the tokenizer of a model that lies beside it as a folder: all of a family have
  * the same. Without one the model says what it lacks when a prompt is to be encoded. */
 static void lend_tokenizer(const imu_models *m, const char *file, imu_model *model)
@@ -375,29 +355,20 @@ static int load_part(imu_call *call, imu_models *m, struct entry *e, int part, c
 {
     imu_env *env = call->env;
     imu_model *model = e->model;
-    const imu_model_info *info = imu_model_get_info(model);
-    uint64_t bytes = info->weight_bytes[part == IMU_PART_TEXT ? 0 : part == IMU_PART_UNET ? 1 : 2];
-    char *key = strdup(e->key); /* the entry may move when others are dropped */
-    if (!key)
-        return imu_refuse(call->error, "OutOfMemory", "Not enough memory.");
-    make_room(m, model, bytes);
     if (env->model_load)
-        env->model_load(env->user, key, name, false);
+        env->model_load(env->user, e->key, name, false);
     imu_fault fault;
     imu_engine_status status = imu_model_load(model, part, &fault);
     if (env->model_load)
-        env->model_load(env->user, key, name, true);
-    free(key);
+        env->model_load(env->user, e->key, name, true);
     if (status != IMU_ENGINE_OK) {
         /* Opened anew the next time: the folder may have been mended by then. */
         if (fault.status == IMU_ENGINE_BAD_MODEL || fault.status == IMU_ENGINE_UNSUPPORTED) {
             close_model(m, model);
-            note_loaded(m);
+            imu_models_note_loaded(m);
         }
         return imu_models_refuse(call, &fault);
     }
-    make_room(m, model, 0);
-    note_loaded(m);
     return 0;
 }
 
@@ -418,16 +389,10 @@ int imu_models_get(imu_call *call, const json_t *identifier, int parts, imu_mode
         return -1;
     e->used = ++m->clock;
     *out = e->model;
-    for (size_t i = 0; i < 3; i++) {
-        if (!(parts & all[i].part) || imu_model_memory(*out, all[i].part) > 0)
-            continue;
-        /* Dropping others moves entries: find this one again. */
-        for (size_t k = 0; k < m->n_open; k++)
-            if (m->open[k].model == *out)
-                e = &m->open[k];
-        if (load_part(call, m, e, all[i].part, all[i].name))
+    for (size_t i = 0; i < 3; i++)
+        if ((parts & all[i].part) && !imu_model_memory(*out, all[i].part) &&
+            load_part(call, m, e, all[i].part, all[i].name))
             return -1;
-    }
     return 0;
 }
 

@@ -1,5 +1,5 @@
 /*
- * models.h: opened models, kept until the memory budget asks for their place.
+ * models.h: opened models. The engine keeps their weights until its budget asks for their place.
  *
  * Models belong to the run thread. imu_models_loaded and imu_models_ask_unload may be called from
  * any.
@@ -17,17 +17,19 @@ typedef struct imu_models imu_models;
  * @param device   what computes, as imu_engine_options has it; NULL: a GPU if there is one
  * @param folder   models must lie below it, and relative paths start there; NULL: anywhere
  * @param threads  0: one per processor
- * @param budget   bytes of weights to keep; one model in use may exceed it
+ * @param cpu_bytes, gpu_bytes  the budgets, as imu_engine_options has them
  * @return the cache, or NULL with the error (the engine does not start)
  */
-imu_models *imu_models_new(const char *device, const char *folder, int threads, uint64_t budget,
-                           imu_error *err);
+imu_models *imu_models_new(const char *device, const char *folder, int threads, uint64_t cpu_bytes,
+                           uint64_t gpu_bytes, imu_error *err);
 void imu_models_free(imu_models *m);
 /** What computes, "cpu" or "cuda", and a short description of it. */
 const char *imu_models_device_kind(const imu_models *m);
 const char *imu_models_device(const imu_models *m);
-/** Keys of the models with weights in memory, a new array. */
+/** Keys of the models with weights in memory when they were last noted, a new array. */
 json_t *imu_models_loaded(imu_models *m);
+/** Notes which models have weights in memory. Run thread. */
+void imu_models_note_loaded(imu_models *m);
 /** Asks that a model (NULL: all) be dropped; done by imu_models_do_unload. */
 void imu_models_ask_unload(imu_models *m, const char *key);
 /** Drops what was asked for. Run thread, between runs. */

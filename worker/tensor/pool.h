@@ -38,10 +38,13 @@ static inline bool imu_pool_keep(imu_pool *p, void *data, size_t bytes)
     return true;
 }
 
-/* Takes any block out, for freeing; NULL when there is none. */
-static inline void *imu_pool_drain(imu_pool *p)
+/* Takes any block out, for freeing, and says its size; NULL when there is none. */
+static inline void *imu_pool_drain(imu_pool *p, size_t *bytes)
 {
-    return p->used ? p->slot[--p->used].data : NULL;
+    if (!p->used)
+        return NULL;
+    *bytes = p->slot[--p->used].bytes;
+    return p->slot[p->used].data;
 }
 
 #endif

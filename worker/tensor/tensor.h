@@ -12,6 +12,7 @@
 #define IMU_TENSOR_TENSOR_H
 
 #include "worker/tensor/dtype.h"
+#include "worker/tensor/residency.h"
 
 #include <stdbool.h>
 
@@ -87,6 +88,10 @@ struct imu_backend {
      * be NULL. */
     int (*cancelled)(void *user);
     void *cancel_user;
+    /* Bytes: on the processor of weights, which those of the present turn may exceed; on a GPU of
+     * all that is allocated, which nothing exceeds. */
+    uint64_t budget;
+    imu_residency residency;
 
     void (*close)(imu_backend *b);
     /* Prepares the calling thread, e.g. its thread count. Before a series of calls. */

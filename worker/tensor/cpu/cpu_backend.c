@@ -39,7 +39,8 @@ static void cpu_release(imu_backend *b, void *data, size_t bytes)
 static void cpu_trim(imu_backend *b)
 {
     imu_cpu *cpu = (imu_cpu *)b;
-    for (void *data = imu_pool_drain(&cpu->pool); data; data = imu_pool_drain(&cpu->pool))
+    size_t bytes;
+    for (void *data; (data = imu_pool_drain(&cpu->pool, &bytes));)
         free(data);
 }
 
@@ -117,6 +118,7 @@ imu_backend *imu_backend_cpu(int threads, bool bf16)
     if (!cpu)
         return NULL;
     cpu->base = cpu_table;
+    cpu->base.budget = UINT64_MAX;
     cpu->threads = threads > 0 ? threads : omp_get_num_procs();
     cpu->base.compute = bf16 && imu_cpu_has_bf16() ? IMU_BF16 : IMU_F32;
     snprintf(cpu->base.description, sizeof cpu->base.description, "cpu, %d thread%s, %s",

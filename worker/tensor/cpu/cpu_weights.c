@@ -30,6 +30,7 @@ typedef struct plan {
 } plan;
 
 struct imu_weight {
+    imu_resident place;
     imu_weight_desc desc;
     pack packs[MAX_PACKS];
     int pack_count;
@@ -37,7 +38,6 @@ struct imu_weight {
     int plan_count, next_victim;
     float *bias;
     dnnl_memory_t bias_memory;
-    uint64_t bytes;
 };
 
 int imu_cpu_weight_new(imu_backend *b, const imu_weight_desc *desc, imu_weight **out)
@@ -64,7 +64,6 @@ static void plan_close(plan *p)
 
 void imu_cpu_weight_unload(imu_backend *b, imu_weight *w)
 {
-    (void)b;
     for (int i = 0; i < w->plan_count; i++)
         plan_close(&w->plans[i]);
     for (int i = 0; i < w->pack_count; i++)
@@ -75,7 +74,7 @@ void imu_cpu_weight_unload(imu_backend *b, imu_weight *w)
     w->plan_count = w->pack_count = w->next_victim = 0;
     w->bias_memory = NULL;
     w->bias = NULL;
-    w->bytes = 0;
+    imu_residency_remove(&b->residency, &w->place);
 }
 
 void imu_cpu_weight_free(imu_backend *b, imu_weight *w)
@@ -88,7 +87,16 @@ void imu_cpu_weight_free(imu_backend *b, imu_weight *w)
 
 uint64_t imu_cpu_weight_bytes(const imu_weight *w)
 {
-    return w->bytes;
+    return w->place.bytes;
+}
+
+/* Has weights of earlier turns leave where the budget has no room for `bytes` more. */
+static void make_room(imu_backend *b, uint64_t bytes)
+{
+    imu_resident *leaving;
+    while (b->residency.bytes + bytes > b->budget &&
+           (leaving = imu_residency_leaving(&b->residency, NULL, b->residency.turn)))
+        imu_cpu_weight_unload(b, (imu_weight *)leaving);
 }
 
 static int load_bias(imu_cpu *cpu, imu_weight *w)
@@ -96,7 +104,9 @@ static int load_bias(imu_cpu *cpu, imu_weight *w)
     const imu_weight_source *s = &w->desc.bias;
     if (!s->key || w->bias)
         return IMU_TENSOR_OK;
-    float *bias = malloc((size_t)w->desc.out * sizeof *bias);
+    size_t bytes = (size_t)w->desc.out * sizeof(float);
+    make_room(&cpu->base, bytes);
+    float *bias = malloc(bytes);
     if (!bias)
         return IMU_TENSOR_NO_MEMORY;
     int rc = s->read(s->user, s->key, bias, (size_t)w->desc.out);
@@ -116,7 +126,7 @@ static int load_bias(imu_cpu *cpu, imu_weight *w)
         return imu_cpu_dnnl_error(cpu, status, "a bias");
     }
     w->bias = bias;
-    w->bytes += (uint64_t)w->desc.out * sizeof *bias;
+    imu_residency_add(&cpu->base.residency, &w->place, bytes);
     return IMU_TENSOR_OK;
 }
 
@@ -124,6 +134,8 @@ static int make_pack(imu_cpu *cpu, imu_weight *w, const dnnl_memory_desc_t *md)
 {
     pack p = {.md = *md};
     void *values = NULL;
+    size_t bytes = dnnl_memory_desc_get_size(md);
+    make_room(&cpu->base, bytes);
     dnnl_status_t s = dnnl_memory_create(&p.memory, md, cpu->engine, DNNL_MEMORY_ALLOCATE);
     if (s == dnnl_success)
         s = dnnl_memory_get_data_handle(p.memory, &values);
@@ -135,7 +147,7 @@ static int make_pack(imu_cpu *cpu, imu_weight *w, const dnnl_memory_desc_t *md)
         return rc;
     }
     w->packs[w->pack_count++] = p;
-    w->bytes += dnnl_memory_desc_get_size(md);
+    imu_residency_add(&cpu->base.residency, &w->place, bytes);
     return IMU_TENSOR_OK;
 }
 
@@ -271,6 +283,7 @@ static int run_plan(imu_cpu *cpu, imu_weight *w, const plan_key *key, const imu_
                     imu_tensor *y)
 {
     plan *p = NULL;
+    w->place.turn = cpu->base.residency.turn;
     for (int i = 0; i < w->plan_count && !p; i++)
         if (!memcmp(&w->plans[i].key, key, sizeof *key))
             p = &w->plans[i];

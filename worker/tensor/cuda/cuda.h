@@ -15,7 +15,10 @@ typedef struct imu_cuda {
     imu_device *device;
     void *stream;
     imu_pool pool;
-    float *host; /* values on their way to the device */
+    uint64_t held;            /* bytes of the device that are in use or kept for reuse */
+    const imu_resident *busy; /* the weight that is computed with */
+    uint64_t full;            /* the turn in which weights stopped to stay in memory */
+    float *host;              /* values on their way to the device */
     size_t host_count;
     int64_t scratch; /* IMU_CUDA_SCRATCH; tests make it small */
 } imu_cuda;
@@ -26,8 +29,14 @@ int imu_cuda_failed(imu_cuda *c, const char *what);
 int imu_cuda_refused(imu_cuda *c, const char *why);
 /* Host memory for `count` values, the same for one call after the other; NULL without memory. */
 float *imu_cuda_host(imu_cuda *c, size_t count);
-/* Memory of the device, after giving back what is kept for reuse where it is short. */
+/* Memory of the device. Where it is short, what is kept for reuse is given back, then weights
+ * leave, those of the present turn last. NULL when all of that is not enough. */
 void *imu_cuda_memory(imu_cuda *c, size_t bytes);
+/* Gives memory back that is not to be kept for reuse. */
+void imu_cuda_free(imu_cuda *c, void *data, size_t bytes);
+/* Whether `bytes` more fit beside what is in use once weights of earlier turns have left. When they
+ * once don't, no weight that is brought later in the turn stays. */
+bool imu_cuda_has_room(imu_cuda *c, uint64_t bytes);
 
 static inline imu_values imu_cuda_values(const imu_tensor *t)
 {

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LEAST_RESERVE ((uint64_t)256 << 20)
+
 int imu_cuda_failed(imu_cuda *c, const char *what)
 {
     snprintf(c->base.error, sizeof c->base.error, "the GPU refused %s: %s", what,
@@ -28,19 +30,56 @@ float *imu_cuda_host(imu_cuda *c, size_t count)
     return c->host;
 }
 
+void imu_cuda_free(imu_cuda *c, void *data, size_t bytes)
+{
+    if (!data)
+        return;
+    imu_device_free(c->device, data);
+    c->held -= bytes;
+}
+
 static void empty_pool(imu_cuda *c)
 {
-    for (void *data = imu_pool_drain(&c->pool); data; data = imu_pool_drain(&c->pool))
-        imu_device_free(c->device, data);
+    size_t bytes;
+    for (void *data; (data = imu_pool_drain(&c->pool, &bytes));)
+        imu_cuda_free(c, data, bytes);
+}
+
+/* Gives back what is kept for reuse or, without any, the next weight that was used before turn
+ * `until`. False when there is neither. */
+static bool give_back(imu_cuda *c, uint64_t until)
+{
+    if (c->pool.used) {
+        empty_pool(c);
+        return true;
+    }
+    imu_resident *leaving = imu_residency_leaving(&c->base.residency, c->busy, until);
+    if (!leaving)
+        return false;
+    if (leaving->turn == c->base.residency.turn)
+        c->full = leaving->turn; /* it would only come back */
+    imu_cuda_weight_unload(&c->base, (imu_weight *)leaving);
+    return true;
 }
 
 void *imu_cuda_memory(imu_cuda *c, size_t bytes)
 {
-    void *data = imu_device_alloc(c->device, bytes);
-    if (data || !c->pool.used)
-        return data;
-    empty_pool(c);
-    return imu_device_alloc(c->device, bytes);
+    void *data;
+    do {
+        data = c->held + bytes > c->base.budget ? NULL : imu_device_alloc(c->device, bytes);
+    } while (!data && give_back(c, UINT64_MAX));
+    if (data)
+        c->held += bytes;
+    return data;
+}
+
+bool imu_cuda_has_room(imu_cuda *c, uint64_t bytes)
+{
+    uint64_t now = c->base.residency.turn;
+    while (c->full != now && c->held + bytes > c->base.budget)
+        if (!give_back(c, now))
+            c->full = now;
+    return c->full != now;
 }
 
 /* Work is done in the order it was started in, so a block may be given to the next tensor while
@@ -56,7 +95,7 @@ static void cuda_release(imu_backend *b, void *data, size_t bytes)
 {
     imu_cuda *c = (imu_cuda *)b;
     if (data && !imu_pool_keep(&c->pool, data, bytes))
-        imu_device_free(c->device, data);
+        imu_cuda_free(c, data, bytes);
 }
 
 static void cuda_trim(imu_backend *b)
@@ -148,6 +187,14 @@ static const imu_backend cuda_table = {
     .to_channels_first = imu_cuda_to_channels_first,
 };
 
+/* Of what is free, a sixteenth is left to others and to what the driver needs later, and not less
+ * than it needs at the least. */
+static uint64_t default_budget(uint64_t left)
+{
+    uint64_t reserve = left / 16 < LEAST_RESERVE ? LEAST_RESERVE : left / 16;
+    return left / 2 > reserve ? left - reserve : left / 2;
+}
+
 imu_backend *imu_cuda_open(int index, bool bf16, char *why, size_t size)
 {
     imu_cuda *c = calloc(1, sizeof *c);
@@ -162,6 +209,8 @@ imu_backend *imu_cuda_open(int index, bool bf16, char *why, size_t size)
         free(c);
         return NULL;
     }
+    c->base.budget = default_budget(imu_device_memory(c->device));
+    c->base.residency.turn = 1; /* so that none is full yet */
     c->stream = imu_device_stream(c->device);
     c->base.compute = bf16 && imu_device_has_bf16(c->device) ? IMU_BF16 : IMU_F32;
     snprintf(c->base.description, sizeof c->base.description, "cuda, %.60s, %s",

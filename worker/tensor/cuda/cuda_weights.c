@@ -7,15 +7,26 @@
 #include <string.h>
 
 struct imu_weight {
+    imu_resident place;
     imu_weight_desc desc;
     /* By type, IMU_F32 and IMU_BF16: values as [out, kernel_h, kernel_w, in], and the bias. */
     void *values[2], *bias[2];
-    uint64_t bytes;
+    bool passing; /* dropped after use: there is no room to keep it */
 };
 
 static int64_t area_of(const imu_weight_desc *d)
 {
     return d->kernel_h ? (int64_t)d->kernel_h * d->kernel_w : 1;
+}
+
+static size_t values_bytes(const imu_weight_desc *d, imu_dtype type)
+{
+    return (size_t)(d->out * d->in * area_of(d)) * imu_dtype_size(type);
+}
+
+static size_t bias_bytes(const imu_weight_desc *d, imu_dtype type)
+{
+    return (size_t)d->out * imu_dtype_size(type);
 }
 
 int imu_cuda_weight_new(imu_backend *b, const imu_weight_desc *desc, imu_weight **out)
@@ -32,14 +43,13 @@ int imu_cuda_weight_new(imu_backend *b, const imu_weight_desc *desc, imu_weight 
 void imu_cuda_weight_unload(imu_backend *b, imu_weight *w)
 {
     imu_cuda *c = (imu_cuda *)b;
-    for (int i = 0; i < 2; i++) {
-        if (w->values[i])
-            imu_device_free(c->device, w->values[i]);
-        if (w->bias[i])
-            imu_device_free(c->device, w->bias[i]);
-        w->values[i] = w->bias[i] = NULL;
+    for (int type = 0; type < 2; type++) {
+        imu_cuda_free(c, w->values[type], values_bytes(&w->desc, type));
+        imu_cuda_free(c, w->bias[type], bias_bytes(&w->desc, type));
+        w->values[type] = w->bias[type] = NULL;
     }
-    w->bytes = 0;
+    w->passing = false;
+    imu_residency_remove(&b->residency, &w->place);
 }
 
 void imu_cuda_weight_free(imu_backend *b, imu_weight *w)
@@ -52,7 +62,7 @@ void imu_cuda_weight_free(imu_backend *b, imu_weight *w)
 
 uint64_t imu_cuda_weight_bytes(const imu_weight *w)
 {
-    return w->bytes;
+    return w->place.bytes;
 }
 
 /* Values from their source to the device as [out, area, in] of that type. */
@@ -71,11 +81,10 @@ static int fetch(imu_cuda *c, imu_weight *w, const imu_weight_source *s, int64_t
         rc = imu_cuda_failed(c, "a weight");
     c->base.release(&c->base, staged, raw);
     if (rc) {
-        if (values)
-            imu_device_free(c->device, values);
+        imu_cuda_free(c, values, bytes);
         return rc;
     }
-    w->bytes += bytes;
+    imu_residency_add(&c->base.residency, &w->place, bytes);
     *result = values;
     return IMU_TENSOR_OK;
 }
@@ -84,9 +93,15 @@ static int fetch(imu_cuda *c, imu_weight *w, const imu_weight_source *s, int64_t
 static int ready(imu_cuda *c, imu_weight *w, imu_dtype in, imu_dtype out)
 {
     const imu_weight_desc *d = &w->desc;
-    int rc = w->values[in] ? IMU_TENSOR_OK
-                           : fetch(c, w, &d->weight, d->out, d->in, area_of(d), in, &w->values[in]);
-    if (!rc && d->bias.key && !w->bias[out])
+    bool values = !w->values[in], bias = d->bias.key && !w->bias[out];
+    w->place.turn = c->base.residency.turn;
+    if (values || bias) /* beside its values as the file has them, on their way */
+        w->passing =
+            !imu_cuda_has_room(c, (values ? values_bytes(d, in) : 0) +
+                                      (bias ? bias_bytes(d, out) : 0) + values_bytes(d, IMU_F32));
+    int rc = values ? fetch(c, w, &d->weight, d->out, d->in, area_of(d), in, &w->values[in])
+                    : IMU_TENSOR_OK;
+    if (!rc && bias)
         rc = fetch(c, w, &d->bias, 1, d->out, 1, out, &w->bias[out]);
     return rc;
 }
@@ -118,7 +133,7 @@ typedef int layer_fn(imu_cuda *c, imu_weight *w, const imu_tensor *x, const imu_
                      imu_tensor *y, bool accumulate);
 
 /* Float32 products don't give bf16: those are made in float32 and rounded. */
-static int run_layer(imu_cuda *c, layer_fn *layer, imu_weight *w, const imu_tensor *x,
+static int run_ready(imu_cuda *c, layer_fn *layer, imu_weight *w, const imu_tensor *x,
                      const imu_conv_geometry *g, imu_tensor *y, bool accumulate)
 {
     bool rounded = x->type == IMU_F32 && y->type == IMU_BF16;
@@ -137,6 +152,17 @@ static int run_layer(imu_cuda *c, layer_fn *layer, imu_weight *w, const imu_tens
     if (!rc)
         rc = imu_cuda_cast(&c->base, &wide, y);
     c->base.release(&c->base, wide.data, wide.bytes);
+    return rc;
+}
+
+static int run_layer(imu_cuda *c, layer_fn *layer, imu_weight *w, const imu_tensor *x,
+                     const imu_conv_geometry *g, imu_tensor *y, bool accumulate)
+{
+    c->busy = &w->place;
+    int rc = run_ready(c, layer, w, x, g, y, accumulate);
+    c->busy = NULL;
+    if (w->passing)
+        imu_cuda_weight_unload(&c->base, w);
     return rc;
 }
 

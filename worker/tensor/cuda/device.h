@@ -35,6 +35,8 @@ bool imu_device_has_bf16(const imu_device *d);
 /* The stream that kernels are started on; NULL where there is none. */
 void *imu_device_stream(const imu_device *d);
 
+/* Bytes that are free, also for other programs; UINT64_MAX when it does not say. */
+uint64_t imu_device_memory(imu_device *d);
 /* NULL without memory. */
 void *imu_device_alloc(imu_device *d, size_t bytes);
 void imu_device_free(imu_device *d, void *data);

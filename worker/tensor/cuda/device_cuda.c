@@ -128,6 +128,12 @@ void *imu_device_stream(const imu_device *d)
     return d->stream;
 }
 
+uint64_t imu_device_memory(imu_device *d)
+{
+    size_t left = 0, all;
+    return runtime(d, cudaMemGetInfo(&left, &all)) ? UINT64_MAX : left;
+}
+
 void *imu_device_alloc(imu_device *d, size_t bytes)
 {
     void *data = NULL;
