@@ -22,8 +22,8 @@ typedef struct crowd {
     int kept;      /* so many are left to them by the others */
 } crowd;
 
-static crowd strangers, people, hashing;
-static crowd *const crowds[] = {&strangers, &people, &hashing};
+static crowd strangers, people, hashing, packing;
+static crowd *const crowds[] = {&strangers, &people, &hashing, &packing};
 #define CROWDS (sizeof crowds / sizeof crowds[0])
 
 static int places;     /* for all of them together */
@@ -51,8 +51,10 @@ static void share(int threads)
     strangers.all = left_to(&strangers, threads / 4);
     people.all = left_to(&people, threads * 2 / 3);
     hashing.all = left_to(&hashing, threads / 2);
+    packing.all = left_to(&packing, threads / 8);
     strangers.each = (strangers.all + 1) / 2;
     people.each = (people.all + 1) / 2;
+    packing.each = (packing.all + 1) / 2;
     longest[0] = threads / 8;
     longest[1] = threads / 3;
 }
@@ -124,10 +126,11 @@ static int free_place(const crowd *of)
     return IMU_NO_PLACE;
 }
 
-/* Whether it holds all that it may: what nobody else wants, people may have. */
+/* Whether it holds all that it may: what nobody else wants, people may have. But packing works, and
+ * what it did is lost when somebody else comes. */
 static int has_its_share(const crowd *of, const imu_wait *wait, int same)
 {
-    int alone = wait->known && (wait->leaving || of->used == same);
+    int alone = wait->known && !wait->packing && (wait->leaving || of->used == same);
 
     return same >= (alone ? of->all : of->each);
 }
@@ -139,6 +142,17 @@ static int free_for(const crowd *of, const imu_wait *wait)
     return own || !has_room(of) ? IMU_NO_PLACE : free_place(of);
 }
 
+static crowd *crowd_of(const imu_wait *wait)
+{
+    return wait->packing ? &packing : wait->known ? &people : &strangers;
+}
+
+/* How long the line may be. Of it, packing leaves half to what is over soon. */
+static int line_for(const imu_wait *wait)
+{
+    return wait->packing ? longest[wait->stream] / 2 : longest[wait->stream];
+}
+
 /* Waits a moment for a place to become free, with the lock given up. @return -1 when that is not
  * for this one, or the line is long */
 static int stand_in_line(const crowd *of, const imu_wait *wait)
@@ -146,7 +160,7 @@ static int stand_in_line(const crowd *of, const imu_wait *wait)
     apr_time_t end = apr_time_now() + POLITE;
     apr_status_t rv = APR_SUCCESS;
 
-    if (!wait->known || wait->leaving || line >= longest[wait->stream])
+    if (!wait->known || wait->leaving || line >= line_for(wait))
         return -1;
     line++;
     for (apr_time_t now = apr_time_now();
@@ -197,7 +211,7 @@ int imu_crowd_enter(imu_wait *wait)
     apr_thread_mutex_lock(lock);
     if (wait->place == IMU_NO_PLACE && !wait->lost) {
         wait->moved = apr_time_now();
-        wait->place = take(wait->known ? &people : &strangers, wait);
+        wait->place = take(crowd_of(wait), wait);
     }
     place = wait->place;
     apr_thread_mutex_unlock(lock);
@@ -228,9 +242,15 @@ void imu_crowd_moved(imu_wait *wait)
     apr_thread_mutex_unlock(lock);
 }
 
+int imu_crowd_works(void *wait)
+{
+    imu_crowd_moved(wait);
+    return !imu_crowd_lost(wait);
+}
+
 void imu_crowd_leave(imu_wait *wait)
 {
-    crowd *of = wait->known ? &people : &strangers;
+    crowd *of = crowd_of(wait);
 
     if (!lock) {
         wait->place = IMU_NO_PLACE;

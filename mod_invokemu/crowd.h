@@ -1,12 +1,13 @@
 /*
  * crowd.h: the threads of a child that wait: for what comes or goes slowly, or for a password to be
- * hashed. All of them together leave a quarter of a child's threads to what is answered at once. Of
- * the others, people get most for what is slow, each account half of these while others want some;
- * whoever has not signed in shares a few, each network half of these; and hashing has its own. What
- * one of the three doesn't use another may, up to what is kept for each. Who reads slowly may hold
- * all that are free. A place can be lost, to somebody who holds fewer or, if nothing moves, as
- * many. Before people lose or are refused one, some may stand in line for a moment: most is over
- * soon.
+ * hashed, or for pictures to be packed. All of them together leave a quarter of a child's threads
+ * to what is answered at once. Of the others, people get most for what is slow, each account half
+ * of these while others want some; whoever has not signed in shares a few, each network half of
+ * these; and hashing has its own. What one of the three doesn't use another may, up to what is kept
+ * for each; so may packing, for which nothing is kept, a few at most, each account half of these.
+ * Who reads slowly may hold all that are free. A place can be lost, to somebody who holds fewer or,
+ * if nothing moves, as many. Before people lose or are refused one, some may stand in line for a
+ * moment: most is over soon.
  */
 #ifndef IMU_CROWD_H
 #define IMU_CROWD_H
@@ -22,6 +23,7 @@ typedef struct imu_wait {
     int refused;      /**< there was no place */
     int stream;       /**< of HTTP/2: it waits in a thread of mod_http2's, which has more of them */
     int leaving;      /**< for a client that reads: may hold more places than others */
+    int packing;      /**< an account's pictures into a file */
     apr_time_t moved; /**< when something last came or went */
     int lost;         /**< somebody else has the place now */
 } imu_wait;
@@ -48,6 +50,13 @@ int imu_crowd_enter(imu_wait *wait);
 void imu_crowd_moved(imu_wait *wait);
 /** @return whether a wait has lost its place */
 int imu_crowd_lost(const imu_wait *wait);
+/**
+ * For work that asks again and again whether to go on: that is not slow, but may have to leave its
+ * place to others who have fewer.
+ * @param wait  an imu_wait
+ * @return 0 when the place is lost
+ */
+int imu_crowd_works(void *wait);
 /** Gives it back. */
 void imu_crowd_leave(imu_wait *wait);
 

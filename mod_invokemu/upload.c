@@ -187,13 +187,6 @@ static imu_err *away(imu_req *req, int code)
                          req->inst->media ? req->inst->media : "(not configured)", strerror(code));
 }
 
-/* Who waits in turn is not slow, but may have to leave to others what they have less of. */
-static int keeps_its_place(void *user)
-{
-    imu_crowd_moved(user);
-    return !imu_crowd_lost(user);
-}
-
 imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail, int width,
                            int height, struct imu_media_result *out)
 {
@@ -208,7 +201,7 @@ imu_err *imu_upload_decode(imu_req *req, const imu_upload *upload, int thumbnail
         .resize_width = width,
         .resize_height = height,
         .account = req->who.user_id,
-        .wanted = keeps_its_place,
+        .wanted = imu_crowd_works,
         .user = &wait,
     };
     imu_err *err;

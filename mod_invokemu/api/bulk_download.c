@@ -9,6 +9,7 @@
 
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/handlers.h"
+#include "mod_invokemu/crowd.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/archives.h"
 #include "mod_invokemu/util/ids.h"
@@ -58,45 +59,67 @@ static imu_err *chosen(imu_req *req, imu_archive_source *source)
     return json_array_size(*names) > 0 ? NULL : nothing_to_pack(req);
 }
 
-static void announce(imu_req *req, const char *event, const char *name)
+static void announce(imu_req *req, const char *event, const char *name, const imu_err *err)
 {
-    json_t *data =
-        json_pack("{s:I, s:s, s:s, s:s, s:s}", "timestamp",
-                  (json_int_t)apr_time_sec(apr_time_now()), "bulk_download_id", "default",
-                  "bulk_download_item_id", apr_pstrmemdup(req->p, name, strlen(name) - 4),
-                  "bulk_download_item_name", name, "user_id", req->who.user_id);
+    json_t *data = json_pack(
+        "{s:I, s:s, s:s, s:s, s:s, s:s*}", "timestamp", (json_int_t)apr_time_sec(apr_time_now()),
+        "bulk_download_id", "default", "bulk_download_item_id",
+        apr_pstrmemdup(req->p, name, strlen(name) - 4), "bulk_download_item_name", name, "user_id",
+        req->who.user_id, "error", err ? err->detail : NULL);
 
     imu_publish(event, req->who.user_id, data);
     json_decref(data);
 }
 
+/* Writes the file, and makes it known. Packing may take a while: it holds no connection to the
+ * database. */
+static imu_err *pack(imu_req *req, const char *name, const imu_archive_source *source,
+                     imu_wait *wait)
+{
+    const imu_archive_job job = {.root = req->inst->root,
+                                 .min_free = req->inst->min_free,
+                                 .names = source->names,
+                                 .wanted = imu_crowd_works,
+                                 .user = wait};
+    imu_err *err = imu_archive_write(req->p, &job, name);
+    imu_db *db;
+
+    if (!err && !(err = imu_req_db(req, &db)))
+        err = imu_archive_add(db, req->p, req->inst->root, name, req->who.user_id, source);
+    return err;
+}
+
 imu_err *imu_api_bulk_download_make(imu_req *req)
 {
     const char *name = imu_archive_name_new(req->p);
+    imu_wait wait = {.known = 1,
+                     .who = req->who.user_id,
+                     .stream = req->r->connection->master != NULL,
+                     .packing = 1,
+                     .place = IMU_NO_PLACE};
     imu_archive_source source;
-    imu_db *db;
     imu_err *err = imu_req_disk(req);
 
     if (!err)
         err = chosen(req, &source);
-
-    /* Packing may take a while: it holds no connection to the database. */
     imu_req_db_release(req);
     if (err)
         return err;
-    announce(req, "bulk_download_started", name);
-    if ((err = imu_archive_write(req->p, req->inst->root, name, source.names)) ||
-        (err = imu_req_db(req, &db)) ||
-        (err = imu_archive_add(db, req->p, req->inst->root, name, req->who.user_id, &source)))
+    if (imu_crowd_enter(&wait) != 0)
+        return imu_archive_busy(req->p);
+    announce(req, "bulk_download_started", name, NULL);
+    err = pack(req, name, &source, &wait);
+    imu_crowd_leave(&wait);
+    announce(req, err ? "bulk_download_error" : "bulk_download_complete", name, err);
+    if (err)
         return err;
-    announce(req, "bulk_download_complete", name);
     return imu_reply_json(req, 202,
                           json_pack("{s:s, s:s}", "response", "Your pictures are packed.",
                                     "bulk_download_item_name", name));
 }
 
-/* Whether what an archive was made of may still be seen: the board, or each of the pictures that
- * are still there. One of before this was noted may not. */
+/* Whether what an archive was made of may still be seen: the board, if it is of one, and each of
+ * the pictures that are still there. One of before this was noted may not. */
 static imu_err *still_readable(imu_req *req, const imu_archive_source *source, int *yes)
 {
     imu_board_facts *board = NULL;
@@ -105,12 +128,12 @@ static imu_err *still_readable(imu_req *req, const imu_archive_source *source, i
 
     if (source->board_id)
         err = imu_board_facts_get(req->db, req->p, req->who.user_id, source->board_id, &board);
-    *yes = board && imu_policy_board_read(&req->who, board);
-    if (err || *yes)
+    *yes = json_is_array(source->names) &&
+           (!source->board_id || (board && imu_policy_board_read(&req->who, board)));
+    if (err || !*yes)
         return err;
     if ((err = imu_images_by_names(req->db, req->p, req->who.user_id, source->names, &pictures)))
         return err;
-    *yes = json_is_array(source->names);
     for (int i = 0; *yes && i < pictures.count; i++)
         *yes = imu_policy_picture_read(&req->who, &pictures.items[i].facts);
     return NULL;

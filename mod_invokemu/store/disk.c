@@ -30,6 +30,19 @@ imu_err *imu_disk_check(apr_pool_t *p, const char *root, const char *database, a
                          min / 1048576, where);
 }
 
+imu_err *imu_disk_check_for(apr_pool_t *p, const char *root, apr_int64_t min, apr_int64_t bytes)
+{
+    if (min == 0 || !is_low(root, min + 2 * bytes))
+        return NULL;
+    return imu_error_log(p,
+                         imu_error(p, 507, "disk_low",
+                                   "The server's disk has too little room for that. Choose fewer "
+                                   "pictures, or tell the administrator."),
+                         "%" APR_INT64_T_FMT " MiB at %s would take more than half of what is "
+                         "free above InvokeMUMinFree",
+                         bytes / 1048576, root);
+}
+
 static const char *reserve_path(apr_pool_t *p, const char *database)
 {
     return apr_pstrcat(p, database, "-reserve", NULL);

@@ -13,6 +13,13 @@
  */
 imu_err *imu_disk_check(apr_pool_t *p, const char *root, const char *database, apr_int64_t min);
 
+/**
+ * The same for a file of that many bytes at root, which may be made at will and kept for a while:
+ * it may take half of what is free above min, so that room is left to others.
+ * @return 507 "disk_low"
+ */
+imu_err *imu_disk_check_for(apr_pool_t *p, const char *root, apr_int64_t min, apr_int64_t bytes);
+
 /** Bytes of the reserve: the database's log goes round in less, so small changes fit from then on.
  */
 #define IMU_DISK_RESERVE ((apr_int64_t)8 * 1024 * 1024)

@@ -4,6 +4,10 @@ INSERT INTO bulk_downloads (name, user_id, board_id, image_names, created_at) VA
 -- :name bulk_download_get
 SELECT name, user_id, board_id, image_names, created_at FROM bulk_downloads WHERE name = %s LIMIT 1;
 
+-- Of one person, the newest first.
+-- :name bulk_download_list
+SELECT name FROM bulk_downloads WHERE user_id = %s ORDER BY created_at DESC, rowid DESC LIMIT 100;
+
 -- Whoever deletes the row has the archive.
 -- :name bulk_download_take
 DELETE FROM bulk_downloads WHERE name = %s;

@@ -59,6 +59,11 @@ describe('bulk download', () => {
             assert.deepEqual(fs.readdirSync(folder()), [], 'it is not kept either');
             assert.equal((await ben.get(`${DOWNLOAD}/${name}`)).status, 404);
         }
+        assert.equal((await share()).status, 200);
+        const moved = await make(ben, { board_id: id });
+        const { board_id: elsewhere } = (await ann.post('/api/v1/boards/?board_name=Kept')).body;
+        assert.equal((await ann.post('/api/v1/board_images/', { board_id: elsewhere, image_name: lent })).status, 201);
+        assert.equal((await ben.get(`${DOWNLOAD}/${moved}`)).status, 404, 'nor what was moved off the board');
         const mine = await make(ben, { image_names: [own] });
         assert.equal((await ben.delete(`/api/v1/images/i/${own}`)).status, 200);
         assert.equal((await ben.get(`${DOWNLOAD}/${mine}`)).status, 200, 'what is deleted is not hidden');
