@@ -1,5 +1,6 @@
 #include "mod_invokemu/dispatch/hub_internal.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +8,9 @@
 
 #include "mod_invokemu/util/ids.h"
 
-#define SID_BYTES 18 /* 144 bits, 24 characters */
+#define SID_BYTES  18 /* 144 bits, 24 characters */
+#define TRIM_BYTES (4096u * 1024)
+#define TRIM_TIME  2000 /* ms */
 
 unsigned hub_bucket(const char *text)
 {
@@ -23,6 +26,31 @@ static hub_conn **bucket_of_conn(imu_hub_child *child, uint64_t id)
     return &child->conns[(id ^ (id >> 16)) & (HUB_BUCKETS - 1)];
 }
 
+/* ---- memory ---- */
+
+/* Looks again while sessions still come and go: what was theirs is asked for again at once. */
+static void on_trim(void *baton)
+{
+    imu_hub *hub = baton;
+
+    hub->trimming = hub->released >= TRIM_BYTES;
+    hub->released = 0;
+    if (hub->trimming)
+        imu_timer_set(hub->trim, TRIM_TIME);
+    else
+        malloc_trim(0);
+}
+
+void hub_released(imu_hub *hub, size_t bytes)
+{
+    hub->released += bytes;
+    if (hub->trimming || hub->released < TRIM_BYTES)
+        return;
+    hub->trimming = 1;
+    hub->released = 0;
+    imu_timer_set(hub->trim, TRIM_TIME);
+}
+
 imu_hub *imu_hub_new(const imu_hub_config *config)
 {
     imu_hub *hub = calloc(1, sizeof *hub);
@@ -30,6 +58,12 @@ imu_hub *imu_hub_new(const imu_hub_config *config)
     if (!hub)
         return NULL;
     hub->config = *config;
+    APR_RING_INIT(&hub->strangers, hub_session, of_strangers);
+    hub->trim = imu_timer_add(config->loop, -1, on_trim, hub);
+    if (!hub->trim) {
+        free(hub);
+        return NULL;
+    }
     /* httpd closes a parked connection that is silent for a Timeout: three pings fit into it. */
     hub->ping_interval = config->timeout_ms > 0 && config->timeout_ms / 3 < HUB_LONGEST_PING
                              ? config->timeout_ms / 3
@@ -47,6 +81,7 @@ void imu_hub_free(imu_hub *hub)
         hub_session_free(hub->sessions);
     while (hub->children)
         imu_hub_child_remove(hub->children);
+    imu_timer_remove(hub->trim);
     free(hub);
 }
 
@@ -223,7 +258,13 @@ static void new_sid(imu_hub *hub, char *sid, size_t room)
     apr_pool_destroy(scratch);
 }
 
-hub_session *hub_session_new(imu_hub *hub, const char *token, size_t token_len)
+/* Whoever comes may say anything: what can be no token of ours is not kept. */
+static const char *worth_keeping(const imu_hub *hub, const char *token)
+{
+    return token && hub->config.multiuser && strlen(token) <= IMU_TOKEN_MAX ? token : NULL;
+}
+
+hub_session *hub_session_new(imu_hub *hub, const char *token)
 {
     hub_session *s = calloc(1, sizeof *s), **bucket;
 
@@ -234,7 +275,8 @@ hub_session *hub_session_new(imu_hub *hub, const char *token, size_t token_len)
     s->opened = s->rate_start = imu_loop_now(hub->config.loop);
     new_sid(hub, s->sid, sizeof s->sid);
     s->timer = imu_timer_add(hub->config.loop, hub->ping_interval, hub_engine_timer, s);
-    s->token = token ? strndup(token, token_len) : NULL;
+    token = worth_keeping(hub, token);
+    s->token = token ? strdup(token) : NULL;
     if (!s->sid[0] || !s->timer || (token && !s->token)) {
         imu_timer_remove(s->timer);
         free(s->token);
@@ -278,11 +320,20 @@ static void end_conns(hub_session *s)
     }
 }
 
+void hub_session_drop_token(hub_session *s)
+{
+    if (s->token)
+        hub_released(s->hub, strlen(s->token));
+    free(s->token);
+    s->token = NULL;
+}
+
 void hub_session_free(hub_session *s)
 {
     hub_session **link = &s->hub->by_sid[hub_bucket(s->sid)];
 
     hub_stranger_leave(s);
+    hub_owner_take(s);
     end_conns(s);
     while (*link != s)
         link = &(*link)->next_hash;
@@ -292,13 +343,10 @@ void hub_session_free(hub_session *s)
         s->next->prev_link = s->prev_link;
     s->hub->n_sessions--;
     imu_timer_remove(s->timer);
-    while (s->first) {
-        hub_packet *packet = s->first;
-
-        s->first = packet->next;
-        free(packet);
-    }
-    free(s->token);
+    while (s->first)
+        free(hub_queue_take(s));
+    hub_session_drop_token(s);
+    hub_released(s->hub, sizeof *s);
     free(s->user_id);
     free(s);
 }
@@ -312,6 +360,7 @@ void hub_session_close(hub_session *s)
     hub_engine_send(s, "1", 1, 0);
     s->closing = 1;
     s->connected = 0;
+    hub_session_drop_token(s);
     if (s->poll || !s->first) {
         hub_engine_flush(s);
         hub_session_free(s);

@@ -25,90 +25,11 @@ static void refuse(imu_hub_child *child, uint64_t conn, int code)
 
 /* ---- from server to browser ---- */
 
-static int is_any(const hub_packet *packet)
-{
-    (void)packet;
-    return 1;
-}
-
-static int is_preview(const hub_packet *packet)
-{
-    return packet->preview;
-}
-
-static int is_event(const hub_packet *packet)
-{
-    return packet->len > 2 && memcmp(packet->text, "42", 2) == 0;
-}
-
-static void drop(hub_session *s, int (*which)(const hub_packet *packet))
-{
-    hub_packet **link = &s->first;
-
-    while (*link) {
-        hub_packet *packet = *link;
-
-        if (which(packet)) {
-            *link = packet->next;
-            s->queued -= packet->len;
-            free(packet);
-        } else {
-            link = &packet->next;
-        }
-    }
-    s->last = link;
-}
-
 void hub_engine_forget_events(hub_session *s)
 {
-    drop(s, is_event);
+    hub_queue_drop_events(s);
     if (s->ws)
         hub_send_forget(s->ws);
-}
-
-/* Answers to many polls of one person at once have to fit between here and a child. */
-static int is_full(const hub_session *s, size_t len)
-{
-    size_t all = len;
-
-    if (s->queued + len > HUB_MAX_QUEUED)
-        return 1;
-    if (s->queued + len <= HUB_SHARE || !s->user_id)
-        return 0;
-    for (const hub_session *o = s->hub->sessions; o; o = o->next)
-        if (o->user_id && strcmp(o->user_id, s->user_id) == 0)
-            all += o->queued;
-    return all > HUB_MAX_PERSON;
-}
-
-/* A session that cannot keep up ends at the next turn of its timer: callers go on using it for now.
- */
-static void give_up(hub_session *s)
-{
-    drop(s, is_any);
-    s->connected = 0;
-    s->closing = 1;
-    imu_timer_set(s->timer, 0);
-}
-
-static void enqueue(hub_session *s, const char *text, size_t len, int preview)
-{
-    hub_packet *packet;
-
-    if (preview || is_full(s, len))
-        drop(s, is_preview);
-    packet = is_full(s, len) ? NULL : malloc(sizeof *packet + len);
-    if (!packet) {
-        give_up(s);
-        return;
-    }
-    packet->next = NULL;
-    packet->len = len;
-    packet->preview = preview;
-    memcpy(packet->text, text, len);
-    *s->last = packet;
-    s->last = &packet->next;
-    s->queued += len;
 }
 
 void hub_engine_send(hub_session *s, const char *text, size_t len, int preview)
@@ -119,37 +40,24 @@ void hub_engine_send(hub_session *s, const char *text, size_t len, int preview)
         hub_send_text(s->ws, text, len, preview);
         return;
     }
-    enqueue(s, text, len, preview);
+    hub_queue_put(s, text, len, preview);
     hub_engine_flush(s);
-}
-
-static hub_packet *take_packet(hub_session *s)
-{
-    hub_packet *packet = s->first;
-
-    s->first = packet->next;
-    if (!s->first)
-        s->last = &s->first;
-    s->queued -= packet->len;
-    return packet;
 }
 
 void hub_engine_flush(hub_session *s)
 {
-    size_t room = s->queued, used = 0;
+    size_t used = 0;
     char *body;
 
     if (!s->poll || !s->first)
         return;
-    for (hub_packet *packet = s->first; packet; packet = packet->next)
-        room++;
-    body = malloc(room);
+    body = malloc(s->queued); /* each packet counts for more than its text and a separator */
     if (!body) {
-        give_up(s);
+        hub_queue_give_up(s);
         return;
     }
     while (s->first) {
-        hub_packet *packet = take_packet(s);
+        hub_packet *packet = hub_queue_take(s);
 
         if (used)
             body[used++] = SEPARATOR;
@@ -297,12 +205,11 @@ static int room_for(imu_hub_child *child, const json_t *header)
 static hub_session *session_for(imu_hub_child *child, const json_t *header)
 {
     const char *address = json_string_value(json_object_get(header, "address"));
-    const json_t *token = json_object_get(header, "token");
-    size_t len = json_string_length(token);
-    hub_session *s = hub_session_new(
-        child->hub, len && len <= HUB_MAX_TOKEN ? json_string_value(token) : NULL, len);
+    const char *network = json_string_value(json_object_get(header, "network"));
+    hub_session *s =
+        hub_session_new(child->hub, json_string_value(json_object_get(header, "token")));
 
-    if (s && address && hub_stranger_enter(s, address) != 0) {
+    if (s && address && hub_stranger_enter(s, address, network ? network : address) != 0) {
         hub_session_free(s);
         return NULL;
     }
@@ -413,7 +320,7 @@ static void upgrade(hub_conn *conn)
     conn->kind = CONN_WS;
     hub_engine_release(s);
     while (s->first) {
-        hub_packet *packet = take_packet(s);
+        hub_packet *packet = hub_queue_take(s);
 
         hub_send_text(conn, packet->text, packet->len, packet->preview);
         free(packet);

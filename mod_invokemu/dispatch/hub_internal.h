@@ -1,20 +1,23 @@
 /*
  * hub_internal.h: what the parts of the hub share. hub.c keeps children, connections and sessions;
- * hub_engine.c speaks Engine.IO 4; hub_strangers.c counts who has not signed in; hub_socketio.c
- * speaks Socket.IO 5; hub_emit.c sends events.
+ * hub_engine.c speaks Engine.IO 4; hub_queue.c keeps what waits for a poll; hub_owners.c knows
+ * whose sessions are counted together, and hub_strangers.c how many of those there are who have not
+ * signed in; hub_socketio.c speaks Socket.IO 5; hub_emit.c sends events.
  */
 #ifndef IMU_HUB_INTERNAL_H
 #define IMU_HUB_INTERNAL_H
 
+#include <apr_ring.h>
+
+#include "mod_invokemu/auth/core_token.h"
 #include "mod_invokemu/auth/identity.h"
 #include "mod_invokemu/dispatch/hub.h"
 
 #define HUB_MAX_QUEUED                                                                             \
     (2048u * 1024) /* bytes that wait for a polling browser, as many as for a WebSocket */
-#define HUB_MAX_PERSON    (8192u * 1024)        /* bytes that wait for all browsers of one person */
-#define HUB_SHARE         (HUB_MAX_PERSON / 64) /* bytes that always have room */
-#define HUB_MAX_TOKEN     8192
-#define HUB_MAX_QUEUES    8 /* queues a socket may listen to */
+#define HUB_MAX_PERSON    (8192u * 1024) /* bytes that wait for all browsers of one person */
+#define HUB_MAX_UNKNOWN   4096           /* bytes that wait for one that has never connected */
+#define HUB_MAX_QUEUES    8              /* queues a socket may listen to */
 #define HUB_QUEUE_NAME    64
 #define HUB_PING_TIMEOUT  20000 /* ms */
 #define HUB_LONGEST_PING  25000 /* ms */
@@ -22,7 +25,9 @@
 #define HUB_CONNECT_TIME  20000 /* ms from opening to Socket.IO's CONNECT */
 #define HUB_LINGER        10000 /* ms that last words wait for a poll */
 #define HUB_MAX_STRANGERS 100   /* sessions of one address that have not connected */
-#define HUB_TELL_TIME     60000 /* ms between two log lines about such addresses */
+#define HUB_ALL_STRANGERS 4096  /* of all addresses */
+#define HUB_FEW_STRANGERS 8     /* no network has most of them for so few */
+#define HUB_TELL_TIME     60000 /* ms between two log lines about either */
 #define HUB_RATE_PACKETS  400   /* packets in HUB_RATE_TIME from one browser */
 #define HUB_RATE_STRANGER 20    /* the same before Socket.IO's CONNECT has passed */
 #define HUB_MAX_REFUSALS  3     /* CONNECTs of one session that were refused */
@@ -59,12 +64,17 @@ typedef struct hub_packet {
     char text[];
 } hub_packet;
 
-/* An address with sessions that have not connected. */
-typedef struct hub_address {
-    struct hub_address *next;
+/* Whose sessions are counted together: those of an address, and of the network that it is in, until
+ * they have connected; then those of a person. */
+typedef struct hub_owner {
+    struct hub_owner *next, **table;
     int count;
-    char text[];
-} hub_address;
+    size_t queued;                         /* bytes that wait for them */
+    APR_RING_HEAD(, hub_session) sessions; /* the oldest first; empty for a network */
+    char name[];
+} hub_owner;
+
+APR_RING_HEAD(hub_sessions, hub_session);
 
 struct hub_session {
     hub_session *next_hash, *next, **prev_link;
@@ -82,8 +92,12 @@ struct hub_session {
     int rate;
     /* Socket.IO */
     int connected;
+    int signed_in; /* has connected once */
     int refusals;
-    hub_address *stranger; /* until connected */
+    hub_owner *owner; /* an address, then a person */
+    APR_RING_ENTRY(hub_session) of_owner;
+    hub_owner *network; /* until connected; NULL then */
+    APR_RING_ENTRY(hub_session) of_strangers;
     char *token;
     char *user_id;
     int is_admin;
@@ -99,19 +113,30 @@ struct imu_hub {
     hub_session *sessions;
     hub_session *by_sid[HUB_BUCKETS];
     int n_sessions;
-    hub_address *strangers[HUB_BUCKETS];
-    int64_t told_of_strangers;
+    hub_owner *addresses[HUB_BUCKETS], *networks[HUB_BUCKETS], *people[HUB_BUCKETS];
+    struct hub_sessions strangers; /* that have not connected, the oldest first */
+    int n_strangers;
+    int networks_with[HUB_ALL_STRANGERS + 1]; /* so many of them */
+    int most;                                 /* that a network has */
+    int64_t told_of_address, told_of_all;
+    imu_timer *trim;
+    int trimming;
+    size_t released; /* bytes, since this was last looked at */
 };
 
 /* hub.c */
 unsigned hub_bucket(const char *text);
-hub_session *hub_session_new(imu_hub *hub, const char *token, size_t token_len);
+/* @param token  kept when it could be one of ours; may be NULL */
+hub_session *hub_session_new(imu_hub *hub, const char *token);
 hub_session *hub_session_find(imu_hub *hub, const char *sid);
 /* Forgets the session and ends what a child holds open for it. */
 void hub_session_free(hub_session *s);
 /* Refuses everything from now on, after queued packets (and Engine.IO's close) have been delivered.
  */
 void hub_session_close(hub_session *s);
+void hub_session_drop_token(hub_session *s);
+/* So many bytes are free: much of that goes back to the system at a quiet moment. */
+void hub_released(imu_hub *hub, size_t bytes);
 hub_conn *hub_conn_new(imu_hub_child *child, uint64_t id, hub_conn_kind kind, hub_session *s);
 hub_conn *hub_conn_find(imu_hub_child *child, uint64_t id);
 void hub_conn_free(hub_conn *conn);
@@ -125,13 +150,43 @@ void hub_send_forget(const hub_conn *conn);
 /* Somebody has signed in: the child counts it among people's. */
 void hub_send_known(const hub_conn *conn);
 
+/* hub_owners.c */
+/* @param table  HUB_BUCKETS of them. @return NULL where there is none */
+hub_owner *hub_owner_find(hub_owner *const *table, const char *name);
+/* @return NULL without memory */
+hub_owner *hub_owner_add(hub_owner **table, const char *name);
+/* Forgets an owner of nothing. */
+void hub_owner_drop(hub_owner *owner);
+/* The session is its owner's from now on, with what waits for it. */
+void hub_owner_give(hub_owner *owner, hub_session *s);
+/* Its owner, if it has one, has it no longer. */
+void hub_owner_take(hub_session *s);
+/* Ends the oldest session whose last words still wait. @return 0, or -1 when there is none */
+int hub_owner_end_lingering(const hub_owner *owner);
+/* The session has connected. @return 0, or -1 when the person has as many as they may, or there is
+ * no memory */
+int hub_person_enter(hub_session *s);
+
 /* hub_strangers.c */
-/* May one more session of that address wait to say who it is? */
+/* May one more session of that address wait to say who it is? What lingers makes room for it. */
 int hub_stranger_room(imu_hub *hub, const char *address);
-/* @return 0, or -1 without memory */
-int hub_stranger_enter(hub_session *s, const char *address);
+/* The oldest session of the network with most ends where there are too many.
+ * @return 0, or -1 without memory */
+int hub_stranger_enter(hub_session *s, const char *address, const char *network);
 /* It has connected, or ends. */
 void hub_stranger_leave(hub_session *s);
+
+/* hub_queue.c */
+/* Queues a packet until the browser polls. Where a person's browsers let too much wait, those give
+ * way that have ended, then that for which most waits. */
+void hub_queue_put(hub_session *s, const char *text, size_t len, int preview);
+/* The next packet, which is the caller's now. There has to be one. */
+hub_packet *hub_queue_take(hub_session *s);
+/* Takes back the events that wait to be read. */
+void hub_queue_drop_events(hub_session *s);
+/* A session that cannot keep up ends at the next turn of its timer: callers go on using it for now.
+ */
+void hub_queue_give_up(hub_session *s);
 
 /* hub_engine.c */
 int hub_engine_request(imu_hub_child *child, const json_t *header, const char *body, size_t len);
@@ -139,7 +194,7 @@ int hub_engine_ws_open(imu_hub_child *child, const json_t *header);
 void hub_engine_ws_message(hub_conn *conn, const char *text, size_t len);
 /* Sends a packet, or queues it until the browser polls. */
 void hub_engine_send(hub_session *s, const char *text, size_t len, int preview);
-/* Takes back the events that wait to be read. */
+/* Takes back the events that wait to be read, here or in a child. */
 void hub_engine_forget_events(hub_session *s);
 /* Answers the waiting poll with what is queued. */
 void hub_engine_flush(hub_session *s);

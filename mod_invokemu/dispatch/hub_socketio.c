@@ -78,7 +78,6 @@ static imu_err *identify(hub_session *s, apr_pool_t *scratch)
 static void new_socket(hub_session *s, apr_pool_t *scratch)
 {
     s->connected = 1;
-    hub_stranger_leave(s);
     s->n_queues = 0;
     send_json(s, "40", json_pack("{s:s}", "sid", imu_random_token(scratch, 15)));
     if (s->ws || s->probe)
@@ -101,26 +100,16 @@ static int take_token(hub_session *s, const char *text, size_t len)
 
     if (len && !json_is_object(auth)) {
         rc = -1;
-    } else if (json_string_length(token) > 0 && json_string_length(token) <= HUB_MAX_TOKEN) {
+    } else if (json_string_length(token) > 0 && json_string_length(token) <= IMU_TOKEN_MAX) {
         char *copy = strdup(json_string_value(token));
 
         if (copy) {
-            free(s->token);
+            hub_session_drop_token(s);
             s->token = copy;
         }
     }
     json_decref(auth);
     return rc;
-}
-
-/* The others would be deaf if somebody opened them all. */
-static int has_too_many(const hub_session *s)
-{
-    int most = s->hub->config.multiuser ? s->hub->config.max_of_person : 0, open = 0;
-
-    for (const hub_session *o = s->hub->sessions; most && o; o = o->next)
-        open += o->connected && strcmp(o->user_id, s->user_id) == 0;
-    return most && open >= most;
 }
 
 static int connect_socket(hub_session *s, const char *text, size_t len)
@@ -137,7 +126,7 @@ static int connect_socket(hub_session *s, const char *text, size_t len)
         refuse(s, err->detail, err->code);
         /* Each try may cost a look at the database; clients open a new session for the next. */
         rc = ++s->refusals < HUB_MAX_REFUSALS ? 0 : -1;
-    } else if (has_too_many(s)) {
+    } else if (hub_person_enter(s) != 0) {
         refuse(s, "Too many of your pages are open at once. Close some of them.",
                "too_many_sockets");
         rc = -1;

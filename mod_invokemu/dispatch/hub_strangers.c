@@ -1,70 +1,93 @@
-/* hub_strangers.c: how many sessions of one address wait to say who they are. They cost a
- * connection each and prove nothing, so one address gets only so many of them. */
+/* hub_strangers.c: how many sessions wait to say who they are. They prove nothing and, where they
+ * poll, cost not even a connection: so one address gets only so many of them, and all addresses
+ * together. Where these are too many, newcomers get in and the oldest one ends of the network that
+ * has most: whoever signs in has some time for it, however many others only come. */
 #include "mod_invokemu/dispatch/hub_internal.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-static void tell(imu_hub *hub, const char *address)
+static int may_tell(const imu_hub *hub, int64_t *told)
 {
     int64_t now = imu_loop_now(hub->config.loop);
 
-    if (hub->told_of_strangers && now - hub->told_of_strangers < HUB_TELL_TIME)
-        return;
-    hub->told_of_strangers = now;
-    imu_dlog(IMU_LOG_INFO, "IMU0333: %d event sockets of %s wait to sign in: no more of them",
-             HUB_MAX_STRANGERS, address);
-}
-
-static hub_address *find(const imu_hub *hub, const char *text)
-{
-    hub_address *a = hub->strangers[hub_bucket(text)];
-
-    while (a && strcmp(a->text, text) != 0)
-        a = a->next;
-    return a;
-}
-
-static hub_address *find_or_add(imu_hub *hub, const char *text)
-{
-    hub_address **bucket = &hub->strangers[hub_bucket(text)], *a = find(hub, text);
-    size_t len = strlen(text) + 1;
-
-    if (a || !(a = calloc(1, sizeof *a + len)))
-        return a;
-    memcpy(a->text, text, len);
-    a->next = *bucket;
-    return *bucket = a;
+    if (*told && now - *told < HUB_TELL_TIME)
+        return 0;
+    *told = now;
+    return 1;
 }
 
 int hub_stranger_room(imu_hub *hub, const char *address)
 {
-    const hub_address *a = find(hub, address);
+    const hub_owner *a = hub_owner_find(hub->addresses, address);
 
-    if (!a || a->count < HUB_MAX_STRANGERS)
+    if (!a || a->count < HUB_MAX_STRANGERS || hub_owner_end_lingering(a) == 0)
         return 1;
-    tell(hub, address);
+    if (may_tell(hub, &hub->told_of_address))
+        imu_dlog(IMU_LOG_INFO, "IMU0333: %d event sockets of %s wait to sign in: no more of them",
+                 HUB_MAX_STRANGERS, address);
     return 0;
 }
 
-int hub_stranger_enter(hub_session *s, const char *address)
+/* ---- all of them ---- */
+
+/* One more or one less: so the most that any has changes by one at most, too. */
+static void count(imu_hub *hub, hub_owner *network, int change)
 {
-    s->stranger = find_or_add(s->hub, address);
-    if (!s->stranger)
+    hub->n_strangers += change;
+    hub->networks_with[network->count]--;
+    network->count += change;
+    hub->networks_with[network->count]++;
+    if (network->count > hub->most || hub->networks_with[hub->most] == 0)
+        hub->most += change;
+}
+
+static hub_session *next_to_leave(const imu_hub *hub)
+{
+    hub_session *s = APR_RING_FIRST(&hub->strangers);
+
+    while (hub->most > HUB_FEW_STRANGERS && s->network->count < hub->most)
+        s = APR_RING_NEXT(s, of_strangers);
+    return s;
+}
+
+static void make_room(imu_hub *hub)
+{
+    hub_session *s;
+
+    if (hub->n_strangers < HUB_ALL_STRANGERS)
+        return;
+    s = next_to_leave(hub);
+    if (may_tell(hub, &hub->told_of_all))
+        imu_dlog(IMU_LOG_INFO,
+                 "IMU0334: %d event sockets that wait to sign in are as many as there is room for: "
+                 "the oldest one of network %s, which has %d, ends",
+                 hub->n_strangers, s->network->name, s->network->count);
+    hub_session_free(s);
+}
+
+int hub_stranger_enter(hub_session *s, const char *address, const char *network)
+{
+    imu_hub *hub = s->hub;
+    hub_owner *owner;
+
+    make_room(hub);
+    if (!(owner = hub_owner_add(hub->addresses, address)))
         return -1;
-    s->stranger->count++;
+    hub_owner_give(owner, s);
+    if (!(s->network = hub_owner_add(hub->networks, network)))
+        return -1;
+    count(hub, s->network, 1);
+    APR_RING_INSERT_TAIL(&hub->strangers, s, hub_session, of_strangers);
     return 0;
 }
 
 void hub_stranger_leave(hub_session *s)
 {
-    hub_address *a = s->stranger, **link;
+    hub_owner *network = s->network;
 
-    s->stranger = NULL;
-    if (!a || --a->count > 0)
+    if (!network)
         return;
-    for (link = &s->hub->strangers[hub_bucket(a->text)]; *link != a; link = &(*link)->next)
-        ;
-    *link = a->next;
-    free(a);
+    s->network = NULL;
+    APR_RING_REMOVE(s, of_strangers);
+    count(s->hub, network, -1);
+    if (network->count == 0)
+        hub_owner_drop(network);
 }

@@ -110,8 +110,9 @@ static json_t *header_of(const ask *a, const imu_socket *s)
     request_rec *r = a->req.r;
     const char *token = imu_bearer_token((imu_req *)&a->req);
 
-    return json_pack("{s:I, s:s, s:s?, s:s?, s:s}", "conn", (json_int_t)s->id, "method", r->method,
-                     "sid", a->sid, "token", token, "address", imu_network_of(&a->req));
+    return json_pack("{s:I, s:s, s:s?, s:s?, s:s, s:s}", "conn", (json_int_t)s->id, "method",
+                     r->method, "sid", a->sid, "token", token, "address", imu_network_of(&a->req),
+                     "network", imu_wide_network_of(&a->req));
 }
 
 /*

@@ -1,8 +1,10 @@
 // Event sockets on which nobody has signed in: all of them together get a part of a child's, and yield to newcomers.
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { after, afterEach, describe, test } from 'node:test';
 import { connect as connectSocket, end as endSocket } from '../bench/socket.mjs';
 import { closeAll, listen, publish, RawSocket, settle } from '../lib/events.mjs';
+import { Client, request } from '../lib/http.mjs';
 import { oneChild, until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
 
@@ -133,6 +135,37 @@ describe('event sockets on which nobody has signed in', () => {
         });
         await until(() => alive(all) <= SHARE, 'the end of most');
         await page();
+    });
+});
+
+describe('sessions that hold no connection', () => {
+    const server = useServer({ conf: `${oneChild(8)}InvokeMUMaxSockets 80\n` });
+    after(closeAll);
+    const MOST = 4096;
+    const EACH = 90;
+    const PATH = '/ws/socket.io/?EIO=4&transport=polling';
+    const sidOf = ({ text }) => JSON.parse(text.slice(1)).sid;
+
+    /** Opens sessions from an address, each by one poll. Resolves to their ids. */
+    async function openMany(from) {
+        const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+        const all = await Promise.all(Array.from({ length: EACH }, () => request(server.url + PATH, { from, agent })));
+        agent.destroy();
+        return all.map(sidOf);
+    }
+
+    test('are only so many before they sign in; of whoever has most the oldest end', async () => {
+        const admin = await setupAdmin(server);
+        const person = new Client(server.url);
+        const ask = (sid, text) => person.send(text ? 'POST' : 'GET', `${PATH}&sid=${sid}`, text ? { body: text } : {});
+        const mine = sidOf(await person.get(PATH));
+        const networks = await crowd(Math.ceil(MOST / EACH), (i) => openMany(`127.7.${i}.1`));
+        await server.waitLog(/IMU0334: 4096 event sockets .* network 127\.7\.\d+, which has 90, ends/);
+        assert.equal((await ask(networks[0][0], '6')).status, 400);
+        assert.equal((await ask(networks.at(-1).at(-1), '6')).status, 200);
+
+        assert.equal((await ask(mine, `40${JSON.stringify({ token: admin.token })}`)).status, 200);
+        assert.match((await ask(mine)).text, /^40/);
     });
 });
 

@@ -34,8 +34,9 @@ static void step(imu_hub *hub, imu_hub_child *child, int what, int conn, const c
                                     IMU_WIRE_EIO_GONE,    IMU_WIRE_EVENT};
     imu_frame frame = {.type = types[what % 6], .payload = text, .payload_len = len};
     json_t *header =
-        json_pack("{s:i, s:s, s:s, s:s}", "conn", conn, "method", what % 6 == 0 ? "GET" : "POST",
-                  "name", "batch_enqueued", "owner", "alice");
+        json_pack("{s:i, s:s, s:s, s:s, s:s, s:s}", "conn", conn, "method",
+                  what % 6 == 0 ? "GET" : "POST", "name", "batch_enqueued", "owner", "alice",
+                  "address", conn & 4 ? "192.0.2.1" : "192.0.2.2", "network", "192.0.2");
 
     if (what & 0x40 && sid[0])
         json_object_set_new(header, "sid", json_string(sid));

@@ -29,18 +29,38 @@ static void one_frame_for_many(void **state)
     assert_true(heard(t, a[0], "B1") && heard(t, b[1], "redacted") && !heard(t, b[1], "B1"));
 }
 
+static const char *polling_session(const char *token)
+{
+    const char *sid;
+
+    get(NULL, token);
+    sid = open_sid(told());
+    post(sid, "40\x1e"
+              "42[\"subscribe_queue\",{\"queue_id\":\"default\"}]");
+    get(sid, NULL);
+    assert_non_null(strstr(told(), ":200:40{\"sid\""));
+    return sid;
+}
+
+/* A hub for three sockets of each person, in the place of the usual one. */
+static int setup_three(void **state)
+{
+    imu_hub_config config = {.pool = pool, .multiuser = 1, .timeout_ms = 60000, .max_of_person = 3};
+    int rc = setup(state);
+
+    imu_hub_free(hub);
+    config.loop = loop;
+    hub = imu_hub_new(&config);
+    child = imu_hub_child_add(hub, take_note, NULL);
+    return rc || !hub || !child;
+}
+
 static void a_person_has_so_many(void **state)
 {
-    imu_hub_config config = {
-        .loop = loop, .pool = pool, .multiuser = 1, .timeout_ms = 60000, .max_of_person = 3};
-    imu_hub *narrow = imu_hub_new(&config), *before = hub;
     json_int_t last, ws;
     const char *sid, *t;
 
     (void)state;
-    imu_hub_child_remove(child);
-    hub = narrow;
-    child = imu_hub_child_add(hub, take_note, NULL);
     listener("alice");
     listener("alice:phone");
     last = listener("alice");
@@ -62,22 +82,27 @@ static void a_person_has_so_many(void **state)
     listener("bob");
     gone(last);
     listener("alice");
-    imu_hub_free(hub);
-    hub = before;
-    child = imu_hub_child_add(hub, take_note, NULL);
 }
 
-static const char *polling_session(const char *token)
+/* What has ended and waits to be read is the person's still, and makes room for what has not. */
+static void what_lingers_counts(void **state)
 {
     const char *sid;
 
-    get(NULL, token);
-    sid = open_sid(told());
-    post(sid, "40\x1e"
-              "42[\"subscribe_queue\",{\"queue_id\":\"default\"}]");
-    get(sid, NULL);
-    assert_non_null(strstr(told(), ":200:40{\"sid\""));
-    return sid;
+    (void)state;
+    listener("alice");
+    sid = polling_session("alice");
+    for (int i = 0; i < 10; i++) {
+        get(NULL, "alice");
+        post(open_sid(told()), "40\x1e"
+                               "40/a\x1e"
+                               "1");
+    }
+    assert_int_equal(imu_hub_sessions(hub), 3);
+    listener("alice");
+    assert_int_equal(imu_hub_sessions(hub), 3);
+    post(sid, "6");
+    assert_non_null(strstr(told(), ":200:ok|"));
 }
 
 static void a_person_reads_or_loses_events(void **state)
@@ -95,6 +120,54 @@ static void a_person_reads_or_loses_events(void **state)
     imu_loop_turn(loop, 0);
     assert_in_range(imu_hub_sessions(hub), 2, 8);
     free(big);
+}
+
+static void end(const char *sid)
+{
+    post(sid, "1");
+    told();
+}
+
+/* However little waits for each of many sessions: of all together it is not more than a person may
+ * let wait, and what has ended gives way first. */
+static void many_that_let_little_wait(void **state)
+{
+    char *big = malloc(100100), sids[70][32];
+
+    (void)state;
+    snprintf(big, 100100, "{\"queue_id\":\"default\",\"x\":\"%0100000d\"}", 1);
+    for (int i = 0; i < 70; i++)
+        snprintf(sids[i], sizeof sids[i], "%s", polling_session("alice"));
+    emit("recall_parameters_updated", "alice", big);
+    for (int i = 0; i < 40; i++)
+        end(sids[i]);
+    emit("recall_parameters_updated", "alice", big);
+    imu_loop_turn(loop, 0);
+    assert_in_range(imu_hub_sessions(hub), 30, 60); /* 60 of what has ended, or twice 30 */
+    for (int i = 40; i < 70; i++) {
+        post(sids[i], "6");
+        assert_non_null(strstr(told(), ":200:ok|"));
+    }
+    for (int n = 0; n < 3; n++)
+        emit("recall_parameters_updated", "alice", big);
+    imu_loop_turn(loop, 0);
+    assert_in_range(imu_hub_sessions(hub), 10, 29);
+    free(big);
+}
+
+/* Many short answers take the memory of few long ones. */
+static void many_that_wait_are_short(void **state)
+{
+    char body[2 * 380], *at = body;
+
+    (void)state;
+    for (int i = 0; i < 380; i++, at += 2)
+        memcpy(at, "2\x1e", 2);
+    at[-1] = '\0';
+    for (int i = 0; i < 2000; i++)
+        post(polling_session("alice"), body);
+    imu_loop_turn(loop, 0);
+    assert_in_range(imu_hub_sessions(hub), 500, 1000);
 }
 
 static void what_waits_is_taken_back(void **state)
@@ -125,8 +198,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(one_frame_for_many),
-        T(a_person_has_so_many),
+        cmocka_unit_test_setup_teardown(a_person_has_so_many, setup_three, teardown),
+        cmocka_unit_test_setup_teardown(what_lingers_counts, setup_three, teardown),
         T(a_person_reads_or_loses_events),
+        T(many_that_let_little_wait),
+        T(many_that_wait_are_short),
         T(what_waits_is_taken_back),
     };
 

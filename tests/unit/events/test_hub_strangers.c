@@ -45,6 +45,120 @@ static void strangers_of_one_address(void **state)
     assert_non_null(strstr(told(), ":429:"));
 }
 
+/* What has ended and waits to be read makes room. */
+static void lingering_strangers_make_room(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 150; i++) {
+        open_from("192.0.2.1", IMU_WIRE_EIO_REQUEST);
+        post(open_sid(told()), "1");
+    }
+    assert_int_equal(imu_hub_sessions(hub), 100);
+}
+
+#define ALL 4096
+#define SID 32
+
+/* One of a network and its 256 addresses. @param sid  filled in (SID bytes), or NULL */
+static void open_in(int network, int i, char *sid)
+{
+    char address[64], around[32];
+
+    snprintf(around, sizeof around, "10.%d.%d", network / 256, network % 256);
+    snprintf(address, sizeof address, "%s.%d", around, i % 256);
+    next_conn++;
+    told();
+    frame(IMU_WIRE_EIO_REQUEST,
+          json_pack("{s:I, s:s, s:s, s:s}", "conn", next_conn, "method", "GET", "address", address,
+                    "network", around),
+          NULL, 0);
+    if (sid)
+        snprintf(sid, SID, "%s", open_sid(told()));
+}
+
+static int is_there(const char *sid)
+{
+    post(sid, "6");
+    return times(told(), ":200:ok|");
+}
+
+/* All networks together have so many; the oldest one of the network with most makes room. */
+static void strangers_of_all_addresses(void **state)
+{
+    char few[SID], first[SID], second[SID];
+
+    (void)state;
+    open_in(1, 0, few);
+    for (int i = 1; i < 8; i++)
+        open_in(1, i, NULL);
+    open_in(2, 0, first);
+    open_in(2, 1, second);
+    for (int i = 0; i < ALL; i++)
+        open_in(3 + i % 9, i, NULL);
+    open_in(2, 2, NULL);
+    assert_int_equal(imu_hub_sessions(hub), ALL);
+    assert_true(is_there(few) && is_there(first) && is_there(second));
+    post(few, "40{\"token\":\"alice\"}");
+    for (int i = 0; i < 1000; i++)
+        open_in(2, i, NULL);
+    assert_int_equal(imu_hub_sessions(hub), ALL + 1);
+    assert_true(!is_there(first) && !is_there(second) && is_there(few));
+}
+
+/* Where no network has many, those are the oldest that have had most time. */
+static void strangers_of_many_networks(void **state)
+{
+    char first[SID], second[SID];
+
+    (void)state;
+    open_in(0, 0, first);
+    open_in(0, 1, second);
+    for (int i = 0; i < ALL - 1; i++)
+        open_in(1 + i, 0, NULL);
+    assert_false(is_there(first));
+    assert_true(is_there(second));
+    assert_int_equal(imu_hub_sessions(hub), ALL);
+}
+
+/* A token of ours is not so long, so nobody has it kept. */
+static void tokens_that_are_none(void **state)
+{
+    char token[3001], text[3100];
+    json_int_t ws;
+
+    (void)state;
+    memset(token, 'x', 3000);
+    memcpy(token, "alice:", 6);
+    token[3000] = '\0';
+    get(NULL, token);
+    post(open_sid(told()), "40");
+    ws = ws_open(NULL);
+    told();
+    snprintf(text, sizeof text, "40{\"token\":\"%s\"}", token);
+    ws_text(ws, text);
+    assert_non_null(strstr(told(), "not_signed_in"));
+    assert_int_equal(imu_hub_sessions(hub), 2);
+    emit("models_changed", NULL, "{}");
+    assert_string_equal(told(), "");
+    token[2000] = '\0';
+    snprintf(text, sizeof text, "40{\"token\":\"%s\"}", token);
+    ws_text(ws, text);
+    assert_non_null(strstr(told(), ":40{\"sid\""));
+}
+
+/* What very many sessions took goes back to the system once they are gone, in one go. */
+static void memory_goes_back(void **state)
+{
+    (void)state;
+    stub_trims = 0;
+    for (int i = 0; i < 3 * ALL; i++)
+        open_in(i % 50, i, NULL);
+    assert_int_equal(stub_trims, 0);
+    for (int i = 0; i < 3 && stub_trims == 0; i++)
+        imu_loop_turn(loop, 5000);
+    assert_int_equal(stub_trims, 1);
+}
+
 static int knows(json_int_t conn)
 {
     char known[24];
@@ -132,6 +246,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(strangers_of_one_address),
+        T(lingering_strangers_make_room),
+        T(strangers_of_all_addresses),
+        T(strangers_of_many_networks),
+        T(tokens_that_are_none),
+        T(memory_goes_back),
         T(who_is_known),
         T(refused_again),
         T(packets_before_sign_in),
