@@ -355,7 +355,8 @@ static imu_array *side_by_side(const imu_array *a, const imu_array *b)
 }
 
 /* XL's pooled text: the projection of the last encoder's view of the whole prompt, cut to one
- * chunk. */
+ * chunk. Layers that are to be skipped are missing here as well, whereas the last but one of the
+ * others, which the embeddings are taken from, means nothing here. */
 static imu_engine_status encode_pooled(imu_model *m, const imu_prompt_args *a, const char *prompt,
                                        imu_array **out, imu_fault *fault)
 {
@@ -384,6 +385,7 @@ static imu_engine_status encode_pooled(imu_model *m, const imu_prompt_args *a, c
         imu_text_request r = {.ids = row,
                               .learned = words.table,
                               .count = 1,
+                              .skip = a->clip_skip[which],
                               .final_norm = true,
                               .hidden = hidden,
                               .pooled = pooled,

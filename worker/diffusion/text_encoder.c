@@ -171,24 +171,15 @@ static void run_encoder(imu_run *run, imu_text_encoder *e, const imu_text_reques
     int64_t dim[3] = {r->count, e->length, e->shape.width};
     imu_tensor *x = imu_op_from(run, 3, dim, work);
     imu_tensor *bias = r->key_bias ? imu_op_from(run, 2, dim, r->key_bias) : NULL;
-    for (int i = 0; i <= e->shape.layers && x; i++) {
-        if (i == e->shape.layers - r->skip) {
-            imu_tensor *y = r->final_norm
-                                ? imu_op_layer_norm(run, x, e->final_norm.gamma, e->final_norm.beta,
-                                                    e->shape.eps, IMU_F32)
-                                : NULL;
-            fetch(run, r->final_norm ? y : x, r->hidden);
-            imu_drop(run, y);
-            if (!r->pooled)
-                break;
-        }
-        if (i < e->shape.layers)
-            imu_clip_layer_run(run, &e->layer[i], &e->shape, true, bias, x);
-    }
+    for (int i = 0; i < e->shape.layers - r->skip && x; i++)
+        imu_clip_layer_run(run, &e->layer[i], &e->shape, true, bias, x);
+    imu_tensor *last = r->final_norm || r->pooled
+                           ? imu_op_layer_norm(run, x, e->final_norm.gamma, e->final_norm.beta,
+                                               e->shape.eps, IMU_F32)
+                           : NULL;
+    fetch(run, r->final_norm ? last : x, r->hidden);
     if (!r->pooled)
         return;
-    imu_tensor *last =
-        imu_op_layer_norm(run, x, e->final_norm.gamma, e->final_norm.beta, e->shape.eps, IMU_F32);
     fetch(run, last, work);
     if (!run->status)
         pool(run, e, r, work);

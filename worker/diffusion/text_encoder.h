@@ -28,8 +28,8 @@ typedef struct imu_text_request {
     const float *key_bias; /* NULL, or [count][length]: added to every score of a token; -INFINITY
                               hides it */
     float *hidden;         /* [count][length][width] */
-    float *pooled;    /* NULL, or [count][width]: the final norm at the first highest id, after all
-                         layers */
+    float *pooled;    /* NULL, or [count][width]: the final norm at the first highest id, after the
+                         layers that are not left out */
     float *projected; /* NULL, or [count][projection] of `pooled` */
     int (*cancelled)(void *user); /* asked between products; may be NULL */
     void *user;
