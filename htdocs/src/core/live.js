@@ -15,6 +15,7 @@ let owner = null;
 /** Calls `handler(payload)` for each event of that name; 'connected' comes first, 'reconnected' after every gap. */
 export function on(event, handler) {
   handlers.set(event, [...(handlers.get(event) || []), handler]);
+  return () => handlers.set(event, handlers.get(event).filter((other) => other !== handler));
 }
 
 const dispatch = (event, payload) => (handlers.get(event) || []).forEach((handler) => handler(payload));

@@ -2,10 +2,11 @@
 import { render } from 'preact';
 import { pictureUrl, thumbnailUrl } from '../core/api.js';
 import { html } from '../core/html.js';
+import { on } from '../core/live.js';
 import { labelOf } from '../core/words.js';
 import { canChange } from '../state/boards.js';
-import { complain } from '../state/toasts.js';
-import { picture, readPicture, remove, toggleStar, want } from '../state/pictures.js';
+import { complain, say } from '../state/toasts.js';
+import { gone, picture, readPicture, readRecords, remove, toggleStar, want } from '../state/pictures.js';
 import { recall, remember } from '../core/storage.js';
 import { Details } from './details.js';
 import { Button } from './controls.js';
@@ -104,6 +105,48 @@ function redraw(pswp) {
   }
 }
 
+/**
+ * A picture that was deleted, or is shared no more, doesn't stay on screen: the nearest that is left takes its place, further on
+ * in the direction in which this person goes.
+ */
+function leaveGone(pswp, list) {
+  let last = pswp.currIndex;
+  let way = 1;
+  let timer = 0;
+  const move = () => {
+    const at = pswp.currIndex;
+    if (pswp.isDestroying || !gone.value.has(list[at])) {
+      return;
+    }
+    const ahead = (i) => Number((i - at) * way > 0);
+    const [next] = [...list.keys()].filter((i) => picture(list[i]).value).sort((a, b) => ahead(b) - ahead(a) || Math.abs(a - at) - Math.abs(b - at));
+    say('This picture was deleted, or is no longer shared with you.');
+    if (next === undefined) {
+      close(pswp);
+    } else {
+      pswp.goTo(next);
+    }
+  };
+  // PhotoSwipe is in the middle of something when it says so.
+  const soon = () => setTimeout(move);
+  pswp.on('change', () => {
+    way = pswp.currIndex < last ? -1 : 1;
+    last = pswp.currIndex;
+    soon();
+  });
+  const look = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => readRecords(around(list, pswp.currIndex)).catch(() => {}), Math.random() * 300);
+  };
+  const ends = [gone.subscribe(soon), ...['boards_changed', 'reconnected'].map((event) => on(event, look))];
+  addEventListener('focus', look);
+  pswp.on('destroy', () => {
+    clearTimeout(timer);
+    ends.forEach((end) => end());
+    removeEventListener('focus', look);
+  });
+}
+
 /** Names around the one on screen, so that their sizes are known before they are. */
 const around = (list, i) => list.slice(Math.max(0, i - NEAR), i + NEAR);
 
@@ -171,6 +214,7 @@ export async function openLightbox(list, name, onLeave) {
     pswp.updateSize(true);
     holdBack(true);
     closeOnBack(pswp);
+    leaveGone(pswp, list);
     redraw(pswp);
   } catch (error) {
     complain(error);

@@ -52,7 +52,7 @@ export const canManage = (board) => canDelete(board) || granted(board, 'admin');
 export const canAdd = (board) => canManage(board) || board.board_visibility === 'public' || granted(board, 'write');
 /**
  * Whether a picture with this record may be starred and deleted. One without a board, or on a board that this person
- * can't see, is their own; while the boards are still on their way nothing is known about it.
+ * couldn't see when the record was read, is their own; while the boards are still on their way nothing is known about it.
  */
 export const canChange = (record) => {
   if (!record?.board_id) {

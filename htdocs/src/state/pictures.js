@@ -7,7 +7,7 @@ import { route } from '../core/router.js';
 import { myId, onLeave } from '../core/session.js';
 import { recallJson, remember, rememberJson } from '../core/storage.js';
 import { apart, brief, count } from '../core/words.js';
-import { UNSORTED, boardById, boardsState, canChange, countUp, loadBoards, needBoards, realBoard, unsortedName } from './boards.js';
+import { UNSORTED, boardById, boards, boardsState, canChange, countUp, loadBoards, needBoards, realBoard, unsortedName } from './boards.js';
 import { pictureGone } from './jobs.js';
 import { complain, say, sayWithUndo } from './toasts.js';
 
@@ -39,22 +39,37 @@ export function picture(name) {
   return known.get(name);
 }
 
+/** Pictures that this person was shown and that the server has for them no more: deleted, or shared no more. */
+export const gone = signal(new Set());
+
+function noteGone(list) {
+  list.forEach((name) => (picture(name).value = null));
+  gone.value = new Set([...gone.value, ...list]);
+}
+
 const keep = (dto) => {
   picture(dto.image_name).value = dto;
+  if (gone.value.has(dto.image_name)) {
+    gone.value = new Set([...gone.value].filter((name) => name !== dto.image_name));
+  }
 };
 
 /** How often each picture was changed here: a record that was asked for before a change may tell of the time before it. */
 const touched = new Map();
 const touch = (list) => list.forEach((name) => touched.set(name, (touched.get(name) || 0) + 1));
 
-/** Reads the records of a list of pictures. A record that was changed here meanwhile is read once more. */
-async function readRecords(list) {
+/** Reads the records of a list of pictures, anew if need be. A record that was changed here meanwhile is read once more. */
+export async function readRecords(list) {
   const before = list.map((name) => touched.get(name));
   const found = await post('/images/images_by_names', { image_names: list });
   const stale = list.filter((name, i) => touched.get(name) !== before[i]);
   found.forEach((dto) => stale.includes(dto.image_name) || keep(dto));
   const there = new Set(found.map((dto) => dto.image_name));
-  pictureGone(list.filter((name) => !there.has(name)));
+  const missing = list.filter((name) => !there.has(name));
+  pictureGone(missing);
+  if (missing.length) {
+    noteGone(missing);
+  }
   if (stale.length) {
     await readRecords(stale);
   }
@@ -78,6 +93,20 @@ export function want(list) {
     clearTimeout(timer);
     timer = setTimeout(readWanted, 30);
   }
+}
+
+let seen = new Set();
+/** Of a board that is seen no more, nothing is known about whose its pictures are: they are asked for again. */
+function forgetUnseen() {
+  const now = new Set(boards.value.map((board) => board.board_id));
+  const lost = [...known.keys()].filter((name) => {
+    const board = known.get(name).peek()?.board_id;
+    return seen.has(board) && !now.has(board);
+  });
+  seen = now;
+  lost.forEach((name) => (known.get(name).value = null));
+  // Not when they went because this person left.
+  queueMicrotask(() => boardsState.peek() === 'ready' && want(lost));
 }
 
 const removing = new Set();
@@ -398,9 +427,11 @@ export function startPictures() {
   effect(() => {
     finishRemoving();
   });
+  boards.subscribe(forgetUnseen);
   onLeave(() => {
     clearTimeout(lookTimer);
     known.clear();
+    gone.value = new Set();
     wanted.clear();
     removing.clear();
     touched.clear();
