@@ -1,5 +1,6 @@
 /* Headers of files that may be a LoRA or a checkpoint: telling what they are, and finding the
- * engine's names among theirs. The first byte picks which of the engine's names are looked for. */
+ * engine's names among theirs. The first 8 bytes say how much data there is, and the very first
+ * which of the engine's names are looked for; the rest is the header. */
 #include "worker/diffusion/file_kind.h"
 #include "worker/diffusion/names.h"
 #include "worker/diffusion/single_file.h"
@@ -23,9 +24,13 @@ static void translate(const char *name, int seed)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    uint64_t data_size = 0;
     imu_safetensors *st;
     imu_file_kind kind;
-    if (!size || imu_st_parse((const char *)data + 1, size - 1, (uint64_t)1 << 40, &st, NULL))
+    if (size < sizeof data_size)
+        return 0;
+    memcpy(&data_size, data, sizeof data_size);
+    if (imu_st_parse((const char *)data + 8, size - 8, data_size, &st, NULL))
         return 0;
     if (imu_file_kind_of(st, NULL, &kind) &&
         (!*kind.type || !*kind.base || !memchr(kind.base, 0, sizeof kind.base)))

@@ -11,14 +11,28 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What was accepted lies inside the data. */
+static int by_place(const void *a, const void *b)
+{
+    const imu_st_entry *x = a, *y = b;
+    return x->offset != y->offset ? (x->offset < y->offset ? -1 : 1)
+                                  : (x->size > y->size) - (x->size < y->size);
+}
+
+/* What was accepted lies inside the data, and each byte of it is one tensor's. */
 static void check(imu_safetensors *st, uint64_t data_size)
 {
+    uint64_t end = 0;
     for (size_t i = 0; i < st->count; i++) {
         const imu_st_entry *e = imu_st_find(st, st->entries[i].name);
         if (!e || e->offset + e->size > data_size || e->size != e->count * imu_dtype_size(e->type))
             abort();
     }
+    qsort(st->entries, st->count, sizeof *st->entries, by_place);
+    for (size_t i = 0; i < st->count; end += st->entries[i++].size)
+        if (st->entries[i].offset != end)
+            abort();
+    if (end != data_size)
+        abort();
     imu_st_close(st);
 }
 

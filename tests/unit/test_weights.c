@@ -195,6 +195,46 @@ static void test_cut_shard(void **state)
     assert_int_equal(truncate(at("unet/" FILE_3), info.st_size), 0);
 }
 
+/* What parsing a header over `size` bytes of data answers; "" when it is accepted. */
+static const char *refusal(const char *header, uint64_t size)
+{
+    static imu_fault fault;
+    imu_safetensors *st;
+    fault.text[0] = 0;
+    if (!imu_st_parse(header, strlen(header), size, &st, &fault))
+        imu_st_close(st);
+    return fault.text;
+}
+
+#define U8(name, count, from, to)                                                                  \
+    "\"" name "\":{\"dtype\":\"U8\",\"shape\":[" #count "],\"data_offsets\":[" #from "," #to "]}"
+
+/* Each byte of the data is one tensor's, in whatever order the header names them. */
+static void test_places(void **state)
+{
+    (void)state;
+    const struct {
+        const char *header, *why;
+        uint64_t size;
+    } all[] = {
+        {"{" U8("b", 4, 4, 8) "," U8("a", 4, 0, 4) "}", "", 8},
+        {"{" U8("a", 4, 0, 4) "," U8("none", 0, 4, 4) "," U8("b", 4, 4, 8) "}", "", 8},
+        {"{}", "", 0},
+        {"{" U8("a", 4, 0, 4) "," U8("b", 4, 0, 4) "}", "a and b share bytes", 4},
+        {"{" U8("b", 4, 3, 7) "," U8("a", 4, 0, 4) "}", "a and b share bytes", 7},
+        {"{" U8("a", 8, 0, 8) "," U8("b", 2, 2, 4) "," U8("c", 1, 8, 9) "}", "share bytes", 9},
+        {"{" U8("a", 4, 1, 5) "}", "before it are no tensor's", 5},
+        {"{" U8("a", 4, 0, 4) "," U8("b", 4, 5, 9) "}", "before it are no tensor's", 9},
+        {"{" U8("a", 4, 0, 4) "}", "last bytes of the file are no tensor's", 5},
+        {"{}", "last bytes of the file are no tensor's", 1},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const char *said = refusal(all[i].header, all[i].size);
+        if (*all[i].why ? !strstr(said, all[i].why) : *said)
+            fail_msg("%s: \"%s\"", all[i].header, said);
+    }
+}
+
 /* A file that is cut short or written to after it was opened: a sentence, and no picture of what
  * happens to lie there. */
 static void test_changed_in_use(void **state)
@@ -253,6 +293,7 @@ static void test_read_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_places),
         cmocka_unit_test_setup_teardown(test_same_as_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_missing_shard, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cut_shard, set_up, tear_down),

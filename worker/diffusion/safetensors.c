@@ -84,6 +84,36 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const imu_st_entry *)a)->name, ((const imu_st_entry *)b)->name);
 }
 
+static int by_place(const void *a, const void *b)
+{
+    const imu_st_entry *x = a, *y = b;
+    return x->offset != y->offset ? (x->offset < y->offset ? -1 : 1)
+                                  : (x->size > y->size) - (x->size < y->size);
+}
+
+/* The format wants each byte of the data to be one tensor's: shared ones and ones that nobody owns
+ * are how a small file pretends to be a large model, or hides something. Leaves the entries in the
+ * order of their data. */
+static imu_engine_status check_places(imu_safetensors *st, uint64_t data_size, imu_fault *fault)
+{
+    uint64_t end = 0;
+    qsort(st->entries, st->count, sizeof *st->entries, by_place);
+    for (size_t i = 0; i < st->count; i++) {
+        const imu_st_entry *e = &st->entries[i];
+        if (e->offset < end)
+            return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                            "The safetensors header is damaged: %.80s and %.80s share bytes.",
+                            st->entries[i - 1].name, e->name);
+        if (e->offset > end)
+            return bad(fault, e->name, "the bytes before it are no tensor's");
+        end = e->offset + e->size;
+    }
+    return end == data_size ? IMU_ENGINE_OK
+                            : imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                                       "The safetensors header is damaged: the last bytes of the "
+                                       "file are no tensor's.");
+}
+
 static imu_engine_status parse_root(json_t *root, uint64_t data_size, imu_safetensors *st,
                                     imu_fault *fault)
 {
@@ -104,8 +134,9 @@ static imu_engine_status parse_root(json_t *root, uint64_t data_size, imu_safete
         if (s)
             return s;
     }
+    imu_engine_status s = check_places(st, data_size, fault);
     qsort(st->entries, st->count, sizeof *st->entries, by_name);
-    return IMU_ENGINE_OK;
+    return s;
 }
 
 imu_engine_status imu_st_parse(const char *header, size_t size, uint64_t data_size,

@@ -1,7 +1,7 @@
-/* Reader for safetensors files. The header is hostile: sizes, types, ranges and overlaps with the
- * end of the file are checked before anything is believed. Data is read on demand, never mapped, so
- * that a file cut short or written to while open gives an error and no signal. A table may span
- * several files (sharded.h). */
+/* Reader for safetensors files. The header is hostile: sizes, types and ranges are checked
+ * before anything is believed, and that each byte of the data is exactly one tensor's. Data is read
+ * on demand, never mapped, so that a file cut short or written to while open gives an error and no
+ * signal. A table may span several files (sharded.h). */
 #ifndef IMU_DIFFUSION_SAFETENSORS_H
 #define IMU_DIFFUSION_SAFETENSORS_H
 
