@@ -173,6 +173,28 @@ bool imu_net_has(const imu_net *net, const char *name)
     return find(net, name, &v);
 }
 
+static bool reads(const imu_net *net, const imu_st_entry *e)
+{
+    for (size_t i = 0; i < net->source_count; i++)
+        if (net->sources[i]->view.entry.name == e->name)
+            return true;
+    return false;
+}
+
+imu_engine_status imu_net_all_read(const imu_net *net, const char *place, imu_fault *fault)
+{
+    char prefix[IMU_NAME_BYTES];
+    const char *outer = net->naming.prefix ? net->naming.prefix : "";
+    int n = snprintf(prefix, sizeof prefix, "%s%s", outer, place);
+    for (size_t i = 0; i < net->file->count; i++) {
+        const imu_st_entry *e = &net->file->entries[i];
+        if (!strncmp(e->name, prefix, (size_t)n) && !reads(net, e))
+            return imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                            "The model holds a tensor that has no place in it: %.200s.", e->name);
+    }
+    return IMU_ENGINE_OK;
+}
+
 /* Appends to a growing list of pointers; -1 without memory. */
 static int append(void ***list, size_t *count, size_t *room, void *item)
 {

@@ -55,6 +55,9 @@ void imu_net_read_ahead(const imu_net *net);
 uint64_t imu_net_bytes(const imu_net *net);
 imu_backend *imu_net_backend(const imu_net *net);
 bool imu_net_has(const imu_net *net, const char *name);
+/* Fails when the file holds tensors below `place` (as the file names things, "middle_block.") that
+ * no layer built so far reads: IMU_ENGINE_BAD_MODEL, with the name of one of them. */
+imu_engine_status imu_net_all_read(const imu_net *net, const char *place, imu_fault *fault);
 
 /* The old names of LoRAs' layers are found by the shape of the UNet. */
 void imu_net_set_naming(imu_net *net, const imu_naming *naming);

@@ -36,6 +36,7 @@ typedef struct unet_shape {
     int levels, layers;
     int64_t channels[MAX_LEVELS];
     int depth[MAX_LEVELS]; /* 0: the level does not attend */
+    int mid_depth;
     int64_t context, added;
     bool linear;
 } unet_shape;
@@ -65,6 +66,7 @@ static unet_shape unet_shape_of(const imu_safetensors *st, const char *prefix)
         u.channels[u.levels] = c;
         u.depth[u.levels] = depth_of(st, prefix, attention);
     }
+    u.mid_depth = depth_of(st, prefix, "middle_block.1");
     u.context = dim(st, 1, "%smiddle_block.1.transformer_blocks.0.attn2.to_k.weight", prefix);
     u.linear = dim(st, 0, "%smiddle_block.1.proj_in.weight", prefix) &&
                !dim(st, 2, "%smiddle_block.1.proj_in.weight", prefix);
@@ -84,6 +86,16 @@ static json_t *block_types(const unet_shape *u, bool up)
     return list;
 }
 
+/* How many transformers in a row the configuration gives a level. The last one's is the middle's
+ * too, and the middle attends even where that level doesn't, as a refiner's. */
+static int depth_in_config(const unet_shape *u, int level)
+{
+    int depth = u->depth[level];
+    if (!depth && level + 1 == u->levels)
+        depth = u->mid_depth;
+    return depth ? depth : 1;
+}
+
 static json_t *unet_config(const imu_safetensors *st, const char *prefix, int64_t pooled)
 {
     unet_shape u = unet_shape_of(st, prefix);
@@ -95,7 +107,7 @@ static json_t *unet_config(const imu_safetensors *st, const char *prefix, int64_
         json_array_append_new(heads, json_integer(!wide_heads          ? 8
                                                   : u.channels[i] < 64 ? 1
                                                                        : u.channels[i] / 64));
-        json_array_append_new(depth, json_integer(u.depth[i] ? u.depth[i] : 1));
+        json_array_append_new(depth, json_integer(depth_in_config(&u, i)));
     }
     json_t *config = json_pack(
         "{s:o,s:o,s:o,s:i,s:I,s:I,s:I,s:b,s:o,s:o,s:i,s:i}", "block_out_channels", channels,

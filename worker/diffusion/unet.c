@@ -331,10 +331,27 @@ static imu_engine_status open_as(bool down_only, imu_backend *backend, const imu
     return s;
 }
 
+/* The shape of a UNet in a file was told by its tensors. One that is left over in a block says that
+ * it was told wrong; a picture of the rest would be nonsense without a word. What lies beside the
+ * blocks (averages, markers) is nobody's and does no harm. */
+static imu_engine_status check_told_shape(const imu_unet *u, imu_fault *fault)
+{
+    static const char *const blocks[] = {"input_blocks.", "middle_block.", "output_blocks."};
+    imu_engine_status s = IMU_ENGINE_OK;
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks && !s; i++)
+        s = imu_net_all_read(u->net, blocks[i], fault);
+    return s;
+}
+
 imu_engine_status imu_unet_open(imu_backend *backend, const imu_net_place *place, imu_unet **out,
                                 imu_fault *fault)
 {
-    return open_as(false, backend, place, out, fault);
+    imu_engine_status s = open_as(false, backend, place, out, fault);
+    if (!s && !place->folder && (s = check_told_shape(*out, fault))) {
+        imu_unet_close(*out);
+        *out = NULL;
+    }
+    return s;
 }
 
 imu_engine_status imu_unet_open_down(imu_backend *backend, const imu_net_place *place,
