@@ -21,7 +21,7 @@ $(B)/imu-render: $(B)/obj/tests/engine/render.o $(B)/obj/tests/bench/engine/laps
 # How fast: figures one a line. A model of 2 GB with random weights is made in BENCH_MODEL and kept.
 BENCH_ENGINE_OBJS := $(patsubst %,$(B)/obj/tests/bench/engine/%.o,device floor lapse)
 BENCH_MODEL ?= $(B)/bench-model
-$(B)/bench-engine: $(B)/obj/tests/bench/engine/bench_engine.o $(B)/obj/tests/bench/engine/random_model.o $(BENCH_ENGINE_OBJS) $(B)/libimuengine.a
+$(B)/bench-engine: $(patsubst %,$(B)/obj/tests/bench/engine/%.o,bench_engine profile random_model) $(BENCH_ENGINE_OBJS) $(B)/libimuengine.a
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
 $(B)/bench-ops: $(B)/obj/tests/bench/engine/bench_ops.o $(BENCH_ENGINE_OBJS) $(B)/libimuengine.a
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)

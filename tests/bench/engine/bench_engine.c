@@ -7,6 +7,7 @@
  * measures a GPU, which has no floor here: the speed of its products is printed instead. */
 #include "tests/bench/engine/device.h"
 #include "tests/bench/engine/floor.h"
+#include "tests/bench/engine/profile.h"
 #include "tests/bench/engine/random_model.h"
 #include "worker/diffusion/randn.h"
 #include "worker/diffusion/text_encoder.h"
@@ -68,18 +69,35 @@ static void reset_peak(void)
 
 typedef imu_engine_status evaluate(void *user, imu_fault *fault);
 
+typedef struct profile {
+    bench *b;
+    const char *name;
+    int edge;
+} profile;
+
+static void tell_operation(void *user, const char *operation, double seconds)
+{
+    profile *p = user;
+    char label[64];
+    snprintf(label, sizeof label, "profile.%s.%s", p->name, operation);
+    figure(p->b, label, p->edge, seconds / RUNS, "s");
+}
+
 /* Prints the least time of `run`, which was run once before, and the floor of what it did.
  * @return that time, in seconds */
 static double compare(bench *b, const char *name, int edge, evaluate *run, void *user)
 {
     imu_lapse best = {1e9, 1e9};
     imu_floor floor;
+    imu_profile_reset();
     for (int i = 0; i < RUNS && !b->failed; i++) {
         imu_lapse start = imu_lapse_now();
         imu_floor_reset();
         b->failed = run(user, &b->fault) != IMU_ENGINE_OK;
         imu_lapse_least(&best, start);
     }
+    if (!b->gpu)
+        imu_profile_each(tell_operation, &(profile){b, name, edge});
     if (!b->failed && imu_floor_measure(b->gpu ? 0 : BUDGET, &floor)) {
         b->failed = 1;
         snprintf(b->fault.text, sizeof b->fault.text, "The floor of %s can't be measured.", name);
@@ -275,6 +293,8 @@ int main(int argc, char **argv)
     }
     b.gpu = strcmp(b.backend->name, "cpu") != 0;
     imu_floor_watch(b.backend);
+    if (!b.gpu)
+        imu_profile_watch(b.backend);
     b.backend->enter(b.backend);
     bench_unet(&b, edges, count ? count : 2);
     if (!b.failed)
