@@ -69,7 +69,7 @@ test('everything lies where Debian expects it', () => {
         'usr/lib/apache2/modules/mod_invokemu.so', 'usr/lib/invokemu/invokemu-worker', 'usr/bin/invokemu', 'usr/bin/invoke-useradd',
         'usr/share/man/man1/invokemu.1', 'usr/share/bash-completion/completions/invokemu', 'etc/apache2/mods-available/invokemu.load',
         'etc/apache2/mods-available/invokemu.conf', 'etc/apache2/sites-available/invokemu.conf',
-        'etc/apache2/sites-available/invokemu-tls.conf', 'usr/lib/systemd/system/invokemu-worker.service',
+        'etc/apache2/sites-available/invokemu-tls.conf', 'usr/lib/systemd/system/invokemu-worker.service', 'usr/lib/systemd/system/invokemu-worker@.service',
         'usr/lib/systemd/system/invokemu-media.service', 'usr/lib/sysusers.d/invokemu.conf', 'usr/lib/tmpfiles.d/invokemu.conf',
         'usr/share/invokemu/htdocs/index.html', 'usr/share/doc/invokemu/reference.conf', 'usr/share/doc/invokemu/copyright',
         ...fs.readdirSync(path.join(REPO, 'conf/mail')).map((name) => `etc/invokemu/mail/${name}`),
@@ -144,6 +144,14 @@ test('the units name programs and folders that the installation brings', () => {
         const socket = /--socket (\S+)/.exec(text)[1];
         assert.match(fs.readFileSync(path.join(REPO, 'conf/apache/invokemu.conf'), 'utf8'), new RegExp(`${socket}$`, 'm'));
     }
+});
+
+test('the worker of one GPU differs from the other in its GPU and its socket alone', () => {
+    const unit = (name) => fs.readFileSync(path.join(stage, `usr/lib/systemd/system/invokemu-worker${name}.service`), 'utf8');
+    const [one, all] = [unit('@'), unit('')];
+    assert.match(one, /^ExecStart=\S+ --socket \/run\/invokemu-worker-%i\/worker\.sock .* --device cuda:%i$/m);
+    const common = one.replace(/^#.*\n/, '').replaceAll('invokemu-worker-%i', 'invokemu-worker').replace(' --device cuda:%i', '').replace(' on GPU %i', '');
+    assert.equal(common, all);
 });
 
 test('nothing but data and changed settings is left behind', () => {
