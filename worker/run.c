@@ -143,6 +143,7 @@ static json_t *done_header(imu_runner *r, const char *status, const json_t *sess
     json_object_set_new(h, "error_type", err ? json_string(err->type) : json_null());
     json_object_set_new(h, "error_message", err ? json_string(err->text) : json_null());
     json_object_set_new(h, "error_traceback", err ? traceback(p, err) : json_null());
+    json_object_set_new(h, "loaded", imu_models_loaded(r->models));
     return h;
 }
 

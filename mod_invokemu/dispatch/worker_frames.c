@@ -243,6 +243,9 @@ static const char *read_done(const imu_frame *frame, const json_t *header, imu_w
         return "DONE with an unknown status";
     if (!text_or_null(header, "session_id", MAX_ID, &msg->session_id))
         return "DONE of a session without a name";
+    msg->loaded = json_object_get(header, "loaded");
+    if (msg->loaded && !is_text_list(msg->loaded))
+        return "DONE with broken loaded models";
     if (frame->payload_len > IMU_WIRE_MAX_STATE)
         return "DONE with too large a state";
     if (frame->payload_len > 0) {

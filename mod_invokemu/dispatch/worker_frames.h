@@ -61,6 +61,7 @@ typedef struct imu_worker_msg {
     const char *session_id; /**< of the state in the payload, or NULL */
     const char *state;      /**< DONE: the payload, JSON text that was not parsed, or NULL */
     size_t state_len;
+    json_t *loaded;                                           /**< DONE: array of texts, or NULL */
     const char *error_type, *error_message, *error_traceback; /**< or NULL */
     const char *model_key, *submodel;
     int complete;

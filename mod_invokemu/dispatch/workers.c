@@ -71,19 +71,26 @@ static void replace_text(char **slot, const char *text)
     *slot = strdup(text);
 }
 
+/* What a worker has in memory now: what isn't listed has made room. */
+static void note_loaded(imu_worker *worker, const json_t *keys)
+{
+    size_t i;
+    json_t *key;
+
+    json_object_clear(worker->loaded);
+    json_array_foreach (keys, i, key)
+        json_object_set_new(worker->loaded, json_string_value(key), json_true());
+}
+
 static int greeted(imu_worker *worker, json_t *header, const char **why)
 {
     imu_hello hello;
-    size_t i;
-    json_t *key;
 
     if ((*why = imu_hello_read(header, &hello)))
         return -1;
     replace_text(&worker->name, hello.name);
     replace_text(&worker->device, hello.device);
-    json_object_clear(worker->loaded);
-    json_array_foreach (hello.loaded, i, key)
-        json_object_set_new(worker->loaded, json_string_value(key), json_true());
+    note_loaded(worker, hello.loaded);
     worker->busy[0] = 0;
     if (hello.running.run_id)
         memcpy(worker->busy, hello.running.run_id, 37);
@@ -106,8 +113,11 @@ static int told(imu_worker *worker, imu_frame *frame, json_t *header, const char
     if (frame->type == IMU_WIRE_MODEL_LOAD && msg.complete &&
         json_object_size(worker->loaded) < MAX_MODELS)
         json_object_set_new(worker->loaded, msg.model_key, json_true());
-    if (frame->type == IMU_WIRE_DONE && strcmp(msg.run.run_id, worker->busy) == 0)
+    if (frame->type == IMU_WIRE_DONE && strcmp(msg.run.run_id, worker->busy) == 0) {
         worker->busy[0] = 0;
+        if (msg.loaded)
+            note_loaded(worker, msg.loaded);
+    }
     return worker->handler.message(worker->baton, worker, frame, &msg, why);
 }
 

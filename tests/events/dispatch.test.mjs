@@ -6,6 +6,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { SANITIZED } from '../lib/paths.mjs';
 import { processInfo, until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin } from '../lib/users.mjs';
+import { addModel, modelFolder, modelsByName, named } from '../lib/models.mjs';
 import { QUEUE, enqueue, item, settled, textGraph } from '../lib/queue.mjs';
 import { FakeWorker, T, frame } from '../lib/fake-worker.mjs';
 
@@ -399,12 +400,15 @@ for (const [mode, expected] of [
 });
 
 describe('two workers', () => {
-    const server = useServer({ conf: ['a', 'b'].map((n) => `InvokeMUWorker "/tmp/imu-fake-${process.pid}-${n}.sock"`) });
+    const models = modelFolder();
+    ['fox', 'owl'].forEach((name) => addModel(models, name));
+    const server = useServer({ models, conf: ['a', 'b'].map((n) => `InvokeMUWorker "/tmp/imu-fake-${process.pid}-${n}.sock"`) });
     const workers = [];
+    let admin;
     after(() => workers.forEach((w) => w.die()));
 
     test('share the work, and a job goes on with the other when its worker is gone', async () => {
-        const admin = await setupAdmin(server);
+        admin = await setupAdmin(server);
         for (const n of ['a', 'b']) {
             workers.push(await new FakeWorker(`/tmp/imu-fake-${process.pid}-${n}.sock`, { name: n }).listen());
         }
@@ -420,6 +424,30 @@ describe('two workers', () => {
         assert.equal(again.item_id, ra.item_id);
         b.finish();
         assert.equal((await settled(admin, ra.item_id)).status, 'completed');
+    });
+
+    test('a job goes to the one that has its model in memory, which what made room for another is no more', async () => {
+        const { fox, owl } = await modelsByName(admin);
+        const [a, b] = workers;
+        b.die();
+        for (const worker of workers) {
+            worker.options.loaded = [fox.key];
+            const { connections } = worker;
+            await worker.listen();
+            await worker.connected(connections + 1);
+        }
+        await until(async () => (await admin.get(`${QUEUE}/status`)).body.processor.workers === 2, 'both to be known');
+        const job = (model) => enqueue(admin, { graph: { id: 'g', nodes: { load: { id: 'load', type: 'main_model_loader', model: named(model) } }, edges: [] } });
+        const given = async (model, worker, loaded) => {
+            const [id] = await job(model);
+            assert.equal((await worker.run()).item_id, id);
+            worker.started();
+            worker.done('completed', { loaded });
+            await settled(admin, id);
+        };
+        await given(fox, a, [owl.key]);
+        await given(fox, b, [fox.key]);
+        await given(owl, a, [owl.key]);
     });
 });
 

@@ -477,6 +477,9 @@ static void test_one_run(void **state)
     expect_type(&c, &g, IMU_WIRE_DONE);
     assert_string_equal(imu_json_str(g.h, "run_id"), RUN_ID "a");
     assert_string_equal(imu_json_str(g.h, "status"), "canceled");
+    const json_t *loaded = json_object_get(g.h, "loaded");
+    assert_int_equal(json_array_size(loaded), 1);
+    assert_string_equal(json_string_value(json_array_get(loaded, 0)), "tiny");
     ack(&c);
     sync_with(&c);
     close_peer(&c);

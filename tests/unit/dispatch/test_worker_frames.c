@@ -66,6 +66,10 @@ static void test_good_frames(void **state)
                         "{" RUN ",\"seq\":2,\"status\":\"completed\",\"session_id\":\"s\"}", 9, 0));
     assert_non_null(msg.session_id);
     assert_int_equal(msg.state_len, 9);
+    assert_null(msg.loaded);
+    assert_null(read_it(IMU_WIRE_DONE,
+                        "{" RUN ",\"seq\":2,\"status\":\"completed\",\"loaded\":[\"k\"]}", 0, 0));
+    assert_non_null(msg.loaded);
     assert_null(read_it(IMU_WIRE_MODEL_LOAD,
                         "{" RUN ",\"key\":\"k\",\"submodel\":null,\"complete\":true}", 0, 0));
 }
@@ -92,6 +96,8 @@ static void test_broken_frames(void **state)
         {IMU_WIRE_DONE, "{" RUN ",\"seq\":1.5,\"status\":\"completed\"}", 0, 0},
         {IMU_WIRE_DONE, "{" RUN ",\"seq\":1,\"status\":\"pending\"}", 0, 0},
         {IMU_WIRE_DONE, "{" RUN ",\"seq\":1,\"status\":\"failed\",\"error_type\":{}}", 0, 0},
+        {IMU_WIRE_DONE, "{" RUN ",\"seq\":1,\"status\":\"failed\",\"loaded\":{}}", 0, 0},
+        {IMU_WIRE_DONE, "{" RUN ",\"seq\":1,\"status\":\"failed\",\"loaded\":[1]}", 0, 0},
         {IMU_WIRE_NODE_STARTED,
          "{" RUN
          ",\"node_id\":\"\",\"source_id\":\"s\",\"invocation\":{\"id\":\"p\",\"type\":\"t\"}}",
