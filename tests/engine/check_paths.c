@@ -17,22 +17,23 @@
  * nothing. */
 typedef struct kind_row {
     const char *kind;
-    int steps;       /* 0: those of inputs.json */
-    double guidance; /* 0: that of inputs.json */
+    int steps;         /* 0: those of inputs.json */
+    double guidance;   /* 0: that of inputs.json */
+    double v_guidance; /* that of a model that predicts velocity; 0: as `guidance` */
     double rescale, start, end;
     bool image, mask, gradient, zero_negative;
 } kind_row;
 
 static const kind_row kinds[] = {
-    {"txt2img", 0, 0, 0, 0, 1, false, false, false, false},
-    {"txt2img_cfg1", 5, 1, 0, 0, 1, false, false, false, false},
-    {"txt2img_rescale", 5, 0, 0.7, 0, 1, false, false, false, false},
-    {"txt2img_zero_neg", 5, 0, 0, 0, 1, false, false, false, true},
-    {"txt2img_8", 8, 0, 0, 0, 1, false, false, false, false},
-    {"img2img", 8, 0, 0, 0.4, 1, true, false, false, false},
-    {"inpaint", 6, 0, 0, 0.25, 1, true, true, false, false},
-    {"inpaint_gradient", 6, 0, 0, 0.25, 1, true, true, true, false},
-    {"window", 10, 0, 0, 0, 0.6, false, false, false, false},
+    {"txt2img", 0, 0, 0, 0, 0, 1, false, false, false, false},
+    {"txt2img_cfg1", 5, 1, 0, 0, 0, 1, false, false, false, false},
+    {"txt2img_rescale", 5, 0, 6, 0.7, 0, 1, false, false, false, false},
+    {"txt2img_zero_neg", 5, 0, 0, 0, 0, 1, false, false, false, true},
+    {"txt2img_8", 8, 0, 0, 0, 0, 1, false, false, false, false},
+    {"img2img", 8, 0, 0, 0, 0.4, 1, true, false, false, false},
+    {"inpaint", 6, 0, 0, 0, 0.25, 1, true, true, false, false},
+    {"inpaint_gradient", 6, 0, 0, 0, 0.25, 1, true, true, true, false},
+    {"window", 10, 0, 0, 0, 0, 0.6, false, false, false, false},
 };
 
 /* What all runs of a model share. */
@@ -41,6 +42,7 @@ typedef struct paths {
     const char *name, *file;
     const imu_safetensors *st;
     json_t *config, *inputs;
+    bool velocity; /* what the network predicts, rather than noise */
     imu_unet *unet;
     imu_model *model;
     imu_array *noise, *cond, *uncond, *original, *mask, *gradient_mask;
@@ -65,14 +67,15 @@ static int replay(void *user, float *dst, size_t n)
     return 0;
 }
 
-/* How far a free run may be off, 0 where that is not compared. */
-static double free_tolerance(const char *model, const kind_row *k, const char *scheduler)
+/* How far a free run may be off, 0 where that is not compared: XL's random network multiplies every
+ * rounding error. */
+static double free_tolerance(const paths *p, const kind_row *k, const char *scheduler)
 {
     static const char *const steady[] = {"euler", "euler_a", "lms", "dpmpp_2m_k"};
-    if (!strcmp(model, "sdxl"))
+    if (p->pooled_cond)
         return 0;
     if (!strcmp(k->kind, "txt2img"))
-        return strcmp(model, "sd15") ? 5e-2 : 1e-2;
+        return p->velocity ? 5e-2 : 1e-2;
     if (!strcmp(k->kind, "txt2img_cfg1") || !strcmp(k->kind, "txt2img_rescale") ||
         !strcmp(k->kind, "window"))
         return 1e-3;
@@ -86,10 +89,8 @@ static double free_tolerance(const char *model, const kind_row *k, const char *s
 
 static double guidance_of(const paths *p, const kind_row *k)
 {
-    double g = k->guidance;
-    if (g == 0)
-        g = json_number_value(json_object_get(p->inputs, "guidance"));
-    return !strcmp(p->name, "sd21v") && !strcmp(k->kind, "txt2img_rescale") ? 6 : g;
+    double g = p->velocity && k->v_guidance != 0 ? k->v_guidance : k->guidance;
+    return g != 0 ? g : json_number_value(json_object_get(p->inputs, "guidance"));
 }
 
 /* The network's two outputs for x into out[2][values]. */
@@ -180,7 +181,7 @@ static void run_forced(paths *p, const kind_row *k, imu_scheduler *s, int first,
 static void run_free(paths *p, const kind_row *k, const char *scheduler, int steps,
                      const char *where)
 {
-    double tolerance = free_tolerance(p->name, k, scheduler), guidance = guidance_of(p, k);
+    double tolerance = free_tolerance(p, k, scheduler), guidance = guidance_of(p, k);
     char label[96];
     if (tolerance == 0 ||
         !strncmp(scheduler, "dpmpp_sde", 9)) /* a Brownian tree can't be redrawn */
@@ -270,6 +271,8 @@ static int open_paths(paths *p)
     p->inputs = check_json(p->c, file);
     p->config = json_load_file(
         check_model_path(p->c, p->name, "scheduler/scheduler_config.json", path), 0, &error);
+    const char *prediction = json_string_value(json_object_get(p->config, "prediction_type"));
+    p->velocity = prediction && !strcmp(prediction, "v_prediction");
     p->noise = check_array(p->c, p->st, "noise");
     p->cond = check_array(p->c, p->st, "cond");
     p->uncond = check_array(p->c, p->st, "uncond");
