@@ -1,7 +1,6 @@
 /* Layers of the text encoder that are skipped: the encoder is as one that never had them, for the
  * embeddings and for XL's pooled text. */
 #include "worker/diffusion/pipeline.h"
-#include "worker/tensor/threads.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -116,10 +115,8 @@ static void test_skipped_layers_are_missing(void **state)
     imu_conditioning_free(all);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    (void)argc;
-    imu_threads_settle(argv);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_skipped_layers_are_missing)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
