@@ -179,11 +179,69 @@ static void test_left_over(void **state)
     assert_non_null(strstr(unet_fault(), MIDDLE "2.norm1.weight"));
 }
 
+/* A tokenizer like the model's own but for what it fills chunks with; as other families have it. */
+static const char *tokenizer_with_pad(const char *name, const char *pad)
+{
+    static const char *const shared[] = {"vocab.json", "merges.txt"};
+    char path[PATH_MAX], from[PATH_MAX], *home = realpath(MODEL "/tokenizer", NULL);
+    const char *made = at(name);
+    assert_int_equal(mkdir(made, 0700), 0);
+    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
+        snprintf(from, sizeof from, "%s/%s", home, shared[i]);
+        snprintf(path, sizeof path, "%s/%s", made, shared[i]);
+        assert_int_equal(symlink(from, path), 0);
+    }
+    free(home);
+    snprintf(path, sizeof path, "%s/special_tokens_map.json", made);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f,
+            "{\"bos_token\":\"<|startoftext|>\",\"eos_token\":\"<|endoftext|>\","
+            "\"pad_token\":\"%s\"}",
+            pad);
+    assert_int_equal(fclose(f), 0);
+    return made;
+}
+
+static imu_conditioning *text_of(imu_model *m)
+{
+    imu_conditioning *c;
+    imu_fault fault = {.text = ""};
+    if (imu_model_encode_prompt(m, &(imu_prompt_args){.prompt = "a cat"}, &c, &fault))
+        fail_msg("%s", fault.text);
+    return c;
+}
+
+/* Text is that of the folder with either neighbour: one that fills with the end, and one with "!".
+ */
+static void test_borrowed_tokenizer(void **state)
+{
+    (void)state;
+    static const char *const pads[] = {"<|endoftext|>", "!"};
+    imu_model *whole;
+    assert_int_equal(imu_model_open(engine, MODEL, &whole, NULL), IMU_ENGINE_OK);
+    imu_conditioning *own = text_of(whole);
+    for (size_t i = 0; i < 2; i++) {
+        imu_model *m = opened();
+        const char *lender = tokenizer_with_pad(i ? "second" : "first", pads[i]);
+        assert_int_equal(imu_model_use_tokenizer(m, lender, NULL), IMU_ENGINE_OK);
+        imu_conditioning *text = text_of(m);
+        assert_int_equal(imu_array_count(text->embeds), imu_array_count(own->embeds));
+        assert_memory_equal(text->embeds->data, own->embeds->data,
+                            (size_t)imu_array_count(own->embeds) * sizeof(float));
+        imu_conditioning_free(text);
+        imu_model_close(m);
+    }
+    imu_conditioning_free(own);
+    imu_model_close(whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_deep_middle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_left_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_borrowed_tokenizer, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

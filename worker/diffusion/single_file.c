@@ -1,5 +1,6 @@
 #include "worker/diffusion/single_file.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -295,6 +296,14 @@ static imu_engine_status describe_vae_alone(imu_single_file *s, const char *path
     return s->vae.config ? IMU_ENGINE_OK : imu_fail_memory(fault);
 }
 
+/* What the encoder was trained to see behind a text: OpenCLIP zeros, CLIP its end, which is the
+ * last of its words. The tokenizer is borrowed and may be one that fills with the other. */
+static int pad_of(const imu_naming *naming, const json_t *config)
+{
+    json_int_t words = json_integer_value(json_object_get(config, "vocab_size"));
+    return naming->kind == IMU_NAMES_OPENCLIP || words > INT_MAX ? 0 : (int)words - 1;
+}
+
 static imu_engine_status describe(imu_single_file *s, const char *path, imu_fault *fault)
 {
     const imu_safetensors *st = s->file;
@@ -313,7 +322,7 @@ static imu_engine_status describe(imu_single_file *s, const char *path, imu_faul
         imu_single_part *text = &s->text[count++];
         text->naming = encoders[i];
         text->config = text_config(st, &encoders[i], large ? pooled_of(st) : 0);
-        text->pad = encoders[i].kind == IMU_NAMES_OPENCLIP ? 0 : -1;
+        text->pad = pad_of(&encoders[i], text->config);
     }
     return s->unet.config ? IMU_ENGINE_OK : imu_fail_memory(fault);
 }

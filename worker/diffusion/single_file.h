@@ -11,7 +11,7 @@
 typedef struct imu_single_part {
     imu_naming naming;
     json_t *config; /* as config.json would be; NULL: the file lacks the part */
-    int pad;        /* of a text encoder: the id that fills a chunk; -1: the tokenizer's own */
+    int pad;        /* of a text encoder: the id that fills a chunk, whatever the tokenizer says */
 } imu_single_part;
 
 typedef struct imu_single_file {

@@ -279,24 +279,36 @@ imu_engine *imu_models_engine(const imu_call *call)
 
 /* ---- the cache ---- */
 
-/* Gives a checkpoint the tokenizer of a model that lies beside it as a folder: all of a family have
- * the same. Without one the model says what it lacks when a prompt is to be encoded. */
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_shown(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+/* Gives a checkpoint the tokenizer of a model that lies beside it as a folder: the first by name
+ * whose words fit, as the order of a directory is anybody's. All that fit have the same words, and
+ * the checkpoint knows itself what fills its chunks. Without one the model says what it lacks when
+ * a prompt is to be encoded. */
 static void lend_tokenizer(const imu_models *m, const char *file, imu_model *model)
 {
     char root[PATH_MAX], path[PATH_MAX];
-    struct dirent *entry;
+    struct dirent **entries = NULL;
     const char *slash = strrchr(file, '/');
     snprintf(root, sizeof root, "%.*s", (int)(slash ? slash - file : 0), file);
-    DIR *dir = opendir(m->folder[0] ? m->folder : root);
-    while (dir && (entry = readdir(dir))) {
-        int n = snprintf(path, sizeof path, "%s/%s/tokenizer", m->folder[0] ? m->folder : root,
-                         entry->d_name);
-        if (entry->d_name[0] != '.' && n > 0 && n < PATH_MAX && !access(path, R_OK) &&
-            !imu_model_use_tokenizer(model, path, NULL))
-            break;
+    const char *where = m->folder[0] ? m->folder : root;
+    int count = scandir(where, &entries, is_shown, by_name);
+    bool lent = false;
+    for (int i = 0; i < count; i++) {
+        int n = snprintf(path, sizeof path, "%s/%s/tokenizer", where, entries[i]->d_name);
+        lent = lent || (n > 0 && n < PATH_MAX && !access(path, R_OK) &&
+                        !imu_model_use_tokenizer(model, path, NULL));
+        free(entries[i]);
     }
-    if (dir)
-        closedir(dir);
+    free(entries);
 }
 
 static imu_engine_status open_files(const imu_models *m, const char *path, imu_model **model,
