@@ -44,17 +44,24 @@ test('its pictures are those of the folder, pixel by pixel', async () => {
     assert.deepEqual(await draw(known.one), await draw(known.tiny));
 });
 
-test('without a tokenizer beside it, the log says what to bring', async () => {
+test('without a tokenizer beside it, the job says what to bring, and goes on once it is there', async () => {
     const alone = modelFolder();
     fs.copyFileSync(path.join(models, 'one.safetensors'), path.join(alone, 'one.safetensors'));
     const other = await startServer({ worker: 1, media: true, models: alone });
     try {
         const someone = await addUser(await setupAdmin(other), 'Bert');
         const [model] = (await someone.get('/api/v2/models/')).body.models;
-        const [id] = await enqueuePictures(someone, model, {});
-        const item = await settled(someone, id, ['completed', 'failed', 'canceled'], 60000);
-        assert.equal(item.status, 'failed');
-        assert.match(fs.readFileSync(path.join(other.logs, 'worker0.log'), 'utf8'), /needs a tokenizer/);
+        const outcome = async () => {
+            const [id] = await enqueuePictures(someone, model, {});
+            return settled(someone, id, ['completed', 'failed', 'canceled'], 60000);
+        };
+        const item = await outcome();
+        assert.deepEqual([item.status, item.error_type], ['failed', 'InvalidModel']);
+        assert.match(item.error_message, /^This model is a single file and needs a tokenizer.*install a model of the same family that is a folder.*beside it/);
+        assert.ok(!item.error_message.includes(alone), item.error_message);
+        // A refiner's folder has no other than its second.
+        fs.cpSync(path.join(models, 'tiny/tokenizer'), path.join(alone, 'family/tokenizer_2'), { recursive: true, dereference: true });
+        assert.equal((await outcome()).status, 'completed');
     } finally {
         await other.stop();
     }

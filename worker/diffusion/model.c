@@ -358,9 +358,11 @@ static imu_engine_status open_tokenizer(imu_model *m, int i, imu_fault *fault)
     if (m->tokenizer[i])
         return IMU_ENGINE_OK;
     if (m->single && !m->tokenizers)
-        return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
-                        "This checkpoint needs a tokenizer, which files of its kind lack. Install "
-                        "a model of the same family as a folder; its tokenizer is used then.");
+        return imu_fail(fault, IMU_ENGINE_INCOMPLETE,
+                        "This model is a single file and needs a tokenizer (the list of words that "
+                        "prompts are read with), which such files lack. Whoever looks after this "
+                        "server can install a model of the same family that is a folder, in the "
+                        "layout of diffusers, beside it: its tokenizer is used then.");
     if (m->single)
         return imu_tokenizer_open(m->tokenizers, &m->tokenizer[i], fault);
     imu_engine_status s = part_path(m, m->kind.tokenizer[i], path, fault);

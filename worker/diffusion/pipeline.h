@@ -21,7 +21,8 @@ typedef enum imu_engine_status {
     IMU_ENGINE_BAD_INPUT,   /* the caller's arguments make no sense together */
     IMU_ENGINE_BAD_MODEL,   /* a file of the model is missing, damaged or contradicts its config */
     IMU_ENGINE_UNSUPPORTED, /* well-formed, but of a kind this engine can't compute */
-    IMU_ENGINE_INTERNAL     /* the compute library refused */
+    IMU_ENGINE_INTERNAL,    /* the compute library refused */
+    IMU_ENGINE_INCOMPLETE   /* the model is sound, but needs another beside it */
 } imu_engine_status;
 
 /* What went wrong, as a sentence for a person. */

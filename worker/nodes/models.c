@@ -217,7 +217,7 @@ int imu_models_fault(imu_call *call, const imu_fault *fault)
 {
     static const char *const types[] = {"InternalError", "CanceledException", "OutOfMemory",
                                         "InvalidInput",  "InvalidModel",      "NotSupported",
-                                        "InternalError"};
+                                        "InternalError", "InvalidModel"};
     unsigned status = (unsigned)fault->status;
     char root[PATH_MAX], text[sizeof fault->text];
     if (fault->status == IMU_ENGINE_CANCELLED)
@@ -241,7 +241,8 @@ static int unusable(imu_call *call, const char *why)
     return -1;
 }
 
-/* The fault of a model that doesn't open: of a kind that can't be computed, or broken. */
+/* The fault of a model that doesn't open: of a kind that can't be computed, or broken. One that
+ * lacks another beside it says so to people: that can be helped. */
 int imu_models_refuse(imu_call *call, const imu_fault *fault)
 {
     return fault->status == IMU_ENGINE_UNSUPPORTED ? unusable(call, fault->text)
@@ -289,13 +290,27 @@ static int is_shown(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
+/* Whether that folder had a tokenizer for the checkpoint. A refiner's has its second alone. */
+static bool lend_from(const char *folder, const char *name, imu_model *model)
+{
+    static const char *const parts[] = {"tokenizer", "tokenizer_2"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        int n = snprintf(path, sizeof path, "%s/%s/%s", folder, name, parts[i]);
+        if (n > 0 && n < PATH_MAX && !access(path, R_OK) &&
+            !imu_model_use_tokenizer(model, path, NULL))
+            return true;
+    }
+    return false;
+}
+
 /* Gives a checkpoint the tokenizer of a model that lies beside it as a folder: the first by name
  * whose words fit, as the order of a directory is anybody's. All that fit have the same words, and
  * the checkpoint knows itself what fills its chunks. Without one the model says what it lacks when
  * a prompt is to be encoded. */
 static void lend_tokenizer(const imu_models *m, const char *file, imu_model *model)
 {
-    char root[PATH_MAX], path[PATH_MAX];
+    char root[PATH_MAX];
     struct dirent **entries = NULL;
     const char *slash = strrchr(file, '/');
     snprintf(root, sizeof root, "%.*s", (int)(slash ? slash - file : 0), file);
@@ -303,9 +318,7 @@ static void lend_tokenizer(const imu_models *m, const char *file, imu_model *mod
     int count = scandir(where, &entries, is_shown, by_name);
     bool lent = false;
     for (int i = 0; i < count; i++) {
-        int n = snprintf(path, sizeof path, "%s/%s/tokenizer", where, entries[i]->d_name);
-        lent = lent || (n > 0 && n < PATH_MAX && !access(path, R_OK) &&
-                        !imu_model_use_tokenizer(model, path, NULL));
+        lent = lent || lend_from(where, entries[i]->d_name, model);
         free(entries[i]);
     }
     free(entries);
@@ -374,8 +387,10 @@ static int load_part(imu_call *call, imu_models *m, struct entry *e, int part, c
     if (env->model_load)
         env->model_load(env->user, e->key, name, true);
     if (status != IMU_ENGINE_OK) {
-        /* Opened anew the next time: the folder may have been mended by then. */
-        if (fault.status == IMU_ENGINE_BAD_MODEL || fault.status == IMU_ENGINE_UNSUPPORTED) {
+        /* Opened anew the next time: the folder may have been mended, or joined by what it lacks,
+         * by then. */
+        if (fault.status == IMU_ENGINE_BAD_MODEL || fault.status == IMU_ENGINE_UNSUPPORTED ||
+            fault.status == IMU_ENGINE_INCOMPLETE) {
             close_model(m, model);
             imu_models_note_loaded(m);
         }

@@ -55,8 +55,8 @@ int imu_models_set_loras(imu_call *call, imu_model *model, int part, int encoder
 int imu_models_path(imu_call *call, const json_t *row, char path[PATH_MAX]);
 /** The engine, to open what models.c does not keep. */
 imu_engine *imu_models_engine(const imu_call *call);
-/** Fails the call because a model does not open: to people it is unusable, whatever the reason.
- * @return -1 */
+/** Fails the call because a model does not open: to people it is unusable, whatever the reason, but
+ * for one that needs another beside it, which is said. @return -1 */
 int imu_models_refuse(imu_call *call, const imu_fault *fault);
 /** Fails the call with what the engine said, paths left out. Of a broken model, people get a plain
  * sentence, and what the engine said is the error's detail. @return -1 */
