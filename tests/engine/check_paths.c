@@ -74,6 +74,10 @@ static double free_tolerance(const paths *p, const kind_row *k, const char *sche
     static const char *const steady[] = {"euler", "euler_a", "lms", "dpmpp_2m_k"};
     if (p->pooled_cond)
         return 0;
+    /* Its second evaluations lie where this network magnifies most: 4.8e-2 on one kind of
+     * processor, so on another the usual 5e-2 may not hold. Its forced steps do. */
+    if (!strcmp(k->kind, "txt2img") && p->velocity && !strcmp(scheduler, "kdpm_2_a"))
+        return 1e-1;
     if (!strcmp(k->kind, "txt2img"))
         return p->velocity ? 5e-2 : 1e-2;
     if (!strcmp(k->kind, "txt2img_cfg1") || !strcmp(k->kind, "txt2img_rescale") ||
