@@ -3,7 +3,6 @@
 #include "tests/engine/device_host.h"
 #include "worker/tensor/cuda/device.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,21 +57,31 @@ uint64_t imu_device_memory(imu_device *d)
     return imu_host_memory.limit - imu_host_memory.held;
 }
 
+/* Before each block lies how large it is: what malloc makes of it depends on what was freed before.
+ */
+#define HEAD (2 * sizeof(uint64_t))
+
 void *imu_device_alloc(imu_device *d, size_t bytes)
 {
     struct imu_host_memory *m = &imu_host_memory;
     (void)d;
-    void *data = bytes > m->limit - m->held ? NULL : malloc(bytes ? bytes : 1);
-    m->held += malloc_usable_size(data);
+    uint64_t *block = bytes > m->limit - m->held ? NULL : malloc(HEAD + bytes);
+    if (!block)
+        return NULL;
+    block[0] = bytes;
+    m->held += bytes;
     m->most = m->held > m->most ? m->held : m->most;
-    return data;
+    return (char *)block + HEAD;
 }
 
 void imu_device_free(imu_device *d, void *data)
 {
     (void)d;
-    imu_host_memory.held -= malloc_usable_size(data);
-    free(data);
+    if (!data)
+        return;
+    uint64_t *block = (uint64_t *)(void *)((char *)data - HEAD);
+    imu_host_memory.held -= block[0];
+    free(block);
 }
 
 int imu_device_upload(imu_device *d, void *dst, const void *src, size_t bytes)

@@ -149,13 +149,17 @@ static void tokens_that_are_none(void **state)
 /* What very many sessions took goes back to the system once they are gone, in one go. */
 static void memory_goes_back(void **state)
 {
+    apr_time_t last;
+
     (void)state;
     stub_trims = 0;
     for (int i = 0; i < 3 * ALL; i++)
         open_in(i % 50, i, NULL);
     assert_int_equal(stub_trims, 0);
-    for (int i = 0; i < 3 && stub_trims == 0; i++)
-        imu_loop_turn(loop, 5000);
+    /* Where all is slow, sessions end meanwhile, and it waits for the rest of them. */
+    last = apr_time_now() + apr_time_from_sec(60);
+    while (stub_trims == 0 && apr_time_now() < last)
+        imu_loop_turn(loop, 1000);
     assert_int_equal(stub_trims, 1);
 }
 
