@@ -1,6 +1,5 @@
 #include "mod_invokemu/dispatch/hub_internal.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,8 +36,8 @@ static void on_trim(void *baton)
     hub->released = 0;
     if (hub->trimming)
         imu_timer_set(hub->trim, TRIM_TIME);
-    else
-        malloc_trim(0);
+    else if (hub->config.trim)
+        hub->config.trim();
 }
 
 void hub_released(imu_hub *hub, size_t bytes)

@@ -24,7 +24,8 @@ typedef struct imu_hub_config {
     int multiuser;    /**< off: everybody is the system administrator */
     int timeout_ms;   /**< smallest Timeout of the virtual hosts: httpd ends parked connections that
                          are silent for so long */
-    int max_of_person; /**< connected sockets of one person; 0: as many as there are */
+    int max_of_person;  /**< connected sockets of one person; 0: as many as there are */
+    void (*trim)(void); /**< called when much memory has become free; NULL: nobody wants to know */
 } imu_hub_config;
 
 /**

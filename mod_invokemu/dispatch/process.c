@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -175,6 +176,12 @@ static void close_all(imu_dispatch *d)
     imu_timer_remove(d->housekeeping);
 }
 
+/* Back to the system, which others may need it from. */
+static void give_memory_back(void)
+{
+    malloc_trim(0);
+}
+
 static int open_all(imu_dispatch *d, const char *id)
 {
     imu_hub_config hub = {.loop = d->loop,
@@ -182,7 +189,8 @@ static int open_all(imu_dispatch *d, const char *id)
                           .pool = d->pool,
                           .multiuser = d->conf->multiuser,
                           .timeout_ms = d->conf->timeout_ms,
-                          .max_of_person = d->conf->person_sockets};
+                          .max_of_person = d->conf->person_sockets,
+                          .trim = give_memory_back};
     const char *path = apr_pstrcat(d->pool, d->conf->run_dir, "/" IMU_DISPATCH_SOCKET, NULL);
 
     if (!(d->hub = imu_hub_new(&hub)) || !(d->scheduler = imu_scheduler_new(d, id)) ||

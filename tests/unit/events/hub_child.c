@@ -179,7 +179,8 @@ int setup(void **state)
     (void)state;
     stub_reset();
     loop = imu_loop_new();
-    config = (imu_hub_config){.loop = loop, .pool = pool, .multiuser = 1, .timeout_ms = 60000};
+    config = (imu_hub_config){
+        .loop = loop, .pool = pool, .multiuser = 1, .timeout_ms = 60000, .trim = stub_trim};
     hub = imu_hub_new(&config);
     child = imu_hub_child_add(hub, take_note, NULL);
     told();

@@ -1,6 +1,5 @@
 #include "tests/unit/events/hub_stub.h"
 
-#include <malloc.h>
 #include <string.h>
 
 #include "mod_invokemu/auth/identity.h"
@@ -8,11 +7,9 @@
 stub_user stub_users[4];
 int stub_trims;
 
-int malloc_trim(size_t pad)
+void stub_trim(void)
 {
-    (void)pad;
     stub_trims++;
-    return 1;
 }
 
 void stub_reset(void)

@@ -11,8 +11,9 @@ typedef struct stub_user {
     apr_time_t expires;
 } stub_user;
 
-/* How often free memory went back to the system; malloc_trim only counts here. */
+/* How often the hub said that much memory is free. */
 extern int stub_trims;
+void stub_trim(void);
 
 extern stub_user stub_users[4]; /* alice, bob, carol, root (an administrator) */
 void stub_reset(void);
