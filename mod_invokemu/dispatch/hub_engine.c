@@ -331,7 +331,11 @@ void hub_engine_ws_message(hub_conn *conn, const char *text, size_t len)
 {
     hub_session *s = conn->session;
 
-    if (conn->kind == CONN_WS) {
+    /* Ended by a poll, while this one was to take over: nothing may begin on it again. */
+    if (s->closing) {
+        hub_send_close(conn->child, conn->id, 1000);
+        hub_conn_free(conn);
+    } else if (conn->kind == CONN_WS) {
         if (len > IMU_WIRE_MAX_MESSAGE || take(s, text, len) != 0)
             hub_session_close(s);
     } else if (len == 6 && memcmp(text, "2probe", 6) == 0) {

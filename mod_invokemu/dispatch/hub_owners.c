@@ -39,6 +39,9 @@ void hub_owner_drop(hub_owner *owner)
 
 void hub_owner_give(hub_owner *owner, hub_session *s)
 {
+    /* Taking the only one would free its owner. */
+    if (s->owner == owner)
+        return;
     hub_owner_take(s);
     s->owner = owner;
     owner->count++;

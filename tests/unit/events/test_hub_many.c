@@ -194,12 +194,51 @@ static void what_waits_is_taken_back(void **state)
     assert_non_null(strstr(t, "\"n\":3"));
 }
 
+/* A session that a poll has ended begins no more on the WebSocket that was to take over. */
+static void expect_ended(json_int_t ws, const char *sid)
+{
+    char expected[32];
+
+    post(sid, "1");
+    told();
+    ws_text(ws, "5");
+    snprintf(expected, sizeof expected, "C%d:1000|", (int)ws);
+    assert_string_equal(told(), expected);
+    ws_text(ws, "40{\"token\":\"alice\"}");
+    assert_string_equal(told(), "");
+}
+
+static void what_has_ended_is_not_upgraded(void **state)
+{
+    char sid[64];
+
+    (void)state;
+    snprintf(sid, sizeof sid, "%s", polling_session("alice"));
+    expect_ended(ws_open(sid), sid);
+}
+
+static void what_has_ended_makes_no_room_for_itself(void **state)
+{
+    char sid[64];
+    json_int_t ws;
+
+    (void)state;
+    snprintf(sid, sizeof sid, "%s", polling_session("alice"));
+    ws = ws_open(sid);
+    listener("alice");
+    listener("alice");
+    expect_ended(ws, sid);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(one_frame_for_many),
         cmocka_unit_test_setup_teardown(a_person_has_so_many, setup_three, teardown),
         cmocka_unit_test_setup_teardown(what_lingers_counts, setup_three, teardown),
+        T(what_has_ended_is_not_upgraded),
+        cmocka_unit_test_setup_teardown(what_has_ended_makes_no_room_for_itself, setup_three,
+                                        teardown),
         T(a_person_reads_or_loses_events),
         T(many_that_let_little_wait),
         T(many_that_wait_are_short),
