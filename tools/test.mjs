@@ -22,7 +22,7 @@ const VALGRIND = [
 ];
 // Unit tests that don't belong under valgrind: they compute pictures or run whole corpora (minutes), or watch a
 // sandbox count system calls and processor time (valgrind makes its own). They run under the sanitizers instead.
-const NOT_UNDER_VALGRIND = /engine|ways|tiles|media|confine|replay_/;
+const NOT_UNDER_VALGRIND = /engine|ways|tiles|media|confine|test_memory|replay_/;
 
 function arguments_() {
     const found = { only: null, units: [] };
