@@ -88,6 +88,7 @@ struct hub_session {
     hub_conn *poll, *probe, *ws;
     hub_packet *first, **last;
     size_t queued;
+    int previews; /* of those that wait */
     int64_t rate_start;
     int rate;
     /* Socket.IO */

@@ -31,6 +31,7 @@ static void subtract(hub_session *s, const hub_packet *packet)
     size_t size = size_of(packet->len);
 
     s->queued -= size;
+    s->previews -= packet->preview;
     if (s->owner)
         s->owner->queued -= size;
     hub_released(s->hub, size);
@@ -123,7 +124,8 @@ void hub_queue_put(hub_session *s, const char *text, size_t len, int preview)
     size_t size = size_of(len);
     hub_packet *packet;
 
-    if (preview || !fits(s, size) || !fits_person(s, size))
+    /* Only where there are some: very much may wait. */
+    if (s->previews && (preview || !fits(s, size) || !fits_person(s, size)))
         drop(s, is_preview);
     packet = make_room(s, size) == 0 ? malloc(size) : NULL;
     if (!packet) {
@@ -132,11 +134,12 @@ void hub_queue_put(hub_session *s, const char *text, size_t len, int preview)
     }
     packet->next = NULL;
     packet->len = len;
-    packet->preview = preview;
+    packet->preview = preview != 0;
     memcpy(packet->text, text, len);
     *s->last = packet;
     s->last = &packet->next;
     s->queued += size;
+    s->previews += packet->preview;
     if (s->owner)
         s->owner->queued += size;
 }
