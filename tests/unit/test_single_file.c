@@ -1,11 +1,11 @@
 /* Checkpoints of one file: that the shape of their UNet is told from its tensors and none is left
  * over, and that text does not depend on whose tokenizer is borrowed. */
+#include "tests/unit/remove_folder.h"
 #include "tests/unit/st_write.h"
 #include "worker/diffusion/names.h"
 #include "worker/diffusion/pipeline.h"
 #include "worker/diffusion/single_file.h"
 
-#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -110,14 +110,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     (void)state;
@@ -126,7 +118,7 @@ static int tear_down(void **state)
         free((void *)items[i].name);
         free((void *)items[i].data);
     }
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return remove_folder(folder);
 }
 
 static imu_model *opened(void)

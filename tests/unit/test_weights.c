@@ -1,11 +1,11 @@
 /* Where weights come from: files in shards, files that change while they are in use, and how often
  * each byte is read. */
+#include "tests/unit/remove_folder.h"
 #include "tests/unit/st_write.h"
 #include "worker/diffusion/model_files.h"
 #include "worker/diffusion/pipeline.h"
 #include "worker/diffusion/sharded.h"
 
-#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,14 +37,6 @@ static const char *at(const char *name)
     turn = (turn + 1) % 4;
     snprintf(path[turn], PATH_MAX, "%s/%s", folder, name);
     return path[turn];
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
 }
 
 /* The UNet's tensors, one shard after the other in turn, and the index of them. */
@@ -110,7 +102,7 @@ static int tear_down(void **state)
 {
     (void)state;
     imu_engine_close(engine);
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return remove_folder(folder);
 }
 
 /* One step of the model; the latents belong to the caller. */

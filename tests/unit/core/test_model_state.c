@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "tests/unit/remove_folder.h"
 #include "mod_invokemu/store/model_state.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,18 +68,10 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     folder *f = *state;
-    int rc = nftw(f->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    int rc = remove_folder(f->dir);
 
     apr_pool_destroy(f->pool);
     free(f);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "tests/unit/remove_folder.h"
 #include "mod_invokemu/store/boards.h"
 #include "mod_invokemu/store/images.h"
 #include "mod_invokemu/store/migrate.h"
@@ -15,7 +16,6 @@
 #include "mod_invokemu/store/workflows.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,14 +65,6 @@ static int set_up(void **state)
     return f->png_fd < 0 || f->webp_fd < 0;
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
-{
-    (void)info;
-    (void)kind;
-    (void)where;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     fixture *f = *state;
@@ -80,7 +72,7 @@ static int tear_down(void **state)
     close(f->png_fd);
     close(f->webp_fd);
     imu_db_close(f->db);
-    if (nftw(f->root, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0)
+    if (remove_folder(f->root) != 0)
         return -1;
     apr_pool_destroy(f->p);
     free(f);
