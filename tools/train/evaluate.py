@@ -15,7 +15,7 @@ import train
 from common import ROOT, path, read_json, read_safetensors
 from diffusion import draw
 from latents import load_vae
-from shared_torch import DEVICE, LOW, place, prepare
+from shared_torch import DEVICE, place, prepare
 
 BATCH, GUIDANCE = 16, 4.0
 
@@ -57,10 +57,7 @@ def figures(said, prompts):
 def pictures(prompts, edge):
     """The averaged model's pictures of the prompts, (n, 3, edge, edge), -1..1."""
     words, vae = tokenizer.load(), load_vae()
-    state = torch.load(path("checkpoints", "model.pt"), map_location="cpu")
-    networks = torch.nn.ModuleDict(train.build(words))
-    networks.load_state_dict(state["average"])
-    networks = networks.to(DEVICE, LOW).to(memory_format=torch.channels_last)
+    networks, about = train.learned(words)
     made = []
     with torch.no_grad():
         for start in range(0, len(prompts), BATCH):
@@ -69,8 +66,8 @@ def pictures(prompts, edge):
             cond, uncond = (networks["text"](torch.tensor([words.ids(t) for t in texts], device=DEVICE))
                             for texts in ([p["prompt"] for p in part], [""] * len(part)))
             z = draw(lambda x, t, c: networks["unet"](place(x)[0], t, c), noise.to(DEVICE), cond, uncond, GUIDANCE)
-            made.append(vae.decode(place(z / state["about"]["scale"])[0]).float().cpu().clamp(-1, 1))
-    print(f"{len(prompts)} pictures of {edge} pixels after {state['about']['samples']} samples")
+            made.append(vae.decode(place(z / about["scale"])[0]).float().cpu().clamp(-1, 1))
+    print(f"{len(prompts)} pictures of {edge} pixels after {about['samples']} samples")
     return torch.cat(made)
 
 

@@ -19,7 +19,7 @@ from common import path, save_safetensors
 from diffusion import alphas, noised
 from latents import load_vae, plan_of
 from scenes import Bank, caption
-from shared_torch import DEVICE, LOW, Trained, place, prepare
+from shared_torch import DEVICE, Trained, place, prepare
 
 EDGE, BATCH, SCENES, RANK, RATE, TONES = 256, 16, 1600, 4, 1e-3, 5
 FIRST = 1_000_000  # scenes that the model itself has not seen
@@ -87,11 +87,8 @@ class Style:
 
     def __init__(self):
         self.words, self.bank, self.vae, self.table = tokenizer.load(), Bank(), load_vae(), alphas(DEVICE)
-        state = torch.load(path("checkpoints", "model.pt"), map_location="cpu")
-        networks = nn.ModuleDict(train.build(self.words))
-        networks.load_state_dict(state["average"])
-        self.networks = networks.to(DEVICE, LOW).to(memory_format=torch.channels_last).requires_grad_(False)
-        self.scale = state["about"]["scale"]
+        networks, about = train.learned(self.words)
+        self.networks, self.scale = networks.requires_grad_(False), about["scale"]
         self.trained = Trained({"lora": pairs_of(self.networks["unet"])}, 0.99, 0.0)
         attach(self.networks["unet"], self.trained.low["lora"])
         self.plans, self.rows = scenes_of(self.bank, self.vae)

@@ -70,8 +70,8 @@ class Trained:
         self.average = copy.deepcopy(self.masters).requires_grad_(False) if average else None
         self.keep, self.decay, self.step_number = average, decay, 0
         averages = self.average.parameters() if average else [None] * len(list(self.masters.parameters()))
-        names = [name.startswith(by_muon + ".") and muon.takes(name, weight) for name, weight in self.masters.named_parameters()]
-        self.weights = [Weight(*four) for four in zip(self.masters.parameters(), self.low.parameters(), averages, names)]
+        matrices = [name.startswith(by_muon + ".") and muon.takes(name, weight) for name, weight in self.masters.named_parameters()]
+        self.weights = [Weight(*four) for four in zip(self.masters.parameters(), self.low.parameters(), averages, matrices)]
 
     def refresh(self):
         with torch.no_grad():

@@ -124,6 +124,14 @@ def build(words):
     return {"text": text.build(words.vocabulary), "unet": nets.UNet(config.UNET), "guide": guide.build()}
 
 
+def learned(words):
+    """(networks of the averaged checkpoint, to compute with; what is told of it)."""
+    state = torch.load(path("checkpoints", "model.pt"), map_location="cpu")
+    networks = torch.nn.ModuleDict(build(words))
+    networks.load_state_dict(state["average"])
+    return networks.to(DEVICE, LOW).to(memory_format=torch.channels_last), state["about"]
+
+
 def averaged(trained):
     return copy.deepcopy(trained.average).to(LOW).to(memory_format=torch.channels_last)
 
