@@ -67,12 +67,15 @@ test('search and “Unsorted” have room on every phone', async () => {
     await person.context.close();
 });
 
+/** Waits until the field has grown with its text: that takes a frame. */
+const roomy = (person) => person.page.waitForFunction(() => document.querySelector('#prompt').offsetHeight > 150);
+
 for (const [width, height, hasTouch] of [[360, 800, true], [390, 844, true], [390, 844, false], [412, 915, true], [360, 640, true]]) {
     test(`a long prompt covers nothing of the newest card at ${width} × ${height}${hasTouch ? '' : ' with a keyboard'}`, async () => {
         const person = await signedIn({ viewport: { width, height }, hasTouch, isMobile: hasTouch });
         const field = person.field('What do you want to see?');
         await field.fill(LONG);
-        assert.ok((await field.boundingBox()).height > 150, 'while it is written it has room');
+        await roomy(person);
         const cards = await person.page.locator('.card:not(.skeleton)').count();
         await person.button('Create').click();
         await person.page.locator('.card:not(.skeleton)').nth(cards).waitFor();
@@ -91,7 +94,7 @@ for (const [width, height, hasTouch] of [[360, 800, true], [390, 844, true], [39
             assert.deepEqual(covered, []);
         }
         await field.click();
-            await person.page.waitForFunction(() => document.querySelector('#prompt').offsetHeight > 150, null, { timeout: 9000 });
+        await roomy(person);
         await person.context.close();
     });
 }

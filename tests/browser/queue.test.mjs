@@ -160,7 +160,10 @@ test('a large card is cancelled in one request', async () => {
     await person.page.locator('.tile').nth(19).waitFor();
     person.calls.length = 0;
     await person.button('More for this card').first().click();
+    // The server may have done it before the browser's word of the request is here.
+    const told = person.page.waitForRequest((request) => request.method() === 'PUT');
     await person.page.getByRole('menuitem', { name: 'Cancel all 20' }).click();
+    await told;
     await person.page.locator('.tile[data-status="canceled"]').nth(19).waitFor();
     await until(async () => (await grace.get(`${QUEUE}/status`)).body.queue.pending === 0, 'all of them to be cancelled');
     assert.equal(ids.length, 20);

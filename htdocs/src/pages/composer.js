@@ -1,5 +1,5 @@
 // The composer: what to see, how many, and where the pictures go.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { html } from '../core/html.js';
 import { brief, count } from '../core/words.js';
 import { Button, Stepper } from '../parts/controls.js';
@@ -15,7 +15,7 @@ const NEARLY_FULL = 1000;
 /** Grows with its text up to the limit that the style sheet sets. */
 function useGrowth(text) {
   const ref = useRef();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const area = ref.current;
     area.style.height = 'auto';
     area.style.height = `${area.scrollHeight}px`;
