@@ -25,6 +25,7 @@ ALL_CFLAGS  = $(STD) $(CFLAGS) $(WARN) $(HARDEN) $(SAN_FLAGS) -fPIC -MMD -MP -I.
 # Targets that other folders hang their products on.
 ALL        :=
 UNIT_TESTS :=
+TEST_PROGRAMS :=
 CLEAN      := $(B)
 
 include $(sort $(wildcard */build.mk))

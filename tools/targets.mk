@@ -21,11 +21,11 @@ JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 # so packages come first, and the build follows in a make of its own.
 test: packages-test
 	@$(MAKE) $(JOBS) --no-print-directory test-built
-test-built: all $(UNIT_TESTS) $(BENCHES) tests/node_modules/.installed
+test-built: all $(UNIT_TESTS) $(TEST_PROGRAMS) $(BENCHES) tests/node_modules/.installed
 	IMU_BUILD=$(B) node tools/test.mjs --units "$(UNIT_TESTS)"
 
 # ONLY=http,events runs these groups alone.
-check: all $(UNIT_TESTS) tests/node_modules/.installed
+check: all $(UNIT_TESTS) $(TEST_PROGRAMS) tests/node_modules/.installed
 	IMU_BUILD=$(B) node tools/test.mjs --units "$(UNIT_TESTS)" --only $(or $(ONLY),guards,unit)
 
 test-san: packages-test

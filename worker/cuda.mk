@@ -51,4 +51,9 @@ $(B)/tests/test_backends: $(B)/obj/tests/unit/test_backends.o $(EMULATED_OBJS) $
 $(B)/tests/test_memory: $(B)/obj/tests/unit/test_memory.o $(EMULATED_OBJS) $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CXX) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
+# A whole worker on it.
+$(B)/tests/worker-emulated: $(B)/obj/worker/main.o $(B)/obj/tests/engine/worker_emulated.o $(EMULATED_OBJS) $(B)/libimuruntime.a $(B)/libimuengine.a $(B)/libimuwire.a
+	@mkdir -p $(@D)
+	$(CXX) $(SAN_FLAGS) -o $@ $^ $(RUNTIME_LIBS)
+TEST_PROGRAMS += $(B)/tests/worker-emulated
 UNIT_TESTS += $(B)/check-engine-emulated $(B)/tests/test_backends $(B)/tests/test_memory

@@ -7,6 +7,8 @@
 #include <sys/types.h>
 
 #define IMU_MAX_PEERS 16
+/* The exit status of a worker that lost its device: whoever supervises it starts it again. */
+#define IMU_EXIT_LOST 75
 
 typedef struct imu_options {
     const char *socket;

@@ -1,6 +1,7 @@
 /* See run.h. */
 #include "worker/run.h"
 #include "worker/graph/graph.h"
+#include "worker/options.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -27,7 +28,7 @@ struct imu_runner {
     imu_models *models;
     imu_outbox *outbox;
     struct job *job; /* the job that waits or runs */
-    bool waiting, poked, quit;
+    bool waiting, poked, quit, lost;
     json_int_t seq;
     size_t nodes_run;
 };
@@ -174,6 +175,7 @@ static void finish(imu_runner *r, const char *status, json_t *session, const imu
     }
     struct job *job = r->job;
     r->job = NULL;
+    r->lost = imu_models_lost(r->models) != NULL;
     pthread_mutex_unlock(&r->lock);
     json_decref(h);
     free(text);
@@ -285,6 +287,11 @@ static void log_run(const imu_runner *r, const char *status, int64_t started, co
     fprintf(stderr, "run %s item %lld: %s, %zu nodes, %.2f s%s%s%s%s\n", r->job->run_id,
             (long long)r->job->item_id, status, r->nodes_run, seconds, err ? ", " : "",
             err ? err->type : "", err ? ": " : "", why);
+    const char *lost = imu_models_lost(r->models);
+    if (lost)
+        fprintf(stderr,
+                "device lost (%s): %s; the worker ends with status %d to be started again\n",
+                imu_models_device(r->models), lost, IMU_EXIT_LOST);
 }
 
 static void run_job(imu_runner *r)
@@ -323,7 +330,7 @@ static void *run_thread(void *arg)
 {
     imu_runner *r = arg;
     pthread_mutex_lock(&r->lock);
-    while (!r->quit) {
+    while (!r->quit && !r->lost) {
         if (!r->waiting && !r->poked) {
             pthread_cond_wait(&r->wake, &r->lock);
             continue;
@@ -422,6 +429,14 @@ bool imu_runner_cancel(imu_runner *r, const char *run_id)
         atomic_store(&r->job->env.cancelled, true);
     pthread_mutex_unlock(&r->lock);
     return mine;
+}
+
+bool imu_runner_lost(imu_runner *r)
+{
+    pthread_mutex_lock(&r->lock);
+    bool lost = r->lost;
+    pthread_mutex_unlock(&r->lock);
+    return lost;
 }
 
 void imu_runner_poke(imu_runner *r)

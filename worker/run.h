@@ -26,6 +26,11 @@ void imu_runner_free(imu_runner *r);
 int imu_runner_start(imu_runner *r, json_t *header, const int *fds, int n_fds);
 /** Stops the run of that id, if it is the one that runs. @return true if so. */
 bool imu_runner_cancel(imu_runner *r, const char *run_id);
+/**
+ * Whether the device was lost: the thread has ended with the job that noticed, whose end is in the
+ * outbox. What is started now never runs.
+ */
+bool imu_runner_lost(imu_runner *r);
 /** Lets the run thread look for models to drop. */
 void imu_runner_poke(imu_runner *r);
 /**

@@ -15,6 +15,7 @@
 
 #define WRITER_MAX (64u * 1024 * 1024)
 #define GOODBYE_MS 2000
+#define LOST_MS    10000 /* a worker without its device waits so long until its results are stored */
 
 struct server {
     const imu_options *o;
@@ -200,15 +201,29 @@ static bool stop_asked(struct server *s)
     return read(s->signals, &info, sizeof info) == sizeof info;
 }
 
+/* How long the loop may wait; 0 when the device is lost and what is to be told about it has been,
+ * or nobody listens. */
+static int patience(struct server *s, int64_t *lost_at)
+{
+    if (!imu_runner_lost(s->runner))
+        return -1;
+    if (!*lost_at)
+        *lost_at = imu_clock_ms();
+    int64_t left = *lost_at + LOST_MS - imu_clock_ms();
+    return imu_outbox_count(s->outbox) == 0 || left <= 0 ? 0 : (int)left;
+}
+
+/* Until a signal, or until the device is lost. */
 static void serve(struct server *s)
 {
-    for (;;) {
+    int64_t lost_at = 0;
+    for (int wait; (wait = patience(s, &lost_at)) != 0;) {
         bool more = s->conn >= 0 && imu_wire_pending(s->wr) > 0;
         struct pollfd p[4] = {{.fd = s->signals, .events = POLLIN},
                               {.fd = s->wake, .events = POLLIN},
                               {.fd = s->conn, .events = (short)(POLLIN | (more ? POLLOUT : 0))},
                               {.fd = s->listener, .events = POLLIN}};
-        if (poll(p, 4, -1) < 0 && errno != EINTR) {
+        if (poll(p, 4, wait) < 0 && errno != EINTR) {
             perror("poll");
             return;
         }
@@ -294,6 +309,8 @@ int imu_server_run(const imu_options *o, int listener)
      * it for canceled. What comes after may take longer than who stops us waits. */
     if (s.outbox)
         disconnect(&s, NULL);
+    if (s.runner && imu_runner_lost(s.runner))
+        return IMU_EXIT_LOST; /* nothing is freed: what the device holds goes with the process */
     imu_runner_free(s.runner);
     imu_models_free(s.models);
     imu_outbox_free(s.outbox);

@@ -12,6 +12,20 @@ struct imu_device {
 };
 
 struct imu_host_memory imu_host_memory = {.limit = UINT64_MAX};
+struct imu_host_loss imu_host_loss;
+
+int imu_host_answers(void)
+{
+    if (++imu_host_loss.calls == imu_host_loss.at)
+        imu_host_loss.lost = 1;
+    return imu_host_loss.lost ? -1 : 0;
+}
+
+bool imu_device_lost(imu_device *d)
+{
+    (void)d;
+    return imu_host_loss.lost;
+}
 
 imu_device *imu_device_open(int index, char *why, size_t size)
 {
@@ -65,7 +79,8 @@ void *imu_device_alloc(imu_device *d, size_t bytes)
 {
     struct imu_host_memory *m = &imu_host_memory;
     (void)d;
-    uint64_t *block = bytes > m->limit - m->held ? NULL : malloc(HEAD + bytes);
+    bool has = !imu_host_answers() && bytes <= m->limit - m->held;
+    uint64_t *block = has ? malloc(HEAD + bytes) : NULL;
     if (!block)
         return NULL;
     block[0] = bytes;
@@ -87,6 +102,8 @@ void imu_device_free(imu_device *d, void *data)
 int imu_device_upload(imu_device *d, void *dst, const void *src, size_t bytes)
 {
     (void)d;
+    if (imu_host_answers())
+        return -1;
     imu_host_memory.uploads++;
     imu_host_memory.uploaded += bytes;
     memcpy(dst, src, bytes);
@@ -96,6 +113,8 @@ int imu_device_upload(imu_device *d, void *dst, const void *src, size_t bytes)
 int imu_device_download(imu_device *d, void *dst, const void *src, size_t bytes)
 {
     (void)d;
+    if (imu_host_answers())
+        return -1;
     memcpy(dst, src, bytes);
     return 0;
 }
@@ -103,12 +122,12 @@ int imu_device_download(imu_device *d, void *dst, const void *src, size_t bytes)
 int imu_device_wait(imu_device *d)
 {
     (void)d;
-    return 0;
+    return imu_host_answers();
 }
 
 const char *imu_device_error(const imu_device *d)
 {
-    return d->error;
+    return imu_host_loss.lost ? "the device was lost on purpose" : d->error;
 }
 
 static float load(imu_dtype type, const void *data, int64_t at)
@@ -183,6 +202,8 @@ static void one_of_batch(const imu_product *p, int64_t n, const void *a, const f
 int imu_device_product(imu_device *d, const imu_product *p, const void *a, const void *b,
                        const void *bias, void *c)
 {
+    if (imu_host_answers())
+        return -1;
     if (!sound(p)) {
         snprintf(d->error, sizeof d->error, "a product of %lld by %lld over %lld is refused",
                  (long long)p->rows, (long long)p->cols, (long long)p->inner);

@@ -207,7 +207,8 @@ export class Server {
         const socket = args[args.indexOf('--socket') + 1];
         // One thread: on a busy machine, threads that wait for each other at every operation make a worker very slow.
         const extra = this.options.workerArgs || (name === 'media' ? [] : ['--threads', '1']);
-        const child = this.spawn(reach(path.join(BUILD, 'invokemu-worker')), [...args, ...extra], {
+        const [program, ...before] = this.options.workerCommand?.(this.root, name) || [reach(path.join(BUILD, 'invokemu-worker'))];
+        const child = this.spawn(program, [...before, ...args, ...extra], {
             log: `${name}.log`,
             ...(this.user ? { uid: this.user.uid, gid: this.user.gid } : {}),
         });
@@ -515,7 +516,7 @@ export const HTTP2 = `LoadModule http2_module "${MODULES}/mod_http2.so"\nProtoco
  * @param {object} [options]
  *   multiuser (true), mpm ('event' | 'worker' | 'prefork'), worker (number of worker processes, true: one), media (true: with
  *   the media process), models (folder for InvokeMUModels), conf, vhost, sites (extra lines of the main server, in the virtual
- *   host, behind it: text, list, or function of the server's folder), prepare (function of that folder, called first), tls (true), hook (true: -D InvokeMUTestHook), logLevel of the module ('info'), files (how many httpd may open at once), workerArgs (['--threads', '1']),
+ *   host, behind it: text, list, or function of the server's folder), prepare (function of that folder, called first), tls (true), hook (true: -D InvokeMUTestHook), logLevel of the module ('info'), files (how many httpd may open at once), workerArgs (['--threads', '1']), workerCommand (function of the server's folder and 'worker0', 'media': what is started instead of the worker),
  *   port (a fixed one), htdocs (function of the server's folder: another folder for InvokeMUClient)
  * @returns {Promise<Server>}
  */

@@ -292,12 +292,67 @@ static void test_too_large(void **state)
     imu_array_free(a.latents);
 }
 
+/* ---- a device that is lost ---- */
+
+/* Everything that a job does with the device. */
+static imu_engine_status job(imu_engine *engine, imu_fault *fault)
+{
+    bench t = {.engine = engine};
+    imu_prompt_args p = {.prompt = "a cat"};
+    imu_array *latents = NULL;
+    imu_image *picture = NULL;
+    imu_engine_status s = imu_model_open(engine, FIXTURES "tiny-sd15", &t.model, fault);
+    if (!s)
+        s = imu_model_encode_prompt(t.model, &p, &t.prompt, fault);
+    if (!s)
+        s = denoise(&t, t.model, NULL, EDGE, &latents, fault);
+    if (!s)
+        s = imu_model_decode(t.model, latents, NULL, &picture, fault);
+    imu_image_free(picture);
+    imu_array_free(latents);
+    imu_conditioning_free(t.prompt);
+    imu_model_close(t.model);
+    return s;
+}
+
+/* A job during which the device is lost at its call number `at`. */
+static imu_engine_status losing_job(uint64_t at)
+{
+    imu_fault fault = {.text = ""};
+    char why[200];
+    imu_engine *engine;
+    imu_host_memory = (struct imu_host_memory){.limit = UINT64_MAX};
+    imu_host_loss = (struct imu_host_loss){.at = at};
+    assert_int_equal(imu_engine_on(imu_cuda_open(0, true, why, sizeof why), &engine, NULL), 0);
+    assert_null(imu_engine_lost(engine));
+    imu_engine_status s = job(engine, &fault);
+    if (s) {
+        assert_non_null(strstr(fault.text, "stopped answering"));
+        assert_non_null(strstr(imu_engine_lost(engine), "lost on purpose"));
+    }
+    imu_engine_close(engine);
+    assert_int_equal(imu_host_memory.held, 0);
+    return s;
+}
+
+/* Whatever is under way, it is told from memory that is short and from a call that was refused. */
+static void test_lost(void **state)
+{
+    (void)state;
+    assert_int_equal(losing_job(0), IMU_ENGINE_OK);
+    uint64_t calls = imu_host_loss.calls;
+    assert_true(calls > 1000);
+    for (uint64_t at = 1; at <= calls; at += at < 10 ? 1 : calls / 40)
+        assert_int_equal(losing_job(at), IMU_ENGINE_LOST);
+    imu_host_loss = (struct imu_host_loss){.at = 0};
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_streamed),       cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_default_budget), cmocka_unit_test(test_room),
-        cmocka_unit_test(test_room_on_device),
+        cmocka_unit_test(test_room_on_device), cmocka_unit_test(test_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

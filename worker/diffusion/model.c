@@ -97,6 +97,11 @@ const char *imu_engine_device(const imu_engine *engine)
     return engine->backend->description;
 }
 
+const char *imu_engine_lost(const imu_engine *engine)
+{
+    return engine->backend->lost ? engine->backend->error : NULL;
+}
+
 static imu_engine_status part_path(const imu_model *m, const char *part, char path[PATH_MAX],
                                    imu_fault *fault)
 {

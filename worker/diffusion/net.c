@@ -402,11 +402,10 @@ static imu_engine_status fill_param(imu_net *net, const source *s, imu_tensor *t
     if (!values)
         return imu_fail_memory(fault);
     int rc = read_source(net, s, values, count);
-    imu_engine_status status = rc ? imu_net_status(net, rc, fault) : IMU_ENGINE_OK;
-    if (!rc && net->backend->upload(net->backend, t, values))
-        status = imu_fail(fault, IMU_ENGINE_INTERNAL, "Can't move %.200s to the device.", s->layer);
+    if (!rc)
+        rc = net->backend->upload(net->backend, t, values);
     free(values);
-    return status;
+    return imu_net_status(net, rc, fault);
 }
 
 static imu_engine_status load_param(imu_net *net, const char *layer, bool bias, int64_t width,
@@ -426,7 +425,7 @@ static imu_engine_status load_param(imu_net *net, const char *layer, bool bias, 
         if (t->data)
             net->backend->release(net->backend, t->data, t->bytes);
         free(t);
-        return imu_fail_memory(fault);
+        return imu_net_status(net, IMU_TENSOR_NO_MEMORY, fault);
     }
     if (append((void ***)&net->param_sources, &net->param_source_count, &net->param_source_room,
                values)) {
@@ -583,6 +582,11 @@ imu_engine_status imu_net_values(imu_net *net, const char *name, int ndim, const
 
 imu_engine_status imu_net_status(imu_net *net, int run_status, imu_fault *fault)
 {
+    if (run_status && run_status != IMU_TENSOR_CANCELLED && net->backend->lost)
+        return imu_fail(fault, IMU_ENGINE_LOST,
+                        "The graphics card stopped answering while this job was computed. The "
+                        "worker starts again by itself: try once more in a minute, and tell the "
+                        "administrator if that fails too.");
     switch (run_status) {
     case IMU_TENSOR_OK:
         return IMU_ENGINE_OK;

@@ -22,7 +22,8 @@ typedef enum imu_engine_status {
     IMU_ENGINE_BAD_MODEL,   /* a file of the model is missing, damaged or contradicts its config */
     IMU_ENGINE_UNSUPPORTED, /* well-formed, but of a kind this engine can't compute */
     IMU_ENGINE_INTERNAL,    /* the compute library refused */
-    IMU_ENGINE_INCOMPLETE   /* the model is sound, but needs another beside it */
+    IMU_ENGINE_INCOMPLETE,  /* the model is sound, but needs another beside it */
+    IMU_ENGINE_LOST         /* the device answers no more; see imu_engine_lost */
 } imu_engine_status;
 
 /* What went wrong, as a sentence for a person. */
@@ -96,6 +97,9 @@ void imu_engine_close(imu_engine *engine);
 const char *imu_engine_device_kind(const imu_engine *engine);
 /* A short description for logs and the worker's hello, e.g. "cpu, 2 threads, f32". */
 const char *imu_engine_device(const imu_engine *engine);
+/* What the device said when it stopped to answer, or NULL while it answers. Once it is lost, all
+ * that needs it fails until the program is started anew. */
+const char *imu_engine_lost(const imu_engine *engine);
 /* An engine on a backend that is open already, and that closes with it. */
 struct imu_backend;
 imu_engine_status imu_engine_on(struct imu_backend *backend, imu_engine **out, imu_fault *fault);

@@ -100,6 +100,11 @@ const char *imu_models_device(const imu_models *m)
     return imu_engine_device(m->engine);
 }
 
+const char *imu_models_lost(const imu_models *m)
+{
+    return imu_engine_lost(m->engine);
+}
+
 void imu_models_note_loaded(imu_models *m)
 {
     json_t *keys = json_array();
@@ -217,7 +222,7 @@ int imu_models_fault(imu_call *call, const imu_fault *fault)
 {
     static const char *const types[] = {"InternalError", "CanceledException", "OutOfMemory",
                                         "InvalidInput",  "InvalidModel",      "NotSupported",
-                                        "InternalError", "InvalidModel"};
+                                        "InternalError", "InvalidModel",      "DeviceLost"};
     unsigned status = (unsigned)fault->status;
     char root[PATH_MAX], text[sizeof fault->text];
     if (fault->status == IMU_ENGINE_CANCELLED)

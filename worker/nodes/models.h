@@ -26,6 +26,8 @@ void imu_models_free(imu_models *m);
 /** What computes, "cpu" or "cuda", and a short description of it. */
 const char *imu_models_device_kind(const imu_models *m);
 const char *imu_models_device(const imu_models *m);
+/** What the device said when it stopped to answer, or NULL while it answers. Run thread. */
+const char *imu_models_lost(const imu_models *m);
 /** Keys of the models with weights in memory when they were last noted, a new array. */
 json_t *imu_models_loaded(imu_models *m);
 /** Notes which models have weights in memory. Run thread. */

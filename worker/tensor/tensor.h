@@ -84,6 +84,7 @@ struct imu_backend {
     char description[96];
     imu_dtype compute; /* what products take in: IMU_F32 or IMU_BF16 */
     char error[200];
+    bool lost; /* the device answers no more: nothing works until the program is started anew */
     /* Whether the run is still wanted, for kernels that take long; from one thread at a time. May
      * be NULL. */
     int (*cancelled)(void *user);

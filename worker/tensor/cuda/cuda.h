@@ -23,7 +23,8 @@ typedef struct imu_cuda {
     int64_t scratch; /* IMU_CUDA_SCRATCH; tests make it small */
 } imu_cuda;
 
-/* Notes that the device answered an error in `what`. Returns IMU_TENSOR_REFUSED. */
+/* Notes that the device answered an error in `what`, and whether it is lost. Returns
+ * IMU_TENSOR_REFUSED. */
 int imu_cuda_failed(imu_cuda *c, const char *what);
 /* The same for what the caller asked wrongly. */
 int imu_cuda_refused(imu_cuda *c, const char *why);

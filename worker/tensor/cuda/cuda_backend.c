@@ -11,6 +11,7 @@ int imu_cuda_failed(imu_cuda *c, const char *what)
 {
     snprintf(c->base.error, sizeof c->base.error, "the GPU refused %s: %s", what,
              imu_device_error(c->device));
+    c->base.lost = imu_device_lost(c->device);
     return IMU_TENSOR_REFUSED;
 }
 
@@ -62,12 +63,21 @@ static bool give_back(imu_cuda *c, uint64_t until)
     return true;
 }
 
+/* A block of the device's memory. NULL without, or when the device is lost. */
+static void *ask_device(imu_cuda *c, size_t bytes)
+{
+    void *data = c->base.lost ? NULL : imu_device_alloc(c->device, bytes);
+    if (!data && !c->base.lost && imu_device_lost(c->device))
+        imu_cuda_failed(c, "memory");
+    return data;
+}
+
 void *imu_cuda_memory(imu_cuda *c, size_t bytes)
 {
     void *data;
     do {
-        data = c->held + bytes > c->base.budget ? NULL : imu_device_alloc(c->device, bytes);
-    } while (!data && give_back(c, UINT64_MAX));
+        data = c->held + bytes > c->base.budget ? NULL : ask_device(c, bytes);
+    } while (!data && !c->base.lost && give_back(c, UINT64_MAX));
     if (data)
         c->held += bytes;
     return data;

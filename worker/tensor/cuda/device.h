@@ -45,6 +45,10 @@ int imu_device_upload(imu_device *d, void *dst, const void *src, size_t bytes);
 int imu_device_download(imu_device *d, void *dst, const void *src, size_t bytes);
 /* Waits for everything started. 0, or -1 when something started since the last time failed. */
 int imu_device_wait(imu_device *d);
+/* Whether it answers no more, after anything here or a kernel failed: an error that asking again
+ * does not clear, such as an illegal address, uncorrectable memory, or a card that fell off its
+ * bus. */
+bool imu_device_lost(imu_device *d);
 /* What failed last, in a few words. */
 const char *imu_device_error(const imu_device *d);
 

@@ -137,11 +137,11 @@ uint64_t imu_device_memory(imu_device *d)
 void *imu_device_alloc(imu_device *d, size_t bytes)
 {
     void *data = NULL;
-    if (runtime(d, cudaMalloc(&data, bytes ? bytes : 1))) {
-        cudaGetLastError(); /* or the next kernel is blamed for it */
-        return NULL;
-    }
-    return data;
+    (void)d;
+    if (cudaMalloc(&data, bytes ? bytes : 1) == cudaSuccess)
+        return data;
+    cudaGetLastError(); /* or the next kernel is blamed for it */
+    return NULL;
 }
 
 void imu_device_free(imu_device *d, void *data)
@@ -169,6 +169,16 @@ int imu_device_download(imu_device *d, void *dst, const void *src, size_t bytes)
 int imu_device_wait(imu_device *d)
 {
     return runtime(d, cudaStreamSynchronize(d->stream));
+}
+
+/* The runtime's name for such errors is sticky: each call answers them from then on. */
+bool imu_device_lost(imu_device *d)
+{
+    cudaGetLastError();
+    cudaError_t status = cudaStreamQuery(d->stream);
+    if (status == cudaErrorNotReady)
+        cudaGetLastError();
+    return status != cudaErrorNotReady && runtime(d, status);
 }
 
 const char *imu_device_error(const imu_device *d)
