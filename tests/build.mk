@@ -69,7 +69,7 @@ include tests/unit/events/build.mk
 
 # Unit tests of the dispatcher's parts, with a hub that only notes what it is told.
 DISPATCH_TESTS := $(patsubst tests/unit/dispatch/test_%.c,$(B)/tests/dispatch_%,$(wildcard tests/unit/dispatch/test_*.c))
-DISPATCH_PARTS := $(patsubst %,$(B)/obj/mod_invokemu/dispatch/%.o,loop conn workers worker_frames runs run_request scheduler scheduler_held scheduler_workers hook smtp)
+DISPATCH_PARTS := $(patsubst %,$(B)/obj/mod_invokemu/dispatch/%.o,heap loop conn workers worker_frames runs run_request scheduler scheduler_held scheduler_workers hook smtp)
 
 $(B)/obj/tests/unit/dispatch/%.o: tests/unit/dispatch/%.c
 	@mkdir -p $(@D)

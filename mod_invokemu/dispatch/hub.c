@@ -58,6 +58,8 @@ imu_hub *imu_hub_new(const imu_hub_config *config)
         return NULL;
     hub->config = *config;
     APR_RING_INIT(&hub->strangers, hub_session, of_strangers);
+    APR_RING_INIT(&hub->idle, hub_session, of_idle);
+    hub->crowded.before = hub_network_before;
     hub->trim = imu_timer_add(config->loop, -1, on_trim, hub);
     if (!hub->trim) {
         free(hub);
@@ -80,8 +82,19 @@ void imu_hub_free(imu_hub *hub)
         hub_session_free(hub->sessions);
     while (hub->children)
         imu_hub_child_remove(hub->children);
+    imu_heap_clear(&hub->crowded);
     imu_timer_remove(hub->trim);
     free(hub);
+}
+
+int hub_may_tell(const imu_hub *hub, int64_t *told)
+{
+    int64_t now = imu_loop_now(hub->config.loop);
+
+    if (*told && now - *told < HUB_TELL_TIME)
+        return 0;
+    *told = now;
+    return 1;
 }
 
 int imu_hub_sessions(const imu_hub *hub)
@@ -158,6 +171,7 @@ hub_conn *hub_conn_new(imu_hub_child *child, uint64_t id, hub_conn_kind kind, hu
     conn->next = *bucket;
     *bucket = conn;
     *(kind == CONN_POLL ? &s->poll : kind == CONN_PROBE ? &s->probe : &s->ws) = conn;
+    hub_idle_leave(s);
     return conn;
 }
 
@@ -185,6 +199,7 @@ void hub_conn_free(hub_conn *conn)
     if (s->ws == conn)
         s->ws = NULL;
     free(conn);
+    hub_idle_enter(s);
 }
 
 /* header is consumed. */
@@ -334,6 +349,7 @@ void hub_session_free(hub_session *s)
     hub_stranger_leave(s);
     hub_owner_take(s);
     end_conns(s);
+    hub_idle_leave(s);
     while (*link != s)
         link = &(*link)->next_hash;
     *link = s->next_hash;
@@ -358,6 +374,7 @@ void hub_session_close(hub_session *s)
     }
     hub_engine_send(s, "1", 1, 0);
     s->closing = 1;
+    hub_owner_waits(s, 0);
     s->connected = 0;
     hub_session_drop_token(s);
     if (s->poll || !s->first) {

@@ -1,8 +1,9 @@
 /*
  * hub_internal.h: what the parts of the hub share. hub.c keeps children, connections and sessions;
  * hub_engine.c speaks Engine.IO 4; hub_queue.c keeps what waits for a poll; hub_owners.c knows
- * whose sessions are counted together, and hub_strangers.c how many of those there are who have not
- * signed in; hub_socketio.c speaks Socket.IO 5; hub_emit.c sends events.
+ * whose sessions are counted together, hub_strangers.c how many of those there are who have not
+ * signed in, and hub_idle.c those that hold no connection where nobody signs in; hub_socketio.c
+ * speaks Socket.IO 5; hub_emit.c sends events.
  */
 #ifndef IMU_HUB_INTERNAL_H
 #define IMU_HUB_INTERNAL_H
@@ -11,6 +12,7 @@
 
 #include "mod_invokemu/auth/core_token.h"
 #include "mod_invokemu/auth/identity.h"
+#include "mod_invokemu/dispatch/heap.h"
 #include "mod_invokemu/dispatch/hub.h"
 
 #define HUB_MAX_QUEUED                                                                             \
@@ -27,7 +29,8 @@
 #define HUB_MAX_STRANGERS 100   /* sessions of one address that have not connected */
 #define HUB_ALL_STRANGERS 4096  /* of all addresses */
 #define HUB_FEW_STRANGERS 8     /* no network has most of them for so few */
-#define HUB_TELL_TIME     60000 /* ms between two log lines about either */
+#define HUB_ALL_IDLE      4096  /* that hold no connection where nobody signs in */
+#define HUB_TELL_TIME     60000 /* ms between two log lines about any of these */
 #define HUB_RATE_PACKETS  400   /* packets in HUB_RATE_TIME from one browser */
 #define HUB_RATE_STRANGER 20    /* the same before Socket.IO's CONNECT has passed */
 #define HUB_MAX_REFUSALS  3     /* CONNECTs of one session that were refused */
@@ -69,8 +72,12 @@ typedef struct hub_packet {
 typedef struct hub_owner {
     struct hub_owner *next, **table;
     int count;
-    size_t queued;                         /* bytes that wait for them */
-    APR_RING_HEAD(, hub_session) sessions; /* the oldest first; empty for a network */
+    size_t queued;                          /* bytes that wait for them */
+    APR_RING_HEAD(, hub_session) sessions;  /* the oldest first; of an address or person */
+    APR_RING_HEAD(, hub_session) strangers; /* the same of a network */
+    imu_heap waiting;                       /* a person's sessions: what gives way comes first */
+    imu_heap *among;    /* where an owner of this kind has a place, or NULL... */
+    imu_heap_node node; /* ...which is this */
     char name[];
 } hub_owner;
 
@@ -97,8 +104,12 @@ struct hub_session {
     int refusals;
     hub_owner *owner; /* an address, then a person */
     APR_RING_ENTRY(hub_session) of_owner;
-    hub_owner *network; /* until connected; NULL then */
+    imu_heap_node waits; /* among its person's */
+    hub_owner *network;  /* until connected; NULL then */
+    APR_RING_ENTRY(hub_session) of_network;
     APR_RING_ENTRY(hub_session) of_strangers;
+    int idle; /* is one of the hub's */
+    APR_RING_ENTRY(hub_session) of_idle;
     char *token;
     char *user_id;
     int is_admin;
@@ -117,9 +128,10 @@ struct imu_hub {
     hub_owner *addresses[HUB_BUCKETS], *networks[HUB_BUCKETS], *people[HUB_BUCKETS];
     struct hub_sessions strangers; /* that have not connected, the oldest first */
     int n_strangers;
-    int networks_with[HUB_ALL_STRANGERS + 1]; /* so many of them */
-    int most;                                 /* that a network has */
-    int64_t told_of_address, told_of_all;
+    imu_heap crowded;         /* networks: which has most strangers comes first */
+    struct hub_sessions idle; /* those without a connection for longest first */
+    int n_idle;
+    int64_t told_of_address, told_of_all, told_of_idle;
     imu_timer *trim;
     int trimming;
     size_t released; /* bytes, since this was last looked at */
@@ -150,18 +162,24 @@ void hub_send_close(imu_hub_child *child, uint64_t conn, int code);
 void hub_send_forget(const hub_conn *conn);
 /* Somebody has signed in: the child counts it among people's. */
 void hub_send_known(const hub_conn *conn);
+/* Whether a log line that comes again and again is due, and it is noted as told then. */
+int hub_may_tell(const imu_hub *hub, int64_t *told);
 
 /* hub_owners.c */
 /* @param table  HUB_BUCKETS of them. @return NULL where there is none */
 hub_owner *hub_owner_find(hub_owner *const *table, const char *name);
-/* @return NULL without memory */
-hub_owner *hub_owner_add(hub_owner **table, const char *name);
+/* @param among  where owners of this kind have a place, or NULL. @return NULL without memory */
+hub_owner *hub_owner_add(hub_owner **table, imu_heap *among, const char *name);
 /* Forgets an owner of nothing. */
 void hub_owner_drop(hub_owner *owner);
 /* The session is its owner's from now on, with what waits for it. */
 void hub_owner_give(hub_owner *owner, hub_session *s);
 /* Its owner, if it has one, has it no longer. */
 void hub_owner_take(hub_session *s);
+/* So many more bytes wait for it (fewer, below 0), or it has ended and lingers. */
+void hub_owner_waits(hub_session *s, ptrdiff_t change);
+/* Of a person for whom something waits: what has ended, then that for which most waits. */
+hub_session *hub_owner_gives_way(const hub_owner *person);
 /* Ends the oldest session whose last words still wait. @return 0, or -1 when there is none */
 int hub_owner_end_lingering(const hub_owner *owner);
 /* The session has connected. @return 0, or -1 when the person has as many as they may, or there is
@@ -176,6 +194,18 @@ int hub_stranger_room(imu_hub *hub, const char *address);
 int hub_stranger_enter(hub_session *s, const char *address, const char *network);
 /* It has connected, or ends. */
 void hub_stranger_leave(hub_session *s);
+
+/* The hub's order of networks. */
+imu_heap_before hub_network_before;
+
+/* hub_idle.c */
+/* The session holds no connection, or has connected. Where people sign in, they have a bound of
+ * their own, and nothing happens. */
+void hub_idle_enter(hub_session *s);
+/* It holds one, or ends. */
+void hub_idle_leave(hub_session *s);
+/* Another session connects: those end that have been without a connection for longest. */
+void hub_idle_make_room(imu_hub *hub);
 
 /* hub_queue.c */
 /* Queues a packet until the browser polls. Where a person's browsers let too much wait, those give

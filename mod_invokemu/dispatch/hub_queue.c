@@ -30,10 +30,8 @@ static void subtract(hub_session *s, const hub_packet *packet)
 {
     size_t size = size_of(packet->len);
 
-    s->queued -= size;
     s->previews -= packet->preview;
-    if (s->owner)
-        s->owner->queued -= size;
+    hub_owner_waits(s, -(ptrdiff_t)size);
     hub_released(s->hub, size);
 }
 
@@ -93,29 +91,13 @@ static int fits_person(const hub_session *s, size_t size)
     return !s->signed_in || !s->owner || s->owner->queued + size <= HUB_MAX_PERSON;
 }
 
-static int gives_way_before(const hub_session *one, const hub_session *other)
-{
-    return one->closing != other->closing ? one->closing : one->queued > other->queued;
-}
-
-/* Of a person for whom something waits. */
-static hub_session *next_to_give_way(const hub_owner *person)
-{
-    hub_session *found = NULL, *s;
-
-    APR_RING_FOREACH(s, &person->sessions, hub_session, of_owner)
-    if (s->queued && (!found || gives_way_before(s, found)))
-        found = s;
-    return found;
-}
-
 /* @return 0, or -1 when this session is what has to give way */
 static int make_room(hub_session *s, size_t size)
 {
     if (!fits(s, size))
         return -1;
     while (!s->closing && !fits_person(s, size))
-        hub_queue_give_up(next_to_give_way(s->owner));
+        hub_queue_give_up(hub_owner_gives_way(s->owner));
     return s->closing ? -1 : 0;
 }
 
@@ -138,8 +120,6 @@ void hub_queue_put(hub_session *s, const char *text, size_t len, int preview)
     memcpy(packet->text, text, len);
     *s->last = packet;
     s->last = &packet->next;
-    s->queued += size;
     s->previews += packet->preview;
-    if (s->owner)
-        s->owner->queued += size;
+    hub_owner_waits(s, (ptrdiff_t)size);
 }

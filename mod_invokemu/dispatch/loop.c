@@ -1,5 +1,7 @@
 #include "mod_invokemu/dispatch/loop.h"
 
+#include "mod_invokemu/dispatch/heap.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +10,6 @@
 #include <unistd.h>
 
 #define MAX_EVENTS 64
-#define UNARMED    (-1)
 
 struct imu_watch {
     imu_loop *loop;
@@ -23,7 +24,7 @@ struct imu_watch {
 struct imu_timer {
     imu_loop *loop;
     int64_t due;
-    long slot; /* index in the heap, or UNARMED */
+    imu_heap_node node; /* in the heap while armed */
     imu_timer_fn *fn;
     void *baton;
     imu_timer *prev, *next;
@@ -37,10 +38,8 @@ struct imu_loop {
     imu_watch
         *dead; /* freed at the end of the turn: a later event of the same batch may name them */
     imu_timer *timers;
-    long n_timers;
-    imu_timer *
-        *heap; /* armed timers, soonest first; has room for all of them, so arming can't fail */
-    long heap_len, heap_cap;
+    size_t n_timers;
+    imu_heap armed; /* timers, soonest first; has room for all of them, so arming can't fail */
 };
 
 static void (*log_sink)(int, const char *);
@@ -51,6 +50,21 @@ static int64_t clock_ms(void)
 
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static imu_timer *timer_of(const imu_heap_node *node)
+{
+    return IMU_HEAP_ITEM(node, imu_timer, node);
+}
+
+static int is_sooner(const imu_heap_node *one, const imu_heap_node *other)
+{
+    return timer_of(one)->due < timer_of(other)->due;
+}
+
+static imu_timer *soonest(const imu_loop *loop)
+{
+    return loop->armed.len ? timer_of(imu_heap_first(&loop->armed)) : NULL;
 }
 
 imu_loop *imu_loop_new(void)
@@ -64,6 +78,7 @@ imu_loop *imu_loop_new(void)
         free(loop);
         return NULL;
     }
+    loop->armed.before = is_sooner;
     loop->now = clock_ms();
     return loop;
 }
@@ -91,7 +106,7 @@ void imu_loop_free(imu_loop *loop)
         imu_timer_remove(timer);
     }
     free_dead(loop);
-    free(loop->heap);
+    imu_heap_clear(&loop->armed);
     close(loop->epoll_fd);
     free(loop);
 }
@@ -167,74 +182,16 @@ void imu_watch_remove(imu_watch *watch)
     loop->dead = watch;
 }
 
-static void place(imu_loop *loop, long slot, imu_timer *timer)
-{
-    loop->heap[slot] = timer;
-    timer->slot = slot;
-}
-
-static void sift_up(imu_loop *loop, long slot)
-{
-    imu_timer *timer = loop->heap[slot];
-
-    while (slot > 0 && loop->heap[(slot - 1) / 2]->due > timer->due) {
-        place(loop, slot, loop->heap[(slot - 1) / 2]);
-        slot = (slot - 1) / 2;
-    }
-    place(loop, slot, timer);
-}
-
-static void sift_down(imu_loop *loop, long slot)
-{
-    imu_timer *timer = loop->heap[slot];
-
-    for (;;) {
-        long child = 2 * slot + 1;
-
-        if (child + 1 < loop->heap_len && loop->heap[child + 1]->due < loop->heap[child]->due)
-            child++;
-        if (child >= loop->heap_len || loop->heap[child]->due >= timer->due)
-            break;
-        place(loop, slot, loop->heap[child]);
-        slot = child;
-    }
-    place(loop, slot, timer);
-}
-
-static void disarm(imu_timer *timer)
-{
-    imu_loop *loop = timer->loop;
-    long slot = timer->slot;
-    imu_timer *last;
-
-    if (slot == UNARMED)
-        return;
-    last = loop->heap[--loop->heap_len];
-    timer->slot = UNARMED;
-    if (last == timer)
-        return;
-    place(loop, slot, last);
-    sift_up(loop, slot);
-    sift_down(loop, last->slot);
-}
-
 imu_timer *imu_timer_add(imu_loop *loop, int64_t delay_ms, imu_timer_fn *fn, void *baton)
 {
     imu_timer *timer;
 
-    if (loop->n_timers == loop->heap_cap) {
-        long cap = loop->heap_cap ? loop->heap_cap * 2 : 16;
-        imu_timer **heap = realloc(loop->heap, (size_t)cap * sizeof(imu_timer *));
-
-        if (!heap)
-            return NULL;
-        loop->heap = heap;
-        loop->heap_cap = cap;
-    }
+    if (imu_heap_reserve(&loop->armed, loop->n_timers + 1) != 0)
+        return NULL;
     timer = calloc(1, sizeof *timer);
     if (!timer)
         return NULL;
-    *timer = (imu_timer){.loop = loop, .slot = UNARMED, .fn = fn, .baton = baton};
+    *timer = (imu_timer){.loop = loop, .fn = fn, .baton = baton};
     timer->next = loop->timers;
     if (loop->timers)
         loop->timers->prev = timer;
@@ -248,19 +205,19 @@ void imu_timer_set(imu_timer *timer, int64_t delay_ms)
 {
     imu_loop *loop = timer->loop;
 
-    disarm(timer);
-    if (delay_ms < 0)
+    if (delay_ms < 0) {
+        imu_heap_take(&loop->armed, &timer->node);
         return;
+    }
     timer->due = clock_ms() + delay_ms;
-    place(loop, loop->heap_len++, timer);
-    sift_up(loop, timer->slot);
+    imu_heap_put(&loop->armed, &timer->node);
 }
 
 void imu_timer_remove(imu_timer *timer)
 {
     if (!timer)
         return;
-    disarm(timer);
+    imu_heap_take(&timer->loop->armed, &timer->node);
     if (timer->prev)
         timer->prev->next = timer->next;
     else
@@ -276,23 +233,25 @@ void imu_timer_remove(imu_timer *timer)
 static void run_timers(imu_loop *loop)
 {
     int64_t now = loop->now;
-    long left = loop->heap_len;
+    imu_timer *timer;
 
-    while (left-- > 0 && loop->heap_len > 0 && loop->heap[0]->due <= now) {
-        imu_timer *timer = loop->heap[0];
-
-        disarm(timer);
+    for (size_t left = loop->armed.len; left > 0; left--) {
+        timer = soonest(loop);
+        if (!timer || timer->due > now)
+            break;
+        imu_heap_take(&loop->armed, &timer->node);
         timer->fn(timer->baton);
     }
 }
 
 static int wait_ms(const imu_loop *loop, int max_wait_ms)
 {
+    const imu_timer *next = soonest(loop);
     int64_t left;
 
-    if (loop->heap_len == 0)
+    if (!next)
         return max_wait_ms;
-    left = loop->heap[0]->due - clock_ms();
+    left = next->due - clock_ms();
     if (left < 0)
         left = 0;
     if (max_wait_ms >= 0 && left > max_wait_ms)

@@ -1,5 +1,5 @@
 # Unit tests and fuzz targets of live events.
-HUB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard mod_invokemu/dispatch/hub*.c) mod_invokemu/dispatch/loop.c)
+HUB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard mod_invokemu/dispatch/hub*.c) mod_invokemu/dispatch/heap.c mod_invokemu/dispatch/loop.c)
 
 $(B)/obj/tests/unit/events/%.o: TEST_CFLAGS = $(APR_CFLAGS)
 $(B)/obj/tests/fuzz/fuzz_hub.o: TEST_CFLAGS = $(APR_CFLAGS)
@@ -19,6 +19,6 @@ UNIT_TESTS += $(B)/tests/test_websocket $(B)/tests/replay_websocket $(B)/tests/t
 $(B)/fuzz/fuzz_websocket: tests/fuzz/fuzz_websocket.c mod_invokemu/events/websocket.c
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ -lcrypto
-$(B)/fuzz/fuzz_hub: tests/fuzz/fuzz_hub.c tests/unit/events/hub_stub.c $(wildcard mod_invokemu/dispatch/hub*.c) mod_invokemu/dispatch/loop.c mod_invokemu/util/ids.c mod_invokemu/util/clock.c mod_invokemu/util/err.c
+$(B)/fuzz/fuzz_hub: tests/fuzz/fuzz_hub.c tests/unit/events/hub_stub.c $(wildcard mod_invokemu/dispatch/hub*.c) mod_invokemu/dispatch/heap.c mod_invokemu/dispatch/loop.c mod_invokemu/util/ids.c mod_invokemu/util/clock.c mod_invokemu/util/err.c
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. $(APR_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ -ljansson -lcrypto $(APR_LIBS)

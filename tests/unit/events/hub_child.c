@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define NOTES 65536
 
@@ -157,6 +158,14 @@ void emit(const char *name, const char *owner, const char *data)
     assert_non_null(json);
     imu_hub_emit(hub, name, owner, json);
     json_decref(json);
+}
+
+int64_t cpu_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 int setup_all(void **state)

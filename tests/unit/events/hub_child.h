@@ -43,6 +43,8 @@ const char *open_sid(const char *text);
 /** Opens a WebSocket, connects with that token and listens to the queue. @return its number */
 json_int_t listener(const char *token);
 void emit(const char *name, const char *owner, const char *data);
+/** What this thread has computed so far, in ns. */
+int64_t cpu_ns(void);
 /** The pool, for all tests. */
 int setup_all(void **state);
 int teardown_all(void **state);

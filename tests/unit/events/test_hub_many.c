@@ -170,6 +170,75 @@ static void many_that_wait_are_short(void **state)
     assert_in_range(imu_hub_sessions(hub), 500, 1000);
 }
 
+static int setup_single(void **state)
+{
+    imu_hub_config config = {.pool = pool, .timeout_ms = 60000};
+    int rc = setup(state);
+
+    imu_hub_free(hub);
+    config.loop = loop;
+    hub = imu_hub_new(&config);
+    child = imu_hub_child_add(hub, take_note, NULL);
+    return rc || !hub || !child;
+}
+
+#define IDLE 4096
+
+/* Where nobody signs in there are so many that hold no connection; a page that asks again and again
+ * is none of those that end. */
+static void without_sign_in_there_are_so_many(void **state)
+{
+    char page[32], first[32], later[32];
+
+    (void)state;
+    snprintf(first, sizeof first, "%s", polling_session(NULL));
+    snprintf(page, sizeof page, "%s", polling_session(NULL));
+    snprintf(later, sizeof later, "%s", polling_session(NULL));
+    get(later, NULL);
+    for (int i = 0; i < 3 * IDLE; i++) {
+        polling_session(NULL);
+        if (i % 1000 == 0) {
+            post(page, "2");
+            get(page, NULL);
+            assert_non_null(strstr(told(), ":200:3|"));
+        }
+    }
+    assert_int_equal(imu_hub_sessions(hub), IDLE + 1);
+    post(first, "6");
+    assert_non_null(strstr(told(), ":400:"));
+    post(later, "2");
+    assert_non_null(strstr(told(), ":200:3|"));
+    post(page, "6");
+    assert_non_null(strstr(told(), ":200:ok|"));
+}
+
+/* Opens so many sessions for which little waits. @return ns that each took */
+static int64_t open_some(int many)
+{
+    static const char pongs[] = "2\x1e"
+                                "2\x1e"
+                                "2\x1e"
+                                "2";
+    int64_t start = cpu_ns();
+
+    for (int i = 0; i < many; i++)
+        post(polling_session("alice"), pongs);
+    return (cpu_ns() - start) / many;
+}
+
+/* Where a person's sessions let too much wait, it takes no look at all of them to find who gives
+ * way: or one person would keep everybody waiting. */
+static void who_gives_way_is_found_at_once(void **state)
+{
+    int64_t none, each;
+
+    (void)state;
+    none = open_some(2000);
+    open_some(80000); /* 104 bytes each: more than 8 MiB */
+    each = open_some(2000);
+    assert_in_range(each, 0, 5 * none);
+}
+
 static void what_waits_is_taken_back(void **state)
 {
     const char *sid, *t;
@@ -242,6 +311,8 @@ int main(void)
         T(a_person_reads_or_loses_events),
         T(many_that_let_little_wait),
         T(many_that_wait_are_short),
+        cmocka_unit_test_setup_teardown(without_sign_in_there_are_so_many, setup_single, teardown),
+        T(who_gives_way_is_found_at_once),
         T(what_waits_is_taken_back),
     };
 

@@ -120,6 +120,31 @@ static void strangers_of_many_networks(void **state)
     assert_int_equal(imu_hub_sessions(hub), ALL);
 }
 
+/* @param networks  that they come from. @return ns that each of them took */
+static int64_t newcomers(int networks)
+{
+    int64_t start = cpu_ns();
+
+    for (int i = 0; i < ALL; i++)
+        open_in(i % networks, i, NULL);
+    return (cpu_ns() - start) / ALL;
+}
+
+/* It takes no look at all of them to find who leaves, also where the network that has most has come
+ * last. */
+static void who_leaves_is_found_at_once(void **state)
+{
+    int64_t spread, crowded;
+
+    (void)state;
+    newcomers(ALL);
+    spread = newcomers(ALL);
+    for (int i = 0; i < 9; i++)
+        open_in(ALL, i, NULL);
+    crowded = newcomers(1);
+    assert_in_range(crowded, 0, 2 * spread);
+}
+
 /* A token of ours is not so long, so nobody has it kept. */
 static void tokens_that_are_none(void **state)
 {
@@ -253,6 +278,7 @@ int main(void)
         T(lingering_strangers_make_room),
         T(strangers_of_all_addresses),
         T(strangers_of_many_networks),
+        T(who_leaves_is_found_at_once),
         T(tokens_that_are_none),
         T(memory_goes_back),
         T(who_is_known),
