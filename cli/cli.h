@@ -54,6 +54,7 @@ typedef enum cli_option {
     CLI_OPT_COPY,
     CLI_OPT_MEDIA,
     CLI_OPT_FORCE,
+    CLI_OPT_HASH,
     CLI_OPT_COUNT
 } cli_option;
 /** A set of options. */
@@ -78,6 +79,7 @@ typedef struct cli_options {
     const char *status;      /**< --status, of jobs */
     const char *action, *result, *search, *since, *until, *format; /**< of the audit log */
     const char *limit;                                             /**< --limit */
+    const char *hash;   /**< --hash: of a tokenizer's files */
     const char *owner;  /**< --owner: address of who gets what nobody owns */
     int password_stdin; /**< --password-stdin */
     int admin;          /**< --admin 1, --no-admin 0, else -1 */
@@ -123,9 +125,9 @@ typedef struct cli_verb {
 
 cli_command cli_users_add, cli_users_list, cli_users_mod, cli_users_del, cli_sessions_list,
     cli_sessions_end, cli_models_list, cli_models_remove, cli_models_restore, cli_models_scan,
-    cli_invite, cli_reset, cli_links_list, cli_links_end, cli_queue_status, cli_queue_list,
-    cli_queue_pause, cli_queue_resume, cli_queue_cancel, cli_queue_clear, cli_queue_prune,
-    cli_audit, cli_backup, cli_doctor_command, cli_import, cli_legacy;
+    cli_models_tokenizer, cli_invite, cli_reset, cli_links_list, cli_links_end, cli_queue_status,
+    cli_queue_list, cli_queue_pause, cli_queue_resume, cli_queue_cancel, cli_queue_clear,
+    cli_queue_prune, cli_audit, cli_backup, cli_doctor_command, cli_import, cli_legacy;
 /** Need no open database. */
 cli_command cli_migrate, cli_restore;
 
@@ -180,6 +182,9 @@ json_t *cli_json_name(apr_pool_t *p, const char *name);
 void cli_print_json(const json_t *json);
 /** With --json prints the object, else the sentence, in one line. Takes the reference. */
 void cli_done(cli *c, json_t *json, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/** What is wrong with --hash, or NULL. */
+const char *cli_check_hash(const cli *c);
 
 /** The account of that address. @param email  as it was typed, or NULL */
 imu_err *cli_account(cli *c, const char *email, imu_rows **user);

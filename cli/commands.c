@@ -80,6 +80,8 @@ const cli_verb cli_verbs[] = {
     {"models", "restore", cli_models_restore, 0, NULL, "KEY_OR_NAME", 0, NULL, "back on the list"},
     {"models", "scan", cli_models_scan, 0, NULL, NULL, S(MODELS), NULL,
      "reads new and mended folders (default ROOT/models)"},
+    {"models", "tokenizer", cli_models_tokenizer, 0, NULL, "FOLDER", S(HASH), cli_check_hash,
+     "vocab.json and merges.txt for models of one file"},
     {"backup", NULL, cli_backup, 0, NULL, "FOLDER|FILE.tar", S(COPY), NULL,
      "database and pictures as of one moment"},
     {"restore", NULL, cli_restore, 1, NULL, "FOLDER|FILE.tar", S(FORCE), NULL,

@@ -16,7 +16,7 @@ _invokemu() {
         --status) mapfile -t COMPREPLY < <(compgen -W 'pending in_progress completed failed canceled' -- "$cur"); return ;;
         --result) mapfile -t COMPREPLY < <(compgen -W 'ok refused' -- "$cur"); return ;;
         --format) mapfile -t COMPREPLY < <(compgen -W 'text json jsonl csv' -- "$cur"); return ;;
-        --email | --name | --user | --owner | --transfer-to | --session | --url | --search | --since | --until | --limit | --action) return ;;
+        --email | --name | --user | --owner | --transfer-to | --session | --url | --search | --since | --until | --limit | --action | --hash) return ;;
     esac
     if [[ -z $group && $cur != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$groups" -- "$cur")
@@ -27,7 +27,7 @@ _invokemu() {
         links/) mapfile -t COMPREPLY < <(compgen -W 'list end' -- "$cur"); return ;;
         sessions/) mapfile -t COMPREPLY < <(compgen -W 'list end' -- "$cur"); return ;;
         queue/) mapfile -t COMPREPLY < <(compgen -W 'status list pause resume cancel clear prune' -- "$cur"); return ;;
-        models/) mapfile -t COMPREPLY < <(compgen -W 'list remove restore scan' -- "$cur"); return ;;
+        models/) mapfile -t COMPREPLY < <(compgen -W 'list remove restore scan tokenizer' -- "$cur"); return ;;
         users/add) options+=' --email --name --admin --must-change --no-must-change --password-stdin --allow-weak' ;;
         users/list) options+=' --search' ;;
         users/mod) options+=' --email --name --admin --no-admin --active --inactive --must-change --no-must-change --password-stdin --allow-weak' ;;
@@ -41,6 +41,7 @@ _invokemu() {
         queue/clear) options+=' --force' ;;
         audit/*) options+=' --action --result --user --search --since --until --limit --format' ;;
         models/scan) options+=' --models' ;;
+        models/tokenizer) options+=' --hash' ;;
         backup/*) options+=' --copy' ;;
         restore/*) options+=' --force' ;;
         import/*) options+=' --dry-run --owner --copy --media' ;;
@@ -49,6 +50,8 @@ _invokemu() {
     esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+    elif [[ $group/$verb == models/tokenizer ]]; then
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
     elif [[ $group == backup || $group == restore || $group == import ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     fi

@@ -12,6 +12,7 @@
 
 #include "mod_invokemu/events/news.h"
 #include "mod_invokemu/store/models.h"
+#include "mod_invokemu/store/tokenizers.h"
 #include "mod_invokemu/util/ids.h"
 
 #define MEGABYTE 1e6
@@ -174,7 +175,8 @@ imu_err *cli_models_scan(cli *c)
     if (!(dir = cli_whole_path(c->p, given)) || !imu_is_clean_text(dir))
         return imu_error(c->p, 422, "folder", "%s can't be made a whole path in UTF-8", given);
     if ((err = imu_model_list_all(c->db, c->p, &before)) || (err = imu_models_scan(c->db, dir)) ||
-        (err = imu_model_list_all(c->db, c->p, &after)))
+        (err = imu_model_list_all(c->db, c->p, &after)) ||
+        (err = imu_tokenizers_remember(c->db, c->p, c->opt.root)))
         return err;
     imu_models_tell();
     cli_done(c, json_pack("{s:i, s:i}", "known", after->count, "new", after->count - before->count),

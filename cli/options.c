@@ -67,6 +67,7 @@ static const struct {
     [CLI_OPT_TRANSFER_TO] = {"transfer-to", 0, TEXT, "EMAIL", AT(transfer_to), 0},
     [CLI_OPT_COPY] = {"copy", 0, FLAG, NULL, AT(copy), 1},
     [CLI_OPT_MEDIA] = {"media", 0, PATH, "SOCKET", AT(media), 0},
+    [CLI_OPT_HASH] = {"hash", 0, TEXT, "HASH", AT(hash), 0},
     [CLI_OPT_FORCE] = {"force", 'f', FLAG, NULL, AT(force), 1},
 #undef AT
 };

@@ -7,7 +7,7 @@ HTTPD_CFLAGS = $(APR_CFLAGS) -I$(shell $(APXS) -q INCLUDEDIR 2>/dev/null)
 CORE_LIBS   := -ljansson -lcrypt -lcrypto -lzxcvbn -larchive -lsqlite3 -lm
 
 # The worker's readers of what describes a model, for the look at it before it is offered.
-MODEL_FILES_SRC := $(addprefix worker/diffusion/,model_files.c model_kind.c file_kind.c folder_kind.c inversion_names.c upscaler_shape.c single_file.c sharded.c safetensors.c json_file.c fault.c) worker/tensor/dtype.c
+MODEL_FILES_SRC := $(addprefix worker/diffusion/,model_files.c model_kind.c file_kind.c folder_kind.c inversion_names.c upscaler_shape.c single_file.c sharded.c safetensors.c json_file.c tokenizer_table.c tokenizer_files.c int_map.c fault.c) worker/tensor/dtype.c
 CORE_SRC := $(wildcard mod_invokemu/util/*.c mod_invokemu/store/*.c mod_invokemu/mail/*.c) mod_invokemu/validate.c \
             $(wildcard mod_invokemu/auth/core_*.c mod_invokemu/policy.c mod_invokemu/multipart.c) \
             worker/nodes/declaration.c $(MODEL_FILES_SRC)

@@ -36,12 +36,14 @@
 #include "mod_invokemu/routes.h"
 #include "mod_invokemu/store/audit.h"
 #include "mod_invokemu/store/db.h"
+#include "mod_invokemu/store/files.h"
 #include "mod_invokemu/store/picture_files.h"
 #include "mod_invokemu/store/database_use.h"
 #include "mod_invokemu/store/migrate.h"
 #include "mod_invokemu/store/ownership.h"
 #include "mod_invokemu/store/model_state.h"
 #include "mod_invokemu/store/models.h"
+#include "mod_invokemu/store/tokenizers.h"
 #include "mod_invokemu/store/root_admin.h"
 #include "mod_invokemu/store/server_settings.h"
 #include "mod_invokemu/util/clock.h"
@@ -178,7 +180,8 @@ static imu_err *take_folders(apr_pool_t *pconf, apr_pool_t *p, const imu_instanc
         return NULL;
     if ((err = imu_database_hold(pconf, inst->database, 0)))
         return err;
-    if ((err = imu_picture_folders(p, inst->root, uid, gid)))
+    if ((err = imu_picture_folders(p, inst->root, uid, gid)) ||
+        (err = imu_own_folders(p, inst->root, IMU_TOKENIZERS_DIR, uid, gid)))
         *why = err->log;
     return NULL;
 }
@@ -214,6 +217,16 @@ static imu_err *warn_of_models(imu_db *db, const imu_instance *inst, server_rec 
                          view.log ? " (" : "", view.log ? view.log : "", view.log ? ")" : "");
     }
     return err;
+}
+
+/* Those of models that are folders, for models of one file. */
+static void remember_tokenizers(imu_db *db, const imu_instance *inst, server_rec *s)
+{
+    imu_err *err = imu_tokenizers_remember(db, db->pool, inst->root);
+
+    if (err)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "IMU0012: %s",
+                     err->log ? err->log : err->detail);
 }
 
 static imu_err *apply_root_admin(imu_db *db, const imu_instance *inst, server_rec *s)
@@ -312,6 +325,8 @@ static imu_err *prepare_database(apr_pool_t *p, imu_instance *inst, server_rec *
         err = imu_models_scan(db, inst->models_dir);
     if (!err && inst->models_dir)
         err = warn_of_models(db, inst, s);
+    if (!err)
+        remember_tokenizers(db, inst, s);
     if (err)
         err = imu_error_internal(p, "%s", err->log ? err->log : err->detail);
     apr_pool_destroy(own);

@@ -2,7 +2,7 @@
 
 ENGINE_SRC  := $(wildcard worker/tensor/*.c worker/tensor/cpu/*.c worker/diffusion/*.c)
 ENGINE_OBJS := $(ENGINE_SRC:%.c=$(B)/obj/%.o)
-ENGINE_LIBS := -ldnnl -ljansson -lunistring -lgomp -ldl -lm
+ENGINE_LIBS := -ldnnl -ljansson -lunistring -lcrypto -lgomp -ldl -lm
 
 $(B)/obj/worker/%.o: worker/%.c
 	@mkdir -p $(@D)
@@ -71,12 +71,12 @@ $(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model $
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
 # Needs clang; the parsers alone, without the networks.
-FUZZ_ENGINE_SRC := $(addprefix worker/diffusion/,lora.c lora_apply.c names.c file_kind.c inversion_names.c upscaler_shape.c model_kind.c single_file.c sharded.c safetensors.c prompt.c tokenizer.c int_map.c json_file.c array.c fault.c randn.c) \
+FUZZ_ENGINE_SRC := $(addprefix worker/diffusion/,lora.c lora_apply.c names.c file_kind.c inversion_names.c upscaler_shape.c model_kind.c single_file.c sharded.c safetensors.c prompt.c tokenizer.c tokenizer_table.c tokenizer_files.c int_map.c json_file.c array.c fault.c randn.c) \
                    $(wildcard worker/diffusion/scheduler*.c) \
                    worker/tensor/dtype.c
 $(B)/fuzz/fuzz_safetensors $(B)/fuzz/fuzz_prompt $(B)/fuzz/fuzz_model $(B)/fuzz/fuzz_lora $(B)/fuzz/fuzz_checkpoint $(B)/fuzz/fuzz_shards: $(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_ENGINE_SRC)
 	@mkdir -p $(@D)
-	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ -ljansson -lunistring -lm
+	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ -ljansson -lunistring -lcrypto -lm
 
 ALL        += $(B)/libimuengine.a
 UNIT_TESTS += $(B)/check-engine $(B)/tests/test_engine $(B)/tests/test_skip $(B)/tests/test_weights $(B)/tests/test_single_file $(B)/tests/test_ways $(B)/tests/test_tiles $(B)/tests/test_adapters $(B)/tests/test_upscaler $(B)/tests/test_lora $(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model \

@@ -79,6 +79,8 @@ static int add_places(int rules, const imu_options *o)
         rc = allow_beside(rules, self, RUNS); /* the plugin that a GPU is used by */
     if (rc == 0)
         rc = allow(rules, o->models ? o->models : "/", READS);
+    if (rc == 0 && o->tokenizers)
+        rc = allow(rules, o->tokenizers, READS);
     return rc ? rc : allow_beside(rules, o->socket, LANDLOCK_ACCESS_FS_REMOVE_FILE);
 }
 

@@ -17,6 +17,8 @@ static const char usage[] =
     "       invokemu-worker --print-schemas               prints the schemas of all nodes\n"
     "\n"
     "  --models DIR        models lie below this folder (default: anywhere)\n"
+    "  --tokenizers DIR    tokenizers that the server keeps, for models of one file (default: "
+    "none)\n"
     "  --user NAME         become this user, when started as root\n"
     "  --group NAME        group of the socket file, whose mode is 0660\n"
     "  --peer-uid USER     a user (name or number) who may connect, besides root and the worker's "
@@ -71,6 +73,9 @@ static int read_one(imu_options *o, int c, const char *value)
     case 'm':
         o->models = value;
         return 0;
+    case 'w':
+        o->tokenizers = value;
+        return 0;
     case 'u':
         o->user = value;
         return 0;
@@ -122,6 +127,7 @@ int imu_options_read(imu_options *o, int argc, char **argv)
     static const struct option longs[] = {
         {"socket", required_argument, NULL, 's'},
         {"models", required_argument, NULL, 'm'},
+        {"tokenizers", required_argument, NULL, 'w'},
         {"user", required_argument, NULL, 'u'},
         {"group", required_argument, NULL, 'g'},
         {"name", required_argument, NULL, 'n'},

@@ -13,6 +13,7 @@
 typedef struct imu_options {
     const char *socket;
     const char *models;         /**< folder, or NULL */
+    const char *tokenizers;     /**< folder of those that the server keeps, or NULL */
     const char *user;           /**< to become, when started as root; or NULL */
     const char *group;          /**< of the socket file, or NULL */
     const char *device;         /**< what computes, as imu_engine_options has it; or NULL */

@@ -286,8 +286,7 @@ static int start(struct server *s, imu_error *err)
     s->outbox = imu_outbox_new(s->wake);
     if (!s->nodes || !s->outputs || !s->outbox)
         return imu_refuse(err, "OutOfMemory", "Not enough memory.");
-    s->models = imu_models_new(s->o->device, s->o->models, s->o->threads, s->o->cache_bytes,
-                               s->o->gpu_bytes, err);
+    s->models = imu_models_new(s->o, err);
     s->runner = s->models ? imu_runner_new(s->models, s->outbox, err) : NULL;
     return s->runner ? 0 : -1;
 }

@@ -9,14 +9,18 @@
 #include "mod_invokemu/api/audit.h"
 
 #include <string.h>
+#include <http_log.h>
 #include <apr_strings.h>
 
 #include "mod_invokemu/api/models.h"
 #include "mod_invokemu/events/news.h"
 #include "mod_invokemu/events/publish.h"
 #include "mod_invokemu/store/models.h"
+#include "mod_invokemu/store/tokenizers.h"
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/util/jsons.h"
+
+APLOG_USE_MODULE(invokemu);
 
 #define PATH_MAX_LEN 4096
 #define JOB_ID_MASK  0x7fffffff
@@ -198,6 +202,16 @@ static imu_err *removed_path(imu_req *req, const char *source, const char **path
     return NULL;
 }
 
+/* For models of one file. The model itself is installed without that, too. */
+static void keep_tokenizers(imu_req *req, const imu_model_folder *folder)
+{
+    imu_err *err = imu_tokenizers_of_model(req->p, req->inst->root, folder->path);
+
+    if (err)
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, req->r, "IMU0210: %s",
+                      err->log ? err->log : err->detail);
+}
+
 /* Reading the weights takes a while, in which the connection is somebody else's. What was removed
  * and is broken, or lies elsewhere, comes back as it is. */
 static imu_err *install(imu_req *req, imu_model_folder *folder, const char **key)
@@ -212,7 +226,10 @@ static imu_err *install(imu_req *req, imu_model_folder *folder, const char **key
     imu_req_db_release(req);
     if ((err = imu_model_folder_read(req->p, folder)))
         return err;
-    return (err = imu_req_db(req, &db)) ? err : imu_model_folder_register(db, req->p, folder, key);
+    if ((err = imu_req_db(req, &db)) || (err = imu_model_folder_register(db, req->p, folder, key)))
+        return err;
+    keep_tokenizers(req, folder);
+    return NULL;
 }
 
 /* The same number in the job and in the event. */

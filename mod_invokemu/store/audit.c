@@ -52,6 +52,7 @@ static const struct {
     [IMU_AUDIT_MODEL_CHANGED] = {"model_changed", "model"},
     [IMU_AUDIT_MODEL_DELETED] = {"model_deleted", "model"},
     [IMU_AUDIT_MODEL_INSTALLED] = {"model_installed", "model"},
+    [IMU_AUDIT_TOKENIZER_KEPT] = {"tokenizer_kept", "model"},
     [IMU_AUDIT_QUEUE_PAUSED] = {"queue_paused", "queue"},
     [IMU_AUDIT_QUEUE_RESUMED] = {"queue_resumed", "queue"},
     [IMU_AUDIT_QUEUE_CLEARED] = {"queue_cleared", "queue"},

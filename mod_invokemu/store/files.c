@@ -104,7 +104,7 @@ static imu_err *failed(apr_pool_t *p, const char *doing, const char *path)
     return imu_error_internal(p, "cannot %s %s: %s", doing, path, strerror(code));
 }
 
-static int begins_right(const char *data, ssize_t len, imu_file_kind kind)
+static int begins_right(const char *data, ssize_t len, imu_content_kind kind)
 {
     switch (kind) {
     case IMU_FILE_PNG:
@@ -121,7 +121,7 @@ static imu_err *invalid(apr_pool_t *p, const char *why)
     return imu_error(p, 422, "picture_invalid", "The picture cannot be stored: %s.", why);
 }
 
-static imu_err *copy(apr_pool_t *p, int from, int to, const char *path, imu_file_kind kind,
+static imu_err *copy(apr_pool_t *p, int from, int to, const char *path, imu_content_kind kind,
                      apr_int64_t max)
 {
     char *buf = malloc(COPY_BYTES);
@@ -166,7 +166,7 @@ static imu_err *sync_folder(apr_pool_t *p, const char *folder)
     return err;
 }
 
-imu_err *imu_file_store(apr_pool_t *p, int fd, const char *path, imu_file_kind kind,
+imu_err *imu_file_store(apr_pool_t *p, int fd, const char *path, imu_content_kind kind,
                         apr_int64_t max)
 {
     const char *folder = dirname(apr_pstrdup(p, path));

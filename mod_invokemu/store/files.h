@@ -11,11 +11,12 @@
 #define IMU_PICTURES_DIR   "outputs/images"
 #define IMU_THUMBNAILS_DIR "outputs/images/thumbnails"
 #define IMU_ORPHANS_DIR    "outputs/orphans"
+#define IMU_TOKENIZERS_DIR "tokenizers"
 
 /** Unfinished files start with this, in the folder of the finished one. */
 #define IMU_TEMPORARY_PREFIX ".part-"
 
-typedef enum imu_file_kind { IMU_FILE_ANY = 0, IMU_FILE_PNG, IMU_FILE_WEBP } imu_file_kind;
+typedef enum imu_content_kind { IMU_FILE_ANY = 0, IMU_FILE_PNG, IMU_FILE_WEBP } imu_content_kind;
 
 /**
  * Copies what fd holds, from its start, to a new file at path: temporary file, fsync, rename, fsync
@@ -24,7 +25,7 @@ typedef enum imu_file_kind { IMU_FILE_ANY = 0, IMU_FILE_PNG, IMU_FILE_WEBP } imu
  * @param max   most bytes
  * @return code "picture_invalid" (422) for the wrong kind or too much, "disk_full" (507), else 500
  */
-imu_err *imu_file_store(apr_pool_t *p, int fd, const char *path, imu_file_kind kind,
+imu_err *imu_file_store(apr_pool_t *p, int fd, const char *path, imu_content_kind kind,
                         apr_int64_t max);
 
 /**

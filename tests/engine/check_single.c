@@ -75,7 +75,8 @@ void check_single_file(check *c, const char *name)
     if (!s)
         s = imu_model_open_file(c->engine, path, &one, &fault);
     if (!s)
-        s = imu_model_use_tokenizer(one, check_model_path(c, name, "tokenizer", tokenizer), &fault);
+        s = imu_model_use_tokenizer(one, check_model_path(c, name, "tokenizer", tokenizer), NULL,
+                                    &fault);
     if (!s)
         s = make(whole, &theirs, &fault);
     if (!s)

@@ -58,7 +58,7 @@ void check_tokenizer(check *c, const char *name)
     char path[4096];
     imu_tokenizer *t;
     imu_fault fault = {0};
-    if (imu_tokenizer_open(check_model_path(c, name, "tokenizer", path), &t, &fault)) {
+    if (imu_tokenizer_open(check_model_path(c, name, "tokenizer", path), NULL, &t, &fault)) {
         check_fail(c, "tokens_tiny.json", name, &fault);
         return;
     }
@@ -68,7 +68,7 @@ void check_tokenizer(check *c, const char *name)
      * environment. */
     const char *full = getenv("CLIP_TOKENIZER");
     json_t *rows = check_json(c, "tokens_full.json");
-    if (full && rows && !imu_tokenizer_open(full, &t, &fault)) {
+    if (full && rows && !imu_tokenizer_open(full, NULL, &t, &fault)) {
         check_rows(c, "tokens_full.json", t);
         imu_tokenizer_close(t);
     } else if (rows && !full) {

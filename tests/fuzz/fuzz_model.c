@@ -83,7 +83,7 @@ static void tokenizer(int which, const uint8_t *data, size_t size)
         else
             link_to(names[i]);
     }
-    if (imu_tokenizer_open(folder, &t, &fault))
+    if (imu_tokenizer_open(folder, NULL, &t, &fault))
         return;
     if (!imu_tokenize(t, "A photo of 12 cats, it's \xe2\x82\xac", &ids, &count, NULL))
         free(ids);

@@ -11,7 +11,8 @@ static imu_tokenizer *tokenizer(void)
 {
     static imu_tokenizer *t;
     imu_fault fault;
-    if (!t && imu_tokenizer_open("tests/fixtures/diffusion/tiny-sd15/tokenizer", &t, &fault)) {
+    if (!t &&
+        imu_tokenizer_open("tests/fixtures/diffusion/tiny-sd15/tokenizer", NULL, &t, &fault)) {
         fprintf(stderr, "%s\n", fault.text);
         exit(1);
     }

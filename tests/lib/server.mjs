@@ -154,7 +154,10 @@ export class Server {
         for (const dir of [this.data, this.run, this.logs]) {
             fs.mkdirSync(dir);
         }
-        this.own(this.root, this.data, this.run, this.logs);
+        // Workers may read later what is there when they start.
+        this.tokenizers = path.join(this.data, 'tokenizers');
+        fs.mkdirSync(this.tokenizers);
+        this.own(this.root, this.data, this.run, this.logs, this.tokenizers);
         fs.chmodSync(this.root, 0o755);
         running.add(this);
         this.options.prepare?.(this.root);
@@ -194,7 +197,7 @@ export class Server {
 
     /** Starts (again) worker number `i`; resolves when it listens. */
     async startWorker(i = 0) {
-        this.workers[i] = await this.startCompanion(['--socket', this.workerSocket(i)], `worker${i}`);
+        this.workers[i] = await this.startCompanion(['--socket', this.workerSocket(i), '--tokenizers', this.tokenizers], `worker${i}`);
         return this.workers[i];
     }
 

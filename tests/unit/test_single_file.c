@@ -216,7 +216,7 @@ static void test_borrowed_tokenizer(void **state)
     for (size_t i = 0; i < 2; i++) {
         imu_model *m = opened();
         const char *lender = tokenizer_with_pad(i ? "second" : "first", pads[i]);
-        assert_int_equal(imu_model_use_tokenizer(m, lender, NULL), IMU_ENGINE_OK);
+        assert_int_equal(imu_model_use_tokenizer(m, lender, NULL, NULL), IMU_ENGINE_OK);
         imu_conditioning *text = text_of(m);
         assert_int_equal(imu_array_count(text->embeds), imu_array_count(own->embeds));
         assert_memory_equal(text->embeds->data, own->embeds->data,

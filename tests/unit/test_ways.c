@@ -160,7 +160,7 @@ static float *rows_of(const char *words, int64_t *count)
     imu_safetensors *st;
     int *ids;
     size_t n;
-    assert_int_equal(imu_tokenizer_open(MODEL "/tokenizer", &t, NULL), IMU_ENGINE_OK);
+    assert_int_equal(imu_tokenizer_open(MODEL "/tokenizer", NULL, &t, NULL), IMU_ENGINE_OK);
     assert_int_equal(imu_tokenize(t, words, &ids, &n, NULL), IMU_ENGINE_OK);
     assert_int_equal(imu_st_open(MODEL "/text_encoder/model.fp16.safetensors", &st, NULL),
                      IMU_ENGINE_OK);

@@ -55,24 +55,34 @@ imu_engine_status imu_file_read(const char *folder, const char *name, size_t max
     return s;
 }
 
+imu_engine_status imu_json_parse(const char *text, size_t size, const char *name, json_t **out,
+                                 imu_fault *fault)
+{
+    json_error_t error;
+    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    if (!root && json_error_code(&error) == json_error_duplicate_key)
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.200s says one key twice, in line %d.", name,
+                        error.line);
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.200s holds no JSON object.", name);
+    }
+    *out = root;
+    return IMU_ENGINE_OK;
+}
+
 imu_engine_status imu_json_read(const char *folder, const char *name, size_t max_bytes,
                                 json_t **out, imu_fault *fault)
 {
-    char *text;
+    char *text, path[PATH_MAX];
     size_t size;
     imu_engine_status s = imu_file_read(folder, name, max_bytes, &text, &size, fault);
     if (s)
         return s;
-    json_error_t error;
-    json_t *root = json_loadb(text, size, 0, &error);
+    snprintf(path, sizeof path, "%.140s/%.59s", folder, name);
+    s = imu_json_parse(text, size, path, out, fault);
     free(text);
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.150s/%.60s holds no JSON object.", folder,
-                        name);
-    }
-    *out = root;
-    return IMU_ENGINE_OK;
+    return s;
 }
 
 imu_engine_status imu_json_int(const json_t *o, const char *key, int fallback, int low, int high,

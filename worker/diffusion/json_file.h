@@ -6,10 +6,15 @@
 
 #include <jansson.h>
 
-/* Reads folder/name, at most `max_bytes` long, which must hold an object. `*out` is the caller's
- * reference. */
+/* Reads folder/name, at most `max_bytes` long, which must hold an object, in which no key
+ * stands twice. `*out` is the caller's reference. */
 imu_engine_status imu_json_read(const char *folder, const char *name, size_t max_bytes,
                                 json_t **out, imu_fault *fault);
+
+/* Reads text that must hold one object, in which no key stands twice. `name` is what faults call
+ * it. `*out` is the caller's reference. */
+imu_engine_status imu_json_parse(const char *text, size_t size, const char *name, json_t **out,
+                                 imu_fault *fault);
 
 /* Reads a whole file of at most `max_bytes`; *out is NUL-terminated and the caller's to free. */
 imu_engine_status imu_file_read(const char *folder, const char *name, size_t max_bytes, char **out,

@@ -272,12 +272,14 @@ static imu_engine_status describe_single(imu_model *m, imu_fault *fault)
     return s;
 }
 
-imu_engine_status imu_model_use_tokenizer(imu_model *m, const char *folder, imu_fault *fault)
+imu_engine_status imu_model_use_tokenizer(imu_model *m, const char *folder, const char *hash,
+                                          imu_fault *fault)
 {
     imu_tokenizer *t;
     if (!m->single || !m->single->text[0].config)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT, "The model has a tokenizer of its own.");
-    imu_engine_status s = imu_tokenizer_open(folder, &t, fault);
+    imu_engine_status s = imu_tokenizer_open(folder, hash, &t, fault);
+    m->tokenizer_spoiled |= hash && s == IMU_ENGINE_BAD_MODEL;
     if (s)
         return s;
     json_int_t words = json_integer_value(json_object_get(m->single->text[0].config, "vocab_size"));
@@ -290,6 +292,7 @@ imu_engine_status imu_model_use_tokenizer(imu_model *m, const char *folder, imu_
         return imu_fail_memory(fault);
     free(m->tokenizers);
     m->tokenizers = copy;
+    snprintf(m->tokenizer_hash, sizeof m->tokenizer_hash, "%s", hash ? hash : "");
     return IMU_ENGINE_OK;
 }
 
@@ -365,13 +368,16 @@ static imu_engine_status open_tokenizer(imu_model *m, int i, imu_fault *fault)
     if (m->single && !m->tokenizers)
         return imu_fail(fault, IMU_ENGINE_INCOMPLETE,
                         "This model is a single file and needs a tokenizer (the list of words that "
-                        "prompts are read with), which such files lack. Whoever looks after this "
+                        "prompts are read with), which such files lack. %sWhoever looks after this "
                         "server can install a model of the same family that is a folder, in the "
-                        "layout of diffusers, beside it: its tokenizer is used then.");
+                        "layout of diffusers, beside it, or bring vocab.json and merges.txt: "
+                        "invokemu models tokenizer FOLDER.",
+                        m->tokenizer_spoiled ? "The one that was kept is damaged. " : "");
     if (m->single)
-        return imu_tokenizer_open(m->tokenizers, &m->tokenizer[i], fault);
+        return imu_tokenizer_open(m->tokenizers, *m->tokenizer_hash ? m->tokenizer_hash : NULL,
+                                  &m->tokenizer[i], fault);
     imu_engine_status s = part_path(m, m->kind.tokenizer[i], path, fault);
-    return s ? s : imu_tokenizer_open(path, &m->tokenizer[i], fault);
+    return s ? s : imu_tokenizer_open(path, NULL, &m->tokenizer[i], fault);
 }
 
 static imu_engine_status need_text(imu_model *m, imu_fault *fault)

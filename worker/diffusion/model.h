@@ -7,6 +7,7 @@
 #include "worker/diffusion/single_file.h"
 #include "worker/diffusion/text_encoder.h"
 #include "worker/diffusion/tokenizer.h"
+#include "worker/diffusion/tokenizer_files.h"
 #include "worker/diffusion/unet.h"
 #include "worker/diffusion/vae.h"
 
@@ -19,9 +20,11 @@ struct imu_engine {
 struct imu_model {
     imu_engine *engine;
     char *folder;
-    imu_single_file *single;   /* a checkpoint of one file, at `folder`; or NULL */
-    bool is_vae;               /* `folder` holds a VAE and nothing else */
-    char *tokenizers;          /* the folder whose tokenizer it uses, or NULL */
+    imu_single_file *single;                 /* a checkpoint of one file, at `folder`; or NULL */
+    bool is_vae;                             /* `folder` holds a VAE and nothing else */
+    char *tokenizers;                        /* the folder whose tokenizer it uses, or NULL */
+    char tokenizer_hash[IMU_TOKENIZER_HASH]; /* that its files must have; "" for any */
+    bool tokenizer_spoiled;                  /* one that was kept for it isn't what it was */
     int pad[IMU_MAX_ENCODERS]; /* fills the chunks of a text encoder; -1: as its tokenizer says */
     imu_model_info info;
     imu_model_kind kind;

@@ -134,9 +134,11 @@ imu_engine_status imu_model_open(imu_engine *engine, const char *folder, imu_mod
 /* The same for a checkpoint of one file with the original names. */
 imu_engine_status imu_model_open_file(imu_engine *engine, const char *file, imu_model **out,
                                       imu_fault *fault);
-/* Such files lack a tokenizer: names the folder of one, with vocab.json and merges.txt.
+/* Such files lack a tokenizer: names the folder of one, with vocab.json and merges.txt. With a
+ * `hash` they must have it, now and whenever they are read (tokenizer_files.h); NULL for any.
  * IMU_ENGINE_BAD_INPUT when its words are not those of the model's text encoder. */
-imu_engine_status imu_model_use_tokenizer(imu_model *model, const char *folder, imu_fault *fault);
+imu_engine_status imu_model_use_tokenizer(imu_model *model, const char *folder, const char *hash,
+                                          imu_fault *fault);
 void imu_model_close(imu_model *model); /* NULL is fine */
 const imu_model_info *imu_model_get_info(const imu_model *model);
 /* Opens `parts` now, checks their tensors and has their files read ahead; or gives their memory

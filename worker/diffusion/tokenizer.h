@@ -7,8 +7,11 @@
 
 typedef struct imu_tokenizer imu_tokenizer;
 
-/* Reads vocab.json, merges.txt and the special tokens of a folder. */
-imu_engine_status imu_tokenizer_open(const char *folder, imu_tokenizer **out, imu_fault *fault);
+/* Reads vocab.json, merges.txt and the special tokens of a folder. With a `hash`, the first two
+ * alone, which must have it (tokenizer_files.h); NULL: whatever they hold.
+ * IMU_ENGINE_BAD_MODEL when they have another. */
+imu_engine_status imu_tokenizer_open(const char *folder, const char *hash, imu_tokenizer **out,
+                                     imu_fault *fault);
 void imu_tokenizer_close(imu_tokenizer *t);
 
 int imu_tokenizer_bos(const imu_tokenizer *t);

@@ -1,8 +1,9 @@
 /* See models.h. */
 #include "worker/diffusion/model_files.h"
+#include "worker/nodes/lenders.h"
 #include "worker/nodes/models.h"
 
-#include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -23,7 +24,8 @@ struct entry {
 
 struct imu_models {
     imu_engine *engine;
-    char folder[PATH_MAX]; /* "" for anywhere */
+    char folder[PATH_MAX];     /* "" for anywhere */
+    char tokenizers[PATH_MAX]; /* those that are kept; "" for none */
     uint64_t clock;
     struct entry open[MAX_OPEN];
     size_t n_open;
@@ -32,8 +34,7 @@ struct imu_models {
     json_t *unload; /* keys to drop, or null in it for all */
 };
 
-imu_models *imu_models_new(const char *device, const char *folder, int threads, uint64_t cpu_bytes,
-                           uint64_t gpu_bytes, imu_error *err)
+imu_models *imu_models_new(const imu_options *o, imu_error *err)
 {
     imu_models *m = calloc(1, sizeof *m);
     if (!m) {
@@ -43,16 +44,20 @@ imu_models *imu_models_new(const char *device, const char *folder, int threads, 
     m->loaded = json_array();
     m->unload = json_array();
     pthread_mutex_init(&m->lock, NULL);
-    if (folder && !realpath(folder, m->folder)) {
+    snprintf(m->tokenizers, sizeof m->tokenizers, "%s", o->tokenizers ? o->tokenizers : "");
+    if (o->models && !realpath(o->models, m->folder)) {
         imu_refuse(err, "NotFound", "The folder of models does not exist.");
         imu_models_free(m);
         return NULL;
     }
-    imu_engine_options options = {.threads = threads,
+    if (o->tokenizers && access(o->tokenizers, R_OK | X_OK))
+        fprintf(stderr, "invokemu-worker: --tokenizers %s can't be read: %s\n", o->tokenizers,
+                strerror(errno));
+    imu_engine_options options = {.threads = o->threads,
                                   .precision = IMU_PRECISION_AUTO,
-                                  .device = device ? device : "auto",
-                                  .cpu_bytes = cpu_bytes,
-                                  .gpu_bytes = gpu_bytes};
+                                  .device = o->device ? o->device : "auto",
+                                  .cpu_bytes = o->cache_bytes,
+                                  .gpu_bytes = o->gpu_bytes};
     imu_fault fault;
     if (imu_engine_open(&options, &m->engine, &fault) != IMU_ENGINE_OK) {
         imu_refuse(err, "EngineError", "%s", fault.text);
@@ -285,48 +290,13 @@ imu_engine *imu_models_engine(const imu_call *call)
 
 /* ---- the cache ---- */
 
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int is_shown(const struct dirent *entry)
-{
-    return entry->d_name[0] != '.';
-}
-
-/* Whether that folder had a tokenizer for the checkpoint. A refiner's has its second alone. */
-static bool lend_from(const char *folder, const char *name, imu_model *model)
-{
-    static const char *const parts[] = {"tokenizer", "tokenizer_2"};
-    char path[PATH_MAX];
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        int n = snprintf(path, sizeof path, "%s/%s/%s", folder, name, parts[i]);
-        if (n > 0 && n < PATH_MAX && !access(path, R_OK) &&
-            !imu_model_use_tokenizer(model, path, NULL))
-            return true;
-    }
-    return false;
-}
-
-/* Gives a checkpoint the tokenizer of a model that lies beside it as a folder: the first by name
- * whose words fit, as the order of a directory is anybody's. All that fit have the same words, and
- * the checkpoint knows itself what fills its chunks. Without one the model says what it lacks when
- * a prompt is to be encoded. */
+/* Where a checkpoint's neighbours lie: in the worker's folder of models, or beside it. */
 static void lend_tokenizer(const imu_models *m, const char *file, imu_model *model)
 {
-    char root[PATH_MAX];
-    struct dirent **entries = NULL;
+    char beside[PATH_MAX];
     const char *slash = strrchr(file, '/');
-    snprintf(root, sizeof root, "%.*s", (int)(slash ? slash - file : 0), file);
-    const char *where = m->folder[0] ? m->folder : root;
-    int count = scandir(where, &entries, is_shown, by_name);
-    bool lent = false;
-    for (int i = 0; i < count; i++) {
-        lent = lent || lend_from(where, entries[i]->d_name, model);
-        free(entries[i]);
-    }
-    free(entries);
+    snprintf(beside, sizeof beside, "%.*s", (int)(slash ? slash - file : 0), file);
+    imu_lend_tokenizer(m->tokenizers, m->folder[0] ? m->folder : beside, model);
 }
 
 static imu_engine_status open_files(const imu_models *m, const char *path, imu_model **model,

@@ -8,20 +8,18 @@
 #define IMU_MODELS_H
 
 #include "worker/nodes/env.h"
+#include "worker/options.h"
 
 #include <limits.h>
 
 typedef struct imu_models imu_models;
 
 /**
- * @param device   what computes, as imu_engine_options has it; NULL: a GPU if there is one
- * @param folder   models must lie below it, and relative paths start there; NULL: anywhere
- * @param threads  0: one per processor
- * @param cpu_bytes, gpu_bytes  the budgets, as imu_engine_options has them
+ * @param o  device, threads and budgets; the folder that models must lie below, and relative paths
+ *           start at; the folder of tokenizers that the server keeps
  * @return the cache, or NULL with the error (the engine does not start)
  */
-imu_models *imu_models_new(const char *device, const char *folder, int threads, uint64_t cpu_bytes,
-                           uint64_t gpu_bytes, imu_error *err);
+imu_models *imu_models_new(const imu_options *o, imu_error *err);
 void imu_models_free(imu_models *m);
 /** What computes, "cpu" or "cuda", and a short description of it. */
 const char *imu_models_device_kind(const imu_models *m);

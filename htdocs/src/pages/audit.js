@@ -48,6 +48,7 @@ const ACTIONS = {
   model_changed: 'Changed a model',
   model_deleted: 'Removed a model',
   model_installed: 'Added a model',
+  tokenizer_kept: 'Added a tokenizer',
   queue_paused: 'Paused the queue',
   queue_resumed: 'Let the queue go on',
   queue_cleared: 'Emptied the queue',
