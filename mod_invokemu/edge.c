@@ -127,14 +127,10 @@ static int send_file(imu_req *req)
                                                       imu_error(req->p, 404, "file_missing",
                                                                 "This file is no longer there."),
                                                       "file missing: %s", req->reply.file));
-    if (req->reply.last_time && apr_file_remove(req->reply.file, r->pool) != APR_SUCCESS)
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "IMU0103: cannot delete %s",
-                      req->reply.file);
     if (req->reply.etag)
         apr_table_setn(r->headers_out, "ETag", req->reply.etag);
     ap_set_content_length(r, info.size);
-    if (req->reply.last_time) {
-        /* All of it or nothing: what is left out now can't be asked for again. */
+    if (req->reply.whole) {
         apr_table_unset(r->headers_in, "Range");
         apr_table_setn(r->headers_out, "Accept-Ranges", "none");
     } else {

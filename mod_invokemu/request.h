@@ -26,8 +26,8 @@ typedef struct imu_reply {
     const char *file;  /**< path of a file to send instead of body */
     const char *etag;  /**< strong validator with its quotes, or NULL */
     const char *cache; /**< Cache-Control; NULL: "no-store" */
-    int last_time;     /**< the file is deleted as soon as it is open for sending */
-    int part_of_page;  /**< a script, a style: nothing that could be a page */
+    int whole; /**< the file goes out as one piece, whatever part or condition is asked for */
+    int part_of_page; /**< a script, a style: nothing that could be a page */
 } imu_reply;
 
 typedef struct imu_req {

@@ -1,6 +1,6 @@
 /*
  * process.c: the dispatcher from start to end, and what it does beside the queue: forgetting old
- * jobs and sign-ins, and files.
+ * jobs and sign-ins, files, and downloads that nobody fetched.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include "mod_invokemu/dispatch/hub.h"
 #include "mod_invokemu/dispatch/mailer.h"
 #include "mod_invokemu/dispatch/scheduler.h"
+#include "mod_invokemu/store/archives.h"
 #include "mod_invokemu/store/audit.h"
 #include "mod_invokemu/store/disk.h"
 #include "mod_invokemu/store/picture_files.h"
@@ -100,6 +101,7 @@ static void keep_house(imu_dispatch *d, apr_pool_t *p)
              "old entries of the audit log can't be removed");
     complain(imu_pictures_purge(d->db, p, d->conf->root, &left),
              "files of deleted pictures can't be removed");
+    complain(imu_archives_purge(d->db, p, d->conf->root), "old downloads can't be removed");
     if (gone || sessions)
         imu_dlog(IMU_LOG_DEBUG, "IMU0451: removed %d old jobs and %d old sign-ins", gone, sessions);
     imu_disk_reserve(p, d->conf->database);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { before, describe, test } from 'node:test';
 import { Client } from '../lib/http.mjs';
-import { useServer } from '../lib/server.mjs';
+import { until, useServer } from '../lib/server.mjs';
 import { addUser, setupAdmin, upload } from '../lib/users.mjs';
 
 const DOWNLOAD = '/api/v1/images/download';
@@ -24,6 +24,8 @@ describe('bulk download', () => {
         return answer.body.bulk_download_item_name;
     };
     const folder = () => path.join(server.data, 'outputs/bulk_downloads');
+    /** Sent ones go when their last byte has gone out. */
+    const allGone = () => until(() => fs.readdirSync(folder()).length === 0, 'an empty folder');
     /** Names in a ZIP file, as another program reads it. */
     const list = (bytes) => {
         const file = path.join(server.root, 'fetched.zip');
@@ -42,7 +44,8 @@ describe('bulk download', () => {
         assert.match(got.headers['content-disposition'], /^attachment; /);
         assert.deepEqual(list(got.raw).sort(), [...names].sort());
         assert.equal((await ann.get(`${DOWNLOAD}/${name}`)).status, 404);
-        assert.deepEqual(fs.readdirSync(folder()), []);
+        await allGone();
+        assert.equal((await ann.head(`${DOWNLOAD}/${name}`)).status, 404);
     });
 
     test('is given out only as long as what is in it may be seen', async () => {
@@ -56,7 +59,7 @@ describe('bulk download', () => {
             assert.equal((await ben.get(`${DOWNLOAD}/${kept}`)).status, 200);
             assert.equal((await ann.delete(`/api/v1/boards/${id}/share/${ben.user.user_id}`)).status, 200);
             assert.equal((await ben.head(`${DOWNLOAD}/${name}`)).status, 404);
-            assert.deepEqual(fs.readdirSync(folder()), [], 'it is not kept either');
+            await allGone(); // it is not kept either
             assert.equal((await ben.get(`${DOWNLOAD}/${name}`)).status, 404);
         }
         assert.equal((await share()).status, 200);
@@ -67,6 +70,41 @@ describe('bulk download', () => {
         const mine = await make(ben, { image_names: [own] });
         assert.equal((await ben.delete(`/api/v1/images/i/${own}`)).status, 200);
         assert.equal((await ben.get(`${DOWNLOAD}/${mine}`)).status, 200, 'what is deleted is not hidden');
+    });
+
+    test('is not given out when somebody has taken a picture back and deleted it', async () => {
+        const { board_id: id } = (await ann.post('/api/v1/boards/?board_name=Lent-again')).body;
+        const { board_id: elsewhere } = (await ann.post('/api/v1/boards/?board_name=Taken-back')).body;
+        const take = {
+            unshare: () => ann.delete(`/api/v1/boards/${id}/share/${ben.user.user_id}`),
+            move: (picture) => ann.post('/api/v1/board_images/', { board_id: elsewhere, image_name: picture }),
+        };
+        for (const [how, what] of [['unshare', 'picture'], ['move', 'picture'], ['move', 'board']]) {
+            await ann.post(`/api/v1/boards/${id}/share`, { user_ids: [ben.user.user_id], permission: 'read' });
+            const { image_name: picture } = await upload(ann, { query: `&board_id=${id}` });
+            const name = await make(ben, what === 'board' ? { board_id: id } : { image_names: [picture] });
+            assert.ok((await take[how](picture)).status < 300);
+            assert.equal((await ann.delete(`/api/v1/images/i/${picture}`)).status, 200);
+            assert.equal((await ben.get(`${DOWNLOAD}/${name}`)).status, 404, `${how} ${what}`);
+            await allGone();
+        }
+    });
+
+    test('of a day ago is not given out, and goes without anybody’s doing', async () => {
+        const { image_name: picture } = await upload(ann);
+        const [old, stray, young] = [await make(ann, { image_names: [picture] }), await make(ann, { image_names: [picture] }), await make(ann, { image_names: [picture] })];
+        const is = (name) => fs.existsSync(path.join(folder(), name));
+        server.sql(`UPDATE bulk_downloads SET created_at = '2020-01-01 00:00:00.000' WHERE name = '${old}'`);
+        server.sql(`DELETE FROM bulk_downloads WHERE name = '${stray}'`);
+        [old, stray].forEach((name) => fs.utimesSync(path.join(folder(), name), 0, 0));
+        assert.equal((await ann.head(`${DOWNLOAD}/${old}`)).status, 404);
+        assert.equal((await ann.get(`${DOWNLOAD}/${old}`)).status, 404);
+        assert.ok(is(old));
+        await server.restart();
+        await until(() => !is(old) && !is(stray), 'the end of old ones');
+        assert.equal(server.sql(`SELECT COUNT(*) AS n FROM bulk_downloads WHERE name = '${old}'`)[0].n, 0);
+        assert.equal((await ann.get(`${DOWNLOAD}/${young}`)).status, 200);
+        await allGone();
     });
 
     test('holds pictures from elsewhere under their names, whatever letters those have', async () => {

@@ -1,12 +1,14 @@
 // HTTP/2, for administrators who turn it on: what arrives slowly takes few of mod_http2's threads, too.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import http2 from 'node:http2';
+import path from 'node:path';
 import { once } from 'node:events';
 import { after, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { makePng } from '../lib/png.mjs';
 import { HTTP2, oneChild, until, useServer } from '../lib/server.mjs';
-import { addUser, setupAdmin } from '../lib/users.mjs';
+import { ADMIN, addUser, login, setupAdmin, upload } from '../lib/users.mjs';
 
 const server = useServer({
     conf: `${oneChild(8)}${HTTP2}InvokeMUMaxSockets 1000\nRequestReadTimeout header=0 body=0\nH2MinWorkers 8\nH2MaxWorkers 8\n`,
@@ -121,6 +123,26 @@ test('a browser’s thirty pictures at once are all taken', async () => {
     const headers = { authorization: `Bearer ${admin.token}`, 'content-type': 'multipart/form-data; boundary=b' };
     const answers = await Promise.all(Array.from({ length: 30 }, () => ask(on, '/api/v1/images/upload?image_category=user&is_intermediate=false', headers, body)));
     assert.deepEqual(answers.map((answer) => answer.status), Array(30).fill(201));
+});
+
+test('a download is there, and counted, until it was read', async () => {
+    const who = await addUser(await login(usual, ADMIN.email, ADMIN.password), 'Reader');
+    const folder = path.join(usual.data, 'outputs/bulk_downloads');
+    const { image_name: name } = await upload(who);
+    fs.truncateSync(path.join(usual.data, 'outputs/images', name), 16 * 1024 ** 2);
+    const made = await who.post('/api/v1/images/download', { image_names: [name] });
+    const at = `/api/v1/images/download/${made.body.bulk_download_item_name}`;
+    const headers = { authorization: `Bearer ${who.token}` };
+    const stream = session(usual).request({ ':path': at, ...headers });
+    const [head] = await once(stream, 'response');
+    assert.equal(head[':status'], 200);
+    assert.equal((await ask(session(usual), at, headers)).status, 404);
+    assert.equal(fs.readdirSync(folder).length, 1);
+    let read = 0;
+    stream.on('data', (data) => (read += data.length));
+    await once(stream, 'end');
+    assert.ok(read > 16 * 1024 ** 2);
+    await until(() => fs.readdirSync(folder).length === 0, 'its end');
 });
 
 test('bodies that nobody reads are not waited for', async () => {

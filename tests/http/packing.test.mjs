@@ -1,8 +1,10 @@
 // Packing pictures: one person takes neither the threads of a child nor the disk with it.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import { closeAll, listen } from '../lib/events.mjs';
 import { oneChild, until, useServer } from '../lib/server.mjs';
@@ -65,6 +67,97 @@ describe('packing', () => {
         await until(() => failed().length === 1, 'the news of that');
         assert.match(failed()[0].error, /packing other downloads/);
         assert.equal(fs.readdirSync(folder()).length, made, 'nothing of it stays behind');
+    });
+
+    /** Pictures of a person that take a while: of every other one nothing comes until `go` lets it pass. */
+    const long = async (who) => {
+        const { image_name: first } = await upload(who);
+        const names = Array.from({ length: 120 }, (_, i) => `${i}-${first}`);
+        const row = (name) => `UPDATE one SET image_name = '${name}'; INSERT INTO images SELECT * FROM one;`;
+        server.sql(`CREATE TEMP TABLE one AS SELECT * FROM images WHERE image_name = '${first}'; BEGIN; ${names.map(row).join(' ')} COMMIT`);
+        const held = names.filter((_, i) => i % 2).map(file);
+        names.filter((_, i) => i % 2 === 0).forEach((name) => fs.copyFileSync(file(first), file(name)));
+        execFileSync('mkfifo', held);
+        const go = () => {
+            try {
+                fs.closeSync(fs.openSync(held[0], fs.constants.O_WRONLY | fs.constants.O_NONBLOCK));
+                held.shift();
+            } catch (error) {
+                assert.equal(error.code, 'ENXIO', 'nobody reads it yet');
+            }
+        };
+        let timer = setInterval(() => held.length && go(), 250);
+        const finish = () => {
+            clearInterval(timer);
+            timer = setInterval(() => (held.length ? go() : clearInterval(timer)), 5);
+        };
+        const answer = ask(who, names).finally(() => clearInterval(timer));
+        return { answer, finish };
+    };
+
+    test('leaves nothing behind when the account goes meanwhile', async () => {
+        const who = await addUser(admin, 'Goes');
+        const before = fs.readdirSync(folder());
+        const { answer, finish } = await long(who);
+        await until(() => fs.readdirSync(folder()).length === before.length + 1, 'the beginning');
+        server.sql(`PRAGMA foreign_keys = ON; DELETE FROM users WHERE user_id = '${who.user.user_id}'`);
+        finish();
+        assert.ok((await answer).status >= 400);
+        assert.deepEqual(fs.readdirSync(folder()), before);
+    });
+
+    /** Fetches an archive, and reads no further than its beginning. */
+    const begin = async (who, name) => {
+        const socket = net.connect(server.port, '127.0.0.1');
+        socket.on('error', () => {});
+        socket.write(`GET ${DOWNLOAD}/${name} HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nAuthorization: Bearer ${who.token}\r\n\r\n`);
+        const [head] = await once(socket, 'data');
+        socket.pause();
+        assert.match(head.toString('latin1'), /^HTTP\/1.1 200/);
+        return { socket, length: head.length };
+    };
+    /** A picture that no socket takes at once. */
+    const large = async (who) => {
+        const { image_name: name } = await upload(who);
+        fs.truncateSync(file(name), 16 * 1024 ** 2);
+        return [name];
+    };
+
+    test('counts what is being sent for whom it was made, and sends it once', async () => {
+        const who = await addUser(admin, 'Reads-nothing');
+        const pictures = await large(who);
+        const before = fs.readdirSync(folder()).length;
+        const all = [];
+        for (let i = 0; i < 10; i++) {
+            const name = await make(who, pictures);
+            all.push({ name, ...(await begin(who, name)) });
+        }
+        const answer = await ask(who, pictures);
+        assert.deepEqual([answer.status, Number(answer.headers['retry-after']) > 0], [429, true]);
+        assert.match(answer.body.detail, /have not arrived yet/);
+        assert.equal(fs.readdirSync(folder()).length, before + 10);
+        assert.equal((await who.get(`${DOWNLOAD}/${all[0].name}`)).status, 404, 'somebody has it');
+        const [{ socket, length }, ...others] = all;
+        others.forEach((each) => each.socket.destroy());
+        await until(() => fs.readdirSync(folder()).length === before + 1, 'the end of those that were broken off');
+        await make(who, pictures);
+        let read = length;
+        socket.on('data', (data) => (read += data.length)).resume();
+        await until(() => read > 16 * 1024 ** 2, 'the rest of the first');
+        await until(() => !fs.existsSync(path.join(folder(), all[0].name)), 'its end');
+        socket.destroy();
+    });
+
+    test('can be fetched again when the server was killed while it sent it', async () => {
+        const who = await addUser(admin, 'Killed');
+        const name = await make(who, await large(who));
+        const { socket } = await begin(who, name);
+        server.allowLog(/exit signal Killed|IMU0\d+:.*child/);
+        process.kill(server.pids().children[0], 'SIGKILL');
+        await once(socket.resume(), 'close');
+        const { status, raw } = await who.get(`${DOWNLOAD}/${name}`);
+        assert.deepEqual([status, raw.length > 16 * 1024 ** 2], [200, true]);
+        await until(() => !fs.existsSync(path.join(folder(), name)), 'its end');
     });
 
     test('again and again leaves the newest ten of a person, and others theirs', async () => {
