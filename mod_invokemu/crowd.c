@@ -1,4 +1,4 @@
-#include "mod_invokemu/crowd.h"
+#include "mod_invokemu/crowd_threads.h"
 
 #include <ap_mpm.h>
 #include <http_log.h>
@@ -75,16 +75,18 @@ void imu_crowd_child_init(apr_pool_t *pchild, server_rec *s)
     share(threads);
 }
 
-static int has_room(const crowd *of)
+/* How many more it may have now. */
+static int room(const crowd *of)
 {
-    int taken = 0;
+    int taken = 0, left;
 
     for (size_t i = 0; i < CROWDS; i++) {
         const crowd *c = crowds[i];
 
         taken += c == of || c->used > c->kept ? c->used : c->kept;
     }
-    return of->used < of->all && taken < places;
+    left = places - taken;
+    return left < of->all - of->used ? left : of->all - of->used;
 }
 
 static int held_by(const crowd *of, const char *who)
@@ -126,11 +128,10 @@ static int free_place(const crowd *of)
     return IMU_NO_PLACE;
 }
 
-/* Whether it holds all that it may: what nobody else wants, people may have. But packing works, and
- * what it did is lost when somebody else comes. */
+/* Whether it holds all that it may: what nobody else wants, people may have. */
 static int has_its_share(const crowd *of, const imu_wait *wait, int same)
 {
-    int alone = wait->known && !wait->packing && (wait->leaving || of->used == same);
+    int alone = wait->known && (wait->leaving || of->used == same);
 
     return same >= (alone ? of->all : of->each);
 }
@@ -139,18 +140,12 @@ static int free_for(const crowd *of, const imu_wait *wait)
 {
     int own = has_its_share(of, wait, held_by(of, wait->who));
 
-    return own || !has_room(of) ? IMU_NO_PLACE : free_place(of);
+    return own || room(of) <= 0 ? IMU_NO_PLACE : free_place(of);
 }
 
 static crowd *crowd_of(const imu_wait *wait)
 {
-    return wait->packing ? &packing : wait->known ? &people : &strangers;
-}
-
-/* How long the line may be. Of it, packing leaves half to what is over soon. */
-static int line_for(const imu_wait *wait)
-{
-    return wait->packing ? longest[wait->stream] / 2 : longest[wait->stream];
+    return wait->known ? &people : &strangers;
 }
 
 /* Waits a moment for a place to become free, with the lock given up. @return -1 when that is not
@@ -160,7 +155,7 @@ static int stand_in_line(const crowd *of, const imu_wait *wait)
     apr_time_t end = apr_time_now() + POLITE;
     apr_status_t rv = APR_SUCCESS;
 
-    if (!wait->known || wait->leaving || line >= line_for(wait))
+    if (!wait->known || wait->leaving || line >= longest[wait->stream])
         return -1;
     line++;
     for (apr_time_t now = apr_time_now();
@@ -268,15 +263,15 @@ void imu_crowd_leave(imu_wait *wait)
 
 int imu_crowd_enter_hashing(void)
 {
-    int room = 1;
+    int enters = 1;
 
     if (lock) {
         apr_thread_mutex_lock(lock);
-        room = has_room(&hashing);
-        hashing.used += room;
+        enters = room(&hashing) > 0;
+        hashing.used += enters;
         apr_thread_mutex_unlock(lock);
     }
-    return room ? 0 : -1;
+    return enters ? 0 : -1;
 }
 
 void imu_crowd_leave_hashing(void)
@@ -286,4 +281,45 @@ void imu_crowd_leave_hashing(void)
     apr_thread_mutex_lock(lock);
     hashing.used--;
     apr_thread_mutex_unlock(lock);
+}
+
+/* ---- packing ---- */
+
+apr_thread_mutex_t *imu_crowd_lock(void)
+{
+    return lock;
+}
+
+apr_thread_cond_t *imu_crowd_freed(void)
+{
+    return freed;
+}
+
+int imu_crowd_packing_room(void)
+{
+    int left = room(&packing);
+
+    return left > 0 ? left : 0;
+}
+
+int imu_crowd_packing_each(void)
+{
+    return packing.each;
+}
+
+int imu_crowd_line_room(int stream)
+{
+    int left = (longest[stream] + 1) / 2 - line;
+
+    return left > 0 ? left : 0;
+}
+
+void imu_crowd_pack(int more)
+{
+    packing.used += more;
+}
+
+void imu_crowd_line(int more)
+{
+    line += more;
 }

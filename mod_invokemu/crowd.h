@@ -4,7 +4,7 @@
  * to what is answered at once. Of the others, people get most for what is slow, each account half
  * of these while others want some; whoever has not signed in shares a few, each network half of
  * these; and hashing has its own. What one of the three doesn't use another may, up to what is kept
- * for each; so may packing, for which nothing is kept, a few at most, each account half of these.
+ * for each; so may packing (packers.h), for which nothing is kept, a few at most.
  * Who reads slowly may hold all that are free. A place can be lost, to somebody who holds fewer or,
  * if nothing moves, as many. Before people lose or are refused one, some may stand in line for a
  * moment: most is over soon.
@@ -23,7 +23,6 @@ typedef struct imu_wait {
     int refused;      /**< there was no place */
     int stream;       /**< of HTTP/2: it waits in a thread of mod_http2's, which has more of them */
     int leaving;      /**< for a client that reads: may hold more places than others */
-    int packing;      /**< an account's pictures into a file */
     apr_time_t moved; /**< when something last came or went */
     int lost;         /**< somebody else has the place now */
 } imu_wait;

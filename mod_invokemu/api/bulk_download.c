@@ -8,8 +8,8 @@
 
 #include "mod_invokemu/api/gallery.h"
 #include "mod_invokemu/api/handlers.h"
-#include "mod_invokemu/crowd.h"
 #include "mod_invokemu/events/publish.h"
+#include "mod_invokemu/packers.h"
 #include "mod_invokemu/store/archives.h"
 #include "mod_invokemu/util/ids.h"
 #include "mod_invokemu/validate.h"
@@ -112,15 +112,11 @@ static imu_err *pack(imu_req *req, const imu_archive_job *job, const char *name,
 imu_err *imu_api_bulk_download_make(imu_req *req)
 {
     const char *name = imu_archive_name_new(req->p);
-    imu_wait wait = {.known = 1,
-                     .who = req->who.user_id,
-                     .stream = req->r->connection->master != NULL,
-                     .packing = 1,
-                     .place = IMU_NO_PLACE};
+    imu_packer packer = {.who = req->who.user_id, .stream = req->r->connection->master != NULL};
     imu_archive_job job = {.root = req->inst->root,
                            .min_free = req->inst->min_free,
-                           .wanted = imu_crowd_works,
-                           .user = &wait};
+                           .wanted = imu_packer_goes_on,
+                           .user = &packer};
     imu_archive_source source;
     json_t *names = NULL;
     imu_err *err = imu_req_disk(req);
@@ -128,16 +124,16 @@ imu_err *imu_api_bulk_download_make(imu_req *req)
     if (!err)
         err = chosen(req, &names, &source);
     if (!err)
-        err = imu_archive_room(req->db, req->p, job.root, wait.who, &job.room);
+        err = imu_archive_room(req->db, req->p, job.root, packer.who, &job.room);
     imu_req_db_release(req);
     if (err)
         return err;
-    if (imu_crowd_enter(&wait) != 0)
+    if (imu_packer_enter(&packer) != 0)
         return imu_archive_busy(req->p);
     announce(req, "bulk_download_started", name, NULL);
     job.names = names;
     err = pack(req, &job, name, &source);
-    imu_crowd_leave(&wait);
+    imu_packer_leave(&packer);
     announce(req, err ? "bulk_download_error" : "bulk_download_complete", name, err);
     if (err)
         return err;
