@@ -73,17 +73,17 @@ static imu_limit_entry *make(imu_limits *t, apr_uint64_t key)
 }
 
 apr_interval_time_t imu_limit_take(imu_limits *t, apr_uint64_t key, const imu_limit_rule *rule,
-                                   apr_time_t now)
+                                   apr_int64_t units, apr_time_t now)
 {
     imu_limit_entry *e = find(t, key);
-    apr_time_t full = e && e->full > now ? e->full : now;
-    apr_interval_time_t over = full + rule->refill - (now + rule->burst * rule->refill);
+    apr_time_t full = (e && e->full > now ? e->full : now) + units * rule->refill;
+    apr_interval_time_t over = full - (now + rule->burst * rule->refill);
 
     if (over > 0)
         return over;
     if (!e)
         e = make(t, key);
-    e->full = full + rule->refill;
+    e->full = full;
     return 0;
 }
 

@@ -1,12 +1,13 @@
 /*
- * core_limit.h: tables of "how often has this failed lately", made to live in memory that several
- * processes share.
+ * core_limit.h: tables of "how often has this failed lately", or how much somebody has sent, made
+ * to live in memory that several processes share.
  *
  * Each key has one allowance that refills steadily (the generic cell rate algorithm: a single time
  * stamp per key). Each kind of keys has a table of its own, of a fixed size; when a bucket of it is
  * full, the entry that is closest to having recovered makes room. So whoever wants an entry to be
  * forgotten has to use up the allowances of a whole table of others of its kind, each at the same
- * price, and faster than they refill. Callers hold a lock.
+ * price, and faster than they refill. Callers hold a lock, and say by imu_clock_steady() what time
+ * it is: by a clock that is set back nothing would refill for so long.
  */
 #ifndef IMU_CORE_LIMIT_H
 #define IMU_CORE_LIMIT_H
@@ -28,7 +29,7 @@ typedef struct imu_limits {
     imu_limit_entry entries[];
 } imu_limits;
 
-/** An allowance: burst failures at once, and one more every refill. */
+/** An allowance: burst failures (or other units) at once, and one more every refill. */
 typedef struct imu_limit_rule {
     int burst;
     apr_interval_time_t refill;
@@ -41,10 +42,10 @@ apr_size_t imu_limits_size(apr_uint32_t kinds, apr_uint32_t buckets);
 void imu_limits_init(imu_limits *t, apr_uint32_t kinds, apr_uint32_t buckets);
 /** Key of a text within a kind, 0 to kinds - 1: an account and an address never meet. */
 apr_uint64_t imu_limit_key(const imu_limits *t, unsigned kind, const char *text);
-/** Takes one from the key's allowance. @return 0, or how long until one is there (nothing is taken
- * then) */
+/** Takes so many units from the key's allowance. @return 0, or how long until they are there
+ * (nothing is taken then) */
 apr_interval_time_t imu_limit_take(imu_limits *t, apr_uint64_t key, const imu_limit_rule *rule,
-                                   apr_time_t now);
+                                   apr_int64_t units, apr_time_t now);
 /** Takes one, whether it is there or not; what is owed never gets more than the whole allowance. */
 void imu_limit_charge(imu_limits *t, apr_uint64_t key, const imu_limit_rule *rule, apr_time_t now);
 /** How long until the key's allowance is whole again. */

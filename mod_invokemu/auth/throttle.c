@@ -12,6 +12,7 @@
 #include "mod_invokemu/auth/core_password.h"
 #include "mod_invokemu/crowd.h"
 #include "mod_invokemu/hosts.h"
+#include "mod_invokemu/util/clock.h"
 
 APLOG_USE_MODULE(invokemu);
 
@@ -131,7 +132,8 @@ static void return_fees(const fee *fees, int n, apr_time_t now)
 static apr_interval_time_t take_fees(const fee *fees, int n, apr_time_t now, kind *lacks)
 {
     for (int i = 0; i < n; i++) {
-        apr_interval_time_t wait = imu_limit_take(limits, key_of(fees[i]), &rules[fees[i].of], now);
+        apr_interval_time_t wait =
+            imu_limit_take(limits, key_of(fees[i]), &rules[fees[i].of], 1, now);
 
         if (wait > 0) {
             return_fees(fees, i, now);
@@ -154,7 +156,7 @@ static imu_err *take(imu_req *req, const fee *fees, int n)
 
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)
         return no_lock(req);
-    wait = take_fees(fees, n, apr_time_now(), NULL);
+    wait = take_fees(fees, n, imu_clock_steady(), NULL);
     apr_global_mutex_unlock(lock);
     return wait > 0 ? too_many(req, wait) : NULL;
 }
@@ -163,7 +165,7 @@ static void give_back(const fee *fees, int n)
 {
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)
         return;
-    return_fees(fees, n, apr_time_now());
+    return_fees(fees, n, imu_clock_steady());
     apr_global_mutex_unlock(lock);
 }
 
@@ -197,7 +199,7 @@ static int sign_in_fees(imu_req *req, const imu_attempt *attempt, fee fees[MOST_
 imu_err *imu_throttle_sign_in(imu_req *req, imu_attempt *attempt)
 {
     fee fees[MOST_FEES];
-    apr_time_t now = apr_time_now();
+    apr_time_t now = imu_clock_steady();
     apr_interval_time_t wait;
     kind lacks = BY_NETWORK;
     int n;
@@ -228,7 +230,7 @@ void imu_throttle_sign_in_turned_away(imu_req *req, const imu_attempt *attempt)
 {
     fee fees[MOST_FEES];
     int n = sign_in_fees(req, attempt, fees), networks = network_fees(attempt);
-    apr_time_t now = apr_time_now();
+    apr_time_t now = imu_clock_steady();
 
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)
         return;
@@ -301,7 +303,7 @@ static apr_int64_t rank_of(imu_req *req, int stranger)
     int person = req->who.via != IMU_VIA_NONE;
     fee work = {WORK, person ? req->who.user_id : imu_network_of(req)};
     fee wide = {WIDE_WORK, imu_wide_network_of(req)};
-    apr_time_t now = apr_time_now();
+    apr_time_t now = imu_clock_steady();
     apr_int64_t rank = now + (stranger ? STRANGERS_RANK : 0);
 
     if (apr_global_mutex_lock(lock) != APR_SUCCESS)

@@ -1,60 +1,32 @@
 #include "mod_invokemu/events/allowance.h"
 
 #include <pthread.h>
-#include <string.h>
 
-#include <apr_strings.h>
+#include "mod_invokemu/auth/core_limit.h"
+#include "mod_invokemu/util/clock.h"
 
-#define ALLOWANCE_TIME  apr_time_from_sec(10)
-#define ALLOWANCE_BYTES ((size_t)2 * 1024 * 1024)
-#define MAX_WHO         64
-#define SLOTS           128 /* of those who have sent most lately */
+#define KINDS   1
+#define BUCKETS 32 /* of those who have sent most lately */
 
-typedef struct slot {
-    char who[MAX_WHO];
-    apr_time_t start;
-    size_t bytes;
-} slot;
+/* In bytes: 2 MiB at once, and 200 KB a second. */
+static const imu_limit_rule rule = {2 * 1024 * 1024, 5};
 
-static struct {
-    pthread_mutex_t lock;
-    slot slots[SLOTS];
-} table = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static imu_limits *limits;
 
-/* Their slot, or the one that is missed least: over, or with the fewest bytes. */
-static slot *slot_of(const char *who, apr_time_t now)
+void imu_allowance_child_init(apr_pool_t *pchild)
 {
-    slot *least = &table.slots[0];
-
-    for (int i = 0; i < SLOTS; i++) {
-        slot *s = &table.slots[i];
-
-        if (strncmp(s->who, who, MAX_WHO - 1) == 0)
-            return s;
-        if (now - s->start >= ALLOWANCE_TIME)
-            s->bytes = 0;
-        if (s->bytes < least->bytes)
-            least = s;
-    }
-    apr_cpystrn(least->who, who, MAX_WHO);
-    least->start = now;
-    least->bytes = 0;
-    return least;
+    limits = apr_palloc(pchild, imu_limits_size(KINDS, BUCKETS));
+    imu_limits_init(limits, KINDS, BUCKETS);
 }
 
-int imu_allowance_take(const char *who, size_t bytes, apr_time_t now)
+int imu_allowance_take(const char *who, size_t bytes)
 {
-    slot *s;
     int there;
 
-    pthread_mutex_lock(&table.lock);
-    s = slot_of(who, now);
-    if (now - s->start >= ALLOWANCE_TIME) {
-        s->start = now;
-        s->bytes = 0;
-    }
-    s->bytes += bytes;
-    there = s->bytes <= ALLOWANCE_BYTES;
-    pthread_mutex_unlock(&table.lock);
+    pthread_mutex_lock(&lock);
+    there = imu_limit_take(limits, imu_limit_key(limits, 0, who), &rule, (apr_int64_t)bytes,
+                           imu_clock_steady()) == 0;
+    pthread_mutex_unlock(&lock);
     return there;
 }

@@ -7,16 +7,18 @@
 #ifndef IMU_ALLOWANCE_H
 #define IMU_ALLOWANCE_H
 
-#include <apr_time.h>
+#include <apr_pools.h>
 
 /** What may always be sent, in one socket's seconds or one request. */
 #define IMU_ALLOWANCE_SMALL 4096
 
+/** Before anything is taken. */
+void imu_allowance_child_init(apr_pool_t *pchild);
 /**
  * Takes bytes from the allowance of somebody. Any thread.
  * @param who  user id or network
  * @return whether there were so many left
  */
-int imu_allowance_take(const char *who, size_t bytes, apr_time_t now);
+int imu_allowance_take(const char *who, size_t bytes);
 
 #endif

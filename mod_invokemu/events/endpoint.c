@@ -257,8 +257,7 @@ static int poll_request(ask *a)
 
     if (is_post && (err = imu_body_read(&a->req, IMU_WIRE_MAX_MESSAGE, &a->body, &a->len)))
         return imu_edge_send_error(&a->req, err);
-    if (a->len > IMU_ALLOWANCE_SMALL &&
-        !imu_allowance_take(imu_network_of(&a->req), a->len, apr_time_now()))
+    if (a->len > IMU_ALLOWANCE_SMALL && !imu_allowance_take(imu_network_of(&a->req), a->len))
         return imu_edge_send_error(&a->req, too_much(&a->req));
     if (stopping && !is_post && a->sid)
         return reply(&a->req, HTTP_OK, "text/plain; charset=UTF-8", "6", 1);
@@ -506,6 +505,7 @@ void imu_events_child_init(apr_pool_t *pchild, server_rec *s)
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
     max_awaiting = threads / 4 > 0 ? threads / 4 : 1;
     imu_blocked_init(threads);
+    imu_allowance_child_init(pchild);
     imu_park_child_init();
     if (imu_park_supported())
         imu_seats_child_init(imu_child_hub_later, sockets);

@@ -4,6 +4,7 @@
 #include "mod_invokemu/events/allowance.h"
 #include "mod_invokemu/events/child_hub.h"
 #include "mod_invokemu/events/socket_internal.h"
+#include "mod_invokemu/util/clock.h"
 
 #define RATE_TIME apr_time_from_sec(10)
 /* More than the dispatcher takes in any time of that length: whoever has signed in, and whoever
@@ -18,7 +19,7 @@
 
 int imu_socket_too_fast(imu_socket *s, size_t bytes, int messages)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t now = imu_clock_steady();
 
     if (now - s->rate_start >= RATE_TIME) {
         s->rate_start = now;
@@ -31,7 +32,7 @@ int imu_socket_too_fast(imu_socket *s, size_t bytes, int messages)
         s->rate_messages > (s->known ? PEOPLE_MESSAGES : STRANGER_MESSAGES))
         return 1;
     return bytes && s->rate_bytes > IMU_ALLOWANCE_SMALL &&
-           !imu_allowance_take(s->account ? s->account : s->network, bytes, now);
+           !imu_allowance_take(s->account ? s->account : s->network, bytes);
 }
 
 int imu_socket_pass_on(const imu_socket *s, const char *text, size_t len)

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <time.h>
 
 /* How far the clock was moved, in microseconds; NULL in every normal server. */
 static _Atomic int64_t *moved;
@@ -11,6 +12,14 @@ static _Atomic int64_t *moved;
 apr_time_t imu_clock_now(void)
 {
     return apr_time_now() + (moved ? atomic_load(moved) : 0);
+}
+
+apr_time_t imu_clock_steady(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return apr_time_from_sec(t.tv_sec) + t.tv_nsec / 1000;
 }
 
 int imu_clock_make_movable(void)

@@ -1,6 +1,7 @@
 /*
- * clock.h: the time by which sessions, links and mails end. It is the system's, but for tests of
- * what happens days later: in a server started with -D InvokeMUTestHook they can move it.
+ * clock.h: what time it is. Sessions, links and mails end by the system's clock, but for tests of
+ * what happens days later: in a server started with -D InvokeMUTestHook they can move it. What
+ * lasts for seconds is told by a clock that nobody sets.
  */
 #ifndef IMU_CLOCK_H
 #define IMU_CLOCK_H
@@ -9,6 +10,8 @@
 
 /** Now. */
 apr_time_t imu_clock_now(void);
+/** Microseconds since some moment, the same for all processes. */
+apr_time_t imu_clock_steady(void);
 /** Makes the clock movable, for this process and those that it starts from now on; before that,
  * moves do nothing. @return 0, or -1 when there is no memory */
 int imu_clock_make_movable(void);

@@ -28,16 +28,16 @@ static void a_burst_then_a_steady_trickle(void **state)
     apr_uint64_t key = imu_limit_key(t, 0, "a@example.org");
 
     for (int i = 0; i < 5; i++)
-        assert_int_equal(imu_limit_take(t, key, &rule, T0), 0);
-    assert_int_equal(imu_limit_take(t, key, &rule, T0), apr_time_from_sec(10));
-    assert_int_equal(imu_limit_take(t, key, &rule, T0 + apr_time_from_sec(4)),
+        assert_int_equal(imu_limit_take(t, key, &rule, 1, T0), 0);
+    assert_int_equal(imu_limit_take(t, key, &rule, 1, T0), apr_time_from_sec(10));
+    assert_int_equal(imu_limit_take(t, key, &rule, 1, T0 + apr_time_from_sec(4)),
                      apr_time_from_sec(6));
     /* The wait that is announced is enough, and buys one attempt. */
-    assert_int_equal(imu_limit_take(t, key, &rule, T0 + apr_time_from_sec(10)), 0);
-    assert_true(imu_limit_take(t, key, &rule, T0 + apr_time_from_sec(10)) > 0);
+    assert_int_equal(imu_limit_take(t, key, &rule, 1, T0 + apr_time_from_sec(10)), 0);
+    assert_true(imu_limit_take(t, key, &rule, 1, T0 + apr_time_from_sec(10)) > 0);
     for (int i = 0; i < 5; i++)
-        assert_int_equal(imu_limit_take(t, key, &rule, T0 + apr_time_from_sec(1000)), 0);
-    assert_true(imu_limit_take(t, key, &rule, T0 + apr_time_from_sec(1000)) > 0);
+        assert_int_equal(imu_limit_take(t, key, &rule, 1, T0 + apr_time_from_sec(1000)), 0);
+    assert_true(imu_limit_take(t, key, &rule, 1, T0 + apr_time_from_sec(1000)) > 0);
 }
 
 static void good_attempts_do_not_count(void **state)
@@ -46,12 +46,12 @@ static void good_attempts_do_not_count(void **state)
     apr_uint64_t key = imu_limit_key(t, 0, "a@example.org");
 
     for (int i = 0; i < 50; i++) {
-        assert_int_equal(imu_limit_take(t, key, &rule, T0), 0);
+        assert_int_equal(imu_limit_take(t, key, &rule, 1, T0), 0);
         imu_limit_give_back(t, key, &rule, T0);
     }
     for (int i = 0; i < 5; i++)
-        assert_int_equal(imu_limit_take(t, key, &rule, T0), 0);
-    assert_true(imu_limit_take(t, key, &rule, T0) > 0);
+        assert_int_equal(imu_limit_take(t, key, &rule, 1, T0), 0);
+    assert_true(imu_limit_take(t, key, &rule, 1, T0) > 0);
 }
 
 static void keys_do_not_meet(void **state)
@@ -78,10 +78,10 @@ static void a_full_table_forgets_who_is_nearly_free(void **state)
     apr_uint64_t guessed = imu_limit_key(t, 0, "guessed@example.org");
 
     for (int i = 0; i < 5; i++)
-        assert_int_equal(imu_limit_take(t, guessed, &rule, T0), 0);
+        assert_int_equal(imu_limit_take(t, guessed, &rule, 1, T0), 0);
     for (int i = 0; i < 1000; i++)
-        assert_int_equal(imu_limit_take(t, other(t, 0, i), &rule, T0), 0);
-    assert_true(imu_limit_take(t, guessed, &rule, T0) > 0);
+        assert_int_equal(imu_limit_take(t, other(t, 0, i), &rule, 1, T0), 0);
+    assert_true(imu_limit_take(t, guessed, &rule, 1, T0) > 0);
 }
 
 static void what_is_cheap_pushes_out_nothing_of_another_kind(void **state)
@@ -91,10 +91,10 @@ static void what_is_cheap_pushes_out_nothing_of_another_kind(void **state)
     apr_uint64_t guessed = imu_limit_key(t, 0, "guessed@example.org");
 
     for (int i = 0; i < 5; i++)
-        assert_int_equal(imu_limit_take(t, guessed, &rule, T0), 0);
+        assert_int_equal(imu_limit_take(t, guessed, &rule, 1, T0), 0);
     for (int i = 0; i < 1000; i++)
-        assert_int_equal(imu_limit_take(t, other(t, 1, i), &slow, T0), 0);
-    assert_true(imu_limit_take(t, guessed, &rule, T0) > 0);
+        assert_int_equal(imu_limit_take(t, other(t, 1, i), &slow, 1, T0), 0);
+    assert_true(imu_limit_take(t, guessed, &rule, 1, T0) > 0);
 }
 
 static void what_is_charged_is_owed_up_to_the_whole(void **state)
@@ -109,9 +109,24 @@ static void what_is_charged_is_owed_up_to_the_whole(void **state)
     for (int i = 0; i < 100; i++)
         imu_limit_charge(t, key, &rule, T0);
     assert_int_equal(imu_limit_owed(t, key, T0), apr_time_from_sec(50));
-    assert_true(imu_limit_take(t, key, &rule, T0) > 0);
+    assert_true(imu_limit_take(t, key, &rule, 1, T0) > 0);
     assert_int_equal(imu_limit_owed(t, key, T0 + apr_time_from_sec(50)), 0);
-    assert_int_equal(imu_limit_take(t, key, &rule, T0 + apr_time_from_sec(50)), 0);
+    assert_int_equal(imu_limit_take(t, key, &rule, 1, T0 + apr_time_from_sec(50)), 0);
+}
+
+/* Bytes, say: all of them or none. */
+static void many_units_at_once(void **state)
+{
+    static const imu_limit_rule bytes = {1000, 10};
+    imu_limits *t = table(((tempdb *)*state)->pool, 16);
+    apr_uint64_t key = imu_limit_key(t, 0, "192.0.2.0/24");
+
+    assert_int_equal(imu_limit_take(t, key, &bytes, 1001, T0), 10);
+    assert_int_equal(imu_limit_take(t, key, &bytes, 600, T0), 0);
+    assert_int_equal(imu_limit_take(t, key, &bytes, 600, T0), 2000);
+    assert_int_equal(imu_limit_take(t, key, &bytes, 400, T0), 0);
+    assert_int_equal(imu_limit_take(t, key, &bytes, 1, T0 + 9), 1);
+    assert_int_equal(imu_limit_take(t, key, &bytes, 600, T0 + 6000), 0);
 }
 
 /* ---- the gate ---- */
@@ -288,6 +303,7 @@ int main(void)
         TEST(a_full_table_forgets_who_is_nearly_free),
         TEST(what_is_cheap_pushes_out_nothing_of_another_kind),
         TEST(what_is_charged_is_owed_up_to_the_whole),
+        TEST(many_units_at_once),
         TEST(the_lowest_rank_is_next),
         TEST(who_has_a_higher_rank_makes_room),
         TEST(strangers_leave_a_place_inside),

@@ -15,7 +15,12 @@ $(B)/tests/test_hub $(B)/tests/test_hub_many $(B)/tests/test_hub_strangers: $(B)
 $(B)/tests/replay_hub: $(B)/obj/tests/fuzz/fuzz_hub.o $(B)/obj/tests/fuzz/replay.o $(B)/obj/tests/unit/events/hub_stub.o $(POOL_BLOCKS) $(HUB_OBJ) $(B)/obj/mod_invokemu/util/ids.o $(B)/obj/mod_invokemu/util/clock.o $(B)/obj/mod_invokemu/util/err.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -ljansson -lcrypto $(APR_LIBS)
-UNIT_TESTS += $(B)/tests/test_websocket $(B)/tests/replay_websocket $(B)/tests/test_hub $(B)/tests/test_hub_many $(B)/tests/test_hub_strangers $(B)/tests/replay_hub
+# The parts of a child are compiled against httpd, and linked without it.
+$(B)/obj/tests/unit/events/test_rate.o: TEST_CFLAGS = $(HTTPD_CFLAGS)
+$(B)/tests/test_rate: $(addprefix $(B)/obj/,tests/unit/events/test_rate.o mod_invokemu/events/socket_rate.o mod_invokemu/events/allowance.o) $(POOL_BLOCKS) $(B)/libimucore.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(CORE_LIBS) $(APR_LIBS)
+UNIT_TESTS += $(B)/tests/test_rate $(B)/tests/test_websocket $(B)/tests/replay_websocket $(B)/tests/test_hub $(B)/tests/test_hub_many $(B)/tests/test_hub_strangers $(B)/tests/replay_hub
 $(B)/fuzz/fuzz_websocket: tests/fuzz/fuzz_websocket.c mod_invokemu/events/websocket.c
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ -lcrypto
