@@ -40,7 +40,9 @@ static void enqueue_close(imu_socket *s, int code)
 {
     char data[2] = {(char)(code >> 8), (char)code};
 
-    imu_socket_queue_frame(s, IMU_WS_CLOSE, data, sizeof data);
+    /* A browser for which there is no room for it would not read it soon either. */
+    if (imu_socket_queue_frame(s, IMU_WS_CLOSE, data, sizeof data) != 0)
+        abort_socket(s);
     s->ending = 1;
 }
 

@@ -16,11 +16,14 @@ $(B)/tests/replay_hub: $(B)/obj/tests/fuzz/fuzz_hub.o $(B)/obj/tests/fuzz/replay
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -ljansson -lcrypto $(APR_LIBS)
 # The parts of a child are compiled against httpd, and linked without it.
-$(B)/obj/tests/unit/events/test_rate.o: TEST_CFLAGS = $(HTTPD_CFLAGS)
+$(B)/obj/tests/unit/events/test_rate.o $(B)/obj/tests/unit/events/test_socket.o: TEST_CFLAGS = $(HTTPD_CFLAGS)
 $(B)/tests/test_rate: $(addprefix $(B)/obj/,tests/unit/events/test_rate.o mod_invokemu/events/socket_rate.o mod_invokemu/events/allowance.o) $(POOL_BLOCKS) $(B)/libimucore.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(CORE_LIBS) $(APR_LIBS)
-UNIT_TESTS += $(B)/tests/test_rate $(B)/tests/test_websocket $(B)/tests/replay_websocket $(B)/tests/test_hub $(B)/tests/test_hub_many $(B)/tests/test_hub_strangers $(B)/tests/replay_hub
+$(B)/tests/test_socket: $(addprefix $(B)/obj/,tests/unit/events/test_socket.o $(addprefix mod_invokemu/events/,socket.o socket_queue.o socket_rate.o allowance.o message.o websocket.o)) $(POOL_BLOCKS) $(B)/libimucore.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(CORE_LIBS) $(APR_LIBS)
+UNIT_TESTS += $(B)/tests/test_rate $(B)/tests/test_socket $(B)/tests/test_websocket $(B)/tests/replay_websocket $(B)/tests/test_hub $(B)/tests/test_hub_many $(B)/tests/test_hub_strangers $(B)/tests/replay_hub
 $(B)/fuzz/fuzz_websocket: tests/fuzz/fuzz_websocket.c mod_invokemu/events/websocket.c
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ -lcrypto
