@@ -65,6 +65,11 @@ static int send_to_child(void *baton, uint8_t type, json_t *header, const void *
     return -1;
 }
 
+static size_t pending_for_child(void *baton)
+{
+    return imu_conn_pending(((child *)baton)->conn);
+}
+
 static int cancel_items(child *c, const json_t *header, const char **why)
 {
     const json_t *ids = json_object_get(header, "item_ids");
@@ -109,7 +114,8 @@ static int handle(child *c, const imu_frame *frame, const json_t *header, const 
         *why = "the hook's caller went away";
         return hook(c, header);
     }
-    if (!c->hub_child && !(c->hub_child = imu_hub_child_add(d->hub, send_to_child, c))) {
+    if (!c->hub_child &&
+        !(c->hub_child = imu_hub_child_add(d->hub, send_to_child, pending_for_child, c))) {
         *why = "no memory";
         return -1;
     }

@@ -61,7 +61,10 @@ imu_hub *imu_hub_new(const imu_hub_config *config)
     APR_RING_INIT(&hub->idle, hub_session, of_idle);
     hub->crowded.before = hub_network_before;
     hub->trim = imu_timer_add(config->loop, -1, on_trim, hub);
-    if (!hub->trim) {
+    hub->again = imu_timer_add(config->loop, -1, hub_engine_again, hub);
+    if (!hub->trim || !hub->again) {
+        imu_timer_remove(hub->trim);
+        imu_timer_remove(hub->again);
         free(hub);
         return NULL;
     }
@@ -84,6 +87,7 @@ void imu_hub_free(imu_hub *hub)
         imu_hub_child_remove(hub->children);
     imu_heap_clear(&hub->crowded);
     imu_timer_remove(hub->trim);
+    imu_timer_remove(hub->again);
     free(hub);
 }
 
@@ -104,7 +108,8 @@ int imu_hub_sessions(const imu_hub *hub)
 
 /* ---- children ---- */
 
-imu_hub_child *imu_hub_child_add(imu_hub *hub, imu_hub_send_fn *send, void *baton)
+imu_hub_child *imu_hub_child_add(imu_hub *hub, imu_hub_send_fn *send, imu_hub_pending_fn *pending,
+                                 void *baton)
 {
     imu_hub_child *child = calloc(1, sizeof *child);
 
@@ -112,6 +117,7 @@ imu_hub_child *imu_hub_child_add(imu_hub *hub, imu_hub_send_fn *send, void *bato
         return NULL;
     child->hub = hub;
     child->send = send;
+    child->pending = pending;
     child->baton = baton;
     child->next = hub->children;
     hub->children = child;
@@ -129,11 +135,17 @@ static int send_nowhere(void *baton, uint8_t type, json_t *header, const void *p
     return -1;
 }
 
+static size_t none_pending(void *baton)
+{
+    (void)baton;
+    return 0;
+}
+
 /* What happens to a session when what a child held for it is gone. */
 static void conn_lost(hub_conn *conn)
 {
     hub_session *s = conn->session;
-    int was_ws = conn->kind == CONN_WS;
+    int was_ws = conn->kind == CONN_WS || (s->upgrading && s->probe == conn);
 
     hub_conn_free(conn);
     if (was_ws)
@@ -147,6 +159,7 @@ void imu_hub_child_remove(imu_hub_child *child)
     if (!child)
         return;
     child->send = send_nowhere;
+    child->pending = none_pending;
     for (unsigned i = 0; i < HUB_BUCKETS; i++)
         while (child->conns[i])
             conn_lost(child->conns[i]);
@@ -194,8 +207,10 @@ void hub_conn_free(hub_conn *conn)
     *link = conn->next;
     if (s->poll == conn)
         s->poll = NULL;
-    if (s->probe == conn)
+    if (s->probe == conn) {
         s->probe = NULL;
+        s->upgrading = 0;
+    }
     if (s->ws == conn)
         s->ws = NULL;
     free(conn);

@@ -40,8 +40,12 @@ typedef int imu_hub_send_fn(void *baton, uint8_t type, json_t *header, const voi
 imu_hub *imu_hub_new(const imu_hub_config *config);
 void imu_hub_free(imu_hub *hub);
 
+/** How many bytes of a child's frames wait for it to read. */
+typedef size_t imu_hub_pending_fn(void *baton);
+
 /** A child has connected. @return NULL without memory */
-imu_hub_child *imu_hub_child_add(imu_hub *hub, imu_hub_send_fn *send, void *baton);
+imu_hub_child *imu_hub_child_add(imu_hub *hub, imu_hub_send_fn *send, imu_hub_pending_fn *pending,
+                                 void *baton);
 /** Its connection has ended. NULL is ignored. */
 void imu_hub_child_remove(imu_hub_child *child);
 /**

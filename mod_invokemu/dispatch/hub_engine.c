@@ -44,13 +44,25 @@ void hub_engine_send(hub_session *s, const char *text, size_t len, int preview)
     hub_engine_flush(s);
 }
 
-void hub_engine_flush(hub_session *s)
+/* What waits may be much, and is asked for all at once: a child that has not read what was sent
+ * gets it later, since all sockets of it would end with the frame for which there is no room. */
+static int takes_much(const hub_conn *conn)
+{
+    imu_hub *hub = conn->child->hub;
+
+    if (conn->child->pending(conn->child->baton) < HUB_MAX_CHILD)
+        return 1;
+    if (!hub->held)
+        imu_timer_set(hub->again, HUB_AGAIN_TIME);
+    hub->held = 1;
+    return 0;
+}
+
+static void answer_poll(hub_session *s)
 {
     size_t used = 0;
     char *body;
 
-    if (!s->poll || !s->first)
-        return;
     body = malloc(s->queued); /* each packet counts for more than its text and a separator */
     if (!body) {
         hub_queue_give_up(s);
@@ -68,6 +80,40 @@ void hub_engine_flush(hub_session *s)
     hub_send_reply(s->poll->child, s->poll->id, 200, TEXT_TYPE, body, used);
     hub_conn_free(s->poll);
     free(body);
+}
+
+/* The browser has seen its polls end: from now on the WebSocket carries everything. */
+static void upgrade(hub_conn *conn)
+{
+    hub_session *s = conn->session;
+
+    s->upgrading = 0;
+    s->probe = NULL;
+    s->ws = conn;
+    conn->kind = CONN_WS;
+    while (s->first) {
+        hub_packet *packet = hub_queue_take(s);
+
+        hub_send_text(conn, packet->text, packet->len, packet->preview);
+        free(packet);
+    }
+}
+
+void hub_engine_flush(hub_session *s)
+{
+    if (s->upgrading && takes_much(s->probe))
+        upgrade(s->probe);
+    else if (s->poll && s->first && takes_much(s->poll))
+        answer_poll(s);
+}
+
+void hub_engine_again(void *baton)
+{
+    imu_hub *hub = baton;
+
+    hub->held = 0;
+    for (hub_session *s = hub->sessions; s; s = s->next)
+        hub_engine_flush(s);
 }
 
 void hub_engine_release(hub_session *s)
@@ -310,23 +356,6 @@ int hub_engine_ws_open(imu_hub_child *child, const json_t *header)
     return 1;
 }
 
-/* The browser has seen its polls end: from now on the WebSocket carries everything. */
-static void upgrade(hub_conn *conn)
-{
-    hub_session *s = conn->session;
-
-    s->probe = NULL;
-    s->ws = conn;
-    conn->kind = CONN_WS;
-    hub_engine_release(s);
-    while (s->first) {
-        hub_packet *packet = hub_queue_take(s);
-
-        hub_send_text(conn, packet->text, packet->len, packet->preview);
-        free(packet);
-    }
-}
-
 void hub_engine_ws_message(hub_conn *conn, const char *text, size_t len)
 {
     hub_session *s = conn->session;
@@ -335,14 +364,16 @@ void hub_engine_ws_message(hub_conn *conn, const char *text, size_t len)
     if (s->closing) {
         hub_send_close(conn->child, conn->id, 1000);
         hub_conn_free(conn);
-    } else if (conn->kind == CONN_WS) {
+    } else if (conn->kind == CONN_WS || s->upgrading) {
         if (len > IMU_WIRE_MAX_MESSAGE || take(s, text, len) != 0)
             hub_session_close(s);
     } else if (len == 6 && memcmp(text, "2probe", 6) == 0) {
         hub_send_text(conn, "3probe", 6, 0);
         hub_engine_release(s);
     } else if (len == 1 && text[0] == '5') {
-        upgrade(conn);
+        hub_engine_release(s);
+        s->upgrading = 1;
+        hub_engine_flush(s);
     } else {
         hub_send_close(conn->child, conn->id, 1008);
         hub_conn_free(conn);

@@ -17,9 +17,11 @@
 
 #define HUB_MAX_QUEUED                                                                             \
     (2048u * 1024) /* bytes that wait for a polling browser, as many as for a WebSocket */
-#define HUB_MAX_PERSON    (8192u * 1024) /* bytes that wait for all browsers of one person */
-#define HUB_MAX_UNKNOWN   4096           /* bytes that wait for one that has never connected */
-#define HUB_MAX_QUEUES    8              /* queues a socket may listen to */
+#define HUB_MAX_PERSON    (8192u * 1024)  /* bytes that wait for all browsers of one person */
+#define HUB_MAX_CHILD     (16384u * 1024) /* bytes for a child from which answers to polls wait */
+#define HUB_AGAIN_TIME    50   /* ms until it is looked whether they need to any longer */
+#define HUB_MAX_UNKNOWN   4096 /* bytes that wait for one that has never connected */
+#define HUB_MAX_QUEUES    8    /* queues a socket may listen to */
 #define HUB_QUEUE_NAME    64
 #define HUB_PING_TIMEOUT  20000 /* ms */
 #define HUB_LONGEST_PING  25000 /* ms */
@@ -55,6 +57,7 @@ struct imu_hub_child {
     imu_hub *hub;
     struct imu_hub_child *next;
     imu_hub_send_fn *send;
+    imu_hub_pending_fn *pending;
     void *baton;
     hub_conn *conns[HUB_BUCKETS];
     json_t *together[HUB_VIEWS]; /* connections that get the same text next, or NULL */
@@ -93,6 +96,7 @@ struct hub_session {
     int closing; /* last words wait for a poll; nothing new is queued */
     /* transport */
     hub_conn *poll, *probe, *ws;
+    int upgrading; /* the probe carries everything once what waits has been sent over it */
     hub_packet *first, **last;
     size_t queued;
     int previews; /* of those that wait */
@@ -132,6 +136,8 @@ struct imu_hub {
     struct hub_sessions idle; /* those without a connection for longest first */
     int n_idle;
     int64_t told_of_address, told_of_all, told_of_idle;
+    imu_timer *again; /* armed while what waits for a poll may not be sent */
+    int held;
     imu_timer *trim;
     int trimming;
     size_t released; /* bytes, since this was last looked at */
@@ -227,8 +233,11 @@ void hub_engine_ws_message(hub_conn *conn, const char *text, size_t len);
 void hub_engine_send(hub_session *s, const char *text, size_t len, int preview);
 /* Takes back the events that wait to be read, here or in a child. */
 void hub_engine_forget_events(hub_session *s);
-/* Answers the waiting poll with what is queued. */
+/* Answers the waiting poll with what is queued, or a new WebSocket, as soon as its child takes
+ * that. */
 void hub_engine_flush(hub_session *s);
+/* Timer: flushes what had to wait for a child. */
+void hub_engine_again(void *baton);
 /* Lets a waiting poll go with nothing to say. */
 void hub_engine_release(hub_session *s);
 void hub_engine_timer(void *baton);

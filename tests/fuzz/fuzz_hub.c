@@ -26,6 +26,14 @@ static int take(void *baton, uint8_t type, json_t *header, const void *payload, 
     return 0;
 }
 
+static int full;
+
+static size_t pending(void *baton)
+{
+    (void)baton;
+    return full ? SIZE_MAX : 0;
+}
+
 static void step(imu_hub *hub, imu_hub_child *child, int what, int conn, const char *text,
                  size_t len)
 {
@@ -42,6 +50,7 @@ static void step(imu_hub *hub, imu_hub_child *child, int what, int conn, const c
         json_object_set_new(header, "sid", json_string(sid));
     if (what & 0x80)
         json_object_set_new(header, "token", json_string("alice"));
+    full = len & 1;
     imu_hub_frame(child, &frame, header);
     json_decref(header);
     if (what == 0x3f)
@@ -61,8 +70,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     stub_reset();
     config.pool = pool;
     hub = imu_hub_new(&config);
-    child = imu_hub_child_add(hub, take, NULL);
+    child = imu_hub_child_add(hub, take, pending, NULL);
     sid[0] = '\0';
+    full = 0;
     for (size_t at = 0; at + 2 <= size;) {
         size_t len = data[at + 1] < size - at - 2 ? data[at + 1] : size - at - 2;
 

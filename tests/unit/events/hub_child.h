@@ -26,6 +26,8 @@ extern int frames; /**< that the child was told */
 
 /** The child: an imu_hub_send_fn. */
 int take_note(void *baton, uint8_t type, json_t *header, const void *payload, size_t len);
+/** It reads at once. */
+size_t none_pending(void *baton);
 /** What the child was told since: "R7:200:body|", "S7:text|", "P7:preview|", "C7:1000|", "F7|",
  * "K7:alice|" with the connection's number. */
 const char *told(void);

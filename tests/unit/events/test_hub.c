@@ -211,7 +211,7 @@ static void heartbeat(void **state)
     (void)state;
     imu_hub_child_remove(child);
     hub = quick;
-    child = imu_hub_child_add(hub, take_note, NULL);
+    child = imu_hub_child_add(hub, take_note, none_pending, NULL);
     ws = listener("alice");
     for (int i = 0; i < 3; i++) {
         while (used == 0)
@@ -222,7 +222,7 @@ static void heartbeat(void **state)
     assert_int_equal(imu_hub_sessions(hub), 1);
     imu_hub_free(hub);
     hub = before;
-    child = imu_hub_child_add(hub, take_note, NULL);
+    child = imu_hub_child_add(hub, take_note, none_pending, NULL);
 }
 
 static void floods_end(void **state)
@@ -261,7 +261,7 @@ static void a_child_dies(void **state)
     listener("bob");
     assert_int_equal(imu_hub_sessions(hub), 2);
     imu_hub_child_remove(child);
-    child = imu_hub_child_add(hub, take_note, NULL);
+    child = imu_hub_child_add(hub, take_note, none_pending, NULL);
     assert_int_equal(imu_hub_sessions(hub), 1); /* polling goes on through another child */
     get(sid, NULL);
     post(sid, "40");
@@ -516,7 +516,7 @@ static void single_user(void **state)
     (void)state;
     imu_hub_child_remove(child);
     hub = single;
-    child = imu_hub_child_add(hub, take_note, NULL);
+    child = imu_hub_child_add(hub, take_note, none_pending, NULL);
     ws = ws_open(NULL);
     ws_text(ws, "40");
     ws_text(ws, "42[\"subscribe_queue\",{\"queue_id\":\"default\"}]");
@@ -526,7 +526,7 @@ static void single_user(void **state)
     assert_int_equal(times(told(), ":42["), 2);
     imu_hub_free(hub);
     hub = before;
-    child = imu_hub_child_add(hub, take_note, NULL);
+    child = imu_hub_child_add(hub, take_note, none_pending, NULL);
 }
 
 int main(void)

@@ -51,7 +51,7 @@ static int setup_three(void **state)
     imu_hub_free(hub);
     config.loop = loop;
     hub = imu_hub_new(&config);
-    child = imu_hub_child_add(hub, take_note, NULL);
+    child = imu_hub_child_add(hub, take_note, none_pending, NULL);
     return rc || !hub || !child;
 }
 
@@ -122,6 +122,96 @@ static void a_person_reads_or_loses_events(void **state)
     free(big);
 }
 
+#define ROOM (32768u * 1024) /* of a child, in bytes */
+
+static size_t unread;
+
+static int take_late(void *baton, uint8_t type, json_t *header, const void *payload, size_t len)
+{
+    (void)baton, (void)type, (void)header, (void)payload;
+    unread += len;
+    assert_in_range(unread, 0, ROOM);
+    return 0;
+}
+
+static size_t late_pending(void *baton)
+{
+    (void)baton;
+    return unread;
+}
+
+static const char *const everybody[] = {"alice", "bob", "carol"};
+
+/* Lets much wait for all sessions, four of each person, and asks for it through another child. */
+static void ask_late(char (*sids)[32], const char *big)
+{
+    imu_hub_child *reading = child, *late = imu_hub_child_add(hub, take_late, late_pending, NULL);
+
+    for (int n = 0; n < 16; n++)
+        for (int i = 0; i < 3; i++)
+            emit("recall_parameters_updated", everybody[i], big);
+    child = late;
+    for (int i = 0; i < 12; i++)
+        get(sids[i], NULL);
+    child = reading;
+}
+
+/* However much is asked for at once, a child that does not read gets no more than it has room for,
+ * as all its sockets would end with it: the rest comes when it has read. */
+static void what_waits_waits_for_the_child(void **state)
+{
+    char *big = malloc(120100), sids[12][32];
+
+    (void)state;
+    unread = ROOM / 3;
+    snprintf(big, 120100, "{\"queue_id\":\"default\",\"x\":\"%0120000d\"}", 1);
+    for (int i = 0; i < 12; i++)
+        snprintf(sids[i], sizeof sids[i], "%s", polling_session(everybody[i / 4]));
+    ask_late(sids, big);
+    assert_in_range(unread, ROOM / 2, ROOM);
+    unread = 0;
+    while (unread == 0)
+        imu_loop_turn(loop, 1000);
+    assert_in_range(unread, ROOM / 3, ROOM);
+    assert_int_equal(imu_hub_sessions(hub), 12);
+    free(big);
+}
+
+static size_t full_pending(void *baton)
+{
+    (void)baton;
+    return unread ? 2 * ROOM : 0;
+}
+
+/* The same for what a new WebSocket is to carry; what comes meanwhile comes behind it. */
+static void an_upgrade_waits_for_the_child(void **state)
+{
+    const char *sid, *t;
+    json_int_t ws;
+
+    (void)state;
+    unread = 1;
+    sid = polling_session("alice");
+    child = imu_hub_child_add(hub, take_note, full_pending, NULL);
+    ws = ws_open(sid);
+    ws_text(ws, "2probe");
+    emit("recall_parameters_updated", "alice", "{\"queue_id\":\"default\",\"n\":1}");
+    told();
+    ws_text(ws, "5");
+    ws_text(ws, "2");
+    emit("recall_parameters_updated", "alice", "{\"queue_id\":\"default\",\"n\":2}");
+    assert_string_equal(told(), "");
+    unread = 0;
+    while (used == 0)
+        imu_loop_turn(loop, 1000);
+    t = told();
+    assert_true(strstr(t, "\"n\":1") < strstr(t, ":3|") && strstr(t, ":3|") < strstr(t, "\"n\":2"));
+    emit("recall_parameters_updated", "alice", "{\"queue_id\":\"default\",\"n\":3}");
+    assert_true(heard(told(), ws, "\"n\":3"));
+    gone(ws);
+    assert_int_equal(imu_hub_sessions(hub), 0);
+}
+
 static void end(const char *sid)
 {
     post(sid, "1");
@@ -178,7 +268,7 @@ static int setup_single(void **state)
     imu_hub_free(hub);
     config.loop = loop;
     hub = imu_hub_new(&config);
-    child = imu_hub_child_add(hub, take_note, NULL);
+    child = imu_hub_child_add(hub, take_note, none_pending, NULL);
     return rc || !hub || !child;
 }
 
@@ -309,6 +399,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_has_ended_makes_no_room_for_itself, setup_three,
                                         teardown),
         T(a_person_reads_or_loses_events),
+        T(what_waits_waits_for_the_child),
+        T(an_upgrade_waits_for_the_child),
         T(many_that_let_little_wait),
         T(many_that_wait_are_short),
         cmocka_unit_test_setup_teardown(without_sign_in_there_are_so_many, setup_single, teardown),
