@@ -44,7 +44,7 @@ void imu_device_close(imu_device *d)
 int imu_device_enter(imu_device *d)
 {
     (void)d;
-    return 0;
+    return imu_host_answers();
 }
 
 const char *imu_device_name(const imu_device *d)

@@ -60,6 +60,8 @@ imu_engine_status imu_json_parse(const char *text, size_t size, const char *name
 {
     json_error_t error;
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    if (!root && json_error_code(&error) == json_error_out_of_memory)
+        return imu_fail_memory(fault);
     if (!root && json_error_code(&error) == json_error_duplicate_key)
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "%.200s says one key twice, in line %d.", name,
                         error.line);

@@ -148,8 +148,10 @@ imu_engine_status imu_st_parse(const char *header, size_t size, uint64_t data_si
     json_error_t error;
     json_t *root = json_loadb(header, size, JSON_REJECT_DUPLICATES, &error);
     imu_engine_status s = root ? parse_root(root, data_size, st, fault)
-                               : imu_fail(fault, IMU_ENGINE_BAD_MODEL,
-                                          "The safetensors header is no JSON: %.100s.", error.text);
+                          : json_error_code(&error) == json_error_out_of_memory
+                              ? imu_fail_memory(fault)
+                              : imu_fail(fault, IMU_ENGINE_BAD_MODEL,
+                                         "The safetensors header is no JSON: %.100s.", error.text);
     json_decref(root);
     if (s) {
         imu_st_close(st);

@@ -21,7 +21,7 @@ void imu_run_begin(imu_run *run, imu_backend *backend, int (*cancelled)(void *),
     backend->error[0] = 0;
     backend->cancelled = cancelled;
     backend->cancel_user = user;
-    backend->enter(backend);
+    run->status = backend->enter(backend);
 }
 
 int imu_run_end(imu_run *run)

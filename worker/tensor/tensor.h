@@ -95,8 +95,8 @@ struct imu_backend {
     imu_residency residency;
 
     void (*close)(imu_backend *b);
-    /* Prepares the calling thread, e.g. its thread count. Before a series of calls. */
-    void (*enter)(imu_backend *b);
+    /* Prepares the calling thread, e.g. the threads that help it. Before a series of calls. */
+    int (*enter)(imu_backend *b);
 
     void *(*alloc)(imu_backend *b, size_t bytes);
     void (*release)(imu_backend *b, void *data, size_t bytes);

@@ -105,11 +105,13 @@ static int attend(imu_cpu *cpu, const attention_job *j, int64_t pictures, int64_
     size_t space = (size_t)TILE * (size_t)j->keys,
            bytes = (size_t)cpu->threads * space * sizeof(float);
     float *scores = cpu->base.alloc(&cpu->base, bytes);
-    if (!scores)
+    if (!scores || imu_cpu_leave_reserve(cpu)) {
+        cpu->base.release(&cpu->base, scores, bytes);
         return IMU_TENSOR_NO_MEMORY;
-    int failed = 0;
+    }
+    int worst = dnnl_success;
     atomic_bool stopped = false;
-#pragma omp parallel for num_threads(cpu->threads) schedule(dynamic, 1) reduction(| : failed)
+#pragma omp parallel for num_threads(cpu->threads) schedule(dynamic, 1) reduction(max : worst)
     for (int64_t i = 0; i < jobs; i++) {
         if (omp_get_thread_num() == 0 && cpu->base.cancelled && !stopped &&
             cpu->base.cancelled(cpu->base.cancel_user))
@@ -119,12 +121,12 @@ static int attend(imu_cpu *cpu, const attention_job *j, int64_t pictures, int64_
         float *mine = scores + (size_t)omp_get_thread_num() * space;
         dnnl_status_t s =
             attend_tile(j, i / tiles / heads, i / tiles % heads, i % tiles * TILE, mine);
-        failed |= s != dnnl_success;
+        worst = (int)s > worst ? (int)s : worst;
     }
     cpu->base.release(&cpu->base, scores, bytes);
     if (stopped)
         return IMU_TENSOR_CANCELLED;
-    return failed ? imu_cpu_dnnl_error(cpu, dnnl_runtime_error, "an attention") : IMU_TENSOR_OK;
+    return worst ? imu_cpu_dnnl_error(cpu, (dnnl_status_t)worst, "an attention") : IMU_TENSOR_OK;
 }
 
 /* `t` as float32: itself, or a widened copy in *copy. */

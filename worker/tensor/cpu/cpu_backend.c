@@ -25,22 +25,12 @@ int imu_cpu_dnnl_error(imu_cpu *cpu, dnnl_status_t status, const char *what)
 static void *cpu_alloc(imu_backend *b, size_t bytes)
 {
     void *data = imu_pool_take(&((imu_cpu *)b)->pool, bytes);
-    if (data)
-        return data;
-    return posix_memalign(&data, 64, bytes ? bytes : 64) ? NULL : data;
+    return data ? data : imu_cpu_memory((imu_cpu *)b, bytes);
 }
 
 static void cpu_release(imu_backend *b, void *data, size_t bytes)
 {
     if (data && !imu_pool_keep(&((imu_cpu *)b)->pool, data, bytes))
-        free(data);
-}
-
-static void cpu_trim(imu_backend *b)
-{
-    imu_cpu *cpu = (imu_cpu *)b;
-    size_t bytes;
-    for (void *data; (data = imu_pool_drain(&cpu->pool, &bytes));)
         free(data);
 }
 
@@ -62,15 +52,10 @@ static int cpu_download(imu_backend *b, const imu_tensor *src, float *dst)
     return IMU_TENSOR_OK;
 }
 
-static void cpu_enter(imu_backend *b)
-{
-    omp_set_num_threads(((imu_cpu *)b)->threads);
-}
-
 static void cpu_close(imu_backend *b)
 {
     imu_cpu *cpu = (imu_cpu *)b;
-    cpu_trim(b);
+    imu_cpu_trim(b);
     if (cpu->stream)
         dnnl_stream_destroy(cpu->stream);
     if (cpu->engine)
@@ -81,10 +66,10 @@ static void cpu_close(imu_backend *b)
 static const imu_backend cpu_table = {
     .name = "cpu",
     .close = cpu_close,
-    .enter = cpu_enter,
+    .enter = imu_cpu_enter,
     .alloc = cpu_alloc,
     .release = cpu_release,
-    .trim = cpu_trim,
+    .trim = imu_cpu_trim,
     .upload = cpu_upload,
     .download = cpu_download,
     .weight_new = imu_cpu_weight_new,

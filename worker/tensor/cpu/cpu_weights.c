@@ -12,6 +12,7 @@ enum { MAX_PLANS = 12, MAX_PACKS = 2 };
 typedef struct pack {
     dnnl_memory_desc_t md;
     dnnl_memory_t memory;
+    void *values;
 } pack;
 
 /* What tells one primitive of a weight from another. */
@@ -26,6 +27,8 @@ typedef struct plan {
     plan_key key;
     dnnl_primitive_t primitive;
     dnnl_memory_t src, dst;
+    dnnl_memory_t scratch; /* NULL: it needs none */
+    size_t scratch_bytes;
     int pack; /* index into packs */
 } plan;
 
@@ -59,7 +62,16 @@ static void plan_close(plan *p)
         dnnl_memory_destroy(p->src);
     if (p->dst)
         dnnl_memory_destroy(p->dst);
+    if (p->scratch)
+        dnnl_memory_destroy(p->scratch);
     memset(p, 0, sizeof *p);
+}
+
+static void pack_close(pack *p)
+{
+    if (p->memory)
+        dnnl_memory_destroy(p->memory);
+    free(p->values);
 }
 
 void imu_cpu_weight_unload(imu_backend *b, imu_weight *w)
@@ -67,7 +79,7 @@ void imu_cpu_weight_unload(imu_backend *b, imu_weight *w)
     for (int i = 0; i < w->plan_count; i++)
         plan_close(&w->plans[i]);
     for (int i = 0; i < w->pack_count; i++)
-        dnnl_memory_destroy(w->packs[i].memory);
+        pack_close(&w->packs[i]);
     if (w->bias_memory)
         dnnl_memory_destroy(w->bias_memory);
     free(w->bias);
@@ -106,7 +118,7 @@ static int load_bias(imu_cpu *cpu, imu_weight *w)
         return IMU_TENSOR_OK;
     size_t bytes = (size_t)w->desc.out * sizeof(float);
     make_room(&cpu->base, bytes);
-    float *bias = malloc(bytes);
+    float *bias = imu_cpu_memory(cpu, bytes);
     if (!bias)
         return IMU_TENSOR_NO_MEMORY;
     int rc = s->read(s->user, s->key, bias, (size_t)w->desc.out);
@@ -133,17 +145,16 @@ static int load_bias(imu_cpu *cpu, imu_weight *w)
 static int make_pack(imu_cpu *cpu, imu_weight *w, const dnnl_memory_desc_t *md)
 {
     pack p = {.md = *md};
-    void *values = NULL;
     size_t bytes = dnnl_memory_desc_get_size(md);
     make_room(&cpu->base, bytes);
-    dnnl_status_t s = dnnl_memory_create(&p.memory, md, cpu->engine, DNNL_MEMORY_ALLOCATE);
-    if (s == dnnl_success)
-        s = dnnl_memory_get_data_handle(p.memory, &values);
-    int rc = s == dnnl_success ? imu_cpu_lay_out(cpu, &w->desc, md, values)
+    p.values = imu_cpu_memory(cpu, bytes);
+    if (!p.values)
+        return IMU_TENSOR_NO_MEMORY;
+    dnnl_status_t s = dnnl_memory_create(&p.memory, md, cpu->engine, p.values);
+    int rc = s == dnnl_success ? imu_cpu_lay_out(cpu, &w->desc, md, p.values)
                                : imu_cpu_dnnl_error(cpu, s, "memory for a weight");
     if (rc) {
-        if (p.memory)
-            dnnl_memory_destroy(p.memory);
+        pack_close(&p);
         return rc;
     }
     w->packs[w->pack_count++] = p;
@@ -166,10 +177,12 @@ static int find_pack(imu_cpu *cpu, imu_weight *w, const dnnl_memory_desc_t *md, 
     return rc;
 }
 
-static dnnl_status_t accumulate_attr(bool accumulate, dnnl_primitive_attr_t *attr)
+static dnnl_status_t make_attr(bool accumulate, dnnl_primitive_attr_t *attr)
 {
     dnnl_post_ops_t ops = NULL;
     dnnl_status_t s = dnnl_primitive_attr_create(attr);
+    if (s == dnnl_success)
+        s = dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
     if (s != dnnl_success || !accumulate)
         return s;
     s = dnnl_post_ops_create(&ops);
@@ -238,11 +251,16 @@ static int plan_from_desc(imu_cpu *cpu, imu_weight *w, const_dnnl_primitive_desc
         return rc;
     const dnnl_memory_desc_t *src = dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0);
     const dnnl_memory_desc_t *dst = dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
+    const dnnl_memory_desc_t *scratch =
+        dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    p->scratch_bytes = scratch ? dnnl_memory_desc_get_size(scratch) : 0;
     dnnl_status_t s = dnnl_primitive_create(&p->primitive, pd);
     if (s == dnnl_success)
         s = dnnl_memory_create(&p->src, src, cpu->engine, DNNL_MEMORY_NONE);
     if (s == dnnl_success)
         s = dnnl_memory_create(&p->dst, dst, cpu->engine, DNNL_MEMORY_NONE);
+    if (s == dnnl_success && p->scratch_bytes)
+        s = dnnl_memory_create(&p->scratch, scratch, cpu->engine, DNNL_MEMORY_NONE);
     return s == dnnl_success ? IMU_TENSOR_OK : imu_cpu_dnnl_error(cpu, s, "a layer");
 }
 
@@ -252,7 +270,7 @@ static int make_plan(imu_cpu *cpu, imu_weight *w, const plan_key *key, const imu
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
     plan made = {.key = *key};
-    dnnl_status_t s = accumulate_attr(key->accumulate, &attr);
+    dnnl_status_t s = make_attr(key->accumulate, &attr);
     if (s == dnnl_success)
         s = w->desc.kernel_h ? describe_conv(cpu, w, key, out, attr, &pd)
                              : describe_linear(cpu, w, key, attr, &pd);
@@ -279,31 +297,43 @@ static int make_plan(imu_cpu *cpu, imu_weight *w, const plan_key *key, const imu
     return IMU_TENSOR_OK;
 }
 
+static int execute(imu_cpu *cpu, imu_weight *w, const plan *p, const imu_tensor *x, imu_tensor *y)
+{
+    void *scratch = imu_cpu_scratch(cpu, p->scratch_bytes);
+    if (p->scratch_bytes && !scratch)
+        return IMU_TENSOR_NO_MEMORY;
+    dnnl_status_t s = dnnl_memory_set_data_handle(p->src, x->data);
+    if (s == dnnl_success)
+        s = dnnl_memory_set_data_handle(p->dst, y->data);
+    if (s == dnnl_success && p->scratch)
+        s = dnnl_memory_set_data_handle(p->scratch, scratch);
+    dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, p->src},
+                               {DNNL_ARG_WEIGHTS, w->packs[p->pack].memory},
+                               {DNNL_ARG_DST, p->dst}};
+    int count = 3;
+    if (w->bias)
+        args[count++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, w->bias_memory};
+    if (p->scratch)
+        args[count++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, p->scratch};
+    if (s == dnnl_success)
+        s = dnnl_primitive_execute(p->primitive, cpu->stream, count, args);
+    if (s == dnnl_success)
+        s = dnnl_stream_wait(cpu->stream);
+    return s == dnnl_success ? IMU_TENSOR_OK : imu_cpu_dnnl_error(cpu, s, "to run a layer");
+}
+
 static int run_plan(imu_cpu *cpu, imu_weight *w, const plan_key *key, const imu_tensor *x,
                     imu_tensor *y)
 {
     plan *p = NULL;
     w->place.turn = cpu->base.residency.turn;
+    int rc = imu_cpu_leave_reserve(cpu);
     for (int i = 0; i < w->plan_count && !p; i++)
         if (!memcmp(&w->plans[i].key, key, sizeof *key))
             p = &w->plans[i];
-    if (!p) {
-        int rc = make_plan(cpu, w, key, y, &p);
-        if (rc)
-            return rc;
-    }
-    dnnl_status_t s = dnnl_memory_set_data_handle(p->src, x->data);
-    if (s == dnnl_success)
-        s = dnnl_memory_set_data_handle(p->dst, y->data);
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, p->src},
-                              {DNNL_ARG_WEIGHTS, w->packs[p->pack].memory},
-                              {DNNL_ARG_DST, p->dst},
-                              {DNNL_ARG_BIAS, w->bias_memory}};
-    if (s == dnnl_success)
-        s = dnnl_primitive_execute(p->primitive, cpu->stream, w->bias ? 4 : 3, args);
-    if (s == dnnl_success)
-        s = dnnl_stream_wait(cpu->stream);
-    return s == dnnl_success ? IMU_TENSOR_OK : imu_cpu_dnnl_error(cpu, s, "to run a layer");
+    if (!rc && !p)
+        rc = make_plan(cpu, w, key, y, &p);
+    return rc ? rc : execute(cpu, w, p, x, y);
 }
 
 int imu_cpu_linear(imu_backend *b, imu_weight *w, const imu_tensor *x, imu_tensor *y,

@@ -148,11 +148,10 @@ static int cuda_download(imu_backend *b, const imu_tensor *src, float *dst)
     return IMU_TENSOR_OK;
 }
 
-static void cuda_enter(imu_backend *b)
+static int cuda_enter(imu_backend *b)
 {
     imu_cuda *c = (imu_cuda *)b;
-    /* What it would say is said by the next call too. */
-    (void)imu_device_enter(c->device);
+    return imu_device_enter(c->device) ? imu_cuda_failed(c, "to be used") : IMU_TENSOR_OK;
 }
 
 static void cuda_close(imu_backend *b)
