@@ -64,6 +64,16 @@ static const char *progress(imu_scheduler *s, apr_pool_t *p, imu_run *run)
     return NULL;
 }
 
+static const char *loading(imu_scheduler *s, apr_pool_t *p, imu_run *run)
+{
+    imu_worker_msg msg = message(p, run);
+
+    msg.message = "Loading the model";
+    msg.percentage = 0.25;
+    imu_run_tell_progress(s->d, run, &msg, NULL, 0);
+    return NULL;
+}
+
 static const char *end(imu_scheduler *s, apr_pool_t *p, imu_run *run, const imu_outcome *outcome)
 {
     imu_stored stored = imu_run_finish(s->d, p, run, outcome);
@@ -97,13 +107,15 @@ static const char *step_of_run(imu_scheduler *s, apr_pool_t *p, const char *step
 
     if (!run || !run->hooked)
         return "The hook has not started that job.";
+    if (strcmp(step, "loading") == 0)
+        return loading(s, p, run);
     if (strcmp(step, "progress") == 0)
         return progress(s, p, run);
     if (strcmp(step, "complete") == 0)
         return end(s, p, run, &completed);
     if (strcmp(step, "fail") == 0)
         return fail(s, p, run);
-    return "The steps are start, progress, complete, fail and clock.";
+    return "The steps are start, loading, progress, complete, fail and clock.";
 }
 
 const char *imu_scheduler_hook(imu_scheduler *s, const char *step, apr_int64_t item_id)

@@ -77,10 +77,14 @@ test('the graph is the one that InvokeAI’s own client posts', async () => {
 test('the preview, the ring and the percent appear in the place of the picture', async () => {
     await step('start', ids[0]);
     await state(grace, ids[0], 'in_progress');
+    await step('loading', ids[0]);
+    await tile(grace, ids[0]).getByText('loading the model').waitFor();
+    assert.equal(await tile(grace, ids[0]).getByRole('progressbar').getAttribute('aria-valuenow'), '25');
     await step('progress', ids[0]);
     await tile(grace, ids[0]).locator('img.preview').waitFor();
     const ring = tile(grace, ids[0]).getByRole('progressbar');
     assert.equal(await ring.getAttribute('aria-valuenow'), '50');
+    assert.equal(await tile(grace, ids[0]).getByText('loading the model').count(), 0);
 });
 
 test('somebody else sees only that there is a job', async () => {

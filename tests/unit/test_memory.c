@@ -292,6 +292,60 @@ static void test_too_large(void **state)
     imu_array_free(a.latents);
 }
 
+/* ---- how far a first use has come ---- */
+
+struct growth {
+    const imu_model *model;
+    double last;
+    int rises, falls;
+};
+
+static int watch_growth(void *user)
+{
+    struct growth *g = user;
+    double now = imu_model_loaded(g->model, IMU_PART_UNET);
+    g->rises += now > g->last;
+    g->falls += now < g->last;
+    g->last = now;
+    return 0;
+}
+
+/* The share of what is in memory rises with the layers, is all in the end, and stays all. */
+static void expect_growth(bench t)
+{
+    imu_model *m = model_of(t.engine);
+    assert_true(imu_model_loaded(m, IMU_PART_UNET) <= 0);
+    assert_int_equal(imu_model_load(m, IMU_PART_UNET, NULL), IMU_ENGINE_OK);
+    assert_true(imu_model_loaded(m, IMU_PART_UNET) <= 0);
+    for (int round = 0; round < 2; round++) {
+        struct growth g = {.model = m, .last = imu_model_loaded(m, IMU_PART_UNET)};
+        imu_array *out, *noise = imu_noise(5, 4, EDGE, EDGE, 8);
+        imu_denoise_args a;
+        imu_denoise_defaults(&a);
+        a.positive = t.prompt;
+        a.noise = noise;
+        a.steps = 1;
+        a.scheduler = "euler";
+        a.cancelled = watch_growth;
+        a.user = &g;
+        assert_int_equal(imu_model_denoise(m, &a, &out, NULL), IMU_ENGINE_OK);
+        assert_int_equal(g.falls, 0);
+        assert_true(round ? g.rises == 0 : g.rises > 20);
+        assert_true(imu_model_loaded(m, IMU_PART_UNET) >= 1);
+        imu_array_free(noise);
+        imu_array_free(out);
+    }
+    imu_model_close(m);
+    close_bench(&t);
+}
+
+static void test_growth(void **state)
+{
+    (void)state;
+    expect_growth(bench_on(imu_backend_cpu(1, false)));
+    expect_growth(device_of(UINT64_MAX, UINT64_MAX, true));
+}
+
 /* ---- a device that is lost ---- */
 
 /* Everything that a job does with the device. */
@@ -353,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_streamed),       cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_default_budget), cmocka_unit_test(test_room),
         cmocka_unit_test(test_room_on_device), cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_growth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,6 +49,27 @@ test('a prompt becomes a picture in the gallery of its author, and of nobody els
     assert.doesNotMatch(JSON.stringify(seen), /lighthouse/);
 });
 
+test('the first use of a model is told as loading it, and no later one', async () => {
+    await server.kill(server.workers[0]);
+    await server.startWorker(0);
+    const l = await listen(server, anna);
+    const said = [];
+    l.socket.on('invocation_progress', ({ item_id, invocation, message, percentage }) => said.push({ item_id, text: `${invocation.type}: ${message}`, percentage }));
+    const ids = await enqueuePictures(anna, model, { prompt: 'loaded', seeds: [3, 4] });
+    for (const id of ids) {
+        assert.equal((await settled(anna, id, ['completed', 'failed', 'canceled'], 60000)).status, 'completed');
+    }
+    const of = (id) => said.filter((each) => each.item_id === id);
+    for (const node of ['compel', 'denoise_latents']) {
+        const loading = of(ids[0]).find(({ text }) => text === `${node}: Loading the model`);
+        assert.ok(loading && loading.percentage >= 0 && loading.percentage < 1, JSON.stringify(said));
+    }
+    const first = of(ids[0]).map(({ text }) => text);
+    assert.ok(first.indexOf('denoise_latents: Loading the model') < first.indexOf('denoise_latents: Denoising'));
+    assert.ok(of(ids[1]).length > 0);
+    assert.deepEqual(of(ids[1]).filter(({ text }) => /Loading/.test(text)), []);
+});
+
 test('the same seed gives the same picture', async () => {
     const ids = await enqueuePictures(anna, model, { seeds: [5, 5, 6] });
     const pictures = [];

@@ -468,6 +468,19 @@ uint64_t imu_model_memory(const imu_model *m, int parts)
     return bytes;
 }
 
+double imu_model_loaded(const imu_model *m, int parts)
+{
+    uint64_t there = 0, all = 0;
+    for (int i = 0; i < IMU_MAX_ENCODERS; i++)
+        if ((parts & IMU_PART_TEXT) && m->encoder[i])
+            imu_net_count_loaded(imu_text_encoder_net(m->encoder[i]), &there, &all);
+    if ((parts & IMU_PART_UNET) && m->unet)
+        imu_net_count_loaded(imu_unet_net(m->unet), &there, &all);
+    if ((parts & IMU_PART_VAE) && m->vae)
+        imu_net_count_loaded(imu_vae_net(m->vae), &there, &all);
+    return all ? (double)there / (double)all : 0;
+}
+
 imu_engine_status imu_model_set_loras(imu_model *m, int part, int encoder, const imu_lora_use *uses,
                                       size_t count, imu_fault *fault)
 {

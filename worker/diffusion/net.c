@@ -130,6 +130,15 @@ uint64_t imu_net_bytes(const imu_net *net)
     return bytes;
 }
 
+void imu_net_count_loaded(const imu_net *net, uint64_t *there, uint64_t *all)
+{
+    for (size_t i = 0; i < net->weight_count; i++) {
+        uint64_t count = net->weight_sources[i]->view.entry.count;
+        *all += count;
+        *there += net->backend->weight_bytes(net->weights[i]) ? count : 0;
+    }
+}
+
 imu_backend *imu_net_backend(const imu_net *net)
 {
     return net->backend;

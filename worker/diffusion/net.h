@@ -83,6 +83,9 @@ imu_engine_status imu_net_row(imu_net *net, const char *name, int64_t row, int64
 imu_engine_status imu_net_values(imu_net *net, const char *name, int ndim, const int64_t *dim,
                                  float *dst, imu_fault *fault);
 
+/* Adds the values of all layers to *all, and of those that are in memory to *there. */
+void imu_net_count_loaded(const imu_net *net, uint64_t *there, uint64_t *all);
+
 /* Turns the status of a finished run into the caller's. */
 imu_engine_status imu_net_status(imu_net *net, int run_status, imu_fault *fault);
 

@@ -149,6 +149,11 @@ void imu_model_unload(imu_model *model, int parts);
  * others have needed their place since. */
 uint64_t imu_model_memory(const imu_model *model, int parts);
 
+/* The share of the layers of `parts` that are in memory, 0 to 1, counted by their values: how far
+ * their first use has come. Some may never come there: layers that a prompt leaves out, or those
+ * that a GPU has no room for. */
+double imu_model_loaded(const imu_model *model, int parts);
+
 /* ---- LoRA ---- */
 
 typedef struct imu_lora imu_lora;

@@ -76,6 +76,7 @@ struct watch {
     imu_call *call;
     const char *base;
     int64_t last;
+    imu_loading loading;
 };
 
 static int on_step(void *user, const imu_progress *p)
@@ -113,6 +114,7 @@ static int on_step(void *user, const imu_progress *p)
 static int on_block(void *user)
 {
     struct watch *w = user;
+    imu_loading_tell(&w->loading);
     return imu_call_cancelled(w->call);
 }
 
@@ -261,7 +263,7 @@ int imu_denoise_run(imu_call *call, imu_denoise_inputs *in, const imu_tile_args 
     args->user = &w;
     args->progress = on_step;
     args->cancelled = on_block;
-    if (call->env->progress)
+    if (!imu_loading_begin(&w.loading, call, model, IMU_PART_UNET) && call->env->progress)
         call->env->progress(
             call->env->user, call,
             &(struct imu_progress_note){.message = "Denoising", .total = args->steps});

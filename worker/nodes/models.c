@@ -11,8 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_OPEN  16
-#define MAX_LORAS 64
+#define MAX_OPEN         16
+#define MAX_LORAS        64
+#define LOADING_INTERVAL 250 /* milliseconds */
 
 struct entry {
     char *key;
@@ -396,6 +397,39 @@ int imu_models_get(imu_call *call, const json_t *identifier, int parts, imu_mode
             load_part(call, m, e, all[i].part, all[i].name))
             return -1;
     return 0;
+}
+
+/* ---- loading ---- */
+
+static void tell_loading(imu_loading *l)
+{
+    const imu_env *env = l->call->env;
+    l->last = imu_clock_ms();
+    if (env->progress)
+        env->progress(env->user, l->call,
+                      &(struct imu_progress_note){.message = "Loading the model",
+                                                  .step = (int)(l->there * 100),
+                                                  .total = 100});
+}
+
+bool imu_loading_begin(imu_loading *l, imu_call *call, const imu_model *model, int part)
+{
+    *l = (imu_loading){.call = call, .model = model, .part = part};
+    l->there = imu_model_loaded(model, part);
+    if (l->there > 0)
+        return false;
+    tell_loading(l);
+    return true;
+}
+
+void imu_loading_tell(imu_loading *l)
+{
+    if (l->there >= 1 || imu_clock_ms() - l->last < LOADING_INTERVAL)
+        return;
+    double before = l->there;
+    l->there = imu_model_loaded(l->model, l->part);
+    if (l->there > before && l->there < 1)
+        tell_loading(l);
 }
 
 /* ---- LoRAs ---- */

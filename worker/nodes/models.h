@@ -43,6 +43,21 @@ const json_t *imu_models_find(const json_t *rows, const json_t *identifier);
  * @return 0 with *out, valid until the next call of this function; or -1 with call->error
  */
 int imu_models_get(imu_call *call, const json_t *identifier, int parts, imu_model **out);
+/** A part of a model on its way into memory, which happens when it is first used. */
+typedef struct imu_loading {
+    imu_call *call;
+    const imu_model *model;
+    int part;     /**< IMU_PART_… */
+    double there; /**< the share of it that was there when it was looked at last */
+    int64_t last; /**< when that was told */
+} imu_loading;
+
+/** Before the first use: says that it begins, where nothing of the part is there. @return whether
+ * it did */
+bool imu_loading_begin(imu_loading *l, imu_call *call, const imu_model *model, int part);
+/** Says how far it has come when that is more than before, four times a second at the most. */
+void imu_loading_tell(imu_loading *l);
+
 /**
  * Lays the LoRAs of a list of LoRAField, and no others, on a part of a model: IMU_PART_UNET, or
  * IMU_PART_TEXT with the number of the text encoder.

@@ -28,6 +28,13 @@ static int open_clip(imu_call *call, const json_t *clip, imu_model **model)
                : 0;
 }
 
+static int on_layer(void *user)
+{
+    imu_loading *loading = user;
+    imu_loading_tell(loading);
+    return imu_call_cancelled(loading->call);
+}
+
 /* Encodes, says what it says of the picture's size, and keeps the result. @return 0 or -1 */
 static int encode(imu_call *call, imu_model *model, imu_prompt_args *args, const float *time_ids,
                   int time_id_count)
@@ -43,8 +50,10 @@ static int encode(imu_call *call, imu_model *model, imu_prompt_args *args, const
         rc = imu_inversions_add(call, args->style, family, &learned);
     args->inversions = learned.use;
     args->inversion_count = learned.count;
-    args->cancelled = imu_call_stop_asked;
-    args->user = call;
+    imu_loading loading;
+    imu_loading_begin(&loading, call, model, IMU_PART_TEXT);
+    args->cancelled = on_layer;
+    args->user = &loading;
     if (!rc && imu_model_encode_prompt(model, args, &c, &fault) != IMU_ENGINE_OK)
         rc = imu_models_fault(call, &fault);
     args->inversions = NULL;

@@ -24,7 +24,8 @@ function secondsLeft(job) {
 
 function Running({ job, small }) {
   const percent = Math.round((job.percent || 0) * 100);
-  const left = percent >= 100 ? 'finishing' : job.percent ? timeLeft(secondsLeft(job)) : 'getting ready';
+  const denoising = percent >= 100 ? 'finishing' : job.percent ? timeLeft(secondsLeft(job)) : 'getting ready';
+  const left = job.message === 'Loading the model' ? 'loading the model' : denoising;
   const waiting = job.awaits ? 'waiting for its model' : small ? 'waiting' : 'waiting its turn';
   const words = job.status === 'in_progress' ? left : job.sending ? 'sending' : waiting;
   return html`${job.preview && html`<img class="preview" src=${job.preview} alt="" />`}
