@@ -10,7 +10,7 @@ import { openLightbox } from '../parts/lightbox.js';
 import { Ring } from '../parts/ring.js';
 import { cancelCard, cancelJob, cards, createPictures, isFinal, retried, retryJobs } from '../state/jobs.js';
 import { boardById } from '../state/boards.js';
-import { picture, remove, toggleStar, want } from '../state/pictures.js';
+import { forgotten, picture, remove, toggleStar, want } from '../state/pictures.js';
 import { defaults, MAX_COUNT, models, modelsThere, noModel, takeOver } from '../state/wish.js';
 import { say } from '../state/toasts.js';
 
@@ -78,7 +78,7 @@ function Picture({ job, full }) {
   const record = picture(name).value;
   const open = () => openLightbox(shownPictures(), name);
   // Tells whether it is starred, and whether it is still there.
-  useEffect(() => want([name]), [name]);
+  useEffect(() => want([name]), [name, forgotten.value]);
   return html`<button type="button" class="open" onClick=${open}
       data-picture=${name} aria-label=${`Open: ${job.wish.prompt.slice(0, 100) || 'picture'}`}>
       ${job.preview && !sharp && html`<img class="preview" src=${job.preview} alt="" />`}

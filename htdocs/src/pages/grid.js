@@ -5,7 +5,7 @@ import { html } from '../core/html.js';
 import { labelOf, monthOf } from '../core/words.js';
 import { Icon } from '../parts/icons.js';
 import { openLightbox } from '../parts/lightbox.js';
-import { cameBack, names, picture, remove, selection, toggleStar, want } from '../state/pictures.js';
+import { cameBack, forgotten, names, picture, remove, selection, toggleStar, want } from '../state/pictures.js';
 
 const GAP = 6;
 const AHEAD = 3;
@@ -135,7 +135,7 @@ export function Grid({ onLook }) {
   const focus = Math.min(at, total - 1);
   useEffect(() => {
     want(shown);
-  }, [shown.join()]);
+  }, [shown.join(), forgotten.value]);
   const tileAt = (index) => ref.current?.querySelector(`[data-picture="${CSS.escape(names.peek()[index] || '')}"]`);
   useEffect(() => {
     const tile = moved.current && tileAt(focus);

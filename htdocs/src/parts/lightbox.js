@@ -3,10 +3,11 @@ import { render } from 'preact';
 import { pictureUrl, thumbnailUrl } from '../core/api.js';
 import { html } from '../core/html.js';
 import { on } from '../core/live.js';
+import { onReturn } from '../core/return.js';
 import { labelOf } from '../core/words.js';
 import { canChange } from '../state/boards.js';
-import { complain, say } from '../state/toasts.js';
-import { gone, picture, readPicture, readRecords, remove, toggleStar, want } from '../state/pictures.js';
+import { complain, say, toasts } from '../state/toasts.js';
+import { forgotten, gone, picture, readPicture, readRecords, remove, toggleStar, want } from '../state/pictures.js';
 import { recall, remember } from '../core/storage.js';
 import { Details } from './details.js';
 import { Button } from './controls.js';
@@ -105,6 +106,11 @@ function redraw(pswp) {
   }
 }
 
+const WORDS_GONE = 'This picture was deleted, or is no longer shared with you.';
+
+/** Once while it is on screen: several may go one after another. */
+const sayGone = () => toasts.peek().some(({ text }) => text === WORDS_GONE) || say(WORDS_GONE);
+
 /**
  * A picture that was deleted, or is shared no more, doesn't stay on screen: the nearest that is left takes its place, further on
  * in the direction in which this person goes.
@@ -119,8 +125,13 @@ function leaveGone(pswp, list) {
       return;
     }
     const ahead = (i) => Number((i - at) * way > 0);
+    const unknown = around(list, at).filter((name) => !picture(name).value && !gone.value.has(name));
+    if (unknown.length) {
+      readRecords(unknown).then(soon, () => close(pswp));
+      return;
+    }
     const [next] = [...list.keys()].filter((i) => picture(list[i]).value).sort((a, b) => ahead(b) - ahead(a) || Math.abs(a - at) - Math.abs(b - at));
-    say('This picture was deleted, or is no longer shared with you.');
+    sayGone();
     if (next === undefined) {
       close(pswp);
     } else {
@@ -138,12 +149,15 @@ function leaveGone(pswp, list) {
     clearTimeout(timer);
     timer = setTimeout(() => readRecords(around(list, pswp.currIndex)).catch(() => {}), Math.random() * 300);
   };
-  const ends = [gone.subscribe(soon), ...['boards_changed', 'reconnected'].map((event) => on(event, look))];
-  addEventListener('focus', look);
+  const ends = [
+    gone.subscribe(soon),
+    forgotten.subscribe(() => want(around(list, pswp.currIndex))),
+    onReturn(look),
+    ...['boards_changed', 'reconnected'].map((event) => on(event, look)),
+  ];
   pswp.on('destroy', () => {
     clearTimeout(timer);
     ends.forEach((end) => end());
-    removeEventListener('focus', look);
   });
 }
 

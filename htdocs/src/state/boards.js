@@ -3,6 +3,7 @@ import { computed, signal } from '@preact/signals';
 import { del, get, patch, post } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
+import { onReturn } from '../core/return.js';
 import { isAdmin, myId, onLeave, solo } from '../core/session.js';
 import { apart, brief, count, plain } from '../core/words.js';
 import { complain, say, sayWithUndo } from './toasts.js';
@@ -209,8 +210,7 @@ function refreshSoon() {
 
 export function startBoards() {
   on('boards_changed', refreshSoon);
-  addEventListener('focus', refresh);
-  document.addEventListener('visibilitychange', refresh);
+  onReturn(refresh);
   on('reconnected', refresh);
   onLeave(() => {
     clearTimeout(timer);

@@ -3,6 +3,7 @@ import { effect, signal } from '@preact/signals';
 import { api, get, patiently, post } from '../core/api.js';
 import { freshReader } from '../core/fresh.js';
 import { on } from '../core/live.js';
+import { onReturn } from '../core/return.js';
 import { route } from '../core/router.js';
 import { myId, onLeave } from '../core/session.js';
 import { recallJson, remember, rememberJson } from '../core/storage.js';
@@ -58,11 +59,22 @@ const keep = (dto) => {
 const touched = new Map();
 const touch = (list) => list.forEach((name) => touched.set(name, (touched.get(name) || 0) + 1));
 
-/** Reads the records of a list of pictures, anew if need be. A record that was changed here meanwhile is read once more. */
+/** How often boards were lost from sight, and which was lost when last. */
+let losses = 0;
+const lostAt = new Map();
+/** Whether a record tells of the time before its board was lost: it was asked for when that had happened only so often. */
+const isPast = (dto, before) => lostAt.get(dto.board_id) > before;
+
+/**
+ * Reads the records of a list of pictures, anew if need be. A record that was changed here meanwhile is read once more, and so is
+ * one whose board was lost from sight.
+ */
 export async function readRecords(list) {
   const before = list.map((name) => touched.get(name));
+  const lost = losses;
   const found = await post('/images/images_by_names', { image_names: list });
-  const stale = list.filter((name, i) => touched.get(name) !== before[i]);
+  const past = new Set(found.filter((dto) => isPast(dto, lost)).map((dto) => dto.image_name));
+  const stale = list.filter((name, i) => touched.get(name) !== before[i] || past.has(name));
   found.forEach((dto) => stale.includes(dto.image_name) || keep(dto));
   const there = new Set(found.map((dto) => dto.image_name));
   const missing = list.filter((name) => !there.has(name));
@@ -95,18 +107,27 @@ export function want(list) {
   }
 }
 
+/** How often records were forgotten: whoever shows pictures then wants those on display again. */
+export const forgotten = signal(0);
+
 let seen = new Set();
-/** Of a board that is seen no more, nothing is known about whose its pictures are: they are asked for again. */
+/** Of a board that is seen no more, nothing is known about whose its pictures are. */
 function forgetUnseen() {
   const now = new Set(boards.value.map((board) => board.board_id));
-  const lost = [...known.keys()].filter((name) => {
-    const board = known.get(name).peek()?.board_id;
-    return seen.has(board) && !now.has(board);
-  });
+  const lost = new Set([...seen].filter((board) => !now.has(board)));
   seen = now;
-  lost.forEach((name) => (known.get(name).value = null));
+  if (!lost.size) {
+    return;
+  }
+  losses += 1;
+  lost.forEach((board) => lostAt.set(board, losses));
+  known.forEach((record) => {
+    if (lost.has(record.peek()?.board_id)) {
+      record.value = null;
+    }
+  });
   // Not when they went because this person left.
-  queueMicrotask(() => boardsState.peek() === 'ready' && want(lost));
+  queueMicrotask(() => boardsState.peek() === 'ready' && (forgotten.value += 1));
 }
 
 const removing = new Set();
@@ -387,8 +408,12 @@ export async function upload(files, board) {
 export const metadataOf = (name) => get(`/images/i/${encodeURIComponent(name)}/metadata`);
 
 export async function readPicture(name) {
-  if (!picture(name).value) {
-    keep(await get(`/images/i/${encodeURIComponent(name)}`));
+  while (!picture(name).value) {
+    const before = losses;
+    const dto = await get(`/images/i/${encodeURIComponent(name)}`);
+    if (!isPast(dto, before)) {
+      keep(dto);
+    }
   }
   return picture(name).value;
 }
@@ -420,8 +445,7 @@ export function startPictures() {
   // The first time too: what happened between the first look and the opening of the line was not heard of.
   ['connected', 'reconnected'].forEach((event) => on(event, refreshSoon));
   on('boards_changed', lookAgain);
-  addEventListener('focus', lookAgain);
-  document.addEventListener('visibilitychange', lookAgain);
+  onReturn(lookAgain);
   // Also when the browser kept the page and shows it again.
   addEventListener('pageshow', (event) => event.persisted && finishRemoving());
   effect(() => {
@@ -435,6 +459,7 @@ export function startPictures() {
     wanted.clear();
     removing.clear();
     touched.clear();
+    lostAt.clear();
     uploads.value = [];
     names.value = [];
     namesState.value = 'idle';
