@@ -29,6 +29,10 @@ static const char usage[] =
     "  --threads N         threads that compute (default: one for each processor)\n"
     "  --cache-mb N        memory for models on the processor (default: half of the machine's)\n"
     "  --gpu-mb N          memory of the GPU to use (default: nearly all that is free)\n"
+    "  --precision NAME    what is computed with: f32 or bf16 (default: bf16 where the device has "
+    "it)\n"
+    "  --sequential-guidance  the two halves of guidance one after the other: slower, less "
+    "memory\n"
     "  --children N        pictures that --media decodes at once (default: 4)\n";
 
 static int complain(const char *what, const char *value)
@@ -60,6 +64,14 @@ static int add_peer(imu_options *o, const char *text)
         number = (long)pw->pw_uid;
     }
     o->peers[o->n_peers++] = (uid_t)number;
+    return 0;
+}
+
+static int read_precision(imu_options *o, const char *name)
+{
+    if (strcmp(name, "f32") != 0 && strcmp(name, "bf16") != 0)
+        return complain("--precision must be f32 or bf16, not", name);
+    o->precision = strcmp(name, "f32") ? IMU_PRECISION_BF16 : IMU_PRECISION_F32;
     return 0;
 }
 
@@ -110,6 +122,11 @@ static int read_one(imu_options *o, int c, const char *value)
             return complain("--children must be 1 to 64, not", value);
         o->media_children = (int)n;
         return 0;
+    case 'r':
+        return read_precision(o, value);
+    case 'S':
+        o->sequential = true;
+        return 0;
     case 'M':
         o->media = true;
         return 0;
@@ -137,6 +154,8 @@ int imu_options_read(imu_options *o, int argc, char **argv)
         {"cache-mb", required_argument, NULL, 'c'},
         {"children", required_argument, NULL, 'k'},
         {"gpu-mb", required_argument, NULL, 'v'},
+        {"precision", required_argument, NULL, 'r'},
+        {"sequential-guidance", no_argument, NULL, 'S'},
         {"media", no_argument, NULL, 'M'},
         {"print-schemas", no_argument, NULL, 'P'},
         {"help", no_argument, NULL, 'h'},
@@ -144,6 +163,7 @@ int imu_options_read(imu_options *o, int argc, char **argv)
     };
     memset(o, 0, sizeof *o);
     o->media_children = 4;
+    o->precision = IMU_PRECISION_AUTO;
     o->cache_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
     for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) {
         int rc = read_one(o, c, optarg);

@@ -2,6 +2,8 @@
 #ifndef IMU_OPTIONS_H
 #define IMU_OPTIONS_H
 
+#include "worker/diffusion/pipeline.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -21,6 +23,8 @@ typedef struct imu_options {
     int threads;                /**< 0: one per processor */
     uint64_t cache_bytes;       /**< of weights to keep on the processor */
     uint64_t gpu_bytes;         /**< of a GPU's memory to use; 0: what is free, but for a reserve */
+    imu_precision precision;    /**< what products take in; IMU_PRECISION_AUTO by default */
+    bool sequential;            /**< guidance in two calls of the network instead of one */
     uid_t peers[IMU_MAX_PEERS]; /**< who may connect, besides root and the worker's own user */
     int n_peers;
     bool media, print_schemas;

@@ -111,6 +111,54 @@ static void test_seamless_unet(void **state)
     assert_true(denoise_roll(false, false, 0, 8) > 2e-2);
 }
 
+/* ---- guidance ---- */
+
+static imu_array *guided(imu_engine *on, int steps)
+{
+    imu_model *m;
+    imu_conditioning *c, *empty;
+    imu_array *out, *noise = imu_noise(3, 4, EDGE * CELLS, EDGE * CELLS, CELLS);
+    imu_denoise_args a;
+    assert_int_equal(imu_model_open(on, MODEL, &m, NULL), IMU_ENGINE_OK);
+    assert_int_equal(imu_model_encode_prompt(m, &(imu_prompt_args){.prompt = "a wall"}, &c, NULL),
+                     0);
+    assert_int_equal(imu_model_encode_prompt(m, &(imu_prompt_args){.prompt = ""}, &empty, NULL), 0);
+    imu_denoise_defaults(&a);
+    a.positive = c;
+    a.negative = empty;
+    a.noise = noise;
+    a.steps = steps;
+    a.scheduler = "euler";
+    assert_int_equal(imu_model_denoise(m, &a, &out, NULL), IMU_ENGINE_OK);
+    imu_array_free(noise);
+    imu_conditioning_free(c);
+    imu_conditioning_free(empty);
+    imu_model_close(m);
+    return out;
+}
+
+/* Both halves in one call, and one after the other: the same latents, but for how sums are grouped.
+ */
+static void test_sequential(void **state)
+{
+    (void)state;
+    static const double most[] = {[IMU_PRECISION_F32] = 1e-4, [IMU_PRECISION_BF16] = 5e-2};
+    for (int precision = IMU_PRECISION_F32; precision <= IMU_PRECISION_BF16; precision++) {
+        imu_array *made[2];
+        for (int i = 0; i < 2; i++) {
+            imu_engine *on;
+            imu_engine_options o = {
+                .threads = 1, .precision = (imu_precision)precision, .sequential = i};
+            assert_int_equal(imu_engine_open(&o, &on, NULL), IMU_ENGINE_OK);
+            made[i] = guided(on, 2);
+            imu_engine_close(on);
+        }
+        assert_true(distance(made[0], made[1]) < most[precision]);
+        imu_array_free(made[0]);
+        imu_array_free(made[1]);
+    }
+}
+
 static imu_image *decoded(const imu_array *latents, const imu_vae_args *args)
 {
     imu_image *image;
@@ -254,9 +302,8 @@ static void test_inversion_misfits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_seamless_unet),
-        cmocka_unit_test(test_seamless_vae),
-        cmocka_unit_test(test_inversion),
+        cmocka_unit_test(test_seamless_unet),     cmocka_unit_test(test_seamless_vae),
+        cmocka_unit_test(test_inversion),         cmocka_unit_test(test_sequential),
         cmocka_unit_test(test_inversion_misfits),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -381,7 +381,8 @@ static imu_engine_status predict(imu_denoising *r, double t, double scale, imu_f
         return s;
     }
     imu_engine_status s;
-    if (a->negative->embeds->dim[1] == a->positive->embeds->dim[1]) {
+    if (!r->model->engine->sequential &&
+        a->negative->embeds->dim[1] == a->positive->embeds->dim[1]) {
         s = evaluate(r, t, 0, 2, fault);
     } else {
         s = evaluate(r, t, 0, 1, fault);

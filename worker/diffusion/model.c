@@ -64,7 +64,10 @@ imu_engine_status imu_engine_open(const imu_engine_options *options, imu_engine 
     uint64_t budget = strcmp(backend->name, "cpu") ? options->gpu_bytes : options->cpu_bytes;
     if (budget)
         backend->budget = budget;
-    return imu_engine_on(backend, out, fault);
+    s = imu_engine_on(backend, out, fault);
+    if (!s)
+        (*out)->sequential = options->sequential;
+    return s;
 }
 
 imu_engine_status imu_engine_on(imu_backend *backend, imu_engine **out, imu_fault *fault)

@@ -15,6 +15,7 @@
 
 struct imu_engine {
     imu_backend *backend;
+    bool sequential; /* as in imu_engine_options */
 };
 
 struct imu_model {

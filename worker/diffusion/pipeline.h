@@ -86,6 +86,7 @@ typedef struct imu_engine_options {
     /* Bytes of weights to keep on the processor (0: all), and of a GPU's memory to use (0: what is
      * free at the start, but for a reserve). */
     uint64_t cpu_bytes, gpu_bytes;
+    bool sequential; /* guidance calls the network twice in a step: slower, with less memory */
 } imu_engine_options;
 
 /* `options` may be NULL: all processors, float32, no GPU. */

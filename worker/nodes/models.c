@@ -55,7 +55,8 @@ imu_models *imu_models_new(const imu_options *o, imu_error *err)
         fprintf(stderr, "invokemu-worker: --tokenizers %s can't be read: %s\n", o->tokenizers,
                 strerror(errno));
     imu_engine_options options = {.threads = o->threads,
-                                  .precision = IMU_PRECISION_AUTO,
+                                  .precision = o->precision,
+                                  .sequential = o->sequential,
                                   .device = o->device ? o->device : "auto",
                                   .cpu_bytes = o->cache_bytes,
                                   .gpu_bytes = o->gpu_bytes};
@@ -65,6 +66,8 @@ imu_models *imu_models_new(const imu_options *o, imu_error *err)
         imu_models_free(m);
         return NULL;
     }
+    if (o->precision == IMU_PRECISION_BF16 && !strstr(imu_engine_device(m->engine), "bf16"))
+        fprintf(stderr, "invokemu-worker: --precision bf16: there is none on this device\n");
     return m;
 }
 
