@@ -74,9 +74,9 @@ static void on_progress(void *user, const imu_call *call, const struct imu_progr
                           "item_id", r->job->item_id, "node_id", call->id, "source_id",
                           call->source_id, "invocation", "id", call->id, "type", call->type->type,
                           "message", note->message, "step", note->step, "total", note->total);
-    json_object_set_new(h, "percentage",
-                        note->total > 0 ? json_real((double)note->step / note->total)
-                                        : json_null());
+    json_object_set_new(
+        h, "percentage",
+        json_real(note->total > 0 ? (double)note->step / note->total : note->share));
     json_object_set_new(h, "image",
                         note->image ? json_pack("{s:i,s:i,s:s}", "width", note->width, "height",
                                                 note->height, "mime", note->mime)

@@ -336,13 +336,18 @@ static void test_denoise(void **state)
     struct peer c;
     greet(&c);
     send_json(&c, IMU_WIRE_RUN, denoise_run(RUN_ID "7", 64, 4), NULL, 0);
-    int loads = 0, previews = 0;
+    int loads = 0, previews = 0, loading = 0;
     double last = -1;
     do {
         assert_true(next_frame(&c, &g));
         if (g.type == IMU_WIRE_MODEL_LOAD)
             loads += json_is_true(json_object_get(g.h, "complete")) ? -1 : 1;
-        if (g.type == IMU_WIRE_PROGRESS) {
+        if (g.type == IMU_WIRE_PROGRESS &&
+            !strcmp(imu_json_str(g.h, "message"), "Loading the model")) {
+            assert_true(json_number_value(json_object_get(g.h, "percentage")) < 1);
+            assert_true(last < 0); /* before the first step alone */
+            loading++;
+        } else if (g.type == IMU_WIRE_PROGRESS) {
             double share = json_number_value(json_object_get(g.h, "percentage"));
             assert_true(share > last);
             last = share;
@@ -363,7 +368,7 @@ static void test_denoise(void **state)
             ack(&c);
     } while (g.type != IMU_WIRE_NODE_COMPLETED || strcmp(imu_json_str(g.h, "source_id"), "out"));
     assert_int_equal(loads, 0);
-    assert_true(last == 1 && previews >= 1);
+    assert_true(last == 1 && previews >= 1 && loading >= 2); /* text encoder, UNet */
     assert_int_equal(g.n_fds, 2);
     imu_picture *p = picture_of(g.fds[0], NULL);
     assert_int_equal(p->width, 64);

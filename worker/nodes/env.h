@@ -34,7 +34,8 @@ struct imu_env_image {
 
 struct imu_progress_note {
     const char *message;
-    int step, total;        /**< 0, 0: no percentage */
+    int step, total;        /**< 0, 0: it has no steps, and `share` says how far it is */
+    double share;           /**< 0 to 1 */
     const imu_bytes *image; /**< preview, or NULL */
     const char *mime;
     int width, height; /**< that the preview stands for */

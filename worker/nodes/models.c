@@ -409,10 +409,9 @@ static void tell_loading(imu_loading *l)
     const imu_env *env = l->call->env;
     l->last = imu_clock_ms();
     if (env->progress)
-        env->progress(env->user, l->call,
-                      &(struct imu_progress_note){.message = "Loading the model",
-                                                  .step = (int)(l->there * 100),
-                                                  .total = 100});
+        env->progress(
+            env->user, l->call,
+            &(struct imu_progress_note){.message = "Loading the model", .share = l->there});
 }
 
 bool imu_loading_begin(imu_loading *l, imu_call *call, const imu_model *model, int part)
