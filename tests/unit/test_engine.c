@@ -487,6 +487,40 @@ static void test_prompt_syntax(void **state)
                      (double[]){1, 1.5, 0.81});
 }
 
+/* What compel 2.1.1 makes of text that is nearly its syntax. */
+static void test_nearly_prompt_syntax(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"a \\\\(b\\\\)", "a (b)"},
+        {"x \\\\\\( y", "x ( y"},
+        {"a withLora(x, 1.5) b", "a b"},
+        {"a withLora(.) b", "a withLora(.) b"},
+        {"a useLora(x y) b", "a useLora(x y) b"},
+        {"cat.swap(dog, s_start=0.1) b", "cat b"},
+        {"cat.swap(dog.b) c", "cat.swap(dog.b) c"},
+        {"cat.swap(dog c", "cat.swap(dog c"},
+        {"cat.swap(dog, 0.1 0.2) c", "cat.swap(dog, 0.1 0.2) c"},
+        {"a,,.b", "a, ,.b"},
+        {"\"a\\\" b", "a\\ b"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_fragments(cases[i][0], 1, &cases[i][1], (double[]){1});
+}
+
+/* Swaps that are none, one in the other: each could be read twice as often as the one around it. */
+static void test_swaps_without_end(void **state)
+{
+    (void)state;
+    char text[15 * 1000 + 1] = "";
+    for (size_t i = 0; i + 8 < sizeof text; i += 8)
+        memcpy(text + i, "(a.swap(", 9);
+    imu_prompt p;
+    assert_int_equal(imu_prompt_parse(text, &p, NULL), IMU_ENGINE_OK);
+    assert_string_equal(p.phrase[0].fragments[0].text, text);
+    imu_prompt_free(&p);
+}
+
 static void test_more_prompt_syntax(void **state)
 {
     (void)state;
@@ -523,6 +557,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_bad_models),
         cmocka_unit_test(test_prompt_syntax),
         cmocka_unit_test(test_more_prompt_syntax),
+        cmocka_unit_test(test_nearly_prompt_syntax),
+        cmocka_unit_test(test_swaps_without_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,9 @@
 #define PLUS_BASE  1.1
 #define MINUS_BASE 0.9
 
-enum { MAX_DEPTH = 64, MAX_QUOTES = 4 };
+/* What follows a swap that turns out to be none is read again, so their number has to be bounded.
+ */
+enum { MAX_DEPTH = 64, MAX_QUOTES = 4, MAX_SWAPS = 256 };
 
 static const char spaces[] = " \t\r\n\v\f";
 static const char symbols[] = "()\",.+-=";
@@ -19,6 +21,7 @@ typedef struct parser {
     size_t at, end;
     imu_phrase *phrase;
     int depth, quotes; /* how deep in parentheses and in quotes inside quotes */
+    int swaps;         /* how many were tried */
     bool no_memory;
 } parser;
 
@@ -66,7 +69,18 @@ static void drop_fragments(imu_phrase *ph, size_t count)
         free(ph->fragments[--ph->count].text);
 }
 
-/* Adds text[from .. to) with weight 1, escaped parentheses and quotes made plain. */
+/* Takes one backslash from before each parenthesis and quote. */
+static void unescape(char *text)
+{
+    char *to = text;
+    for (const char *c = text; *c; c++)
+        if (*c != '\\' || !is_one_of(c[1], "()\""))
+            *to++ = *c;
+    *to = 0;
+}
+
+/* Adds text[from .. to) with weight 1. compel makes escaped characters plain twice, when it reads a
+ * term and when it undoes the nesting, and once more when terms are joined: "\\\\(" is "(" too. */
 static void emit(parser *p, const char *text, size_t from, size_t to)
 {
     imu_phrase *ph = p->phrase;
@@ -85,13 +99,10 @@ static void emit(parser *p, const char *text, size_t from, size_t to)
         p->no_memory = true;
         return;
     }
-    size_t n = 0;
-    for (size_t i = from; i < to; i++) {
-        if (text[i] == '\\' && i + 1 < to && is_one_of(text[i + 1], "()\""))
-            i++;
-        copy[n++] = text[i];
-    }
-    copy[n] = 0;
+    memcpy(copy, text + from, to - from);
+    copy[to - from] = 0;
+    unescape(copy);
+    unescape(copy);
     ph->fragments[ph->count++] = (imu_fragment){copy, 1};
 }
 
@@ -156,21 +167,61 @@ static size_t plain_word_length(const parser *p)
 static bool parse_parentheses(parser *p);
 static bool parse_quotes(parser *p);
 
-/* Skips ".swap(...)"'s arguments: the first target alone conditions the picture. */
-static bool skip_arguments(parser *p)
+static bool is_letter_or_digit(char c)
 {
-    size_t start = p->at;
-    int depth = 1;
-    while (p->at < p->end && depth) {
-        char c = p->text[p->at++];
-        if (c == '\\' && p->at < p->end)
-            p->at++;
-        depth += (c == '(') - (c == ')');
-    }
-    if (!depth)
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* The name of a LoRA or an option. */
+static bool take_keyword(parser *p)
+{
+    size_t start;
+    skip_spaces(p);
+    for (start = p->at; is_letter_or_digit(peek(p, 0)) || is_one_of(peek(p, 0), "_-");)
+        p->at++;
+    return p->at > start;
+}
+
+static bool take_signed_number(parser *p)
+{
+    double value;
+    size_t start;
+    skip_spaces(p);
+    start = p->at;
+    if (is_one_of(peek(p, 0), "+-"))
+        p->at++;
+    if (take_number(p, &value))
         return true;
     p->at = start;
     return false;
+}
+
+/* name=value, a number, or a name. */
+static bool take_option(parser *p)
+{
+    size_t start = p->at;
+    if (take_keyword(p) && take_token(p, "=") && (take_signed_number(p) || take_keyword(p)))
+        return true;
+    p->at = start;
+    return take_signed_number(p) || take_keyword(p);
+}
+
+static bool parse_part(parser *p);
+
+/* What stands behind ".swap(": what is to be drawn instead, then options. The first target alone
+ * conditions the picture, so both only have to be well-formed. */
+static bool skip_swap(parser *p)
+{
+    size_t first = p->phrase->count;
+    if (p->swaps++ >= MAX_SWAPS)
+        return false;
+    while (!p->no_memory && parse_part(p))
+        continue;
+    drop_fragments(p->phrase, first);
+    bool more = take_token(p, ",");
+    while (more && take_option(p))
+        more = take_token(p, ",");
+    return take_token(p, ")");
 }
 
 /* An operator behind a term whose fragments start at `first`: a weight, .attend(...) or .swap(...).
@@ -179,7 +230,7 @@ static bool apply_operator(parser *p, size_t first, bool numbers)
 {
     double weight = 1;
     size_t start = p->at;
-    if (take_token(p, ".swap") && take_token(p, "(") && skip_arguments(p))
+    if (take_token(p, ".swap") && take_token(p, "(") && skip_swap(p))
         return true;
     p->at = start;
     bool found = take_token(p, ".attend") && take_token(p, "(");
@@ -200,14 +251,15 @@ static bool apply_operator(parser *p, size_t first, bool numbers)
 static bool skip_lora(parser *p)
 {
     size_t start = p->at;
-    if ((take(p, "withLora") || take(p, "useLora")) && take_token(p, "(") && skip_arguments(p))
+    if ((take(p, "withLora") || take(p, "useLora")) && take_token(p, "(") && take_keyword(p) &&
+        (!take_token(p, ",") || take_signed_number(p)) && take_token(p, ")"))
         return true;
     p->at = start;
     return false;
 }
 
-/* One term inside parentheses or quotes. */
-static bool parse_inner_term(parser *p)
+/* One term inside parentheses or quotes that is no comma and no point. */
+static bool parse_part(parser *p)
 {
     skip_spaces(p);
     size_t first = p->phrase->count;
@@ -224,6 +276,14 @@ static bool parse_inner_term(parser *p)
         apply_operator(p, first, false);
         return true;
     }
+    return false;
+}
+
+/* One term inside parentheses or quotes. */
+static bool parse_inner_term(parser *p)
+{
+    if (parse_part(p))
+        return true;
     if (peek(p, 0) == ',' || peek(p, 0) == '.') {
         emit(p, p->text, p->at, p->at + 1);
         p->at++;
@@ -249,16 +309,18 @@ static bool parse_parentheses(parser *p)
     return false;
 }
 
-/* The end of a quotation that starts at p->at, or 0. */
+/* The end of a quotation that starts at p->at, or 0. An escaped quote ends it where nothing else
+ * does. */
 static size_t closing_quote(const parser *p)
 {
-    for (size_t i = p->at + 1; i < p->end && p->text[i] != '\n'; i++) {
+    size_t escaped = 0;
+    for (size_t i = p->at + 1; i < p->end && !is_one_of(p->text[i], "\r\n"); i++) {
         if (p->text[i] == '\\' && i + 1 < p->end && p->text[i + 1] == '"')
-            i++;
+            escaped = ++i;
         else if (p->text[i] == '"')
             return i;
     }
-    return 0;
+    return escaped;
 }
 
 static bool parse_quotes(parser *p)
@@ -271,11 +333,13 @@ static bool parse_quotes(parser *p)
                     .end = close,
                     .phrase = p->phrase,
                     .depth = p->depth,
-                    .quotes = p->quotes + 1};
+                    .quotes = p->quotes + 1,
+                    .swaps = p->swaps};
     while (!inner.no_memory && parse_inner_term(&inner))
         continue;
     skip_spaces(&inner);
     p->no_memory |= inner.no_memory;
+    p->swaps = inner.swaps;
     if (inner.at < inner.end) {
         drop_fragments(p->phrase, first);
         return false;
@@ -335,6 +399,7 @@ static int fuse(imu_phrase *ph)
         }
         both[a] = ' ';
         memcpy(both + a + 1, this->text, b + 1);
+        unescape(both);
         last->text = both;
         free(this->text);
     }
@@ -414,8 +479,10 @@ static char *spread_commas(const char *text)
     char *out = malloc(2 * strlen(text) + 1);
     for (const char *c = text; out && *c; c++) {
         out[n++] = *c;
-        if (*c == ',' && c[1] && !is_one_of(c[1], spaces))
+        if (*c == ',' && c[1] && !is_one_of(c[1], spaces)) {
             out[n++] = ' ';
+            out[n++] = *++c; /* which is not looked at again, comma or not, as compel has it */
+        }
     }
     if (out)
         out[n] = 0;
