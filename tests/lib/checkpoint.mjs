@@ -80,11 +80,12 @@ function controlName(name) {
 }
 
 /** The tiny ControlNet as one file. */
-export function writeControl(to) {
-    writeParts(to, [['../tiny-control/diffusion_pytorch_model.safetensors', controlName]]);
+export function writeControl(to, stray) {
+    writeParts(to, [['../tiny-control/diffusion_pytorch_model.safetensors', controlName]], stray);
 }
 
-function writeParts(to, parts) {
+/** @param {string} [stray] name of a tensor that has no place there */
+function writeParts(to, parts, stray) {
     const from = path.join(REPO, 'tests/fixtures/diffusion/tiny-sd15');
     const header = {};
     const data = [];
@@ -100,6 +101,10 @@ function writeParts(to, parts) {
                 data.push(bytes.subarray(begin, end));
             }
         }
+    }
+    if (stray) {
+        header[stray] = { dtype: 'F32', shape: [1], data_offsets: [at, at + 4] };
+        data.push(Buffer.alloc(4));
     }
     const text = Buffer.from(JSON.stringify(header));
     const size = Buffer.alloc(8);

@@ -16,6 +16,7 @@ const models = modelFolder();
 addModel(models, 'tiny');
 writeModel(path.join(models, 'second'), 'sd-2');
 writeControl(path.join(models, 'tile.safetensors'));
+writeControl(path.join(models, 'more.safetensors'), 'control_model.zero_convs.99.0.weight');
 const server = useServer({ worker: 1, media: true, models });
 const ENDED = ['completed', 'failed', 'canceled'];
 let anna;
@@ -93,6 +94,13 @@ test('a weight of nothing changes nothing, two halves are one whole', async () =
     const [whole, halves] = [await draw([{ control_weight: 1 }]), await draw([{ control_weight: 0.5 }, { control_weight: 0.5 }])];
     const far = whole.reduce((most, value, i) => Math.max(most, Math.abs(value - halves[i])), 0);
     assert.ok(far <= 3, `off by ${far}`);
+});
+
+test('one whose file holds more than its shape has a place for is not used', async () => {
+    const { status, error_message: message, error_traceback: trace } = await run([{ control_model: named(known.more) }]);
+    assert.equal(status, 'failed');
+    assert.match(message, /can't be used/);
+    assert.match(trace, /no place in it: control_model\.zero_convs\.99\.0\.weight/);
 });
 
 test('what can not be is refused with a sentence', async () => {

@@ -95,6 +95,17 @@ static imu_engine_status build(imu_control *c, const int width[STAGES], imu_faul
                               &c->zero_mid, fault);
 }
 
+/* The shape of one in a file was told by its tensors, as a UNet's: none may be left over. */
+static imu_engine_status check_told_shape(imu_control *c, imu_fault *fault)
+{
+    static const char *const blocks[] = {"input_blocks.", "middle_block.", "middle_block_out.",
+                                         "zero_convs.", "input_hint_block."};
+    imu_engine_status s = IMU_ENGINE_OK;
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks && !s; i++)
+        s = imu_net_all_read(imu_unet_net(c->unet), blocks[i], fault);
+    return s;
+}
+
 imu_engine_status imu_control_build(imu_backend *backend, const imu_net_place *place,
                                     imu_control **out, imu_fault *fault)
 {
@@ -107,6 +118,8 @@ imu_engine_status imu_control_build(imu_backend *backend, const imu_net_place *p
         s = imu_unet_open_down(backend, place, &c->unet, fault);
     if (!s)
         s = build(c, width, fault);
+    if (!s && !place->folder)
+        s = check_told_shape(c, fault);
     if (s)
         imu_control_close(c);
     else
