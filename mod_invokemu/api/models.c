@@ -15,6 +15,7 @@
 #include "mod_invokemu/policy.h"
 #include "mod_invokemu/store/model_cover.h"
 #include "mod_invokemu/store/models.h"
+#include "mod_invokemu/util/jsons.h"
 #include "mod_invokemu/validate.h"
 
 #define TEXT_MAX    512
@@ -223,8 +224,10 @@ static void audit_model(imu_req *req, imu_audit_action action, const imu_rows *m
 imu_err *imu_models_change_read(imu_req *req, const json_t *body, imu_model_change *change)
 {
     static const char *const others[] = {"description", "trigger_phrases", "default_settings"};
+    static const char *const predictions[] = {"epsilon", "v_prediction", "sample", NULL};
     imu_check *c = imu_check_new(req->p, "body");
 
+    change->prediction = imu_check_choice(c, body, "prediction_type", IMU_NULLABLE, predictions);
     change->name = imu_check_text(c, body, "name", IMU_NULLABLE, 1, TEXT_MAX);
     imu_check_text(c, body, "description", IMU_NULLABLE, 0, ABOUT_MAX);
     imu_check_texts(c, body, "trigger_phrases", IMU_NULLABLE, PHRASES_MAX, TEXT_MAX);
@@ -242,11 +245,18 @@ imu_err *imu_models_change_put(imu_req *req, const imu_rows *model, const imu_mo
     json_object_update(*record, change->given);
     if (change->name)
         json_object_set_new(*record, "name", json_string(change->name));
+    /* A folder says it itself. */
+    if (change->prediction && strcmp(imu_json_word(*record, "type", ""), "main") == 0 &&
+        strcmp(imu_json_word(*record, "format", ""), "checkpoint") == 0) {
+        json_object_set_new(*record, "prediction_type", json_string(change->prediction));
+        json_object_set_new(*record, IMU_MODEL_PREDICTION_GIVEN, json_true());
+    }
     json_object_set_new(*record, IMU_MODEL_EDITED, json_true());
     return imu_model_put(req->db, req->p, imu_text(model, 0, "path"), *record);
 }
 
-/** PATCH /api/v2/models/i/{key}: name, description, trigger phrases and default settings. */
+/** PATCH /api/v2/models/i/{key}: name, description, trigger phrases, default settings, and
+ * what a model of one file predicts. */
 imu_err *imu_api_model_patch(imu_req *req)
 {
     imu_model_change change;

@@ -19,8 +19,9 @@ json_t *imu_models_shown(imu_req *req, const imu_rows *rows, int row, imu_model_
 
 /** What an administrator says of a model. */
 typedef struct imu_model_change {
-    const char *name; /**< or NULL: stays */
-    json_t *given;    /**< the body's other fields that a record takes over; empty for none */
+    const char *name;       /**< or NULL: stays */
+    const char *prediction; /**< of a model of one file, or NULL: stays */
+    json_t *given;          /**< the body's other fields that a record takes over; empty for none */
 } imu_model_change;
 
 /** Reads name, description, trigger phrases and default settings. @return 422 */

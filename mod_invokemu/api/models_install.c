@@ -294,7 +294,7 @@ imu_err *imu_api_model_install(imu_req *req)
         return err;
     if (rows->count == 0)
         return imu_error(req->p, 409, "gone", "Somebody else took this model off the list.");
-    if ((change.name || json_object_size(change.given)) &&
+    if ((change.name || change.prediction || json_object_size(change.given)) &&
         ((err = imu_models_change_put(req, rows, &change, &record)) ||
          (err = imu_model_get(req->db, req->p, key, &rows))))
         return err;

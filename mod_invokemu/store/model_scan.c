@@ -278,8 +278,10 @@ static void keep_words(json_t *record, const json_t *old, const char *name)
     static const char *const written[] = {"name", "description", "trigger_phrases",
                                           "default_settings", NULL};
     static const char *const brought[] = {"source",     "source_type", "source_api_response",
-                                          "source_url", "usage_info",  NULL};
+                                          "source_url", "usage_info",  "prediction_type",
+                                          NULL};
     static const char *const edited[] = {IMU_MODEL_EDITED, NULL};
+    static const char *const predicts[] = {"prediction_type", IMU_MODEL_PREDICTION_GIVEN, NULL};
     int imported = old && !is_scanned(old, name);
 
     if (imported || json_is_true(json_object_get(old, IMU_MODEL_EDITED)))
@@ -287,6 +289,8 @@ static void keep_words(json_t *record, const json_t *old, const char *name)
     if (imported)
         keep_fields(record, old, brought);
     keep_fields(record, old, edited);
+    if (json_is_true(json_object_get(old, IMU_MODEL_PREDICTION_GIVEN)))
+        keep_fields(record, old, predicts);
 }
 
 static imu_err *known_row(imu_db *db, apr_pool_t *p, const char *path, imu_rows **rows)

@@ -12,6 +12,9 @@
 /** Field of a record that is true once an administrator has changed how the model is described. */
 #define IMU_MODEL_EDITED "edited"
 
+/** True once an administrator has said what the model predicts (prediction_type). */
+#define IMU_MODEL_PREDICTION_GIVEN "prediction_given"
+
 /** A folder right below InvokeMUModels, and what is known of it. */
 typedef struct imu_model_folder {
     const char *name, *path;

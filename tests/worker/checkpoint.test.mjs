@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import { writeCheckpoint } from '../lib/checkpoint.mjs';
+import { run as invokemu } from '../lib/cli.mjs';
 import { addModel, modelFolder, modelsByName } from '../lib/models.mjs';
 import { enqueuePictures, pictureNames } from '../lib/pictures.mjs';
 import { readPixels } from '../lib/png.mjs';
@@ -13,13 +14,16 @@ import { addUser, setupAdmin } from '../lib/users.mjs';
 
 const models = modelFolder();
 addModel(models, 'tiny');
+const schedule = path.join(addModel(models, 'other'), 'scheduler/scheduler_config.json');
+fs.writeFileSync(schedule, JSON.stringify({ ...JSON.parse(fs.readFileSync(schedule)), prediction_type: 'v_prediction' }));
 writeCheckpoint(path.join(models, 'one.safetensors'));
 const server = useServer({ worker: 1, media: true, models });
+let admin;
 let anna;
 let known;
 
 before(async () => {
-    const admin = await setupAdmin(server);
+    admin = await setupAdmin(server);
     anna = await addUser(admin, 'Anna');
     known = await modelsByName(anna);
 });
@@ -41,6 +45,20 @@ test('it is on the list as what it is', () => {
 });
 
 test('its pictures are those of the folder, pixel by pixel', async () => {
+    assert.deepEqual(await draw(known.one), await draw(known.tiny));
+});
+
+test('what it predicts is what an administrator says, also after a scan', async () => {
+    const place = `/api/v2/models/i/${known.one.key}`;
+    assert.equal((await admin.patch(place, { prediction_type: 'noise' })).status, 422);
+    assert.equal((await admin.patch(`/api/v2/models/i/${known.tiny.key}`, { prediction_type: 'v_prediction' })).body.prediction_type, 'epsilon', 'a folder says it itself');
+    assert.equal((await admin.patch(place, { prediction_type: 'v_prediction' })).status, 200);
+    const picture = await draw(known.one);
+    assert.deepEqual(picture, await draw(known.other));
+    assert.notDeepEqual(picture, await draw(known.tiny));
+    assert.equal((await invokemu(server, 'invokemu', ['models', 'scan'])).code, 0);
+    assert.equal((await admin.get(place)).body.prediction_type, 'v_prediction');
+    assert.equal((await admin.patch(place, { prediction_type: 'epsilon' })).status, 200);
     assert.deepEqual(await draw(known.one), await draw(known.tiny));
 });
 

@@ -299,6 +299,18 @@ imu_engine_status imu_model_use_tokenizer(imu_model *m, const char *folder, cons
     return IMU_ENGINE_OK;
 }
 
+imu_engine_status imu_model_set_prediction(imu_model *m, const char *type, imu_fault *fault)
+{
+    if (!m->single || !m->scheduler || !strcmp(m->info.prediction, type))
+        return IMU_ENGINE_OK;
+    if (strcmp(type, "epsilon") && strcmp(type, "v_prediction") && strcmp(type, "sample"))
+        return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The prediction type %.40s is unknown.", type);
+    if (json_object_set_new(m->scheduler, "prediction_type", json_string(type)))
+        return imu_fail_memory(fault);
+    snprintf(m->info.prediction, sizeof m->info.prediction, "%s", type);
+    return IMU_ENGINE_OK;
+}
+
 static imu_engine_status open_described(imu_engine *engine, const char *path,
                                         imu_engine_status (*say)(imu_model *, imu_fault *),
                                         imu_model **out, imu_fault *fault)

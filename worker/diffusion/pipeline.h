@@ -140,6 +140,9 @@ imu_engine_status imu_model_open_file(imu_engine *engine, const char *file, imu_
  * IMU_ENGINE_BAD_INPUT when its words are not those of the model's text encoder. */
 imu_engine_status imu_model_use_tokenizer(imu_model *model, const char *folder, const char *hash,
                                           imu_fault *fault);
+/* Nor do they say what the model was trained to predict: sets that ("epsilon", "v_prediction" or
+ * "sample"; else IMU_ENGINE_BAD_MODEL). A folder says it itself: nothing is done then. */
+imu_engine_status imu_model_set_prediction(imu_model *model, const char *type, imu_fault *fault);
 void imu_model_close(imu_model *model); /* NULL is fine */
 const imu_model_info *imu_model_get_info(const imu_model *model);
 /* Opens `parts` now, checks their tensors and has their files read ahead; or gives their memory

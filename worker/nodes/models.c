@@ -378,6 +378,16 @@ static int load_part(imu_call *call, imu_models *m, struct entry *e, int part, c
     return 0;
 }
 
+/* What an administrator said of a model of one file, which its tensors don't tell. */
+static int use_record(imu_call *call, const json_t *record, imu_model *model)
+{
+    const char *prediction = imu_json_str(record, "prediction_type");
+    imu_fault fault;
+    return prediction && imu_model_set_prediction(model, prediction, &fault)
+               ? imu_models_refuse(call, &fault)
+               : 0;
+}
+
 int imu_models_get(imu_call *call, const json_t *identifier, int parts, imu_model **out)
 {
     static const struct {
@@ -395,6 +405,8 @@ int imu_models_get(imu_call *call, const json_t *identifier, int parts, imu_mode
         return -1;
     e->used = ++m->clock;
     *out = e->model;
+    if (use_record(call, json_object_get(row, "record"), e->model))
+        return -1;
     for (size_t i = 0; i < 3; i++)
         if ((parts & all[i].part) && !imu_model_memory(*out, all[i].part) &&
             load_part(call, m, e, all[i].part, all[i].name))
