@@ -69,10 +69,14 @@ $(B)/tests/test_weights: $(B)/obj/tests/unit/test_weights.o $(B)/obj/tests/unit/
 $(B)/tests/test_single_file: $(B)/obj/tests/unit/test_single_file.o $(B)/obj/tests/unit/st_write.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
-$(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model $(B)/tests/replay_lora $(B)/tests/replay_checkpoint $(B)/tests/replay_shards: $(B)/tests/replay_%: $(B)/obj/tests/fuzz/fuzz_%.o \
+$(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model $(B)/tests/replay_lora $(B)/tests/replay_checkpoint $(B)/tests/replay_shards $(B)/tests/replay_config: $(B)/tests/replay_%: $(B)/obj/tests/fuzz/fuzz_%.o \
 		$(B)/obj/tests/fuzz/replay.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
+# With the networks; of the backend, what is built already.
+$(B)/fuzz/fuzz_config: tests/fuzz/fuzz_config.c $(wildcard worker/diffusion/*.c) $(B)/libimuengine.a
+	@mkdir -p $(@D)
+	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ $(ENGINE_LIBS)
 # Needs clang; the parsers alone, without the networks.
 FUZZ_ENGINE_SRC := $(addprefix worker/diffusion/,lora.c lora_apply.c names.c file_kind.c inversion_names.c upscaler_shape.c model_kind.c single_file.c sharded.c safetensors.c prompt.c tokenizer.c tokenizer_table.c tokenizer_files.c int_map.c json_file.c array.c fault.c randn.c) \
                    $(wildcard worker/diffusion/scheduler*.c) \
@@ -83,5 +87,5 @@ $(B)/fuzz/fuzz_safetensors $(B)/fuzz/fuzz_prompt $(B)/fuzz/fuzz_model $(B)/fuzz/
 
 ALL        += $(B)/libimuengine.a
 UNIT_TESTS += $(B)/check-engine $(B)/tests/test_engine $(B)/tests/test_scarce $(B)/tests/test_skip $(B)/tests/test_weights $(B)/tests/test_single_file $(B)/tests/test_ways $(B)/tests/test_tiles $(B)/tests/test_adapters $(B)/tests/test_upscaler $(B)/tests/test_lora $(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model \
-              $(B)/tests/replay_lora $(B)/tests/replay_checkpoint $(B)/tests/replay_shards
+              $(B)/tests/replay_lora $(B)/tests/replay_checkpoint $(B)/tests/replay_shards $(B)/tests/replay_config
 include worker/cuda.mk worker/runtime.mk
