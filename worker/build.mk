@@ -42,6 +42,9 @@ check-engine: $(B)/check-engine
 $(B)/tests/test_engine: $(B)/obj/tests/unit/test_engine.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
+$(B)/tests/test_arena: $(B)/obj/tests/unit/test_arena.o $(B)/obj/worker/tensor/arena.o
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka
 $(B)/tests/test_scarce: $(B)/obj/tests/unit/test_scarce.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
@@ -86,6 +89,7 @@ $(B)/fuzz/fuzz_safetensors $(B)/fuzz/fuzz_prompt $(B)/fuzz/fuzz_model $(B)/fuzz/
 	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ -ljansson -lunistring -lcrypto -lm
 
 ALL        += $(B)/libimuengine.a
-UNIT_TESTS += $(B)/check-engine $(B)/tests/test_engine $(B)/tests/test_scarce $(B)/tests/test_skip $(B)/tests/test_weights $(B)/tests/test_single_file $(B)/tests/test_ways $(B)/tests/test_tiles $(B)/tests/test_adapters $(B)/tests/test_upscaler $(B)/tests/test_lora $(B)/tests/replay_safetensors $(B)/tests/replay_prompt $(B)/tests/replay_model \
-              $(B)/tests/replay_lora $(B)/tests/replay_checkpoint $(B)/tests/replay_shards $(B)/tests/replay_config
+UNIT_TESTS += $(B)/check-engine \
+              $(addprefix $(B)/tests/test_,arena engine scarce skip weights single_file ways tiles adapters upscaler lora) \
+              $(addprefix $(B)/tests/replay_,safetensors prompt model lora checkpoint shards config)
 include worker/cuda.mk worker/runtime.mk

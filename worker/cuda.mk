@@ -7,7 +7,7 @@ CUDA_PARTS := bin/nvcc include/cuda_runtime.h include/cublasLt.h lib64/libcublas
 CUDA_MISSING := $(if $(CUDA_HOME),$(filter-out $(wildcard $(CUDA_PARTS:%=$(CUDA_HOME)/%)),$(CUDA_PARTS:%=$(CUDA_HOME)/%)),nvcc)
 CUDA_SRC  := $(wildcard worker/tensor/cuda/*.c)
 CUDA_KERNELS := $(wildcard worker/tensor/cuda/*.cu)
-CUDA_OBJS := $(CUDA_SRC:%.c=$(B)/obj/%.o) $(CUDA_KERNELS:%.cu=$(B)/obj/%.cu.o) $(B)/obj/worker/tensor/dtype.o
+CUDA_OBJS := $(CUDA_SRC:%.c=$(B)/obj/%.o) $(CUDA_KERNELS:%.cu=$(B)/obj/%.cu.o) $(addprefix $(B)/obj/worker/tensor/,arena.o dtype.o)
 # Machine code for what Debian's users may have, and PTX for what comes after.
 CUDA_ARCH := $(foreach sm,75 80 86 89 90,-gencode arch=compute_$(sm),code=sm_$(sm)) -gencode arch=compute_90,code=compute_90
 

@@ -128,10 +128,12 @@ static ample with_enough(bool bf16)
     return a;
 }
 
-/* The same picture twice with the UNet partly in memory. */
-static void expect_streams(const ample *a, bench t, uint64_t allowed, uint64_t again)
+/* The same picture three times with the UNet partly in memory. What stays there is settled in the
+ * second run: the first one still has to learn how much work memory it takes (arena.h). */
+static void expect_streams(const ample *a, bench t, uint64_t allowed)
 {
-    expect_same(a->latents, latents_of(&t, t.model, NULL));
+    for (int i = 0; i < 2; i++)
+        expect_same(a->latents, latents_of(&t, t.model, NULL));
     uint64_t kept = imu_model_memory(t.model, IMU_PART_UNET);
     assert_in_range(kept, 1, a->unet - 1);
     imu_host_memory.uploaded = 0;
@@ -140,8 +142,7 @@ static void expect_streams(const ample *a, bench t, uint64_t allowed, uint64_t a
     /* In float32 an upload is as large as what then lies there, so that bytes can be counted: in
      * each step those of the weights that don't stay, and no others. */
     if (t.backend->compute == IMU_F32)
-        assert_in_range(imu_host_memory.uploaded, a->uploaded + STEPS * (a->unet - kept),
-                        a->uploaded + STEPS * (a->unet - kept) + again);
+        assert_int_equal(imu_host_memory.uploaded, a->uploaded + STEPS * (a->unet - kept));
     close_bench(&t);
 }
 
@@ -152,9 +153,9 @@ static void test_streamed(void **state)
         ample a = with_enough(bf16);
         for (uint64_t part = 1; part < 4; part++) {
             uint64_t some = a.most - a.unet * part / 4;
-            expect_streams(&a, device_of(UINT64_MAX, some, bf16), some, 0);
-            /* A device that has less than it seemed; what stays is settled in the second run. */
-            expect_streams(&a, device_of(some, UINT64_MAX, bf16), some, a.unet / 20);
+            expect_streams(&a, device_of(UINT64_MAX, some, bf16), some);
+            /* A device that has less than it seemed. */
+            expect_streams(&a, device_of(some, UINT64_MAX, bf16), some);
         }
         imu_array_free(a.latents);
     }

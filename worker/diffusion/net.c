@@ -109,7 +109,7 @@ void imu_net_close(imu_net *net)
         free(net->sources[i]);
     }
     for (size_t i = 0; i < net->param_count; i++) {
-        net->backend->release(net->backend, net->params[i]->data, net->params[i]->bytes);
+        net->backend->let_go(net->backend, net->params[i]->data, net->params[i]->bytes);
         free(net->params[i]);
     }
     drop_loras(net->uses, net->use_count);
@@ -429,17 +429,17 @@ static imu_engine_status load_param(imu_net *net, const char *layer, bool bias, 
         return imu_fail_memory(fault);
     *t = (imu_tensor){
         .type = IMU_F32, .ndim = 1, .dim = {width}, .bytes = (size_t)width * sizeof(float)};
-    t->data = net->backend->alloc(net->backend, t->bytes);
+    t->data = net->backend->hold(net->backend, t->bytes);
     if (!t->data || append((void ***)&net->params, &net->param_count, &net->param_room, t)) {
         if (t->data)
-            net->backend->release(net->backend, t->data, t->bytes);
+            net->backend->let_go(net->backend, t->data, t->bytes);
         free(t);
         return imu_net_status(net, IMU_TENSOR_NO_MEMORY, fault);
     }
     if (append((void ***)&net->param_sources, &net->param_source_count, &net->param_source_room,
                values)) {
         net->param_count--; /* the lists go together */
-        net->backend->release(net->backend, t->data, t->bytes);
+        net->backend->let_go(net->backend, t->data, t->bytes);
         free(t);
         return imu_fail_memory(fault);
     }

@@ -98,10 +98,14 @@ struct imu_backend {
     /* Prepares the calling thread, e.g. the threads that help it. Before a series of calls. */
     int (*enter)(imu_backend *b);
 
+    /* Work memory, for as long as a run takes (arena.h). */
     void *(*alloc)(imu_backend *b, size_t bytes);
     void (*release)(imu_backend *b, void *data, size_t bytes);
-    /* Gives memory kept for reuse back to the system. */
+    /* Gives work memory that nothing lies in back to the system. */
     void (*trim)(imu_backend *b);
+    /* Memory for what stays, beside the work memory. */
+    void *(*hold)(imu_backend *b, size_t bytes);
+    void (*let_go)(imu_backend *b, void *data, size_t bytes);
     int (*upload)(imu_backend *b, imu_tensor *dst, const float *src);
     int (*download)(imu_backend *b, const imu_tensor *src, float *dst);
 

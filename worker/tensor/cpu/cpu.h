@@ -2,7 +2,7 @@
 #ifndef IMU_TENSOR_CPU_CPU_H
 #define IMU_TENSOR_CPU_CPU_H
 
-#include "worker/tensor/pool.h"
+#include "worker/tensor/arena.h"
 #include "worker/tensor/tensor.h"
 
 #include <oneapi/dnnl/dnnl.h>
@@ -12,9 +12,7 @@ typedef struct imu_cpu {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     int threads;
-    imu_pool pool;
-    void *scratch; /* what a layer needs while it is computed; the same for all */
-    size_t scratch_bytes;
+    imu_arena arena;
 } imu_cpu;
 
 /* Notes that oneDNN answered `status` in `what`; returns the tensor error for it. */
@@ -49,16 +47,13 @@ static inline void imu_cpu_store(imu_tensor *t, int64_t at, size_t count, const 
         imu_f32_to_bf16(buffer, (uint16_t *)t->data + at, count);
 }
 
-/* cpu_memory.c: a block for free(). Where memory is short, what is kept for reuse is given back,
- * then weights of earlier turns leave. NULL when that is not enough. */
+/* cpu_memory.c: a block for free(), at a multiple of IMU_ARENA_ALIGN. Where memory is short, unused
+ * work memory is given back, then weights of earlier turns leave. NULL when that is not enough. */
 void *imu_cpu_memory(imu_cpu *cpu, size_t bytes);
 /* Has the system hold ready what oneDNN takes by itself, by the same means. Before each call of it
  * that makes something or computes: without memory it ends the process. 0, or
  * IMU_TENSOR_NO_MEMORY. */
 int imu_cpu_leave_reserve(imu_cpu *cpu);
-/* Memory for one computation, valid until the next call. NULL without. */
-void *imu_cpu_scratch(imu_cpu *cpu, size_t bytes);
-void imu_cpu_trim(imu_backend *b);
 int imu_cpu_enter(imu_backend *b);
 /* cpu_layout.c: fills `to`, which is as large as `md` says, with a weight's values in that layout.
  */

@@ -6,6 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A sanitizer shall see who reads beside a tensor, though all of them lie in one block. */
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define OFF_LIMITS(data, bytes) ASAN_POISON_MEMORY_REGION(data, bytes)
+#define IN_BOUNDS(data, bytes)  ASAN_UNPOISON_MEMORY_REGION(data, bytes)
+#else
+#define OFF_LIMITS(data, bytes) ((void)(data), (void)(bytes))
+#define IN_BOUNDS(data, bytes)  ((void)(data), (void)(bytes))
+#endif
+
 bool imu_cpu_has_bf16(void)
 {
 #if defined(__x86_64__)
@@ -22,16 +32,51 @@ int imu_cpu_dnnl_error(imu_cpu *cpu, dnnl_status_t status, const char *what)
     return status == dnnl_out_of_memory ? IMU_TENSOR_NO_MEMORY : IMU_TENSOR_REFUSED;
 }
 
+static void *cpu_hold(imu_backend *b, size_t bytes)
+{
+    return imu_cpu_memory((imu_cpu *)b, bytes);
+}
+
+static void cpu_let_go(imu_backend *b, void *data, size_t bytes)
+{
+    (void)b;
+    (void)bytes;
+    free(data);
+}
+
+static void *take_block(void *user, size_t bytes)
+{
+    void *data = imu_cpu_memory(user, bytes);
+    if (data)
+        OFF_LIMITS(data, bytes);
+    return data;
+}
+
+static void give_block(void *user, void *data, size_t bytes)
+{
+    (void)user;
+    IN_BOUNDS(data, bytes);
+    free(data);
+}
+
 static void *cpu_alloc(imu_backend *b, size_t bytes)
 {
-    void *data = imu_pool_take(&((imu_cpu *)b)->pool, bytes);
-    return data ? data : imu_cpu_memory((imu_cpu *)b, bytes);
+    void *data = imu_arena_alloc(&((imu_cpu *)b)->arena, bytes);
+    if (data)
+        IN_BOUNDS(data, bytes);
+    return data;
 }
 
 static void cpu_release(imu_backend *b, void *data, size_t bytes)
 {
-    if (data && !imu_pool_keep(&((imu_cpu *)b)->pool, data, bytes))
-        free(data);
+    if (data)
+        OFF_LIMITS(data, bytes);
+    imu_arena_release(&((imu_cpu *)b)->arena, data);
+}
+
+static void cpu_trim(imu_backend *b)
+{
+    imu_arena_trim(&((imu_cpu *)b)->arena);
 }
 
 static int cpu_upload(imu_backend *b, imu_tensor *dst, const float *src)
@@ -55,7 +100,7 @@ static int cpu_download(imu_backend *b, const imu_tensor *src, float *dst)
 static void cpu_close(imu_backend *b)
 {
     imu_cpu *cpu = (imu_cpu *)b;
-    imu_cpu_trim(b);
+    imu_arena_close(&cpu->arena);
     if (cpu->stream)
         dnnl_stream_destroy(cpu->stream);
     if (cpu->engine)
@@ -69,7 +114,9 @@ static const imu_backend cpu_table = {
     .enter = imu_cpu_enter,
     .alloc = cpu_alloc,
     .release = cpu_release,
-    .trim = imu_cpu_trim,
+    .trim = cpu_trim,
+    .hold = cpu_hold,
+    .let_go = cpu_let_go,
     .upload = cpu_upload,
     .download = cpu_download,
     .weight_new = imu_cpu_weight_new,
@@ -104,6 +151,7 @@ imu_backend *imu_backend_cpu(int threads, bool bf16)
         return NULL;
     cpu->base = cpu_table;
     cpu->base.budget = UINT64_MAX;
+    imu_arena_open(&cpu->arena, &(imu_arena_source){take_block, give_block, cpu});
     cpu->threads = threads > 0 ? threads : omp_get_num_procs();
     cpu->base.compute = bf16 && imu_cpu_has_bf16() ? IMU_BF16 : IMU_F32;
     snprintf(cpu->base.description, sizeof cpu->base.description, "cpu, %d thread%s, %s",

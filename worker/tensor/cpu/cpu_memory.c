@@ -29,25 +29,17 @@ static bool obtainable(size_t bytes)
     return p != MAP_FAILED && !munmap(p, bytes);
 }
 
-static void empty_pool(imu_cpu *cpu)
-{
-    size_t bytes;
-    for (void *data; (data = imu_pool_drain(&cpu->pool, &bytes));)
-        free(data);
-}
-
-/* Gives back what is kept for reuse or, without any, the next weight of an earlier turn. False when
+/* Gives back unused work memory or, without any, the next weight of an earlier turn. False when
  * there is neither. */
 static bool give_back(imu_cpu *cpu)
 {
     imu_residency *r = &cpu->base.residency;
-    imu_resident *leaving = cpu->pool.used ? NULL : imu_residency_leaving(r, NULL, r->turn);
-    if (!cpu->pool.used && !leaving)
-        return false;
-    empty_pool(cpu);
+    if (imu_arena_trim(&cpu->arena))
+        return true;
+    imu_resident *leaving = imu_residency_leaving(r, NULL, r->turn);
     if (leaving)
         imu_cpu_weight_unload(&cpu->base, (imu_weight *)leaving);
-    return true;
+    return leaving != NULL;
 }
 
 static int no_memory(imu_cpu *cpu)
@@ -69,29 +61,10 @@ void *imu_cpu_memory(imu_cpu *cpu, size_t bytes)
     void *data = NULL;
     do {
         if ((bytes < SMALL || obtainable(bytes + reserve(cpu))) &&
-            !posix_memalign(&data, 64, bytes ? bytes : 64))
+            !posix_memalign(&data, IMU_ARENA_ALIGN, bytes ? bytes : 1))
             return data;
     } while (give_back(cpu));
     return NULL;
-}
-
-void *imu_cpu_scratch(imu_cpu *cpu, size_t bytes)
-{
-    if (bytes <= cpu->scratch_bytes)
-        return cpu->scratch;
-    free(cpu->scratch);
-    cpu->scratch = imu_cpu_memory(cpu, bytes);
-    cpu->scratch_bytes = cpu->scratch ? bytes : 0;
-    return cpu->scratch;
-}
-
-void imu_cpu_trim(imu_backend *b)
-{
-    imu_cpu *cpu = (imu_cpu *)b;
-    empty_pool(cpu);
-    free(cpu->scratch);
-    cpu->scratch = NULL;
-    cpu->scratch_bytes = 0;
 }
 
 /* OpenMP keeps a team of threads for each thread that asks. */

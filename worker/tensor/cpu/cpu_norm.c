@@ -7,7 +7,6 @@
 
 #include <math.h>
 #include <omp.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { RUN = 32 }; /* pixels summed in float32 before the double takes over */
@@ -43,22 +42,23 @@ IMU_CLONES static void scale_shift_silu(const float *restrict x, const float *re
 
 /* Work space of one group norm: rows of C floats or doubles. */
 typedef struct norm_space {
-    size_t channels;
+    size_t channels, bytes;
     int threads;
     double *partial; /* [threads][C] */
     float *row;      /* [threads][2 C]: run sums, widened pixels */
     float *mean, *scale, *shift;
 } norm_space;
 
-static int space_open(norm_space *s, size_t channels, int threads)
+static int space_open(imu_backend *b, norm_space *s, size_t channels, int threads)
 {
     size_t t = (size_t)threads;
-    char *block = calloc(1, channels * (t * sizeof(double) + (2 * t + 3) * sizeof(float)));
+    s->bytes = channels * (t * sizeof(double) + (2 * t + 3) * sizeof(float));
+    void *block = b->alloc(b, s->bytes);
     if (!block)
         return IMU_TENSOR_NO_MEMORY;
     s->channels = channels;
     s->threads = threads;
-    s->partial = (double *)block;
+    s->partial = block;
     s->row = (float *)(s->partial + t * channels);
     s->mean = s->row + 2 * t * channels;
     s->scale = s->mean + channels;
@@ -158,14 +158,14 @@ int imu_cpu_group_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *ga
     if (channels % groups || (act != IMU_ACT_NONE && act != IMU_ACT_SILU))
         return IMU_TENSOR_REFUSED;
     int threads = pixels * channels < 4096 ? 1 : cpu->threads;
-    if (space_open(&s, (size_t)channels, threads))
+    if (space_open(b, &s, (size_t)channels, threads))
         return IMU_TENSOR_NO_MEMORY;
     for (int64_t n = 0; n < x->dim[0]; n++) {
         group_statistics(&s, x, n * pixels * channels, pixels, groups, eps, gamma->data,
                          beta->data);
         normalise(&s, x, n * pixels * channels, pixels, act, y);
     }
-    free(s.partial);
+    b->release(b, s.partial, s.bytes);
     return IMU_TENSOR_OK;
 }
 
@@ -215,7 +215,8 @@ int imu_cpu_layer_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *ga
     imu_cpu *cpu = (imu_cpu *)b;
     size_t c = (size_t)x->dim[x->ndim - 1];
     int64_t rows = imu_tensor_count(x) / (int64_t)c;
-    float *space = malloc((size_t)cpu->threads * 2 * c * sizeof *space);
+    size_t bytes = (size_t)cpu->threads * 2 * c * sizeof(float);
+    float *space = b->alloc(b, bytes);
     if (!space)
         return IMU_TENSOR_NO_MEMORY;
 #pragma omp parallel for num_threads(cpu->threads) schedule(static)
@@ -228,6 +229,6 @@ int imu_cpu_layer_norm(imu_backend *b, const imu_tensor *x, const imu_tensor *ga
         layer_row(v, mean, inverse, gamma->data, beta->data, out, c);
         imu_cpu_store(y, r * (int64_t)c, c, out);
     }
-    free(space);
+    b->release(b, space, bytes);
     return IMU_TENSOR_OK;
 }

@@ -299,7 +299,8 @@ static int make_plan(imu_cpu *cpu, imu_weight *w, const plan_key *key, const imu
 
 static int execute(imu_cpu *cpu, imu_weight *w, const plan *p, const imu_tensor *x, imu_tensor *y)
 {
-    void *scratch = imu_cpu_scratch(cpu, p->scratch_bytes);
+    imu_backend *b = &cpu->base;
+    void *scratch = p->scratch_bytes ? b->alloc(b, p->scratch_bytes) : NULL;
     if (p->scratch_bytes && !scratch)
         return IMU_TENSOR_NO_MEMORY;
     dnnl_status_t s = dnnl_memory_set_data_handle(p->src, x->data);
@@ -319,6 +320,7 @@ static int execute(imu_cpu *cpu, imu_weight *w, const plan *p, const imu_tensor 
         s = dnnl_primitive_execute(p->primitive, cpu->stream, count, args);
     if (s == dnnl_success)
         s = dnnl_stream_wait(cpu->stream);
+    b->release(b, scratch, p->scratch_bytes);
     return s == dnnl_success ? IMU_TENSOR_OK : imu_cpu_dnnl_error(cpu, s, "to run a layer");
 }
 

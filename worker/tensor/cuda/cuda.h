@@ -2,9 +2,9 @@
 #ifndef IMU_TENSOR_CUDA_CUDA_H
 #define IMU_TENSOR_CUDA_CUDA_H
 
+#include "worker/tensor/arena.h"
 #include "worker/tensor/cuda/device.h"
 #include "worker/tensor/cuda/kernels.h"
-#include "worker/tensor/pool.h"
 #include "worker/tensor/tensor.h"
 
 /* Bytes that unfolded windows, or scores, may take at a time. */
@@ -14,8 +14,8 @@ typedef struct imu_cuda {
     imu_backend base; /* first: a backend pointer is this pointer */
     imu_device *device;
     void *stream;
-    imu_pool pool;
-    uint64_t held;            /* bytes of the device that are in use or kept for reuse */
+    imu_arena arena;
+    uint64_t held;            /* bytes of the device that are in use, or work memory */
     const imu_resident *busy; /* the weight that is computed with */
     uint64_t full;            /* the turn in which weights stopped to stay in memory */
     float *host;              /* values on their way to the device */
@@ -30,10 +30,10 @@ int imu_cuda_failed(imu_cuda *c, const char *what);
 int imu_cuda_refused(imu_cuda *c, const char *why);
 /* Host memory for `count` values, the same for one call after the other; NULL without memory. */
 float *imu_cuda_host(imu_cuda *c, size_t count);
-/* Memory of the device. Where it is short, what is kept for reuse is given back, then weights
+/* Memory of the device. Where it is short, unused work memory is given back, then weights
  * leave, those of the present turn last. NULL when all of that is not enough. */
 void *imu_cuda_memory(imu_cuda *c, size_t bytes);
-/* Gives memory back that is not to be kept for reuse. */
+/* Gives it back to the device; NULL is fine. */
 void imu_cuda_free(imu_cuda *c, void *data, size_t bytes);
 /* Whether `bytes` more fit beside what is in use once weights of earlier turns have left. When they
  * once don't, no weight that is brought later in the turn stays. */

@@ -39,21 +39,12 @@ void imu_cuda_free(imu_cuda *c, void *data, size_t bytes)
     c->held -= bytes;
 }
 
-static void empty_pool(imu_cuda *c)
-{
-    size_t bytes;
-    for (void *data; (data = imu_pool_drain(&c->pool, &bytes));)
-        imu_cuda_free(c, data, bytes);
-}
-
-/* Gives back what is kept for reuse or, without any, the next weight that was used before turn
+/* Gives back unused work memory or, without any, the next weight that was used before turn
  * `until`. False when there is neither. */
 static bool give_back(imu_cuda *c, uint64_t until)
 {
-    if (c->pool.used) {
-        empty_pool(c);
+    if (imu_arena_trim(&c->arena))
         return true;
-    }
     imu_resident *leaving = imu_residency_leaving(&c->base.residency, c->busy, until);
     if (!leaving)
         return false;
@@ -92,26 +83,43 @@ bool imu_cuda_has_room(imu_cuda *c, uint64_t bytes)
     return c->full != now;
 }
 
-/* Work is done in the order it was started in, so a block may be given to the next tensor while
+static void *cuda_hold(imu_backend *b, size_t bytes)
+{
+    return imu_cuda_memory((imu_cuda *)b, bytes);
+}
+
+static void cuda_let_go(imu_backend *b, void *data, size_t bytes)
+{
+    imu_cuda_free((imu_cuda *)b, data, bytes);
+}
+
+static void *take_block(void *user, size_t bytes)
+{
+    return imu_cuda_memory(user, bytes);
+}
+
+static void give_block(void *user, void *data, size_t bytes)
+{
+    imu_cuda_free(user, data, bytes);
+}
+
+/* Work is done in the order it was started in, so a place may be given to the next tensor while
  * kernels of the last one are still under way. */
 static void *cuda_alloc(imu_backend *b, size_t bytes)
 {
-    imu_cuda *c = (imu_cuda *)b;
-    void *data = imu_pool_take(&c->pool, bytes);
-    return data ? data : imu_cuda_memory(c, bytes);
+    return imu_arena_alloc(&((imu_cuda *)b)->arena, bytes);
 }
 
 static void cuda_release(imu_backend *b, void *data, size_t bytes)
 {
-    imu_cuda *c = (imu_cuda *)b;
-    if (data && !imu_pool_keep(&c->pool, data, bytes))
-        imu_cuda_free(c, data, bytes);
+    (void)bytes;
+    imu_arena_release(&((imu_cuda *)b)->arena, data);
 }
 
 static void cuda_trim(imu_backend *b)
 {
     imu_cuda *c = (imu_cuda *)b;
-    empty_pool(c);
+    imu_arena_trim(&c->arena);
     free(c->host);
     c->host = NULL;
     c->host_count = 0;
@@ -158,6 +166,7 @@ static void cuda_close(imu_backend *b)
 {
     imu_cuda *c = (imu_cuda *)b;
     cuda_trim(b);
+    imu_arena_close(&c->arena);
     imu_device_close(c->device);
     free(c);
 }
@@ -169,6 +178,8 @@ static const imu_backend cuda_table = {
     .alloc = cuda_alloc,
     .release = cuda_release,
     .trim = cuda_trim,
+    .hold = cuda_hold,
+    .let_go = cuda_let_go,
     .upload = cuda_upload,
     .download = cuda_download,
     .weight_new = imu_cuda_weight_new,
@@ -213,6 +224,7 @@ imu_backend *imu_cuda_open(int index, bool bf16, char *why, size_t size)
     }
     c->base = cuda_table;
     c->scratch = IMU_CUDA_SCRATCH;
+    imu_arena_open(&c->arena, &(imu_arena_source){take_block, give_block, c});
     c->device = imu_device_open(index, why, size);
     if (!c->device) {
         free(c);
