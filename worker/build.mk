@@ -25,8 +25,10 @@ $(B)/bench-engine: $(patsubst %,$(B)/obj/tests/bench/engine/%.o,bench_engine pro
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
 $(B)/bench-ops: $(B)/obj/tests/bench/engine/bench_ops.o $(BENCH_ENGINE_OBJS) $(B)/libimuengine.a
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
-BENCHES := $(B)/bench-engine $(B)/bench-ops $(B)/imu-render
-.PHONY: bench-engine bench-ops
+$(B)/bench-precision: $(B)/obj/tests/bench/engine/bench_precision.o $(B)/libimuengine.a
+	$(CC) $(SAN_FLAGS) -o $@ $^ $(ENGINE_LIBS)
+BENCHES := $(B)/bench-engine $(B)/bench-ops $(B)/bench-precision $(B)/imu-render
+.PHONY: bench-engine bench-ops bench-precision
 bench-engine: $(B)/bench-engine
 	mkdir -p $(BENCH_MODEL)
 	$(B)/bench-engine $(BENCH_MODEL) bf16
@@ -35,6 +37,14 @@ bench-ops: $(B)/bench-ops
 	$(B)/bench-ops bf16
 	$(B)/bench-ops f32
 FIXTURES ?= tests/fixtures/diffusion
+# How exact: errors against golden tensors by family, backend and precision; with SAMPLE=DIR, a trained model, bf16 against float32 too.
+# In bf16 the bounds of float32 don't count, so their exit status does not either.
+PRECISION_ROWS = awk -v way=$$way.$$type '/\/(text[12]?|unet|vae)\.safetensors/ { sub(/\.safetensors/, "", $$1); print $$1 "." way, $$4, "(" $$6 ")" }'
+bench-precision: $(B)/bench-precision $(B)/check-engine $(B)/check-engine-emulated
+	@for type in f32 bf16; do for way in cpu emulated; do \
+		program=$(B)/check-engine; [ $$way = cpu ] || program=$$program-$$way; \
+		CHECK_PRECISION=$$type $$program $(FIXTURES) 2>/dev/null | $(PRECISION_ROWS); done; done
+	$(if $(SAMPLE),$(B)/bench-precision $(SAMPLE))
 .PHONY: check-engine
 check-engine: $(B)/check-engine
 	$(B)/check-engine $(FIXTURES)

@@ -75,7 +75,11 @@ void check_weighted_prompts(check *c, const char *name);
 void check_lora(check *c, const char *name);
 void check_single_file(check *c, const char *name);
 
-/* The backend that is checked, in float32, opened anew; NULL with the reason on stderr. */
+/* Whether CHECK_PRECISION asks for bf16, whose errors are printed; what is allowed is for float32.
+ */
+bool check_in_bf16(void);
+/* The backend that is checked, in float32 unless asked otherwise, opened anew; NULL with the reason
+ * on stderr. */
 imu_backend *check_backend(void);
 /* Whether the networks alone are checked: samplers and prompts are the same on every backend, and
  * this one is slow. */

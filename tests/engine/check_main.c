@@ -8,6 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+bool check_in_bf16(void)
+{
+    const char *precision = getenv("CHECK_PRECISION");
+    return precision && !strcmp(precision, "bf16");
+}
+
 static int has_model(const struct dirent *e)
 {
     return e->d_name[0] != '.' && !strchr(e->d_name, '.');

@@ -15,7 +15,7 @@ const bool check_networks_only = true;
 imu_backend *check_backend(void)
 {
     char why[200];
-    imu_backend *b = imu_cuda_open(0, false, why, sizeof why);
+    imu_backend *b = imu_cuda_open(0, check_in_bf16(), why, sizeof why);
     if (b)
         ((imu_cuda *)b)->scratch = SCRATCH;
     else
