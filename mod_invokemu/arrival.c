@@ -13,6 +13,7 @@
 #include "mod_invokemu/config.h"
 #include "mod_invokemu/hosts.h"
 #include "mod_invokemu/ports.h"
+#include "mod_invokemu/util/clock.h"
 
 /* Above the filters of a connection (TLS, RequestReadTimeout), below those of a request. */
 #define PLACE   AP_FTYPE_CONNECTION
@@ -128,7 +129,7 @@ static apr_status_t late(arrival *a)
 /* Waits for the socket, a moment at most. `idle_end`: when httpd's Timeout is over. */
 static apr_status_t wait_a_moment(arrival *a, imu_wait *wait, apr_time_t idle_end)
 {
-    apr_time_t now = apr_time_now(), end = idle_end;
+    apr_time_t now = imu_clock_steady(), end = idle_end;
     apr_pollfd_t what = {.p = a->c->pool,
                          .desc_type = APR_POLL_SOCKET,
                          .reqevents = APR_POLLIN | APR_POLLHUP,
@@ -164,9 +165,9 @@ static apr_status_t patiently(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
         if (!idle_end) {
             if (apr_socket_timeout_get(ap_get_conn_socket(a->c), &idle) != APR_SUCCESS || idle < 0)
                 idle = a->c->base_server->timeout;
-            idle_end = apr_time_now() + idle;
+            idle_end = imu_clock_steady() + idle;
             if (wait == &a->stranger && !wait->until)
-                wait->until = apr_time_now() + BODY_TIME;
+                wait->until = imu_clock_steady() + BODY_TIME;
         }
         if ((rv = wait_a_moment(a, wait, idle_end)) != APR_SUCCESS)
             break;

@@ -11,6 +11,7 @@
 #include "mod_invokemu/arrival.h"
 #include "mod_invokemu/hosts.h"
 #include "mod_invokemu/routes.h"
+#include "mod_invokemu/util/clock.h"
 #include "mod_invokemu/validate.h"
 
 #define READ_BYTES 65536
@@ -92,7 +93,7 @@ void imu_body_open(imu_req *req, imu_body_stream *in)
     *in = (imu_body_stream){.req = req,
                             .wait = {.known = known,
                                      .who = known ? req->who.user_id : imu_network_of(req),
-                                     .until = known ? 0 : apr_time_now() + STRANGER_TIME,
+                                     .until = known ? 0 : imu_clock_steady() + STRANGER_TIME,
                                      .stream = req->r->connection->master != NULL,
                                      .place = IMU_NO_PLACE}};
     in->bb = apr_brigade_create(req->p, req->r->connection->bucket_alloc);
@@ -118,7 +119,7 @@ static apr_status_t fetch(imu_body_stream *in, apr_read_type_e block)
  * it looks now and then, because its place may be lost meanwhile. */
 static apr_status_t fetch_of_stream(imu_body_stream *in)
 {
-    apr_time_t end = apr_time_now() + in->req->r->server->timeout;
+    apr_time_t end = imu_clock_steady() + in->req->r->server->timeout;
 
     if (in->wait.until && in->wait.until < end)
         end = in->wait.until;
@@ -129,7 +130,7 @@ static apr_status_t fetch_of_stream(imu_body_stream *in)
             imu_crowd_moved(&in->wait);
             return rv;
         }
-        if (apr_time_now() >= end || imu_crowd_enter(&in->wait) != 0)
+        if (imu_clock_steady() >= end || imu_crowd_enter(&in->wait) != 0)
             return APR_TIMEUP;
         apr_sleep(LOOK_TIME);
     }

@@ -5,6 +5,8 @@
 #include <apr_thread_cond.h>
 #include <apr_thread_mutex.h>
 
+#include "mod_invokemu/util/clock.h"
+
 APLOG_USE_MODULE(invokemu);
 
 #define MAX_WAITING 64
@@ -102,7 +104,7 @@ static int held_by(const crowd *of, const char *who)
  * not moved for longest. `own`: only to its own account. */
 static int taken_from(const crowd *of, const imu_wait *wait, int same, int own)
 {
-    apr_time_t stalled = apr_time_now() - STALLED;
+    apr_time_t stalled = imu_clock_steady() - STALLED;
     int place = IMU_NO_PLACE, most = 0;
 
     for (int i = 0; i < of->all; i++) {
@@ -152,14 +154,15 @@ static crowd *crowd_of(const imu_wait *wait)
  * for this one, or the line is long */
 static int stand_in_line(const crowd *of, const imu_wait *wait)
 {
-    apr_time_t end = apr_time_now() + POLITE;
+    apr_time_t end = imu_clock_steady() + POLITE;
     apr_status_t rv = APR_SUCCESS;
 
     if (!wait->known || wait->leaving || line >= longest[wait->stream])
         return -1;
     line++;
-    for (apr_time_t now = apr_time_now();
-         rv == APR_SUCCESS && now < end && free_for(of, wait) == IMU_NO_PLACE; now = apr_time_now())
+    for (apr_time_t now = imu_clock_steady();
+         rv == APR_SUCCESS && now < end && free_for(of, wait) == IMU_NO_PLACE;
+         now = imu_clock_steady())
         rv = apr_thread_cond_timedwait(freed, lock, end - now);
     line--;
     return rv == APR_SUCCESS || APR_STATUS_IS_TIMEUP(rv) ? 0 : -1;
@@ -175,11 +178,11 @@ static int displace(const crowd *of, const imu_wait *wait)
 /* Under the lock. */
 static int take(crowd *of, imu_wait *wait)
 {
-    apr_time_t end = apr_time_now() + IMU_CROWD_LINE;
+    apr_time_t end = imu_clock_steady() + IMU_CROWD_LINE;
     int place = free_for(of, wait), stood = 0;
 
     while (place == IMU_NO_PLACE && stood == 0) {
-        stood = apr_time_now() < end ? stand_in_line(of, wait) : -1;
+        stood = imu_clock_steady() < end ? stand_in_line(of, wait) : -1;
         if ((place = free_for(of, wait)) == IMU_NO_PLACE)
             place = displace(of, wait);
     }
@@ -205,7 +208,7 @@ int imu_crowd_enter(imu_wait *wait)
     }
     apr_thread_mutex_lock(lock);
     if (wait->place == IMU_NO_PLACE && !wait->lost) {
-        wait->moved = apr_time_now();
+        wait->moved = imu_clock_steady();
         wait->place = take(crowd_of(wait), wait);
     }
     place = wait->place;
@@ -233,7 +236,7 @@ void imu_crowd_moved(imu_wait *wait)
     if (!lock)
         return;
     apr_thread_mutex_lock(lock);
-    wait->moved = apr_time_now();
+    wait->moved = imu_clock_steady();
     apr_thread_mutex_unlock(lock);
 }
 

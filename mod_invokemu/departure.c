@@ -16,6 +16,7 @@
 #include "mod_invokemu/crowd.h"
 #include "mod_invokemu/hosts.h"
 #include "mod_invokemu/ports.h"
+#include "mod_invokemu/util/clock.h"
 
 APLOG_USE_MODULE(invokemu);
 
@@ -95,7 +96,7 @@ static apr_status_t wait_until_writable(departure *d)
         if (!d->waits)
             return APR_EBUSY;
     }
-    end = apr_time_now() + idle;
+    end = imu_clock_steady() + idle;
     do {
         int now;
 
@@ -105,7 +106,7 @@ static apr_status_t wait_until_writable(departure *d)
         if ((now = untaken(d)) < before)
             imu_crowd_moved(&d->wait);
         before = now;
-    } while (APR_STATUS_IS_EINTR(rv) || (APR_STATUS_IS_TIMEUP(rv) && apr_time_now() < end));
+    } while (APR_STATUS_IS_EINTR(rv) || (APR_STATUS_IS_TIMEUP(rv) && imu_clock_steady() < end));
     if (rv == APR_SUCCESS)
         imu_crowd_moved(&d->wait);
     return rv;

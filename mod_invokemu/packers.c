@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 
 #include "mod_invokemu/crowd_threads.h"
+#include "mod_invokemu/util/clock.h"
 
 #define MAX_IN 128
 /* So long somebody packs while others wait. */
@@ -47,7 +48,7 @@ static void let_in(imu_packer *me)
 {
     me->in = 1;
     me->packs = 0;
-    me->came = me->since = me->moved = apr_time_now();
+    me->came = me->since = me->moved = imu_clock_steady();
     in[count++] = me;
     imu_crowd_line(1);
 }
@@ -72,7 +73,7 @@ static void put_out(imu_packer *one)
 static void set_turn(imu_packer *one, int packs)
 {
     one->packs = packs;
-    one->since = apr_time_now();
+    one->since = imu_clock_steady();
     imu_crowd_pack(packs ? 1 : -1);
     imu_crowd_line(packs ? -1 : 1);
 }
@@ -99,7 +100,7 @@ static imu_packer *next_to_pack(void)
 /* Whose turn has lasted for longest, if it is over. */
 static imu_packer *next_to_wait(void)
 {
-    apr_time_t over = apr_time_now() - TURN;
+    apr_time_t over = imu_clock_steady() - TURN;
     imu_packer *next = NULL;
 
     for (int i = 0; i < count; i++)
@@ -123,14 +124,14 @@ static void hand_round(void)
 /* With the lock given up. @return whether it is its turn now */
 static int wait_for_turn(imu_packer *me)
 {
-    apr_time_t end = apr_time_now() + IMU_CROWD_LINE;
+    apr_time_t end = imu_clock_steady() + IMU_CROWD_LINE;
     apr_status_t rv = APR_SUCCESS;
 
     hand_round();
     while (me->in && !me->packs && (rv == APR_SUCCESS || APR_STATUS_IS_TIMEUP(rv)) &&
-           apr_time_now() < end) {
+           imu_clock_steady() < end) {
         rv = apr_thread_cond_timedwait(imu_crowd_freed(), imu_crowd_lock(), IMU_CROWD_LOOK);
-        me->moved = apr_time_now();
+        me->moved = imu_clock_steady();
         hand_round();
     }
     return me->packs;
@@ -141,7 +142,7 @@ static int wait_for_turn(imu_packer *me)
 /* Where somebody is noted; `noted` when nowhere. Forgets those who have not come again in time. */
 static int place_of(const char *who)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t now = imu_clock_steady();
     int kept = 0, i = 0;
 
     for (int j = 0; j < noted; j++)
@@ -161,7 +162,7 @@ static void take_note(const char *who)
         return;
     if (i == noted)
         apr_cpystrn(notes[noted++].who, who, sizeof notes[0].who);
-    notes[i].until = apr_time_now() + NOTED;
+    notes[i].until = imu_clock_steady() + NOTED;
 }
 
 static void forget(const char *who)
@@ -177,7 +178,7 @@ static void forget(const char *who)
  */
 static imu_packer *taken_from(const imu_packer *me)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t now = imu_clock_steady();
     int same = held_by(me->who, 0), most = 0;
     imu_packer *found = NULL;
 
@@ -193,19 +194,28 @@ static imu_packer *taken_from(const imu_packer *me)
     return found;
 }
 
-static int come_in(imu_packer *me)
+/* @return whether there is a place for this one now: a free one that is not kept for those who were
+ * refused before, or somebody else's. Where nobody is in, none is kept. */
+static int has_place(const imu_packer *me)
 {
+    int room = imu_crowd_packing_room() + imu_crowd_line_room(me->stream);
     imu_packer *other;
 
+    if (room > 0 && count < MAX_IN)
+        return count == 0 || room > place_of(me->who);
+    if (!(other = taken_from(me)))
+        return 0;
+    put_out(other);
+    return 1;
+}
+
+static int come_in(imu_packer *me)
+{
     if (held_by(me->who, 0) >= imu_crowd_packing_each())
         return 0;
-    if (imu_crowd_packing_room() + imu_crowd_line_room(me->stream) <= place_of(me->who) ||
-        count == MAX_IN) {
-        if (!(other = taken_from(me))) {
-            take_note(me->who);
-            return 0;
-        }
-        put_out(other);
+    if (!has_place(me)) {
+        take_note(me->who);
+        return 0;
     }
     forget(me->who);
     let_in(me);
@@ -238,7 +248,7 @@ int imu_packer_goes_on(void *data)
     if (!lock)
         return 1;
     apr_thread_mutex_lock(lock);
-    me->moved = apr_time_now();
+    me->moved = imu_clock_steady();
     packs = me->packs || wait_for_turn(me);
     apr_thread_mutex_unlock(lock);
     return packs;

@@ -12,6 +12,8 @@
 #include <apr_portable.h>
 #include <apr_ring.h>
 
+#include "mod_invokemu/util/clock.h"
+
 APLOG_USE_MODULE(invokemu);
 
 #define BUCKETS 256
@@ -249,7 +251,7 @@ static imu_seat *next_to_leave(const part *of)
 
 static void tell(part *of, const holder *h)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t now = imu_clock_steady();
 
     if (now - of->told < TELL_TIME)
         return;
@@ -301,7 +303,7 @@ static int end_late(const part *of, apr_time_t now)
 
 void imu_seats_look(void)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t now = imu_clock_steady();
     int waiting;
 
     pthread_mutex_lock(&lock);
@@ -435,7 +437,7 @@ void imu_seat_wait(imu_seat *seat, apr_interval_time_t time)
         return;
     pthread_mutex_lock(&lock);
     if (!seat->until)
-        seat->until = apr_time_now() + time;
+        seat->until = imu_clock_steady() + time;
     look_later();
     pthread_mutex_unlock(&lock);
 }
@@ -449,7 +451,7 @@ imu_seat_state imu_seat_state_of(imu_seat *seat)
     pthread_mutex_lock(&lock);
     if (seat->lost)
         state = IMU_SEAT_LOST;
-    else if (seat->until && seat->until <= apr_time_now())
+    else if (seat->until && seat->until <= imu_clock_steady())
         state = IMU_SEAT_LATE;
     pthread_mutex_unlock(&lock);
     return state;

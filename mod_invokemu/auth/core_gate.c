@@ -1,5 +1,7 @@
 #include "mod_invokemu/auth/core_gate.h"
 
+#include "mod_invokemu/util/clock.h"
+
 apr_status_t imu_gate_create(apr_pool_t *p, int max_inside, imu_gate **out)
 {
     imu_gate *gate = apr_pcalloc(p, sizeof *gate);
@@ -62,7 +64,7 @@ static void let_in(imu_gate *gate)
 
 imu_gate_state imu_gate_enter(imu_gate *gate, imu_gate_guest *guest, apr_interval_time_t patience)
 {
-    apr_time_t until = apr_time_now() + patience;
+    apr_time_t until = imu_clock_steady() + patience;
     imu_gate_guest **end = &gate->waiting;
     apr_status_t rv = APR_SUCCESS;
 
@@ -74,7 +76,7 @@ imu_gate_state imu_gate_enter(imu_gate *gate, imu_gate_guest *guest, apr_interva
     *end = guest;
     let_in(gate);
     while (guest->state == IMU_GATE_WAITING && rv == APR_SUCCESS) {
-        apr_interval_time_t left = until - apr_time_now();
+        apr_interval_time_t left = until - imu_clock_steady();
 
         rv = left > 0 ? apr_thread_cond_timedwait(gate->changed, gate->lock, left) : APR_TIMEUP;
     }

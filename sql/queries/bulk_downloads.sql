@@ -7,7 +7,7 @@ SELECT name, user_id, board_id, image_names, created_at FROM bulk_downloads WHER
 
 -- Of one person, the newest first.
 -- :name bulk_download_list
-SELECT name FROM bulk_downloads WHERE user_id = %s ORDER BY created_at DESC, rowid DESC LIMIT 100;
+SELECT name FROM bulk_downloads WHERE user_id = %s ORDER BY rowid DESC LIMIT 100;
 
 -- :name bulk_download_list_old
 SELECT name FROM bulk_downloads WHERE created_at < %s ORDER BY created_at LIMIT 1000;

@@ -122,6 +122,22 @@ describe('packing', () => {
         assert.deepEqual(answers.map(({ status }) => status), Array(5).fill(202));
     });
 
+    test('keeps no place for those who were refused when nobody is in', async () => {
+        const people = [];
+        for (let i = 0; i < 10; i++) {
+            people.push(await addUser(admin, `Idle-${i}`));
+        }
+        const before = fs.readdirSync(folder()).length;
+        const all = await Promise.all(people.slice(0, 5).map(long));
+        await until(() => fs.readdirSync(folder()).length === before + 5, 'the beginning of all five');
+        for (const refused of people.slice(5)) {
+            assert.equal((await ask(refused)).status, 429);
+        }
+        all.forEach(({ finish }) => finish());
+        await Promise.all(all.map(({ answer }) => answer));
+        assert.equal((await ask(ben)).status, 202);
+    });
+
     test('leaves nothing behind when the account goes meanwhile', async () => {
         const who = await addUser(admin, 'Goes');
         const before = fs.readdirSync(folder());
