@@ -20,9 +20,10 @@ const VALGRIND = [
     'valgrind', '-q', '--error-exitcode=99', '--leak-check=full', '--errors-for-leak-kinds=definite',
     '--suppressions=tests/lib/valgrind.supp',
 ];
-// Unit tests that don't belong under valgrind: they compute pictures or run whole corpora (minutes), or watch a
-// sandbox count system calls and processor time (valgrind makes its own). They run under the sanitizers instead.
-const NOT_UNDER_VALGRIND = /engine|ways|tiles|media|confine|test_memory|replay_/;
+// Unit tests that don't belong under valgrind: they compute pictures or run whole corpora (minutes), watch a
+// sandbox count system calls and processor time (valgrind makes its own), or limit a process's addresses (it takes
+// more). All but the last run under the sanitizers instead.
+const NOT_UNDER_VALGRIND = /engine|ways|tiles|media|confine|test_memory|test_scarce|replay_/;
 
 function arguments_() {
     const found = { only: null, units: [] };
