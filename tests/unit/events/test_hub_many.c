@@ -42,17 +42,23 @@ static const char *polling_session(const char *token)
     return sid;
 }
 
-/* A hub for three sockets of each person, in the place of the usual one. */
-static int setup_three(void **state)
+/* Another hub in the place of the usual one. */
+static int setup_as(void **state, imu_hub_config config)
 {
-    imu_hub_config config = {.pool = pool, .multiuser = 1, .timeout_ms = 60000, .max_of_person = 3};
     int rc = setup(state);
 
     imu_hub_free(hub);
+    config.pool = pool;
+    config.timeout_ms = 60000;
     config.loop = loop;
     hub = imu_hub_new(&config);
     child = imu_hub_child_add(hub, take_note, none_pending, NULL);
     return rc || !hub || !child;
+}
+
+static int setup_three(void **state)
+{
+    return setup_as(state, (imu_hub_config){.multiuser = 1, .max_of_person = 3});
 }
 
 static void a_person_has_so_many(void **state)
@@ -262,14 +268,7 @@ static void many_that_wait_are_short(void **state)
 
 static int setup_single(void **state)
 {
-    imu_hub_config config = {.pool = pool, .timeout_ms = 60000};
-    int rc = setup(state);
-
-    imu_hub_free(hub);
-    config.loop = loop;
-    hub = imu_hub_new(&config);
-    child = imu_hub_child_add(hub, take_note, none_pending, NULL);
-    return rc || !hub || !child;
+    return setup_as(state, (imu_hub_config){.multiuser = 0});
 }
 
 #define IDLE 4096
