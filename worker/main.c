@@ -45,8 +45,8 @@ int main(int argc, char **argv)
     }
     rc = o.media ? imu_media_run(&o, listener) : imu_server_run(&o, listener);
     unlink(o.socket);
+    /* A driver that has lost its device may never come back from being told to end. */
     if (rc == IMU_EXIT_LOST)
-        _exit(
-            rc); /* a driver that has lost its device may never come back from being told to end */
+        _exit(rc);
     return rc;
 }
