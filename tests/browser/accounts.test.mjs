@@ -104,12 +104,18 @@ test('another own session is signed out from the list, and its page says so', as
     second.allow(/status of 401/);
     await second.signIn('grace@example.com', OWN_PASSWORD);
     await second.page.waitForURL('**/create');
+    await second.open('/gallery?board=none');
+    await second.live();
+    const token = await second.page.evaluate(() => localStorage.getItem('auth_token'));
     await guest.open('/profile');
     await guest.page.locator('.session').nth(1).getByRole('button', { name: 'Sign out' }).click();
     await guest.sees('That device was signed out.');
-    await second.open('/gallery?board=none');
     await second.sees('You were signed out from another device, or by an administrator. Sign in again.');
     assert.equal(new URL(second.page.url()).pathname, '/login');
+    // A page that wasn't open at that moment learns of it when it is opened.
+    await second.page.evaluate((ended) => localStorage.setItem('auth_token', ended), token);
+    await second.open('/gallery?board=none');
+    await second.sees('You were signed out from another device, or by an administrator. Sign in again.');
     // Signing in leads on to the page that was asked for.
     await second.field('Email address').fill('grace@example.com');
     await second.field('Password').fill(OWN_PASSWORD);
