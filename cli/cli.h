@@ -183,6 +183,8 @@ void cli_print_json(const json_t *json);
 /** With --json prints the object, else the sentence, in one line. Takes the reference. */
 void cli_done(cli *c, json_t *json, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/** Whether a text is written as a SHA-256 is: 64 digits. */
+int cli_is_hash(const char *text);
 /** What is wrong with --hash, or NULL. */
 const char *cli_check_hash(const cli *c);
 

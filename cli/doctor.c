@@ -148,7 +148,8 @@ imu_err *cli_doctor_command(cli *c)
     int whole, n;
     imu_err *err = look_at_file(&d, &whole);
 
-    if (!err && whole && !(err = look_at_rows(&d)) && !(err = cli_doctor_texts(&d)))
+    if (!err && whole && !(err = look_at_rows(&d)) && !(err = cli_doctor_texts(&d)) &&
+        !(err = cli_doctor_tokenizers(&d)))
         err = cli_doctor_files(&d);
     if (err)
         return err;
@@ -160,7 +161,8 @@ imu_err *cli_doctor_command(cli *c)
     if (c->opt.json)
         cli_print_json(d.findings);
     else if (n == 0)
-        cli_say(c, "Nothing is wrong.");
+        cli_say(c, "Database and files are in order. (Whether server and workers run, and with "
+                   "which models, was not looked at.)");
     else if (d.open && !c->opt.fix)
         cli_say(c, "Nothing was changed: --fix mends what can be mended.");
     return NULL;

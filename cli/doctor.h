@@ -22,6 +22,8 @@ void cli_doctor_found(cli_doctor *d, const char *what, const char *sentence, int
                       const apr_array_header_t *names, int mended);
 /** Looks at texts that are no UTF-8 (doctor_texts.c). */
 imu_err *cli_doctor_texts(cli_doctor *d);
+/** Looks at the tokenizers that are kept for models of one file (doctor_tokenizers.c). */
+imu_err *cli_doctor_tokenizers(cli_doctor *d);
 /** Looks at the files of pictures and previews (doctor_files.c). */
 imu_err *cli_doctor_files(cli_doctor *d);
 

@@ -180,7 +180,7 @@ imu_err *cli_models_scan(cli *c)
         return err;
     imu_models_tell();
     cli_done(c, json_pack("{s:i, s:i}", "known", after->count, "new", after->count - before->count),
-             "Looked through %s: %d models are known, %d of them new.", dir, after->count,
-             after->count - before->count);
+             "Looked through %s: %d %s known, %d of them new.", dir, after->count,
+             after->count == 1 ? "model is" : "models are", after->count - before->count);
     return NULL;
 }

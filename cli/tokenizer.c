@@ -12,7 +12,7 @@
 #include "mod_invokemu/store/tokenizers.h"
 #include "worker/diffusion/tokenizer_files.h"
 
-static int is_hash(const char *text)
+int cli_is_hash(const char *text)
 {
     return strlen(text) == IMU_TOKENIZER_HASH - 1 &&
            strspn(text, "0123456789abcdefABCDEF") == IMU_TOKENIZER_HASH - 1;
@@ -20,7 +20,7 @@ static int is_hash(const char *text)
 
 const char *cli_check_hash(const cli *c)
 {
-    return !c->opt.hash || is_hash(c->opt.hash)
+    return !c->opt.hash || cli_is_hash(c->opt.hash)
                ? NULL
                : "--hash takes the 64 digits that \"cat vocab.json merges.txt | sha256sum\" "
                  "prints";

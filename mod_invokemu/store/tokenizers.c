@@ -67,8 +67,9 @@ static int put_both(int at, const imu_tokenizer_files *files)
     return rc;
 }
 
-static int is_kept(const char *path, const char *hash)
+int imu_tokenizer_is_kept(apr_pool_t *p, const char *root, const char *hash)
 {
+    const char *path = apr_pstrcat(p, root, "/" IMU_TOKENIZERS_DIR "/", hash, NULL);
     imu_tokenizer_files kept;
     int whole;
 
@@ -86,7 +87,7 @@ imu_err *imu_tokenizer_keep(apr_pool_t *p, const char *root, const imu_tokenizer
     imu_err *err;
     int at, rc;
 
-    if (is_kept(apr_pstrcat(p, dir, "/", files->hash, NULL), files->hash))
+    if (imu_tokenizer_is_kept(p, root, files->hash))
         return NULL;
     if ((err = imu_own_folders(p, root, IMU_TOKENIZERS_DIR, (uid_t)-1, (gid_t)-1)))
         return err;

@@ -11,6 +11,8 @@
 
 struct imu_tokenizer_files;
 
+/** Whether a tokenizer is kept under this hash, and is what it is called. */
+int imu_tokenizer_is_kept(apr_pool_t *p, const char *root, const char *hash);
 /** Keeps these files; what is kept already and is whole stays as it is, what was damaged is written
  * anew.
  * @param fresh  may be NULL; set to 1 when something was written */

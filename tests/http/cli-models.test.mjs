@@ -96,6 +96,26 @@ describe('models on the command line', () => {
         assert.deepEqual(await names(), ['Alpha one', 'torn']);
     });
 
+    test('a kept tokenizer that was damaged is written anew from a model that has it', async () => {
+        const kept = path.join(server.data, 'tokenizers');
+        const [hash] = fs.readdirSync(kept);
+        const merges = path.join(kept, hash, 'merges.txt');
+        const whole = fs.readFileSync(merges);
+        const doctor = async (...args) => {
+            const { code, out } = await run(server, 'invokemu', ['doctor', '--json', ...args]);
+            return [code, JSON.parse(out).map((f) => [f.what, f.names, f.mended])];
+        };
+        fs.mkdirSync(path.join(kept, 'lost+found'));
+        assert.deepEqual(await doctor(), [0, []]);
+        fs.truncateSync(merges, whole.length - 1);
+        assert.deepEqual(await doctor(), [3, [['tokenizers', [hash], 0]]]);
+        assert.deepEqual(await doctor('--fix'), [0, [['tokenizers', [hash], 1]]]);
+        assert.deepEqual(fs.readFileSync(merges), whole);
+
+        fs.renameSync(path.join(kept, hash), path.join(kept, '0'.repeat(64)));
+        assert.deepEqual(await doctor('--fix'), [3, [['tokenizers', ['0'.repeat(64)], 0]]], 'no model has such a one');
+    });
+
     test('one whose folder is gone is forgotten', async () => {
         fs.rmSync(path.join(dir, 'alpha'), { recursive: true });
         const at = async (folder) => JSON.parse(await well('list', '--json')).find((m) => m.path === folder)?.state;
