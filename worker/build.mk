@@ -58,6 +58,9 @@ $(B)/tests/test_arena: $(B)/obj/tests/unit/test_arena.o $(B)/obj/worker/tensor/a
 $(B)/tests/test_scarce: $(B)/obj/tests/unit/test_scarce.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
+$(B)/tests/test_preview: $(B)/obj/tests/unit/test_preview.o $(B)/libimuengine.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
 $(B)/tests/test_skip: $(B)/obj/tests/unit/test_skip.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
@@ -100,6 +103,6 @@ $(B)/fuzz/fuzz_safetensors $(B)/fuzz/fuzz_prompt $(B)/fuzz/fuzz_model $(B)/fuzz/
 
 ALL        += $(B)/libimuengine.a
 UNIT_TESTS += $(B)/check-engine \
-              $(addprefix $(B)/tests/test_,arena engine scarce skip weights single_file ways tiles adapters upscaler lora) \
+              $(addprefix $(B)/tests/test_,arena engine preview scarce skip weights single_file ways tiles adapters upscaler lora) \
               $(addprefix $(B)/tests/replay_,safetensors prompt model lora checkpoint shards config)
 include worker/cuda.mk worker/runtime.mk

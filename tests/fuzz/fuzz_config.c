@@ -96,6 +96,7 @@ static void open_network(int kind, const imu_net_place *place)
     imu_control *control;
     imu_vision *vision;
     imu_unet *unet;
+    imu_model *model;
     imu_vae *vae;
     imu_t2i *t2i;
 
@@ -103,6 +104,8 @@ static void open_network(int kind, const imu_net_place *place)
         imu_unet_close(unet);
     if (kind == 1 && !imu_vae_open(backend, place, &vae, NULL))
         imu_vae_close(vae);
+    if (kind == 1 && !imu_model_open(engine, place->folder, &model, NULL))
+        imu_model_close(model);
     if (kind == 2 && !imu_text_encoder_open(backend, place, &text, NULL))
         imu_text_encoder_close(text);
     if (kind == 3 && !imu_control_open(engine, place->folder, &control, NULL))

@@ -377,7 +377,7 @@ static void test_pictures(void **state)
     imu_model *m = model_of(e, MODEL);
     imu_fault fault = {0};
     imu_array *noise = imu_noise(3, 4, 64, 32, 8), *back = NULL;
-    imu_image *image = NULL, *small = imu_latents_preview(noise, "sd-1");
+    imu_image *image = NULL, *small = imu_latents_preview(noise, &imu_model_get_info(m)->colours);
     assert_int_equal(imu_model_decode(m, noise, NULL, &image, &fault), IMU_ENGINE_OK);
     assert_int_equal(image->width, 64);
     assert_int_equal(image->height, 32);

@@ -33,6 +33,11 @@ def halves(tensors, prefix):
     return found
 
 
+def colours_of(vae, scale):
+    """What a cell of the scaled latents looks like, as the readout that the autoencoder was trained with says (vae.py)."""
+    return {"latent_rgb_factors": (vae["readout.weight"][:, :, 0, 0].T / scale).tolist(), "latent_rgb_bias": vae["readout.bias"].tolist()}
+
+
 def put_tokenizer(folder, words):
     special = {"bos_token": tokenizer.START, "eos_token": tokenizer.END, "pad_token": tokenizer.END, "unk_token": tokenizer.END}
     put(folder, "tokenizer", "vocab.json", json.dumps(words.vocabulary, ensure_ascii=False) + "\n")
@@ -46,6 +51,7 @@ def main(folder):
     words = tokenizer.load()
     model = torch.load(path("checkpoints", "model.pt"), map_location="cpu")
     vae = torch.load(path("checkpoints", "vae.pt"), map_location="cpu")["average"]
+    scale = model["about"]["scale"]
     put_tokenizer(folder, words)
     put(folder, "", "model_index.json", {
         "_class_name": "StableDiffusionPipeline", "_name_or_path": NAME, "scheduler": ["diffusers", "DDIMScheduler"],
@@ -54,7 +60,7 @@ def main(folder):
         "feature_extractor": [None, None], "safety_checker": [None, None], "requires_safety_checker": False})
     put(folder, "", "invokemu.json", ABOUT)
     put(folder, "scheduler", "scheduler_config.json", config.SCHEDULER)
-    put(folder, "vae", "config.json", {**config.VAE, "scaling_factor": model["about"]["scale"]})
+    put(folder, "vae", "config.json", {**config.VAE, "scaling_factor": scale, **colours_of(vae, scale)})
     put(folder, "unet", "config.json", config.UNET)
     put(folder, "text_encoder", "config.json", {**config.TEXT, "vocab_size": len(words.vocabulary), "bos_token_id": words.start,
                                                 "eos_token_id": words.end, "pad_token_id": words.end})

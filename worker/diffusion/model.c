@@ -143,7 +143,8 @@ static imu_engine_status describe_vae(imu_model *m, const json_t *c, imu_fault *
     if (levels < 1 || levels > 8)
         return imu_fail(fault, IMU_ENGINE_BAD_MODEL, "The VAE must have 1 to 8 levels.");
     m->info.vae_scale = 1 << (levels - 1);
-    return imu_json_int(c, "latent_channels", 4, 1, 64, &m->info.latent_channels, fault);
+    imu_engine_status s = imu_latent_colours_read(c, &m->info.colours, fault);
+    return s ? s : imu_json_int(c, "latent_channels", 4, 1, 64, &m->info.latent_channels, fault);
 }
 
 /* Reads a part's config.json when the part is there. */
@@ -179,12 +180,18 @@ static imu_engine_status describe_scheduler(imu_model *m, imu_fault *fault)
     return imu_json_read(path, "scheduler_config.json", CONFIG_BYTES, &m->scheduler, fault);
 }
 
+static void take_base(imu_model *m)
+{
+    memcpy(m->info.base, m->kind.base, sizeof m->info.base);
+    imu_latent_colours_of(m->info.base, &m->info.colours);
+}
+
 /* A folder that holds a VAE alone. */
 static imu_engine_status describe_vae_folder(imu_model *m, const char *base, imu_fault *fault)
 {
     m->is_vae = true;
     snprintf(m->kind.base, sizeof m->kind.base, "%s", base);
-    memcpy(m->info.base, m->kind.base, sizeof m->info.base);
+    take_base(m);
     imu_engine_status s = describe_part(m, "vae", IMU_PART_VAE, describe_vae, fault);
     return s || m->info.parts ? s
                               : imu_fail(fault, IMU_ENGINE_BAD_MODEL,
@@ -202,7 +209,7 @@ static imu_engine_status describe(imu_model *m, imu_fault *fault)
     imu_engine_status s = imu_model_kind_read(m->folder, &m->kind, fault);
     if (s)
         return s;
-    memcpy(m->info.base, m->kind.base, sizeof m->info.base);
+    take_base(m);
     memcpy(m->info.prediction, m->kind.prediction, sizeof m->info.prediction);
     m->pad[0] = m->pad[1] = -1;
     for (int i = 0; i < m->kind.encoders && !s; i++)
@@ -249,7 +256,7 @@ static imu_engine_status describe_single(imu_model *m, imu_fault *fault)
         return s;
     const imu_single_file *f = m->single;
     m->kind = f->kind;
-    memcpy(m->info.base, m->kind.base, sizeof m->info.base);
+    take_base(m);
     memcpy(m->info.prediction, m->kind.prediction, sizeof m->info.prediction);
     for (int i = 0; i < m->kind.encoders && !s; i++) {
         m->pad[i] = f->text[i].pad;

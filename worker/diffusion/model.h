@@ -40,6 +40,16 @@ struct imu_model {
  */
 bool imu_model_is_large(const imu_model *m);
 
+/* A colour from -1 to 1, or beyond, as a byte. */
+uint8_t imu_colour_byte(float v);
+
+/* The colours of latents of a family ("sd-1", "sdxl"...). */
+void imu_latent_colours_of(const char *base, imu_latent_colours *colours);
+/* Those that a VAE's configuration names: latent_rgb_factors, a row for each channel of the
+ * latents, and latent_rgb_bias. Leaves `colours` alone where it has none. */
+imu_engine_status imu_latent_colours_read(const json_t *vae, imu_latent_colours *colours,
+                                          imu_fault *fault);
+
 /* Begins a turn of theirs (residency.h), and opens the parts that are not open yet. */
 imu_engine_status imu_model_need(imu_model *m, int parts, imu_fault *fault);
 

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-static uint8_t to_byte(float v)
+uint8_t imu_colour_byte(float v)
 {
     float scaled = 255.0f * fminf(fmaxf(v / 2 + 0.5f, 0), 1);
     return (uint8_t)nearbyintf(scaled);
@@ -17,7 +17,7 @@ static imu_image *to_rgb(const imu_array *a)
     size_t area = (size_t)(a->dim[2] * a->dim[3]);
     for (size_t i = 0; image && i < area; i++)
         for (size_t c = 0; c < 3; c++)
-            image->rgb[3 * i + c] = to_byte(a->data[c * area + i]);
+            image->rgb[3 * i + c] = imu_colour_byte(a->data[c * area + i]);
     return image;
 }
 
@@ -62,31 +62,4 @@ imu_engine_status imu_model_encode_image(imu_model *model, const imu_image *imag
         mean->data[i] *= (float)imu_vae_scaling_factor(model->vae);
     *out = mean;
     return IMU_ENGINE_OK;
-}
-
-imu_image *imu_latents_preview(const imu_array *latents, const char *base)
-{
-    /* Least-squares maps from a latent cell to its mean colour, known for each family of VAE. */
-    static const float first[4][3] = {{0.298f, 0.207f, 0.208f},
-                                      {0.187f, 0.286f, 0.173f},
-                                      {-0.158f, 0.189f, 0.264f},
-                                      {-0.184f, -0.271f, -0.473f}};
-    static const float large[4][3] = {{0.3920f, 0.4054f, 0.4549f},
-                                      {-0.2634f, -0.0196f, 0.0653f},
-                                      {0.0568f, 0.1687f, -0.0755f},
-                                      {-0.3112f, -0.2359f, -0.2076f}};
-    const float(*map)[3] = base && !strcmp(base, "sdxl") ? large : first;
-    if (latents->ndim != 4 || latents->dim[0] != 1 || latents->dim[1] != 4 ||
-        latents->dim[2] > 65535 || latents->dim[3] > 65535)
-        return NULL;
-    imu_image *image = imu_image_new((int)latents->dim[3], (int)latents->dim[2]);
-    size_t area = (size_t)(latents->dim[2] * latents->dim[3]);
-    for (size_t i = 0; image && i < area; i++)
-        for (size_t c = 0; c < 3; c++) {
-            float sum = 0;
-            for (size_t k = 0; k < 4; k++)
-                sum += latents->data[k * area + i] * map[k][c];
-            image->rgb[3 * i + c] = to_byte(sum);
-        }
-    return image;
 }

@@ -116,15 +116,22 @@ enum { /* parts, as a bit set */
        IMU_PART_ALL = 7
 };
 
+/* How a latent cell looks: its mean colour, from -1 to 1, is the sum of its channels by these, plus
+ * the bias. */
+typedef struct imu_latent_colours {
+    float weight[4][3], bias[3];
+} imu_latent_colours;
+
 typedef struct imu_model_info {
-    char base[16];            /* "sd-1", "sd-2", "sdxl", "sdxl-refiner" */
-    char prediction[16];      /* "epsilon", "v_prediction" */
-    int parts;                /* which parts the folder has */
-    int latent_channels;      /* 4 */
-    int vae_scale;            /* pixels a latent cell is wide and high: 8 */
-    int sample_size;          /* the picture edge in pixels the model is made for */
-    int context_width;        /* last dimension of `embeds` */
-    uint64_t weight_bytes[3]; /* on disk: text, unet, vae */
+    char base[16];              /* "sd-1", "sd-2", "sdxl", "sdxl-refiner" */
+    char prediction[16];        /* "epsilon", "v_prediction" */
+    int parts;                  /* which parts the folder has */
+    int latent_channels;        /* 4 */
+    int vae_scale;              /* pixels a latent cell is wide and high: 8 */
+    int sample_size;            /* the picture edge in pixels the model is made for */
+    int context_width;          /* last dimension of `embeds` */
+    uint64_t weight_bytes[3];   /* on disk: text, unet, vae */
+    imu_latent_colours colours; /* those its VAE's configuration names, else its family's */
 } imu_model_info;
 
 /* Reads the configuration and tensor headers of a model folder (diffusers layout, safetensors in
@@ -404,8 +411,8 @@ int imu_upscaler_scale(const imu_upscaler *upscaler);
 imu_engine_status imu_upscale(imu_upscaler *upscaler, const imu_image *image,
                               const imu_vae_args *args, imu_image **out, imu_fault *fault);
 
-/* A rough picture of [1, 4, h, w] latents, one pixel per cell, by a linear map. `base` as in
- * imu_model_info. Returns NULL for another shape or without memory. */
-imu_image *imu_latents_preview(const imu_array *latents, const char *base);
+/* A rough picture of [1, 4, h, w] latents, one pixel per cell, in the colours of their model
+ * (imu_model_info). Returns NULL for another shape or without memory. */
+imu_image *imu_latents_preview(const imu_array *latents, const imu_latent_colours *colours);
 
 #endif

@@ -74,7 +74,7 @@ static const imu_conditioning *gather(imu_call *call, const char *input, imu_con
 
 struct watch {
     imu_call *call;
-    const char *base;
+    const imu_latent_colours *colours;
     int64_t last;
     imu_loading loading;
 };
@@ -88,7 +88,7 @@ static int on_step(void *user, const imu_progress *p)
         return imu_call_cancelled(w->call);
     w->last = now;
     const imu_array *shown = p->predicted_original ? p->predicted_original : p->latents;
-    imu_image *preview = shown ? imu_latents_preview(shown, w->base) : NULL;
+    imu_image *preview = shown ? imu_latents_preview(shown, w->colours) : NULL;
     imu_bytes jpeg = {0};
     struct imu_progress_note note = {.message = "Denoising", .step = p->step, .total = p->total};
     if (preview) {
@@ -259,7 +259,7 @@ int imu_denoise_run(imu_call *call, imu_denoise_inputs *in, const imu_tile_args 
         close_steering(&steering);
         return -1;
     }
-    struct watch w = {.call = call, .base = info->base};
+    struct watch w = {.call = call, .colours = &info->colours};
     args->user = &w;
     args->progress = on_step;
     args->cancelled = on_block;

@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RUNS = 3, TOKENS = 77, ON_GPU = 4 }; /* of the figures, those that a GPU has */
+enum { RUNS = 3, TOKENS = 77, ON_GPU = 5 }; /* of the figures, those that a GPU has */
 #define BUDGET 0.3                          /* seconds for each product of a floor */
 
 typedef struct bench {
@@ -83,7 +83,8 @@ static void tell_operation(void *user, const char *operation, double seconds)
     figure(p->b, label, p->edge, seconds / RUNS, "s");
 }
 
-/* Prints the least time of `run`, which was run once before, and the floor of what it did.
+/* Prints the least time of `run`, which was run once before, the most memory until then, and the
+ * floor of what it did, whose own memory does not count.
  * @return that time, in seconds */
 static double compare(bench *b, const char *name, int edge, evaluate *run, void *user)
 {
@@ -96,12 +97,14 @@ static double compare(bench *b, const char *name, int edge, evaluate *run, void 
         b->failed = run(user, &b->fault) != IMU_ENGINE_OK;
         imu_lapse_least(&best, start);
     }
+    double most = peak_memory();
     if (!b->gpu)
         imu_profile_each(tell_operation, &(profile){b, name, edge});
     if (!b->failed && imu_floor_measure(b->gpu ? 0 : BUDGET, &floor)) {
         b->failed = 1;
         snprintf(b->fault.text, sizeof b->fault.text, "The floor of %s can't be measured.", name);
     }
+    reset_peak();
     if (b->failed)
         return best.wall;
     const struct {
@@ -112,6 +115,7 @@ static double compare(bench *b, const char *name, int edge, evaluate *run, void 
                    {"sd15", ".processors", best.processors, "s"},
                    {"work", "", floor.flop * 1e-9, "GFLOP"},
                    {"speed", "", floor.flop * 1e-9 / best.wall, "GFLOP/s"},
+                   {"peak", "", most, "GiB"},
                    {"floor", "", floor.total.wall, "s"},
                    {"floor", ".processors", floor.total.processors, "s"},
                    {"floor", ".convolutions", floor.conv, "s"},
@@ -194,7 +198,6 @@ static void bench_unet(bench *b, const int *edges, int count)
     if (!b->failed) {
         figure(b, "sd15.weights_unet", 0, (double)imu_net_bytes(imu_unet_net(unet)) / (1 << 30),
                "GiB");
-        figure(b, "sd15.peak_unet", 0, peak_memory(), "GiB");
     }
     imu_unet_close(unet);
     b->backend->trim(b->backend);
@@ -227,8 +230,6 @@ static void bench_vae(bench *b, int edge)
                 decode(&v, &b->fault);
     if (!b->failed)
         compare(b, "vae", edge, decode, &v);
-    if (!b->failed)
-        figure(b, "sd15.peak_vae", edge, peak_memory(), "GiB");
     imu_vae_close(v.vae);
     imu_array_free(v.latents);
     b->backend->trim(b->backend);
