@@ -82,6 +82,21 @@ static void test_info(void **state)
     imu_engine_close(e);
 }
 
+/* Who looked for a GPU is told why there is none. */
+static void test_device(void **state)
+{
+    static const char *const devices[] = {"auto", "cpu"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        imu_engine *e = NULL;
+        imu_engine_options o = {.threads = 1, .device = devices[i]};
+        assert_int_equal(imu_engine_open(&o, &e, NULL), IMU_ENGINE_OK);
+        bool told = imu_engine_no_gpu(e) && *imu_engine_no_gpu(e);
+        assert_true(told == (i == 0 && !strcmp(imu_engine_device_kind(e), "cpu")));
+        imu_engine_close(e);
+    }
+}
+
 static void test_memory(void **state)
 {
     (void)state;
@@ -547,6 +562,7 @@ int main(int argc, char **argv)
     imu_threads_settle(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_info),
+        cmocka_unit_test(test_device),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_cancel_between_steps),
         cmocka_unit_test(test_cancel_within),

@@ -26,20 +26,21 @@ static int gpu_number(const char *device)
                                                                                   : -1;
 }
 
+/* @param why  of `size` bytes: why a GPU isn't used that was looked for, or "" */
 static imu_engine_status open_backend(const imu_engine_options *options, imu_backend **out,
-                                      imu_fault *fault)
+                                      char *why, size_t size, imu_fault *fault)
 {
     const char *device = options->device ? options->device : "cpu";
     bool automatic = !strcmp(device, "auto"), bf16 = options->precision != IMU_PRECISION_F32;
     int gpu = automatic ? 0 : gpu_number(device);
-    char why[200] = "";
+    *why = 0;
     *out = NULL;
     if (gpu < 0 && strcmp(device, "cpu"))
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                         "The device is \"auto\", \"cpu\", \"cuda\" or \"cuda:1\", not \"%s\".",
                         device);
     if (gpu >= 0)
-        *out = imu_backend_cuda(gpu, bf16, why, sizeof why);
+        *out = imu_backend_cuda(gpu, bf16, why, size);
     if (gpu >= 0 && !*out && !automatic)
         return imu_fail(fault, IMU_ENGINE_INTERNAL, "The GPU can't be used: %s.", why);
     if (!*out)
@@ -53,21 +54,24 @@ imu_engine_status imu_engine_open(const imu_engine_options *options, imu_engine 
 {
     imu_engine_options defaults = {.precision = IMU_PRECISION_F32};
     imu_backend *backend;
+    char why[IMU_WHY];
     if (!options)
         options = &defaults;
     if (options->threads < 0 || options->threads > 4096)
         return imu_fail(fault, IMU_ENGINE_BAD_INPUT,
                         "The number of threads must be from 0 to 4096.");
-    imu_engine_status s = open_backend(options, &backend, fault);
+    imu_engine_status s = open_backend(options, &backend, why, sizeof why, fault);
     if (s)
         return s;
     uint64_t budget = strcmp(backend->name, "cpu") ? options->gpu_bytes : options->cpu_bytes;
     if (budget)
         backend->budget = budget;
     s = imu_engine_on(backend, out, fault);
-    if (!s)
-        (*out)->sequential = options->sequential;
-    return s;
+    if (s)
+        return s;
+    (*out)->sequential = options->sequential;
+    memcpy((*out)->no_gpu, why, sizeof why);
+    return IMU_ENGINE_OK;
 }
 
 imu_engine_status imu_engine_on(imu_backend *backend, imu_engine **out, imu_fault *fault)
@@ -98,6 +102,11 @@ const char *imu_engine_device_kind(const imu_engine *engine)
 const char *imu_engine_device(const imu_engine *engine)
 {
     return engine->backend->description;
+}
+
+const char *imu_engine_no_gpu(const imu_engine *engine)
+{
+    return engine->no_gpu[0] ? engine->no_gpu : NULL;
 }
 
 const char *imu_engine_lost(const imu_engine *engine)

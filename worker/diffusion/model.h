@@ -13,9 +13,12 @@
 
 #include <jansson.h>
 
+enum { IMU_WHY = 200 }; /* bytes of a reason */
+
 struct imu_engine {
     imu_backend *backend;
-    bool sequential; /* as in imu_engine_options */
+    bool sequential;      /* as in imu_engine_options */
+    char no_gpu[IMU_WHY]; /* see imu_engine_no_gpu; "" for nothing */
 };
 
 struct imu_model {

@@ -98,6 +98,8 @@ void imu_engine_close(imu_engine *engine);
 const char *imu_engine_device_kind(const imu_engine *engine);
 /* A short description for logs and the worker's hello, e.g. "cpu, 2 threads, f32". */
 const char *imu_engine_device(const imu_engine *engine);
+/* Why the processor computes though a GPU was looked for (device "auto"); NULL otherwise. */
+const char *imu_engine_no_gpu(const imu_engine *engine);
 /* What the device said when it stopped to answer, or NULL while it answers. Once it is lost, all
  * that needs it fails until the program is started anew. */
 const char *imu_engine_lost(const imu_engine *engine);

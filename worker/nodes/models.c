@@ -66,6 +66,8 @@ imu_models *imu_models_new(const imu_options *o, imu_error *err)
         imu_models_free(m);
         return NULL;
     }
+    if (imu_engine_no_gpu(m->engine))
+        fprintf(stderr, "invokemu-worker: no GPU is used: %s\n", imu_engine_no_gpu(m->engine));
     if (o->precision == IMU_PRECISION_BF16 && !strstr(imu_engine_device(m->engine), "bf16"))
         fprintf(stderr, "invokemu-worker: --precision bf16: there is none on this device\n");
     return m;
