@@ -15,7 +15,7 @@ enum { LEAST_RUNS = 3, MOST_RUNS = 200, EDGE = 64, WIDE = 320, HEADS = 8, WORDS 
 
 typedef struct bench {
     imu_backend *b;
-    imu_tensor x, y, small, wide, twice, context, gamma, half, chw;
+    imu_tensor x, y, small, wide, twice, context, gamma, half, chw, rows, wrapped;
     imu_weight *matrix, *kernel;
 } bench;
 
@@ -92,6 +92,16 @@ static int op_add_channels(bench *t)
     return t->b->add_channels(t->b, &t->wide, &t->small);
 }
 
+static int op_scale_rows(bench *t)
+{
+    return t->b->scale_rows(t->b, &t->wide, &t->rows);
+}
+
+static int op_wrap(bench *t)
+{
+    return t->b->wrap(t->b, &t->x, 1, 1, &t->wrapped);
+}
+
 static int op_upsample(bench *t)
 {
     return t->b->upsample(t->b, &t->half, &t->y);
@@ -149,6 +159,8 @@ static const struct op {
     {"geglu", op_geglu, 0, 3},
     {"add", op_add, 0, 3},
     {"add_channels", op_add_channels, 0, 2},
+    {"scale_rows", op_scale_rows, 0, 2},
+    {"wrap", op_wrap, 0, 2},
     {"upsample", op_upsample, 0, 1.25},
     {"concat", op_concat, 0, 4},
     {"cast", op_cast, 0, 2},
@@ -238,6 +250,8 @@ static int set_up(bench *t)
            make(t, &t->chw, IMU_F32, 4, DIM(2, WIDE, EDGE, EDGE)) ||
            make(t, &t->twice, type, 4, DIM(2, EDGE, EDGE, 2 * WIDE)) ||
            make(t, &t->half, type, 4, DIM(2, EDGE / 2, EDGE / 2, WIDE)) ||
+           make(t, &t->rows, IMU_F32, 3, DIM(2, EDGE, EDGE)) ||
+           make(t, &t->wrapped, type, 4, DIM(2, EDGE + 2, EDGE + 2, WIDE)) ||
            make(t, &t->context, type, 3, DIM(2, WORDS, WIDE)) ||
            make(t, &t->small, IMU_F32, 2, DIM(2, WIDE)) ||
            make(t, &t->gamma, IMU_F32, 1, DIM(WIDE)) ||
@@ -247,8 +261,8 @@ static int set_up(bench *t)
 
 static void tear_down(bench *t)
 {
-    imu_tensor *all[] = {&t->x,    &t->y,     &t->wide,    &t->chw,   &t->twice,
-                         &t->half, &t->small, &t->context, &t->gamma, NULL};
+    imu_tensor *all[] = {&t->x,     &t->y,       &t->wide,  &t->chw,  &t->twice,   &t->half,
+                         &t->small, &t->context, &t->gamma, &t->rows, &t->wrapped, NULL};
     for (int i = 0; all[i]; i++)
         t->b->release(t->b, all[i]->data, all[i]->bytes);
     if (t->matrix)
