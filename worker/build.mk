@@ -58,6 +58,9 @@ $(B)/tests/test_arena: $(B)/obj/tests/unit/test_arena.o $(B)/obj/worker/tensor/a
 $(B)/tests/test_scarce: $(B)/obj/tests/unit/test_scarce.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
+$(B)/tests/test_brownian: $(B)/obj/tests/unit/test_brownian.o $(B)/libimuengine.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
 $(B)/tests/test_preview: $(B)/obj/tests/unit/test_preview.o $(B)/libimuengine.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -lcmocka $(ENGINE_LIBS)
@@ -94,7 +97,7 @@ $(B)/fuzz/fuzz_config: tests/fuzz/fuzz_config.c $(wildcard worker/diffusion/*.c)
 	@mkdir -p $(@D)
 	clang $(STD) -g -O1 -I. -fsanitize=fuzzer,address,undefined -o $@ $^ $(ENGINE_LIBS)
 # Needs clang; the parsers alone, without the networks.
-FUZZ_ENGINE_SRC := $(addprefix worker/diffusion/,lora.c lora_apply.c names.c file_kind.c inversion_names.c upscaler_shape.c model_kind.c single_file.c sharded.c safetensors.c prompt.c tokenizer.c tokenizer_table.c tokenizer_files.c int_map.c json_file.c array.c fault.c randn.c) \
+FUZZ_ENGINE_SRC := $(addprefix worker/diffusion/,lora.c lora_apply.c names.c file_kind.c inversion_names.c upscaler_shape.c model_kind.c single_file.c sharded.c safetensors.c prompt.c tokenizer.c tokenizer_table.c tokenizer_files.c int_map.c json_file.c array.c fault.c randn.c brownian.c) \
                    $(wildcard worker/diffusion/scheduler*.c) \
                    worker/tensor/dtype.c
 $(B)/fuzz/fuzz_safetensors $(B)/fuzz/fuzz_prompt $(B)/fuzz/fuzz_model $(B)/fuzz/fuzz_lora $(B)/fuzz/fuzz_checkpoint $(B)/fuzz/fuzz_shards: $(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_ENGINE_SRC)
@@ -103,6 +106,6 @@ $(B)/fuzz/fuzz_safetensors $(B)/fuzz/fuzz_prompt $(B)/fuzz/fuzz_model $(B)/fuzz/
 
 ALL        += $(B)/libimuengine.a
 UNIT_TESTS += $(B)/check-engine \
-              $(addprefix $(B)/tests/test_,arena engine preview scarce skip weights single_file ways tiles adapters upscaler lora) \
+              $(addprefix $(B)/tests/test_,arena brownian engine preview scarce skip weights single_file ways tiles adapters upscaler lora) \
               $(addprefix $(B)/tests/replay_,safetensors prompt model lora checkpoint shards config)
 include worker/cuda.mk worker/runtime.mk

@@ -97,6 +97,11 @@ static double guidance_of(const paths *p, const kind_row *k)
     return g != 0 ? g : json_number_value(json_object_get(p->inputs, "guidance"));
 }
 
+static uint64_t seed_of(const paths *p)
+{
+    return (uint64_t)json_integer_value(json_object_get(p->inputs, "seed"));
+}
+
 /* The network's two outputs for x into out[2][values]. */
 static int evaluate(paths *p, const kind_row *k, const float *x, double factor, double t,
                     float *out)
@@ -187,8 +192,7 @@ static void run_free(paths *p, const kind_row *k, const char *scheduler, int ste
 {
     double tolerance = free_tolerance(p, k, scheduler), guidance = guidance_of(p, k);
     char label[96];
-    if (tolerance == 0 ||
-        !strncmp(scheduler, "dpmpp_sde", 9)) /* a Brownian tree can't be redrawn */
+    if (tolerance == 0)
         return;
     imu_conditioning positive = {.embeds = p->cond, .pooled = p->pooled_cond},
                      negative = {.embeds = p->uncond, .pooled = p->pooled_uncond};
@@ -206,7 +210,7 @@ static void run_free(paths *p, const kind_row *k, const char *scheduler, int ste
     a.scheduler = scheduler;
     a.denoising_start = k->start;
     a.denoising_end = k->end;
-    a.seed = (uint64_t)json_integer_value(json_object_get(p->inputs, "seed"));
+    a.seed = seed_of(p);
     imu_array *result = NULL;
     imu_fault fault = {0};
     check_tensor final = check_read(p->c, p->st, "%s/final", where);

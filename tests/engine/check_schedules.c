@@ -10,6 +10,10 @@
 
 #define SCHEDULES "schedules.safetensors"
 #define SYNTHETIC "schedulers_synthetic.safetensors"
+/* What the made-up model's runs drew with, and how far noise of that seed may lead from what was
+ * recorded: the reference had some exponentials with another last digit. */
+#define SEED           7
+#define SEED_TOLERANCE 3e-3
 
 static json_t *scheduler_config(const check *c, const char *name)
 {
@@ -122,7 +126,8 @@ static void made_up_model(const float *x, double scale, double t, const check_te
     }
 }
 
-static void run_made_up(check *c, const imu_safetensors *st, imu_scheduler *s, const char *where)
+static void run_made_up(check *c, const imu_safetensors *st, imu_scheduler *s, bool seeded,
+                        const char *where)
 {
     check_tensor b = check_read(c, st, "b"), noise = check_read(c, st, "noise");
     check_tensor steps = check_read(c, st, "%s/step_noise", where),
@@ -134,7 +139,9 @@ static void run_made_up(check *c, const imu_safetensors *st, imu_scheduler *s, c
     recording r = {&steps, 0};
     double keep, add;
     imu_scheduler_begin(s, 0);
-    imu_scheduler_use_recorded_noise(s);
+    imu_scheduler_seed(s, SEED);
+    if (!seeded)
+        imu_scheduler_use_recorded_noise(s);
     imu_scheduler_noise_level(s, 0, &keep, &add);
     for (size_t i = 0; i < n; i++)
         all[i] = x[i] = (float)(add * noise.value[i]);
@@ -146,8 +153,8 @@ static void run_made_up(check *c, const imu_safetensors *st, imu_scheduler *s, c
         }
         memcpy(all + (size_t)(i + 1) * n, x, n * sizeof *x);
     }
-    check_compare(c, SYNTHETIC, where, all, &path, 1e-5, true);
-    check_compare(c, SYNTHETIC, where, x, &final, 1e-5, true);
+    check_compare(c, SYNTHETIC, where, all, &path, seeded ? SEED_TOLERANCE : 1e-5, true);
+    check_compare(c, SYNTHETIC, where, x, &final, seeded ? SEED_TOLERANCE : 1e-5, true);
     free(x);
     free(out);
     free(all);
@@ -170,12 +177,15 @@ void check_synthetic(check *c, const char *name)
         snprintf(key, sizeof key, "%s/final", where);
         if (!imu_st_find(st, key))
             continue;
-        if (imu_scheduler_open(config, *n, 6, 64, &s, &fault)) {
-            check_fail(c, SYNTHETIC, where, &fault);
-            continue;
+        int ways = strncmp(*n, "dpmpp_sde", 9) ? 1 : 2; /* whose noise is of a seed */
+        for (int way = 0; way < ways; way++) {
+            if (imu_scheduler_open(config, *n, 6, 64, &s, &fault)) {
+                check_fail(c, SYNTHETIC, where, &fault);
+                continue;
+            }
+            run_made_up(c, st, s, way == 1, where);
+            imu_scheduler_close(s);
         }
-        run_made_up(c, st, s, where);
-        imu_scheduler_close(s);
     }
     json_decref(config);
     imu_st_close(st);

@@ -349,6 +349,42 @@ static void test_same_again(void **state)
     imu_array_free(third);
 }
 
+static int note_first(void *user, const imu_progress *p)
+{
+    *(imu_array **)user = imu_array_clone(p->latents);
+    return 1;
+}
+
+/* The latents after the first call. */
+static imu_array *after_one_call(imu_denoise_args a)
+{
+    imu_array *first = NULL, *out;
+    a.user = &first;
+    a.progress = note_first;
+    assert_int_equal(
+        imu_model_denoise_tiles(model, &a, &(imu_tile_args){TILE_H, TILE_W, OVERLAP}, &out, NULL),
+        IMU_ENGINE_CANCELLED);
+    assert_non_null(first);
+    return first;
+}
+
+/* A Brownian path is of the seed, in each tile: all four corners change with it. */
+static void test_paths(void **state)
+{
+    (void)state;
+    static const int corners[] = {0, W - 1, (H - 1) * W, H * W - 1};
+    imu_denoise_args a = arguments("dpmpp_sde_k", 3);
+    imu_array *first = after_one_call(a), *again = after_one_call(a);
+    a.seed++;
+    imu_array *other = after_one_call(a);
+    assert_true(same(first, again));
+    for (size_t i = 0; i < sizeof corners / sizeof *corners; i++)
+        assert_true(fabs((double)first->data[corners[i]] - (double)other->data[corners[i]]) > 1e-3);
+    imu_array_free(first);
+    imu_array_free(again);
+    imu_array_free(other);
+}
+
 /* ---- the caller's part ---- */
 
 struct watch {
@@ -430,8 +466,8 @@ int main(void)
         cmocka_unit_test(test_places),     cmocka_unit_test(test_weights),
         cmocka_unit_test(test_cover),      cmocka_unit_test(test_one_tile),
         cmocka_unit_test(test_one_call),   cmocka_unit_test(test_calls),
-        cmocka_unit_test(test_same_again), cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_same_again), cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_progress),   cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests_name("tiles", tests, set_up, tear_down);
 }

@@ -249,9 +249,12 @@ imu_engine_status imu_denoising_prepare(imu_denoising *r, imu_fault *fault)
     if (!s)
         s = imu_ip_runs_prepare(r->model->unet, a->ips, a->ip_count, r->x->dim[2], r->x->dim[3],
                                 &r->ip, fault);
-    return s ? s
-             : imu_scheduler_open(r->model->scheduler, a->scheduler, a->steps, r->values,
-                                  &r->scheduler, fault);
+    if (!s)
+        s = imu_scheduler_open(r->model->scheduler, a->scheduler, a->steps, r->values,
+                               &r->scheduler, fault);
+    if (!s)
+        imu_scheduler_seed(r->scheduler, a->seed);
+    return s;
 }
 
 /* Whether something counts in this step, as InvokeAI rounds it. */
@@ -414,7 +417,7 @@ imu_engine_status imu_denoising_step(imu_denoising *r, int position, int done, i
     if (s)
         return s;
     if (imu_scheduler_step(r->scheduler, r->output, r->x->data, r->x0->data, draw, r))
-        return imu_fail(fault, IMU_ENGINE_INTERNAL, "The sampler could not make its step.");
+        return imu_fail_memory(fault); /* drawing never fails */
     imu_progress p = {done + 1, total, t, r->x, r->x0};
     if (a->progress && a->progress(a->user, &p))
         return imu_fail(fault, IMU_ENGINE_CANCELLED, "Cancelled.");

@@ -103,9 +103,12 @@ static imu_engine_status prepare(multi_run *m, const imu_tile_args *t, imu_fault
     m->run.args = &m->tile_args;
     s = imu_denoising_prepare(&m->run, fault);
     m->schedulers[0] = m->run.scheduler;
-    for (int64_t i = 1; i < m->tiles && !s; i++)
+    for (int64_t i = 1; i < m->tiles && !s; i++) {
         s = imu_scheduler_open(m->run.model->scheduler, m->args->scheduler, m->args->steps,
                                m->run.values, &m->schedulers[i], fault);
+        if (!s)
+            imu_scheduler_seed(m->schedulers[i], m->args->seed);
+    }
     return s;
 }
 
@@ -169,7 +172,8 @@ static void clear_sums(multi_run *m)
     memset(m->share, 0, (size_t)(m->rows.size * m->columns.size) * sizeof *m->share);
 }
 
-/* One model call for every tile. They draw from one row of random numbers, in their order. */
+/* One model call for every tile. They draw from one row of random numbers, in their order; the
+ * noise of a Brownian path is the same for each, as it is of the seed alone. */
 static imu_engine_status make_step(multi_run *m, int position, int done, int total,
                                    imu_fault *fault)
 {

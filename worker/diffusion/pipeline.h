@@ -336,7 +336,7 @@ typedef struct imu_denoise_args {
     double cfg_rescale;                    /* 0 .. 1 */
     const char *scheduler;                 /* one of imu_scheduler_names() */
     double denoising_start, denoising_end; /* 0 .. 1 */
-    uint64_t seed;                         /* of the noise that ancestral schedulers draw */
+    uint64_t seed;                         /* of the noise that schedulers draw on the way */
     bool seamless_x, seamless_y; /* left fits to right, top to bottom, when pictures are put side by
                                     side */
     imu_freeu freeu;

@@ -278,6 +278,11 @@ void imu_scheduler_begin(imu_scheduler *s, int first)
     s->last_order = 0;
 }
 
+void imu_scheduler_seed(imu_scheduler *s, uint64_t seed)
+{
+    s->seed = seed;
+}
+
 void imu_scheduler_use_recorded_noise(imu_scheduler *s)
 {
     s->recorded = true;

@@ -42,10 +42,13 @@ void imu_scheduler_begin(imu_scheduler *s, int first);
 void imu_scheduler_noise_level(const imu_scheduler *s, int i, double *keep, double *add);
 /* The model sees the latents times this. */
 double imu_scheduler_input_scale(const imu_scheduler *s);
-/* Takes the noise that a Brownian path wants as final: it comes from a recording. */
+/* The seed of the Brownian path that dpmpp_sde and dpmpp_sde_k take their noise from, 0 if none is
+ * set: they never ask for noise. Others ask for theirs and have no seed. */
+void imu_scheduler_seed(imu_scheduler *s, uint64_t seed);
+/* Has these two ask for noise after all, and take it as it is: it comes from a recording. */
 void imu_scheduler_use_recorded_noise(imu_scheduler *s);
 /* Moves x[values] by the model's output at the current position, and on to the next. x0 (may be
- * NULL) becomes the guess at the end result. -1 when `draw` failed. */
+ * NULL) becomes the guess at the end result. -1 when `draw` failed or there is no memory. */
 int imu_scheduler_step(imu_scheduler *s, const float *output, float *x, float *x0,
                        imu_draw_noise draw, void *user);
 

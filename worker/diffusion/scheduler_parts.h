@@ -65,7 +65,8 @@ struct imu_scheduler {
     bool has_saved2;
     int last_order;  /* UniPC: order of the step just made */
     double midpoint; /* DPM SDE: sigma between */
-    bool recorded;   /* DPM SDE: noise is taken as it comes */
+    uint64_t seed;   /* DPM SDE: of the path that its noise follows */
+    bool recorded;   /* DPM SDE: noise is asked for instead */
 };
 
 /* One term of a weighted sum of vectors. */

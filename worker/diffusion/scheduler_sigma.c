@@ -1,4 +1,5 @@
 /* Samplers of Karras' form, x = x0 + sigma * noise: Euler, LMS, Heun, KDPM2, DPM++ SDE. */
+#include "worker/diffusion/brownian.h"
 #include "worker/diffusion/scheduler_parts.h"
 
 #include <math.h>
@@ -113,21 +114,25 @@ static int step_kdpm2_a(imu_scheduler *s, float *x, const float *x0, imu_draw_no
     return add_noise(s, x, s->up[i], draw, user);
 }
 
-/* Noise of a Brownian path from sigma `from` down to `to`, of unit variance. A step's second call
- * covers the way its first call began, so the two share that part: it lies in saved2. */
-static int brownian(imu_scheduler *s, double from, double to, imu_draw_noise draw, void *user)
+/* Noise of unit variance into s->noise: what the path of the run's seed does from sigma `from` to
+ * where this call goes on the way to `to`. A step's second call begins where its first did.
+ * Levels go through logarithms and back in float32, as the reference has them: another last digit
+ * is another place of the path, and noise that is off by a thousandth. */
+static int follow_path(imu_scheduler *s, double from, double to, imu_draw_noise draw, void *user)
 {
-    if (draw(user, s->noise, s->values))
-        return -1;
     if (s->recorded)
-        return 0;
-    if (!s->second) {
-        memcpy(s->saved2, s->noise, s->values * sizeof *s->noise);
-        return 0;
-    }
-    double first = from - s->midpoint, rest = s->midpoint - to, whole = from - to;
-    imu_combine(s->noise, s->values, 2,
-                (imu_term[]){{sqrt(first / whole), s->saved2}, {sqrt(rest / whole), s->noise}});
+        return draw(user, s->noise, s->values);
+    double lowest = s->sigmas[s->sigma_count - 2]; /* the last is 0 */
+    imu_brownian path = {s->seed, lowest, s->sigmas[0], s->values};
+    float t = -logf((float)from), t_next = -logf((float)to);
+    if (!s->second)
+        t_next = t + (t_next - t) * 0.5f;
+    float high = expf(-t), low = expf(-t_next);
+    if (imu_brownian_increment(&path, (double)low, (double)high, s->noise))
+        return -1;
+    float length = sqrtf(fabsf(low - high));
+    for (size_t i = 0; i < s->values && length > 0; i++)
+        s->noise[i] = -s->noise[i] / length;
     return 0;
 }
 
@@ -146,7 +151,7 @@ static int step_dpm_sde(imu_scheduler *s, float *x, const float *x0, imu_draw_no
         s->midpoint = to;
     }
     ancestral(from, to, &up, &down);
-    if (brownian(s, from, to, draw, user))
+    if (follow_path(s, from, next, draw, user))
         return -1;
     imu_combine(
         x, s->values, 3,

@@ -1,4 +1,5 @@
 /* Timesteps and sigmas of every schedule. */
+#include "worker/diffusion/brownian.h"
 #include "worker/diffusion/scheduler_parts.h"
 
 #include <math.h>
@@ -69,6 +70,13 @@ static double halfway(double from, double to)
     return (double)expf(b - (b - a) * 0.5f);
 }
 
+/* A timestep between whole ones, which most classes hold in float32. The Brownian path wants DPM
+ * SDE's sigmas to the last digit, and its class has timesteps in double. */
+static double fraction(const imu_scheduler *s, double t)
+{
+    return s->kind == IMU_DPM_SDE ? t : (double)(float)t;
+}
+
 /* The timesteps before any Karras change, highest first. Whole numbers except for `fractional` ones
  * evenly spread. `extra` 1: one point more is spread and the lowest left out. */
 static void spread_timesteps(const imu_scheduler *s, imu_spacing spacing, int extra,
@@ -80,7 +88,7 @@ static void spread_timesteps(const imu_scheduler *s, imu_spacing spacing, int ex
         if (spacing == IMU_LINSPACE) {
             double v = points > 1 ? rank * ((double)(train - 1) / (points - 1))
                                   : 0; /* rounds as numpy does */
-            t[i] = fractional ? (double)(float)v : nearbyint(v);
+            t[i] = fractional ? fraction(s, v) : nearbyint(v);
         } else if (spacing == IMU_LEADING) {
             int apart = train / points; /* whole, as in diffusers */
             t[i] = (double)rank * apart + s->steps_offset;
@@ -111,7 +119,7 @@ static void step_sigmas(imu_scheduler *s, bool whole, bool full_range, double *t
     karras_sigmas(low, high, n, sigmas);
     for (int i = 0; i < n; i++) {
         double v = sigma_to_timestep(s, sigmas[i]);
-        t[i] = whole ? nearbyint(v) : (double)(float)v;
+        t[i] = whole ? nearbyint(v) : fraction(s, v);
     }
 }
 
@@ -227,6 +235,11 @@ static imu_engine_status fill_sigma(imu_scheduler *s, imu_fault *fault)
     double *sigma = t + n;
     spread_timesteps(s, s->spacing == IMU_SPACING_DEFAULT ? IMU_LINSPACE : s->spacing, 0, true, t);
     step_sigmas(s, kdpm2, false, t, sigma);
+    if (s->kind == IMU_DPM_SDE && !(sigma[0] <= IMU_BROWNIAN_HIGHEST)) {
+        free(t);
+        return imu_fail(fault, IMU_ENGINE_UNSUPPORTED,
+                        "The model's noise is too strong for this scheduler.");
+    }
     to_float(sigma, n);
     sigma[n] = 0;
     if (kdpm2) {
