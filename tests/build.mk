@@ -65,6 +65,11 @@ $(B)/late.so: tests/tools/late.c
 	$(CC) $(ALL_CFLAGS) -shared -MF $@.d -o $@ $<
 ALL += $(B)/late.so
 
+# Has the first of httpd's children end in the middle of something.
+$(B)/early-end.so: tests/tools/early-end.c
+	$(CC) $(ALL_CFLAGS) $(APR_CFLAGS) -shared -MF $@.d -o $@ $<
+ALL += $(B)/early-end.so
+
 include tests/unit/events/build.mk
 
 # Unit tests of the dispatcher's parts, with a hub that only notes what it is told.

@@ -1,8 +1,9 @@
 // The prefork MPM ends its children within a signal handler, whatever they are doing: none may crash of that.
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { test } from 'node:test';
 import { connect, closeAll } from '../lib/events.mjs';
-import { SANITIZED } from '../lib/paths.mjs';
+import { BUILD, SANITIZED, reach } from '../lib/paths.mjs';
 import { QUEUE, enqueue } from '../lib/queue.mjs';
 import { startServer, until } from '../lib/server.mjs';
 import { setupAdmin } from '../lib/users.mjs';
@@ -46,4 +47,11 @@ test('children that are told to end in the middle of requests do not crash', { s
     closeAll();
     assert.ok(answers > 10 * RESTARTS);
     await server.stop(); // fails when a child crashed or had to be killed
+});
+
+test('one that is told to end while it begins does not crash either', { skip: SANITIZED && 'the library would come before the sanitizer' }, async () => {
+    const server = await startServer({ mpm: 'prefork', preload: reach(path.join(BUILD, 'early-end.so')) });
+    server.allowLog(/IMU0313/);
+    await setupAdmin(server);
+    await server.stop();
 });

@@ -222,9 +222,9 @@ export class Server {
         return child;
     }
 
-    spawn(program, args, { log, uid, gid, files } = {}) {
+    spawn(program, args, { log, uid, gid, files, preload } = {}) {
         const out = fs.openSync(path.join(this.logs, log), 'a');
-        const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', IMU_TEST_ROOT: this.root, ...sanitizerEnv(program) };
+        const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', IMU_TEST_ROOT: this.root, ...(preload ? { LD_PRELOAD: preload } : {}), ...sanitizerEnv(program) };
         // A process group of its own: the prefork MPM stops its children by signalling the whole group.
         const whole = [...(files ? ['prlimit', `--nofile=${files}`] : []), program, ...args];
         const child = spawn(whole[0], whole.slice(1), { cwd: this.root, env, uid, gid, stdio: ['ignore', out, out], detached: true });
@@ -265,7 +265,7 @@ export class Server {
         // The leak checker can't look into a process that changed its user: there, httpd starts as the user itself.
         const as = SANITIZED && this.user ? { uid: this.user.uid, gid: this.user.gid } : {};
         const defines = this.options.hook ? ['-DInvokeMUTestHook'] : [];
-        this.httpd = this.spawn(HTTPD, ['-f', this.conf, '-DFOREGROUND', ...defines], { log: 'httpd.log', files: this.options.files, ...as });
+        this.httpd = this.spawn(HTTPD, ['-f', this.conf, '-DFOREGROUND', ...defines], { log: 'httpd.log', files: this.options.files, preload: this.options.preload, ...as });
         const ready = async () => {
             try {
                 return (await request(`${this.url}/api/v1/auth/status`, { timeout: 5000 })).status > 0;
@@ -519,7 +519,7 @@ export const HTTP2 = `LoadModule http2_module "${MODULES}/mod_http2.so"\nProtoco
  * @param {object} [options]
  *   multiuser (true), mpm ('event' | 'worker' | 'prefork'), worker (number of worker processes, true: one), media (true: with
  *   the media process), models (folder for InvokeMUModels), conf, vhost, sites (extra lines of the main server, in the virtual
- *   host, behind it: text, list, or function of the server's folder), prepare (function of that folder, called first), tls (true), hook (true: -D InvokeMUTestHook), logLevel of the module ('info'), files (how many httpd may open at once), workerArgs (['--threads', '1']), workerCommand (function of the server's folder and 'worker0', 'media': what is started instead of the worker),
+ *   host, behind it: text, list, or function of the server's folder), prepare (function of that folder, called first), tls (true), hook (true: -D InvokeMUTestHook), logLevel of the module ('info'), files (how many httpd may open at once), preload (a library of httpd's, not beside a sanitizer), workerArgs (['--threads', '1']), workerCommand (function of the server's folder and 'worker0', 'media': what is started instead of the worker),
  *   port (a fixed one), htdocs (function of the server's folder: another folder for InvokeMUClient)
  * @returns {Promise<Server>}
  */
