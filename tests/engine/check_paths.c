@@ -97,11 +97,6 @@ static double guidance_of(const paths *p, const kind_row *k)
     return g != 0 ? g : json_number_value(json_object_get(p->inputs, "guidance"));
 }
 
-static uint64_t seed_of(const paths *p)
-{
-    return (uint64_t)json_integer_value(json_object_get(p->inputs, "seed"));
-}
-
 /* The network's two outputs for x into out[2][values]. */
 static int evaluate(paths *p, const kind_row *k, const float *x, double factor, double t,
                     float *out)
@@ -210,7 +205,7 @@ static void run_free(paths *p, const kind_row *k, const char *scheduler, int ste
     a.scheduler = scheduler;
     a.denoising_start = k->start;
     a.denoising_end = k->end;
-    a.seed = seed_of(p);
+    a.seed = (uint64_t)json_integer_value(json_object_get(p->inputs, "seed"));
     imu_array *result = NULL;
     imu_fault fault = {0};
     check_tensor final = check_read(p->c, p->st, "%s/final", where);

@@ -219,6 +219,17 @@ static imu_engine_status run_t2is(imu_denoising *r, imu_fault *fault)
     return s;
 }
 
+imu_engine_status imu_denoising_open_scheduler(const imu_denoising *r, imu_scheduler **out,
+                                               imu_fault *fault)
+{
+    const imu_denoise_args *a = r->args;
+    imu_engine_status s =
+        imu_scheduler_open(r->model->scheduler, a->scheduler, a->steps, r->values, out, fault);
+    if (!s)
+        imu_scheduler_seed(*out, a->seed);
+    return s;
+}
+
 imu_engine_status imu_denoising_prepare(imu_denoising *r, imu_fault *fault)
 {
     const imu_denoise_args *a = r->args;
@@ -249,12 +260,7 @@ imu_engine_status imu_denoising_prepare(imu_denoising *r, imu_fault *fault)
     if (!s)
         s = imu_ip_runs_prepare(r->model->unet, a->ips, a->ip_count, r->x->dim[2], r->x->dim[3],
                                 &r->ip, fault);
-    if (!s)
-        s = imu_scheduler_open(r->model->scheduler, a->scheduler, a->steps, r->values,
-                               &r->scheduler, fault);
-    if (!s)
-        imu_scheduler_seed(r->scheduler, a->seed);
-    return s;
+    return s ? s : imu_denoising_open_scheduler(r, &r->scheduler, fault);
 }
 
 /* Whether something counts in this step, as InvokeAI rounds it. */

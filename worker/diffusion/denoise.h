@@ -33,6 +33,9 @@ imu_engine_status imu_denoising_check(const imu_model *model, const imu_denoise_
                                       imu_fault *fault);
 /* Everything that steps need, for latents of the shape of `args`; opens the scheduler. */
 imu_engine_status imu_denoising_prepare(imu_denoising *r, imu_fault *fault);
+/* Another scheduler of a prepared run: each tile of a picture has its own. */
+imu_engine_status imu_denoising_open_scheduler(const imu_denoising *r, imu_scheduler **out,
+                                               imu_fault *fault);
 /* x: the latents with the noise of that position of the schedule; untouched without noise. */
 void imu_denoising_add_noise(const imu_scheduler *s, int first, const imu_denoise_args *args,
                              imu_array *x);

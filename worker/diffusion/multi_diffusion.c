@@ -103,12 +103,8 @@ static imu_engine_status prepare(multi_run *m, const imu_tile_args *t, imu_fault
     m->run.args = &m->tile_args;
     s = imu_denoising_prepare(&m->run, fault);
     m->schedulers[0] = m->run.scheduler;
-    for (int64_t i = 1; i < m->tiles && !s; i++) {
-        s = imu_scheduler_open(m->run.model->scheduler, m->args->scheduler, m->args->steps,
-                               m->run.values, &m->schedulers[i], fault);
-        if (!s)
-            imu_scheduler_seed(m->schedulers[i], m->args->seed);
-    }
+    for (int64_t i = 1; i < m->tiles && !s; i++)
+        s = imu_denoising_open_scheduler(&m->run, &m->schedulers[i], fault);
     return s;
 }
 

@@ -2,7 +2,6 @@
 #include "worker/diffusion/model.h"
 
 #include <math.h>
-#include <string.h>
 
 uint8_t imu_colour_byte(float v)
 {
